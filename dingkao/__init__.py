@@ -1,0 +1,1 @@
+"""定考: the periodic assessment of physicians, one tenant a province."""
