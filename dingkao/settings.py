@@ -1,0 +1,79 @@
+"""What the process is told from outside: read from the environment once, checked at start, passed down and never changed.
+
+What differs by province (pass line, seal, dates) is data in tables, never here.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+REQUIRED = (
+    "DATABASE_URL", "PLATFORM_DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL",
+    "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "SECRET_KEY", "DATA_KEY",
+)  # fmt: skip
+
+
+class SettingsMissing(SystemExit):
+    """Raised at start, naming every setting that is missing or malformed, so that all can be mended at once."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One process's settings. URLs of PostgreSQL are in SQLAlchemy's form (`postgresql+psycopg://…`)."""
+
+    home: Path
+    database_url: str
+    platform_database_url: str
+    redis_url: str
+    s3_endpoint_url: str
+    s3_access_key: str
+    s3_secret_key: str
+    s3_bucket: str
+    secret_key: str
+    data_key: bytes
+    public_url: str
+    plain_http: bool
+    demonstration: bool
+    sms_adapter: str
+    migrator_database_url: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read and check all settings; raises SettingsMissing naming all that are absent or malformed."""
+        given = os.environ if environment is None else environment
+        missing = [name for name in REQUIRED if not given.get(name)]
+        if missing:
+            raise SettingsMissing(
+                f"Missing settings: {', '.join(missing)}. `make run` writes them to $DINGKAO_HOME/environment; "
+                "elsewhere set them in the environment of the process."
+            )
+        return cls(
+            home=Path(given.get("DINGKAO_HOME", "var")).absolute(),
+            database_url=given["DATABASE_URL"],
+            platform_database_url=given["PLATFORM_DATABASE_URL"],
+            migrator_database_url=given.get("MIGRATOR_DATABASE_URL"),
+            redis_url=given["REDIS_URL"],
+            s3_endpoint_url=given["S3_ENDPOINT_URL"],
+            s3_access_key=given["S3_ACCESS_KEY"],
+            s3_secret_key=given["S3_SECRET_KEY"],
+            s3_bucket=given["S3_BUCKET"],
+            secret_key=given["SECRET_KEY"],
+            data_key=_data_key(given["DATA_KEY"]),
+            public_url=given.get("PUBLIC_URL", f"http://127.0.0.1:{given.get('PORT', '8000')}").rstrip("/"),
+            plain_http=given.get("DINGKAO_PLAIN_HTTP") == "1",
+            demonstration=given.get("DINGKAO_DEMONSTRATION") == "1",
+            sms_adapter=given.get("SMS_ADAPTER", "outbox"),
+        )
+
+
+def _data_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise SettingsMissing("DATA_KEY must be 32 bytes in base64.")
+    return key
