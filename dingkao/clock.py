@@ -1,4 +1,4 @@
-"""The time. One place to ask, so that a test can stop or move it; everything stored is UTC, everything shown Beijing time."""
+"""The time. One place to ask, so that a test can move it; stored times are UTC, shown times Beijing."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
