@@ -1,0 +1,74 @@
+"""The 32 provinces that can be opened (省级行政区): written by hand, the same in every installation.
+
+A code is the province's two digits of GB/T 2260 and never changes; 兵团 has none there, 66 is the custom of the registries.
+Slugs are the first segment of the address and name the cookies.
+"""
+
+from dataclasses import dataclass
+
+RESERVED_SEGMENTS = frozenset({"platform", "static", "healthz", "readyz", "metrics", "verify"})
+FIRST_SANDBOX_CODE = 900
+
+
+@dataclass(frozen=True)
+class Province:
+    """One province (省份): `code` is the tenant number, `name` as the login page shows it, `commission` the issuing authority."""
+
+    code: int
+    slug: str
+    name: str
+    short_name: str
+    commission: str
+
+
+def _province(code: int, slug: str, name: str, short_name: str, commission: str | None = None) -> Province:
+    return Province(code, slug, name, short_name, commission or f"{name}卫生健康委员会")
+
+
+PROVINCES = (
+    _province(11, "beijing", "北京市", "北京"),
+    _province(12, "tianjin", "天津市", "天津"),
+    _province(13, "hebei", "河北省", "河北"),
+    _province(14, "shanxi", "山西省", "山西"),
+    _province(15, "neimenggu", "内蒙古自治区", "内蒙古"),
+    _province(21, "liaoning", "辽宁省", "辽宁"),
+    _province(22, "jilin", "吉林省", "吉林"),
+    _province(23, "heilongjiang", "黑龙江省", "黑龙江"),
+    _province(31, "shanghai", "上海市", "上海"),
+    _province(32, "jiangsu", "江苏省", "江苏"),
+    _province(33, "zhejiang", "浙江省", "浙江"),
+    _province(34, "anhui", "安徽省", "安徽"),
+    _province(35, "fujian", "福建省", "福建"),
+    _province(36, "jiangxi", "江西省", "江西"),
+    _province(37, "shandong", "山东省", "山东"),
+    _province(41, "henan", "河南省", "河南"),
+    _province(42, "hubei", "湖北省", "湖北"),
+    _province(43, "hunan", "湖南省", "湖南"),
+    _province(44, "guangdong", "广东省", "广东"),
+    _province(45, "guangxi", "广西壮族自治区", "广西"),
+    _province(46, "hainan", "海南省", "海南"),
+    _province(50, "chongqing", "重庆市", "重庆"),
+    _province(51, "sichuan", "四川省", "四川"),
+    _province(52, "guizhou", "贵州省", "贵州"),
+    _province(53, "yunnan", "云南省", "云南"),
+    _province(54, "xizang", "西藏自治区", "西藏"),
+    _province(61, "shaanxi", "陕西省", "陕西"),
+    _province(62, "gansu", "甘肃省", "甘肃"),
+    _province(63, "qinghai", "青海省", "青海"),
+    _province(64, "ningxia", "宁夏回族自治区", "宁夏"),
+    _province(65, "xinjiang", "新疆维吾尔自治区", "新疆"),
+    _province(66, "bingtuan", "新疆生产建设兵团", "兵团", "新疆生产建设兵团卫生健康委员会"),
+)
+
+_BY_SLUG = {province.slug: province for province in PROVINCES}
+_BY_CODE = {province.code: province for province in PROVINCES}
+
+
+def by_slug(slug: str) -> Province | None:
+    """The province whose address begins with `slug`, or None. Capitals are not another province."""
+    return _BY_SLUG.get(slug.lower())
+
+
+def by_code(code: int) -> Province | None:
+    """The province with this tenant number, or None."""
+    return _BY_CODE.get(code)
