@@ -104,9 +104,8 @@ class Child:
 
     def stop(self, patience: float = 12.0) -> None:
         """Ask it to stop, wait, and end it if it does not."""
-        if not self.running():
+        if self.process is None or not self.running():
             return
-        assert self.process
         self.process.send_signal(self.stop_signal)
         try:
             self.process.wait(patience)
