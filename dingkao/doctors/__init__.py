@@ -1,0 +1,1 @@
+"""Who is assessed: doctors, their numbers, and the roster (医师名单) they come in by."""

@@ -1,0 +1,72 @@
+"""Code lists of doctors: our own stable code, the official Chinese word, and the other words rosters use for it (domain.md §2.2)."""
+
+import re
+import unicodedata
+
+DOCUMENT_TYPES = {
+    "resident": "居民身份证",
+    "residence_permit": "港澳台居民居住证",
+    "hk_macao_permit": "港澳居民来往内地通行证",
+    "taiwan_permit": "台湾居民来往大陆通行证",
+    "foreign_permanent": "外国人永久居留身份证",
+    "passport": "护照",
+    "officer": "军官证",
+    "hong_kong": "香港身份证",
+    "macao": "澳门身份证",
+    "taiwan": "台湾身份证",
+}
+LEVELS = {"physician": "执业医师", "assistant": "执业助理医师"}
+CATEGORIES = {"clinical": "临床", "dental": "口腔", "public_health": "公共卫生", "chinese": "中医"}
+SEXES = {"male": "男", "female": "女"}
+SCOPES: dict[str, tuple[str, str]] = {
+    "11": ("clinical", "内科"), "12": ("clinical", "外科"), "13": ("clinical", "妇产科"), "14": ("clinical", "儿科"),
+    "15": ("clinical", "眼耳鼻咽喉科"), "16": ("clinical", "皮肤病与性病"), "17": ("clinical", "精神卫生"), "18": ("clinical", "职业病"),
+    "19": ("clinical", "医学影像和放射治疗"), "20": ("clinical", "医学检验、病理"), "21": ("clinical", "全科医学"),
+    "22": ("clinical", "急救医学"), "23": ("clinical", "康复医学"), "24": ("clinical", "预防保健"), "25": ("clinical", "特种医学与军事医学"),
+    "26": ("clinical", "计划生育技术服务"), "31": ("dental", "口腔"), "41": ("public_health", "公共卫生"), "51": ("chinese", "中医"),
+    "52": ("chinese", "中西医结合"), "53": ("chinese", "蒙医"), "54": ("chinese", "藏医"), "55": ("chinese", "维医"), "56": ("chinese", "傣医"),
+    "99": ("any", "省级规定的其他"),
+}  # fmt: skip
+
+_ALIASES = {
+    "document": {
+        "身份证": "resident", "二代身份证": "resident", "港澳通行证": "hk_macao_permit", "台胞证": "taiwan_permit",
+        "外国人永久居留证": "foreign_permanent", "香港居民身份证": "hong_kong", "澳门居民身份证": "macao",
+    },
+    "level": {
+        "医师": "physician", "执业": "physician", "1": "physician", "助理医师": "assistant", "助理": "assistant", "执业助理": "assistant",
+        "乡村全科执业助理医师": "assistant", "2": "assistant",
+    },
+    "category": {
+        "1": "clinical", "2": "dental", "3": "public_health", "4": "chinese", "公卫": "public_health",
+        "民族医": "chinese", "中西医结合": "chinese", "中医(民族医、中西医结合)": "chinese",
+    },
+    "sex": {"男性": "male", "女性": "female", "1": "male", "2": "female", "m": "male", "f": "female"},
+    "scope": {"麻醉科": "12", "麻醉": "12", "妇科": "13", "眼科": "15", "耳鼻咽喉科": "15", "全科": "21", "检验、病理": "20"},
+}  # fmt: skip
+_TAILS = re.compile(r"(类别专业|类别|专业|类)$")
+
+
+def plain(text: str) -> str:
+    """A word as lists are compared: half-width, without blanks, lower case."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).lower()
+
+
+def _lookup(words: dict[str, str], aliases: dict[str, str]) -> dict[str, str]:
+    return {plain(word): code for code, word in words.items()} | {plain(word): code for word, code in aliases.items()}
+
+
+_LOOKUPS = {
+    "document": _lookup(DOCUMENT_TYPES, _ALIASES["document"]),
+    "level": _lookup(LEVELS, _ALIASES["level"]),
+    "category": _lookup(CATEGORIES, _ALIASES["category"]),
+    "sex": _lookup(SEXES, _ALIASES["sex"]),
+    "scope": _lookup({code: word for code, (_, word) in SCOPES.items()}, _ALIASES["scope"]),
+}
+
+
+def code_of(kind: str, text: str) -> str | None:
+    """Our code for `text` in the list `kind` (document, level, category, sex, scope); None where no list has it.
+    「临床类别」「内科专业」 count as 「临床」「内科」."""
+    lookup, word = _LOOKUPS[kind], plain(text)
+    return lookup.get(word) or lookup.get(_TAILS.sub("", word)) or None

@@ -1,0 +1,1 @@
+"""Who can sign in: organisations, accounts, roles, passwords, codes, sessions."""
