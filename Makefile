@@ -7,4 +7,7 @@ test: environment
 lint: environment
 	.venv/bin/ruff check .
 
-.PHONY: environment test lint
+run: environment
+	.venv/bin/python -m dingkao.cli run
+
+.PHONY: environment test lint run

@@ -1,0 +1,3 @@
+from dingkao.cli import main
+
+main()

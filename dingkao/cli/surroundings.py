@@ -1,0 +1,60 @@
+"""What every command stands in: the stack of DINGKAO_HOME, the application, a province."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+
+from dingkao.app import create_app
+from dingkao.embedded.stack import remembered
+from dingkao.settings import Settings
+from dingkao.tenants.context import entered
+from dingkao.tenants.registry import Province, by_slug
+
+
+def home() -> Path:
+    """DINGKAO_HOME, by default `var/` here."""
+    return Path(os.environ.get("DINGKAO_HOME", "var")).absolute()
+
+
+def settings() -> Settings:
+    """The settings of this process: its environment, over what the stack of DINGKAO_HOME wrote down."""
+    environment = remembered(home()) | dict(os.environ)
+    if "DATABASE_URL" not in environment:
+        raise click.ClickException(f"在 {home()} 没有找到运行环境。请先执行 make run,或设置 DINGKAO_HOME。")
+    return Settings.from_environment(environment)
+
+
+@contextmanager
+def application() -> Iterator[Flask]:
+    """The application, its context entered."""
+    app = create_app(settings())
+    with app.app_context():
+        yield app
+
+
+@contextmanager
+def inside(slug: str) -> Iterator[Province]:
+    """The application, in province `slug`; refuses a slug that is none."""
+    province = by_slug(slug)
+    if province is None:
+        raise click.BadParameter(f"没有代号为 {slug} 的省份;dingkao province list 列出全部代号。")
+    with application(), entered(province.code):
+        yield province
+
+
+def answer(result: dict[str, Any], as_json: bool, sentence: str) -> None:
+    """Print `result` as one JSON object, or `sentence` for people."""
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else sentence)
+
+
+def leave(refused: int) -> None:
+    """End with status 2 where rows were refused."""
+    if refused:
+        sys.exit(2)
