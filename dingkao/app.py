@@ -10,7 +10,7 @@ from dingkao.database.model import db
 from dingkao.settings import Settings
 from dingkao.tenants.door import ProvinceDoor
 from dingkao.tenants.rls import enclose_engine, refuse_strong_role
-from dingkao.tenants.secrets import Vault
+from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> Flask:
         MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
     )
     app.extensions["settings"] = settings
-    app.extensions["vault"] = Vault(settings.data_key)
+    install(Vault(settings.data_key))
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
     db.init_app(app)
     with app.app_context():

@@ -76,3 +76,18 @@ def normalised(text: str) -> str:
 @lru_cache(maxsize=256)
 def _derived(data_key: bytes, tenant: int, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), 32, salt=None, info=f"dingkao|{tenant}|{purpose}".encode()).derive(data_key)
+
+
+_installed: list[Vault] = []
+
+
+def install(chosen: Vault) -> None:
+    """Make `chosen` the vault of this process; done once, where the application is made."""
+    _installed[:] = [chosen]
+
+
+def vault() -> Vault:
+    """The vault of this process; raises RuntimeError before `install`."""
+    if not _installed:
+        raise RuntimeError("no vault has been installed")
+    return _installed[0]
