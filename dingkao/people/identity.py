@@ -47,11 +47,11 @@ def document(kind: str, text: str) -> Document:
         return Document(number)
     if re.fullmatch(r"\d{15}", number):
         number = f"{number[:6]}19{number[6:]}"
-        number += ric.calc_check_digit(number)
+        number += ric.calc_check_digit(number + "0")
     if not re.fullmatch(r"\d{17}[\dX]", number):
         raise NotANumber("证件号码不是18位居民身份证号", "请按身份证填写18位号码,末位可以是X;在Excel中请先把该列设为文本格式。")
     birth = _birth_date(number)
-    if ric.calc_check_digit(number[:17]) != number[17]:
+    if ric.calc_check_digit(number) != number[17]:
         raise NotANumber("证件号码校验位不符", "请对照身份证逐位核对,通常是其中一位录错。")
     return Document(number, "male" if int(number[16]) % 2 else "female", birth)
 
@@ -73,7 +73,7 @@ def login_number(text: str) -> str:
     number = normalised(text)[:64]
     if re.fullmatch(r"\d{15}", number):
         number = f"{number[:6]}19{number[6:]}"
-        number += ric.calc_check_digit(number)
+        number += ric.calc_check_digit(number + "0")
     return number
 
 

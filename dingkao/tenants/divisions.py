@@ -32,4 +32,4 @@ def _codes(province: Province) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _names() -> dict[str, str]:
     with (files("dingkao.tenants") / "divisions.csv").open(encoding="utf-8") as file:
-        return {code: name for code, name in csv.reader(file)}
+        return {row[0]: row[1] for row in csv.reader(file)}

@@ -1,0 +1,34 @@
+"""`dingkao institutions import SLUG FILE`."""
+
+from pathlib import Path
+
+import click
+
+from dingkao.cli.surroundings import answer, inside, leave
+from dingkao.database.model import db
+from dingkao.errors import Refusal
+from dingkao.journal.writing import TERMINAL
+from dingkao.people.organisations import import_institutions
+
+
+@click.group("institutions")
+def command() -> None:
+    """医疗、预防、保健机构."""
+
+
+@command.command("import")
+@click.argument("slug")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="以JSON输出")
+def import_(slug: str, file: Path, as_json: bool) -> None:
+    """把机构导入省份 SLUG;可重复执行."""
+    with inside(slug):
+        try:
+            report = import_institutions(file.read_bytes(), by=TERMINAL)
+        except Refusal as refusal:
+            raise click.ClickException(refusal.sentence) from refusal
+        db.session.commit()
+    lines = [f"新增 {report.accepted},更新 {report.changed},未变 {report.unchanged},拒绝 {len(report.errors)}"]
+    lines += [f"第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.errors]
+    answer(report.as_dict(), as_json, "\n".join(lines))
+    leave(len(report.errors))
