@@ -1,0 +1,1 @@
+"""The exam: question banks, papers, practice, tickets, sittings, marking."""

@@ -1,0 +1,198 @@
+"""Banks and their versioned questions; papers; tickets; sittings and their answers; practice."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dingkao.clock import now
+from dingkao.database.model import Big, Model, inside, one_of
+from dingkao.doctors.codes import CATEGORIES, LEVELS
+from dingkao.tenants.context import current_tenant
+from dingkao.tenants.rls import TenantOwned
+
+SUBJECTS = {"common": "公共知识", "professional": "业务水平"}
+TYPES = {
+    "A1": "单句型最佳选择题", "A2": "病例摘要型最佳选择题", "A3": "病例组型最佳选择题", "A4": "病例串型最佳选择题",
+    "B1": "标准配伍题", "X": "多项选择题",
+}  # fmt: skip
+DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
+PURPOSES = {"exam": "考试", "practice": "练习"}
+
+
+class QuestionBank(TenantOwned, Model):
+    """A bank of questions (题库)."""
+
+    __tablename__ = "question_bank"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class QuestionGroup(TenantOwned, Model):
+    """What questions of A3, A4 (a case, 共用题干) or B1 (a list of options) share; a group is drawn whole or not at all."""
+
+    __tablename__ = "question_group"
+    __table_args__ = (UniqueConstraint("tenant_id", "bank_id", "digest"), inside("bank_id", "question_bank"))
+
+    bank_id: Mapped[UUID]
+    stem: Mapped[str]
+    digest: Mapped[bytes]
+
+
+class Question(TenantOwned, Model):
+    """A question (试题): what it is about and for. Its words stand in versions; `current_version` is the one drawn.
+
+    `digest` is of case, stem and options: by it the same row of a sheet is known again.
+    """
+
+    __tablename__ = "question"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "bank_id", "digest"),
+        Index(None, "tenant_id", "subject", "category", "purpose", "kind"),
+        one_of("subject", tuple(SUBJECTS)),
+        one_of("category", tuple(CATEGORIES)),
+        one_of("kind", tuple(TYPES)),
+        one_of("difficulty", tuple(DIFFICULTIES)),
+        one_of("purpose", tuple(PURPOSES)),
+        inside("bank_id", "question_bank"),
+        inside("group_id", "question_group"),
+    )
+
+    bank_id: Mapped[UUID]
+    group_id: Mapped[UUID | None]
+    group_position: Mapped[int] = mapped_column(default=0)
+    subject: Mapped[str]
+    category: Mapped[str | None]
+    kind: Mapped[str]
+    difficulty: Mapped[str] = mapped_column(default="medium")
+    purpose: Mapped[str] = mapped_column(default="exam")
+    digest: Mapped[bytes]
+    current_version: Mapped[UUID]
+    retired_at: Mapped[datetime | None]
+
+
+class QuestionVersion(TenantOwned, Model):
+    """The words of a question at one time: stem, options as [[letter, text], …], answer letters in order, explanation."""
+
+    __tablename__ = "question_version"
+    __table_args__ = (UniqueConstraint("tenant_id", "question_id", "number"), inside("question_id", "question"))
+
+    question_id: Mapped[UUID]
+    number: Mapped[int]
+    kind: Mapped[str]
+    case_stem: Mapped[str | None]
+    stem: Mapped[str]
+    options: Mapped[list[Any]] = mapped_column(JSONB)
+    answer: Mapped[str]
+    explanation: Mapped[str | None]
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Paper(TenantOwned, Model):
+    """A paper (试卷) of a cycle for a subject, category and level: how many questions of which type, minutes, and when it may be sat."""
+
+    __tablename__ = "paper"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "cycle_id", "subject", "category", "level"),
+        one_of("subject", tuple(SUBJECTS)),
+        one_of("category", tuple(CATEGORIES)),
+        one_of("level", tuple(LEVELS)),
+        CheckConstraint("minutes between 1 and 600", name="minutes_sane"),
+        CheckConstraint("opens_at < closes_at", name="window_in_order"),
+        inside("cycle_id", "cycle"),
+    )
+
+    cycle_id: Mapped[UUID]
+    subject: Mapped[str]
+    category: Mapped[str]
+    level: Mapped[str]
+    title: Mapped[str]
+    counts: Mapped[dict[str, Any]]
+    minutes: Mapped[int]
+    opens_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class AdmissionTicket(TenantOwned, Model):
+    """An admission ticket (准考证) of one assessment; its number names nobody."""
+
+    __tablename__ = "admission_ticket"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "number"),
+        UniqueConstraint("tenant_id", "assessment_id"),
+        inside("assessment_id", "assessment"),
+    )
+
+    assessment_id: Mapped[UUID]
+    number: Mapped[str]
+    issued_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Sitting(TenantOwned, Model):
+    """One doctor's sitting (作答) of one paper. `layout` freezes question versions and option orders, from `seed`; `epoch` rises with
+    hand-in and with a change of device, and a save under an older one is refused."""
+
+    __tablename__ = "sitting"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "assessment_id", "paper_id"),
+        Index(None, "tenant_id", "handed_in_at", "closes_at"),
+        CheckConstraint("handed_in_at is null or score_tenths is not null", name="handed_in_is_marked"),
+        inside("assessment_id", "assessment"),
+        inside("paper_id", "paper"),
+    )
+
+    assessment_id: Mapped[UUID]
+    paper_id: Mapped[UUID]
+    seed: Mapped[int] = mapped_column(Big)
+    layout: Mapped[list[Any]]
+    epoch: Mapped[int] = mapped_column(default=1)
+    opened_at: Mapped[datetime] = mapped_column(default=now)
+    closes_at: Mapped[datetime]
+    handed_in_at: Mapped[datetime | None]
+    handed_in_by: Mapped[str | None]
+    score_tenths: Mapped[int | None]
+
+
+class SittingAnswer(Model):
+    """The newest answer to one question of a sitting: letters, the page's sequence number, when tapped and when received."""
+
+    __tablename__ = "sitting_answer"
+    __table_args__ = (
+        PrimaryKeyConstraint("tenant_id", "sitting_id", "position"),
+        ForeignKeyConstraint(["tenant_id", "sitting_id"], ["sitting.tenant_id", "sitting.id"]),
+    )
+
+    tenant_id: Mapped[int] = mapped_column(default=current_tenant, autoincrement=False)
+    sitting_id: Mapped[UUID]
+    position: Mapped[int] = mapped_column(SmallInteger)
+    letters: Mapped[str]
+    sequence: Mapped[int]
+    tapped_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+
+
+class PracticeRun(TenantOwned, Model):
+    """A practice (练习) of up to fifty questions: which versions, what was answered and marked. One open run a bank."""
+
+    __tablename__ = "practice_run"
+    __table_args__ = (Index(None, "tenant_id", "assessment_id", "id"), inside("assessment_id", "assessment"))
+
+    assessment_id: Mapped[UUID]
+    title: Mapped[str]
+    layout: Mapped[list[Any]]
+    answers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    starred: Mapped[list[Any]] = mapped_column(default=list)
+    begun_at: Mapped[datetime] = mapped_column(default=now)

@@ -1,0 +1,1 @@
+"""What the doctor files (填报信息) and its review."""
