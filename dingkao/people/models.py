@@ -101,7 +101,6 @@ class OneTimeCode(TenantOwned, Model):
     issued_by: Mapped[UUID | None]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
-    tries: Mapped[int] = mapped_column(default=0)
 
 
 class SignInSession(TenantOwned, Model):

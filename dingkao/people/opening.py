@@ -49,3 +49,8 @@ def opened() -> list[OpenedProvince]:
     with db.engines["platform"].connect() as connection:
         rows = connection.execute(select(OpenedProvince.__table__).order_by(OpenedProvince.code)).mappings()
         return [OpenedProvince(**row) for row in rows]
+
+
+def opened_codes() -> frozenset[int]:
+    """The codes of the provinces that are served now."""
+    return frozenset(row.code for row in opened() if row.state == "open")

@@ -1,15 +1,19 @@
 """The door: the first segment of an address is the province, taken off before any route is looked for.
 
-Routes never mention the province and none can be reached in the wrong one: it moves into SCRIPT_NAME and is left for the guard in
-the WSGI environment.
+Routes never mention the province and none can be reached in the wrong one: it moves into SCRIPT_NAME, is left for the guard in the
+WSGI environment, and is entered for as long as the application answers. What is only read is read in READ ONLY transactions.
 """
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from dingkao.tenants.context import entered
 from dingkao.tenants.registry import by_slug
+from dingkao.tenants.rls import reading
 
 PROVINCE = "dingkao.province"
+READING = ("GET", "HEAD", "OPTIONS")
 
 
 class ProvinceDoor:
@@ -34,7 +38,11 @@ class ProvinceDoor:
         environ["SCRIPT_NAME"] = f"{environ.get('SCRIPT_NAME', '')}/{province.slug}"
         environ["PATH_INFO"] = f"/{rest}"
         environ[PROVINCE] = province
-        return self.application(environ, start_response)
+        with ExitStack() as inside:
+            inside.enter_context(entered(province.code))
+            if environ.get("REQUEST_METHOD") in READING:
+                inside.enter_context(reading())
+            return self.application(environ, start_response)
 
 
 def _header(address: str) -> str:

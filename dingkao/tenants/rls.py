@@ -48,6 +48,17 @@ def reading() -> Iterator[None]:
         _reading.reset(token)
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Transactions begun in the block may write, though the request is a GET: for marks of the house's own, such as when a session
+    was last seen; never for what a person asked for."""
+    token = _reading.set(False)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
 def enclose_engine(engine: Engine) -> None:
     """Make every transaction of `engine` begin in the current province, in one message with its BEGIN."""
     refuse_strong_role(engine)

@@ -271,7 +271,6 @@ def upgrade() -> None:
         sa.Column("issued_by", sa.Uuid(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id", "account_id"],
             ["account.tenant_id", "account.id"],

@@ -1,0 +1,156 @@
+"""Who may come in: each view says so by `allow`; a view that says nothing is shut."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask_login import LoginManager, UserMixin, current_user
+from sqlalchemy import select, update
+from werkzeug.wrappers import Response as AnyResponse
+
+from dingkao import clock
+from dingkao.database.model import db
+from dingkao.doctors.models import Doctor
+from dingkao.errors import Forbidden
+from dingkao.journal.writing import Actor
+from dingkao.people import signing_in
+from dingkao.people.models import Account, Membership, SignInSession
+from dingkao.tenants.door import PROVINCE
+from dingkao.tenants.registry import Province
+from dingkao.tenants.rls import writing
+
+ANYONE, TICKET, DOCTOR, STAFF, HALF = "anyone", "ticket", "doctor", "staff", "half"
+SEEN_EVERY_SECONDS = 60
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass
+class Person(UserMixin):
+    """Who is signed in: the account, its session, the roles it holds and where."""
+
+    account: Account
+    session: SignInSession
+    memberships: list[Membership] = field(default_factory=list)
+
+    @property
+    def id(self) -> UUID:
+        """The account's id."""
+        return self.account.id
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles held, anywhere in the province."""
+        return frozenset(membership.role for membership in self.memberships)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the second factor, where one is asked, has been shown in this session."""
+        return self.session.second_factor_at is not None or not signing_in.needs_second_factor(self.roles)
+
+    def organisations(self, *roles: str) -> list[UUID]:
+        """The organisations in which one of `roles` is held."""
+        return [m.organisation_id for m in self.memberships if m.organisation_id and (not roles or m.role in roles)]
+
+    def actor(self) -> Actor:
+        """The person as rules and the journal know one."""
+        organisations = self.organisations()
+        return Actor(
+            self.account.kind, self.account.id, self.roles, organisations[0] if len(set(organisations)) == 1 else None, self.account.name
+        )
+
+    def doctor(self) -> Doctor:
+        """The doctor of a doctor's account."""
+        if "doctor" not in g:
+            g.doctor = db.session.scalars(select(Doctor).where(Doctor.account_id == self.account.id)).one()
+        return g.doctor
+
+
+def allow(*who: str) -> Callable[[View], View]:
+    """Mark a view with those it is for: roles, or ANYONE, TICKET, DOCTOR, STAFF, HALF (second factor still to be shown)."""
+
+    def mark(view: View) -> View:
+        view.access = frozenset(who)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def cookie_name(kind: str = "") -> str:
+    """The name of this province's cookie: `__Host-` in front unless plain http is allowed by setting."""
+    prefix = "" if current_app.extensions["settings"].plain_http else "__Host-"
+    province = request.environ.get(PROVINCE)
+    slug = province.slug if isinstance(province, Province) else "platform"
+    return f"{prefix}dk-{slug}{'-' + kind if kind else ''}"
+
+
+def set_cookie(response: AnyResponse, kind: str, value: str, seconds: int | None = None) -> None:
+    """Set a cookie of this province: not for scripts, not for other sites."""
+    secure = not current_app.extensions["settings"].plain_http
+    response.set_cookie(cookie_name(kind), value, max_age=seconds, secure=secure, httponly=True, samesite="Lax", path="/")
+
+
+def sign_in(response: AnyResponse, account: Account) -> None:
+    """Begin a session and put its token into the cookie; whatever session this browser had is ended."""
+    if current_user.is_authenticated:
+        signing_in.end_session(current_user.session)
+    set_cookie(response, "", signing_in.begin_session(account))
+
+
+def install(app: Flask) -> None:
+    """Read the person from the cookie, and keep every view to those it is for."""
+    manager = LoginManager(app)
+
+    @manager.request_loader
+    def load(_request: Any) -> Person | None:
+        token = request.cookies.get(cookie_name())
+        if not token or not isinstance(request.environ.get(PROVINCE), Province):
+            return None
+        found = signing_in.session_of(token)
+        if found is None:
+            return None
+        session, account = found
+        return Person(account, session, signing_in.memberships(account.id) if account.kind == "staff" else [])
+
+    @app.before_request
+    def keep() -> AnyResponse | None:
+        if request.endpoint is None or request.endpoint == "static":
+            return None
+        view = app.view_functions[request.endpoint]
+        access: frozenset[str] = getattr(view, "access", frozenset())
+        if access & {ANYONE, TICKET}:
+            return None
+        if not current_user.is_authenticated:
+            return _to_sign_in()
+        if HALF in access:
+            return None
+        if not current_user.complete:
+            return redirect(url_for("account.second_factor"))
+        kinds = {current_user.account.kind} | current_user.roles
+        if not access & kinds:
+            raise Forbidden
+        return None
+
+    @app.after_request
+    def seen(response: Response) -> Response:
+        if "_login_user" in g and g._login_user.is_authenticated:
+            session = g._login_user.session
+            if (clock.now() - session.seen_at).total_seconds() > SEEN_EVERY_SECONDS:
+                _mark_seen(session.id)
+        return response
+
+
+def _mark_seen(session_id: UUID) -> None:
+    with writing(), db.engine.begin() as connection:
+        connection.execute(
+            update(SignInSession)
+            .where(SignInSession.tenant_id == g.province.code, SignInSession.id == session_id)
+            .values(seen_at=clock.now())
+        )
+
+
+def _to_sign_in() -> AnyResponse:
+    if request.method == "GET" and not request.headers.get("X-Requested-With"):
+        return redirect(url_for("public.login", next=request.full_path.rstrip("?") if request.path != "/" else None))
+    return redirect(url_for("public.login", ended=1), 303)

@@ -1,0 +1,192 @@
+"""What holds for every answer: one commit, headers, cookies by province, refusals as pages, what templates may use."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import redis
+import structlog
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+from flask_limiter.util import get_remote_address
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy.exc import InterfaceError, OperationalError
+from werkzeug.exceptions import HTTPException
+
+from dingkao import clock
+from dingkao.blueprints.access import cookie_name
+from dingkao.database.model import db
+from dingkao.errors import NotFound, Refusal, TooMany, Unavailable
+from dingkao.people.opening import opened
+from dingkao.tenants.door import PROVINCE
+from dingkao.tenants.guard import UnknownProvince
+from dingkao.tenants.registry import PROVINCES, Province
+
+log = structlog.get_logger()
+csrf = CSRFProtect()
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+STATIC = Path(__file__).resolve().parents[1] / "static"
+
+
+def limit_key() -> str:
+    """Whom a limit counts: the address within the province."""
+    province = request.environ.get(PROVINCE)
+    return f"{province.code if isinstance(province, Province) else 'platform'}|{get_remote_address()}"
+
+
+limiter = Limiter(key_func=limit_key, headers_enabled=False, swallow_errors=True)
+
+
+class ProvinceCookies(SecureCookieSessionInterface):
+    """Flask's own session holds the form token alone; its cookie is named after the province like every other."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """The name."""
+        return cookie_name("form")
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Everywhere but where plain http is allowed."""
+        return not app.extensions["settings"].plain_http
+
+
+def install(app: Flask) -> None:
+    """Put all of it on `app`."""
+    app.session_interface = ProvinceCookies()
+    app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", WTF_CSRF_TIME_LIMIT=12 * 3600, WTF_CSRF_SSL_STRICT=False)
+    app.config.setdefault("RATELIMIT_STORAGE_URI", app.extensions["settings"].redis_url)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    app.after_request(settle)
+    app.after_request(headers)
+    app.context_processor(words)
+    app.jinja_env.globals.update(asset=asset)
+    app.jinja_env.filters.update(day=day, minute=minute)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.register_error_handler(Refusal, refused)
+    app.register_error_handler(CSRFError, stale_form)
+    app.register_error_handler(RateLimitExceeded, too_often)
+    app.register_error_handler(HTTPException, unanswered)
+    for fault in (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError):
+        app.register_error_handler(fault, engine_down)
+    app.register_error_handler(Exception, broken)
+
+
+def settle(response: Response) -> Response:
+    """The only commit of the web: what was asked is done whole, or not at all."""
+    if request.environ.get(PROVINCE) is None:
+        return response
+    if response.status_code < 400:
+        db.session.commit()
+    else:
+        db.session.rollback()
+    return response
+
+
+def headers(response: Response) -> Response:
+    """What browsers are told to keep to (security.md 17)."""
+    response.headers.setdefault("Content-Security-Policy", POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    response.headers.setdefault("Cache-Control", "no-store")
+    if not current_app.extensions["settings"].plain_http:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return response
+
+
+def words() -> dict[str, Any]:
+    """What every template knows."""
+    settings = current_app.extensions["settings"]
+    return {"province": g.get("province"), "demonstration": settings.demonstration, "now": clock.beijing(clock.now())}
+
+
+@lru_cache(maxsize=256)
+def asset(name: str) -> str:
+    """The address of a file under static/, changing with its content, so that it may be kept for a year."""
+    file = STATIC / name
+    version = hashlib.sha256(file.read_bytes()).hexdigest()[:10] if file.exists() else "0"
+    return f"/static/{name}?v={version}"
+
+
+def day(moment: Any) -> str:
+    """2024年09月01日, of a date or a moment in Beijing."""
+    if moment is None:
+        return ""
+    moment = clock.beijing(moment) if hasattr(moment, "hour") else moment
+    return f"{moment.year}年{moment.month:02d}月{moment.day:02d}日"
+
+
+def minute(moment: Any) -> str:
+    """2024年09月01日 12:03, Beijing time."""
+    return "" if moment is None else f"{day(moment)} {clock.beijing(moment):%H:%M}"
+
+
+def refused(refusal: Refusal) -> tuple[Any, int]:
+    """A refusal as a page, or as JSON where a script asked."""
+    db.session.rollback()
+    if isinstance(refusal, UnknownProvince):
+        return _page("errors/province.html", 404, sentence=refusal.sentence, provinces=served())
+    return _answer(refusal.sentence, refusal.status)
+
+
+def stale_form(_fault: CSRFError) -> tuple[Any, int]:
+    """The form's token is missing or old."""
+    return _answer("页面打开时间过长,为安全起见请返回上一页刷新后再提交,您填写的内容通常还在。", 400)
+
+
+def too_often(_fault: RateLimitExceeded) -> tuple[Any, int]:
+    """A limit has been reached."""
+    return _answer(TooMany("操作过于频繁,请稍等几分钟再试。").sentence, 429)
+
+
+def unanswered(fault: HTTPException) -> tuple[Any, int]:
+    """What werkzeug refuses: no such address, wrong method, too large."""
+    status = fault.code or 500
+    if status == 404 and request.environ.get(PROVINCE) is None and not request.path.startswith(("/static/", "/platform")):
+        return _page("errors/province.html", 404, sentence="没有找到这个地址。请选择您执业所在的省份。", provinces=served())
+    sentences = {
+        404: NotFound().sentence,
+        405: "这个操作只能从页面上的按钮进行,请返回重试。",
+        413: "上传的文件过大,请按页面提示的大小重新选择。",
+    }
+    return _answer(sentences.get(status, "请求无法处理,请返回上一页重试。"), status)
+
+
+def engine_down(fault: Exception) -> tuple[Any, int]:
+    """The database or the cache does not answer."""
+    log.error("engine.down", kind=type(fault).__name__)
+    db.session.rollback()
+    return _answer(Unavailable("服务暂时连接不上,您刚才的操作没有保存。请保留本页,一分钟后再试。").sentence, 503)
+
+
+def broken(fault: Exception) -> tuple[Any, int]:
+    """A fault of ours: logged with its trace, shown without."""
+    log.exception("request.broken", kind=type(fault).__name__)
+    db.session.rollback()
+    return _answer("系统出现问题,我们已经记录。请返回上一页重试;仍不行请联系客服并说明时间。", 500)
+
+
+def served() -> list[Province]:
+    """The provinces that are open, in the registry's order; empty when the platform's tables can't be asked."""
+    try:
+        codes = {row.code for row in opened() if row.state == "open"}
+    except (OperationalError, InterfaceError):
+        codes = set()
+    return [province for province in PROVINCES if province.code in codes]
+
+
+def _answer(sentence: str, status: int) -> tuple[Any, int]:
+    if request.accept_mimetypes.best == "application/json":
+        return jsonify(error=sentence), status
+    return _page("errors/refusal.html", status, sentence=sentence, status=status)
+
+
+def _page(template: str, status: int, **shown: Any) -> tuple[str, int]:
+    return render_template(template, **shown), status
