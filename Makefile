@@ -1,5 +1,6 @@
 environment:
 	@deploy/prepare
+	@deploy/frontend/copy
 
 test: environment
 	.venv/bin/python -m pytest -q tests

@@ -5,47 +5,63 @@ from pathlib import Path
 import redis
 from flask import Flask
 from sqlalchemy import text
+from whitenoise import WhiteNoise
 
+from dingkao.blueprints import access, web
+from dingkao.blueprints.account import account
+from dingkao.blueprints.public import front, public
 from dingkao.database.model import db
+from dingkao.outside.sms import Outbox
 from dingkao.settings import Settings
 from dingkao.tenants.door import ProvinceDoor
 from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
+BLUEPRINTS = (front, public, account)
+YEAR = 365 * 24 * 3600
 
 
 def create_app(settings: Settings) -> Flask:
     """The application for `settings`. Raises StrongRole at the first query if a database role is stronger than it may be."""
     app = Flask("dingkao", root_path=str(ROOT / "dingkao"), template_folder=str(ROOT / "templates"), static_folder=None)
-    engine_options = {"connect_args": {"autocommit": True}, "pool_pre_ping": True, "pool_size": 4, "max_overflow": 8}
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options,
+        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"autocommit": True}, "pool_pre_ping": True, "pool_size": 4, "max_overflow": 8},
         SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, "pool_pre_ping": True, "pool_size": 1}},
         MAX_CONTENT_LENGTH=25 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
     )
     app.extensions["settings"] = settings
-    install(Vault(settings.data_key))
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
+    app.extensions["sms"] = Outbox(app.extensions["redis"])
+    install(Vault(settings.data_key))
     db.init_app(app)
     with app.app_context():
         enclose_engine(db.engine)
         refuse_strong_role(db.engines["platform"])
+    web.install(app)
+    access.install(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     _health(app)
-    app.wsgi_app = ProvinceDoor(app.wsgi_app)  # type: ignore[method-assign]
+    served = WhiteNoise(ProvinceDoor(app.wsgi_app), max_age=YEAR)
+    served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
+    app.wsgi_app = served  # type: ignore[method-assign]
     return app
 
 
 def _health(app: Flask) -> None:
     @app.get("/healthz")
-    def healthz() -> tuple[str, int]:
-        return "ok\n", 200
+    @access.allow(access.ANYONE)
+    def healthz() -> str:
+        return "ok\n"
 
     @app.get("/readyz")
-    def readyz() -> tuple[str, int]:
-        db.session.execute(text("select 1"), bind_arguments={"bind": db.engines["platform"]})
+    @access.allow(access.ANYONE)
+    def readyz() -> str:
+        with db.engines["platform"].connect() as connection:
+            connection.execute(text("select 1"))
         app.extensions["redis"].ping()
-        return "ready\n", 200
+        return "ready\n"

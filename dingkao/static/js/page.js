@@ -1,0 +1,33 @@
+// What every page has: a question before what can't be undone, one press counts once, the first fault is brought into view.
+for (const form of document.querySelectorAll("form")) {
+  form.addEventListener("submit", (event) => {
+    const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+    if (question && !window.confirm(question)) {
+      event.preventDefault();
+      return;
+    }
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "1";
+    window.setTimeout(() => delete form.dataset.sent, 8000);
+  });
+}
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form")) delete form.dataset.sent;
+});
+document.getElementById("summary")?.focus();
+for (const picker of document.querySelectorAll("[data-toggle-all]")) {
+  picker.addEventListener("change", () => {
+    for (const box of document.querySelectorAll(picker.dataset.toggleAll)) box.checked = picker.checked;
+  });
+}
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(button.dataset.copy);
+    button.textContent = "已复制";
+  });
+}
+const waiting = document.querySelector("[data-reload-seconds]");
+if (waiting) window.setTimeout(() => window.location.reload(), Number(waiting.dataset.reloadSeconds) * 1000);
