@@ -1,0 +1,168 @@
+"""Numbers that identify people: right ones are taken however they are typed, wrong ones never pass for another's."""
+
+from datetime import date, timedelta
+
+import pytest
+from freezegun import freeze_time
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum.cn import ric
+
+from dingkao.people.identity import NotANumber, document, login_number, masked, mobile
+
+FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789Xx"}
+BLANKS = " \t\n\u3000\u00a0\u2003"
+
+
+@st.composite
+def residents(draw):
+    """A valid resident ID number, and what it says of its holder."""
+    area = draw(st.integers(110000, 829999))
+    birth = draw(st.dates(date(1900, 1, 1), date(2026, 11, 1)))
+    sequence = draw(st.integers(0, 999))
+    body = f"{area}{birth:%Y%m%d}{sequence:03d}"
+    return body + ric.calc_check_digit(body + "0"), birth, "male" if sequence % 2 else "female"
+
+
+@st.composite
+def typed(draw, number):
+    """`number` as people type it: full-width here and there, blanks anywhere, a small x."""
+    pieces = [draw(st.text(BLANKS, max_size=2))]
+    for character in number:
+        character = draw(st.sampled_from([character, character.lower(), character.translate(FULL_WIDTH)]))
+        pieces += [character, draw(st.text(BLANKS, max_size=1))]
+    return "".join(pieces)
+
+
+@given(residents(), st.data())
+def test_a_right_number_is_taken_however_it_is_typed(resident, data):
+    number, birth, sex = resident
+    found = document("resident", data.draw(typed(number)))
+    assert (found.number, found.birth_date, found.sex) == (number, birth, sex)
+    assert login_number(data.draw(typed(number))) == number
+
+
+@given(residents())
+def test_every_change_of_one_character_is_refused(resident):
+    number = resident[0]
+    for position in range(18):
+        for other in "0123456789X":
+            if other != number[position]:
+                with pytest.raises(NotANumber):
+                    document("resident", number[:position] + other + number[position + 1 :])
+
+
+@given(residents())
+def test_two_neighbours_exchanged_are_refused(resident):
+    number = resident[0]
+    for position in range(17):
+        if number[position] != number[position + 1]:
+            with pytest.raises(NotANumber):
+                document("resident", number[:position] + number[position + 1] + number[position] + number[position + 2 :])
+
+
+@given(residents())
+def test_a_number_cut_short_or_run_on_is_refused(resident):
+    number = resident[0]
+    for wrong in (number[:17], number[1:], number[:14], number + "0", number * 2):
+        with pytest.raises(NotANumber):
+            document("resident", wrong)
+
+
+@given(st.integers(110000, 829999), st.dates(date(1900, 1, 1), date(1999, 12, 31)), st.integers(0, 999))
+def test_fifteen_digits_are_the_same_person_as_the_eighteen(area, birth, sequence):
+    old = f"{area}{birth:%y%m%d}{sequence:03d}"
+    found = document("resident", old)
+    assert found.birth_date == birth
+    assert found.number == login_number(old)
+    assert document("resident", found.number) == found
+
+
+@given(st.text())
+def test_any_text_is_a_number_or_is_refused_with_reason_and_remedy(text):
+    told = []
+    for kind in ("resident", "passport"):
+        try:
+            told.append(document(kind, text).number)
+        except NotANumber as refused:
+            told += [refused.reason, refused.remedy]
+    assert all(told)
+    login_number(text)
+
+
+@pytest.mark.parametrize("day", ["19900230", "19901301", "19900001", "18991231", "20261125", "99990101"])
+@freeze_time("2026-11-24 12:00:00")
+def test_a_birth_date_that_is_none_is_refused_though_the_check_digit_is_right(day):
+    body = f"110101{day}001"
+    with pytest.raises(NotANumber, match="出生日期"):
+        document("resident", body + ric.calc_check_digit(body + "0"))
+
+
+@pytest.mark.parametrize(("hour", "taken"), [("2026-11-23 15:59:00", False), ("2026-11-23 16:01:00", True)])
+def test_today_is_the_day_in_beijing(hour, taken):
+    body = "11010120261124001"
+    number = body + ric.calc_check_digit(body + "0")
+    with freeze_time(hour):
+        if taken:
+            assert document("resident", number).birth_date == date(2026, 11, 23) + timedelta(days=1)
+        else:
+            with pytest.raises(NotANumber):
+                document("resident", number)
+
+
+@pytest.mark.parametrize("area", ["810000", "820000", "830000", "999999", "419000"])
+def test_the_area_is_not_checked(area):
+    body = f"{area}19800102001"
+    number = body + ric.calc_check_digit(body + "0")
+    assert document("residence_permit", number).number == number
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "kept"),
+    [
+        ("passport", " e1234 5678 ", "E12345678"),
+        ("hk_macao_permit", "H12345678", "H12345678"),
+        ("officer", "军字第1234567号", "军字第1234567号"),
+        ("hong_kong", "A123456(7)", "A123456(7)"),
+    ],
+)
+def test_other_documents_are_kept_as_they_are_and_say_nothing_of_their_holder(kind, text, kept):
+    found = document(kind, text)
+    assert (found.number, found.sex, found.birth_date) == (kept, None, None)
+
+
+@pytest.mark.parametrize("text", ["", "1234", "A" * 21, "E1234;5678", "<script>"])
+def test_what_is_no_document_number_is_refused(text):
+    with pytest.raises(NotANumber):
+        document("passport", text)
+
+
+@given(residents())
+def test_a_masked_number_keeps_six_and_four(resident):
+    number = resident[0]
+    assert masked(number) == number[:6] + "********" + number[14:]
+
+
+@given(st.text("0123456789ABCDEFGHIJ", min_size=5, max_size=20))
+def test_a_masked_number_of_any_kind_hides_something_and_shows_no_more_than_ten(number):
+    shown = masked(number)
+    assert shown != number
+    assert "*" in shown
+    assert len(shown.replace("*", "")) <= 10
+
+
+def test_a_masked_mobile_keeps_three_and_four():
+    assert masked("13812345678") == "138****5678"
+    assert masked("E12345678") == "******678"
+
+
+@given(st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["", "+86", "86", "0086", "+86 ", "+86-"]), st.data())
+def test_a_mobile_is_taken_however_it_is_typed(number, prefix, data):
+    dashed = f"{number[:3]}{data.draw(st.sampled_from(['', '-', ' ', '–']))}{number[3:]}"
+    assert mobile(prefix + data.draw(typed(dashed))) == number
+
+
+@pytest.mark.parametrize("text", ["", "12812345678", "1381234567", "138123456789", "010-12345678", "13812345678/9", "138 1234 567O", "+1 13812345678"])
+def test_what_is_no_mobile_is_refused(text):
+    with pytest.raises(NotANumber):
+        mobile(text)
