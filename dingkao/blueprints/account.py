@@ -55,8 +55,7 @@ def second_factor() -> Response | tuple[str, int] | str:
         except Invalid as refusal:
             form.refuse(refusal)
         else:
-            response = redirect(url_for("public.start"), 303)
-            return response
+            return redirect(url_for("public.start"), 303)
     picture = ""
     if secret:
         label = pyotp.TOTP(secret).provisioning_uri(current_user.account.user_name or "", issuer_name=f"定考{current_tenant()}")

@@ -1,6 +1,7 @@
 """What holds for every answer: one commit, headers, cookies by province, refusals as pages, what templates may use."""
 
 import hashlib
+import traceback
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,13 @@ class ProvinceCookies(SecureCookieSessionInterface):
 
 def install(app: Flask) -> None:
     """Put all of it on `app`."""
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
     app.session_interface = ProvinceCookies()
     app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", WTF_CSRF_TIME_LIMIT=12 * 3600, WTF_CSRF_SSL_STRICT=False)
     app.config.setdefault("RATELIMIT_STORAGE_URI", app.extensions["settings"].redis_url)
@@ -167,8 +175,9 @@ def engine_down(fault: Exception) -> tuple[Any, int]:
 
 
 def broken(fault: Exception) -> tuple[Any, int]:
-    """A fault of ours: logged with its trace, shown without."""
-    log.exception("request.broken", kind=type(fault).__name__)
+    """A fault of ours: where it happened is logged, never the values, which may be personal."""
+    where = traceback.extract_tb(fault.__traceback__)[-6:]
+    log.error("request.broken", kind=type(fault).__name__, where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in where])
     db.session.rollback()
     return _answer("系统出现问题,我们已经记录。请返回上一页重试;仍不行请联系客服并说明时间。", 500)
 
@@ -188,5 +197,5 @@ def _answer(sentence: str, status: int) -> tuple[Any, int]:
     return _page("errors/refusal.html", status, sentence=sentence, status=status)
 
 
-def _page(template: str, status: int, **shown: Any) -> tuple[str, int]:
-    return render_template(template, **shown), status
+def _page(template: str, code: int, **shown: Any) -> tuple[str, int]:
+    return render_template(template, **shown), code
