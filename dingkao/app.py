@@ -9,6 +9,8 @@ from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
+from dingkao.blueprints.home import home
+from dingkao.blueprints.office import office
 from dingkao.blueprints.public import front, public
 from dingkao.database.model import db
 from dingkao.outside.sms import Outbox
@@ -18,7 +20,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account)
+BLUEPRINTS = (front, public, account, home, office)
 YEAR = 365 * 24 * 3600
 
 

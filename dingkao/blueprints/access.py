@@ -152,5 +152,5 @@ def _mark_seen(session_id: UUID) -> None:
 
 def _to_sign_in() -> AnyResponse:
     if request.method == "GET" and not request.headers.get("X-Requested-With"):
-        return redirect(url_for("public.login", next=request.full_path.rstrip("?") if request.path != "/" else None))
+        return redirect(url_for("public.login", next=request.full_path.rstrip("?")))
     return redirect(url_for("public.login", ended=1), 303)

@@ -22,6 +22,7 @@ from dingkao.people.accounts import doctor_login_index
 from dingkao.people.codes import SmsCodes
 from dingkao.people.models import Account
 from dingkao.tenants.context import current_tenant
+from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import by_slug
 from dingkao.tenants.secrets import Place, normalised, vault
 
@@ -64,13 +65,15 @@ class ResetForm(Form):
 @allow(ANYONE)
 def pick() -> Response | str:
     """The login screen with no province picked; the last choice of this phone leads on."""
+    if PROVINCE in request.environ:
+        return redirect(url_for("public.start"))
     last = by_slug(request.cookies.get(LAST, ""))
     if last and "pick" not in request.args:
         return redirect(f"/{last.slug}/login")
     return render_template("public/pick.html", provinces=served())
 
 
-@public.get("/")
+@public.get("/start")
 @allow(ANYONE)
 def start() -> Response:
     """Where someone belongs: the doctor's home, the console, or the login page."""

@@ -1,0 +1,267 @@
+"""The console: what waits, institutions, staff, doctors."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from flask_wtf.file import FileField
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+from wtforms import BooleanField, StringField
+
+from dingkao.blueprints import of_province
+from dingkao.blueprints.access import STAFF, allow
+from dingkao.blueprints.forms import Choice, Form, Needed
+from dingkao.blueprints.web import limiter
+from dingkao.database.model import db
+from dingkao.database.pages import page
+from dingkao.doctors.codes import CATEGORIES, LEVELS, SEXES
+from dingkao.doctors.models import Doctor
+from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
+from dingkao.outside.sheets import MAX_BYTES
+from dingkao.people import accounts, organisations
+from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, Organisation
+
+office = of_province("office")
+ADMIN = "province_admin"
+OF_INSTITUTION = ("institution_clerk", "institution_reviewer")
+ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
+
+
+@office.context_processor
+def menu() -> dict[str, Any]:
+    """The side navigation: what this person can open, nothing else."""
+    if not current_user.is_authenticated:
+        return {}
+    entries = [("office.tasks", "待办", {STAFF})]
+    entries += [("office.institutions", "机构", {ADMIN, "auditor"}), ("office.staff", "人员", {ADMIN}), ("office.doctors", "医师", {ADMIN, "auditor", *OF_INSTITUTION})]
+    held = {STAFF} | current_user.roles
+    return {"menu": [(url_for(endpoint), label, request.endpoint == endpoint) for endpoint, label, who in entries if who & held]}
+
+
+class FileForm(Form):
+    """A sheet to take in."""
+
+    file = FileField("文件(xlsx或csv)", [Needed("请选择文件。")])
+
+
+class InstitutionForm(Form):
+    """One institution."""
+
+    name = StringField("机构名称", [Needed("请填写机构名称。")])
+    registration_number = StringField("机构登记号", [Needed("请填写机构登记号。")])
+    division = StringField("行政区划代码", [Needed("请填写6位行政区划代码,如140400。")])
+    category = StringField("机构类别", default="医疗机构")
+
+
+class AssessorForm(Form):
+    """Which organisation assesses an institution, and whether the institution is one itself."""
+
+    assesses = BooleanField("指定为考核机构")
+    assessor = Choice("所属考核机构")
+
+
+class StaffForm(Form):
+    """An invitation."""
+
+    user_name = StringField("用户名", [Needed("请填写用户名,如 changzhi-jingban。")])
+    name = StringField("姓名", [Needed("请填写姓名。")])
+    role = Choice("角色", [Needed("请选择角色。")], choices=list(ROLES.items()))
+    organisation = StringField("机构登记号")
+
+
+@office.get("/office")
+@allow(STAFF)
+def tasks() -> str:
+    """What waits for this person."""
+    counts: dict[str, int] = {}
+    if ADMIN in current_user.roles:
+        counts["机构"] = _count(select(func.count()).select_from(Organisation))
+        counts["未指定考核机构的机构"] = _count(
+            select(func.count()).select_from(Organisation).where(Organisation.assessment_organisation_id.is_(None))
+        )
+        counts["医师"] = _count(select(func.count()).select_from(Doctor))
+    mine = current_user.organisations(*OF_INSTITUTION)
+    if mine:
+        counts["本机构医师"] = _count(select(func.count()).select_from(Doctor).where(Doctor.organisation_id.in_(mine)))
+        waiting = select(func.count()).select_from(Doctor).join(
+            Account, (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id)
+        )
+        counts["尚未登录的医师"] = _count(waiting.where(Doctor.organisation_id.in_(mine), Account.state == "initial"))
+    names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(current_user.organisations())))}
+    roles = [(ROLES[m.role], names.get(m.organisation_id, "") if m.organisation_id else "") for m in current_user.memberships]
+    return render_template("office/tasks.html", counts=counts, roles=roles)
+
+
+@office.get("/office/institutions")
+@allow(ADMIN, "auditor")
+def institutions() -> str:
+    """The institutions of the province."""
+    return _institutions(FileForm(), InstitutionForm(), None)
+
+
+@office.post("/office/institutions")
+@allow(ADMIN)
+def add_institution() -> Response | tuple[str, int]:
+    """One institution by the form."""
+    form = InstitutionForm()
+    if form.validate_on_submit():
+        entry = organisations.InstitutionEntry(
+            form.name.data or "", form.registration_number.data or "", form.division.data or "", form.category.data or ""
+        )
+        try:
+            organisations.add_institution(entry, by=current_user.actor())
+            flash(f"已添加{entry.name}。")
+            return redirect(url_for("office.institutions"), 303)
+        except Invalid as refusal:
+            form.refuse(refusal)
+    return _institutions(FileForm(formdata=None), form, None), 422
+
+
+@office.post("/office/institutions/import")
+@allow(ADMIN)
+@limiter.limit("20/hour")
+def import_institutions() -> tuple[str, int]:
+    """Many institutions from a sheet; the report stands above the list."""
+    form, report = FileForm(), None
+    if form.validate_on_submit():
+        try:
+            report = organisations.import_institutions(form.file.data.read(MAX_BYTES + 1), by=current_user.actor())
+        except Refusal as refusal:
+            form.refuse(Invalid(refusal.sentence, "file"))
+    return _institutions(form, InstitutionForm(formdata=None), report), 200 if report else 422
+
+
+def _institutions(file: FileForm, form: InstitutionForm, report: Any) -> str:
+    words = request.args.get("q", "").strip()
+    query = select(Organisation)
+    if words:
+        query = query.where(Organisation.name.startswith(words, autoescape=True) | (Organisation.registration_number == words.upper()))
+    found = page(query, [Organisation.name, Organisation.id], request.args.get("after"))
+    wanted = [row.assessment_organisation_id for row in found.rows if row.assessment_organisation_id]
+    assessors = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(wanted)))}
+    return render_template("office/institutions.html", page=found, assessors=assessors, file=file, form=form, report=report, q=words)
+
+
+@office.route("/office/institutions/<uuid:organisation_id>", methods=["GET", "POST"])
+@allow(ADMIN)
+def institution(organisation_id: UUID) -> Response | str:
+    """One institution: appoint it an assessment organisation, assign it one."""
+    row = _organisation(organisation_id)
+    appointed = db.session.scalars(select(Organisation).where(Organisation.assesses).order_by(Organisation.name)).all()
+    form = AssessorForm(assesses=row.assesses, assessor=str(row.assessment_organisation_id or ""))
+    choices = {str(one.id): one.name for one in appointed} | {str(row.id): f"{row.name}(本机构)"}
+    form.assessor.choices = [("", "请选择"), *choices.items()]
+    if form.validate_on_submit():
+        if form.assesses.data:
+            organisations.appoint(row, by=current_user.actor())
+        if form.assessor.data:
+            assessor = _organisation(UUID(form.assessor.data))
+            organisations.assign(row, assessor, by=current_user.actor())
+        flash("已保存。")
+        return redirect(url_for("office.institutions"), 303)
+    return render_template("office/institution.html", row=row, form=form)
+
+
+@office.get("/office/staff")
+@allow(ADMIN)
+def staff() -> str:
+    """The staff of the province."""
+    return _staff(StaffForm(formdata=None), None)
+
+
+@office.post("/office/staff")
+@allow(ADMIN)
+def invite() -> tuple[str, int]:
+    """Invite someone: the one-time code is shown now and never again."""
+    form, told = StaffForm(), None
+    if form.validate_on_submit():
+        try:
+            place = None
+            if form.role.data not in PROVINCE_ROLES:
+                place = db.session.scalar(
+                    select(Organisation).where(Organisation.registration_number == (form.organisation.data or "").upper())
+                )
+                if place is None:
+                    raise Invalid("没有这个机构登记号,请在机构列表中核对。", "organisation")
+                if form.role.data.startswith("organisation_") and not place.assesses:
+                    raise Invalid(f"{place.name}尚未指定为考核机构。", "organisation")
+            made = accounts.make_staff(form.user_name.data or "", form.name.data or "", [(form.role.data, place)], by=current_user.actor())
+            told = (made.user_name, accounts.issue_code(made, by=current_user.actor()))
+        except Invalid as refusal:
+            form.refuse(refusal)
+    return _staff(form if told is None else StaffForm(formdata=None), told), 200 if told else 422
+
+
+@office.post("/office/staff/<uuid:account_id>/code")
+@allow(ADMIN)
+def staff_code(account_id: UUID) -> str:
+    """A new one-time code for a member of staff."""
+    account = db.session.scalar(select(Account).where(Account.id == account_id, Account.kind == "staff").with_for_update())
+    if account is None:
+        raise NotFound
+    return _staff(StaffForm(formdata=None), (account.user_name, accounts.issue_code(account, by=current_user.actor())))
+
+
+def _staff(form: StaffForm, told: Any) -> str:
+    found = page(select(Account).where(Account.kind == "staff"), [Account.id], request.args.get("after"))
+    held = db.session.scalars(select(Membership).where(Membership.account_id.in_([row.id for row in found.rows]))).all()
+    names = {
+        row.id: row.name
+        for row in db.session.scalars(select(Organisation).where(Organisation.id.in_([m.organisation_id for m in held if m.organisation_id])))
+    }
+    roles: dict[UUID, list[str]] = {}
+    for one in held:
+        roles.setdefault(one.account_id, []).append(f"{ROLES[one.role]} {names.get(one.organisation_id, '') if one.organisation_id else ''}")
+    return render_template("office/staff.html", page=found, roles=roles, form=form, told=told, states=ACCOUNT_STATES)
+
+
+@office.get("/office/doctors")
+@allow(ADMIN, "auditor", *OF_INSTITUTION)
+def doctors() -> str:
+    """The doctors of the province, or of one's own institution."""
+    query = select(Doctor)
+    if not current_user.roles & {ADMIN, "auditor"}:
+        query = query.where(Doctor.organisation_id.in_(current_user.organisations(*OF_INSTITUTION)))
+    name = request.args.get("name", "").strip()
+    if name:
+        query = query.where(Doctor.name == name)
+    found = page(query, [Doctor.name_key, Doctor.id], request.args.get("after"))
+    states = {
+        row.id: row.state for row in db.session.scalars(select(Account).where(Account.id.in_([one.account_id for one in found.rows])))
+    }
+    places = {
+        row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_({one.organisation_id for one in found.rows})))
+    }
+    return render_template(
+        "office/doctors.html", page=found, account_states=states, states=ACCOUNT_STATES, places=places, levels=LEVELS, categories=CATEGORIES,
+        sexes=SEXES, name=name, may_issue=bool(current_user.roles & {ADMIN, *OF_INSTITUTION}),
+    )  # fmt: skip
+
+
+@office.post("/office/doctors/<uuid:doctor_id>/code")
+@allow(ADMIN, *OF_INSTITUTION)
+@limiter.limit("60/hour")
+def doctor_code(doctor_id: UUID) -> str:
+    """A one-time code for a doctor who has no number on the roster, has lost the phone, or whose initial credential has lapsed."""
+    doctor = db.session.scalar(select(Doctor).where(Doctor.id == doctor_id))
+    if doctor is None:
+        raise NotFound
+    if ADMIN not in current_user.roles and doctor.organisation_id not in current_user.organisations(*OF_INSTITUTION):
+        raise Forbidden
+    account = db.session.scalars(select(Account).where(Account.id == doctor.account_id).with_for_update()).one()
+    code = accounts.issue_code(account, by=current_user.actor())
+    return render_template("office/code.html", doctor=doctor, code=code)
+
+
+def _organisation(organisation_id: UUID) -> Organisation:
+    query = select(Organisation).where(Organisation.id == organisation_id)
+    row = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _count(query: Any) -> int:
+    return int(db.session.scalar(query) or 0)
