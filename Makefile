@@ -2,13 +2,14 @@ environment:
 	@deploy/prepare
 	@deploy/frontend/copy
 
+run: environment
+	@.venv/bin/python -m dingkao.cli run
+
 test: environment
+	@deploy/packages chromium fonts-noto-cjk
 	.venv/bin/python -m pytest -q tests
 
 lint: environment
 	.venv/bin/ruff check .
 
-run: environment
-	.venv/bin/python -m dingkao.cli run
-
-.PHONY: environment test lint run
+.PHONY: environment run test lint

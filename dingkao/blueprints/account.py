@@ -58,7 +58,7 @@ def second_factor() -> Response | tuple[str, int] | str:
             return redirect(url_for("public.start"), 303)
     picture = ""
     if secret:
-        label = pyotp.TOTP(secret).provisioning_uri(current_user.account.user_name or "", issuer_name=f"定考{current_tenant()}")
+        label = pyotp.TOTP(secret).provisioning_uri(name=current_user.account.user_name or "", issuer_name=f"定考{current_tenant()}")
         picture = segno.make(label, error="m").svg_data_uri(scale=4)
     page = render_template("account/second_factor.html", form=form, secret=secret, picture=picture)
     return (page, 422) if request.method == "POST" else page

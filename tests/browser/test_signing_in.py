@@ -1,0 +1,155 @@
+"""People getting in: an administrator by a one-time code and a second factor; a doctor by 666666 and by what the institution hands over."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dingkao.database.model import db
+from dingkao.journal.writing import TERMINAL
+from dingkao.people.accounts import issue_code, make_staff
+from dingkao.people.models import Account
+from tests.browser.conftest import DESK, PHONE, totp
+from tests.material import resident_number
+
+PASSWORD = "taiyuan-chunfeng-88"
+
+
+def sign_in(page: Page, slug: str, account: str, password: str, *, staff: bool = False) -> None:
+    page.goto(f"/{slug}/login" + ("?staff=1" if staff else ""))
+    page.get_by_label("账号").fill(account)
+    page.get_by_label("密码").fill(password)
+    page.get_by_role("button", name="登录").click()
+
+
+def open_staff(page: Page, slug: str, user_name: str, code: str, password: str = PASSWORD) -> str | None:
+    """Open a staff account by its code; the secret of the second factor, where one is asked."""
+    sign_in(page, slug, user_name, code, staff=True)
+    expect(page).to_have_title("设置新密码 · 医师定期考核")
+    page.get_by_label("*旧密码").fill(code)
+    page.get_by_label("*新密码").fill(password)
+    page.get_by_label("*确认密码").fill(password)
+    page.get_by_role("button", name="提交").click()
+    page.wait_for_load_state()
+    if "动态口令" not in page.title():
+        return None
+    secret = page.locator("#secret").inner_text()
+    page.get_by_label("动态口令").fill(totp(secret))
+    page.get_by_role("button", name="确定").click()
+    return secret
+
+
+@pytest.fixture
+def new_admin(in_province):
+    """An administrator's user name and code, fresh for this test."""
+
+    def make(slug: str, user_name: str) -> str:
+        with in_province(slug):
+            account = make_staff(user_name, "测试管理员", [("province_admin", None)], by=TERMINAL)
+            code = issue_code(account, by=TERMINAL)
+            db.session.commit()
+        return code
+
+    return make
+
+
+def test_an_administrator_opens_the_account_and_builds_the_province(open_page, new_admin):
+    page = open_page(DESK)
+    open_staff(page, "shanxi", "guanli-1", new_admin("shanxi", "guanli-1"))
+    expect(page.get_by_role("heading", name="待办")).to_be_visible()
+
+    page.get_by_role("link", name="机构", exact=True).click()
+    page.get_by_label("机构名称").fill("平遥县测试医院")
+    page.get_by_label("机构登记号").fill("pdytest000001")
+    page.get_by_label("行政区划代码").fill("140728")
+    page.get_by_role("button", name="添加").click()
+    row = page.get_by_role("row", name="平遥县测试医院")
+    expect(row).to_contain_text("平遥县卫生健康局")
+    row.get_by_role("link").click()
+    page.get_by_label("指定本机构为考核机构").check()
+    page.get_by_label("所属考核机构").select_option(label="平遥县测试医院(本机构)")
+    page.get_by_role("button", name="保存").click()
+    expect(page.get_by_role("row", name="平遥县测试医院")).to_contain_text("考核机构PDYTEST000001")
+
+    page.get_by_role("link", name="人员").click()
+    page.get_by_label("用户名").fill("pingyao-jingban")
+    page.get_by_label("姓名").fill("王经办")
+    page.get_by_label("角色").select_option(label="机构经办人")
+    page.get_by_label("机构登记号").fill("PDYTEST000001")
+    page.get_by_role("button", name="邀请").click()
+    code = page.locator("strong.code").inner_text()
+
+    clerk = open_page(DESK)
+    assert open_staff(clerk, "shanxi", "pingyao-jingban", code) is None
+    expect(clerk.get_by_role("heading", name="待办")).to_be_visible()
+    assert clerk.get_by_role("link", name="人员").count() == 0
+    clerk.goto("/shanxi/office/staff")
+    expect(clerk.get_by_text("您的账号没有此项权限")).to_be_visible()
+
+
+def test_a_doctor_sets_a_password_by_the_code_to_the_roster_number(open_page, new_doctor):
+    number = resident_number(411)
+    new_doctor("shanxi", number, mobile="13812340001")
+    page = open_page(PHONE)
+    sign_in(page, "shanxi", number, "666666")
+    expect(page.get_by_text("此密码为定考系统密码,主要用于医师登录及绑定身份证号")).to_be_visible()
+    assert number not in page.content()
+    page.goto("/shanxi/home")
+    expect(page).to_have_url(re.compile("/login"))
+
+    page.goto("/shanxi/password/first")
+    page.get_by_label("手机号码").fill("138 1234 0001")
+    page.get_by_role("button", name="发送验证码").click()
+    expect(page.get_by_text("验证码将在一分钟内送达")).to_be_visible()
+    reader = open_page(PHONE)
+    reader.goto("/shanxi/outbox")
+    sms = reader.locator(".sms").first.inner_text()
+    for label, text in (
+        ("*旧密码", "666666"),
+        ("*新密码", PASSWORD),
+        ("*确认密码", PASSWORD),
+        ("验证码", sms.split("验证码")[1][:6]),
+    ):
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("heading", name="考核进度")).to_be_visible()
+    expect(page.get_by_text("管辖行政")).to_be_visible()
+
+    page.get_by_role("button", name="退出登录").click()
+    sign_in(page, "shanxi", number, "666666")
+    expect(page.get_by_text("账号或密码不正确")).to_be_visible()
+    sign_in(page, "henan", number, PASSWORD)
+    expect(page.get_by_text("账号或密码不正确")).to_be_visible()
+    sign_in(page, "shanxi", number.lower(), PASSWORD)
+    expect(page.get_by_role("heading", name="考核进度")).to_be_visible()
+
+
+def test_a_doctor_without_a_number_needs_the_institutions_code(open_page, new_doctor, in_province):
+    number = resident_number(412)
+    account_id = new_doctor("henan", number, mobile="")
+    page = open_page(PHONE)
+    sign_in(page, "henan", number, "666666")
+    for label, text in (("*旧密码", "666666"), ("*新密码", PASSWORD), ("*确认密码", PASSWORD)):
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("alert")).to_contain_text("请输入11位手机号")
+    with in_province("henan"):
+        code = issue_code(db.session.get_one(Account, (41, account_id)), by=TERMINAL)
+        db.session.commit()
+    for label, text in (("*旧密码", "666666"), ("*新密码", PASSWORD), ("*确认密码", PASSWORD), ("一次性代码", code)):
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("heading", name="考核进度")).to_be_visible()
+
+
+def test_the_picker_offers_what_is_open_and_remembers(open_page):
+    page = open_page(PHONE)
+    page.goto("/")
+    page.get_by_role("link", name="山西").click()
+    expect(page.get_by_text("【山西省】")).to_be_visible()
+    page.goto("/")
+    expect(page).to_have_url(re.compile("/shanxi/login$"))
+    page.get_by_role("link", name="切换").click()
+    expect(page.get_by_role("link", name="河南")).to_be_visible()
+    page.goto("/shanx/login")
+    expect(page.get_by_role("alert")).to_contain_text("请选择您执业所在的省份")
