@@ -8,12 +8,16 @@ from flask_login import current_user
 from flask_wtf.file import FileField
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
-from wtforms import BooleanField, StringField
+from wtforms import BooleanField, DateField, IntegerField, StringField
 
+from dingkao.assessments.enrolment import enrol, include
+from dingkao.assessments.models import STATES, Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.forms import Choice, Form, Needed
 from dingkao.blueprints.web import limiter
+from dingkao.cycles.models import PHASES
+from dingkao.cycles.opening import current_cycle, open_cycle, phases_of
 from dingkao.database.model import db
 from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS, SEXES
@@ -35,7 +39,8 @@ def menu() -> dict[str, Any]:
     if not current_user.is_authenticated:
         return {}
     entries = [("office.tasks", "待办", {STAFF})]
-    entries += [("office.institutions", "机构", {ADMIN, "auditor"}), ("office.staff", "人员", {ADMIN}), ("office.doctors", "医师", {ADMIN, "auditor", *OF_INSTITUTION})]
+    entries += [("office.institutions", "机构", {ADMIN, "auditor"}), ("office.staff", "人员", {ADMIN}), ("office.cycle", "周期", {ADMIN}), ("office.doctors", "医师", {ADMIN, "auditor", *OF_INSTITUTION})]
+    entries += [("office.inclusion", "纳入考核", {ADMIN, *OF_INSTITUTION})]
     held = {STAFF} | current_user.roles
     return {"menu": [(url_for(endpoint), label, request.endpoint == endpoint) for endpoint, label, who in entries if who & held]}
 
@@ -69,6 +74,20 @@ class StaffForm(Form):
     name = StringField("姓名", [Needed("请填写姓名。")])
     role = Choice("角色", [Needed("请选择角色。")], choices=list(ROLES.items()))
     organisation = StringField("机构登记号")
+
+
+class CycleForm(Form):
+    """A cycle and its phases."""
+
+    label = StringField("周期名称", [Needed("请填写周期名称,如2024年07月-2025年07月。")])
+    starts_on = DateField("周期开始", [Needed("请选择开始日期。")])
+    ends_on = DateField("周期结束", [Needed("请选择结束日期。")])
+    years = IntegerField("考核年数", [Needed("请填写年数。")], default=3)
+
+
+for _kind, _name in PHASES.items():
+    setattr(CycleForm, f"{_kind}_first", DateField(f"{_name}开始", [Needed(f"请选择{_name}阶段的开始日期。")]))
+    setattr(CycleForm, f"{_kind}_last", DateField(f"{_name}结束", [Needed(f"请选择{_name}阶段的结束日期。")]))
 
 
 @office.get("/office")
@@ -253,6 +272,67 @@ def doctor_code(doctor_id: UUID) -> str:
     account = db.session.scalars(select(Account).where(Account.id == doctor.account_id).with_for_update()).one()
     code = accounts.issue_code(account, by=current_user.actor())
     return render_template("office/code.html", doctor=doctor, code=code)
+
+
+@office.route("/office/cycle", methods=["GET", "POST"])
+@allow(ADMIN)
+def cycle() -> Response | tuple[str, int] | str:
+    """The cycle being worked in, and opening the next."""
+    form = CycleForm()
+    if form.validate_on_submit():
+        days = {kind: (form[f"{kind}_first"].data, form[f"{kind}_last"].data) for kind in PHASES}
+        try:
+            opened = open_cycle(
+                form.label.data or "", form.starts_on.data, form.ends_on.data, days, years=form.years.data, by=current_user.actor()
+            )
+        except Invalid as refusal:
+            form.refuse(refusal)
+        else:
+            flash(f"周期“{opened.label}”已开始,名单中{enrol(opened)}位医师可以纳入。")
+            return redirect(url_for("office.cycle"), 303)
+    now = current_cycle()
+    shown = render_template("office/cycle.html", form=form, cycle=now, phases=phases_of(now) if now else {}, names=PHASES)
+    return (shown, 422) if request.method == "POST" else shown
+
+
+@office.get("/office/inclusion")
+@allow(ADMIN, *OF_INSTITUTION)
+def inclusion() -> str:
+    """Who is on the list of the cycle, who isn't yet, and who has not submitted."""
+    now, state = current_cycle(), request.args.get("state", "not_included")
+    if now is None:
+        return render_template("office/inclusion.html", cycle=None)
+    bound = [] if ADMIN in current_user.roles else [Assessment.institution_id.in_(current_user.organisations(*OF_INSTITUTION))]
+    counts = dict(
+        db.session.execute(
+            select(Assessment.state, func.count()).where(Assessment.cycle_id == now.id, *bound).group_by(Assessment.state)
+        ).all()
+    )  # fmt: skip
+    found = page(select(Assessment).where(Assessment.cycle_id == now.id, Assessment.state == state, *bound), [Assessment.id], request.args.get("after"), 100)
+    people = {row.id: row for row in db.session.scalars(select(Doctor).where(Doctor.id.in_([one.doctor_id for one in found.rows])))}
+    return render_template(
+        "office/inclusion.html", cycle=now, counts=counts, page=found, people=people, state=state, states=STATES, levels=LEVELS,
+        categories=CATEGORIES,
+    )  # fmt: skip
+
+
+@office.post("/office/inclusion")
+@allow(ADMIN, *OF_INSTITUTION)
+def include_doctors() -> Response:
+    """Put the ticked doctors on the list, or all who aren't on it."""
+    now = current_cycle()
+    if now is None:
+        raise NotFound
+    bound = None if ADMIN in current_user.roles else current_user.organisations(*OF_INSTITUTION)
+    if "all" in request.form:
+        waiting = select(Assessment.id).where(Assessment.cycle_id == now.id, Assessment.state == "not_included")
+        ids = list(db.session.scalars(waiting if bound is None else waiting.where(Assessment.institution_id.in_(bound))))
+    else:
+        ids = [UUID(one) for one in request.form.getlist("record") if len(one) == 36]
+    outcome = include(now, ids, by=current_user.actor(), institutions=bound)
+    reasons = sorted({reason for _, reason in outcome.left_out})
+    flash(f"已纳入{outcome.done}人。" + (f"{len(outcome.left_out)}人未能纳入:{' '.join(reasons)}" if reasons else ""))
+    return redirect(url_for("office.inclusion"), 303)
 
 
 def _organisation(organisation_id: UUID) -> Organisation:

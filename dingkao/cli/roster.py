@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from dingkao.assessments.enrolment import enrol
 from dingkao.cli.surroundings import answer, inside, leave
+from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.doctors.roster import import_roster
 from dingkao.errors import Refusal
@@ -28,6 +30,8 @@ def import_(slug: str, file: Path, dry_run: bool, as_json: bool) -> None:
             report = import_roster(file.read_bytes(), by=TERMINAL, dry_run=dry_run)
         except Refusal as refusal:
             raise click.ClickException(refusal.sentence) from refusal
+        if not dry_run and (cycle := current_cycle()):
+            enrol(cycle)
         db.session.commit()
     result = report.as_dict()
     lines = [f"新增 {report.accepted},更新 {report.changed},未变 {report.unchanged},拒绝 {len(report.errors)},提醒 {len(report.warnings)}"]

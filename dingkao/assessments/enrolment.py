@@ -1,0 +1,70 @@
+"""Enrolment (报名): a record for every doctor of the roster, and putting doctors on the list by the hundred."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, insert, select
+
+from dingkao.assessments import moves
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import Cycle
+from dingkao.database.model import db, new_id
+from dingkao.doctors.models import Doctor
+from dingkao.errors import Refusal
+from dingkao.journal.writing import Actor
+from dingkao.people.models import Notice
+from dingkao.tenants.context import current_tenant
+
+BATCH = 5000
+
+
+@dataclass
+class Inclusion:
+    """What putting doctors on the list did: how many, and whom not, with the reason."""
+
+    done: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+def enrol(cycle: Cycle) -> int:
+    """Make a record, not yet included, for every doctor who has none in `cycle`; the number made. Repeatable: run after each roster."""
+    theirs = and_(Assessment.tenant_id == Doctor.tenant_id, Assessment.doctor_id == Doctor.id, Assessment.cycle_id == cycle.id)
+    missing = select(Doctor.id, Doctor.organisation_id).outerjoin(Assessment, theirs).where(Assessment.id.is_(None))
+    rows = [
+        {
+            "tenant_id": current_tenant(), "id": new_id(), "doctor_id": doctor, "cycle_id": cycle.id, "round": "first",
+            "institution_id": organisation, "state": "not_included",
+        }
+        for doctor, organisation in db.session.execute(missing)
+    ]  # fmt: skip
+    for start in range(0, len(rows), BATCH):
+        db.session.execute(insert(Assessment), rows[start : start + BATCH])
+    return len(rows)
+
+
+def of_doctor() -> ColumnElement[bool]:
+    """The join of a record to its doctor."""
+    return and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id)
+
+
+def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None) -> Inclusion:
+    """Put the records `ids` of `cycle` on the list; `institutions` bounds whose they may be (None: the whole province). Those already
+    on it are left as they are; who can't be included is told with the reason."""
+    wanted = select(Assessment, Doctor).join(Doctor, of_doctor()).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)))
+    if institutions is not None:
+        wanted = wanted.where(Assessment.institution_id.in_(institutions))
+    outcome = Inclusion()
+    for record, doctor in db.session.execute(wanted.order_by(Assessment.id).with_for_update(of=Assessment)):
+        if record.state != "not_included":
+            continue
+        try:
+            moves.include(record, by=by)
+        except Refusal as refusal:
+            outcome.left_out.append((doctor.name, refusal.sentence))
+            continue
+        outcome.done += 1
+        db.session.add(Notice(
+            account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。"
+        ))  # fmt: skip
+    return outcome
