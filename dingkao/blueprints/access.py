@@ -119,8 +119,8 @@ def install(app: Flask) -> None:
             return None
         view = app.view_functions[request.endpoint]
         access: frozenset[str] = getattr(view, "access", frozenset())
-        if access & {ANYONE, TICKET}:
-            return None
+        if access & {ANYONE, TICKET} or PROVINCE not in request.environ:
+            return None  # without a province the blueprint's guard, which comes next, refuses
         if not current_user.is_authenticated:
             return _to_sign_in()
         if HALF in access:

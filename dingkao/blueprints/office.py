@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from flask import Response as FlaskResponse
 from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf.file import FileField
@@ -22,14 +23,18 @@ from dingkao.database.model import db
 from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS, SEXES
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.roster import COLUMNS as ROSTER_COLUMNS
+from dingkao.doctors.roster import import_roster
 from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
 from dingkao.outside.sheets import MAX_BYTES
+from dingkao.outside.sheets import write as write_sheet
 from dingkao.people import accounts, organisations
 from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, Organisation
 
 office = of_province("office")
 ADMIN = "province_admin"
 OF_INSTITUTION = ("institution_clerk", "institution_reviewer")
+REASONS_SHOWN = 3
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
 
 
@@ -40,6 +45,7 @@ def menu() -> dict[str, Any]:
         return {}
     entries = [("office.tasks", "待办", {STAFF})]
     entries += [("office.institutions", "机构", {ADMIN, "auditor"}), ("office.staff", "人员", {ADMIN}), ("office.cycle", "周期", {ADMIN}), ("office.doctors", "医师", {ADMIN, "auditor", *OF_INSTITUTION})]
+    entries += [("office.roster", "导入名单", {ADMIN, *OF_INSTITUTION})]
     entries += [("office.inclusion", "纳入考核", {ADMIN, *OF_INSTITUTION})]
     held = {STAFF} | current_user.roles
     return {"menu": [(url_for(endpoint), label, request.endpoint == endpoint) for endpoint, label, who in entries if who & held]}
@@ -259,6 +265,39 @@ def doctors() -> str:
     )  # fmt: skip
 
 
+@office.route("/office/roster", methods=["GET", "POST"])
+@allow(ADMIN, *OF_INSTITUTION)
+@limiter.limit("60/hour", methods=["POST"])
+def roster() -> tuple[str, int] | str:
+    """Take in a roster: the province's administrator for every institution, a clerk for the clerk's own."""
+    form, report, only = FileForm(), None, None
+    if ADMIN not in current_user.roles:
+        only = _organisation(current_user.organisations(*OF_INSTITUTION)[0])
+    if form.validate_on_submit():
+        try:
+            report = import_roster(form.file.data.read(MAX_BYTES + 1), by=current_user.actor(), only=only)
+        except Refusal as refusal:
+            form.refuse(Invalid(refusal.sentence, "file"))
+        else:
+            now = current_cycle()
+            if now:
+                enrol(now)
+    shown = render_template("office/roster.html", form=form, report=report, only=only, headings=[names[0] for names in ROSTER_COLUMNS.values()])
+    return (shown, 422) if request.method == "POST" and report is None else shown
+
+
+@office.get("/office/roster/template.xlsx")
+@allow(ADMIN, *OF_INSTITUTION)
+def roster_template() -> FlaskResponse:
+    """An empty roster to fill in."""
+    return _sheet(write_sheet([names[0] for names in ROSTER_COLUMNS.values()], [], "医师名单"), "roster-template.xlsx")
+
+
+def _sheet(content: bytes, name: str) -> FlaskResponse:
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return FlaskResponse(content, mimetype=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
 @office.post("/office/doctors/<uuid:doctor_id>/code")
 @allow(ADMIN, *OF_INSTITUTION)
 @limiter.limit("60/hour")
@@ -331,7 +370,11 @@ def include_doctors() -> Response:
         ids = [UUID(one) for one in request.form.getlist("record") if len(one) == 36]
     outcome = include(now, ids, by=current_user.actor(), institutions=bound)
     reasons = sorted({reason for _, reason in outcome.left_out})
-    flash(f"已纳入{outcome.done}人。" + (f"{len(outcome.left_out)}人未能纳入:{' '.join(reasons)}" if reasons else ""))
+    more = f" 等{len(reasons)}种原因" if len(reasons) > REASONS_SHOWN else ""
+    flash(
+        f"已纳入{outcome.done}人。"
+        + (f"{len(outcome.left_out)}人未能纳入:{' '.join(reasons[:REASONS_SHOWN])}{more}" if reasons else "")
+    )
     return redirect(url_for("office.inclusion"), 303)
 
 

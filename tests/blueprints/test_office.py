@@ -1,0 +1,78 @@
+"""The console by HTTP: assessors, a cycle, a roster, the list."""
+
+import io
+import re
+
+from sqlalchemy import select
+
+from dingkao.database.model import db
+from dingkao.doctors.models import Doctor
+from dingkao.journal.models import JournalEntry
+from dingkao.journal.writing import broken_entries
+from dingkao.people.models import Organisation
+from tests import material
+from tests.blueprints.signed_in import client_of, post
+
+DAYS = {f"{kind}_{end}": day for kind in ("filing", "review", "examination", "completion") for end, day in (("first", "2020-01-01"), ("last", "2090-12-31"))}
+
+
+def open_cycle(client, slug):
+    return post(client, f"/{slug}/office/cycle", label="2020年01月-2090年12月", starts_on="2020-01-01", ends_on="2090-12-31", years="3", **DAYS)
+
+
+def test_from_a_cycle_to_the_list(application, provinces, in_province):
+    admin = client_of(application, in_province, "shanxi", "province_admin")
+    number = material.registration_number(14, 1)
+    with in_province("shanxi"):
+        hospital = db.session.scalars(select(Organisation.id).where(Organisation.registration_number == number)).one()
+    assert open_cycle(admin, "shanxi").status_code == 303
+    again = open_cycle(admin, "shanxi")
+    assert again.status_code == 422
+    assert "请换一个名称" in again.get_data(as_text=True)
+
+    clerk = client_of(application, in_province, "shanxi", "institution_clerk", number)
+    rows = [material.roster_row(14, serial, at=1) for serial in range(300, 304)] + [material.roster_row(14, 310, at=2)]
+    report = post(clerk, "/shanxi/office/roster", file=(io.BytesIO(material.roster(rows)), "名单.xlsx")).get_data(as_text=True)
+    assert "新增 4,更新 0,未变 0,拒绝 1" in report
+    assert "不是本机构的医师" in report
+
+    refused = post(clerk, "/shanxi/office/inclusion", all="1")
+    assert refused.status_code == 303
+    assert "尚未指定所属考核机构" in clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
+
+    assert post(admin, f"/shanxi/office/institutions/{hospital}", assesses="y", assessor=str(hospital)).status_code == 303
+    page = clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
+    waiting = re.findall(r'name="record" value="([^"]+)"', page)
+    assert len(waiting) >= 4
+    post(clerk, "/shanxi/office/inclusion", record=waiting[0])
+    assert "待填报 1" in clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
+    post(clerk, "/shanxi/office/inclusion?twice", page="/shanxi/office/inclusion", record=waiting[0])
+    post(clerk, "/shanxi/office/inclusion", all="1")
+    listed = clerk.get("/shanxi/office/inclusion?state=included").get_data(as_text=True)
+    assert f"待填报 {len(waiting)}" in listed
+    with in_province("shanxi"):
+        moves = db.session.scalars(select(JournalEntry).where(JournalEntry.verb == "include")).all()
+        assert len(moves) == len(waiting)
+        assert {(entry.state_before, entry.state_after) for entry in moves} == {("not_included", "included")}
+        assert broken_entries(moves[0].subject_id) == []
+
+
+def test_a_clerk_has_no_way_to_anothers_doctors(application, provinces, in_province):
+    clerk = client_of(application, in_province, "shanxi", "institution_clerk", material.registration_number(14, 2))
+    with in_province("shanxi"):
+        own = db.session.scalars(select(Organisation.id).where(Organisation.registration_number == material.registration_number(14, 2))).one()
+        other = db.session.scalars(select(Doctor.id).where(Doctor.organisation_id != own)).first()
+        mine = db.session.scalars(select(Doctor.id).where(Doctor.organisation_id == own)).first()
+    assert post(clerk, f"/shanxi/office/doctors/{other}/code", page="/shanxi/office/doctors").status_code == 403
+    given = post(clerk, f"/shanxi/office/doctors/{mine}/code", page="/shanxi/office/doctors")
+    assert re.search(r"[2-9A-Z]{5}-[2-9A-Z]{5}", given.get_data(as_text=True))
+    assert clerk.get("/shanxi/office/staff").status_code == 403
+
+
+def test_bad_files_are_refused_in_words(application, provinces, in_province):
+    admin = client_of(application, in_province, "henan", "province_admin")
+    for content, sentence in ((b"PK\x03\x04 not a zip", "文件已损坏"), (b"\xd0\xcf\x11\xe0old", "旧版Excel"), (b"\x89PNG\0\0", "不是Excel"), (b"a,b\n1,2\n", "缺少列")):
+        answer = post(admin, "/henan/office/roster", file=(io.BytesIO(content), "x.xlsx"))
+        assert answer.status_code == 422
+        assert sentence in answer.get_data(as_text=True)
+    assert "请选择文件" in post(admin, "/henan/office/roster").get_data(as_text=True)
