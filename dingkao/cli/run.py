@@ -1,11 +1,13 @@
 """`dingkao run`: the whole stack on this machine, until Ctrl-C."""
 
 import os
+import subprocess
 import time
 
 import click
 
 from dingkao.cli.surroundings import home
+from dingkao.embedded.children import program
 from dingkao.embedded.stack import Stack
 
 
@@ -17,7 +19,10 @@ def command() -> None:
     try:
         stack.begin()
         stack.serve()
-        click.echo(f"定考已启动 ({time.monotonic() - started:.1f} s): {stack.environment['PUBLIC_URL']}/   按 Ctrl-C 停止")
+        click.echo(f"定考已启动 ({time.monotonic() - started:.1f} s): {stack.environment['PUBLIC_URL']}/")
+        if stack.environment["DINGKAO_DEMONSTRATION"] == "1":
+            subprocess.run(program("accounts", "--fill"), env=os.environ | stack.environment, check=True)  # noqa: S603
+        click.echo("dingkao accounts 可随时重新列出账号和当前动态口令。按 Ctrl-C 停止。")
         stack.supervisor.keep()
     except KeyboardInterrupt:
         click.echo("正在停止……")

@@ -1,0 +1,143 @@
+"""Filling a province for a demonstration. Repeatable: what is there is left alone. Nobody in it exists."""
+
+import random
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.resources import files
+
+import pyotp
+from sqlalchemy import select
+from stdnum.cn import ric
+
+from dingkao import clock
+from dingkao.assessments.enrolment import enrol, include
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import PHASES, Cycle
+from dingkao.cycles.opening import open_cycle
+from dingkao.database.model import db
+from dingkao.doctors.codes import CATEGORIES, LEVELS
+from dingkao.doctors.models import Doctor
+from dingkao.doctors.roster import COLUMNS, import_roster
+from dingkao.exams.importing import import_questions
+from dingkao.journal.writing import SYSTEM, Actor
+from dingkao.outside import sheets
+from dingkao.people import accounts, organisations, passwords
+from dingkao.people.models import Account, Organisation
+from dingkao.people.opening import open_province
+from dingkao.tenants.registry import Province
+from dingkao.tenants.secrets import Place, vault
+
+PASSWORD = "yanshi-dingkao-2026"  # noqa: S105 - printed for everyone to use; demonstration provinces hold no one's data
+BANK = "演示题库"
+DOCTORS = 24
+CITIES = {14: (("长治市", "140400"), ("太原市", "140100"), ("晋中市", "140700")), 41: (("郑州市", "410100"), ("洛阳市", "410300"), ("南阳市", "411300"))}
+SCOPES = {"clinical": ("内科", "外科", "儿科"), "dental": ("口腔",), "public_health": ("公共卫生",), "chinese": ("中医", "中西医结合")}
+SURNAMES, GIVEN = "钱赵孙李周吴郑王冯陈褚卫", "庆逸文华雅静建国丽娟志远明慧春梅晓东玉兰"
+
+
+@dataclass(frozen=True)
+class DemonstrationAccount:
+    """An account of a demonstration, with all one needs to sign in."""
+
+    role: str
+    user_name: str
+    password: str
+    code: str
+
+
+def demonstrate(province: Province) -> None:
+    """Fill `province`, which must have been entered."""
+    open_province(province, by=SYSTEM)
+    hospital, _, centre = _institutions(province)
+    _staff(hospital, centre)
+    for name in ("common", "clinical", "dental", "public_health", "chinese"):
+        file = files("dingkao.demonstration") / "bank" / f"{name}.csv"
+        if file.is_file():
+            import_questions(file.read_bytes(), bank=BANK, by=SYSTEM)
+    roster = sheets.write([names[0] for names in COLUMNS.values()], _roster(province))
+    import_roster(roster, by=SYSTEM)
+    if db.session.scalar(select(Cycle.id).limit(1)) is None:
+        _cycle(hospital)
+
+
+def accounts_of(province: Province) -> list[DemonstrationAccount]:
+    """The accounts of the demonstration in `province`, each with its present code where it has a second factor."""
+    found = []
+    for row in db.session.scalars(select(Account).where(Account.kind == "staff", Account.state == "active").order_by(Account.user_name)):
+        code = ""
+        if row.second_factor_sealed:
+            code = pyotp.TOTP(vault().unseal(Place("account", "second_factor", row.id), row.second_factor_sealed)).now()
+        found.append(DemonstrationAccount(row.name, row.user_name or "", PASSWORD, code))
+    for doctor in db.session.scalars(select(Doctor).order_by(Doctor.id).limit(3)):
+        number = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
+        found.append(DemonstrationAccount(f"医师 {doctor.name}", number, passwords.INITIAL, ""))
+    return found
+
+
+def _institutions(province: Province) -> list[Organisation]:
+    rows, made = CITIES[province.code], []
+    for serial, ((city, division), kind) in enumerate(zip(rows, ("人民医院", "口腔医院", "疾病预防控制中心"), strict=True), 1):
+        number = f"YS{province.code}{serial:06d}"
+        row = db.session.scalar(select(Organisation).where(Organisation.registration_number == number))
+        if row is None:
+            entry = organisations.InstitutionEntry(f"{city}{kind}(演示)", number, division, "医疗机构")
+            row = organisations.add_institution(entry, by=SYSTEM)
+        made.append(row)
+    organisations.appoint(made[0], by=SYSTEM)
+    for row in made:
+        if row.assessment_organisation_id is None:
+            organisations.assign(row, made[0], by=SYSTEM)
+    return made
+
+
+def _staff(hospital: Organisation, centre: Organisation) -> None:
+    wanted = {
+        "admin": ("省级管理员", "province_admin", None), "admin2": ("省级管理员二", "province_admin", None),
+        "jigou-jingban": ("机构经办人", "institution_clerk", hospital), "jigou-shenhe": ("机构审核人", "institution_reviewer", hospital),
+        "jikong-jingban": ("疾控经办人", "institution_clerk", centre), "kaohe-jingban": ("考核机构经办人", "organisation_clerk", hospital),
+        "kaohe-fuhe": ("考核机构复核人", "organisation_reviewer", hospital), "tiku": ("题库编辑", "question_editor", None),
+        "shenji": ("审计员", "auditor", None),
+    }  # fmt: skip
+    for user_name, (name, role, organisation) in wanted.items():
+        account = db.session.scalar(select(Account).where(Account.login_index == accounts.staff_login_index(user_name)))
+        if account is None:
+            account = accounts.make_staff(user_name, name, [(role, organisation)], by=SYSTEM)
+        if account.state == "initial":
+            account.password_hash, account.state = passwords.hashed(PASSWORD), "active"
+        if role == "province_admin" and account.second_factor_sealed is None:
+            account.second_factor_sealed = vault().seal(Place("account", "second_factor", account.id), pyotp.random_base32())
+
+
+def _roster(province: Province) -> list[list[str]]:
+    """Made-up doctors, the same each time."""
+    chance, rows = random.Random(province.code), []  # noqa: S311 - for names, not for secrets
+    for serial in range(DOCTORS):
+        category = list(CATEGORIES)[serial % 4]
+        sex = chance.choice("男女")
+        birth = date(1958, 1, 1) + timedelta(days=chance.randrange(12_000))
+        body = f"{province.code}0101{birth:%Y%m%d}{serial * 2 + (sex == '男'):03d}"
+        cells = {
+            "name": chance.choice(SURNAMES) + chance.choice(GIVEN) + chance.choice(GIVEN), "sex": sex, "document_type": "居民身份证",
+            "number": body + ric.calc_check_digit(body + "0"), "ethnicity": "汉族", "education": "本科",
+            "level": list(LEVELS.values())[serial % 5 == 4], "category": CATEGORIES[category], "scope": chance.choice(SCOPES[category]),
+            "registration_number": f"YS{province.code}{serial % 3 + 1:06d}", "title": "主治医师", "department": "门诊部",
+            "mobile": f"1990000{province.code:02d}{serial:02d}" if serial % 6 else "", "first_registered": f"{birth.year + 27}-07-01",
+        }  # fmt: skip
+        rows.append([cells.get(name, "") for name in COLUMNS])
+    return rows
+
+
+def _cycle(hospital: Organisation) -> None:
+    today = clock.today()
+    year = timedelta(days=365)
+    whole = (today - timedelta(days=20), today + timedelta(days=120))
+    cycle = open_cycle(
+        f"{today.year}年度考核(演示)", today - year * 3, today + year, dict.fromkeys(PHASES, whole),
+        by=SYSTEM,
+    )  # fmt: skip
+    enrol(cycle)
+    db.session.flush()
+    ids = list(db.session.scalars(select(Assessment.id).where(Assessment.institution_id == hospital.id)))
+    clerk = accounts.staff_login_index("jigou-jingban")
+    account = db.session.scalars(select(Account).where(Account.login_index == clerk)).one()
+    include(cycle, ids, by=Actor("staff", account.id, frozenset({"institution_clerk"}), hospital.id), institutions=[hospital.id])
