@@ -11,5 +11,6 @@ test: environment
 
 lint: environment
 	.venv/bin/ruff check .
+	.venv/bin/lint-imports
 
 .PHONY: environment run test lint

@@ -1,0 +1,18 @@
+"""The house's own rules."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_no_room_imports_what_lies_beside_or_above_it():
+    done = subprocess.run([str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_lock_names_no_address():
+    for file in ("requirements.lock", "deploy/frontend/package-lock.json"):
+        text = (ROOT / file).read_text()
+        assert "://" not in text.replace("https://github.com", "").replace("https://opencollective.com", "") or "resolved" not in text, file
