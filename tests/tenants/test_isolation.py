@@ -109,10 +109,12 @@ def test_a_connection_goes_back_to_the_pool_without_its_province(application, pr
             assert driver.execute("select count(*), current_setting('dingkao.tenant', true) from doctor").fetchone() == (0, "")
 
 
-def test_a_commit_in_the_middle_begins_the_next_transaction_in_the_province_too(in_province, provinces):
+def test_a_commit_in_the_middle_begins_the_next_transaction_in_the_province_too(in_province, provinces, owner_connection):
+    theirs = owner_connection.execute("select count(*) from doctor where tenant_id = 41").fetchone()[0]
+    assert 0 < theirs < owner_connection.execute("select count(*) from doctor").fetchone()[0]
     with in_province("henan"):
         for _ in range(2):
-            assert db.session.scalar(select(func.count()).select_from(Doctor)) == conftest.DOCTORS
+            assert db.session.scalar(select(func.count()).select_from(Doctor)) == theirs
             db.session.commit()
 
 
