@@ -12,5 +12,6 @@ test: environment
 lint: environment
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
 
 .PHONY: environment run test lint

@@ -250,7 +250,7 @@ def _mobile(typed: str | None) -> str:
 def _check_new(form: ChangeForm | ResetForm, *, staff: bool, doctor: Doctor | None, mobile: str | None) -> None:
     if form.new_password.data != form.again.data:
         raise Invalid("两次输入的新密码不一致,请重新输入。", "again")
-    numbers = (mobile or "",)
+    numbers: tuple[str, ...] = (mobile or "",)
     if doctor:
         numbers += (vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed),)
     passwords.check(form.new_password.data, staff=staff, birth_date=doctor.birth_date if doctor else None, numbers=numbers)

@@ -251,7 +251,7 @@ def _take_in(sound: list[tuple[Row, RosterRow]], organisations: Mapping[str, Org
             Doctor.number_index.in_(list(indices))
         )
     )
-    known = {bytes(index): _Known(*rest) for index, *rest in found}
+    known = {bytes(row[0]): _Known(row[1], row[2], row[3], row[4]) for row in found}
     accounts: list[dict[str, Any]] = []
     doctors: list[dict[str, Any]] = []
     until = clock.now() + timedelta(days=settings.value("initial_days"))

@@ -37,7 +37,10 @@ class Outbox:
         key = cache_key("outbox")
         message = json.dumps({"mobile": mobile, "text": text, "at": clock.now().isoformat()}, ensure_ascii=False)
         with self.connection.pipeline() as pipeline:
-            pipeline.lpush(key, message).ltrim(key, 0, KEPT - 1).expire(key, KEPT_SECONDS).execute()
+            pipeline.lpush(key, message)
+            pipeline.ltrim(key, 0, KEPT - 1)
+            pipeline.expire(key, KEPT_SECONDS)
+            pipeline.execute()
 
     def messages(self) -> list[dict[str, str]]:
         """The messages of this province, the newest first."""

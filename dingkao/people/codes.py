@@ -39,8 +39,10 @@ class SmsCodes:
         code = f"{secrets.randbelow(1_000_000):06d}"
         key = self._key(purpose, account_id)
         with self.connection.pipeline() as pipeline:
-            pipeline.delete(key).hset(key, mapping={"hash": self._hash(purpose, account_id, mobile, code), "tries": 0})
-            pipeline.expire(key, SECONDS).execute()
+            pipeline.delete(key)
+            pipeline.hset(key, mapping={"hash": self._hash(purpose, account_id, mobile, code), "tries": 0})
+            pipeline.expire(key, SECONDS)
+            pipeline.execute()
         self.sms.send(mobile, TEMPLATE, {"code": code}, f"【定考】验证码{code},5分钟内有效。请勿告诉他人。")
 
     def spend(self, purpose: str, account_id: UUID, mobile: str, code: str) -> None:
