@@ -8,7 +8,6 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
-    PrimaryKeyConstraint,
     SmallInteger,
     UniqueConstraint,
 )
@@ -18,8 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dingkao.clock import now
 from dingkao.database.model import Big, Model, inside, one_of
 from dingkao.doctors.codes import CATEGORIES, LEVELS
-from dingkao.tenants.context import current_tenant
-from dingkao.tenants.rls import TenantOwned
+from dingkao.tenants.rls import OfTenant, TenantOwned
 
 SUBJECTS = {"common": "公共知识", "professional": "业务水平"}
 TYPES = {
@@ -166,18 +164,16 @@ class Sitting(TenantOwned, Model):
     score_tenths: Mapped[int | None]
 
 
-class SittingAnswer(Model):
+class SittingAnswer(OfTenant, Model):
     """The newest answer to one question of a sitting: letters, the page's sequence number, when tapped and when received."""
 
     __tablename__ = "sitting_answer"
     __table_args__ = (
-        PrimaryKeyConstraint("tenant_id", "sitting_id", "position"),
         ForeignKeyConstraint(["tenant_id", "sitting_id"], ["sitting.tenant_id", "sitting.id"]),
     )
 
-    tenant_id: Mapped[int] = mapped_column(default=current_tenant, autoincrement=False)
-    sitting_id: Mapped[UUID]
-    position: Mapped[int] = mapped_column(SmallInteger)
+    sitting_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     letters: Mapped[str]
     sequence: Mapped[int]
     tapped_at: Mapped[datetime | None]

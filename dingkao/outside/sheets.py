@@ -2,7 +2,9 @@
 
 import csv
 import io
+import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
@@ -19,6 +21,9 @@ MAX_UNPACKED = 1024 * 1024 * 1024
 MAX_RATIO = 200
 MAX_ENTRIES = 2000
 HEADER_WITHIN = 20
+MAX_CELLS = 12_000_000
+CHUNK = 1024 * 1024
+_FAR = re.compile(rb"""\sr\s*=\s*["']([A-Z]*)([0-9]+)["']""")
 EXCEL_ZERO = date(1899, 12, 30)
 
 
@@ -78,12 +83,12 @@ class Row:
             return value
         if isinstance(value, float | int) and not isinstance(value, bool) and 1 <= value < 100_000:
             return EXCEL_ZERO + timedelta(days=int(value))
-        text = normalised(self.text(column))
+        text = normalised(re.sub(r"[\sT]+[0-9]{1,2}[::][0-9]{2}([::][0-9.]+)?Z?$", "", self.text(column)))
         if not text:
             return None
         for mark in "年月/.":
             text = text.replace(mark, "-")
-        text = text.replace("日", "")[:19].split("T")[0]
+        text = text.replace("日", "")
         parts = text.strip("-").split("-")
         if len(parts) == 1 and len(text) == 8:
             parts = [text[:4], text[4:6], text[6:]]
@@ -158,15 +163,18 @@ def _tables(content: bytes) -> Iterator[Sequence[Sequence[Any]]]:
 
 def _workbook(content: bytes) -> Iterator[Sequence[Sequence[Any]]]:
     broken = Invalid("文件已损坏或不是Excel工作簿(.xlsx)。请用Excel打开后另存为新文件,再上传。")
+    bomb = TooLarge("文件解开后过大,无法导入。请删去多余的工作表、图片和表格末尾的空白行列,或分成几个文件上传。")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as fault:
+            unpacked = sum(entry.file_size for entry in entries)
+            swollen = unpacked > 10 * 1024 * 1024 and unpacked > MAX_RATIO * len(content)
+            if swollen or unpacked > MAX_UNPACKED or len(entries) > MAX_ENTRIES:
+                raise bomb
+            if any(_extent(archive, entry) > MAX_CELLS for entry in entries if entry.filename.startswith("xl/")):
+                raise bomb
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, NotImplementedError, EOFError, RuntimeError) as fault:
         raise broken from fault
-    unpacked = sum(entry.file_size for entry in entries)
-    bomb = unpacked > MAX_UNPACKED or (unpacked > 10 * 1024 * 1024 and unpacked > MAX_RATIO * len(content))
-    if bomb or len(entries) > MAX_ENTRIES:
-        raise TooLarge("文件解开后过大,无法导入。请删去多余的工作表和图片,或分成几个文件上传。")
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
         names = book.sheet_names
@@ -175,6 +183,29 @@ def _workbook(content: bytes) -> Iterator[Sequence[Sequence[Any]]]:
         raise broken from fault
     for sheet in sheets:
         yield sheet.to_python(skip_empty_area=False)
+
+
+def _extent(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> int:
+    """How many cells a sheet spans, by its own references: the reader lays out the whole rectangle, so that one cell in the far
+    corner would ask for hundreds of gigabytes. What the sheet says of its dimension is not believed."""
+    rows, columns, rest = 0, 26, b""
+    with archive.open(entry) as part:
+        while chunk := part.read(CHUNK):
+            chunk = rest + chunk
+            for letters, number in _FAR.findall(chunk):
+                if len(letters) > 1:
+                    columns = max(columns, _column(letters))
+                if len(number) < 9:
+                    rows = max(rows, int(number))
+            rest = chunk[-64:]
+    return rows * columns
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters[:4]:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _comma_separated(content: bytes) -> Sequence[Sequence[Any]]:

@@ -15,7 +15,7 @@ from dingkao.tenants.secrets import normalised
 
 RESIDENT_KINDS = ("resident", "residence_permit")
 EARLIEST_BIRTH = date(1900, 1, 1)
-_MOBILE = re.compile(r"1[3-9]\d{9}")
+_MOBILE = re.compile(r"1[3-9][0-9]{9}")
 _OTHER = re.compile(r"[A-Z0-9()\-字第号一-龥]{5,20}")
 
 
@@ -45,10 +45,10 @@ def document(kind: str, text: str) -> Document:
         if not _OTHER.fullmatch(number):
             raise NotANumber("证件号码格式不正确", "请核对证件,填写5至20位的字母或数字。")
         return Document(number)
-    if re.fullmatch(r"\d{15}", number):
+    if re.fullmatch(r"[0-9]{15}", number):
         number = f"{number[:6]}19{number[6:]}"
         number += ric.calc_check_digit(number + "0")
-    if not re.fullmatch(r"\d{17}[\dX]", number):
+    if not re.fullmatch(r"[0-9]{17}[0-9X]", number):
         raise NotANumber("证件号码不是18位居民身份证号", "请按身份证填写18位号码,末位可以是X;在Excel中请先把该列设为文本格式。")
     birth = _birth_date(number)
     if ric.calc_check_digit(number) != number[17]:
@@ -71,7 +71,7 @@ def _birth_date(number: str) -> date:
 def login_number(text: str) -> str:
     """What someone typed to sign in, in the form accounts are found by; a wrong number stays what it is and finds nobody."""
     number = normalised(text)[:64]
-    if re.fullmatch(r"\d{15}", number):
+    if re.fullmatch(r"[0-9]{15}", number):
         number = f"{number[:6]}19{number[6:]}"
         number += ric.calc_check_digit(number + "0")
     return number
@@ -80,7 +80,7 @@ def login_number(text: str) -> str:
 def mobile(text: str) -> str:
     """`text` as a mainland mobile number of eleven digits; +86, blanks and dashes are taken off. Raises NotANumber."""
     number = re.sub(r"[\s\-‐-―]", "", normalised(text))
-    number = re.sub(r"^(\+?86|0086)(?=1\d{10}$)", "", number)
+    number = re.sub(r"^(\+?86|0086)(?=1[0-9]{10}$)", "", number)
     if not _MOBILE.fullmatch(number):
         raise NotANumber("手机号码不是有效的11位手机号", "请填写以1开头的11位手机号码;没有手机的可留空,由机构发放一次性代码。")
     return number

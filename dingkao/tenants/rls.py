@@ -31,10 +31,15 @@ class StrongRole(SystemExit):
     """The process was given a database role that row-level security doesn't hold, so it does not start."""
 
 
-class TenantOwned:
+class OfTenant:
     """A row of one province: its code first in the primary key, and in every key and index besides."""
 
     tenant_id: Mapped[int] = mapped_column(primary_key=True, default=current_tenant, autoincrement=False, sort_order=-2)
+
+
+class TenantOwned(OfTenant):
+    """A row of one province with an id of its own."""
+
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id, sort_order=-1)
 
 
@@ -67,7 +72,14 @@ def enclose_engine(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         mode = " READ ONLY" if _reading.get() else ""
         driver: Any = connection.connection.driver_connection
-        driver.execute(f"BEGIN{mode}; SET LOCAL dingkao.tenant = '{int(current_tenant())}'", prepare=False)
+        tenant = int(current_tenant())
+        driver.execute(f"BEGIN{mode}; SET LOCAL dingkao.tenant = '{tenant}'", prepare=False)
+        connection.info["tenant"] = tenant
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def still_there(connection: Connection, *_: Any) -> None:
+        if connection.info.get("tenant", current_tenant()) != current_tenant():
+            raise WrongProvince("a transaction begun in one province was used in another")
 
 
 def refuse_strong_role(engine: Engine) -> None:
@@ -83,18 +95,17 @@ def refuse_strong_role(engine: Engine) -> None:
 @event.listens_for(Session, "do_orm_execute")
 def carry_the_predicate(state: ORMExecuteState) -> None:
     """Every ORM statement over a province's rows says so itself, beside the policy: on many machines it is what finds the shard."""
-    if any(issubclass(mapper.class_, TenantOwned) for mapper in state.all_mappers):
-        tenant = _one_session_one_province(state.session)
-        if not (state.is_column_load or state.is_relationship_load):
-            state.statement = state.statement.options(
-                with_loader_criteria(TenantOwned, lambda owned: owned.tenant_id == tenant, include_aliases=True)
-            )
+    tenant = _one_session_one_province(state.session)
+    if state.is_orm_statement and not (state.is_column_load or state.is_relationship_load):
+        state.statement = state.statement.options(
+            with_loader_criteria(OfTenant, lambda owned: owned.tenant_id == tenant, include_aliases=True)
+        )
 
 
 @event.listens_for(Session, "before_flush")
 def refuse_foreign_rows(session: Session, _context: Any, _instances: Any) -> None:
     """A row of another province doesn't leave this process."""
-    rows = [row for row in (*session.new, *session.dirty, *session.deleted) if isinstance(row, TenantOwned)]
+    rows = [row for row in (*session.new, *session.dirty, *session.deleted) if isinstance(row, OfTenant)]
     if rows:
         tenant = _one_session_one_province(session)
         for row in rows:

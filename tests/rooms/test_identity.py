@@ -166,3 +166,10 @@ def test_a_mobile_is_taken_however_it_is_typed(number, prefix, data):
 def test_what_is_no_mobile_is_refused(text):
     with pytest.raises(NotANumber):
         mobile(text)
+
+
+def test_digits_of_other_scripts_are_no_digits():
+    with pytest.raises(NotANumber):
+        document("resident", "\u0661\u0664\u0660\u0661\u0660\u0665\u0661\u0669\u0668\u0660\u0660\u0661\u0660\u0662\u0660\u0660\u0663" + "3")
+    with pytest.raises(NotANumber):
+        mobile("13\u066800000000")

@@ -226,3 +226,32 @@ def test_any_cell_is_a_day_or_none_or_value_error(cell):
 def test_a_date_cell_and_its_text_are_the_same_day(day):
     content = workbook([["姓名", "证件号码", "日期"], ["甲", "1", day], ["乙", "2", day.isoformat()], ["丙", "3", (day - sheets.EXCEL_ZERO).days]])
     assert [row.day("day") for row in read(content)] == [day, day, day]
+
+
+def far_cell(reference: str) -> bytes:
+    """A workbook of one cell at `reference`, which says it is small."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(sheets.write(("姓名",), [("甲",)]))) as source, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename == "xl/worksheets/sheet1.xml":
+                row = "".join(c for c in reference if c.isdigit())
+                extra = f'<row r="{row}"><c r="{reference}"><v>1</v></c></row></sheetData>'.encode()
+                content = content.replace(b"</sheetData>", extra)
+            made.writestr(entry.filename, content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("reference", ["XFD1048576", "BI1048576", "XFD2000"])
+def test_one_cell_in_a_far_corner_is_refused_before_it_is_laid_out(reference):
+    with pytest.raises(TooLarge):
+        list(sheets.read(far_cell(reference), {"name": ("姓名",)}, ["name"]))
+
+
+def test_a_cell_somewhat_off_is_no_matter():
+    assert len(list(sheets.read(far_cell("C5000"), {"name": ("姓名",)}, ["name"]))) == 1
+
+
+@pytest.mark.parametrize("text", ["2024-09-01 00:00:00", "2024/9/1 8:30", "2024年9月1日", "2024-09-01T08:30:00", "2024 年 9 月 1 日", "2024.9.1"])
+def test_a_date_with_a_time_is_the_date(text):
+    assert sheets.Row(2, {"day": text}).day("day") == date(2024, 9, 1)

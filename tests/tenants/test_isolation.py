@@ -1,5 +1,6 @@
 """Two provinces in one database: neither can see, touch or become the other, whatever is asked and by which layer."""
 
+import contextvars as context
 from contextlib import suppress
 
 import pytest
@@ -248,3 +249,22 @@ def test_the_owner_without_a_policy_sees_nothing(both):
     both.execute("SET LOCAL ROLE dingkao_owner")
     assert both.execute("select count(*) from doctor").fetchone() == (0,)
     both.rollback()
+
+
+def test_a_count_names_the_province_and_a_session_stays_in_its_own(in_province, provinces):
+    with in_province("shanxi"), heard(db.engine) as said:
+        db.session.scalar(select(func.count()).select_from(Doctor))
+        assert "tenant_id" in next(statement for statement in said if "count" in statement)
+    with in_province("shanxi"):
+        db.session.scalar(select(func.count()).select_from(Doctor))
+        session = db.session()
+        context.copy_context().run(elsewhere, session)
+
+
+def elsewhere(session):
+    """Use a session of another province from inside 河南."""
+    context_variable = next(variable for variable in context.copy_context() if variable.name == "dingkao_tenant")
+    context_variable.set(41)
+    for statement in (text("select count(*) from doctor"), select(func.count()).select_from(Doctor)):
+        with pytest.raises(WrongProvince):
+            session.execute(statement)
