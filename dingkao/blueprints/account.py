@@ -77,7 +77,9 @@ def password() -> Response | tuple[str, int] | str:
                 raise Invalid("旧密码不正确,请重新输入。", "old_password")
             if form.new_password.data != form.again.data:
                 raise Invalid("两次输入的新密码不一致,请重新输入。", "again")
-            passwords.check(form.new_password.data, staff=staff)
+            birth_date = None if staff else current_user.doctor().birth_date
+            numbers = () if staff else (signing_in.bound_mobile(current_user.account) or "",)
+            passwords.check(form.new_password.data, staff=staff, birth_date=birth_date, numbers=numbers)
         except Invalid as refusal:
             form.refuse(refusal)
         else:
