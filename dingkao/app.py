@@ -13,6 +13,8 @@ from dingkao.blueprints.home import home
 from dingkao.blueprints.office import office
 from dingkao.blueprints.public import front, public
 from dingkao.database.model import db
+from dingkao.jobs import asking
+from dingkao.outside import storage
 from dingkao.outside.sms import Outbox
 from dingkao.settings import Settings
 from dingkao.tenants.door import ProvinceDoor
@@ -39,6 +41,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
     app.extensions["sms"] = Outbox(app.extensions["redis"])
     install(Vault(settings.data_key))
+    storage.install(storage.from_settings(settings))
+    asking.install(app.extensions["redis"])
     db.init_app(app)
     with app.app_context():
         enclose_engine(db.engine)

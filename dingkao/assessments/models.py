@@ -64,3 +64,5 @@ class Assessment(TenantOwned, Model):
     leased_by: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]
+    graded_by: Mapped[UUID | None]
+    accepted_by: Mapped[UUID | None]

@@ -13,8 +13,8 @@ from wtforms import BooleanField, DateField, IntegerField, StringField
 
 from dingkao.assessments.enrolment import enrol, include
 from dingkao.assessments.models import STATES, Assessment
-from dingkao.blueprints import of_province
 from dingkao.blueprints.access import STAFF, allow
+from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, of_office
 from dingkao.blueprints.forms import Choice, Form, Needed
 from dingkao.blueprints.web import limiter
 from dingkao.cycles.models import PHASES
@@ -31,24 +31,9 @@ from dingkao.outside.sheets import write as write_sheet
 from dingkao.people import accounts, organisations
 from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, Organisation
 
-office = of_province("office")
-ADMIN = "province_admin"
-OF_INSTITUTION = ("institution_clerk", "institution_reviewer")
+office = of_office("office")
 REASONS_SHOWN = 3
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
-
-
-@office.context_processor
-def menu() -> dict[str, Any]:
-    """The side navigation: what this person can open, nothing else."""
-    if not current_user.is_authenticated:
-        return {}
-    entries = [("office.tasks", "待办", {STAFF})]
-    entries += [("office.institutions", "机构", {ADMIN, "auditor"}), ("office.staff", "人员", {ADMIN}), ("office.cycle", "周期", {ADMIN}), ("office.doctors", "医师", {ADMIN, "auditor", *OF_INSTITUTION})]
-    entries += [("office.roster", "导入名单", {ADMIN, *OF_INSTITUTION})]
-    entries += [("office.inclusion", "纳入考核", {ADMIN, *OF_INSTITUTION})]
-    held = {STAFF} | current_user.roles
-    return {"menu": [(url_for(endpoint), label, request.endpoint == endpoint) for endpoint, label, who in entries if who & held]}
 
 
 class FileForm(Form):

@@ -71,6 +71,8 @@ class Stack:
         self.supervisor.bring_up(
             Child("Web", program("web"), logs / "web.log", _listens(self.port), self.environment)
         )
+        for name, command in (("Worker", "worker"), ("Timetable", "timetable")):
+            self.supervisor.bring_up(Child(name, program(command), logs / f"{command}.log", lambda: True, self.environment))
 
     def end(self) -> None:
         """Stop what was brought up."""

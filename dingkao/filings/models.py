@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside
+from dingkao.database.model import Model, inside, one_of
 from dingkao.tenants.rls import TenantOwned
 
 
@@ -27,8 +27,32 @@ class Filing(TenantOwned, Model):
     performance: Mapped[dict[str, Any]] = mapped_column(default=dict)
     procedure: Mapped[dict[str, Any]] = mapped_column(default=dict)
     qualification_sealed: Mapped[bytes | None]
+    practice_sealed: Mapped[bytes | None]
     photo_id: Mapped[UUID | None]
     saved_at: Mapped[datetime] = mapped_column(default=now)
+
+
+DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料"}
+
+
+class Document(TenantOwned, Model):
+    """A file the doctor handed in (照片、证明材料), checked and re-encoded; the file itself is in the store under the row's id."""
+
+    __tablename__ = "document"
+    __table_args__ = (
+        Index(None, "tenant_id", "doctor_id", "id"),
+        one_of("kind", tuple(DOCUMENT_KINDS)),
+        inside("doctor_id", "doctor"),
+        inside("cycle_id", "cycle"),
+    )
+
+    doctor_id: Mapped[UUID]
+    cycle_id: Mapped[UUID]
+    kind: Mapped[str]
+    name: Mapped[str]
+    content_type: Mapped[str]
+    size: Mapped[int]
+    uploaded_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class NoticeReading(TenantOwned, Model):

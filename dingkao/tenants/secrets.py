@@ -46,19 +46,27 @@ class Vault:
 
     def seal(self, place: Place, plain: str) -> bytes:
         """`plain` (text) sealed for `place`: version, nonce, ciphertext with tag. Never twice the same. Raises NoProvince outside."""
+        return self.seal_bytes(place, plain.encode())
+
+    def seal_bytes(self, place: Place, plain: bytes) -> bytes:
+        """The same for bytes, such as a file's."""
         tenant = current_tenant()
         nonce = os.urandom(NONCE_BYTES)
         key = _derived(self.data_key, tenant, "seal")
-        return VERSION + nonce + AESGCM(key).encrypt(nonce, plain.encode(), place.bound_to(tenant))
+        return VERSION + nonce + AESGCM(key).encrypt(nonce, plain, place.bound_to(tenant))
 
     def unseal(self, place: Place, sealed: bytes) -> str:
         """The text that was sealed for `place`; raises NotOurs for anything else."""
+        return self.unseal_bytes(place, sealed).decode()
+
+    def unseal_bytes(self, place: Place, sealed: bytes) -> bytes:
+        """The bytes that were sealed for `place`; raises NotOurs for anything else."""
         tenant = current_tenant()
         if sealed[:1] != VERSION:
             raise NotOurs("sealed in a form this version doesn't know")
         nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
-            return AESGCM(_derived(self.data_key, tenant, "seal")).decrypt(nonce, body, place.bound_to(tenant)).decode()
+            return AESGCM(_derived(self.data_key, tenant, "seal")).decrypt(nonce, body, place.bound_to(tenant))
         except (InvalidTag, ValueError) as fault:
             raise NotOurs("does not open here") from fault
 

@@ -4,10 +4,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-import dingkao.app  # noqa: F401 - brings every model
-import dingkao.exams.models
-import dingkao.filings.models
-import dingkao.jobs.models  # noqa: F401
+import tests.tenants.models  # noqa: F401 - brings every model
 from dingkao.database.model import Model, PlatformModel
 
 

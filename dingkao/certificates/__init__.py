@@ -1,0 +1,1 @@
+"""Certificates (考核结果通知书): numbered, drawn, sealed, verified."""

@@ -1,0 +1,36 @@
+"""A certificate as issued."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dingkao.clock import now
+from dingkao.database.model import Model, inside, one_of
+from dingkao.tenants.rls import TenantOwned
+
+
+class Certificate(TenantOwned, Model):
+    """A certificate (考核结果通知书). `content_sealed` is what was printed, as JSON, sealed; `holder_masked` is what the public page shows.
+    The files are in the store under the certificate's id, sealed too, from `drawn_at` on."""
+
+    __tablename__ = "certificate"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "serial"),
+        Index("certificate_standing_ix", "tenant_id", "assessment_id", unique=True, postgresql_where=text("state = 'issued'")),
+        one_of("state", ("issued", "revoked", "replaced")),
+        inside("assessment_id", "assessment"),
+    )
+
+    assessment_id: Mapped[UUID]
+    serial: Mapped[str]
+    content_sealed: Mapped[bytes]
+    holder_masked: Mapped[str]
+    cycle_label: Mapped[str]
+    issued_on: Mapped[date]
+    state: Mapped[str] = mapped_column(default="issued")
+    state_reason: Mapped[str | None]
+    issued_at: Mapped[datetime] = mapped_column(default=now)
+    drawn_at: Mapped[datetime | None]
+    downloaded_at: Mapped[datetime | None]
