@@ -13,6 +13,7 @@ from dingkao.blueprints.home import home
 from dingkao.blueprints.office import office
 from dingkao.blueprints.public import front, public
 from dingkao.database.model import db
+from dingkao.errors import Unavailable
 from dingkao.jobs import asking
 from dingkao.outside import storage
 from dingkao.outside.sms import Outbox
@@ -70,4 +71,6 @@ def _health(app: Flask) -> None:
         with db.engines["platform"].connect() as connection:
             connection.execute(text("select 1"))
         app.extensions["redis"].ping()
+        if not storage.store().answers():
+            raise Unavailable(storage.DOWN)
         return "ready\n"

@@ -60,7 +60,7 @@ def send(function: str, tenant: int, *arguments: str) -> bool:
 
 
 def _on(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return event.listens_for(Session, name)  # type: ignore[no-any-return]
+    return event.listens_for(Session, name)
 
 
 @_on("after_commit")
