@@ -9,7 +9,9 @@ from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
+from dingkao.blueprints.filing import filing
 from dingkao.blueprints.home import home
+from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.public import front, public
 from dingkao.database.model import db
@@ -23,7 +25,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, office)
+BLUEPRINTS = (front, public, account, home, notices, filing, office)
 YEAR = 365 * 24 * 3600
 
 

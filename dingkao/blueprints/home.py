@@ -1,39 +1,108 @@
-"""The doctor's home page [S6]."""
+"""The doctor's home page [S6]: where am I in the cycle, what must I do now, until when."""
 
-from flask import render_template
+from dataclasses import dataclass
+
+from flask import current_app, redirect, render_template, url_for
 from flask_login import current_user
 from sqlalchemy import select
+from werkzeug.wrappers import Response
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
-from dingkao.cycles.models import PHASES
+from dingkao.blueprints.notices import unread
+from dingkao.cycles.models import PHASES, Cycle, CyclePhase
 from dingkao.cycles.opening import current_cycle, phases_of
 from dingkao.database.model import db
+from dingkao.exams.models import AdmissionTicket
+from dingkao.filings.dossier import has_read_notice
 from dingkao.people.models import Organisation
 from dingkao.tenants import settings
 
 home = of_province("home")
-NOT_INCLUDED = "您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人"
-
-INCLUDED = "您已被主要执业机构纳入本周期考核,请等待填报功能开放"
 NO_CYCLE = "本省尚未开始新的考核周期,开始后本机构会通知您,请留意。"
+MESSAGES = {
+    "not_included": "您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人",
+    "included": "您已被主要执业机构纳入本周期考核,请点击下方“填报信息”,及时提交完成报名",
+    "draft": "您的报名信息已保存,尚未提交。请点击下方“填报信息”,填写完整后提交,否则机构无法审核",
+    "institution_pending": "您的报名信息已提交,正在等待主要执业机构审核,请留意审核结果",
+    "institution_returned": "您的报名信息已被退回,请点击下方“填报信息”,按退回原因修改后重新提交",
+    "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核,请留意复核结果",
+    "organisation_returned": "考核机构已将材料退回主要执业机构核对,您暂时无需操作,请留意后续通知",
+    "ready": "个人报名信息已通过审核,请关注后续考试通知,点击下方“参加测评”,按时完成测评({procedure})",
+    "testing": "您已开始测评,请点击下方“参加测评”,在截止时间前完成全部试卷({procedure})",
+    "scored": "您已完成测评,请等待本省公布合格线和考核结果({procedure})",
+    "absent": "您未在规定时间内参加测评,请联系所属考核机构了解后续安排",
+    "grading": "测评已结束,考核机构正在综合评定,请等待考核结果发布",
+    "confirming": "综合评定已完成,请等待本省发布考核结果",
+    "passed": "您本周期的考核结果已发布,请点击下方“考核结果”查看({procedure})",
+    "failed": "您本周期的考核结果已发布,请点击下方“考核结果”查看({procedure})",
+}
+STAGES = {
+    "filing": ("not_included", "included", "draft", "institution_returned"),
+    "review": ("institution_pending", "organisation_pending", "organisation_returned"),
+    "examination": ("ready", "testing", "scored", "absent", "grading", "confirming"),
+    "completion": ("passed", "failed"),
+}
+WAITING = ("draft", "institution_returned", "included")
+PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the four functions; `reason` says why it is locked, None where it is open."""
+
+    label: str
+    address: str
+    reason: str | None
 
 
 @home.get("/home")
 @allow(DOCTOR)
-def show() -> str:
-    """Where am I in the cycle, what must I do now, until when."""
+def show() -> Response | str:
+    """The page; before it, once a cycle, the user notice [S5]."""
     doctor = current_user.doctor()
-    institution = db.session.scalars(select(Organisation).where(Organisation.id == doctor.organisation_id)).one()
-    assessor = db.session.scalar(select(Organisation).where(Organisation.id == institution.assessment_organisation_id))
     cycle = current_cycle()
     record = phases = None
     if cycle:
         phases = phases_of(cycle)
-        record = db.session.scalar(select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.doctor_id == doctor.id))
-    message = NO_CYCLE if cycle is None else INCLUDED if record and record.state == "included" else NOT_INCLUDED
+        query = select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.doctor_id == doctor.id)
+        record = db.session.scalar(query.order_by(Assessment.id.desc()).limit(1))
+        if not has_read_notice(doctor, cycle):
+            return redirect(url_for("filing.notice"))
+    institution = db.session.scalars(select(Organisation).where(Organisation.id == (record.institution_id if record else doctor.organisation_id))).one()
+    assessor_id = record.assessor_id if record and record.assessor_id else institution.assessment_organisation_id
+    assessor = db.session.scalar(select(Organisation).where(Organisation.id == assessor_id))
+    state = record.state if record else "not_included"
+    ticket = db.session.scalar(select(AdmissionTicket).where(AdmissionTicket.assessment_id == record.id)) if record else None
+    message = MESSAGES[state].format(procedure=PROCEDURES.get(record.procedure or "", "一般程序") if record else "") if cycle else NO_CYCLE
     return render_template(
-        "home/show.html", doctor=doctor, institution=institution, assessor=assessor, cycle=cycle, phases=phases, names=PHASES,
-        record=record, message=message, contact=settings.value("contact"), hours=settings.value("contact_hours"),
+        "home/show.html", doctor=doctor, institution=institution, assessor=assessor, cycle=cycle, phases=phases, names=PHASES, record=record,
+        state=state, message=message, stage=next(name for name, states in STAGES.items() if state in states), waits=state in WAITING,
+        tiles=_tiles(state, cycle), ticket=ticket, unread=unread(), until=_until(state, phases or {}),
+        contact=settings.value("contact"), hours=settings.value("contact_hours"),
     )  # fmt: skip
+
+
+def _tiles(state: str, cycle: Cycle | None) -> list[Tile]:
+    """The four functions [S6]; what is not open yet says why."""
+    before_review = state in STAGES["filing"] + STAGES["review"]
+    wanted = (
+        ("填报信息", "filing.begin", None if cycle and state != "not_included" else "纳入考核后开放"),
+        ("在线学习", "practice.choose", "通过审核后开放" if before_review else None if state == "ready" else "测评开始后关闭"),
+        ("参加测评", "sitting.papers", "通过审核后开放" if before_review else None if state in ("ready", "testing") else "测评已结束"),
+        ("考核结果", "result.show", None if state in STAGES["completion"] else "结果发布后开放"),
+    )
+    return [Tile(label, url_for(endpoint), reason) for label, endpoint, reason in wanted if endpoint in current_app.view_functions]
+
+
+def _until(state: str, phases: dict[str, CyclePhase]) -> tuple[str, bool] | None:
+    """What to do by when, and whether that is today."""
+    kind = "filing" if state in ("included", "draft") else "review" if state == "institution_returned" else "examination" if state in ("ready", "testing") else None
+    phase = phases.get(kind) if kind else None
+    if phase is None:
+        return None
+    what = {"filing": "报名", "review": "重新提交", "examination": "考核"}[phase.kind]
+    last = phase.last_day
+    return f"{what}截止:{last.year}年{last.month:02d}月{last.day:02d}日", last <= clock.today()

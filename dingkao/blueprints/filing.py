@@ -1,0 +1,270 @@
+"""Filing (填报信息) [S5], [S7] to [S11]: the notice, five steps, lists, photo, proofs, handing in, taking back."""
+
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.assessments import moves
+from dingkao.blueprints import of_province
+from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.web import limiter
+from dingkao.cycles.models import Cycle
+from dingkao.cycles.opening import current_cycle
+from dingkao.database.model import db
+from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, LEVELS, SEXES
+from dingkao.errors import Invalid, NotFound
+from dingkao.filings import dossier as dossiers
+from dingkao.filings.dossier import Dossier, Stale
+from dingkao.filings.fields import GROUNDS, LISTS, REPORT_LEAST, STEPS, doubts, words
+from dingkao.outside.pictures import MAX_BYTES
+from dingkao.outside.storage import store
+from dingkao.people import signing_in
+from dingkao.people.identity import masked
+from dingkao.people.models import Organisation
+from dingkao.tenants import settings
+from dingkao.tenants.secrets import Place, vault
+
+filing = of_province("filing")
+LAST = max(STEPS)
+
+
+def _cycle() -> Cycle:
+    cycle = current_cycle()
+    if cycle is None:
+        raise NotFound("本省尚未开始新的考核周期,开始后本机构会通知您。")
+    return cycle
+
+
+def _dossier(*, lock: bool = False) -> Dossier:
+    return dossiers.dossier_of(current_user.doctor(), _cycle(), lock=lock)
+
+
+@filing.route("/filing/notice", methods=["GET", "POST"])
+@allow(DOCTOR)
+def notice() -> Response | str:
+    """The user notice [S5]; 「确定」 records that it was read."""
+    cycle = _cycle()
+    if request.method == "POST":
+        dossiers.read_notice(current_user.doctor(), cycle, by=current_user.actor())
+        return redirect(url_for("home.show"), 303)
+    read = dossiers.has_read_notice(current_user.doctor(), cycle)
+    return render_template("filing/notice.html", text=settings.value("user_notice"), cycle=cycle, read=read)
+
+
+@filing.get("/filing")
+@allow(DOCTOR)
+def begin() -> Response | str:
+    """Where filing goes on: the notice, the first step not complete, or what was handed in."""
+    mine = _dossier()
+    if not mine.editable():
+        return redirect(url_for("filing.view"))
+    if not dossiers.has_read_notice(mine.doctor, mine.cycle):
+        return redirect(url_for("filing.notice"))
+    if mine.filing is None:
+        return redirect(url_for("filing.step", number=1))
+    found = dossiers.lacks(mine)
+    return redirect(url_for("filing.step", number=found[0].step) if found else url_for("filing.check"))
+
+
+@filing.route("/filing/<int:number>", methods=["GET", "POST"])
+@allow(DOCTOR)
+def step(number: int) -> Response | tuple[str, int] | str:
+    """One of the five steps."""
+    if number not in STEPS:
+        raise NotFound
+    mine = _dossier(lock=request.method == "POST")
+    if request.method == "GET":
+        if not mine.editable():
+            return redirect(url_for("filing.view"))
+        if not dossiers.has_read_notice(mine.doctor, mine.cycle):
+            return redirect(url_for("filing.notice"))
+        return _step(mine, number, mine.part(number), {}, None)
+    given = request.form.to_dict(flat=False)
+    try:
+        faults = dossiers.save(mine, number, given, request.form.get("revision", 0, int), by=current_user.actor())
+    except Stale as stale:
+        return _step(mine, number, _typed(mine, number, given), {}, stale.sentence), 409
+    if faults:
+        return _step(mine, number, mine.part(number) | _typed(mine, number, given, faults), faults, None), 200
+    if "next" in request.form:
+        return redirect(url_for("filing.step", number=number + 1) if number < LAST else url_for("filing.check"), 303)
+    if "back" in request.form and number > 1:
+        return redirect(url_for("filing.step", number=number - 1), 303)
+    if "stay" in request.form:
+        return redirect(request.form["stay"] if request.form["stay"].startswith(f"{request.script_root}/filing/") else url_for("filing.step", number=number), 303)
+    flash("已保存,尚未提交。全部填好后请在最后一步提交。")
+    return redirect(url_for("filing.step", number=number), 303)
+
+
+def _typed(mine: Dossier, number: int, given: dict[str, list[str]], only: dict[str, str] | None = None) -> dict[str, object]:
+    """What was typed, as the page shows it again."""
+    typed: dict[str, object] = {}
+    for one in mine.fields(number):
+        if only is None or one.name in only:
+            typed[one.name] = given.get(one.name, []) if one.kind == "many" else (given.get(one.name) or [""])[0]
+    return typed
+
+
+def _step(mine: Dossier, number: int, kept: dict[str, object], faults: dict[str, str], told: str | None) -> str:
+    doctor = mine.doctor
+    number_plain = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
+    institution = db.session.get(Organisation, (doctor.tenant_id, mine.record.institution_id))
+    mobile = signing_in.bound_mobile(current_user.account)
+    facts = {
+        1: [
+            ("姓名", doctor.name), ("证件类型", DOCUMENT_TYPES[doctor.document_type]), ("证件号码", doctor.number_masked),
+            ("性别", SEXES.get(doctor.sex or "", "")), ("出生日期", doctor.birth_date.strftime("%Y年%m月%d日") if doctor.birth_date else ""),
+            ("手机号码", masked(mobile) if mobile else "未绑定"),
+        ],
+        2: [("医师级别", LEVELS[doctor.level]), ("执业类别", CATEGORIES[doctor.category]), ("主要执业机构", institution.name if institution else "")],
+    }.get(number, [])  # fmt: skip
+    return render_template(
+        "filing/step.html", dossier=mine, number=number, steps=STEPS, fields=mine.fields(number), kept=kept, faults=faults, told=told, facts=facts,
+        doubts=doubts(kept, number_plain) if number == 2 else {}, lists={kind: of for kind, of in LISTS.items() if of.step == number}, words=words,
+        eligible=dossiers.eligible(mine) if number == LAST else set(), grounds=GROUNDS, least=REPORT_LEAST,
+        proofs=dossiers.proofs_of(mine.record) if number == LAST else [], last_day=dossiers.last_day(mine.cycle),
+    )  # fmt: skip
+
+
+@filing.route("/filing/list/<string:kind>/<string:entry>", methods=["GET", "POST"])
+@allow(DOCTOR)
+def listed(kind: str, entry: str) -> Response | tuple[str, int] | str:
+    """One entry of a list [S8]: added, edited."""
+    if kind not in LISTS:
+        raise NotFound
+    of, mine = LISTS[kind], _dossier(lock=request.method == "POST")
+    if not mine.editable():
+        return redirect(url_for("filing.view"), 303)
+    kept: dict[str, object] = next((one for one in mine.entries(kind) if one["id"] == entry), {})
+    if entry != "new" and not kept:
+        raise NotFound("这条经历已被删除,请返回上一页查看。")
+    faults: dict[str, str] = {}
+    if request.method == "POST":
+        given = request.form.to_dict(flat=False)
+        faults = dossiers.save_entry(mine, kind, entry, given, by=current_user.actor())
+        if not faults:
+            return redirect(url_for("filing.step", number=of.step, _anchor=kind), 303)
+        kept = {one.name: (given.get(one.name) or [""])[0] for one in of.fields}
+    page = render_template("filing/entry.html", kind=kind, of=of, entry=entry, kept=kept, faults=faults)
+    return (page, 422) if faults else page
+
+
+@filing.post("/filing/list/<string:kind>/<string:entry>/remove")
+@allow(DOCTOR)
+def unlisted(kind: str, entry: str) -> Response:
+    """Take an entry off its list."""
+    mine = _dossier(lock=True)
+    dossiers.remove_entry(mine, kind, entry, by=current_user.actor())
+    return redirect(url_for("filing.step", number=LISTS[kind].step, _anchor=kind), 303)
+
+
+@filing.route("/filing/photo", methods=["GET", "POST"])
+@allow(DOCTOR)
+@limiter.limit("30/hour", methods=["POST"])
+def photo() -> Response | tuple[str, int] | str:
+    """The photo [S7]: chosen, checked, shown as it will be printed."""
+    mine = _dossier(lock=request.method == "POST")
+    if not mine.editable():
+        return redirect(url_for("filing.view"), 303)
+    fault = None
+    if request.method == "POST":
+        given = request.files.get("photo")
+        try:
+            dossiers.keep_photo(mine, given.read(MAX_BYTES + 1) if given else b"", by=current_user.actor())
+        except Invalid as refusal:
+            fault = refusal.sentence
+        else:
+            flash("照片已保存。请核对是否清晰、是否完整;不满意可以重新上传。")
+            return redirect(url_for("filing.photo"), 303)
+    page = render_template("filing/photo.html", dossier=mine, fault=fault)
+    return (page, 422) if fault else page
+
+
+@filing.get("/filing/photo.jpg")
+@allow(DOCTOR)
+def picture() -> FlaskResponse:
+    """The doctor's own photo."""
+    mine = _dossier()
+    content = dossiers.photo_of(mine.filing) if mine.filing else None
+    if content is None:
+        raise NotFound("还没有上传照片。")
+    return FlaskResponse(content, mimetype="image/jpeg")
+
+
+@filing.post("/filing/proof")
+@allow(DOCTOR)
+@limiter.limit("60/hour")
+def proof() -> Response:
+    """Hand in a proof."""
+    mine = _dossier(lock=True)
+    given = request.files.get("proof")
+    dossiers.keep_proof(mine, given.filename or "" if given else "", given.read(MAX_BYTES + 1) if given else b"", by=current_user.actor())
+    flash("证明材料已上传。")
+    return redirect(url_for("filing.step", number=LAST, _anchor="proofs"), 303)
+
+
+@filing.get("/filing/proof/<uuid:document_id>")
+@allow(DOCTOR)
+def proof_file(document_id: UUID) -> FlaskResponse:
+    """A proof of one's own."""
+    row = next((one for one in dossiers.proofs_of(_dossier().record) if one.id == document_id), None)
+    if row is None:
+        raise NotFound
+    return FlaskResponse(store().get("proof", row.id), mimetype=row.content_type, headers={"Content-Disposition": "inline"})
+
+
+@filing.post("/filing/proof/<uuid:document_id>/remove")
+@allow(DOCTOR)
+def proof_remove(document_id: UUID) -> Response:
+    """Take a proof off."""
+    dossiers.remove_proof(_dossier(lock=True), document_id, by=current_user.actor())
+    return redirect(url_for("filing.step", number=LAST, _anchor="proofs"), 303)
+
+
+@filing.get("/filing/check")
+@allow(DOCTOR)
+def check() -> Response | str:
+    """All of it once more, what is missing, and the button that hands it in."""
+    mine = _dossier()
+    if not mine.editable():
+        return redirect(url_for("filing.view"))
+    return render_template("filing/check.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), lacks=dossiers.lacks(mine), steps=STEPS, last_day=dossiers.last_day(mine.cycle))
+
+
+@filing.post("/filing/submit")
+@allow(DOCTOR)
+def submit() -> Response:
+    """Hand it in to the institution; pressed twice it is handed in once."""
+    mine = _dossier(lock=True)
+    if mine.record.state == "institution_pending":
+        return redirect(url_for("filing.view"), 303)
+    try:
+        dossiers.submit(mine, by=current_user.actor())
+    except Invalid as refusal:
+        flash(refusal.sentence)
+        return redirect(url_for("filing.check"), 303)
+    flash("已提交。本机构审核后,结果会显示在主页和消息中。")
+    return redirect(url_for("filing.view"), 303)
+
+
+@filing.post("/filing/withdraw")
+@allow(DOCTOR)
+def withdraw() -> Response:
+    """Take it back while nobody has opened it."""
+    mine = _dossier(lock=True)
+    if mine.record.state != "draft":
+        moves.withdraw(mine.record, by=current_user.actor())
+    flash("已撤回。修改后请重新提交,否则机构无法审核。")
+    return redirect(url_for("filing.begin"), 303)
+
+
+@filing.get("/filing/view")
+@allow(DOCTOR)
+def view() -> str:
+    """What was handed in, to read."""
+    mine = _dossier()
+    may_withdraw = mine.record.state == "institution_pending" and mine.record.opened_at is None
+    return render_template("filing/view.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), may_withdraw=may_withdraw)

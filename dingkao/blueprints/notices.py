@@ -1,0 +1,38 @@
+"""Messages to the doctor (消息)."""
+
+from flask import redirect, render_template, url_for
+from flask_login import current_user
+from sqlalchemy import func, select, update
+from werkzeug.wrappers import Response
+
+from dingkao import clock
+from dingkao.blueprints import of_province
+from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.database.model import db
+from dingkao.people.models import Notice
+
+notices = of_province("notices")
+SHOWN = 100
+
+
+def unread() -> int:
+    """How many messages of the person signed in have not been read."""
+    mine = select(func.count()).select_from(Notice).where(Notice.account_id == current_user.id, Notice.read_at.is_(None))
+    return db.session.scalar(mine) or 0
+
+
+@notices.get("/notices", endpoint="list")
+@allow(DOCTOR)
+def listing() -> str:
+    """The messages, the newest first."""
+    rows = db.session.scalars(select(Notice).where(Notice.account_id == current_user.id).order_by(Notice.id.desc()).limit(SHOWN)).all()
+    return render_template("notices/list.html", rows=rows, unread=any(row.read_at is None for row in rows))
+
+
+@notices.post("/notices/read")
+@allow(DOCTOR)
+def read() -> Response:
+    """Mark all as read."""
+    mine = update(Notice).where(Notice.account_id == current_user.id, Notice.read_at.is_(None))
+    db.session.execute(mine.values(read_at=clock.now()))
+    return redirect(url_for("notices.list"), 303)

@@ -1,0 +1,135 @@
+"""People of a test in the middle of their work: doctors on the list of a cycle, signed in; reviewers and administrators with sessions."""
+
+import io
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from sqlalchemy import select
+
+from dingkao import clock
+from dingkao.assessments.enrolment import enrol, include
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import PHASES, Cycle
+from dingkao.cycles.opening import current_cycle, open_cycle
+from dingkao.database.model import db
+from dingkao.doctors.models import Doctor
+from dingkao.doctors.roster import import_roster
+from dingkao.journal.writing import TERMINAL, Actor
+from dingkao.people import organisations, signing_in
+from dingkao.people.accounts import doctor_login_index
+from dingkao.people.models import Account, Organisation
+from tests import material
+
+BASIC = {
+    "ethnicity": "汉族", "education": "本科", "degree": "学士", "school": "山西医科大学", "graduated": "2003-07", "working_since": "2003-08",
+}  # fmt: skip
+PRACTICE = {
+    "scope": "11", "qualification": "200314110140105198001020018", "qualified": "2004-12-01", "practice": "110140400012345",
+    "registered": "2005-03-01", "department": "内科", "title": "主治医师", "employment": "在职", "specialty_years": "19",
+}  # fmt: skip
+WORK = {
+    "good_record": "no", "bad_record": "no", "quantity": "pass", "patients": "12000", "quality": "pass", "ordered_tasks": "pass", "direct_fail": "no",
+}  # fmt: skip
+ENTRIES = {
+    "education": {"name": "山西医科大学", "education": "本科", "since": "1998-09", "until": "2003-07"},
+    "practice": {"name": "长治市医院", "department": "内科", "since": "2005-03"},
+}
+
+
+def photo(width: int = 600, height: int = 800, colour: str = "#c9d6e8", kind: str = "JPEG") -> bytes:
+    """A picture that could be a portrait."""
+    written = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(written, kind)
+    return written.getvalue()
+
+
+def running_cycle() -> Cycle:
+    """The province's cycle with every phase open today, and an assessment organisation for every institution."""
+    cycle = current_cycle()
+    if cycle is None:
+        today = clock.today()
+        days = (today - timedelta(days=5), today + timedelta(days=60))
+        cycle = open_cycle("2026年度考核", today - timedelta(days=900), today + timedelta(days=90), dict.fromkeys(PHASES, days), by=TERMINAL)
+    rows = list(db.session.scalars(select(Organisation).order_by(Organisation.registration_number)))
+    first = rows[0]
+    organisations.appoint(first, by=TERMINAL)
+    for row in rows:
+        if row.assessment_organisation_id is None:
+            organisations.assign(row, first, by=TERMINAL)
+    return cycle
+
+
+@dataclass
+class Someone:
+    """A doctor of a test: a signed-in client, and the ids of doctor and record."""
+
+    client: FlaskClient
+    slug: str
+    number: str
+    doctor_id: UUID
+    record_id: UUID
+
+    def get(self, address: str) -> str:
+        """A page as text."""
+        return self.client.get(f"/{self.slug}{address}").get_data(as_text=True)
+
+    def post(self, address: str, page: str | None = None, **data: Any) -> Any:
+        """Post a form with the token of its page, or where that shows no form, of the home page."""
+        found = (re.search(r'name="csrf_token"[^>]*value="([^"]+)"', self.get(one)) for one in (page or address, "/home"))
+        token = next(token for token in found if token)
+        return self.client.post(f"/{self.slug}{address}", data={"csrf_token": token[1]} | data)
+
+    def save(self, step: int, data: dict[str, Any], **more: Any) -> Any:
+        """Save a step as its page would."""
+        revision = re.search(r'name="revision" value="(\d+)"', self.get(f"/filing/{step}"))
+        assert revision
+        return self.post(f"/filing/{step}", revision=revision[1], **data, **more)
+
+    def file(self) -> None:
+        """Read the notice, fill in all five steps for 一般程序, with a photo."""
+        self.post("/filing/notice")
+        self.save(1, BASIC)
+        self.post("/filing/photo", photo=(io.BytesIO(photo()), "photo.jpg"))
+        self.save(2, PRACTICE)
+        for kind, entry in ENTRIES.items():
+            self.post(f"/filing/list/{kind}/new", **entry)
+        self.save(4, WORK)
+        self.save(5, {"procedure": "general", "promise": "yes"})
+
+    def submit(self) -> Any:
+        """Hand it in."""
+        return self.post("/filing/submit", page="/filing/check")
+
+
+def doctor(application: Flask, in_province: Any, slug: str, serial: int, *, included: bool = True, **cells: Any) -> Someone:
+    """A doctor of the first institution of `slug`, signed in, on the list unless `included` says no; `cells` change the roster row."""
+    with in_province(slug) as province:
+        row = material.roster_row(province.code, serial) | cells
+        assert import_roster(material.roster([row]), by=TERMINAL).errors == []
+        cycle = running_cycle()
+        enrol(cycle)
+        db.session.flush()
+        account = db.session.scalars(select(Account).where(Account.login_index == doctor_login_index(row["证件号码"]))).one()
+        account.state = "active"
+        person = db.session.scalars(select(Doctor).where(Doctor.account_id == account.id)).one()
+        record = db.session.scalars(select(Assessment).where(Assessment.doctor_id == person.id)).one()
+        if included:
+            include(cycle, [record.id], by=Actor("staff", None, frozenset({"province_admin"})), institutions=None)
+        token = signing_in.begin_session(account)
+        ids = person.id, record.id
+        db.session.commit()
+    client = application.test_client()
+    client.set_cookie(f"dk-{slug}", token)
+    return Someone(client, slug, row["证件号码"], *ids)
+
+
+def state_of(in_province: Any, slug: str, record_id: UUID) -> str:
+    """The record's state."""
+    with in_province(slug):
+        return db.session.scalars(select(Assessment.state).where(Assessment.id == record_id)).one()
