@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from dingkao.journal.writing import TERMINAL, Actor
 from dingkao.people import organisations, signing_in
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
+from dingkao.people.opening import open_province
 from tests import material
 
 BASIC = {
@@ -110,6 +112,8 @@ class Someone:
 def doctor(application: Flask, in_province: Any, slug: str, serial: int, *, included: bool = True, **cells: Any) -> Someone:
     """A doctor of the first institution of `slug`, signed in, on the list unless `included` says no; `cells` change the roster row."""
     with in_province(slug) as province:
+        open_province(province, by=TERMINAL)
+        organisations.import_institutions(material.institutions(province.code), by=TERMINAL)
         row = material.roster_row(province.code, serial) | cells
         assert import_roster(material.roster([row]), by=TERMINAL).errors == []
         cycle = running_cycle()
@@ -126,6 +130,8 @@ def doctor(application: Flask, in_province: Any, slug: str, serial: int, *, incl
         db.session.commit()
     client = application.test_client()
     client.set_cookie(f"dk-{slug}", token)
+    while client.get(f"/{slug}/filing/notice").status_code == 404:
+        time.sleep(0.2)  # a province opened this moment is served within a second
     return Someone(client, slug, row["证件号码"], *ids)
 
 

@@ -11,7 +11,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Refusal
+from dingkao.errors import Invalid, Refusal
 from dingkao.journal.writing import Actor
 from dingkao.people.models import Notice
 from dingkao.tenants.context import current_tenant
@@ -67,4 +67,26 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[
         db.session.add(Notice(
             account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。"
         ))  # fmt: skip
+    return outcome
+
+
+def exclude(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None, reason: str) -> Inclusion:
+    """Take the records `ids` off the list again, with a reason; who has begun to file stays and is told with the reason. Bounds as for
+    `include`. Raises Invalid without a reason."""
+    if not reason.strip():
+        raise Invalid("请填写移出名单的原因。", "reason")
+    wanted = select(Assessment, Doctor).join(Doctor, of_doctor()).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)))
+    if institutions is not None:
+        wanted = wanted.where(Assessment.institution_id.in_(institutions))
+    outcome = Inclusion()
+    for record, doctor in db.session.execute(wanted.order_by(Assessment.id).with_for_update(of=Assessment)):
+        if record.state == "not_included":
+            continue
+        try:
+            moves.exclude(record, by=by, reason=reason)
+        except Refusal as refusal:
+            outcome.left_out.append((doctor.name, refusal.sentence))
+            continue
+        outcome.done += 1
+        db.session.add(Notice(account_id=doctor.account_id, title="您已被移出本周期考核名单", body=f"主要执业机构已将您移出{cycle.label}考核名单,原因:{reason.strip()}。如有疑问请联系本机构。"))
     return outcome

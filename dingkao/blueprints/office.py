@@ -11,11 +11,12 @@ from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, DateField, IntegerField, StringField
 
-from dingkao.assessments.enrolment import enrol, include
+from dingkao.assessments.enrolment import enrol, exclude, include
 from dingkao.assessments.models import STATES, Assessment
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, of_office
 from dingkao.blueprints.forms import Choice, Form, Needed
+from dingkao.blueprints.review import waiting_counts
 from dingkao.blueprints.web import limiter
 from dingkao.cycles.models import PHASES
 from dingkao.cycles.opening import current_cycle, open_cycle, phases_of
@@ -99,6 +100,8 @@ def tasks() -> str:
             Account, (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id)
         )
         counts["尚未登录的医师"] = _count(waiting.where(Doctor.organisation_id.in_(mine), Account.state == "initial"))
+    for side, number in waiting_counts().items():
+        counts["待机构审核" if side == "institution" else "待考核机构复核"] = number
     names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(current_user.organisations())))}
     roles = [(ROLES[m.role], names.get(m.organisation_id, "") if m.organisation_id else "") for m in current_user.memberships]
     return render_template("office/tasks.html", counts=counts, roles=roles)
@@ -151,7 +154,9 @@ def _institutions(file: FileForm, form: InstitutionForm, report: Any) -> str:
     found = page(query, [Organisation.name, Organisation.id], request.args.get("after"))
     wanted = [row.assessment_organisation_id for row in found.rows if row.assessment_organisation_id]
     assessors = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(wanted)))}
-    return render_template("office/institutions.html", page=found, assessors=assessors, file=file, form=form, report=report, q=words)
+    appointed = db.session.scalars(select(Organisation).where(Organisation.assesses).order_by(Organisation.name).limit(200)).all()
+    unassigned = _count(select(func.count()).select_from(Organisation).where(Organisation.assessment_organisation_id.is_(None)))
+    return render_template("office/institutions.html", appointed=appointed, unassigned=unassigned, page=found, assessors=assessors, file=file, form=form, report=report, q=words)
 
 
 @office.route("/office/institutions/<uuid:organisation_id>", methods=["GET", "POST"])
@@ -361,6 +366,40 @@ def include_doctors() -> Response:
         + (f"{len(outcome.left_out)}人未能纳入:{' '.join(reasons[:REASONS_SHOWN])}{more}" if reasons else "")
     )
     return redirect(url_for("office.inclusion"), 303)
+
+
+@office.post("/office/inclusion/remove")
+@allow(ADMIN, *OF_INSTITUTION)
+def exclude_doctors() -> Response:
+    """Take the ticked doctors off the list, with a reason."""
+    now = current_cycle()
+    if now is None:
+        raise NotFound
+    bound = None if ADMIN in current_user.roles else current_user.organisations(*OF_INSTITUTION)
+    ids = [UUID(one) for one in request.form.getlist("record") if len(one) == 36]
+    try:
+        outcome = exclude(now, ids, by=current_user.actor(), institutions=bound, reason=request.form.get("reason", ""))
+    except Invalid as refusal:
+        flash(refusal.sentence)
+    else:
+        left = f"{len(outcome.left_out)}人未能移出,因为已开始填报。" if outcome.left_out else ""
+        flash(f"已移出{outcome.done}人。{left}")
+    return redirect(url_for("office.inclusion", state="included"), 303)
+
+
+@office.post("/office/institutions/assign")
+@allow(ADMIN)
+def assign_all() -> Response:
+    """Give every institution that has no assessment organisation yet the one chosen."""
+    try:
+        assessor = _organisation(UUID(request.form.get("assessor", "")))
+    except ValueError as fault:
+        raise NotFound("请先选择考核机构。") from fault
+    waiting = db.session.scalars(select(Organisation).where(Organisation.assessment_organisation_id.is_(None)).with_for_update()).all()
+    for row in waiting:
+        organisations.assign(row, assessor, by=current_user.actor())
+    flash(f"已为{len(waiting)}家机构指定考核机构“{assessor.name}”。")
+    return redirect(url_for("office.institutions"), 303)
 
 
 def _organisation(organisation_id: UUID) -> Organisation:

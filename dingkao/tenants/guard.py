@@ -11,13 +11,21 @@ from dingkao.tenants.context import WrongProvince, current_tenant
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import Province
 
-SECONDS = 5
+SECONDS, SECONDS_UNKNOWN = 5.0, 1.0
 
 
 @dataclass
 class _Known:
+    """Which provinces are open, as last asked; asked again after five seconds, after one for a province that wasn't among them."""
+
     codes: frozenset[int] = frozenset()
-    until: float = 0.0
+    asked: float = float("-inf")
+
+    def includes(self, code: int, opened: Callable[[], frozenset[int]]) -> bool:
+        age = time.monotonic() - self.asked
+        if age > (SECONDS if code in self.codes else SECONDS_UNKNOWN):
+            self.codes, self.asked = opened(), time.monotonic()
+        return code in self.codes
 
 
 class UnknownProvince(NotFound):
@@ -35,9 +43,7 @@ def guarded(name: str, import_name: str, opened: Callable[[], frozenset[int]]) -
             raise UnknownProvince("请先选择您执业所在的省份。")
         if province.code != current_tenant():
             raise WrongProvince("the door and the context disagree")
-        if province.code not in known.codes and time.monotonic() > known.until:
-            known.codes, known.until = opened(), time.monotonic() + SECONDS
-        if province.code not in known.codes:
+        if not known.includes(province.code, opened):
             raise UnknownProvince(f"{province.name}尚未开通,请重新选择省份。")
         g.province = province
 

@@ -17,13 +17,13 @@ from tests import people
 
 
 @pytest.fixture
-def doctor(application, provinces, in_province, request):
+def doctor(application, in_province, request):
     serial = 200 + sum(map(ord, request.node.name)) % 250
-    return people.doctor(application, in_province, "shanxi", serial)
+    return people.doctor(application, in_province, "hebei", serial)
 
 
 def test_the_home_page_sends_to_the_notice_once(doctor):
-    assert doctor.client.get("/shanxi/home").location.endswith("/filing/notice")
+    assert doctor.client.get("/hebei/home").location.endswith("/filing/notice")
     assert "用户告知书" in doctor.get("/filing/notice")
     assert doctor.post("/filing/notice").location.endswith("/home")
     home = doctor.get("/home")
@@ -32,18 +32,18 @@ def test_the_home_page_sends_to_the_notice_once(doctor):
     assert "管辖行政" in home
 
 
-def test_who_is_not_included_is_told_whom_to_ask(application, provinces, in_province):
-    doctor = people.doctor(application, in_province, "shanxi", 199, included=False)
+def test_who_is_not_included_is_told_whom_to_ask(application, in_province):
+    doctor = people.doctor(application, in_province, "hebei", 199, included=False)
     doctor.post("/filing/notice")
     assert "您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人" in doctor.get("/home")
-    assert doctor.client.get("/shanxi/filing/1").status_code == 404
+    assert doctor.client.get("/hebei/filing/1").status_code == 404
 
 
 def test_a_filing_from_the_first_save_to_the_institution_and_back(doctor, in_province):
     doctor.post("/filing/notice")
-    assert people.state_of(in_province, "shanxi", doctor.record_id) == "included"
+    assert people.state_of(in_province, "hebei", doctor.record_id) == "included"
     doctor.save(1, {"ethnicity": "汉族"})
-    assert people.state_of(in_province, "shanxi", doctor.record_id) == "draft"
+    assert people.state_of(in_province, "hebei", doctor.record_id) == "draft"
     assert "尚未提交" in doctor.get("/home")
     check = doctor.get("/filing/check")
     for sentence in ("请上传本人近期照片。", "请选择最高学历。", "教育经历至少填写一条。", "请勾选本人承诺。"):
@@ -54,24 +54,24 @@ def test_a_filing_from_the_first_save_to_the_institution_and_back(doctor, in_pro
     assert "还有" not in check
     assert "山西医科大学" in check
     assert doctor.submit().location.endswith("/filing/view")
-    assert doctor.client.get("/shanxi/filing/check").location.endswith("/filing/view")
-    assert people.state_of(in_province, "shanxi", doctor.record_id) == "institution_pending"
+    assert doctor.client.get("/hebei/filing/check").location.endswith("/filing/view")
+    assert people.state_of(in_province, "hebei", doctor.record_id) == "institution_pending"
     assert "正在等待主要执业机构审核" in doctor.get("/home")
     doctor.post("/filing/withdraw", page="/filing/view")
-    assert people.state_of(in_province, "shanxi", doctor.record_id) == "draft"
+    assert people.state_of(in_province, "hebei", doctor.record_id) == "draft"
     assert doctor.submit().status_code == 303
-    assert people.state_of(in_province, "shanxi", doctor.record_id) == "institution_pending"
+    assert people.state_of(in_province, "hebei", doctor.record_id) == "institution_pending"
 
 
 def test_what_has_been_opened_is_not_taken_back(doctor, in_province):
     doctor.file()
     doctor.submit()
     page = doctor.get("/filing/view")
-    with in_province("shanxi"):
+    with in_province("hebei"):
         db.session.execute(update(Assessment).where(Assessment.id == doctor.record_id).values(opened_at=clock.now()))
         db.session.commit()
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
-    answer = doctor.client.post("/shanxi/filing/withdraw", data={"csrf_token": token})
+    answer = doctor.client.post("/hebei/filing/withdraw", data={"csrf_token": token})
     assert answer.status_code == 409
     assert "机构已开始审核" in answer.get_data(as_text=True)
 
@@ -83,7 +83,7 @@ def test_an_unsound_field_is_told_and_the_others_are_kept(doctor, in_province):
     assert answer.status_code == 200
     assert "毕业时间不能晚于今天。" in shown
     assert 'value="2999-01"' in shown
-    with in_province("shanxi"):
+    with in_province("hebei"):
         kept = db.session.scalars(select(Filing).where(Filing.doctor_id == doctor.doctor_id)).one().basic
     assert kept["school"] == "山西医科大学"
     assert "graduated" not in kept
@@ -130,13 +130,13 @@ def test_entries_are_added_edited_and_removed_once(doctor):
         (people.photo(100, 100), "照片太小"), (people.photo()[:900], "这不是可以识别的照片"),
     ],
 )  # fmt: skip
-def test_a_photo_that_is_none_is_refused_and_nothing_kept(application, provinces, in_province, content, sentence):
-    doctor = people.doctor(application, in_province, "shanxi", 198)
+def test_a_photo_that_is_none_is_refused_and_nothing_kept(application, in_province, content, sentence):
+    doctor = people.doctor(application, in_province, "hebei", 198)
     doctor.post("/filing/notice")
     answer = doctor.post("/filing/photo", photo=(io.BytesIO(content), "photo.jpg"))
     assert answer.status_code == 422
     assert sentence in answer.get_data(as_text=True)
-    assert doctor.client.get("/shanxi/filing/photo.jpg").status_code == 404
+    assert doctor.client.get("/hebei/filing/photo.jpg").status_code == 404
 
 
 def test_the_store_being_down_loses_nothing(doctor, monkeypatch):
@@ -153,7 +153,7 @@ def test_the_store_being_down_loses_nothing(doctor, monkeypatch):
     assert "文件存储暂时连接不上" in answer.get_data(as_text=True)
     assert "山西医科大学" in doctor.get("/filing/1")
     doctor.post("/filing/photo", photo=(io.BytesIO(people.photo()), "photo.jpg"))
-    assert doctor.client.get("/shanxi/filing/photo.jpg").mimetype == "image/jpeg"
+    assert doctor.client.get("/hebei/filing/photo.jpg").mimetype == "image/jpeg"
 
 
 def test_simple_procedure_wants_its_ground_and_its_report(doctor, in_province):
@@ -164,14 +164,14 @@ def test_simple_procedure_wants_its_ground_and_its_report(doctor, in_province):
     assert "述职报告不少于500字,现有1字" in check
     doctor.save(5, {"procedure": "simple", "promise": "yes", "ground": "clean", "report": "在本周期内认真履职。" * 60})
     doctor.submit()
-    with in_province("shanxi"):
-        assert db.session.get_one(Assessment, (14, doctor.record_id)).procedure == "simple"
+    with in_province("hebei"):
+        assert db.session.get_one(Assessment, (13, doctor.record_id)).procedure == "simple"
 
 
 def test_after_the_last_day_nothing_is_saved(doctor, in_province):
     doctor.post("/filing/notice")
     doctor.save(1, people.BASIC)
-    with in_province("shanxi"):
+    with in_province("hebei"):
         phases = db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "filing")).all()
         kept = [(phase, phase.first_day, phase.last_day) for phase in phases]
         for phase in phases:
@@ -181,7 +181,7 @@ def test_after_the_last_day_nothing_is_saved(doctor, in_province):
         assert doctor.save(1, people.BASIC | {"school": "x"}).status_code == 409
         assert "山西医科大学" in doctor.get("/filing/1")
     finally:
-        with in_province("shanxi"):
+        with in_province("hebei"):
             for phase, first, last in kept:
                 db.session.merge(phase).last_day = last
                 assert first
