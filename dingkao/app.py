@@ -15,6 +15,7 @@ from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.public import front, public
 from dingkao.blueprints.review import review
+from dingkao.blueprints.sitting import sitting
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
 from dingkao.jobs import asking
@@ -26,7 +27,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, office, review)
+BLUEPRINTS = (front, public, account, home, notices, filing, sitting, office, review)
 YEAR = 365 * 24 * 3600
 
 

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from dingkao.database.model import db
+from dingkao.exams import sittings
 from dingkao.jobs import performing
 from dingkao.people.opening import opened_codes
 from dingkao.tenants.context import entered
@@ -23,7 +24,7 @@ class Duty:
     perform: Callable[[], object]
 
 
-DUTIES = (Duty("sweep", 10, performing.sweep),)
+DUTIES = (Duty("sweep", 10, performing.sweep), Duty("close_overdue", 15, sittings.close_overdue))
 
 
 def round_of(name: str) -> None:

@@ -5,8 +5,9 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.resources import files
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -14,6 +15,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from dingkao import clock
+from dingkao.assessments import moves
 from dingkao.assessments.enrolment import enrol, include
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import PHASES, Cycle
@@ -21,6 +23,9 @@ from dingkao.cycles.opening import current_cycle, open_cycle
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster
+from dingkao.exams.importing import import_questions
+from dingkao.exams.papers import make_paper
+from dingkao.exams.tickets import issue_ticket
 from dingkao.journal.writing import TERMINAL, Actor
 from dingkao.people import organisations, signing_in
 from dingkao.people.accounts import doctor_login_index
@@ -139,3 +144,46 @@ def state_of(in_province: Any, slug: str, record_id: UUID) -> str:
     """The record's state."""
     with in_province(slug):
         return db.session.scalars(select(Assessment.state).where(Assessment.id == record_id)).one()
+
+
+def actor(*roles: str) -> Actor:
+    """Someone who holds `roles`, with an id of their own."""
+    return Actor("staff", uuid4(), frozenset(roles))
+
+
+def bring_to(in_province: Any, someone: Someone, state: str, *, procedure: str = "general") -> None:
+    """Move the record on to `state` (up to 待测评) by its moves, with a ticket at the end."""
+    with in_province(someone.slug):
+        record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id).with_for_update()).one()
+        steps = [
+            ("draft", lambda: moves.begin_filing(record, by=Actor("doctor", uuid4()))),
+            ("institution_pending", lambda: moves.submit(record, by=Actor("doctor", uuid4()), procedure=procedure)),
+            ("organisation_pending", lambda: moves.approve(record, by=actor("institution_reviewer"), performance="pass", ethics="pass", opinion="同意")),
+            ("ready", lambda: moves.accept(record, by=actor("organisation_reviewer"))),
+        ]
+        for reached, step in steps:
+            step()
+            if reached == state:
+                break
+        if state == "ready":
+            issue_ticket(record)
+        db.session.commit()
+
+
+def bank(in_province: Any, slug: str) -> None:
+    """The demonstration's bank, in `slug`."""
+    with in_province(slug):
+        for name in ("common", "clinical", "dental", "public_health", "chinese"):
+            import_questions((files("dingkao.demonstration") / "bank" / f"{name}.csv").read_bytes(), bank="题库", by=TERMINAL)
+        db.session.commit()
+
+
+def papers(in_province: Any, slug: str, *, minutes: int = 60, category: str = "clinical", level: str = "physician") -> None:
+    """A paper of either subject, open now."""
+    with in_province(slug):
+        for subject in ("common", "professional"):
+            make_paper(
+                running_cycle(), subject=subject, category=category, level=level, counts={"A1": 4, "A3": 2, "B1": 2, "X": 2}, minutes=minutes,
+                opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=30), by=TERMINAL,
+            )  # fmt: skip
+        db.session.commit()

@@ -1,0 +1,204 @@
+"""The sitting [S15] to [S18]: ticket and consent, papers, notice, answering, saving, handing in, the end."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from flask import current_app, flash, jsonify, redirect, render_template, request, session, url_for
+from flask_login import current_user
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from dingkao import clock
+from dingkao.assessments.models import Assessment
+from dingkao.blueprints import of_province
+from dingkao.blueprints.access import ANYONE, DOCTOR, allow
+from dingkao.blueprints.web import csrf
+from dingkao.cycles.opening import current_cycle
+from dingkao.database.model import db
+from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal
+from dingkao.exams import saving, sittings
+from dingkao.exams.models import TYPES, Paper, Sitting
+from dingkao.exams.papers import papers_for, wanted_subjects
+from dingkao.exams.tickets import ticket_of
+from dingkao.journal import writing as journal
+
+sitting = of_province("sitting")
+MOST_OUTSTANDING = 400
+
+
+def _record(*, lock: bool = False) -> Assessment:
+    cycle = current_cycle()
+    if cycle is None:
+        raise NotFound("本省尚未开始新的考核周期。")
+    return sittings.record_of(current_user.doctor().id, cycle.id, lock=lock)
+
+
+@sitting.route("/sitting", methods=["GET", "POST"])
+@allow(DOCTOR)
+def papers() -> Response | tuple[str, int] | str:
+    """[S15]: name and ticket number, consent; then the papers."""
+    record = _record(lock=request.method == "POST")
+    ticket = ticket_of(record)
+    if ticket is None:
+        return render_template("sitting/closed.html", state=record.state)
+    fault = None
+    if request.method == "POST":
+        try:
+            if (request.form.get("name") or "").strip() != current_user.account.name:
+                raise Invalid("姓名与报名信息不一致,请核对。")
+            if (request.form.get("number") or "").replace(" ", "") != ticket.number:
+                raise Invalid("准考证号不正确。准考证号显示在主页上,可以复制。")
+            if not request.form.get("consent"):
+                raise Invalid("请先阅读并同意《隐私协议》。")
+        except Invalid as refusal:
+            fault = refusal.sentence
+        else:
+            journal.write("assessment", record.id, "exam_entered", by=current_user.actor())
+            session["entered"] = str(record.id)
+            return redirect(url_for("sitting.papers"), 303)
+    if session.get("entered") != str(record.id):
+        page = render_template("sitting/enter.html", ticket=ticket, fault=fault, given=request.form)
+        return (page, 422) if fault else page
+    rows, begun = papers_for(record), sittings.sittings_of(record)
+    return render_template("sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record))
+
+
+@sitting.get("/sitting/privacy")
+@allow(DOCTOR)
+def privacy() -> str:
+    """《隐私协议》."""
+    return render_template("sitting/privacy.html")
+
+
+@sitting.get("/sitting/paper/<uuid:paper_id>")
+@allow(DOCTOR)
+def notice(paper_id: UUID) -> Response | str:
+    """[S16]: the candidate's notice."""
+    record = _record()
+    if session.get("entered") != str(record.id):
+        return redirect(url_for("sitting.papers"))
+    begun = sittings.sittings_of(record).get(paper_id)
+    if begun:
+        return redirect(url_for("sitting.answer_page", sitting_id=begun.id))
+    return render_template("sitting/notice.html", paper=_paper(record, paper_id), moment=clock.now())
+
+
+@sitting.post("/sitting/paper/<uuid:paper_id>")
+@allow(DOCTOR)
+def begin(paper_id: UUID) -> Response:
+    """「进入考试」: the sitting begins, once."""
+    record = _record(lock=True)
+    if session.get("entered") != str(record.id):
+        return redirect(url_for("sitting.papers"), 303)
+    if not request.form.get("promise"):
+        flash("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
+        return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
+    row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor())
+    session["sitting"] = {"id": str(row.id), "epoch": row.epoch}
+    return redirect(url_for("sitting.answer_page", sitting_id=row.id), 303)
+
+
+def _paper(record: Assessment, paper_id: UUID) -> Paper:
+    found = next((one for one in papers_for(record) if one.id == paper_id), None)
+    if found is None:
+        raise NotFound
+    return found
+
+
+@sitting.get("/sitting/<uuid:sitting_id>")
+@allow(DOCTOR)
+def answer_page(sitting_id: UUID) -> Response | str:
+    """[S17]: answering. A device that hasn't been answering here asks first, because it ends the other's."""
+    record = _record()
+    row = sittings.sitting_of(sitting_id, record)
+    if row.handed_in_at is not None:
+        return redirect(url_for("sitting.end", sitting_id=sitting_id))
+    paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
+    if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
+        return render_template("sitting/take_over.html", sitting=row, paper=paper)
+    questions = [
+        {
+            "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": one.case_stem, "stem": one.stem,
+            "options": one.options, "place": one.place, "size": one.size,
+        }
+        for one in sittings.questions_of(row)
+    ]  # fmt: skip
+    data = {
+        "id": str(row.id), "questions": questions, "answers": sittings.answers_of(row), "sequence": sittings.last_sequence(row),
+        "now": _milliseconds(clock.now()), "closes": _milliseconds(row.closes_at),
+        "token": saving.token_of(row, str(current_app.secret_key)), "address": url_for("sitting.save", sitting_id=row.id),
+    }  # fmt: skip
+    return render_template("sitting/answer.html", sitting=row, paper=paper, data=data, first=questions[0])
+
+
+@sitting.post("/sitting/<uuid:sitting_id>/take-over")
+@allow(DOCTOR)
+def take_over(sitting_id: UUID) -> Response:
+    """Go on here; the other device's page saves no more."""
+    record = _record(lock=True)
+    row = sittings.sitting_of(sitting_id, record, lock=True)
+    sittings.take_over(row, by=current_user.actor())
+    session["sitting"] = {"id": str(row.id), "epoch": row.epoch}
+    return redirect(url_for("sitting.answer_page", sitting_id=sitting_id), 303)
+
+
+@sitting.post("/sitting/<uuid:sitting_id>/answer")
+@csrf.exempt
+@allow(ANYONE)
+def save(sitting_id: UUID) -> tuple[Any, int]:
+    """One answer. The token in the header says for which sitting; no cookie is looked at, so no other site can make use of one."""
+    try:
+        token = saving.read_token(request.headers.get("X-Sitting", ""), str(current_app.secret_key))
+        if token.sitting != sitting_id:
+            raise saving.Malformed("作答页面已失效,请刷新页面。")
+        word = saving.save(current_app.extensions["settings"].database_url, token, request.get_json(silent=True))
+    except Refusal as refusal:
+        return jsonify(error=refusal.sentence, final=refusal.status in (404, 409)), refusal.status
+    return jsonify(kept=word), 200
+
+
+@sitting.post("/sitting/<uuid:sitting_id>/hand-in")
+@allow(DOCTOR)
+def hand_in(sitting_id: UUID) -> Response:
+    """「交卷」: what the page could not send yet comes along."""
+    record = _record(lock=True)
+    row = sittings.sitting_of(sitting_id, record)
+    if row.handed_in_at is None:
+        if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
+            raise NotAllowed("您已在另一台设备上继续作答,请在那台设备上交卷,或刷新本页后继续。")
+        token = saving.Token(row.tenant_id, row.id, row.epoch)
+        for given in _outstanding():
+            try:
+                saving.save(current_app.extensions["settings"].database_url, token, given)
+            except Refusal as refusal:
+                flash(refusal.sentence)
+                break
+        sittings.hand_in(record, sittings.sitting_of(sitting_id, record, lock=True), by=current_user.actor())
+    return redirect(url_for("sitting.end", sitting_id=sitting_id), 303)
+
+
+def _outstanding() -> list[Any]:
+    try:
+        given = json.loads(request.form.get("outstanding") or "[]")
+    except ValueError:
+        return []
+    return given[:MOST_OUTSTANDING] if isinstance(given, list) else []
+
+
+@sitting.get("/sitting/<uuid:sitting_id>/end")
+@allow(DOCTOR)
+def end(sitting_id: UUID) -> Response | str:
+    """[S18]: the closing screen; no score, which is for the province to publish."""
+    record = _record()
+    row: Sitting = sittings.sitting_of(sitting_id, record)
+    if row.handed_in_at is None:
+        return redirect(url_for("sitting.answer_page", sitting_id=sitting_id))
+    begun = sittings.sittings_of(record)
+    left = [one for one in papers_for(record) if one.id not in begun or begun[one.id].handed_in_at is None]
+    paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
+    return render_template("sitting/end.html", sitting=row, paper=paper, answered=len([1 for letters in sittings.answers_of(row).values() if letters]), left=left)
+
+
+def _milliseconds(moment: Any) -> int:
+    return int(moment.timestamp() * 1000)

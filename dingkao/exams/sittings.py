@@ -1,0 +1,198 @@
+"""Sittings (作答) [S15] to [S18]: opened once, resumed anywhere, handed in by the doctor or at the end. The server owns the time."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from dingkao import clock
+from dingkao.assessments import moves
+from dingkao.assessments.models import Assessment
+from dingkao.database.model import db, new_id
+from dingkao.errors import Late, NotAllowed, NotFound
+from dingkao.exams.marking import score_tenths
+from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
+from dingkao.exams.papers import draw, papers_for, wanted_subjects
+from dingkao.journal import writing as journal
+from dingkao.journal.writing import SYSTEM, Actor
+
+GRACE = timedelta(seconds=60)
+SWEPT_AT_ONCE = 200
+
+
+def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessment:
+    """The record that sits the exam. Raises NotFound."""
+    query = select(Assessment).where(Assessment.doctor_id == doctor_id, Assessment.cycle_id == cycle_id).order_by(Assessment.id.desc()).limit(1)
+    record = db.session.scalar(query.with_for_update() if lock else query)
+    if record is None:
+        raise NotFound("您未被主要执业机构纳入本周期考核。")
+    return record
+
+
+def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
+    """A sitting of this record. Raises NotFound for anyone else's."""
+    query = select(Sitting).where(Sitting.id == sitting_id, Sitting.assessment_id == record.id)
+    sitting = db.session.scalar(query.with_for_update() if lock else query)
+    if sitting is None:
+        raise NotFound
+    return sitting
+
+
+def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
+    """The record's sittings by paper."""
+    return {row.paper_id: row for row in db.session.scalars(select(Sitting).where(Sitting.assessment_id == record.id))}
+
+
+def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
+    """The sitting of `paper`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
+    fixed here: the paper's minutes from now, and never after the paper closes. Raises Late, NotAllowed, NotFound."""
+    if paper.id not in {one.id for one in papers_for(record)}:
+        raise NotFound
+    existing = sittings_of(record).get(paper.id)
+    if existing:
+        return existing
+    now = clock.now()
+    if now < paper.opens_at:
+        raise Late(f"考试尚未开始,开始时间为{clock.beijing(paper.opens_at):%Y年%m月%d日 %H:%M}。")
+    if now >= paper.closes_at:
+        raise Late("考试时间已过,不能进入。请联系所属考核机构了解后续安排。")
+    if record.state == "ready":
+        moves.begin_test(record, by=by)
+    elif record.state != "testing":
+        raise NotAllowed("您当前不在待测评状态,不能进入考试。请返回主页查看最新状态。")
+    seed = secrets.randbits(62)
+    sitting = Sitting(
+        id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=draw(paper, seed), opened_at=now, epoch=1,
+        closes_at=min(now + timedelta(minutes=paper.minutes), paper.closes_at),
+    )  # fmt: skip
+    db.session.add(sitting)
+    db.session.flush()
+    journal.write("sitting", sitting.id, "opened", by=by, paper=str(paper.id))
+    return sitting
+
+
+def take_over(sitting: Sitting, *, by: Actor) -> None:
+    """Go on with the sitting (held locked) on another device: saves of the one before are refused from now on."""
+    if sitting.handed_in_at is None:
+        sitting.epoch += 1
+        journal.write("sitting", sitting.id, "taken_over", by=by, epoch=sitting.epoch)
+
+
+def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
+    """交卷: mark and close; both rows are held locked. Handed in already: nothing happens. With the last paper the test is over."""
+    if sitting.handed_in_at is None:
+        keys = _keys(sitting)
+        sitting.score_tenths = score_tenths(keys, answers_of(sitting))
+        sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
+        db.session.flush()
+        journal.write("sitting", sitting.id, "handed_in", by=by)
+    _finish(record, by)
+
+
+def close_overdue() -> int:
+    """Hand in what is past its end and its minute of grace, and close records whose windows are over; the number of sittings closed.
+    A duty of the timetable; repeatable."""
+    late = select(Sitting.id, Sitting.assessment_id).where(Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE)
+    closed = 0
+    for sitting_id, record_id in db.session.execute(late.limit(SWEPT_AT_ONCE)).all():
+        record = db.session.scalars(select(Assessment).where(Assessment.id == record_id).with_for_update()).one()
+        hand_in(record, sitting_of(sitting_id, record, lock=True), by=SYSTEM)
+        db.session.commit()
+        closed += 1
+    for record in _missed():
+        _finish(record, SYSTEM)
+        db.session.commit()
+    return closed
+
+
+def _missed() -> list[Assessment]:
+    over = select(Paper.id).where(Paper.cycle_id == Assessment.cycle_id, Paper.closes_at < clock.now() - GRACE)
+    query = select(Assessment).where(Assessment.state.in_(("ready", "testing")), over.exists()).order_by(Assessment.id).limit(SWEPT_AT_ONCE)
+    return [record for record in db.session.scalars(query.with_for_update(skip_locked=True)) if _unsat(record) and not _to_come(record)]
+
+
+def _unsat(record: Assessment) -> list[Paper]:
+    begun = sittings_of(record)
+    return [paper for paper in papers_for(record) if paper.id not in begun]
+
+
+def _to_come(record: Assessment) -> bool:
+    """Whether a paper can still be begun or is being sat, or is yet to be made."""
+    papers = papers_for(record)
+    if len(papers) < wanted_subjects(record):
+        return True
+    begun = sittings_of(record)
+    now = clock.now()
+    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < paper.closes_at + GRACE for paper in papers)
+
+
+def _finish(record: Assessment, by: Actor) -> None:
+    """Where no paper is to come: all handed in is 已交卷, one never begun is 缺考."""
+    if record.state not in ("ready", "testing") or _to_come(record):
+        return
+    if _unsat(record):
+        moves.miss_test(record, by=SYSTEM)
+    else:
+        moves.finish_test(record, by=by)
+
+
+@dataclass(frozen=True)
+class ShownQuestion:
+    """A question as the candidate sees it: no key, no explanation. `place` and `size`: which of how many that share a case."""
+
+    position: int
+    kind: str
+    case_stem: str
+    stem: str
+    options: list[tuple[str, str]]
+    place: int
+    size: int
+
+
+def questions_of(sitting: Sitting) -> list[ShownQuestion]:
+    """The questions of a sitting, in its order; options in the order drawn, with their own letters."""
+    versions = _versions(sitting)
+    shown: list[ShownQuestion] = []
+    runs: list[list[int]] = []
+    for position, entry in enumerate(sitting.layout):
+        version = versions[UUID(entry["version"])]
+        before = versions[UUID(sitting.layout[position - 1]["version"])] if position else None
+        shares = before is not None and version.kind == before.kind and (
+            (version.kind in ("A3", "A4") and version.case_stem == before.case_stem) or (version.kind == "B1" and version.options == before.options)
+        )  # fmt: skip
+        if shares:
+            runs[-1].append(position)
+        else:
+            runs.append([position])
+    for run in runs:
+        for place, position in enumerate(run, 1):
+            entry = sitting.layout[position]
+            version = versions[UUID(entry["version"])]
+            words = dict(version.options)
+            options = [(letter, words[letter]) for letter in entry["order"]]
+            shown.append(ShownQuestion(position, version.kind, version.case_stem or "", version.stem, options, place, len(run)))
+    return shown
+
+
+def answers_of(sitting: Sitting) -> dict[int, str]:
+    """What has been answered: position → letters."""
+    query = select(SittingAnswer.position, SittingAnswer.letters).where(SittingAnswer.sitting_id == sitting.id)
+    return {row.position: row.letters for row in db.session.execute(query)}
+
+
+def last_sequence(sitting: Sitting) -> int:
+    """The highest sequence number a page of this sitting has used."""
+    query = select(SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id).order_by(SittingAnswer.sequence.desc()).limit(1)
+    return db.session.scalar(query) or 0
+
+
+def _keys(sitting: Sitting) -> list[str]:
+    versions = _versions(sitting)
+    return [versions[UUID(entry["version"])].answer for entry in sitting.layout]
+
+
+def _versions(sitting: Sitting) -> dict[UUID, QuestionVersion]:
+    ids = [UUID(entry["version"]) for entry in sitting.layout]
+    return {row.id: row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(ids)))}
