@@ -9,10 +9,12 @@ from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
+from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
 from dingkao.blueprints.home import home
 from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
+from dingkao.blueprints.practice import practice
 from dingkao.blueprints.public import front, public
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
@@ -27,7 +29,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, sitting, office, review)
+BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, office, review, examinations)
 YEAR = 365 * 24 * 3600
 
 

@@ -19,6 +19,7 @@ from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 
 GROUPED_OPTIONS = "B1"
+SHARES = {"A1": 40, "A2": 20, "A3": 10, "A4": 10, "B1": 10, "X": 10}
 
 
 def papers_for(record: Assessment) -> list[Paper]:
@@ -107,6 +108,19 @@ def draw(paper: Paper, seed: int) -> list[dict[str, Any]]:
     return layout
 
 
+def proposed_counts(subject: str, category: str, total: int) -> dict[str, int]:
+    """How a paper of about `total` questions may be made up of what the banks have: the usual share of each type, as far as it goes
+    with groups whole; what is lacking of the others is made up in A1."""
+    counts = {}
+    for kind, share in SHARES.items():
+        sizes = [len(unit) for unit in _units(subject, category, kind)]
+        wanted = min(sum(sizes), round(total * share / 100))
+        counts[kind] = next(number for number in range(wanted, -1, -1) if _reachable(sizes, number))
+    lacking = total - sum(counts.values())
+    counts["A1"] += max(0, min(lacking, available(subject, category)["A1"] - counts["A1"]))
+    return {kind: number for kind, number in counts.items() if number}
+
+
 def _fit(subject: str, category: str, purpose: str) -> list[ColumnElement[bool]]:
     of_category: ColumnElement[bool] = Question.category == category
     if subject == "common":
@@ -121,6 +135,11 @@ def _units(subject: str, category: str, kind: str, purpose: str = "exam") -> lis
     for group, question, version in db.session.execute(query.order_by(Question.group_position, Question.id)):
         units.setdefault(group or question, []).append(version)
     return [units[key] for key in sorted(units)]
+
+
+def practice_units(subject: str, category: str) -> list[list[UUID]]:
+    """The questions for practice, those that share a case or their options together."""
+    return [unit for kind in TYPES for unit in _units(subject, category, kind, "practice")]
 
 
 def _reachable(sizes: Sequence[int], number: int) -> bool:
