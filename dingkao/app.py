@@ -16,8 +16,10 @@ from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.practice import practice
 from dingkao.blueprints.public import front, public
+from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
+from dingkao.blueprints.work import work
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
 from dingkao.jobs import asking
@@ -29,7 +31,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, office, review, examinations)
+BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, office, review, examinations, results, work)
 YEAR = 365 * 24 * 3600
 
 

@@ -10,6 +10,7 @@ from dingkao.database.model import db
 from dingkao.exams import sittings
 from dingkao.jobs import performing
 from dingkao.people.opening import opened_codes
+from dingkao.results import lines
 from dingkao.tenants.context import entered
 
 log = structlog.get_logger()
@@ -24,7 +25,11 @@ class Duty:
     perform: Callable[[], object]
 
 
-DUTIES = (Duty("sweep", 10, performing.sweep), Duty("close_overdue", 15, sittings.close_overdue))
+DUTIES = (
+    Duty("sweep", 10, performing.sweep),
+    Duty("close_overdue", 15, sittings.close_overdue),
+    Duty("apply_lines", 20, lines.apply_everywhere),
+)
 
 
 def round_of(name: str) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from dingkao.database.model import db
 from dingkao.exams.models import Paper, PracticeRun, QuestionVersion
-from tests import people
+from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
 SLUG, CODE = "sichuan", 51
@@ -94,6 +94,6 @@ def test_banks_and_papers_in_the_console(application, in_province, ground):
     assert "题库中可用于考试的A1型题只有" in refused.get_data(as_text=True)
     assert 'value="200"' in refused.get_data(as_text=True)
     assert post(admin, one, **window | {"A1": "5"}).status_code == 303
-    reader = client_of(application, in_province, SLUG, "organisation_clerk", None)
+    reader = client_of(application, in_province, SLUG, "organisation_clerk", material.registration_number(CODE, 1))
     assert "尚未安排" not in reader.get(f"/{SLUG}/office/papers").get_data(as_text=True)
     assert reader.get(one).status_code == 403

@@ -1,0 +1,38 @@
+"""Slow work in the console: how far a job is, and what came of it."""
+
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import render_template
+from flask_login import current_user
+
+from dingkao.blueprints.access import STAFF, allow
+from dingkao.blueprints.console import of_office
+from dingkao.errors import NotFound
+from dingkao.jobs.asking import job_of
+from dingkao.outside.storage import store
+
+work = of_office("work")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+WORDS = {"waiting": "等待处理", "running": "正在处理", "done": "已完成", "failed": "未完成"}
+COUNTS = {"accepted": "新增", "changed": "更新", "unchanged": "未变", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成"}
+
+
+@work.get("/office/work/<uuid:job_id>")
+@allow(STAFF)
+def show(job_id: UUID) -> str:
+    """One job, for whoever asked for it; the page looks again by itself while it runs."""
+    row = job_of(job_id, current_user.id)
+    numbers = [(COUNTS[name], value) for name, value in (row.result or {}).items() if name in COUNTS]
+    return render_template("work/show.html", job=row, words=WORDS, numbers=numbers, faults=(row.result or {}).get("errors", []))
+
+
+@work.get("/office/work/<uuid:job_id>/report.xlsx")
+@allow(STAFF)
+def report(job_id: UUID) -> FlaskResponse:
+    """The report of a job, row by row."""
+    row = job_of(job_id, current_user.id)
+    if not (row.result or {}).get("report"):
+        raise NotFound("这项任务没有可下载的报告。")
+    content = store().get("report", row.id, sealed=True)
+    return FlaskResponse(content, mimetype=XLSX, headers={"Content-Disposition": 'attachment; filename="report.xlsx"'})
