@@ -9,17 +9,22 @@ from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
+from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
 from dingkao.blueprints.home import home
 from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.practice import practice
+from dingkao.blueprints.province import province
 from dingkao.blueprints.public import front, public
+from dingkao.blueprints.result import result
 from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
+from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
+from dingkao.certificates import issuing
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
 from dingkao.jobs import asking
@@ -31,7 +36,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, office, review, examinations, results, work)
+BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, result, office, review, examinations, results, certificates, province, work, verifying)
 YEAR = 365 * 24 * 3600
 
 
@@ -52,6 +57,7 @@ def create_app(settings: Settings) -> Flask:
     install(Vault(settings.data_key))
     storage.install(storage.from_settings(settings))
     asking.install(app.extensions["redis"])
+    issuing.install(settings.public_url)
     db.init_app(app)
     with app.app_context():
         enclose_engine(db.engine)

@@ -23,14 +23,19 @@ from dingkao.cycles.opening import current_cycle, open_cycle
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster
+from dingkao.exams import sittings
 from dingkao.exams.importing import import_questions
-from dingkao.exams.papers import make_paper
+from dingkao.exams.models import QuestionVersion, SittingAnswer
+from dingkao.exams.papers import make_paper, papers_for
 from dingkao.exams.tickets import issue_ticket
+from dingkao.jobs import performing
+from dingkao.jobs.models import Job
 from dingkao.journal.writing import TERMINAL, Actor
 from dingkao.people import organisations, signing_in
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
 from dingkao.people.opening import open_province
+from dingkao.tenants.context import entered
 from tests import material
 
 BASIC = {
@@ -187,3 +192,29 @@ def papers(in_province: Any, slug: str, *, minutes: int = 60, category: str = "c
                 opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=30), by=TERMINAL,
             )  # fmt: skip
         db.session.commit()
+
+
+def sit(in_province: Any, someone: Someone, *, right: bool = True) -> None:
+    """Sit every paper of a record that is 待测评 and hand each in: all answers right, or none."""
+    with in_province(someone.slug):
+        doctor_ = Actor("doctor", uuid4())
+        record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id).with_for_update()).one()
+        for paper in papers_for(record):
+            sitting = sittings.open_sitting(record, paper, by=doctor_)
+            for position, entry in enumerate(sitting.layout if right else []):
+                key = db.session.scalars(select(QuestionVersion.answer).where(QuestionVersion.id == UUID(entry["version"]))).one()
+                db.session.add(SittingAnswer(sitting_id=sitting.id, position=position, letters=key, sequence=1, tapped_at=None, received_at=clock.now()))
+            db.session.flush()
+            sittings.hand_in(record, sitting, by=doctor_)
+        db.session.commit()
+
+
+def work_off(application: Flask, in_province: Any, slug: str) -> None:
+    """Do every job of a province that waits, as a worker would."""
+    while True:
+        with in_province(slug) as province:
+            waiting = db.session.scalars(select(Job.id).where(Job.state == "waiting").order_by(Job.id).limit(1)).first()
+        if waiting is None:
+            return
+        with application.app_context(), entered(province.code):
+            performing.run(waiting)

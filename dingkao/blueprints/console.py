@@ -26,8 +26,8 @@ MENU: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("results.lines", "分数线", frozenset({ADMIN})),
     ("results.conclusions", "综合评定", frozenset({ADMIN, *OF_ORGANISATION})),
     ("results.publications", "发布结果", frozenset({ADMIN, AUDITOR})),
-    ("results.certificates", "证书", frozenset({ADMIN, AUDITOR})),
-    ("province.settings", "设置", frozenset({ADMIN, AUDITOR})),
+    ("certificates.index", "证书", frozenset({ADMIN, AUDITOR})),
+    ("province.settings", "设置", frozenset({ADMIN})),
 )
 
 

@@ -28,6 +28,9 @@ class _Known:
         return code in self.codes
 
 
+_known = _Known()
+
+
 class UnknownProvince(NotFound):
     """The address names no province that is served; the page offers those that are."""
 
@@ -35,7 +38,6 @@ class UnknownProvince(NotFound):
 def guarded(name: str, import_name: str, opened: Callable[[], frozenset[int]]) -> Blueprint:
     """A blueprint of a province: each of its requests is refused unless the door has entered one that is open."""
     blueprint = Blueprint(name, import_name)
-    known = _Known()
 
     def refuse_without_province() -> None:
         province = request.environ.get(PROVINCE)
@@ -43,7 +45,7 @@ def guarded(name: str, import_name: str, opened: Callable[[], frozenset[int]]) -
             raise UnknownProvince("请先选择您执业所在的省份。")
         if province.code != current_tenant():
             raise WrongProvince("the door and the context disagree")
-        if not known.includes(province.code, opened):
+        if not _known.includes(province.code, opened):
             raise UnknownProvince(f"{province.name}尚未开通,请重新选择省份。")
         g.province = province
 

@@ -11,7 +11,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.people.models import ROLES
 from tests.blueprints.signed_in import client_of
 
-OUTSIDE = {"front.pick", "healthz", "readyz"}
+OUTSIDE = {"front.pick", "healthz", "readyz", "verifying.ask", "verifying.show"}
 KNOWN = {access.ANYONE, access.TICKET, access.DOCTOR, access.STAFF, access.HALF, *ROLES}
 
 

@@ -1,0 +1,52 @@
+"""Paper: pages as PDF by WeasyPrint, and as pictures by PDFium. Nothing is fetched: what a page shows is in the page."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from weasyprint import CSS, HTML
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import URLFetcher
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "print"
+DPI = 150
+
+
+def pdf(template: str, /, **content: Any) -> bytes:
+    """The page `templates/print/<template>.html` filled with `content`, as PDF; its style is `<template>.css` beside it."""
+    fonts, style = _style(template)
+    page = _templates().get_template(f"{template}.html").render(**content)
+    written: bytes = HTML(string=page, url_fetcher=_nothing()).write_pdf(stylesheets=[style], font_config=fonts)
+    return written
+
+
+def png(document: bytes) -> bytes:
+    """The first page of a PDF as PNG, 150 dots an inch."""
+    opened = pypdfium2.PdfDocument(document)
+    try:
+        picture = opened[0].render(scale=DPI / 72).to_pil()
+    finally:
+        opened.close()
+    written = io.BytesIO()
+    picture.convert("RGB").quantize(256).save(written, "PNG", optimize=False)
+    return written.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _nothing() -> URLFetcher:
+    """Lets `data:` through and refuses every other address, redirects too (security.md 11)."""
+    return URLFetcher(allowed_protocols=("data",), allow_redirects=False)
+
+
+@lru_cache(maxsize=8)
+def _style(name: str) -> tuple[FontConfiguration, CSS]:
+    fonts = FontConfiguration()
+    return fonts, CSS(string=(TEMPLATES / f"{name}.css").read_text(), font_config=fonts, url_fetcher=_nothing())
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(default=True), trim_blocks=True, lstrip_blocks=True)
