@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from wtforms import BooleanField, DateField, IntegerField, StringField
 
 from dingkao.assessments.enrolment import enrol, exclude, include
+from dingkao.assessments.intake import ask_roster
 from dingkao.assessments.models import STATES, Assessment
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, of_office
@@ -25,8 +26,7 @@ from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS, SEXES
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import COLUMNS as ROSTER_COLUMNS
-from dingkao.doctors.roster import import_roster
-from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
+from dingkao.errors import Forbidden, Invalid, NotFound, Refusal, TooLarge
 from dingkao.outside.sheets import MAX_BYTES
 from dingkao.outside.sheets import write as write_sheet
 from dingkao.people import accounts, organisations
@@ -258,22 +258,20 @@ def doctors() -> str:
 @office.route("/office/roster", methods=["GET", "POST"])
 @allow(ADMIN, *OF_INSTITUTION)
 @limiter.limit("60/hour", methods=["POST"])
-def roster() -> tuple[str, int] | str:
-    """Take in a roster: the province's administrator for every institution, a clerk for the clerk's own."""
-    form, report, only = FileForm(), None, None
+def roster() -> Response | tuple[str, int] | str:
+    """Take in a roster, as a job: the province's administrator for every institution, a clerk for the clerk's own."""
+    form, only = FileForm(), None
     if ADMIN not in current_user.roles:
         only = _organisation(current_user.organisations(*OF_INSTITUTION)[0])
     if form.validate_on_submit():
         try:
-            report = import_roster(form.file.data.read(MAX_BYTES + 1), by=current_user.actor(), only=only)
-        except Refusal as refusal:
+            job = ask_roster(form.file.data.read(MAX_BYTES + 1), form.file.data.filename or "", only=only, by=current_user.actor())
+        except (Invalid, TooLarge) as refusal:
             form.refuse(Invalid(refusal.sentence, "file"))
         else:
-            now = current_cycle()
-            if now:
-                enrol(now)
-    shown = render_template("office/roster.html", form=form, report=report, only=only, headings=[names[0] for names in ROSTER_COLUMNS.values()])
-    return (shown, 422) if request.method == "POST" and report is None else shown
+            return redirect(url_for("work.show", job_id=job.id), 303)
+    shown = render_template("office/roster.html", form=form, only=only, headings=[names[0] for names in ROSTER_COLUMNS.values()])
+    return (shown, 422) if request.method == "POST" else shown
 
 
 @office.get("/office/roster/template.xlsx")

@@ -23,7 +23,7 @@ COUNTS = {"accepted": "新增", "changed": "更新", "unchanged": "未变", "ref
 def show(job_id: UUID) -> str:
     """One job, for whoever asked for it; the page looks again by itself while it runs."""
     row = job_of(job_id, current_user.id)
-    numbers = [(COUNTS[name], value) for name, value in (row.result or {}).items() if name in COUNTS]
+    numbers = [(label, row.result[name]) for name, label in COUNTS.items() if row.result and name in row.result]
     return render_template("work/show.html", job=row, words=WORDS, numbers=numbers, faults=(row.result or {}).get("errors", []))
 
 

@@ -48,13 +48,13 @@ def upload(content: bytes, *, by: Actor, reason: str) -> None:
 def demonstration(name: str) -> str:
     """A round red seal as SVG: `name` on the ring, a star, and 样张 beneath it. Each character is placed by itself, because not every
     renderer sets text along a path."""
-    ring, size = 150, 300 / max(len(name), 10) if len(name) > 14 else 27
-    spread = min(260, 22 * len(name))
+    ring, size = 147, 36 if len(name) <= 14 else 500 / len(name)
+    spread = min(270, 24 * len(name))
     letters = []
     for index, character in enumerate(name):
         angle = -spread / 2 + spread * index / max(len(name) - 1, 1)
         x, y = 200 + ring * math.sin(math.radians(angle)), 200 - ring * math.cos(math.radians(angle))
-        letters.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.0f}" transform="rotate({angle:.1f} {x:.1f} {y:.1f})" dy="9">{character}</text>')
+        letters.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.0f}" transform="rotate({angle:.1f} {x:.1f} {y:.1f})" dy="12">{character}</text>')
     star = " ".join(
         f"{200 + radius * math.sin(math.radians(36 * turn)):.1f},{195 - radius * math.cos(math.radians(36 * turn)):.1f}"
         for turn in range(10) for radius in (58 if turn % 2 == 0 else 22,)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pypdfium2
 from jinja2 import Environment, FileSystemLoader, select_autoescape
+from PIL import Image
 from weasyprint import CSS, HTML
 from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import URLFetcher
@@ -31,7 +32,7 @@ def png(document: bytes) -> bytes:
     finally:
         opened.close()
     written = io.BytesIO()
-    picture.convert("RGB").quantize(256).save(written, "PNG", optimize=False)
+    picture.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(written, "PNG")
     return written.getvalue()
 
 

@@ -9,8 +9,9 @@ from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import broken_entries
+from dingkao.outside import sheets
 from dingkao.people.models import Organisation
-from tests import material
+from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
 DAYS = {f"{kind}_{end}": day for kind in ("filing", "review", "examination", "completion") for end, day in (("first", "2020-01-01"), ("last", "2090-12-31"))}
@@ -32,9 +33,16 @@ def test_from_a_cycle_to_the_list(application, provinces, in_province):
 
     clerk = client_of(application, in_province, "shanxi", "institution_clerk", number)
     rows = [material.roster_row(14, serial, at=1) for serial in range(300, 304)] + [material.roster_row(14, 310, at=2)]
-    report = post(clerk, "/shanxi/office/roster", file=(io.BytesIO(material.roster(rows)), "名单.xlsx")).get_data(as_text=True)
+    place = post(clerk, "/shanxi/office/roster", file=(io.BytesIO(material.roster(rows)), "名单.xlsx")).location
+    assert "等待处理" in clerk.get(place).get_data(as_text=True)
+    assert admin.get(place).status_code == 404
+    people.work_off(application, in_province, "shanxi")
+    report = clerk.get(place).get_data(as_text=True)
     assert "新增 4,更新 0,未变 0,拒绝 1" in report
     assert "不是本机构的医师" in report
+    assert rows[4]["证件号码"] not in report
+    sheet = list(sheets.read(clerk.get(f"{place}/report.xlsx").data, {"row": ("行",), "reason": ("原因",), "number": ("证件号码",)}, ("row",)))
+    assert [(row.text("row"), row.text("number")) for row in sheet] == [("6", rows[4]["证件号码"])]
 
     refused = post(clerk, "/shanxi/office/inclusion", all="1")
     assert refused.status_code == 303
