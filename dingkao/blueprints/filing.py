@@ -1,5 +1,6 @@
 """Filing (填报信息) [S5], [S7] to [S11]: the notice, five steps, lists, photo, proofs, handing in, taking back."""
 
+import hashlib
 from uuid import UUID
 
 from flask import Response as FlaskResponse
@@ -7,28 +8,39 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.assessments import moves
 from dingkao.blueprints import of_province
-from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.access import DOCTOR, allow, cookie_name
 from dingkao.blueprints.web import limiter
 from dingkao.cycles.models import Cycle
-from dingkao.cycles.opening import current_cycle
+from dingkao.cycles.opening import current_cycle, is_open
 from dingkao.database.model import db
 from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, LEVELS, SEXES
-from dingkao.errors import Invalid, NotFound
+from dingkao.errors import Invalid, NotFound, TooLarge, Unavailable
 from dingkao.filings import dossier as dossiers
 from dingkao.filings.dossier import Dossier, Stale
-from dingkao.filings.fields import GROUNDS, LISTS, REPORT_LEAST, STEPS, doubts, words
+from dingkao.filings.fields import HAS, LISTS, STEPS, doubts, words
 from dingkao.outside.pictures import MAX_BYTES
 from dingkao.outside.storage import store
 from dingkao.people import signing_in
-from dingkao.people.identity import masked
+from dingkao.people.identity import RESIDENT_KINDS, masked
 from dingkao.people.models import Organisation
 from dingkao.tenants import settings
 from dingkao.tenants.secrets import Place, vault
 
 filing = of_province("filing")
 LAST = max(STEPS)
+AFTERWARDS = {
+    "institution_pending": "接下来由主要执业机构审核,再由考核机构复核。结果会显示在主页和消息中,请留意。",
+    "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核。如有错误,请联系本机构,由考核机构退回后修改。",
+    "organisation_returned": "材料正由主要执业机构重新核对,您暂时无需操作。如有错误,请联系本机构退回后修改。",
+    "ready": "信息已通过审核,不能直接修改。如有错误,请联系本机构办理更正。",
+}
+LOCKED = "测评开始后,所填信息不能修改。姓名、证件号码、照片等将印在通知书上的内容有误的,请联系本机构办理更正。"
+
+
+def _per_browser() -> str:
+    """Whom an upload's limit counts: the session, for a hospital's doctors may share one address."""
+    return hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest()
 
 
 def _cycle() -> Cycle:
@@ -86,7 +98,8 @@ def step(number: int) -> Response | tuple[str, int] | str:
     try:
         faults = dossiers.save(mine, number, given, request.form.get("revision", 0, int), by=current_user.actor())
     except Stale as stale:
-        return _step(mine, number, _typed(mine, number, given), {}, stale.sentence), 409
+        typed = mine.part(number) | _typed(mine, number, given)
+        return _step(mine, number, typed, {}, stale.sentence, dossiers.differences(mine, number, given)), 409
     if faults:
         return _step(mine, number, mine.part(number) | _typed(mine, number, given, faults), faults, None), 200
     if "next" in request.form:
@@ -108,7 +121,9 @@ def _typed(mine: Dossier, number: int, given: dict[str, list[str]], only: dict[s
     return typed
 
 
-def _step(mine: Dossier, number: int, kept: dict[str, object], faults: dict[str, str], told: str | None) -> str:
+def _step(
+    mine: Dossier, number: int, kept: dict[str, object], faults: dict[str, str], told: str | None, differ: list[tuple[str, str, str]] | None = None
+) -> str:
     doctor = mine.doctor
     number_plain = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
     institution = db.session.get(Organisation, (doctor.tenant_id, mine.record.institution_id))
@@ -116,17 +131,29 @@ def _step(mine: Dossier, number: int, kept: dict[str, object], faults: dict[str,
     facts = {
         1: [
             ("姓名", doctor.name), ("证件类型", DOCUMENT_TYPES[doctor.document_type]), ("证件号码", doctor.number_masked),
-            ("性别", SEXES.get(doctor.sex or "", "")), ("出生日期", doctor.birth_date.strftime("%Y年%m月%d日") if doctor.birth_date else ""),
+            *([] if doctor.document_type not in RESIDENT_KINDS else [
+                ("性别", SEXES.get(doctor.sex or "", "")), ("出生日期", doctor.birth_date.strftime("%Y年%m月%d日") if doctor.birth_date else ""),
+            ]),
             ("手机号码", masked(mobile) if mobile else "未绑定"),
         ],
         2: [("医师级别", LEVELS[doctor.level]), ("执业类别", CATEGORIES[doctor.category]), ("主要执业机构", institution.name if institution else "")],
     }.get(number, [])  # fmt: skip
     return render_template(
         "filing/step.html", dossier=mine, number=number, steps=STEPS, fields=mine.fields(number), kept=kept, faults=faults, told=told, facts=facts,
-        doubts=doubts(kept, number_plain) if number == 2 else {}, lists={kind: of for kind, of in LISTS.items() if of.step == number}, words=words,
-        eligible=dossiers.eligible(mine) if number == LAST else set(), grounds=GROUNDS, least=REPORT_LEAST,
-        proofs=dossiers.proofs_of(mine.record) if number == LAST else [], last_day=dossiers.last_day(mine.cycle),
+        differ=differ or [], lacking={lack.step for lack in dossiers.lacks(mine)}, words=words, last_day=dossiers.last_day(mine.cycle),
+        doubts=doubts(kept, number_plain, level=doctor.level, category=doctor.category) if number == 2 else {},
+        lists={kind: of for kind, of in LISTS.items() if of.step == number}, standing=_standing(mine) if number == LAST else None,
+        proofs=dossiers.proofs_of(mine.record) if number == LAST else [],
     )  # fmt: skip
+
+
+def _standing(mine: Dossier) -> dict[str, object]:
+    """What speaks for 简易程序 as things are filled in: years, records, the grounds that hold."""
+    conduct, good = mine.part(4), dossiers.eligible(mine)
+    return {
+        "years": dossiers.years_of_practice(mine), "grounds": [(text, code in good) for code, text in dossiers.grounds().items()], "any": bool(good),
+        "good": HAS.get(conduct.get("good_record", ""), "未填写"), "bad": HAS.get(conduct.get("bad_record", ""), "未填写"),
+    }  # fmt: skip
 
 
 @filing.route("/filing/list/<string:kind>/<string:entry>", methods=["GET", "POST"])
@@ -141,15 +168,19 @@ def listed(kind: str, entry: str) -> Response | tuple[str, int] | str:
     kept: dict[str, object] = next((one for one in mine.entries(kind) if one["id"] == entry), {})
     if entry != "new" and not kept:
         raise NotFound("这条经历已被删除,请返回上一页查看。")
-    faults: dict[str, str] = {}
+    version, faults, told, status = dossiers.version_of(kept), dict[str, str](), "", 200
     if request.method == "POST":
         given = request.form.to_dict(flat=False)
-        faults = dossiers.save_entry(mine, kind, entry, given, by=current_user.actor())
-        if not faults:
-            return redirect(url_for("filing.step", number=of.step, _anchor=kind), 303)
+        try:
+            faults = dossiers.save_entry(mine, kind, entry, given, by=current_user.actor(), version=request.form.get("version"))
+        except Stale as stale:
+            told, status = stale.sentence, stale.status
+        else:
+            if not faults:
+                return redirect(url_for("filing.step", number=of.step, _anchor=kind), 303)
+            status = 422
         kept = {one.name: (given.get(one.name) or [""])[0] for one in of.fields}
-    page = render_template("filing/entry.html", kind=kind, of=of, entry=entry, kept=kept, faults=faults)
-    return (page, 422) if faults else page
+    return render_template("filing/entry.html", kind=kind, of=of, entry=entry, kept=kept, faults=faults, told=told, version=version), status
 
 
 @filing.post("/filing/list/<string:kind>/<string:entry>/remove")
@@ -163,24 +194,23 @@ def unlisted(kind: str, entry: str) -> Response:
 
 @filing.route("/filing/photo", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("30/hour", methods=["POST"])
+@limiter.limit("60/hour", methods=["POST"], key_func=_per_browser)
 def photo() -> Response | tuple[str, int] | str:
     """The photo [S7]: chosen, checked, shown as it will be printed."""
     mine = _dossier(lock=request.method == "POST")
     if not mine.editable():
         return redirect(url_for("filing.view"), 303)
-    fault = None
+    fault, status = None, 200
     if request.method == "POST":
         given = request.files.get("photo")
         try:
             dossiers.keep_photo(mine, given.read(MAX_BYTES + 1) if given else b"", by=current_user.actor())
-        except Invalid as refusal:
-            fault = refusal.sentence
+        except (Invalid, TooLarge, Unavailable) as refusal:
+            fault, status = refusal.sentence, refusal.status
         else:
             flash("照片已保存。请核对是否清晰、是否完整;不满意可以重新上传。")
             return redirect(url_for("filing.photo"), 303)
-    page = render_template("filing/photo.html", dossier=mine, fault=fault)
-    return (page, 422) if fault else page
+    return render_template("filing/photo.html", dossier=mine, fault=fault), status
 
 
 @filing.get("/filing/photo.jpg")
@@ -194,16 +224,26 @@ def picture() -> FlaskResponse:
     return FlaskResponse(content, mimetype="image/jpeg")
 
 
-@filing.post("/filing/proof")
+@filing.route("/filing/proof", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour")
-def proof() -> Response:
-    """Hand in a proof."""
-    mine = _dossier(lock=True)
-    given = request.files.get("proof")
-    dossiers.keep_proof(mine, given.filename or "" if given else "", given.read(MAX_BYTES + 1) if given else b"", by=current_user.actor())
-    flash("证明材料已上传。")
-    return redirect(url_for("filing.step", number=LAST, _anchor="proofs"), 303)
+@limiter.limit("60/hour", methods=["POST"], key_func=_per_browser)
+def proof() -> Response | tuple[str, int] | str:
+    """The proofs: what was handed in, and one more."""
+    mine = _dossier(lock=request.method == "POST")
+    if not mine.editable():
+        return redirect(url_for("filing.view"), 303)
+    fault, status = None, 200
+    if request.method == "POST":
+        given = request.files.get("proof")
+        content = given.read(MAX_BYTES + 1) if given else b""
+        try:
+            dossiers.keep_proof(mine, given.filename or "" if given else "", content, by=current_user.actor())
+        except (Invalid, TooLarge, Unavailable) as refusal:
+            fault, status = refusal.sentence, refusal.status
+        else:
+            flash("证明材料已上传。")
+            return redirect(url_for("filing.proof"), 303)
+    return render_template("filing/proofs.html", proofs=dossiers.proofs_of(mine.record), fault=fault, most=dossiers.MOST_PROOFS), status
 
 
 @filing.get("/filing/proof/<uuid:document_id>")
@@ -221,7 +261,7 @@ def proof_file(document_id: UUID) -> FlaskResponse:
 def proof_remove(document_id: UUID) -> Response:
     """Take a proof off."""
     dossiers.remove_proof(_dossier(lock=True), document_id, by=current_user.actor())
-    return redirect(url_for("filing.step", number=LAST, _anchor="proofs"), 303)
+    return redirect(url_for("filing.proof"), 303)
 
 
 @filing.get("/filing/check")
@@ -231,7 +271,7 @@ def check() -> Response | str:
     mine = _dossier()
     if not mine.editable():
         return redirect(url_for("filing.view"))
-    return render_template("filing/check.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), lacks=dossiers.lacks(mine), steps=STEPS, last_day=dossiers.last_day(mine.cycle))
+    return render_template("filing/check.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), lacks=dossiers.lacks(mine), steps=STEPS, proofs=dossiers.proofs_of(mine.record), last_day=dossiers.last_day(mine.cycle))
 
 
 @filing.post("/filing/submit")
@@ -246,7 +286,7 @@ def submit() -> Response:
     except Invalid as refusal:
         flash(refusal.sentence)
         return redirect(url_for("filing.check"), 303)
-    flash("已提交。本机构审核后,结果会显示在主页和消息中。")
+    flash("已提交")
     return redirect(url_for("filing.view"), 303)
 
 
@@ -256,15 +296,22 @@ def withdraw() -> Response:
     """Take it back while nobody has opened it."""
     mine = _dossier(lock=True)
     if mine.record.state != "draft":
-        moves.withdraw(mine.record, by=current_user.actor())
+        dossiers.withdraw(mine, by=current_user.actor())
     flash("已撤回。修改后请重新提交,否则机构无法审核。")
     return redirect(url_for("filing.begin"), 303)
 
 
 @filing.get("/filing/view")
 @allow(DOCTOR)
-def view() -> str:
-    """What was handed in, to read."""
+def view() -> Response | str:
+    """What was handed in, to read, and what follows or whom to ask."""
     mine = _dossier()
-    may_withdraw = mine.record.state == "institution_pending" and mine.record.opened_at is None
-    return render_template("filing/view.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), may_withdraw=may_withdraw)
+    if mine.editable():
+        return redirect(url_for("filing.begin"))
+    pending = mine.record.state == "institution_pending"
+    institution = db.session.get_one(Organisation, (mine.record.tenant_id, mine.record.institution_id))
+    return render_template(
+        "filing/view.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), pending=pending, institution=institution,
+        unopened=pending and mine.record.opened_at is None, enrolling=is_open(mine.cycle, "filing"),
+        afterwards=AFTERWARDS.get(mine.record.state, LOCKED), proofs=dossiers.proofs_of(mine.record),
+    )  # fmt: skip

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from dingkao import clock
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import PROCEDURES, Assessment
+from dingkao.assessments.moves import without_test
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.notices import unread
@@ -39,6 +40,11 @@ MESSAGES = {
     "passed": "您本周期的考核结果已发布,请点击下方“考核结果”查看({procedure})",
     "failed": "您本周期的考核结果已发布,请点击下方“考核结果”查看({procedure})",
 }
+OVER = {
+    "included": "您已被纳入本周期考核,但报名已截止,您还没有填报。如需补报,请尽快联系主要执业机构",
+    "draft": "报名已截止,您的报名信息已保存但没有提交,机构无法审核。如需补报,请尽快联系主要执业机构",
+}
+EARLY = "您已被主要执业机构纳入本周期考核,报名从{}年{:02d}月{:02d}日开始,届时请点击下方“填报信息”填写并提交"
 STAGES = {
     "filing": ("not_included", "included", "draft", "institution_returned"),
     "review": ("institution_pending", "organisation_pending", "organisation_returned"),
@@ -46,7 +52,6 @@ STAGES = {
     "completion": ("passed", "failed"),
 }
 WAITING = ("draft", "institution_returned", "included")
-PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,25 @@ def show() -> Response | str:
     assessor = db.session.scalar(select(Organisation).where(Organisation.id == assessor_id))
     state = record.state if record else "not_included"
     ticket = db.session.scalar(select(AdmissionTicket).where(AdmissionTicket.assessment_id == record.id)) if record else None
-    message = MESSAGES[state].format(procedure=PROCEDURES.get(record.procedure or "", "一般程序") if record else "") if cycle else NO_CYCLE
+    message = _message(state, record, phases or {}) if cycle else NO_CYCLE
     return render_template(
         "home/show.html", doctor=doctor, institution=institution, assessor=assessor, cycle=cycle, phases=phases, names=PHASES, record=record,
         state=state, message=message, stage=next(name for name, states in STAGES.items() if state in states), waits=state in WAITING,
         tiles=_tiles(state, cycle), ticket=ticket, unread=unread(), until=_until(state, phases or {}),
         contact=settings.value("contact"), hours=settings.value("contact_hours"),
     )  # fmt: skip
+
+
+def _message(state: str, record: Assessment | None, phases: dict[str, CyclePhase]) -> str:
+    """What the state means and what to do; where the days for doing it are over, whom to ask."""
+    filing = phases.get("filing")
+    if state in ("included", "draft") and filing and clock.today() > filing.last_day:
+        return OVER[state]
+    if state in ("included", "draft") and filing and clock.today() < filing.first_day:
+        return EARLY.format(filing.first_day.year, filing.first_day.month, filing.first_day.day)
+    if state == "grading" and record and without_test(record):
+        return "您的材料已通过复核,按本省规定简易程序不参加测评,考核机构正在综合评定,请等待考核结果发布"
+    return MESSAGES[state].format(procedure=PROCEDURES.get(record.procedure or "", "一般程序") if record else "")
 
 
 def _tiles(state: str, cycle: Cycle | None) -> list[Tile]:
@@ -98,11 +115,12 @@ def _tiles(state: str, cycle: Cycle | None) -> list[Tile]:
 
 
 def _until(state: str, phases: dict[str, CyclePhase]) -> tuple[str, bool] | None:
-    """What to do by when, and whether that is today."""
+    """What to do by when, and whether that is today or over."""
     kind = "filing" if state in ("included", "draft") else "review" if state == "institution_returned" else "examination" if state in ("ready", "testing") else None
     phase = phases.get(kind) if kind else None
     if phase is None:
         return None
     what = {"filing": "报名", "review": "重新提交", "examination": "考核"}[phase.kind]
-    last = phase.last_day
-    return f"{what}截止:{last.year}年{last.month:02d}月{last.day:02d}日", last <= clock.today()
+    last, today = phase.last_day, clock.today()
+    note = ",今天是最后一天" if last == today else ",已经过期" if last < today else ""
+    return f"{what}截止:{last.year}年{last.month:02d}月{last.day:02d}日{note}", last <= today

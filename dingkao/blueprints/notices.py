@@ -9,6 +9,7 @@ from dingkao import clock
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.database.model import db
+from dingkao.journal import writing as journal
 from dingkao.people.models import Notice
 
 notices = of_province("notices")
@@ -34,5 +35,7 @@ def listing() -> str:
 def read() -> Response:
     """Mark all as read."""
     mine = update(Notice).where(Notice.account_id == current_user.id, Notice.read_at.is_(None))
-    db.session.execute(mine.values(read_at=clock.now()))
+    read_now = db.session.execute(mine.values(read_at=clock.now()).returning(Notice.id)).all()
+    if read_now:
+        journal.write("account", current_user.id, "notices_read", by=current_user.actor(), count=len(read_now))
     return redirect(url_for("notices.list"), 303)

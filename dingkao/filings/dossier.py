@@ -1,13 +1,15 @@
 """The dossier (填报): begun, saved step by step, checked, handed in; read by those who review it."""
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -32,17 +34,22 @@ from dingkao.filings.fields import (
     missing,
     words,
 )
-from dingkao.filings.models import Document, Filing, NoticeReading
+from dingkao.filings.models import DOCUMENT_KINDS, Document, Filing, NoticeReading
+from dingkao.jobs.asking import ask
+from dingkao.jobs.models import Job
+from dingkao.jobs.performing import Progress, job
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.outside import pictures
 from dingkao.outside.storage import store
+from dingkao.people.identity import RESIDENT_KINDS
 from dingkao.tenants import settings
 from dingkao.tenants.secrets import Place, vault
 
 EDITABLE = ("included", "draft", "institution_returned")
 SEALED = ("qualification", "practice")
 MOST_PROOFS = 10
+STALE = "您在另一页面或设备上保存过更新的内容。本页填写的内容还在下方,请核对后再次保存,将以本页为准。"
 
 
 @dataclass
@@ -56,7 +63,16 @@ class Dossier:
 
     def fields(self, step: int) -> list[Field]:
         """The fields of a step for this doctor."""
-        return fields_of(step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years)
+        good, clean = simple_years() if step == max(STEPS) else (0, 0)
+        return fields_of(
+            step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years,
+            telling=self.doctor.document_type in RESIDENT_KINDS, good_years=good, clean_years=clean,
+        )  # fmt: skip
+
+    def born(self) -> date | None:
+        """The day of birth: the roster's, else the one filed."""
+        filed = self.filing.basic.get("birth_date") if self.filing else None
+        return self.doctor.birth_date or (date.fromisoformat(filed) if filed else None)
 
     def part(self, step: int) -> dict[str, Any]:
         """What is kept of a step, or what the roster proposes where nothing is kept yet."""
@@ -78,7 +94,10 @@ class Dossier:
     def _proposed(self, step: int) -> dict[str, Any]:
         doctor = self.doctor
         if step == 1:
-            given: dict[str, Any] = {"ethnicity": doctor.ethnicity, "education": doctor.education}
+            given: dict[str, Any] = {
+                "ethnicity": f"{doctor.ethnicity.removesuffix('族')}族" if doctor.ethnicity else None,
+                "education": doctor.education, "sex": doctor.sex, "birth_date": doctor.birth_date.isoformat() if doctor.birth_date else None,
+            }  # fmt: skip
         else:
             registered = doctor.first_registered
             given = {
@@ -92,7 +111,7 @@ class Dossier:
         known = {one.name: one for one in self.fields(step)}
         return {
             name: value for name, value in given.items()
-            if value and (known[name].kind != "one" or value in (known[name].choices or {}))
+            if value and name in known and (known[name].kind != "one" or value in (known[name].choices or {}))
         }  # fmt: skip
 
 
@@ -117,7 +136,7 @@ def save(dossier: Dossier, step: int, given: Mapping[str, list[str]], revision: 
     """Keep what was typed on a step: what is sound of it, even if incomplete; gives what is wrong with the rest, field → sentence.
     Raises Stale where a newer save is known, NotAllowed, Late."""
     fields = dossier.fields(step)
-    kept, faults = judge(fields, given)
+    kept, faults = judge(fields, given, born=dossier.born())
     filing = _begun(dossier, revision, by)
     part = dict(getattr(filing, PARTS[step]))
     for one in fields:
@@ -129,14 +148,28 @@ def save(dossier: Dossier, step: int, given: Mapping[str, list[str]], revision: 
             part.pop(one.name, None)
     part |= kept | {"saved": True}
     setattr(filing, PARTS[step], part)
-    _touch(filing)
+    _touch(filing, by, PARTS[step])
     return faults
 
 
-def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list[str]], *, by: Actor) -> dict[str, str]:
-    """Keep one entry of a list (`entry` is its id, or «new»); gives faults as `save` does and keeps nothing where there are any."""
+def differences(dossier: Dossier, step: int, given: Mapping[str, list[str]]) -> list[tuple[str, str, str]]:
+    """Where a page that is older than what is kept differs from it: label, what the page has, what is kept."""
+    typed, _ = judge(dossier.fields(step), given)
+    kept = _kept(dossier, step)
+    pairs = ((one, _words_of(one, typed.get(one.name), given), words(one, kept.get(one.name))) for one in dossier.fields(step))
+    return [(one.label, mine or "空", theirs or "空") for one, mine, theirs in pairs if mine != theirs]
+
+
+def version_of(entry: Mapping[str, Any]) -> str:
+    """What an entry's page carries, so that it can be seen whether the entry was changed meanwhile."""
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list[str]], *, by: Actor, version: str | None = None) -> dict[str, str]:
+    """Keep one entry of a list (`entry` is its id, or «new»); gives faults as `save` does and keeps nothing where there are any.
+    Raises Stale where it is no longer the `version` that the page showed."""
     of = _list(kind)
-    kept, faults = judge(of.fields, given)
+    kept, faults = judge(of.fields, given, born=dossier.born())
     faults |= {one.name: f"请填写{one.label}。" for one in missing(of.fields, kept) if one.name not in faults}
     if faults:
         return faults
@@ -152,10 +185,12 @@ def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list
         found = next((one for one in entries if one["id"] == entry), None)
         if found is None:
             raise NotFound("这条经历已被删除,请返回上一页查看。")
+        if version and version != version_of(found):
+            raise Stale(STALE)
         entries[entries.index(found)] = kept | {"id": entry}
     part[kind] = entries
     setattr(filing, PARTS[of.step], part)
-    _touch(filing)
+    _touch(filing, by, kind)
     return {}
 
 
@@ -166,7 +201,7 @@ def remove_entry(dossier: Dossier, kind: str, entry: str, *, by: Actor) -> None:
     part = dict(getattr(filing, PARTS[of.step]))
     part[kind] = [one for one in part.get(kind, []) if one["id"] != entry]
     setattr(filing, PARTS[of.step], part)
-    _touch(filing)
+    _touch(filing, by, kind)
 
 
 def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> None:
@@ -179,8 +214,10 @@ def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> None:
         id=photo, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="photo", name="照片", content_type="image/jpeg", size=len(picture)
     )
     db.session.add(row)
+    if filing.photo_id:
+        _forget("photo", filing.photo_id)
     filing.photo_id = photo
-    _touch(filing)
+    _touch(filing, by, "photo")
     journal.write("filing", filing.id, "photo_kept", by=by, document=str(photo))
 
 
@@ -193,7 +230,7 @@ def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> Non
     proof = new_id()
     store().put("proof", proof, rewritten, content_type)
     row = Document(
-        id=proof, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="proof", name=name.strip()[:100] or "证明材料",
+        id=proof, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="proof", name=plain_name(name),
         content_type=content_type, size=len(rewritten),
     )  # fmt: skip
     db.session.add(row)
@@ -205,8 +242,7 @@ def remove_proof(dossier: Dossier, proof: UUID, *, by: Actor) -> None:
     _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
     row = next((one for one in proofs_of(dossier.record) if one.id == proof), None)
     if row is not None:
-        store().remove("proof", proof)
-        db.session.delete(row)
+        _forget("proof", proof)
         journal.write("document", proof, "proof_removed", by=by)
 
 
@@ -258,6 +294,8 @@ def _lacks_of_conduct(dossier: Dossier) -> list[Lack]:
             told.append(Lack(4, kind, f"您选择了有{LISTS[kind].label},请至少填写一条。"))
     if kept.get("direct_fail") == "yes" and not kept.get("direct_fail_which"):
         told.append(Lack(4, "direct_fail_which", "请勾选属于哪种直接认定为不合格的情形。"))
+    if kept.get("direct_fail") == "yes" and not kept.get("direct_fail_note"):
+        told.append(Lack(4, "direct_fail_note", "您选择了有直接认定为不合格的情形,请填写说明。"))
     return told
 
 
@@ -269,7 +307,7 @@ def _lacks_of_procedure(dossier: Dossier) -> list[Lack]:
     if not ground:
         told.append(Lack(5, "ground", "选择简易程序的,请选择适用条件。"))
     elif ground not in eligible(dossier):
-        told.append(Lack(5, "ground", f"您目前不符合“{GROUNDS[ground]}”,请核对执业年限和行为记录,或选择一般程序。"))
+        told.append(Lack(5, "ground", f"您目前不符合“{grounds()[ground]}”,请核对执业年限和行为记录,或选择一般程序。"))
     written = len("".join(str(kept.get("report", "")).split()))
     if written < REPORT_LEAST:
         told.append(Lack(5, "report", f"述职报告不少于{REPORT_LEAST}字,现有{written}字。"))
@@ -278,15 +316,30 @@ def _lacks_of_procedure(dossier: Dossier) -> list[Lack]:
 
 def eligible(dossier: Dossier) -> set[str]:
     """The grounds on which this doctor may choose 简易程序 (§1.4), by years of practice and what was declared."""
+    years, conduct, found = years_of_practice(dossier), _kept(dossier, 4), set()
+    good, clean = simple_years()
+    if years >= good and conduct.get("good_record") == "yes":
+        found.add("good")
+    if years >= clean and conduct.get("bad_record") == "no":
+        found.add("clean")
+    return found
+
+
+def years_of_practice(dossier: Dossier) -> int:
+    """Whole years from the first registration as filed to the end of the cycle."""
     registered = _kept(dossier, 2).get("registered")
-    years = years_between(date.fromisoformat(registered), dossier.cycle.ends_on) if registered else 0
-    conduct = _kept(dossier, 4)
-    grounds = set()
-    if years >= settings.value("simple_years_with_good_record") and conduct.get("good_record") == "yes":
-        grounds.add("good")
-    if years >= settings.value("simple_years_without_bad_record") and conduct.get("bad_record") == "no":
-        grounds.add("clean")
-    return grounds
+    return years_between(date.fromisoformat(registered), dossier.cycle.ends_on) if registered else 0
+
+
+def simple_years() -> tuple[int, int]:
+    """The years of practice that the province asks for 简易程序: with a good record, and without a bad one (§1.4)."""
+    return settings.value("simple_years_with_good_record"), settings.value("simple_years_without_bad_record")
+
+
+def grounds() -> dict[str, str]:
+    """The grounds for 简易程序 in the province's words."""
+    good, clean = simple_years()
+    return {"good": GROUNDS["good"].format(good), "clean": GROUNDS["clean"].format(clean)}
 
 
 def submit(dossier: Dossier, *, by: Actor) -> None:
@@ -295,6 +348,14 @@ def submit(dossier: Dossier, *, by: Actor) -> None:
     if found:
         raise Invalid(found[0].sentence)
     moves.submit(dossier.record, by=by, procedure=_kept(dossier, 5)["procedure"])
+
+
+def withdraw(dossier: Dossier, *, by: Actor) -> None:
+    """Take the filing back (§11 no. 5), while nobody has opened it and enrolment lasts: later it could not be handed in again.
+    Raises NotAllowed, Late."""
+    if not is_open(dossier.cycle, "filing"):
+        raise Late("报名已截止,撤回后将不能重新提交,因此不能撤回。如需修改,请联系本机构退回。")
+    moves.withdraw(dossier.record, by=by)
 
 
 def has_read_notice(doctor: Doctor, cycle: Cycle) -> bool:
@@ -375,6 +436,8 @@ def _begun(dossier: Dossier, revision: int, by: Actor) -> Filing:
     if not dossier.editable():
         raise NotAllowed("信息已提交,不能直接修改。机构开始审核前可以撤回;审核开始后请联系本机构退回。")
     if dossier.record.state == "included":
+        if not has_read_notice(dossier.doctor, dossier.cycle):
+            raise NotAllowed("请先在主页阅读用户告知书并点击“确定”,再填报信息。")
         moves.begin_filing(dossier.record, by=by)
     elif not is_open(dossier.cycle, "filing") and not (dossier.record.state == "institution_returned" and is_open(dossier.cycle, "review")):
         raise Late("报名已截止,不能再修改。您已保存的内容还在,请联系本机构。")
@@ -386,14 +449,39 @@ def _begun(dossier: Dossier, revision: int, by: Actor) -> Filing:
         db.session.add(dossier.filing)
         db.session.flush()
     elif dossier.filing.revision != revision:
-        raise Stale("您在另一页面或设备上保存过更新的内容。本页填写的内容还在下方,请核对后再次保存,将以本页为准。")
+        raise Stale(STALE)
     return dossier.filing
 
 
-def _touch(filing: Filing) -> None:
+def _touch(filing: Filing, by: Actor, part: str) -> None:
     filing.revision += 1
     filing.saved_at = clock.now()
     db.session.flush()
+    journal.write("filing", filing.id, "saved", by=by, part=part, revision=filing.revision)
+
+
+def _forget(kind: str, document: UUID) -> None:
+    """The row goes now, the file after the commit: a change that is undone must not have lost it."""
+    db.session.execute(delete(Document).where(Document.id == document))
+    ask("forget_file", f"删除{DOCUMENT_KINDS[kind]}", {"kind": kind, "document": str(document)}, by=None)
+
+
+@job("forget_file")
+def forget_file(row: Job, _tell: Progress) -> None:
+    """Remove from the store a file whose row is gone."""
+    document = UUID(row.arguments["document"])
+    if db.session.scalar(select(Document.id).where(Document.id == document)) is None:
+        store().remove(row.arguments["kind"], document)
+
+
+def _words_of(one: Field, value: Any, given: Mapping[str, list[str]]) -> str:
+    return words(one, value) or "、".join(text.strip() for text in given.get(one.name, []) if text.strip())
+
+
+def plain_name(name: str) -> str:
+    """A file's name as it is shown: its last part, without characters nobody sees."""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(one for one in last if one.isprintable()).strip()[-100:] or "证明材料"
 
 
 def _notice_digest() -> bytes:

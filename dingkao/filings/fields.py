@@ -4,13 +4,14 @@ A draft may be incomplete; `judge` tells only what can't be kept as it is. What 
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from dingkao import clock
-from dingkao.doctors.codes import SCOPES
+from dingkao.doctors.codes import CATEGORIES, LEVELS, SCOPES, SEXES
 from dingkao.tenants.secrets import normalised
 
 ETHNICITIES = ["汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族", "傈僳族", "佤族", "畲族", "高山族", "拉祜族", "水族", "东乡族", "纳西族", "景颇族", "柯尔克孜族", "土族", "达斡尔族", "仫佬族", "羌族", "布朗族", "撒拉族", "毛南族", "仡佬族", "锡伯族", "阿昌族", "普米族", "塔吉克族", "怒族", "乌孜别克族", "俄罗斯族", "鄂温克族", "德昂族", "保安族", "裕固族", "京族", "塔塔尔族", "独龙族", "鄂伦春族", "赫哲族", "门巴族", "珞巴族", "基诺族", "其他"]  # fmt: skip
@@ -36,7 +37,7 @@ DIRECT_FAIL = (
     "无正当理由不参加考核,或者扰乱考核秩序的",
     "违反《执业医师法》有关规定,被行政处罚的",
 )
-GROUNDS = {"good": "执业5年以上,考核周期内有良好行为记录", "clean": "执业12年以上,考核周期内无不良行为记录"}
+GROUNDS = {"good": "执业{}年以上,考核周期内有良好行为记录", "clean": "执业{}年以上,考核周期内无不良行为记录"}
 REPORT_LEAST = 500
 STEPS = {1: "基本信息", 2: "执业信息", 3: "相关经历", 4: "工作业绩 职业道德", 5: "考核程序"}
 PARTS = {1: "basic", 2: "practice", 3: "experience", 4: "performance", 5: "procedure"}
@@ -57,18 +58,26 @@ class Field:
     hint: str = ""
     unit: str = ""
     most: int = 0
+    future: bool = False
 
 
 def _same(words: tuple[str, ...] | list[str]) -> Choices:
     return {word: word for word in words}
 
 
-def fields_of(step: int, *, level: str = "physician", category: str = "clinical", years: int = 3) -> list[Field]:
-    """The fields of a step for a doctor of `level` and `category`; `years` is the cycle's length, printed in units."""
+def fields_of(
+    step: int, *, level: str = "physician", category: str = "clinical", years: int = 3, telling: bool = True,
+    good_years: int = 5, clean_years: int = 12,
+) -> list[Field]:
+    """The fields of a step for a doctor of `level` and `category`; `years` is the cycle's length, printed in units. `telling`: the document
+    number tells sex and birth, else they are asked. `good_years` and `clean_years` are those the province asks for 简易程序."""
+    grounds = {"good": GROUNDS["good"].format(good_years), "clean": GROUNDS["clean"].format(clean_years)}
+    asked = [] if telling else [Field("sex", "性别", "one", True, SEXES), Field("birth_date", "出生日期", "day", True)]
     scopes = {code: name for code, (of, name) in SCOPES.items() if of in (category, "any")}
     per = f"/{'一二三四五六七八九十'[years - 1]}年"
     made: dict[int, list[Field]] = {
         1: [
+            *asked,
             Field("ethnicity", "民族", "one", True, _same(ETHNICITIES)),
             Field("education", "最高学历", "one", True, _same(EDUCATIONS)),
             Field("degree", "最高学位", "one", True, _same(DEGREES)),
@@ -109,7 +118,7 @@ def fields_of(step: int, *, level: str = "physician", category: str = "clinical"
         ],
         5: [
             Field("procedure", "考核程序", "one", True, PROCEDURES),
-            Field("ground", "适用条件", "one", choices=GROUNDS),
+            Field("ground", "适用条件", "one", choices=grounds),
             Field("report", "述职报告", "long", hint=f"简易程序须提交,不少于{REPORT_LEAST}字"),
             Field("promise", "本人承诺以上所填内容真实、准确、完整,并对其真实性负责", "tick", True),
         ],
@@ -129,7 +138,13 @@ class ListOf:
 
 _SPAN = (Field("since", "开始时间", "month", True), Field("until", "结束时间", "month", hint="至今的请留空"))
 LISTS = {
-    "registrations": ListOf("多机构备案", 3, (Field("name", "备案机构", "text", True), Field("authority", "备案机关"), *_SPAN)),
+    "registrations": ListOf(
+        "多机构备案", 3,
+        (
+            Field("name", "备案机构", "text", True), Field("authority", "备案机关"), Field("since", "开始日期", "day", True),
+            Field("until", "结束日期", "day", hint="长期有效的请留空", future=True),
+        ),
+    ),
     "education": ListOf(
         "教育经历", 3,
         (Field("name", "学校", "text", True), Field("major", "专业"), Field("education", "学历", "one", True, _same(EDUCATIONS)), Field("degree", "学位", "one", choices=_same(DEGREES)), *_SPAN),
@@ -141,16 +156,22 @@ LISTS = {
     "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True), Field("name", "事由", "text", True), Field("by", "处理机关"))),
 }  # fmt: skip
 MOST_ENTRIES = 30
+UNSEEN = ("Cc", "Cs")
 
 
-def judge(fields: list[Field] | tuple[Field, ...], given: Mapping[str, list[str]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was typed, as it can be kept, and what is wrong with the rest: field → sentence. Nothing is refused for being empty."""
+def judge(
+    fields: list[Field] | tuple[Field, ...], given: Mapping[str, list[str]], *, born: date | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was typed, as it can be kept, and what is wrong with the rest: field → sentence. Nothing is refused for being empty; no date
+    may lie before the doctor was `born`."""
     kept: dict[str, Any] = {}
     faults: dict[str, str] = {}
     for field in fields:
-        typed = [" ".join(one.split()) if field.kind != "long" else one.strip() for one in given.get(field.name, []) if one.strip()]
+        typed = [text for one in given.get(field.name, []) if (text := _plain(one, lines=field.kind == "long"))]
         try:
             value = _READERS[field.kind](field, typed)
+            if born and field.kind in ("day", "month") and field.name != "birth_date" and value and value < born.isoformat()[: len(value)]:
+                raise ValueError(f"{field.label}早于您的出生日期,请核对。")
         except ValueError as fault:
             faults[field.name] = str(fault)
         else:
@@ -164,16 +185,23 @@ def missing(fields: list[Field] | tuple[Field, ...], kept: Mapping[str, Any]) ->
     return [field for field in fields if field.needed and kept.get(field.name) in (None, "", [])]
 
 
-def doubts(kept: Mapping[str, Any], number: str) -> dict[str, str]:
-    """What is odd about the two certificate numbers (§2.3) and doesn't keep anyone from going on: field → sentence."""
+def doubts(kept: Mapping[str, Any], number: str, *, level: str, category: str) -> dict[str, str]:
+    """What is odd about the two certificate numbers of a doctor of `level` and `category` with the document `number` (§2.3) and doesn't keep
+    anyone from going on: field → sentence."""
     told = {}
     qualification, practice = str(kept.get("qualification", "")), str(kept.get("practice", ""))
     if qualification and len(qualification) not in (24, 27):
         told["qualification"] = "资格证书编码通常为27位,请核对。"
     elif len(qualification) == 27 and len(number) == 18 and qualification[9:] != number:
         told["qualification"] = "资格证书编码中的证件号与您的证件号码不一致,请核对。"
+    elif qualification[:4].isdecimal() and not 1950 <= int(qualification[:4]) <= clock.today().year:
+        told["qualification"] = "资格证书编码开头4位通常是发证年份,请核对。"
     if practice and not re.fullmatch(r"[0-9A-Z]{15}", practice):
         told["practice"] = "执业证书编码通常为15位,请核对。"
+    elif practice and practice[0] in "12" and practice[0] != str(list(LEVELS).index(level) + 1):
+        told["practice"] = "执业证书编码的首位与您的医师级别不一致,请核对。"
+    elif practice and practice[1:3] in ("10", "20", "30", "40") and practice[1] != str(list(CATEGORIES).index(category) + 1):
+        told["practice"] = "执业证书编码的第2、3位与您的执业类别不一致,请核对。"
     return told
 
 
@@ -193,6 +221,13 @@ def words(field: Field, value: Any) -> str:
     if field.kind == "tick":
         return "已承诺"
     return f"{value}{field.unit}"
+
+
+def _plain(typed: str, *, lines: bool) -> str:
+    """What was typed without the characters nobody sees and PostgreSQL's jsonb can't hold; of `lines`, the breaks are kept."""
+    if lines:
+        return "".join(one for one in typed.replace("\r\n", "\n").replace("\r", "\n") if one == "\n" or unicodedata.category(one) not in UNSEEN).strip()
+    return " ".join("".join(" " if one.isspace() else one for one in typed if one.isspace() or unicodedata.category(one) not in UNSEEN).split())
 
 
 def _text(field: Field, typed: list[str]) -> str | None:
@@ -247,16 +282,18 @@ def _month(field: Field, typed: list[str]) -> str | None:
     if not typed:
         return None
     found = re.fullmatch(r"(\d{4})[-/.年](\d{1,2})月?", normalised(typed[0]))
-    if not found or not 1 <= int(found[2]) <= 12:
+    if not found or not 1 <= int(found[2]) <= 12 or int(found[1]) == 0:
         raise ValueError(f"{field.label}请填写如2010-07的年月。")
     return _not_later(field, date(int(found[1]), int(found[2]), 1)).isoformat()[:7]
 
 
 def _not_later(field: Field, moment: date) -> date:
-    if moment > clock.today():
+    if moment > clock.today() and not field.future:
         raise ValueError(f"{field.label}不能晚于今天。")
     if moment.year < 1930:
         raise ValueError(f"{field.label}过早,请核对年份。")
+    if moment.year > 2100:
+        raise ValueError(f"{field.label}过晚,请核对年份。")
     return moment
 
 

@@ -3,18 +3,21 @@
 import io
 import warnings
 
-import pikepdf
 from PIL import Image, ImageOps
 
 from dingkao.errors import Invalid, TooLarge
+from dingkao.outside import rewriting
 
 PORTRAIT = (413, 579)
 LEAST = (180, 240)
 MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 40_000_000
+WORKING_SIDE = 4000
 MAX_SIDE = 2000
 MAX_PAGES = 20
 FORMATS = ("JPEG", "PNG")
+TOO_MANY_BYTES = f"文件超过{MAX_BYTES // 1024 // 1024}MB,请压缩后重新上传。"
+TOO_MANY_PIXELS = "图片尺寸过大{},请缩小到4000万像素以内再上传。"
 NOT_A_PICTURE = "这不是可以识别的照片。请选择jpg或png格式的照片;手机上可先截图再上传。"
 
 
@@ -49,7 +52,7 @@ def seal(content: bytes) -> bytes:
 
 def _opened(content: bytes, field: str, *, keep_alpha: bool = False) -> Image.Image:
     if len(content) > MAX_BYTES:
-        raise TooLarge(f"文件超过{MAX_BYTES // 1024 // 1024}MB,请压缩后重新上传。")
+        raise TooLarge(TOO_MANY_BYTES)
     if not content:
         raise Invalid("请选择文件。", field)
     try:
@@ -57,9 +60,13 @@ def _opened(content: bytes, field: str, *, keep_alpha: bool = False) -> Image.Im
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
-                raise Invalid(f"图片尺寸过大({picture.width}×{picture.height}),请缩小到4000万像素以内再上传。", field)
-            upright = ImageOps.exif_transpose(picture)
-            alpha = upright.convert("RGBA")
+                raise Invalid(TOO_MANY_PIXELS.format(f"({picture.width}×{picture.height})"), field)
+            picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded smaller; others are made smaller before they are copied
+            if max(picture.size) > WORKING_SIDE and picture.mode not in ("P", "1"):
+                picture.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+            alpha = ImageOps.exif_transpose(picture).convert("RGBA")
+    except Image.DecompressionBombError as fault:
+        raise Invalid(TOO_MANY_PIXELS.format(""), field) from fault
     except Invalid:
         raise
     except Exception as fault:  # the decoder's faults are of many kinds, and each means the same here
@@ -79,23 +86,13 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 def _pdf(content: bytes) -> bytes:
     if len(content) > MAX_BYTES:
-        raise TooLarge(f"文件超过{MAX_BYTES // 1024 // 1024}MB,请压缩后重新上传。")
+        raise TooLarge(TOO_MANY_BYTES)
     try:
-        with pikepdf.open(io.BytesIO(content)) as given:
-            if len(given.pages) > MAX_PAGES:
-                raise Invalid(f"PDF有{len(given.pages)}页,最多{MAX_PAGES}页,请只上传需要的页。", "proof")
-            clean = pikepdf.new()
-            for page in given.pages:
-                for key in ("/AA", "/Annots", "/Metadata"):
-                    if key in page:
-                        del page[key]
-                clean.pages.append(page)
-            written = io.BytesIO()
-            clean.save(written)
-    except pikepdf.PasswordError as fault:
-        raise Invalid("PDF设有密码,请去除密码后重新上传。", "proof") from fault
-    except Invalid:
-        raise
-    except Exception as fault:
-        raise Invalid("这份PDF无法打开,请重新导出后上传,或改为上传图片。", "proof") from fault
-    return written.getvalue()
+        return rewriting.rewritten(content, MAX_PAGES)
+    except rewriting.NotRewritten as fault:
+        sentences = {
+            rewriting.LOCKED: "PDF设有密码,请去除密码后重新上传。",
+            rewriting.TOO_LONG: f"PDF超过{MAX_PAGES}页,请只上传需要的页。",
+            rewriting.EMPTY: "PDF里没有页面,请重新导出后上传。",
+        }
+        raise Invalid(sentences.get(fault.code, "这份PDF无法打开,请重新导出后上传,或改为上传图片。"), "proof") from fault

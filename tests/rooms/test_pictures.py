@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import struct
+import zlib
 
 import pikepdf
 import pytest
@@ -93,3 +95,118 @@ def test_a_seal_keeps_its_transparency():
     found = Image.open(io.BytesIO(pictures.seal(written.getvalue())))
     assert found.mode == "RGBA"
     assert found.getpixel((10, 10))[3] == 120
+
+
+def a_bomb(size: int) -> bytes:
+    """A sound PDF of one page whose catalogue stands in an object stream that unfolds to `size` bytes."""
+    parts = [b"<</Type/Catalog/Pages 4 0 R>>", b"<</Type/Pages/Kids[5 0 R]/Count 1>>", b"<</Type/Page/Parent 4 0 R/MediaBox[0 0 99 99]>>"]
+    ends = [0, len(parts[0]) + 1, len(parts[0]) + len(parts[1]) + 2]
+    index = b" ".join(b"%d %d" % pair for pair in zip((1, 4, 5), ends, strict=True)) + b" "
+    folding = zlib.compressobj(9)
+    folded = folding.compress(index + b" ".join(parts))
+    for _ in range(size // 2**20):
+        folded += folding.compress(b" " * 2**20)
+    folded += folding.flush()
+    body = bytearray(b"%PDF-1.5\n")
+
+    def put(number: int, head: bytes, stream: bytes) -> int:
+        at = len(body)
+        body.extend(b"%d 0 obj\n<<%s/Filter/FlateDecode/Length %d>>\nstream\n" % (number, head, len(stream)) + stream + b"\nendstream\nendobj\n")
+        return at
+
+    first = put(2, b"/Type/ObjStm/N 3/First %d" % len(index), folded)
+    rows = ((0, 0, 0), (2, 2, 0), (1, first, 0), (1, len(body), 0), (2, 2, 1), (2, 2, 2))
+    start = put(3, b"/Type/XRef/Size 6/W[1 4 1]/Root 1 0 R", zlib.compress(b"".join(struct.pack(">BIB", *row) for row in rows)))
+    body.extend(b"startxref\n%d\n%%%%EOF" % start)
+    return bytes(body)
+
+
+def test_a_pdf_that_unfolds_to_gigabytes_is_refused():
+    small, large = a_bomb(2**20), a_bomb(2 * 2**30)
+    assert pictures.document(small)[1] == "application/pdf"
+    assert len(large) < pictures.MAX_BYTES
+    with pytest.raises(Invalid, match="无法打开"):
+        pictures.document(large)
+
+
+def test_too_many_pages_and_none_are_refused():
+    long = pikepdf.new()
+    for _ in range(pictures.MAX_PAGES + 1):
+        long.add_blank_page(page_size=(100, 100))
+    for made, sentence in ((long, "超过20页"), (pikepdf.new(), "没有页面")):
+        written = io.BytesIO()
+        made.save(written)
+        with pytest.raises(Invalid, match=sentence):
+            pictures.document(written.getvalue())
+
+
+def test_attachments_links_and_scripts_of_pages_are_gone():
+    made = pikepdf.new()
+    page = made.add_blank_page(page_size=(200, 200))
+    script = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS=pikepdf.String("app.alert(1)"))
+    page.obj.AA = pikepdf.Dictionary(O=script)
+    link = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=[0, 0, 9, 9], A=script)
+    page.obj.Annots = made.make_indirect(pikepdf.Array([made.make_indirect(link)]))
+    made.attachments["a.exe"] = b"MZ attached"
+    written = io.BytesIO()
+    made.save(written)
+    content, _ = pictures.document(written.getvalue())
+    with pikepdf.open(io.BytesIO(content)) as found:
+        assert not found.attachments
+        assert not {"/AA", "/Annots"} & set(found.pages[0].obj.keys())
+        assert not [one for one in found.objects if isinstance(one, pikepdf.Dictionary) and "/JS" in one]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_whatever_bytes_come_in_it_is_a_pdf_or_a_refusal(data):
+    content = bytearray(a_pdf())
+    for _ in range(data.draw(st.integers(1, 12))):
+        content[data.draw(st.integers(5, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(Refusal):
+        rewritten, kind = pictures.document(bytes(content))
+        assert kind == "application/pdf"
+        with pikepdf.open(io.BytesIO(rewritten)) as found:
+            assert len(found.pages) >= 1
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=400), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"<svg ", b"BM"]))
+def test_garbage_is_refused(tail, head):
+    with pytest.raises(Refusal):
+        pictures.portrait(head + tail)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16", "RGBA", "CMYK"])
+def test_every_mode_a_phone_or_scanner_writes_is_taken(mode):
+    written = io.BytesIO()
+    Image.new(mode, (600, 800)).save(written, "JPEG" if mode == "CMYK" else "PNG")
+    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue())))
+    assert (found.mode, found.size) == ("RGB", pictures.PORTRAIT)
+
+
+def test_a_photo_taken_sideways_is_turned_upright():
+    source = Image.new("RGB", (900, 600), "white")
+    source.paste("red", (0, 0, 450, 600))
+    exif = source.getexif()
+    exif[0x0112] = 6
+    written = io.BytesIO()
+    source.save(written, "JPEG", exif=exif, quality=95)
+    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue())))
+    above, below = found.getpixel((200, 60)), found.getpixel((200, 520))
+    assert above[1] < 60 < 200 < below[1]
+
+
+def test_a_large_photo_is_taken_and_what_follows_its_end_is_not(recwarn):
+    content = photo(7000, 5000)
+    assert Image.open(io.BytesIO(pictures.portrait(content + b"PK\x03\x04 zip"))).size == pictures.PORTRAIT
+    assert not [warning for warning in recwarn if "Decompression" in str(warning.message)]
+
+
+def test_a_picture_beyond_the_decoders_own_bound_is_called_too_large():
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0" * 50))
+    with pytest.raises(Invalid, match="图片尺寸过大"):
+        pictures.portrait(content)
