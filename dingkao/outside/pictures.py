@@ -3,7 +3,7 @@
 import io
 import warnings
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from dingkao.errors import Invalid, TooLarge
 from dingkao.outside import rewriting
@@ -58,6 +58,7 @@ def _opened(content: bytes, field: str, *, keep_alpha: bool = False) -> Image.Im
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint, where it has been imported, lets half a picture pass
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Invalid(TOO_MANY_PIXELS.format(f"({picture.width}×{picture.height})"), field)

@@ -9,7 +9,7 @@ import pikepdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from dingkao.errors import Invalid, Refusal, TooLarge
 from dingkao.outside import pictures
@@ -210,3 +210,11 @@ def test_a_picture_beyond_the_decoders_own_bound_is_called_too_large():
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0" * 50))
     with pytest.raises(Invalid, match="图片尺寸过大"):
         pictures.portrait(content)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_half_a_picture_is_refused_whatever_another_library_has_set(kind, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    whole = photo(kind=kind)
+    with pytest.raises(Invalid, match="不是可以识别的照片"):
+        pictures.portrait(whole[: len(whole) // 2])
