@@ -33,5 +33,5 @@ def command(as_json: bool, fill: bool) -> None:
         with inside(slug) as province:
             rows += [{"province": slug, **account.__dict__} for account in accounts_of(province)]
     address = settings().public_url
-    lines = [f"{address}/{row['province']}/login  {row['role']:<10} {row['user_name']:<20} {row['password']}  {row['code']}" for row in rows]
+    lines = [f"{address}/{row['province']}/login{'' if row['role'].startswith('医师') else '?staff=1'}  {row['role']:<10} {row['user_name']:<20} {row['password']}  {row['code']}" for row in rows]
     answer({"accounts": rows}, as_json, "\n".join(lines))

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from stdnum.cn import ric
 
 from dingkao import clock
-from dingkao.assessments.enrolment import enrol, include
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.enrolment import enrol
+from dingkao.assessments.models import STATES, Assessment
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.cycles.opening import open_cycle
 from dingkao.database.model import db
+from dingkao.demonstration.states import bring_about
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import COLUMNS, import_roster
@@ -22,7 +23,7 @@ from dingkao.exams.importing import import_questions
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.outside import sheets
 from dingkao.people import accounts, organisations, passwords
-from dingkao.people.models import Account, Organisation
+from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.opening import open_province
 from dingkao.tenants.registry import Province
 from dingkao.tenants.secrets import Place, vault
@@ -30,6 +31,7 @@ from dingkao.tenants.secrets import Place, vault
 PASSWORD = "yanshi-dingkao-2026"  # noqa: S105 - printed for everyone to use; demonstration provinces hold no one's data
 BANK = "演示题库"
 DOCTORS = 24
+ACTORS = {"institution": "jigou-shenhe", "organisation": "kaohe-fuhe", "admin": "admin", "admin2": "admin2"}
 CITIES = {14: (("长治市", "140400"), ("太原市", "140100"), ("晋中市", "140700")), 41: (("郑州市", "410100"), ("洛阳市", "410300"), ("南阳市", "411300"))}
 SCOPES = {"clinical": ("内科", "外科", "儿科"), "dental": ("口腔",), "public_health": ("公共卫生",), "chinese": ("中医", "中西医结合")}
 SURNAMES, GIVEN = "钱赵孙李周吴郑王冯陈褚卫", "庆逸文华雅静建国丽娟志远明慧春梅晓东玉兰"
@@ -57,7 +59,7 @@ def demonstrate(province: Province) -> None:
     roster = sheets.write([names[0] for names in COLUMNS.values()], _roster(province))
     import_roster(roster, by=SYSTEM)
     if db.session.scalar(select(Cycle.id).limit(1)) is None:
-        _cycle(hospital)
+        bring_about(_cycle(), {role: _actor(user_name) for role, user_name in ACTORS.items()}, PASSWORD)
 
 
 def accounts_of(province: Province) -> list[DemonstrationAccount]:
@@ -68,9 +70,12 @@ def accounts_of(province: Province) -> list[DemonstrationAccount]:
         if row.second_factor_sealed:
             code = pyotp.TOTP(vault().unseal(Place("account", "second_factor", row.id), row.second_factor_sealed)).now()
         found.append(DemonstrationAccount(row.name, row.user_name or "", PASSWORD, code))
-    for doctor in db.session.scalars(select(Doctor).order_by(Doctor.id).limit(3)):
+    theirs = select(Doctor, Account, Assessment.state).join(Account, (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id))
+    theirs = theirs.join(Assessment, (Assessment.tenant_id == Doctor.tenant_id) & (Assessment.doctor_id == Doctor.id))
+    for doctor, account, state in db.session.execute(theirs.order_by(Doctor.id).limit(DOCTORS)):
         number = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
-        found.append(DemonstrationAccount(f"医师 {doctor.name}", number, passwords.INITIAL, ""))
+        word = passwords.INITIAL if account.state == "initial" else PASSWORD
+        found.append(DemonstrationAccount(f"医师 {doctor.name} {STATES[state]}", number, word, ""))
     return found
 
 
@@ -127,17 +132,17 @@ def _roster(province: Province) -> list[list[str]]:
     return rows
 
 
-def _cycle(hospital: Organisation) -> None:
+def _cycle() -> Cycle:
     today = clock.today()
     year = timedelta(days=365)
     whole = (today - timedelta(days=20), today + timedelta(days=120))
-    cycle = open_cycle(
-        f"{today.year}年度考核(演示)", today - year * 3, today + year, dict.fromkeys(PHASES, whole),
-        by=SYSTEM,
-    )  # fmt: skip
+    cycle = open_cycle(f"{today.year}年度考核(演示)", today - year * 3, today + year, dict.fromkeys(PHASES, whole), by=SYSTEM)
     enrol(cycle)
     db.session.flush()
-    ids = list(db.session.scalars(select(Assessment.id).where(Assessment.institution_id == hospital.id)))
-    clerk = accounts.staff_login_index("jigou-jingban")
-    account = db.session.scalars(select(Account).where(Account.login_index == clerk)).one()
-    include(cycle, ids, by=Actor("staff", account.id, frozenset({"institution_clerk"}), hospital.id), institutions=[hospital.id])
+    return cycle
+
+
+def _actor(user_name: str) -> Actor:
+    account = db.session.scalars(select(Account).where(Account.login_index == accounts.staff_login_index(user_name))).one()
+    held = db.session.scalars(select(Membership).where(Membership.account_id == account.id)).all()
+    return Actor("staff", account.id, frozenset(one.role for one in held), held[0].organisation_id, account.name)
