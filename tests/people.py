@@ -218,3 +218,8 @@ def work_off(application: Flask, in_province: Any, slug: str) -> None:
             return
         with application.app_context(), entered(province.code):
             performing.run(waiting)
+
+
+def account_of(record_id: UUID) -> UUID:
+    """The account of a record's doctor, in the province entered."""
+    return db.session.scalars(select(Doctor.account_id).join(Assessment, Assessment.doctor_id == Doctor.id).where(Assessment.id == record_id)).one()

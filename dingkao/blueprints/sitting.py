@@ -13,10 +13,10 @@ from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import ANYONE, DOCTOR, allow
-from dingkao.blueprints.web import csrf
+from dingkao.blueprints.web import csrf, limiter
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
-from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal
+from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams import saving, sittings
 from dingkao.exams.models import TYPES, Paper, Sitting
 from dingkao.exams.papers import papers_for, wanted_subjects
@@ -125,11 +125,29 @@ def answer_page(sitting_id: UUID) -> Response | str:
         for one in sittings.questions_of(row)
     ]  # fmt: skip
     data = {
-        "id": str(row.id), "questions": questions, "answers": sittings.answers_of(row), "sequence": sittings.last_sequence(row),
-        "now": _milliseconds(clock.now()), "closes": _milliseconds(row.closes_at),
+        "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row),
         "token": saving.token_of(row, str(current_app.secret_key)), "address": url_for("sitting.save", sitting_id=row.id),
+        "standing": url_for("sitting.standing", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
     }  # fmt: skip
     return render_template("sitting/answer.html", sitting=row, paper=paper, data=data, first=questions[0])
+
+
+@sitting.get("/sitting/<uuid:sitting_id>/standing")
+@allow(DOCTOR)
+def standing(sitting_id: UUID) -> Any:
+    """How the sitting stands: the page asks when it is shown again, when the network is back, and every few minutes, which also keeps
+    the session, for saving answers doesn't touch it."""
+    row = sittings.sitting_of(sitting_id, _record())
+    mine = session.get("sitting") == {"id": str(row.id), "epoch": row.epoch}
+    return jsonify(open=row.handed_in_at is None, mine=mine, **_standing(row))
+
+
+def _standing(row: Sitting) -> dict[str, Any]:
+    sequences = sittings.sequences_of(row)
+    return {
+        "answers": sittings.answers_of(row), "sequences": sequences, "sequence": max(sequences.values(), default=0),
+        "now": _milliseconds(clock.now()), "closes": _milliseconds(row.closes_at),
+    }  # fmt: skip
 
 
 @sitting.post("/sitting/<uuid:sitting_id>/take-over")
@@ -145,6 +163,7 @@ def take_over(sitting_id: UUID) -> Response:
 
 @sitting.post("/sitting/<uuid:sitting_id>/answer")
 @csrf.exempt
+@limiter.exempt
 @allow(ANYONE)
 def save(sitting_id: UUID) -> tuple[Any, int]:
     """One answer. The token in the header says for which sitting; no cookie is looked at, so no other site can make use of one."""
@@ -154,14 +173,14 @@ def save(sitting_id: UUID) -> tuple[Any, int]:
             raise saving.Malformed("作答页面已失效,请刷新页面。")
         word = saving.save(current_app.extensions["settings"].database_url, token, request.get_json(silent=True))
     except Refusal as refusal:
-        return jsonify(error=refusal.sentence, final=refusal.status in (404, 409)), refusal.status
-    return jsonify(kept=word), 200
+        return jsonify(error=refusal.sentence, final=refusal.status in (400, 404, 409)), refusal.status
+    return jsonify(kept=word, now=_milliseconds(clock.now())), 200
 
 
 @sitting.post("/sitting/<uuid:sitting_id>/hand-in")
 @allow(DOCTOR)
-def hand_in(sitting_id: UUID) -> Response:
-    """「交卷」: what the page could not send yet comes along."""
+def hand_in(sitting_id: UUID) -> Any:
+    """「交卷」: what the page could not send yet comes along. Where the database is away nothing is handed in, so that nothing is lost."""
     record = _record(lock=True)
     row = sittings.sitting_of(sitting_id, record)
     if row.handed_in_at is None:
@@ -171,11 +190,16 @@ def hand_in(sitting_id: UUID) -> Response:
         for given in _outstanding():
             try:
                 saving.save(current_app.extensions["settings"].database_url, token, given)
+            except Unavailable:
+                raise
+            except saving.Malformed:
+                continue
             except Refusal as refusal:
                 flash(refusal.sentence)
                 break
         sittings.hand_in(record, sittings.sitting_of(sitting_id, record, lock=True), by=current_user.actor())
-    return redirect(url_for("sitting.end", sitting_id=sitting_id), 303)
+    address = url_for("sitting.end", sitting_id=sitting_id)
+    return jsonify(end=address) if request.accept_mimetypes.best == "application/json" else redirect(address, 303)
 
 
 def _outstanding() -> list[Any]:

@@ -87,7 +87,7 @@ def install(app: Flask) -> None:
 
 def settle(response: Response) -> Response:
     """The only commit of the web: what was asked is done whole, or not at all."""
-    if request.environ.get(PROVINCE) is None:
+    if request.environ.get(PROVINCE) is None or not db.session.registry.has():
         return response
     if response.status_code < 400:
         db.session.commit()

@@ -21,6 +21,7 @@ from dingkao.tenants.rls import STRENGTH, StrongRole
 
 SAVE = "select save_answer(%s, %s, %s, %s, %s, %s, %s)"
 LETTERS = frozenset("ABCDEFGHIJ")
+PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000, "options": "-c statement_timeout=5s"}
 _local = threading.local()
 
 
@@ -101,7 +102,7 @@ def _connection(database_url: str) -> psycopg.Connection[Any]:
     """This thread's connection: autocommit, so that the statement is its own transaction and durable when it answers."""
     connection: psycopg.Connection[Any] | None = getattr(_local, "connection", None)
     if connection is None or connection.closed or _local.url != database_url:
-        connection = psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True, connect_timeout=3)
+        connection = psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True, **PATIENCE)
         found = connection.execute(STRENGTH).fetchone()
         if found is None or any(found):
             connection.close()

@@ -1,40 +1,51 @@
 """Sittings (作答) [S15] to [S18]: opened once, resumed anywhere, handed in by the doctor or at the end. The server owns the time."""
 
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, and_, func, or_, select, tuple_
 
 from dingkao import clock
 from dingkao.assessments import moves
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.notices import tell
 from dingkao.database.model import db, new_id
+from dingkao.doctors.models import Doctor
 from dingkao.errors import Late, NotAllowed, NotFound
 from dingkao.exams.marking import score_tenths
-from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
+from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, papers_for, wanted_subjects
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
 GRACE = timedelta(seconds=60)
-SWEPT_AT_ONCE = 200
+AT_ONCE = 200
+SECONDS_A_ROUND = 5.0
 
 
 def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessment:
     """The record that sits the exam. Raises NotFound."""
     query = select(Assessment).where(Assessment.doctor_id == doctor_id, Assessment.cycle_id == cycle_id).order_by(Assessment.id.desc()).limit(1)
-    record = db.session.scalar(query.with_for_update() if lock else query)
+    record = db.session.scalar(_locked(query) if lock else query)
     if record is None:
         raise NotFound("您未被主要执业机构纳入本周期考核。")
     return record
 
 
+def _locked(query: Select[Any]) -> Select[Any]:
+    """The same query for a row to be changed: locked, and as it stands now, whatever this session has read of it before."""
+    return query.with_for_update().execution_options(populate_existing=True)
+
+
 def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
     """A sitting of this record. Raises NotFound for anyone else's."""
     query = select(Sitting).where(Sitting.id == sitting_id, Sitting.assessment_id == record.id)
-    sitting = db.session.scalar(query.with_for_update() if lock else query)
+    sitting = db.session.scalar(_locked(query) if lock else query)
     if sitting is None:
         raise NotFound
     return sitting
@@ -92,25 +103,79 @@ def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
 
 
 def close_overdue() -> int:
-    """Hand in what is past its end and its minute of grace, and close records whose windows are over; the number of sittings closed.
-    A duty of the timetable; repeatable."""
-    late = select(Sitting.id, Sitting.assessment_id).where(Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE)
+    """Hand in what is past its end and its minute of grace, and close the records for which no paper is to come; how many of both.
+    A duty of the timetable: repeatable, each record in a transaction of its own, and what doesn't fit into a few seconds is left to
+    the next round."""
+    until = time.monotonic() + SECONDS_A_ROUND
     closed = 0
-    for sitting_id, record_id in db.session.execute(late.limit(SWEPT_AT_ONCE)).all():
-        record = db.session.scalars(select(Assessment).where(Assessment.id == record_id).with_for_update()).one()
-        hand_in(record, sitting_of(sitting_id, record, lock=True), by=SYSTEM)
-        db.session.commit()
-        closed += 1
-    for record in _missed():
-        _finish(record, SYSTEM)
-        db.session.commit()
+    rounds: tuple[tuple[Callable[[UUID], list[UUID]], Callable[[Assessment], int]], ...] = ((_late, _close_late), (_over, _close_over))
+    for wanted, close in rounds:
+        after = UUID(int=0)
+        while time.monotonic() < until and (ids := wanted(after)):
+            for record_id in ids:
+                query = select(Assessment).where(Assessment.id == record_id).with_for_update(skip_locked=True)
+                record = db.session.scalar(query.execution_options(populate_existing=True))
+                if record is not None:
+                    closed += close(record)
+                db.session.commit()
+            after = ids[-1]
     return closed
 
 
-def _missed() -> list[Assessment]:
-    over = select(Paper.id).where(Paper.cycle_id == Assessment.cycle_id, Paper.closes_at < clock.now() - GRACE)
-    query = select(Assessment).where(Assessment.state.in_(("ready", "testing")), over.exists()).order_by(Assessment.id).limit(SWEPT_AT_ONCE)
-    return [record for record in db.session.scalars(query.with_for_update(skip_locked=True)) if _unsat(record) and not _to_come(record)]
+def _late(after: UUID) -> list[UUID]:
+    """Records with a sitting past its end, the next of them after `after`."""
+    overdue = select(Sitting.assessment_id).where(
+        Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE, Sitting.assessment_id > after
+    )
+    return list(db.session.scalars(overdue.distinct().order_by(Sitting.assessment_id).limit(AT_ONCE)))
+
+
+def _close_late(record: Assessment) -> int:
+    overdue = select(Sitting).where(
+        Sitting.assessment_id == record.id, Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE
+    )
+    rows = db.session.scalars(_locked(overdue)).all()
+    for sitting in rows:
+        hand_in(record, sitting, by=SYSTEM)
+        tell(record, "试卷已到时自动交卷", "您有一份试卷作答时间已到,系统已自动交卷,已保存的答案全部计入。")
+    return len(rows)
+
+
+def _over(after: UUID) -> list[UUID]:
+    """Records for which no paper is to come, though they wait for one, the next of them after `after`: all their papers are made, and
+    each is handed in, or was never begun and is over. Asked of the database, so that many who wait never hide one who is done."""
+    edge = clock.now() - GRACE
+    groups = db.session.execute(select(Paper.cycle_id, Paper.category, Paper.level).where(Paper.closes_at < edge).distinct()).all()
+    if not groups:
+        return []
+    simple = Assessment.procedure.is_not_distinct_from("simple")
+    theirs = and_(
+        Paper.tenant_id == Assessment.tenant_id, Paper.cycle_id == Assessment.cycle_id, Paper.category == Doctor.category,
+        Paper.level == Doctor.level, or_(Paper.subject == "common", ~simple),
+    )  # fmt: skip
+    sat = and_(Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id)
+    done = or_(Sitting.handed_in_at.is_not(None), and_(Sitting.id.is_(None), Paper.closes_at < edge))
+    query = (
+        select(Assessment.id)
+        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
+        .join(Paper, theirs)
+        .outerjoin(Sitting, sat)
+        .where(
+            Assessment.state.in_(("ready", "testing")), Assessment.id > after,
+            tuple_(Assessment.cycle_id, Doctor.category, Doctor.level).in_([tuple(group) for group in groups]),
+        )
+        .group_by(Assessment.id, simple)
+        .having(func.count().filter(~done) == 0, or_(simple, func.count() == len(SUBJECTS)))
+        .order_by(Assessment.id)
+        .limit(AT_ONCE)
+    )  # fmt: skip
+    return list(db.session.scalars(query))
+
+
+def _close_over(record: Assessment) -> int:
+    before = record.state
+    _finish(record, SYSTEM)
+    return int(record.state != before)
 
 
 def _unsat(record: Assessment) -> list[Paper]:
@@ -134,6 +199,7 @@ def _finish(record: Assessment, by: Actor) -> None:
         return
     if _unsat(record):
         moves.miss_test(record, by=SYSTEM)
+        tell(record, "缺考", "您未在规定时间内参加全部测评,已记为缺考。请联系所属考核机构了解后续安排。")
     else:
         moves.finish_test(record, by=by)
 
@@ -182,10 +248,10 @@ def answers_of(sitting: Sitting) -> dict[int, str]:
     return {row.position: row.letters for row in db.session.execute(query)}
 
 
-def last_sequence(sitting: Sitting) -> int:
-    """The highest sequence number a page of this sitting has used."""
-    query = select(SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id).order_by(SittingAnswer.sequence.desc()).limit(1)
-    return db.session.scalar(query) or 0
+def sequences_of(sitting: Sitting) -> dict[int, int]:
+    """The sequence number under which each answer is kept: position → number. A page holds its own unsent answers against them."""
+    query = select(SittingAnswer.position, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
+    return {row.position: row.sequence for row in db.session.execute(query)}
 
 
 def _keys(sitting: Sitting) -> list[str]:

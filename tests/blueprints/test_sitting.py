@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db
-from dingkao.errors import Invalid
+from dingkao.errors import Invalid, Unavailable
 from dingkao.exams import saving, sittings
 from dingkao.exams.marking import right, score_tenths
 from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
@@ -93,7 +93,7 @@ def test_both_papers_from_entering_to_the_end(candidate, in_province):
     assert len(data["questions"]) == 10
     assert "answer" not in json.dumps(data["questions"])
     for position, key in enumerate(keys_of(in_province, sitting)):
-        assert send(doctor, data, position, key, position + 1).get_json() == {"kept": "saved"}
+        assert send(doctor, data, position, key, position + 1).get_json()["kept"] == "saved"
     end = doctor.post(f"/sitting/{sitting}/hand-in", page=f"/sitting/{sitting}")
     assert end.location.endswith("/end")
     assert "您还有1份试卷需要完成" in doctor.get(f"/sitting/{sitting}/end")
@@ -306,3 +306,39 @@ def test_a_paper_the_bank_can_not_fill_is_refused(in_province, ground, counts, s
             people.running_cycle(), subject="professional", category="dental", level="physician", counts=counts, minutes=60,
             opens_at=clock.now(), closes_at=clock.now() + timedelta(hours=2), by=TERMINAL,
         )  # fmt: skip
+
+
+def test_a_page_learns_how_its_sitting_stands(candidate, application):
+    doctor = candidate()
+    sitting, data = begin(doctor)
+    send(doctor, data, 3, "B", 7)
+    standing = doctor.client.get(data["standing"]).get_json()
+    assert (standing["open"], standing["mine"], standing["answers"], standing["sequences"]) == (True, True, {"3": "B"}, {"3": 7})
+    assert abs(standing["now"] - clock.now().timestamp() * 1000) < 5000
+    other = people.Someone(application.test_client(), SLUG, doctor.number, doctor.doctor_id, doctor.record_id)
+    other.client.set_cookie(f"dk-{SLUG}", doctor.client.get_cookie(f"dk-{SLUG}").value)
+    assert other.client.get(data["standing"]).get_json()["mine"] is False
+    other.post(f"/sitting/{sitting}/take-over", page=f"/sitting/{sitting}")
+    assert doctor.client.get(data["standing"]).get_json()["mine"] is False
+    refused = doctor.post(f"/sitting/{sitting}/hand-in", page="/home")
+    assert refused.status_code == 409
+    assert "另一台设备" in refused.get_data(as_text=True)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', other.get(f"/sitting/{sitting}"))[1]
+    form = {"csrf_token": token, "outstanding": "[]"}
+    handed = other.client.post(f"/{SLUG}/sitting/{sitting}/hand-in", data=form, headers={"Accept": "application/json"})
+    assert handed.get_json() == {"end": f"/{SLUG}/sitting/{sitting}/end"}
+    assert doctor.client.get(data["standing"]).get_json()["open"] is False
+    assert candidate().client.get(data["standing"]).status_code == 404
+
+
+def test_nothing_is_handed_in_while_what_comes_along_can_not_be_kept(candidate, in_province, monkeypatch):
+    doctor = candidate()
+    sitting, data = begin(doctor)
+    outstanding = json.dumps([{"position": 0, "letters": "A", "sequence": 1, "tapped": data["now"]}])
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "save", lambda *_: (_ for _ in ()).throw(Unavailable("暂时连接不上")))
+        assert doctor.post(f"/sitting/{sitting}/hand-in", page=f"/sitting/{sitting}", outstanding=outstanding).status_code == 503
+    assert kept(in_province, sitting) == {}
+    broken = json.dumps([{"position": "x"}, *json.loads(outstanding)])
+    assert doctor.post(f"/sitting/{sitting}/hand-in", page=f"/sitting/{sitting}", outstanding=broken).location.endswith("/end")
+    assert kept(in_province, sitting) == {0: "A"}
