@@ -286,7 +286,6 @@ def submit() -> Response:
     except Invalid as refusal:
         flash(refusal.sentence)
         return redirect(url_for("filing.check"), 303)
-    flash("已提交")
     return redirect(url_for("filing.view"), 303)
 
 

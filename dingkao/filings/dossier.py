@@ -29,6 +29,7 @@ from dingkao.filings.fields import (
     STEPS,
     Field,
     ListOf,
+    counts,
     fields_of,
     judge,
     missing,
@@ -284,7 +285,8 @@ def lacks(dossier: Dossier) -> list[Lack]:
             if of.step == step and of.one_at_least and not dossier.entries(kind):
                 told.append(Lack(step, kind, f"{of.label}至少填写一条。"))
     told += _lacks_of_conduct(dossier) + _lacks_of_procedure(dossier)
-    return sorted(told, key=lambda lack: lack.step)
+    places = {one.name: place for step in STEPS for place, one in enumerate(dossier.fields(step))} | {"photo": -1, "good_records": 0, "bad_records": 1}
+    return sorted(told, key=lambda lack: (lack.step, places.get(lack.anchor, 0)))
 
 
 def _lacks_of_conduct(dossier: Dossier) -> list[Lack]:
@@ -390,14 +392,14 @@ def shown(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
         kept = dossier.part(step)
         facts = []
         for one in dossier.fields(step):
-            value = words(one, kept.get(one.name))
+            value = words(one, kept.get(one.name)) if counts(one.name, kept) else ""
             if one.name in SEALED and value and not revealed:
                 value = value[:4] + "*" * max(len(value) - 8, 4) + value[-4:]
             if value or one.needed:
                 facts.append((one.label, value or "未填写"))
         tables = []
         for kind, of in LISTS.items():
-            if of.step == step and (of.one_at_least or dossier.entries(kind)):
+            if of.step == step and (of.one_at_least or dossier.entries(kind)) and counts(kind, kept):
                 rows = [[words(one, entry.get(one.name)) or ("至今" if one.name == "until" else "") for one in of.fields] for entry in dossier.entries(kind)]
                 tables.append((of.label, [one.label for one in of.fields], rows))
         sections.append(Section(title, facts, tables))

@@ -155,6 +155,10 @@ LISTS = {
     "good_records": ListOf("良好执业行为记录", 4, (Field("when", "时间", "month", True), Field("name", "事由", "text", True), Field("by", "授予机关"))),
     "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True), Field("name", "事由", "text", True), Field("by", "处理机关"))),
 }  # fmt: skip
+ONLY_IF = {
+    "good_records": ("good_record", "yes"), "bad_records": ("bad_record", "yes"), "direct_fail_which": ("direct_fail", "yes"),
+    "direct_fail_note": ("direct_fail", "yes"), "ground": ("procedure", "simple"), "report": ("procedure", "simple"),
+}  # fmt: skip
 MOST_ENTRIES = 30
 UNSEEN = ("Cc", "Cs")
 
@@ -203,6 +207,12 @@ def doubts(kept: Mapping[str, Any], number: str, *, level: str, category: str) -
     elif practice and practice[1:3] in ("10", "20", "30", "40") and practice[1] != str(list(CATEGORIES).index(category) + 1):
         told["practice"] = "执业证书编码的第2、3位与您的执业类别不一致,请核对。"
     return told
+
+
+def counts(name: str, kept: Mapping[str, Any]) -> bool:
+    """Whether a field or list counts, by the answer it hangs on: what stays behind a changed answer is kept and not shown."""
+    asked, answer = ONLY_IF.get(name, ("", None))
+    return not asked or kept.get(asked) == answer
 
 
 def words(field: Field, value: Any) -> str:

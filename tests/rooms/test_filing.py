@@ -195,6 +195,24 @@ def test_what_one_answers_with_yes_has_to_be_told(draft):
     assert lacks(draft) == []
 
 
+def test_what_hangs_on_an_answer_is_shown_with_that_answer_alone(draft):
+    records = [{"id": "1", "when": "2020-01", "name": "表彰"}]
+    change(draft, "performance", good_record="yes", good_records=records, direct_fail="yes", direct_fail_which=["03"], direct_fail_note="情况说明")
+    change(draft, "procedure", procedure="simple", ground="clean", report="述职的内容")
+    everything = str(dossiers.shown(draft))
+    change(draft, "performance", good_record="no", direct_fail="no")
+    change(draft, "procedure", procedure="general")
+    rest = str(dossiers.shown(draft))
+    for words_of in ("表彰", "跨执业类别进行执业活动的", "情况说明", "执业12年以上", "述职的内容"):
+        assert words_of in everything
+        assert words_of not in rest
+
+
+def test_lacks_stand_in_the_order_of_the_page(draft):
+    change(draft, "procedure", procedure="simple", promise=None, ground=None, report=None)
+    assert [lack.anchor for lack in lacks(draft)] == ["ground", "report", "promise"]
+
+
 @pytest.mark.parametrize(
     ("years", "good", "bad", "grounds"),
     [
