@@ -5,8 +5,9 @@ import binascii
 import json
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import ColumnElement, Select, Uuid, literal, tuple_
 
 from dingkao.database.model import db
 
@@ -24,9 +25,9 @@ class Page(Generic[Row]):
 def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50) -> Page[Any]:
     """The rows of `query` (of one entity) after `mark`, in the order of `keys`, columns of text or UUID that tell rows apart."""
     ordered = query.order_by(*keys).limit(size + 1)
-    after = _read(mark, len(keys))
+    after = _read(mark, keys)
     if after:
-        position: ColumnElement[bool] = tuple_(*keys) > tuple_(*after)
+        position: ColumnElement[bool] = tuple_(*keys) > tuple_(*(literal(value, key.type) for value, key in zip(after, keys, strict=True)))
         ordered = ordered.where(position)
     rows = list(db.session.scalars(ordered))
     if len(rows) <= size:
@@ -35,12 +36,14 @@ def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50) 
     return Page(rows[:size], base64.urlsafe_b64encode(json.dumps(last).encode()).decode())
 
 
-def _read(mark: str | None, length: int) -> list[str] | None:
+def _read(mark: str | None, keys: list[Any]) -> list[str | UUID] | None:
     """A mark that was tampered with begins at the beginning."""
     if not mark:
         return None
     try:
         after = json.loads(base64.urlsafe_b64decode(mark))
+        if not isinstance(after, list) or len(after) != len(keys):
+            return None
+        return [UUID(str(part)) if isinstance(key.type, Uuid) else str(part) for part, key in zip(after, keys, strict=True)]
     except (binascii.Error, ValueError):
         return None
-    return [str(part) for part in after] if isinstance(after, list) and len(after) == length else None
