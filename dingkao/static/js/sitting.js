@@ -1,59 +1,183 @@
-// Answering: every tap is kept on this device first, then sent, and shown as saved when the server has said so. Time is the server's.
-import { drop, keep, kept } from "./waiting.js";
+// Answering: every tap is kept on this device and sent at once, and shown as saved when the server has said so. Time is the server's.
+import { drop, forget, keep, kept, note, noted } from "./waiting.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const part = (id) => document.getElementById(id);
-const answers = new Map(Object.entries(data.answers).map(([position, letters]) => [Number(position), letters]));
-const waiting = new Map();
-const marked = new Set();
-const begun = performance.now();
+const size = data.questions.length;
+const known = new Map(); // position → { letters, sequence }: the newest that this page knows of, saved or not
+const waiting = new Map(); // position → answer not yet acknowledged
+const notes = noted(data.id);
+const marked = new Set(notes.marked ?? []);
+let ahead = data.now - performance.now(); // of this device's steady clock, which may stand still while the device sleeps
 let sequence = data.sequence;
 let here = 0;
 let sending = false;
+let failing = false;
 let pause = 0;
+let timer = 0;
+let handing = false;
 let over = false;
+const ASK_EVERY = 240000;
 
-const now = () => data.now + (performance.now() - begun);
+const now = () => performance.now() + ahead;
+const letters = (position) => known.get(position)?.letters ?? "";
+const two = (number) => String(number).padStart(2, "0");
+
+function setClock(moment, asked) {
+  const took = performance.now() - asked;
+  if (took < 4000) ahead = moment + took / 2 - performance.now();
+}
+
+async function ask(address, options = {}) {
+  const stop = new AbortController();
+  const late = window.setTimeout(() => stop.abort(), 15000);
+  try {
+    return await fetch(address, { ...options, signal: stop.signal });
+  } finally {
+    window.clearTimeout(late);
+  }
+}
+
+// --- what is seen
 
 function show() {
   const question = data.questions[here];
-  part("kind").textContent = `${question.kind}型题 ${question.type} 第${here + 1}题/共${data.questions.length}题`;
   const grouped = question.size > 1;
-  if (grouped) part("kind").textContent = `${question.kind === "B1" ? "B1" : "A3/A4"}型题[${question.place}/${question.size}] ${question.type}`;
+  const kind = grouped && question.kind !== "B1" ? "A3/A4" : question.kind;
+  part("kind").textContent = `${kind}型题${grouped ? `[${question.place}/${question.size}]` : ""} ${question.type}`;
+  part("which").textContent = `${here + 1}/${size}`;
   part("case").hidden = !question.case;
   part("case").textContent = question.case;
   part("place").hidden = !grouped || question.kind === "B1";
   part("place").textContent = `第${question.place}小题`;
   part("stem").textContent = `${here + 1}. ${question.stem}${question.kind === "X" ? "(多选)" : ""}`;
   part("options").replaceChildren(...question.options.map(([letter, words], index) => option(question, letter, words, "ABCDEFGHIJ"[index])));
-  part("mark").textContent = marked.has(here) ? "★ 取消标注" : "☆ 标注本题";
   part("previous").disabled = here === 0;
-  part("next").disabled = here === data.questions.length - 1;
+  part("next").disabled = here === size - 1;
+  paint();
 }
 
 function option(question, letter, words, label) {
   const button = document.createElement("button");
-  const chosen = (answers.get(question.position) ?? "").includes(letter);
+  const head = document.createElement("b");
+  const body = document.createElement("span");
   button.type = "button";
-  button.className = chosen ? "option chosen" : "option";
-  button.setAttribute("aria-pressed", String(chosen));
-  button.textContent = `${label}. ${words}`;
+  button.dataset.letter = letter;
+  head.textContent = `${label}.`;
+  body.textContent = words;
+  button.append(head, body);
   button.addEventListener("click", () => tap(question, letter));
   return button;
 }
 
-async function tap(question, letter) {
-  if (over) return;
-  const before = answers.get(question.position) ?? "";
-  let letters = letter;
-  if (question.kind === "X") letters = before.includes(letter) ? before.replace(letter, "") : [...before, letter].sort().join("");
-  sequence += 1;
-  const answer = { sitting: data.id, position: question.position, letters, sequence, tapped: Math.round(now()) };
-  answers.set(question.position, letters);
-  waiting.set(question.position, answer);
-  show();
+// Only what changes with a tap: the buttons stay, and with them the focus.
+function paint() {
+  const chosen = letters(data.questions[here].position);
+  for (const button of part("options").children) {
+    const mine = chosen.includes(button.dataset.letter);
+    button.className = mine ? "option chosen" : "option";
+    button.setAttribute("aria-pressed", String(mine));
+    button.disabled = over;
+  }
+  part("mark").textContent = marked.has(here) ? "★ 取消标注" : "☆ 标注本题";
+  part("mark").setAttribute("aria-pressed", String(marked.has(here)));
+}
+
+function status() {
+  const count = waiting.size;
+  part("state").textContent = count ? (failing ? `未保存 ${count} 题` : "保存中…") : "已保存";
+  part("state").classList.toggle("bad", count > 0 && failing);
+  part("offline").hidden = !failing || over;
+}
+
+function tell(sentence, link) {
+  part("told").hidden = !sentence;
+  part("told").textContent = sentence;
+  if (link) {
+    const again = document.createElement("a");
+    [again.href, again.textContent] = link;
+    part("told").append(" ", again);
+  }
+  if (sentence) window.scrollTo(0, 0);
+}
+
+function stop(sentence, link = [window.location.href, "刷新页面"]) {
+  over = true;
+  window.clearTimeout(timer);
+  only("question");
+  tell(sentence, link);
+  for (const id of ["finish", "mark"]) part(id).disabled = true;
+  paint();
   status();
-  await keep(answer);
+}
+
+function tick() {
+  const left = Math.max(0, Math.ceil((data.closes - now()) / 1000));
+  part("clock").textContent = `倒计时: ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
+  part("clock").classList.toggle("amber", left <= 600 && left > 180);
+  part("clock").classList.toggle("red", left <= 180);
+  if (left === 0 && !over) handIn(true);
+  else if (!over) window.setTimeout(tick, 500);
+}
+
+function only(id) {
+  for (const one of ["question", "list", "confirm"]) part(one).hidden = one !== id;
+  window.scrollTo(0, 0);
+}
+
+function go(index) {
+  here = Math.max(0, Math.min(index, size - 1));
+  only("question");
+  show();
+  remember();
+}
+
+function remember() {
+  note(data.id, { here, marked: [...marked] });
+}
+
+const unanswered = () => data.questions.map((question, index) => [question, index]).filter(([question]) => !letters(question.position));
+
+function list() {
+  part("count").textContent = `已答${size - unanswered().length}/${size}题,★为标注的题`;
+  part("sheet").replaceChildren(
+    ...data.questions.map((question, index) => {
+      const button = document.createElement("button");
+      const done = Boolean(letters(question.position));
+      button.type = "button";
+      button.textContent = `${index + 1}${marked.has(index) ? "★" : ""}`;
+      button.classList.toggle("answered", done);
+      button.setAttribute("aria-label", `第${index + 1}题,${done ? "已答" : "未答"}${marked.has(index) ? ",已标注" : ""}`);
+      button.addEventListener("click", () => go(index));
+      return button;
+    }),
+  );
+  only("list");
+}
+
+function confirmHandIn() {
+  const left = unanswered();
+  const which = `${left.slice(0, 10).map(([, index]) => index + 1).join("、")}${left.length > 10 ? "等" : ""}`;
+  const sentence = left.length ? `还有${left.length}题没有作答(第${which}题)。` : "全部题目已作答。";
+  part("confirm-said").textContent = `${sentence}${marked.size ? `有${marked.size}题标注了待检查。` : ""}交卷后不能再修改,确定交卷?`;
+  only("confirm");
+}
+
+// --- what is kept and sent
+
+function tap(question, letter) {
+  if (over) return;
+  const before = letters(question.position);
+  let chosen = letter;
+  if (question.kind === "X") chosen = before.includes(letter) ? before.replace(letter, "") : [...before, letter].sort().join("");
+  // By the server's time, in hundredths of a second: of two pages or devices the later tap is the newer one.
+  sequence = Math.max(sequence + 1, Math.floor((now() - data.opened) / 10));
+  const answer = { sitting: data.id, position: question.position, letters: chosen, sequence, tapped: Math.round(now()) };
+  known.set(question.position, answer);
+  waiting.set(question.position, answer);
+  paint();
+  status();
+  keep(answer);
   send();
 }
 
@@ -63,138 +187,177 @@ async function send() {
   try {
     while (waiting.size && !over) {
       const answer = [...waiting.values()].sort((one, other) => one.sequence - other.sequence)[0];
-      const { position, letters, sequence: number, tapped } = answer;
+      const asked = performance.now();
       let reply;
       try {
-        reply = await fetch(data.address, {
+        reply = await ask(data.address, {
           method: "POST",
           credentials: "omit",
           headers: { "Content-Type": "application/json", "X-Sitting": data.token, Accept: "application/json" },
-          body: JSON.stringify({ position, letters, sequence: number, tapped }),
-          signal: AbortSignal.timeout?.(15000),
+          body: JSON.stringify(sent(answer)),
         });
       } catch {
-        part("offline").hidden = false;
-        return later();
+        later();
+        return;
       }
-      part("offline").hidden = true;
-      if (reply.ok) {
-        pause = 0;
-        if (waiting.get(position)?.sequence === number) waiting.delete(position);
-        await drop(answer);
-        status();
-      } else {
-        const said = await reply.json().catch(() => ({}));
-        if (said.final) return stop(said.error);
-        return later();
+      const said = await reply.json().catch(() => ({}));
+      if (!reply.ok) {
+        if (said.final && !handing) stop(said.error);
+        else later();
+        return;
       }
+      setClock(said.now, asked);
+      [pause, failing] = [0, false];
+      if (waiting.get(answer.position)?.sequence === answer.sequence) waiting.delete(answer.position);
+      drop(data.id, answer.position, answer.sequence);
+      if (said.kept === "older") standing();
+      status();
     }
   } finally {
     sending = false;
   }
 }
 
+const sent = ({ position, letters: chosen, sequence: number, tapped }) => ({ position, letters: chosen, sequence: number, tapped });
+
 function later() {
+  failing = true;
   pause = Math.min(pause ? pause * 2 : 1000, 15000);
-  window.setTimeout(send, pause);
+  window.clearTimeout(timer);
+  timer = window.setTimeout(send, pause);
   status();
 }
 
-function stop(sentence) {
-  over = true;
-  part("told").hidden = false;
-  part("told").textContent = sentence;
-  const again = document.createElement("a");
-  again.href = window.location.href;
-  again.textContent = " 刷新页面";
-  part("told").append(again);
+// What the server keeps under a higher number than we know of is newer: from another page, or from before a reload.
+function adopt(answers, sequences) {
+  for (const [position, chosen] of Object.entries(answers)) {
+    const [place, number] = [Number(position), sequences[position]];
+    sequence = Math.max(sequence, number);
+    if (number < (known.get(place)?.sequence ?? 0)) continue;
+    known.set(place, { letters: chosen, sequence: number });
+    waiting.delete(place);
+    drop(data.id, place, number);
+  }
+}
+
+async function standing() {
+  if (over || handing) return;
+  const asked = performance.now();
+  let said;
+  try {
+    const reply = await ask(data.standing, { headers: { Accept: "application/json", "X-Requested-With": "fetch" } });
+    if (reply.redirected) return signedOut();
+    if (!reply.ok) return;
+    said = await reply.json();
+  } catch {
+    failing = true;
+    status();
+    return;
+  }
+  if (over || handing) return;
+  setClock(said.now, asked);
+  data.closes = said.closes;
+  if (!said.open) return window.location.replace(data.end);
+  if (!said.mine) return stop("您已在另一台设备上继续作答,本页不能再保存。如需在此继续,请", [window.location.href, "刷新页面"]);
+  failing = false;
+  adopt(said.answers, said.sequences);
+  paint();
   status();
+  send();
 }
 
-function status() {
-  part("state").textContent = waiting.size ? `未保存 ${waiting.size} 题` : "已保存";
-  part("state").classList.toggle("bad", waiting.size > 0);
+function signedOut() {
+  tell("登录已过期。答案仍会继续保存;交卷前请先", [window.location.href, "重新登录"]);
 }
 
-function tick() {
-  const left = Math.max(0, Math.ceil((data.closes - now()) / 1000));
-  const two = (number) => String(number).padStart(2, "0");
-  part("clock").textContent = `倒计时: ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
-  part("clock").classList.toggle("amber", left <= 600 && left > 180);
-  part("clock").classList.toggle("red", left <= 180);
-  if (left === 0) handIn();
-  else window.setTimeout(tick, 500);
+async function handIn(atTheEnd) {
+  if (handing) return;
+  handing = true;
+  if (atTheEnd) {
+    over = true;
+    only("question");
+    tell("作答时间已到,正在交卷…");
+    part("finish").disabled = true;
+    paint();
+  }
+  part("outstanding").value = JSON.stringify([...waiting.values()].map(sent));
+  part("confirm-button").disabled = true;
+  part("confirm-button").textContent = "正在交卷…";
+  try {
+    const form = part("hand-in");
+    const reply = await ask(form.action, { method: "POST", body: new FormData(form), headers: { Accept: "application/json", "X-Requested-With": "fetch" } });
+    if (reply.redirected) signedOut();
+    else {
+      const said = await reply.json();
+      if (reply.ok) {
+        over = true;
+        await Promise.race([forget(data.id), new Promise((resolve) => window.setTimeout(resolve, 1000))]);
+        window.location.replace(said.end);
+        return;
+      }
+      tell(said.error ?? "暂时不能交卷,请稍后再试。");
+    }
+  } catch {
+    failing = true;
+    tell(
+      atTheEnd
+        ? "作答时间已到,网络未连接。已保存的答案由系统自动交卷;请保持本页打开,网络恢复后自动送出其余答案。"
+        : "网络未连接,还没有交卷。答案都存在这台手机上,请保持本页打开,网络恢复后再点“确认交卷”。",
+    );
+  }
+  handing = false;
+  part("confirm-button").disabled = false;
+  part("confirm-button").textContent = "确认交卷";
+  if (atTheEnd) window.setTimeout(handIn, 3000, true);
+  else {
+    status();
+    send();
+  }
 }
 
-function unanswered() {
-  return data.questions.filter((question) => !answers.get(question.position)).length;
-}
-
-function list() {
-  part("count").textContent = `已答${data.questions.length - unanswered()}/${data.questions.length}题,★为标注的题`;
-  part("sheet").replaceChildren(
-    ...data.questions.map((question, index) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = `${index + 1}${marked.has(index) ? "★" : ""}`;
-      button.classList.toggle("answered", Boolean(answers.get(question.position)));
-      button.setAttribute("aria-label", `第${index + 1}题,${answers.get(question.position) ? "已答" : "未答"}${marked.has(index) ? ",已标注" : ""}`);
-      button.addEventListener("click", () => go(index));
-      return button;
-    }),
-  );
-  only("list");
-}
-
-function only(id) {
-  for (const one of ["question", "list", "confirm"]) part(one).hidden = one !== id;
-  window.scrollTo(0, 0);
-}
-
-function go(index) {
-  here = Math.max(0, Math.min(index, data.questions.length - 1));
-  only("question");
-  show();
-}
-
-function ask() {
-  const left = unanswered();
-  part("confirm-said").textContent = left ? `还有${left}题没有作答。交卷后不能再修改,确定交卷?` : "全部题目已作答。交卷后不能再修改,确定交卷?";
-  only("confirm");
-}
-
-function outstanding() {
-  part("outstanding").value = JSON.stringify([...waiting.values()].map(({ position, letters, sequence: number, tapped }) => ({ position, letters, sequence: number, tapped })));
-}
-
-function handIn() {
-  over = true;
-  outstanding();
-  part("hand-in").submit();
+async function begin() {
+  adopt(data.answers, data.sequences);
+  for (const answer of await kept(data.id)) {
+    if (answer.sequence <= (known.get(answer.position)?.sequence ?? 0)) drop(data.id, answer.position, answer.sequence);
+    else {
+      sequence = Math.max(sequence, answer.sequence);
+      known.set(answer.position, answer);
+      waiting.set(answer.position, answer);
+    }
+  }
+  go(notes.here ?? Math.max(0, unanswered()[0]?.[1] ?? 0));
+  status();
+  tick();
+  send();
+  standing();
 }
 
 part("previous").addEventListener("click", () => go(here - 1));
 part("next").addEventListener("click", () => go(here + 1));
 part("show-list").addEventListener("click", list);
 part("close-list").addEventListener("click", () => go(here));
-part("finish").addEventListener("click", ask);
-part("go-on").addEventListener("click", () => go(here));
-part("hand-in").addEventListener("submit", outstanding);
+part("finish").addEventListener("click", confirmHandIn);
+part("go-on").addEventListener("click", () => {
+  tell("");
+  go(here);
+});
+part("hand-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  delete part("hand-in").dataset.sent;
+  handIn(false);
+});
 part("mark").addEventListener("click", () => {
   if (!marked.delete(here)) marked.add(here);
-  show();
+  paint();
+  remember();
 });
-window.addEventListener("online", send);
-window.addEventListener("offline", () => (part("offline").hidden = false));
-document.addEventListener("visibilitychange", send);
-
-for (const answer of await kept(data.id)) {
-  sequence = Math.max(sequence, answer.sequence);
-  answers.set(answer.position, answer.letters);
-  waiting.set(answer.position, answer);
-}
-const first = data.questions.findIndex((question) => !answers.get(question.position));
-go(first < 0 ? 0 : first);
-status();
-tick();
-send();
+window.addEventListener("online", standing);
+window.addEventListener("offline", () => {
+  failing = true;
+  status();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") standing();
+});
+window.setInterval(standing, ASK_EVERY);
+begin();
