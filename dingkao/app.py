@@ -15,6 +15,7 @@ from dingkao.blueprints.filing import filing
 from dingkao.blueprints.home import home
 from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
+from dingkao.blueprints.platform import platform
 from dingkao.blueprints.practice import practice
 from dingkao.blueprints.province import province
 from dingkao.blueprints.public import front, public
@@ -36,7 +37,7 @@ from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, result, office, review, examinations, results, certificates, province, work, verifying)
+BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, result, office, review, examinations, results, certificates, province, work, verifying, platform)
 YEAR = 365 * 24 * 3600
 
 

@@ -21,7 +21,7 @@ from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import Province
 from dingkao.tenants.rls import writing
 
-ANYONE, TICKET, DOCTOR, STAFF, HALF = "anyone", "ticket", "doctor", "staff", "half"
+ANYONE, TICKET, DOCTOR, STAFF, HALF, OPERATOR = "anyone", "ticket", "doctor", "staff", "half", "operator"
 SEEN_EVERY_SECONDS = 60
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -68,7 +68,7 @@ class Person(UserMixin):
 
 
 def allow(*who: str) -> Callable[[View], View]:
-    """Mark a view with those it is for: roles, or ANYONE, TICKET, DOCTOR, STAFF, HALF (second factor still to be shown)."""
+    """Mark a view with those it is for: roles, or ANYONE, TICKET, DOCTOR, STAFF, HALF (second factor still to be shown), OPERATOR."""
 
     def mark(view: View) -> View:
         view.access = frozenset(who)  # type: ignore[attr-defined]

@@ -1,14 +1,17 @@
 """`dingkao accounts`: whom one may sign in as in the demonstration. `dingkao demonstrate` fills its provinces."""
 
 import click
+import pyotp
 
 from dingkao.cli.surroundings import answer, application, inside, settings
 from dingkao.database.model import db
-from dingkao.demonstration.provinces import accounts_of, demonstrate
+from dingkao.demonstration.provinces import PASSWORD, accounts_of, demonstrate
+from dingkao.operators import signing_in
 from dingkao.people.opening import opened_codes
 from dingkao.tenants.registry import by_slug
 
 SLUGS = ("shanxi", "henan")
+OPERATOR = "yunying"
 
 
 @click.command("accounts")
@@ -19,6 +22,10 @@ def command(as_json: bool, fill: bool) -> None:
     if not settings().demonstration:
         raise click.ClickException("这不是演示环境,不列出账号。")
     if fill:
+        with application():
+            if signing_in.secret_of(OPERATOR) is None:
+                signing_in.add(OPERATOR, "平台运营")
+                signing_in.settle(OPERATOR, PASSWORD, pyotp.random_base32())
         for slug in SLUGS:
             with inside(slug) as province:
                 demonstrate(province)
@@ -32,6 +39,9 @@ def command(as_json: bool, fill: bool) -> None:
             continue
         with inside(slug) as province:
             rows += [{"province": slug, **account.__dict__} for account in accounts_of(province)]
+    operator = signing_in.secret_of(OPERATOR)
+    if operator:
+        rows.insert(0, {"province": "platform", "role": "平台运营", "user_name": OPERATOR, "password": PASSWORD, "code": pyotp.TOTP(operator).now()})
     address = settings().public_url
-    lines = [f"{address}/{row['province']}/login{'' if row['role'].startswith('医师') else '?staff=1'}  {row['role']:<10} {row['user_name']:<20} {row['password']}  {row['code']}" for row in rows]
+    lines = [f"{address}/{'platform/sign-in' if row['province'] == 'platform' else row['province'] + '/login'}{'' if row['role'].startswith(('医师', '平台')) else '?staff=1'}  {row['role']:<10} {row['user_name']:<20} {row['password']}  {row['code']}" for row in rows]
     answer({"accounts": rows}, as_json, "\n".join(lines))

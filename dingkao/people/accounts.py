@@ -63,13 +63,19 @@ def give_role(account: Account, role: str, organisation: Organisation | None, *,
         journal.write("account", account.id, "role_given", by=by, role=role, organisation=str(organisation_id or ""))
 
 
+def new_code() -> str:
+    """A fresh one-time code: 50 bits in letters and digits that aren't mistaken for each other, written 5-5."""
+    code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    return f"{code[:5]}-{code[5:]}"
+
+
 def issue_code(account: Account, *, by: Actor) -> str:
     """A one-time code for `account`, shown once and kept as a keyed hash; codes issued before lose their force, and an account
     nobody has opened is renewed (security.md 1)."""
     db.session.execute(
         update(OneTimeCode).where(OneTimeCode.account_id == account.id, OneTimeCode.used_at.is_(None)).values(used_at=clock.now())
     )
-    code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    code = new_code()
     row = OneTimeCode(
         account_id=account.id, code_hash=code_hash(account.id, code), issued_by=by.id, expires_at=clock.now() + timedelta(days=CODE_DAYS)
     )
@@ -77,7 +83,7 @@ def issue_code(account: Account, *, by: Actor) -> str:
     if account.state == "initial":
         account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     journal.write("account", account.id, "code_issued", by=by)
-    return f"{code[:5]}-{code[5:]}"
+    return code
 
 
 def code_hash(account_id: UUID, code: str) -> bytes:

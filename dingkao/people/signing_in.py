@@ -145,7 +145,7 @@ def confirm_second_factor(account: Account, session: SignInSession, secret: str 
         secret = vault().unseal(place, account.second_factor_sealed)
     elif account.second_factor_sealed is None:
         account.second_factor_sealed = vault().seal(place, secret)
-    counter = _matching_counter(secret, code)
+    counter = matching_counter(secret, code)
     if counter is None or counter <= account.second_factor_counter:
         raise Invalid("动态口令不正确或已用过,请等待下一个6位数字。", "code")
     account.second_factor_counter = counter
@@ -153,7 +153,8 @@ def confirm_second_factor(account: Account, session: SignInSession, secret: str 
     journal.write("account", account.id, "second_factor", by=Actor(account.kind, account.id))
 
 
-def _matching_counter(secret: str, code: str) -> int | None:
+def matching_counter(secret: str, code: str) -> int | None:
+    """The time step whose TOTP code this is, the present one or its neighbours; None for a wrong code."""
     totp, step = pyotp.TOTP(secret), int(clock.now().timestamp()) // 30
     for counter in (step, step - 1, step + 1):
         if hmac.compare_digest(totp.generate_otp(counter), code.strip()):

@@ -20,6 +20,7 @@ from dingkao.tenants.context import current_tenant
 
 VERSION = b"\x01"
 NONCE_BYTES = 12
+PLATFORM = 0
 
 
 class NotOurs(ValueError):  # noqa: N818
@@ -50,10 +51,20 @@ class Vault:
 
     def seal_bytes(self, place: Place, plain: bytes) -> bytes:
         """The same for bytes, such as a file's."""
-        tenant = current_tenant()
+        return self._seal(current_tenant(), place, plain)
+
+    def seal_for_platform(self, place: Place, plain: str) -> bytes:
+        """A text of the platform's own, which belongs to no province; sealed with a key that is none's."""
+        return self._seal(PLATFORM, place, plain.encode())
+
+    def unseal_for_platform(self, place: Place, sealed: bytes) -> str:
+        """The text sealed for the platform; raises NotOurs."""
+        return self._unseal(PLATFORM, place, sealed).decode()
+
+    def _seal(self, owner: int, place: Place, plain: bytes) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        key = _derived(self.data_key, tenant, "seal")
-        return VERSION + nonce + AESGCM(key).encrypt(nonce, plain, place.bound_to(tenant))
+        key = _derived(self.data_key, owner, "seal")
+        return VERSION + nonce + AESGCM(key).encrypt(nonce, plain, place.bound_to(owner))
 
     def unseal(self, place: Place, sealed: bytes) -> str:
         """The text that was sealed for `place`; raises NotOurs for anything else."""
@@ -61,12 +72,14 @@ class Vault:
 
     def unseal_bytes(self, place: Place, sealed: bytes) -> bytes:
         """The bytes that were sealed for `place`; raises NotOurs for anything else."""
-        tenant = current_tenant()
+        return self._unseal(current_tenant(), place, sealed)
+
+    def _unseal(self, owner: int, place: Place, sealed: bytes) -> bytes:
         if sealed[:1] != VERSION:
             raise NotOurs("sealed in a form this version doesn't know")
         nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
-            return AESGCM(_derived(self.data_key, tenant, "seal")).decrypt(nonce, body, place.bound_to(tenant))
+            return AESGCM(_derived(self.data_key, owner, "seal")).decrypt(nonce, body, place.bound_to(owner))
         except (InvalidTag, ValueError) as fault:
             raise NotOurs("does not open here") from fault
 
