@@ -1,10 +1,10 @@
-"""What runs when: duties that nobody asks for, done in every open province by the worker."""
+"""What runs when: duties that nobody asks for, done in every open province by a worker that slow work doesn't keep from them."""
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from dingkao.database.model import db
 from dingkao.exams import sittings
@@ -35,13 +35,15 @@ DUTIES = (
 def round_of(name: str) -> None:
     """Do the duty `name` in every open province; a fault in one doesn't keep it from the others."""
     duty = next(one for one in DUTIES if one.name == name)
-    with performing._context[0]():
+    with performing.in_application():
         codes = opened_codes()
     for code in sorted(codes):
-        with performing._context[0](), entered(code):
+        with performing.in_application(), entered(code):
             try:
                 duty.perform()
                 db.session.commit()
-            except SQLAlchemyError as fault:
-                log.error("duty.broken", duty=name, province=code, kind=type(fault).__name__)
+            except Exception as fault:
+                where = traceback.extract_tb(fault.__traceback__)[-4:]
+                told = [f"{frame.filename}:{frame.lineno}" for frame in where]
+                log.exception("duty.broken", duty=name, province=code, kind=type(fault).__name__, where=told, exc_info=False)
                 db.session.rollback()

@@ -5,7 +5,7 @@ import redis
 from rq.cron import CronScheduler
 
 from dingkao.cli.surroundings import settings
-from dingkao.jobs.asking import QUEUE
+from dingkao.jobs import asking
 from dingkao.timetable import DUTIES, round_of
 
 
@@ -14,5 +14,5 @@ def command() -> None:
     """Queue each duty of the timetable when it is due; a round nobody took in time lapses."""
     scheduler = CronScheduler(connection=redis.Redis.from_url(settings().redis_url), logging_level="WARNING")
     for duty in DUTIES:
-        scheduler.register(round_of, QUEUE, args=(duty.name,), interval=duty.seconds, result_ttl=0, ttl=duty.seconds, failure_ttl=600)
+        scheduler.register(round_of, asking.DUTIES, args=(duty.name,), interval=duty.seconds, result_ttl=0, ttl=duty.seconds, failure_ttl=600)
     scheduler.start()

@@ -24,6 +24,7 @@ from dingkao.embedded.children import Child, Supervisor, WouldNotStart, program
 
 BUCKET = "dingkao"
 ENGINE_PORTS = ("postgres", "valkey", "account", "container", "object", "proxy")
+SERVANTS = {"Worker": ("worker",), "Duties": ("worker", "--duties"), "Timetable": ("timetable",)}
 
 
 @dataclass
@@ -66,13 +67,13 @@ class Stack:
         self.say(f"数据库结构已是最新 ({time.monotonic() - started:.1f} s)")
 
     def serve(self) -> None:
-        """Bring up the web server and the worker beside the engines."""
+        """Bring up the web server beside the engines, a worker for slow work, one for the timetable's duties, and the timetable."""
         logs = self.home / "log"
         self.supervisor.bring_up(
             Child("Web", program("web"), logs / "web.log", _listens(self.port), self.environment)
         )
-        for name, command in (("Worker", "worker"), ("Timetable", "timetable")):
-            self.supervisor.bring_up(Child(name, program(command), logs / f"{command}.log", lambda: True, self.environment))
+        for name, command in SERVANTS.items():
+            self.supervisor.bring_up(Child(name, program(*command), logs / f"{name.lower()}.log", lambda: True, self.environment))
 
     def end(self) -> None:
         """Stop what was brought up."""

@@ -1,6 +1,6 @@
 """Asking for slow work: a row, written with the change that wants it; it is queued when that has been committed, not before."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from dingkao.errors import NotFound
 from dingkao.jobs.models import Job
 from dingkao.tenants.context import current_tenant
 
-QUEUE = "default"
+QUEUE, DUTIES = "default", "duties"
 TIMEOUT_SECONDS = 3600
 log = structlog.get_logger()
 _connection: list[redis.Redis] = []
@@ -45,18 +45,29 @@ def job_of(job_id: UUID, account_id: UUID) -> Job:
 
 
 def enqueue(tenant: int, job_id: UUID) -> bool:
-    """Queue the job for whichever worker is free; the province comes first. False where the queue doesn't answer."""
-    return send("dingkao.jobs.performing.perform", tenant, str(job_id))
-
-
-def send(function: str, tenant: int, *arguments: str) -> bool:
-    """Queue a call of `function` with the province as its first argument."""
+    """Queue the job for whichever worker is free; the province comes first. False where the queue doesn't take it."""
     try:
-        Queue(QUEUE, connection=_connection[0]).enqueue(function, tenant, *arguments, job_timeout=TIMEOUT_SECONDS, result_ttl=0, failure_ttl=3600)
-    except (redis.ConnectionError, redis.TimeoutError):
-        log.warning("queue.down", function=function)
+        Queue(QUEUE, connection=_connection[0]).enqueue(
+            "dingkao.jobs.performing.perform", tenant, str(job_id), job_id=_name(tenant, job_id), job_timeout=TIMEOUT_SECONDS, result_ttl=0,
+            failure_ttl=3600,
+        )  # fmt: skip
+    except redis.RedisError as fault:
+        log.warning("queue.down", kind=type(fault).__name__)
         return False
     return True
+
+
+def queued(tenant: int, ids: Iterable[UUID]) -> set[UUID]:
+    """Which of the jobs `ids` stand in the queue and need not be queued again; none where the queue doesn't answer."""
+    try:
+        standing = set(Queue(QUEUE, connection=_connection[0]).job_ids)
+    except redis.RedisError:
+        return set()
+    return {job_id for job_id in ids if _name(tenant, job_id) in standing}
+
+
+def _name(tenant: int, job_id: UUID) -> str:
+    return f"{tenant}-{job_id}"
 
 
 def _on(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
