@@ -27,16 +27,19 @@ class Inclusion:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def enrol(cycle: Cycle) -> int:
-    """Make a record, not yet included, for every doctor who has none in `cycle`; the number made. Repeatable: run after each roster."""
+def enrol(cycle: Cycle, doctor: Doctor | None = None) -> int:
+    """Make a record, not yet included, for every doctor (or for `doctor` alone) who has none in `cycle`; the number made. Repeatable:
+    run after each roster."""
     theirs = and_(Assessment.tenant_id == Doctor.tenant_id, Assessment.doctor_id == Doctor.id, Assessment.cycle_id == cycle.id)
     missing = select(Doctor.id, Doctor.organisation_id).outerjoin(Assessment, theirs).where(Assessment.id.is_(None))
+    if doctor is not None:
+        missing = missing.where(Doctor.id == doctor.id)
     rows = [
         {
-            "tenant_id": current_tenant(), "id": new_id(), "doctor_id": doctor, "cycle_id": cycle.id, "round": "first",
+            "tenant_id": current_tenant(), "id": new_id(), "doctor_id": doctor_id, "cycle_id": cycle.id, "round": "first",
             "institution_id": organisation, "state": "not_included",
         }
-        for doctor, organisation in db.session.execute(missing)
+        for doctor_id, organisation in db.session.execute(missing)
     ]  # fmt: skip
     for start in range(0, len(rows), BATCH):
         db.session.execute(insert(Assessment), rows[start : start + BATCH])

@@ -1,5 +1,7 @@
-"""Taking in a roster as slow work: the file waits sealed in the store, the rows go in, the report says what became of each."""
+"""How doctors come in: a roster as slow work (the file waits sealed in the store, the rows go in, the report says what became of
+each), or one by a form."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +10,8 @@ from sqlalchemy import select
 from dingkao.assessments.enrolment import enrol
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db, new_id
+from dingkao.doctors.adding import add_doctor
+from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import COLUMNS, NEEDED, import_roster
 from dingkao.errors import Invalid
 from dingkao.jobs import asking, performing
@@ -31,6 +35,15 @@ def ask_roster(content: bytes, name: str, *, only: Organisation | None, by: Acto
     store().put(UPLOAD, upload, content, "application/octet-stream", sealed=True)
     arguments = {"upload": str(upload), "only": str(only.id) if only else None}
     return asking.ask("import_roster", f"导入名单 {name[:60]}", arguments, by=by.id)
+
+
+def add_one(typed: Mapping[str, str], *, by: Actor, only: Collection[UUID] | None) -> tuple[Doctor, list[str]]:
+    """One doctor by a form (see `doctors.adding`), with a record in the current cycle. Raises Invalid naming the field."""
+    doctor, odd = add_doctor(typed, by=by, only=only)
+    cycle = current_cycle()
+    if cycle:
+        enrol(cycle, doctor)
+    return doctor, odd
 
 
 @performing.job("import_roster")

@@ -5,7 +5,7 @@ Sound rows go in, others are told with row, column, reason and remedy. The key i
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -257,11 +257,11 @@ def _take_in(sound: list[tuple[Row, RosterRow]], organisations: Mapping[str, Org
     until = clock.now() + timedelta(days=settings.value("initial_days"))
     for index, (row, judged) in indices.items():
         organisation = organisations[judged.registration_number]
-        digest = vault().blind_index("roster-row", "\x1f".join(str(cell) for cell in astuple(judged)))
+        digest = digest_of(judged)
         earlier = known.get(index)
         if earlier is None:
             report.accepted += 1
-            account, doctor = _rows(judged, organisation, index, digest, until)
+            account, doctor = new_rows(judged, organisation, until)
             accounts.append(account)
             doctors.append(doctor)
         elif earlier.organisation_id != organisation.id:
@@ -281,19 +281,24 @@ def _take_in(sound: list[tuple[Row, RosterRow]], organisations: Mapping[str, Org
         db.session.execute(insert(Doctor), doctors)
 
 
-def _rows(
-    judged: RosterRow, organisation: Organisation, index: bytes, digest: bytes, until: Any
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def digest_of(judged: RosterRow) -> bytes:
+    """The keyed hash by which the same row is known again."""
+    return vault().blind_index("roster-row", "\x1f".join(str(cell) for cell in astuple(judged)))
+
+
+def new_rows(judged: RosterRow, organisation: Organisation, until: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The account and the doctor that a sound row makes; the initial credential holds `until`."""
     account_id, doctor_id, tenant = new_id(), new_id(), current_tenant()
     account = {
         "tenant_id": tenant, "id": account_id, "kind": "doctor", "login_index": doctor_login_index(judged.number), "name": judged.name,
         "state": "initial", "initial_until": until,
     }  # fmt: skip
     doctor = _fields(judged, doctor_id) | {
-        "tenant_id": tenant, "id": doctor_id, "account_id": account_id, "organisation_id": organisation.id, "number_index": index,
+        "tenant_id": tenant, "id": doctor_id, "account_id": account_id, "organisation_id": organisation.id,
+        "number_index": vault().blind_index("number", judged.number),
         "number_sealed": vault().seal(Place("doctor", "number", doctor_id), judged.number),
         "tail_index": vault().blind_index("number-tail", judged.number[-4:]), "number_masked": identity.masked(judged.number),
-        "document_type": judged.document_type, "roster_digest": digest,
+        "document_type": judged.document_type, "roster_digest": digest_of(judged),
     }  # fmt: skip
     return account, doctor
 

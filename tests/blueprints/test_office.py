@@ -84,3 +84,11 @@ def test_bad_files_are_refused_in_words(application, provinces, in_province):
         assert answer.status_code == 422
         assert sentence in answer.get_data(as_text=True)
     assert "请选择文件" in post(admin, "/henan/office/roster").get_data(as_text=True)
+
+
+def test_what_the_forms_library_refuses_is_told_in_chinese(application, provinces, in_province):
+    admin = client_of(application, in_province, "henan", "province_admin")
+    page = post(admin, "/henan/office/cycle", label="x", starts_on="30.2.2020", ends_on="2090-12-31", years="三", **DAYS).get_data(as_text=True)
+    assert "日期无法识别" in page
+    assert "请填写整数" in page
+    assert "Not a valid" not in page
