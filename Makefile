@@ -1,17 +1,24 @@
+PAPER = libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk
+
 environment:
 	@deploy/prepare
 	@deploy/frontend/copy
 
 run: environment
+	@deploy/packages $(PAPER)
 	@.venv/bin/python -m dingkao.cli run
 
 test: environment
-	@deploy/packages chromium fonts-noto-cjk
+	@deploy/packages chromium $(PAPER)
 	.venv/bin/python -m pytest -q tests
+
+bench: environment
+	@deploy/packages $(PAPER)
+	@.venv/bin/python -m tests.load.bench
 
 lint: environment
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 
-.PHONY: environment run test lint
+.PHONY: environment run test bench lint

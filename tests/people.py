@@ -36,6 +36,7 @@ from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
 from dingkao.people.opening import open_province
 from dingkao.tenants.context import entered
+from dingkao.tenants.secrets import Place, vault
 from tests import material
 
 BASIC = {
@@ -223,3 +224,8 @@ def work_off(application: Flask, in_province: Any, slug: str) -> None:
 def account_of(record_id: UUID) -> UUID:
     """The account of a record's doctor, in the province entered."""
     return db.session.scalars(select(Doctor.account_id).join(Assessment, Assessment.doctor_id == Doctor.id).where(Assessment.id == record_id)).one()
+
+
+def number_of(doctor_row: Doctor) -> str:
+    """A doctor's number in clear."""
+    return vault().unseal(Place("doctor", "number", doctor_row.id), doctor_row.number_sealed)
