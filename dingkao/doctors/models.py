@@ -24,6 +24,7 @@ class Doctor(TenantOwned, Model):
         UniqueConstraint("tenant_id", "number_index"),
         UniqueConstraint("tenant_id", "account_id"),
         Index(None, "tenant_id", "organisation_id", "name_key", "id"),
+        Index(None, "tenant_id", "name_key", "id"),
         Index(None, "tenant_id", "tail_index"),
         one_of("sex", ("male", "female")),
         one_of("document_type", tuple(DOCUMENT_TYPES)),

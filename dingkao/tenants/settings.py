@@ -27,6 +27,7 @@ class Setting:
     choices: Mapping[str, str] | None = None
 
 
+REMEMBERED = "province settings"
 YES_NO = {"yes": "是", "no": "否"}
 
 
@@ -59,15 +60,14 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def value(name: str, on: date | None = None) -> Any:
-    """What setting `name` is in this province on a day (today when none is given). Raises KeyError for a name that is none."""
-    default = SETTINGS[name].default
-    found = db.session.scalar(
-        select(ProvinceSetting)
-        .where(ProvinceSetting.name == name, ProvinceSetting.effective_from <= (on or clock.today()))
-        .order_by(ProvinceSetting.effective_from.desc(), ProvinceSetting.id.desc())
-        .limit(1)
-    )
-    return default if found is None else found.value
+    """What setting `name` is in this province on a day (today when none is given). Raises KeyError for a name that is none. All of
+    them are asked for at once and remembered for this session, because a page wants several."""
+    default, day = SETTINGS[name].default, on or clock.today()
+    remembered: dict[date, dict[str, Any]] = db.session().info.setdefault(REMEMBERED, {})
+    if day not in remembered:
+        rows = select(ProvinceSetting.name, ProvinceSetting.value).where(ProvinceSetting.effective_from <= day)
+        remembered[day] = {row.name: row.value for row in db.session.execute(rows.order_by(ProvinceSetting.effective_from, ProvinceSetting.id))}
+    return remembered[day].get(name, default)
 
 
 def judged(name: str, text: str) -> Any:
@@ -122,4 +122,6 @@ def change(name: str, new: Any, *, by: UUID | None, reason: str, effective_from:
         raise KeyError(name)
     row = ProvinceSetting(name=name, value=new, effective_from=effective_from or clock.today(), set_by=by, reason=reason)
     db.session.add(row)
+    db.session.flush()
+    db.session().info.pop(REMEMBERED, None)
     return row

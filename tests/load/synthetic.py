@@ -23,7 +23,7 @@ SURNAMES, GIVEN = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 def load(connection: psycopg.Connection[Any], cycle: UUID, doctors: int, *, state: str = "not_included") -> list[UUID]:
     """Load `doctors` doctors into the province entered, each with an account and a record of `cycle` in `state`; gives their ids.
     `connection` is the migrator's: COPY is refused to a role that policies hold."""
-    chance, tenant, now = random.Random(current_tenant()), current_tenant(), datetime.now(UTC)
+    chance, tenant, now = random.Random(current_tenant()), current_tenant(), datetime.now(UTC)  # noqa: S311 - for names
     places = [new_id() for _ in range(max(doctors // DOCTORS_AN_INSTITUTION, 1))]
     people, rows = [], []
     categories = [name for name, share in SHARES for _ in range(share)]
