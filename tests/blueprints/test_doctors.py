@@ -25,14 +25,14 @@ from dingkao.tenants.secrets import vault
 from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
-SLUG, CODE = "hubei", 42
+SLUG, CODE = "gansu", 62
 NEW = f"/{SLUG}/office/doctors/new"
 
 
 def typed(serial, *, at=1, **changed):
     sex = "男" if serial % 2 else "女"
     return {
-        "name": "王 新", "document_type": "居民身份证", "number": material.resident_number(serial, sex=sex, area="420107"), "sex": "",
+        "name": "王 新", "document_type": "居民身份证", "number": material.resident_number(serial, sex=sex, area="620107"), "sex": "",
         "registration_number": material.registration_number(CODE, at), "level": "执业医师", "category": "临床", "scope": "内科", "mobile": f"139{serial:08d}",
         "department": "内科",
     } | changed  # fmt: skip
@@ -43,8 +43,8 @@ def found(number):
 
 
 @pytest.fixture(scope="module")
-def hubei(application, provinces, in_province):
-    """湖北, with its institutions and a cycle."""
+def gansu(application, provinces, in_province):
+    """甘肃, with its institutions and a cycle."""
     with in_province(SLUG):
         open_province(by_slug(SLUG), by=TERMINAL)
         organisations.import_institutions(material.institutions(CODE), by=TERMINAL)
@@ -55,12 +55,12 @@ def hubei(application, provinces, in_province):
 
 
 @pytest.fixture
-def clerk(application, hubei, in_province):
+def clerk(application, gansu, in_province):
     return client_of(application, in_province, SLUG, "institution_clerk", material.registration_number(CODE, 1))
 
 
 @pytest.fixture
-def admin(application, hubei, in_province):
+def admin(application, gansu, in_province):
     return client_of(application, in_province, SLUG, "province_admin")
 
 
@@ -70,7 +70,7 @@ def test_one_doctor_comes_in_with_account_and_record(clerk, in_province):
     assert answer.status_code == 303
     page = clerk.get(answer.location).get_data(as_text=True)
     assert "已添加王新" in page
-    assert "420107********" in page
+    assert "620107********" in page
     assert typed(1)["number"] not in page
     assert "未纳入" in page
     with in_province(SLUG):
@@ -136,7 +136,7 @@ def test_a_clerk_adds_to_the_own_institution_alone_and_an_administrator_anywhere
 
 def test_who_is_on_the_roster_is_not_added_again(clerk, admin, in_province):
     assert post(admin, NEW, **typed(11, at=2)).status_code == 303
-    for person, at, sentence in ((clerk, 1, "已在另一机构的名单中"), (admin, 2, "已在42省第2人民医院的名单中")):
+    for person, at, sentence in ((clerk, 1, "已在另一机构的名单中"), (admin, 2, "已在62省第2人民医院的名单中")):
         answer = post(person, NEW, **typed(11, at=at, name="别人"))
         assert answer.status_code == 422
         assert sentence in answer.get_data(as_text=True)
@@ -145,7 +145,7 @@ def test_who_is_on_the_roster_is_not_added_again(clerk, admin, in_province):
         assert found(typed(11)["number"]).name == "王新"
 
 
-def test_of_two_at_once_one_is_added(in_province, hubei, monkeypatch):
+def test_of_two_at_once_one_is_added(in_province, gansu, monkeypatch):
     """The second has looked before the first has committed."""
     with in_province(SLUG):
         add_doctor(typed(13), by=TERMINAL)
@@ -179,7 +179,7 @@ def test_an_auditor_looks_and_a_neighbour_does_not(application, clerk, in_provin
     place = post(clerk, NEW, **typed(19)).location
     auditor = client_of(application, in_province, SLUG, "auditor")
     page = auditor.get(place).get_data(as_text=True)
-    assert "420107********" in page
+    assert "620107********" in page
     assert "查看完整号码" not in page
     assert "一次性代码" not in page
     neighbour = client_of(application, in_province, SLUG, "institution_clerk", material.registration_number(CODE, 2))

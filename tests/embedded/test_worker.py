@@ -30,7 +30,7 @@ from dingkao.tenants.registry import by_slug
 from tests import conftest, material
 from tests.blueprints.signed_in import client_of, post
 
-SLUG, CODE = "hunan", 43
+SLUG, CODE = "yunnan", 53
 PATIENCE = 90
 ROWS = 30
 BLOCKED = "select count(*) from pg_locks where not granted and relation = 'public.doctor'::regclass"
@@ -48,7 +48,7 @@ def servants(stack, tmp_path):
 
 @pytest.fixture(scope="module")
 def clerk(application, stack, in_province):
-    """A client of an institution's clerk of 湖南."""
+    """A client of an institution's clerk of 云南."""
     with in_province(SLUG):
         open_province(by_slug(SLUG), by=TERMINAL)
         organisations.import_institutions(material.institutions(CODE), by=TERMINAL)
