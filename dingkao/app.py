@@ -25,10 +25,8 @@ from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
-from dingkao.certificates import issuing
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
-from dingkao.jobs import asking
 from dingkao.outside import storage
 from dingkao.outside.sms import Outbox
 from dingkao.settings import Settings
@@ -55,10 +53,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
     app.extensions["sms"] = Outbox(app.extensions["redis"])
-    install(Vault(settings.data_key))
-    storage.install(storage.from_settings(settings))
-    asking.install(app.extensions["redis"])
-    issuing.install(settings.public_url)
+    install(app, Vault(settings.data_key))
+    storage.install(app, storage.from_settings(settings))
     db.init_app(app)
     with app.app_context():
         enclose_engine(db.engine)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flask import current_app
+
 REQUIRED = (
     "DATABASE_URL", "PLATFORM_DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL",
     "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "SECRET_KEY", "DATA_KEY",
@@ -67,6 +69,12 @@ class Settings:
             demonstration=given.get("DINGKAO_DEMONSTRATION") == "1",
             sms_adapter=given.get("SMS_ADAPTER", "outbox"),
         )
+
+    @classmethod
+    def in_force(cls) -> "Settings":
+        """Those of the application whose context we are in; raises RuntimeError outside."""
+        settings: Settings = current_app.extensions["settings"]
+        return settings
 
 
 def _data_key(text: str) -> bytes:

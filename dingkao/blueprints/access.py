@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Flask, Response, current_app, g, redirect, request, url_for
+from flask import Flask, Response, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
 from sqlalchemy import select, update
 from werkzeug.wrappers import Response as AnyResponse
@@ -17,6 +17,7 @@ from dingkao.errors import Forbidden
 from dingkao.journal.writing import Actor
 from dingkao.people import signing_in
 from dingkao.people.models import Account, Membership, SignInSession
+from dingkao.settings import Settings
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import Province
 from dingkao.tenants.rls import writing
@@ -79,7 +80,7 @@ def allow(*who: str) -> Callable[[View], View]:
 
 def cookie_name(kind: str = "") -> str:
     """The name of this province's cookie: `__Host-` in front unless plain http is allowed by setting."""
-    prefix = "" if current_app.extensions["settings"].plain_http else "__Host-"
+    prefix = "" if Settings.in_force().plain_http else "__Host-"
     province = request.environ.get(PROVINCE)
     slug = province.slug if isinstance(province, Province) else "platform"
     return f"{prefix}dk-{slug}{'-' + kind if kind else ''}"
@@ -87,7 +88,7 @@ def cookie_name(kind: str = "") -> str:
 
 def set_cookie(response: AnyResponse, kind: str, value: str, seconds: int | None = None) -> None:
     """Set a cookie of this province: not for scripts, not for other sites."""
-    secure = not current_app.extensions["settings"].plain_http
+    secure = not Settings.in_force().plain_http
     response.set_cookie(cookie_name(kind), value, max_age=seconds, secure=secure, httponly=True, samesite="Lax", path="/")
 
 

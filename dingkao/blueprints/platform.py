@@ -13,6 +13,7 @@ from dingkao.blueprints.web import limit_key, limiter
 from dingkao.errors import Invalid
 from dingkao.operators import provinces, signing_in
 from dingkao.operators.signing_in import SignedIn
+from dingkao.settings import Settings
 
 platform = Blueprint("platform", "dingkao", url_prefix="/platform")
 STATES = {"open": "已开通", "closed": "已停用", "unopened": "未开通"}
@@ -161,7 +162,7 @@ def index() -> str:
 def open_province(slug: str) -> str:
     """Open a province; the administrator's one-time code is shown now and never again."""
     opening = provinces.open_one(slug, operator=_who().operator, name=_who().name)
-    return render_template("platform/opened.html", opening=opening, address=f"{current_app.extensions['settings'].public_url}/{opening.province.slug}/login?staff=1")
+    return render_template("platform/opened.html", opening=opening, address=f"{Settings.in_force().public_url}/{opening.province.slug}/login?staff=1")
 
 
 @platform.post("/provinces/<string:slug>/<string:state>")

@@ -21,6 +21,7 @@ from dingkao.people import identity, passwords, signing_in
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.codes import SmsCodes
 from dingkao.people.models import Account
+from dingkao.settings import Settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import by_slug
@@ -223,7 +224,7 @@ def _send_reset_code(form: ResetForm) -> str:
 @allow(ANYONE)
 def outbox() -> str:
     """The messages a demonstration would have sent."""
-    if not current_app.extensions["settings"].demonstration:
+    if not Settings.in_force().demonstration:
         raise NotFound
     return render_template("public/outbox.html", messages=current_app.extensions["sms"].messages())
 

@@ -22,6 +22,7 @@ from dingkao.exams.models import TYPES, Paper, Sitting
 from dingkao.exams.papers import papers_for, wanted_subjects
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal import writing as journal
+from dingkao.settings import Settings
 
 sitting = of_province("sitting")
 MOST_OUTSTANDING = 400
@@ -171,7 +172,7 @@ def save(sitting_id: UUID) -> tuple[Any, int]:
         token = saving.read_token(request.headers.get("X-Sitting", ""), str(current_app.secret_key))
         if token.sitting != sitting_id:
             raise saving.Malformed("作答页面已失效,请刷新页面。")
-        word = saving.save(current_app.extensions["settings"].database_url, token, request.get_json(silent=True))
+        word = saving.save(Settings.in_force().database_url, token, request.get_json(silent=True))
     except Refusal as refusal:
         return jsonify(error=refusal.sentence, final=refusal.status in (400, 404, 409)), refusal.status
     return jsonify(kept=word, now=_milliseconds(clock.now())), 200
@@ -189,7 +190,7 @@ def hand_in(sitting_id: UUID) -> Any:
         token = saving.Token(row.tenant_id, row.id, row.epoch)
         for given in _outstanding():
             try:
-                saving.save(current_app.extensions["settings"].database_url, token, given)
+                saving.save(Settings.in_force().database_url, token, given)
             except Unavailable:
                 raise
             except saving.Malformed:

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 import structlog
-from flask import Flask, Response, current_app, g, jsonify, render_template, request
+from flask import Flask, Response, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
@@ -22,6 +22,7 @@ from dingkao.blueprints.access import cookie_name
 from dingkao.database.model import db
 from dingkao.errors import NotFound, Refusal, TooMany, Unavailable
 from dingkao.people.opening import opened
+from dingkao.settings import Settings
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.guard import UnknownProvince
 from dingkao.tenants.registry import PROVINCES, Province
@@ -53,7 +54,7 @@ class ProvinceCookies(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Everywhere but where plain http is allowed."""
-        return not app.extensions["settings"].plain_http
+        return not Settings.in_force().plain_http
 
 
 def install(app: Flask) -> None:
@@ -104,14 +105,14 @@ def headers(response: Response) -> Response:
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     response.headers.setdefault("Cache-Control", "no-store")
-    if not current_app.extensions["settings"].plain_http:
+    if not Settings.in_force().plain_http:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     return response
 
 
 def words() -> dict[str, Any]:
     """What every template knows."""
-    settings = current_app.extensions["settings"]
+    settings = Settings.in_force()
     return {"province": g.get("province"), "demonstration": settings.demonstration, "now": clock.beijing(clock.now())}
 
 

@@ -27,6 +27,7 @@ from dingkao.outside import paper
 from dingkao.outside.storage import store
 from dingkao.people.models import Organisation
 from dingkao.results.models import PublicationEntry
+from dingkao.settings import Settings
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.registry import by_code
@@ -45,12 +46,6 @@ SCOPES_ENGLISH = {
     "55": "Uygur Medicine", "56": "Dai Medicine", "99": "Other Specialties",
 }  # fmt: skip
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
-_public_url: list[str] = [""]
-
-
-def install(public_url: str) -> None:
-    """Where the verification page stands, for the code that is printed."""
-    _public_url[:] = [public_url]
 
 
 def standing(record: Assessment) -> Certificate | None:
@@ -107,7 +102,7 @@ def draw(certificate: Certificate) -> tuple[bytes, bytes]:
         except NotFound:
             photo = None
     stamp = seals.seal()
-    address = f"{_public_url[0]}/verify/{certificate.serial}"
+    address = f"{Settings.in_force().public_url}/verify/{certificate.serial}"
     day, since, until = certificate.issued_on, content["since"], content["until"]
     page = paper.pdf(
         "certificate", number=content.get("printed_number", certificate.serial), serial=certificate.serial, name=content["name"],

@@ -1,4 +1,4 @@
-"""`dingkao accounts`: whom one may sign in as in the demonstration. `dingkao demonstrate` fills its provinces."""
+"""`dingkao accounts`: whom one may sign in as in the demonstration; with `--fill`, its provinces are filled first."""
 
 import click
 import pyotp
@@ -31,7 +31,7 @@ def command(as_json: bool, fill: bool) -> None:
                 demonstrate(province)
                 db.session.commit()
     with application():
-        codes = opened_codes()
+        codes, operator = opened_codes(), signing_in.secret_of(OPERATOR)
     rows = []
     for slug in SLUGS:
         known = by_slug(slug)
@@ -39,7 +39,6 @@ def command(as_json: bool, fill: bool) -> None:
             continue
         with inside(slug) as province:
             rows += [{"province": slug, **account.__dict__} for account in accounts_of(province)]
-    operator = signing_in.secret_of(OPERATOR)
     if operator:
         rows.insert(0, {"province": "platform", "role": "平台运营", "user_name": OPERATOR, "password": PASSWORD, "code": pyotp.TOTP(operator).now()})
     address = settings().public_url

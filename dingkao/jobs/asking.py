@@ -6,6 +6,7 @@ from uuid import UUID
 
 import redis
 import structlog
+from flask import current_app
 from rq import Queue
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
@@ -18,12 +19,6 @@ from dingkao.tenants.context import current_tenant
 QUEUE, DUTIES = "default", "duties"
 TIMEOUT_SECONDS = 3600
 log = structlog.get_logger()
-_connection: list[redis.Redis] = []
-
-
-def install(connection: redis.Redis) -> None:
-    """The queue's engine, for this process."""
-    _connection[:] = [connection]
 
 
 def ask(name: str, title: str, arguments: dict[str, Any], *, by: UUID | None) -> Job:
@@ -47,7 +42,7 @@ def job_of(job_id: UUID, account_id: UUID) -> Job:
 def enqueue(tenant: int, job_id: UUID) -> bool:
     """Queue the job for whichever worker is free; the province comes first. False where the queue doesn't take it."""
     try:
-        Queue(QUEUE, connection=_connection[0]).enqueue(
+        _queue().enqueue(
             "dingkao.jobs.performing.perform", tenant, str(job_id), job_id=_name(tenant, job_id), job_timeout=TIMEOUT_SECONDS, result_ttl=0,
             failure_ttl=3600,
         )  # fmt: skip
@@ -60,10 +55,14 @@ def enqueue(tenant: int, job_id: UUID) -> bool:
 def queued(tenant: int, ids: Iterable[UUID]) -> set[UUID]:
     """Which of the jobs `ids` stand in the queue and need not be queued again; none where the queue doesn't answer."""
     try:
-        standing = set(Queue(QUEUE, connection=_connection[0]).job_ids)
+        standing = set(_queue().job_ids)
     except redis.RedisError:
         return set()
     return {job_id for job_id in ids if _name(tenant, job_id) in standing}
+
+
+def _queue() -> Queue:
+    return Queue(QUEUE, connection=current_app.extensions["redis"])
 
 
 def _name(tenant: int, job_id: UUID) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from flask import Flask, current_app
 
 from dingkao.errors import NotFound, Unavailable
 from dingkao.settings import Settings
@@ -71,19 +72,15 @@ def from_settings(settings: Settings) -> Store:
     return Store(client, settings.s3_bucket)
 
 
-_installed: list[Store] = []
-
-
-def install(chosen: Store) -> None:
-    """Make `chosen` the store of this process."""
-    _installed[:] = [chosen]
+def install(app: Flask, chosen: Store) -> None:
+    """Make `chosen` the store of `app`."""
+    app.extensions["store"] = chosen
 
 
 def store() -> Store:
-    """The store of this process; raises RuntimeError before `install`."""
-    if not _installed:
-        raise RuntimeError("no store has been installed")
-    return _installed[0]
+    """The store of the application whose context we are in; raises RuntimeError outside."""
+    chosen: Store = current_app.extensions["store"]
+    return chosen
 
 
 def _place(kind: str, identity: UUID) -> Place:

@@ -137,7 +137,7 @@ def publish(job: Job, progress: performing.Progress) -> dict[str, int]:
             tell(record, "考核结果已发布", "您本周期的考核结果已发布,请在主页点击“考核结果”查看。")
         db.session.commit()
         progress(min(start + BATCH, len(verdicts)), len(verdicts))
-    if row.passed and CERTIFICATES in performing.JOBS:
+    if row.passed:
         asking.ask(CERTIFICATES, f"生成结果通知书({row.passed}人)", {"publication": str(row.id)}, by=job.asked_by)
     journal.write("publication", row.id, "published", by=SYSTEM)
     return {"passed": row.passed, "failed": row.failed}

@@ -4,31 +4,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flask import Blueprint, g, request
+from flask import Blueprint, current_app, g, request
 
 from dingkao.errors import NotFound
 from dingkao.tenants.context import WrongProvince, current_tenant
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import Province
 
-SECONDS, SECONDS_UNKNOWN = 5.0, 1.0
+SECONDS = 5.0
 
 
 @dataclass
 class _Known:
-    """Which provinces are open, as last asked; asked again after five seconds, after one for a province that wasn't among them."""
+    """Which provinces are open, as last asked; asked again after five seconds, and at once for one that wasn't among them, so that a
+    province is served from the moment it is opened."""
 
     codes: frozenset[int] = frozenset()
     asked: float = float("-inf")
 
     def includes(self, code: int, opened: Callable[[], frozenset[int]]) -> bool:
-        age = time.monotonic() - self.asked
-        if age > (SECONDS if code in self.codes else SECONDS_UNKNOWN):
+        if code not in self.codes or time.monotonic() - self.asked > SECONDS:
             self.codes, self.asked = opened(), time.monotonic()
         return code in self.codes
-
-
-_known = _Known()
 
 
 class UnknownProvince(NotFound):
@@ -45,7 +42,8 @@ def guarded(name: str, import_name: str, opened: Callable[[], frozenset[int]]) -
             raise UnknownProvince("请先选择您执业所在的省份。")
         if province.code != current_tenant():
             raise WrongProvince("the door and the context disagree")
-        if not _known.includes(province.code, opened):
+        known: _Known = current_app.extensions.setdefault("open provinces", _Known())
+        if not known.includes(province.code, opened):
             raise UnknownProvince(f"{province.name}尚未开通,请重新选择省份。")
         g.province = province
 

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from flask import Flask, current_app
 
 from dingkao.tenants.context import current_tenant
 
@@ -99,16 +100,12 @@ def _derived(data_key: bytes, tenant: int, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), 32, salt=None, info=f"dingkao|{tenant}|{purpose}".encode()).derive(data_key)
 
 
-_installed: list[Vault] = []
-
-
-def install(chosen: Vault) -> None:
-    """Make `chosen` the vault of this process; done once, where the application is made."""
-    _installed[:] = [chosen]
+def install(app: Flask, chosen: Vault) -> None:
+    """Make `chosen` the vault of `app`."""
+    app.extensions["vault"] = chosen
 
 
 def vault() -> Vault:
-    """The vault of this process; raises RuntimeError before `install`."""
-    if not _installed:
-        raise RuntimeError("no vault has been installed")
-    return _installed[0]
+    """The vault of the application whose context we are in; raises RuntimeError outside."""
+    chosen: Vault = current_app.extensions["vault"]
+    return chosen

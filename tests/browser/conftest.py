@@ -19,22 +19,14 @@ from tests import material
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
+QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+CHROMIUM: dict[str, Any] = {"executable_path": "/usr/bin/chromium", "args": list(QUIET)}
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
+        started = playwright.chromium.launch(**CHROMIUM)
         yield started
         started.close()
 

@@ -4,7 +4,9 @@ An operator opens the province; its administrators, clerk, reviewers and one doc
 """
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -15,14 +17,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dingkao import clock
-from dingkao.app import create_app
 from dingkao.demonstration.states import portrait
 from dingkao.demonstration.walking import key_of
+from dingkao.embedded.children import program
 from dingkao.embedded.stack import Stack
 from dingkao.exams.importing import TEMPLATE
-from dingkao.operators import signing_in
 from dingkao.outside import sheets
-from dingkao.settings import Settings
 from tests import conftest, material, people
 from tests.browser.conftest import DESK, PHONE
 from tests.browser.test_signing_in import PASSWORD, open_staff, sign_in
@@ -374,9 +374,10 @@ def answer(phone: Page) -> Iterator[str]:
 
 
 def test_two_provinces_from_nothing_to_two_certificates(pages, empty_stack, tmp_path):
-    application = create_app(Settings.from_environment(empty_stack.environment))
-    with application.app_context():
-        first = signing_in.add("yunying", "平台运营")
+    added = subprocess.run(  # noqa: S603
+        program("operators", "add", "yunying", "平台运营", "--json"), env=os.environ | empty_stack.environment, capture_output=True, text=True, check=True
+    )
+    first = json.loads(added.stdout)["one_time_code"]
 
     operator = pages(DESK)
     operator.goto("/platform/first")

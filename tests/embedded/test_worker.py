@@ -3,8 +3,6 @@
 import io
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import date, timedelta
@@ -19,7 +17,7 @@ from sqlalchemy import func, select
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.embedded.children import Child, Supervisor, program
-from dingkao.embedded.stack import SERVANTS, remembered
+from dingkao.embedded.stack import SERVANTS
 from dingkao.jobs.models import Job
 from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import TERMINAL
@@ -53,8 +51,6 @@ def clerk(application, stack, in_province):
         open_province(by_slug(SLUG), by=TERMINAL)
         organisations.import_institutions(material.institutions(CODE), by=TERMINAL)
         db.session.commit()
-    while application.test_client().get(f"/{SLUG}/login").status_code == 404:
-        time.sleep(0.2)  # a province opened this moment is served within a second
     return client_of(application, in_province, SLUG, "institution_clerk", material.registration_number(CODE, 1))
 
 
@@ -163,34 +159,3 @@ def test_asked_without_a_queue_it_waits_and_is_done_when_that_is_back(servants, 
     assert "等待处理" in clerk.get(f"/{SLUG}/office/work/{job_id}").get_data(as_text=True)
     until(lambda: job(in_province, job_id).state == "done", stack.supervisor, servants)
     assert brought(in_province, 1963) == (ROWS, ROWS, before + 1)
-
-
-def test_worker_and_timetable_begin_and_end_with_the_stack(tmp_path, monkeypatch):
-    for name in conftest.FROM_OUTSIDE:
-        monkeypatch.delenv(name, raising=False)
-    home = tmp_path / "home"
-    environment = os.environ | {"DINGKAO_HOME": str(home), "DINGKAO_DEMONSTRATION": "0", "PORT": str(conftest.free_port())}
-    with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen([sys.executable, "-m", "dingkao.cli", "run"], stdout=said, stderr=said, env=environment)  # noqa: S603
-    try:
-        wanted = [" ".join(("dingkao.cli", *command)) for command in SERVANTS.values()]
-
-        def all_there():
-            assert process.poll() is None, (tmp_path / "said").read_text()
-            return all(any(line.rstrip().endswith(one) for line in children_of(process.pid).values()) for one in wanted)
-
-        until(all_there)
-
-        def duties_done():
-            with suppress(redis.ConnectionError):
-                workers = Worker.all(connection=redis.Redis.from_url(remembered(home)["REDIS_URL"]))
-                return any(worker.successful_job_count for worker in workers)
-
-        until(duties_done)
-        everyone = children_of(process.pid)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == 0, (tmp_path / "said").read_text()
-        assert not [line for child, line in everyone.items() if runs(child)]
-    finally:
-        process.kill()
-        process.wait()

@@ -55,7 +55,9 @@ def snapshot(owner, tenant, *, but=()):
             query = sql.SQL("select count(*), md5(string_agg(t::text, '' order by t::text)) from {} t where tenant_id = %s").format(sql.Identifier(table))
             found[table] = owner.execute(query, (tenant,)).fetchone()
     owner.rollback()
-    objects = store().client.list_objects_v2(Bucket=store().bucket, Prefix=f"t/{tenant}/").get("Contents", [])
+    with performing.in_application():
+        kept = store()
+    objects = kept.client.list_objects_v2(Bucket=kept.bucket, Prefix=f"t/{tenant}/").get("Contents", [])
     found["files"] = sorted((one["Key"], one["ETag"]) for one in objects)
     return found
 
@@ -177,10 +179,10 @@ def test_every_key_of_cache_and_store_belongs_to_a_province_and_tells_nobodys_nu
     foreign_arguments(both, in_province, "forget_file")
     ask_in(in_province, "trial", {})
     application.test_client().post("/shanxi/login", data={"kind": "doctor", "number": material.resident_number(1), "password": "x"})
-    connection = application.extensions["redis"]
-    assert strangers(connection, store().client, store().bucket) == []
+    connection, kept = application.extensions["redis"], application.extensions["store"]
+    assert strangers(connection, kept.client, kept.bucket) == []
     connection.set("code:13800000001", 1)
     try:
-        assert strangers(connection, store().client, store().bucket) == ["code:13800000001"] * 2
+        assert strangers(connection, kept.client, kept.bucket) == ["code:13800000001"] * 2
     finally:
         connection.delete("code:13800000001")
