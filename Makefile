@@ -16,9 +16,13 @@ bench: environment
 	@deploy/packages $(PAPER)
 	@.venv/bin/python -m tests.load.bench
 
+look: environment
+	@deploy/packages chromium $(PAPER)
+	@.venv/bin/python -m tests.look
+
 lint: environment
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 
-.PHONY: environment run test bench lint
+.PHONY: environment run test bench look lint

@@ -9,6 +9,7 @@ from dingkao import clock
 from dingkao.assessments.models import FINAL, VERDICTS
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.web import waiting_page
 from dingkao.certificates import issuing
 from dingkao.certificates.models import Certificate
 from dingkao.cycles.opening import current_cycle
@@ -24,18 +25,19 @@ result = of_province("result")
 
 @result.get("/result")
 @allow(DOCTOR)
-def show() -> str:
+def show() -> FlaskResponse:
     """「考核结果」: what was published, and the certificate as a picture."""
     cycle = current_cycle()
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")
     record = record_of(current_user.doctor().id, cycle.id)
     published = record.state in FINAL
-    certificate = issuing.standing(record) if published else None
-    return render_template(
+    certificate = issuing.newest(record) if published else None
+    shown = render_template(
         "result/show.html", record=record, published=published, certificate=certificate, verdicts=VERDICTS, cycle=cycle,
         may_download=settings.value("certificate_download"), contact=settings.value("contact"),
     )  # fmt: skip
+    return waiting_page(shown, waits=record.state == "passed" and (certificate is None or certificate.state == "issued" and certificate.drawn_at is None))
 
 
 def _certificate(*, lock: bool = False) -> Certificate:

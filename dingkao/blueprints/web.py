@@ -33,6 +33,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+LOOKS_AGAIN_AFTER = 3
 STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
@@ -114,6 +115,11 @@ def words() -> dict[str, Any]:
     """What every template knows."""
     settings = Settings.in_force()
     return {"province": g.get("province"), "demonstration": settings.demonstration, "now": clock.beijing(clock.now())}
+
+
+def waiting_page(page: str, *, waits: bool) -> Response:
+    """A page that shows work under way: while it `waits` the browser looks again by itself, scripts or none."""
+    return Response(page, headers={"Refresh": str(LOOKS_AGAIN_AFTER)} if waits else {}, mimetype="text/html")
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import of_office
+from dingkao.blueprints.web import waiting_page
 from dingkao.errors import NotFound
 from dingkao.jobs.asking import job_of
 from dingkao.outside.storage import store
@@ -15,7 +16,6 @@ from dingkao.outside.storage import store
 work = of_office("work")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 WORDS = {"waiting": "等待处理", "running": "正在处理", "done": "已完成", "failed": "未完成"}
-LOOKS_AGAIN_AFTER = 2
 COUNTS = {"accepted": "新增", "changed": "更新", "unchanged": "未变", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成"}
 
 
@@ -26,7 +26,7 @@ def show(job_id: UUID) -> FlaskResponse:
     row = job_of(job_id, current_user.id)
     numbers = [(label, row.result[name]) for name, label in COUNTS.items() if row.result and name in row.result]
     shown = render_template("work/show.html", job=row, words=WORDS, numbers=numbers, faults=(row.result or {}).get("errors", []))
-    return FlaskResponse(shown, headers={"Refresh": str(LOOKS_AGAIN_AFTER)} if row.state in ("waiting", "running") else {})
+    return waiting_page(shown, waits=row.state in ("waiting", "running"))
 
 
 @work.get("/office/work/<uuid:job_id>/report.xlsx")

@@ -53,6 +53,11 @@ def standing(record: Assessment) -> Certificate | None:
     return db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id, Certificate.state == "issued"))
 
 
+def newest(record: Assessment) -> Certificate | None:
+    """The record's certificate issued last, whether it stands or not."""
+    return db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id).order_by(Certificate.id.desc()).limit(1))
+
+
 def issue(record: Assessment) -> Certificate:
     """The certificate of a record that passed, held locked; issued already: the same again. What is printed is sealed now and never
     read anew. Raises NotAllowed for a record that hasn't passed."""

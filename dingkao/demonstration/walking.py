@@ -28,6 +28,7 @@ from dingkao.tenants.registry import Province
 AT_ONCE = 8
 PATIENCE_SECONDS = 300
 TOTP_SECONDS = 30
+UNFINISHED = "<progress"
 SCOPES = {"clinical": "11", "dental": "31", "public_health": "41", "chinese": "51"}
 REPORT = "在本考核周期内,本人遵守法律法规和诊疗规范,认真履行岗位职责,完成了各项医疗、预防、保健工作。" * 12
 
@@ -65,7 +66,7 @@ class Browser:
         source = f"127.{1 + number // 62500}.{number // 250 % 250}.{1 + number % 250}" if "127.0.0.1" in base or "localhost" in base else None
         self.client = httpx.Client(base_url=base, transport=httpx.HTTPTransport(local_address=source), timeout=60)
         self.slug, self.tally = slug, tally
-        self.token = ""
+        self.token = self.here = ""
 
     def get(self, path: str) -> str:
         """A page, wherever it leads."""
@@ -82,8 +83,13 @@ class Browser:
             answer = self.client.get(answer.headers["location"], follow_redirects=True)
         return self._read(answer, path)
 
+    def again(self) -> str:
+        """The page seen last, anew."""
+        return self._read(self.client.get(self.here), self.here)
+
     def _read(self, answer: httpx.Response, path: str) -> str:
         self.tally.count()
+        self.here = answer.url.path
         if answer.status_code >= 400:
             said = re.search(r'role="alert"[^>]*>(.*?)</', answer.text, re.DOTALL)
             raise Stuck(f"{answer.status_code} at {re.sub(r'[0-9a-f-]{36}', 'ID', path)}: {re.sub('<[^>]+>', '', said[1]).strip() if said else ''}")
@@ -205,18 +211,12 @@ class Walk:
     def _finished(self, browser: Browser, page: str) -> str:
         """Wait for the job whose page this is."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while "data-reload-seconds" in page:
+        while UNFINISHED in page:
             if time.monotonic() > deadline:
                 raise Stuck("a job did not end")
             time.sleep(1)
-            page = browser._read(browser.client.get(self._address(page)), "/office/work/ID")
+            page = browser.again()
         return page
-
-    def _address(self, page: str) -> str:
-        found = re.search(r'data-address="([^"]+)"', page)
-        if not found:
-            raise Stuck("a job's page names no address")
-        return found[1]
 
     def _file(self, walker: Walker) -> None:
         browser = walker.browser

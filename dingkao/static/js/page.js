@@ -29,5 +29,3 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = "已复制";
   });
 }
-const waiting = document.querySelector("[data-reload-seconds]");
-if (waiting) window.setTimeout(() => window.location.reload(), Number(waiting.dataset.reloadSeconds) * 1000);
