@@ -5,14 +5,18 @@ from pathlib import Path
 import redis
 from flask import Flask
 from sqlalchemy import text
+from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.certificates import certificates
+from dingkao.blueprints.doctors import doctors
+from dingkao.blueprints.enrolment import enrolment
 from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
 from dingkao.blueprints.home import home
+from dingkao.blueprints.institutions import institutions
 from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.platform import platform
@@ -23,19 +27,23 @@ from dingkao.blueprints.result import result
 from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
+from dingkao.blueprints.staff import staff
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
-from dingkao.outside import storage
-from dingkao.outside.sms import Outbox
+from dingkao.outside import sms, storage
 from dingkao.settings import Settings
 from dingkao.tenants.door import ProvinceDoor
 from dingkao.tenants.rls import enclose_engine, refuse_strong_role
 from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
-BLUEPRINTS = (front, public, account, home, notices, filing, practice, sitting, result, office, review, examinations, results, certificates, province, work, verifying, platform)
+BLUEPRINTS = (
+    front, public, account, home, notices, filing, practice, sitting, result,
+    office, doctors, enrolment, review, examinations, results, certificates, institutions, staff, province, work,
+    verifying, platform,
+)  # fmt: skip
 YEAR = 365 * 24 * 3600
 
 
@@ -52,7 +60,7 @@ def create_app(settings: Settings) -> Flask:
     )
     app.extensions["settings"] = settings
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
-    app.extensions["sms"] = Outbox(app.extensions["redis"])
+    app.extensions["sms"] = sms.from_settings(settings, app.extensions["redis"])
     install(app, Vault(settings.data_key))
     storage.install(app, storage.from_settings(settings))
     db.init_app(app)
@@ -66,7 +74,7 @@ def create_app(settings: Settings) -> Flask:
     _health(app)
     served = WhiteNoise(ProvinceDoor(app.wsgi_app), max_age=YEAR)
     served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
-    app.wsgi_app = served  # type: ignore[method-assign]
+    app.wsgi_app = ProxyFix(served, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

@@ -17,6 +17,8 @@ REQUIRED = (
     "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "SECRET_KEY", "DATA_KEY",
 )  # fmt: skip
 
+SMS = {"outbox": (), "aliyun": ("SMS_ENDPOINT", "SMS_ACCESS_KEY", "SMS_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE")}
+
 
 class SettingsMissing(SystemExit):
     """Raised at start, naming every setting that is missing or malformed, so that all can be mended at once."""
@@ -24,7 +26,8 @@ class SettingsMissing(SystemExit):
 
 @dataclass(frozen=True)
 class Settings:
-    """One process's settings. URLs of PostgreSQL are in SQLAlchemy's form (`postgresql+psycopg://…`)."""
+    """One process's settings. URLs of PostgreSQL are in SQLAlchemy's form (`postgresql+psycopg://…`); `sms` names the
+    adapter of short messages and holds what it asks for; `trusted_proxies` counts the proxies whose word on addresses is taken."""
 
     home: Path
     database_url: str
@@ -39,14 +42,18 @@ class Settings:
     public_url: str
     plain_http: bool
     demonstration: bool
-    sms_adapter: str
+    sms: Mapping[str, str]
+    trusted_proxies: int = 0
     migrator_database_url: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read and check all settings; raises SettingsMissing naming all that are absent or malformed."""
         given = os.environ if environment is None else environment
-        missing = [name for name in REQUIRED if not given.get(name)]
+        adapter = given.get("SMS_ADAPTER", "outbox")
+        if adapter not in SMS:
+            raise SettingsMissing(f"SMS_ADAPTER must be one of {', '.join(SMS)}.")
+        missing = [name for name in (*REQUIRED, *SMS[adapter]) if not given.get(name)]
         if missing:
             raise SettingsMissing(
                 f"Missing settings: {', '.join(missing)}. `make run` writes them to $DINGKAO_HOME/environment; "
@@ -67,7 +74,8 @@ class Settings:
             public_url=given.get("PUBLIC_URL", f"http://127.0.0.1:{given.get('PORT', '8000')}").rstrip("/"),
             plain_http=given.get("DINGKAO_PLAIN_HTTP") == "1",
             demonstration=given.get("DINGKAO_DEMONSTRATION") == "1",
-            sms_adapter=given.get("SMS_ADAPTER", "outbox"),
+            sms={"SMS_ADAPTER": adapter} | {name: given[name] for name in SMS[adapter]},
+            trusted_proxies=int(given.get("TRUSTED_PROXIES", "0")),
         )
 
     @classmethod

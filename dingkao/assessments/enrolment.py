@@ -1,7 +1,9 @@
 """Enrolment (报名): a record for every doctor of the roster, and putting doctors on the list by the hundred."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, insert, select
@@ -12,11 +14,14 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, Refusal
+from dingkao.jobs import asking, performing
+from dingkao.jobs.models import Job
 from dingkao.journal.writing import Actor
+from dingkao.people.accounts import actor_of
 from dingkao.people.models import Notice
 from dingkao.tenants.context import current_tenant
 
-BATCH = 5000
+BATCH, AT_ONCE, NAMED = 5000, 200, 200
 
 
 @dataclass
@@ -71,6 +76,31 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[
             account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。"
         ))  # fmt: skip
     return outcome
+
+
+def ask_inclusion(cycle: Cycle, *, by: Actor, institutions: list[UUID] | None) -> Job:
+    """Ask for everyone who isn't on the list yet to be put on it: slow work, for a province has a hundred thousand."""
+    bounds = None if institutions is None else [str(one) for one in institutions]
+    return asking.ask("include_all", f"纳入全部医师({cycle.label})", {"cycle": str(cycle.id), "institutions": bounds}, by=by.id)
+
+
+@performing.job("include_all")
+def include_all(job: Job, progress: performing.Progress) -> dict[str, Any]:
+    """Put on the list, a few hundred a transaction, whoever isn't on it and can be; the others are told with the reason."""
+    cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
+    bounds = job.arguments["institutions"]
+    institutions = None if bounds is None else [UUID(one) for one in bounds]
+    waiting = select(Assessment.id).where(Assessment.cycle_id == cycle.id, Assessment.state == "not_included")
+    if institutions is not None:
+        waiting = waiting.where(Assessment.institution_id.in_(institutions))
+    ids = list(db.session.scalars(waiting.order_by(Assessment.id)))
+    done, left_out, by = 0, list[tuple[str, str]](), actor_of(job.asked_by)
+    for start in range(0, len(ids), AT_ONCE):
+        outcome = include(cycle, ids[start : start + AT_ONCE], by=by, institutions=institutions)
+        db.session.commit()
+        done, left_out = done + outcome.done, left_out + outcome.left_out
+        progress(min(start + AT_ONCE, len(ids)), len(ids))
+    return {"included": done, "left_out": len(left_out), "reasons": Counter(reason for _, reason in left_out), "names": left_out[:NAMED]}
 
 
 def exclude(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None, reason: str) -> Inclusion:

@@ -20,7 +20,8 @@ from dingkao.journal.writing import Actor
 from dingkao.outside import sheets
 from dingkao.outside.sheets import Fault, Report
 from dingkao.outside.storage import store
-from dingkao.people.models import Account, Membership, Organisation
+from dingkao.people.accounts import actor_of
+from dingkao.people.models import Organisation
 
 UPLOAD, REPORT = "upload", "report"
 FAULTS_SHOWN = 200
@@ -54,7 +55,7 @@ def take_in(job: Job, progress: performing.Progress) -> dict[str, Any]:
     only = None
     if job.arguments["only"]:
         only = db.session.scalars(select(Organisation).where(Organisation.id == UUID(job.arguments["only"]))).one()
-    report = import_roster(content, by=_actor(job), only=only, progress=lambda done: progress(done, None))
+    report = import_roster(content, by=actor_of(job.asked_by), only=only, progress=lambda done: progress(done, None))
     cycle = current_cycle()
     if cycle:
         enrol(cycle)
@@ -81,9 +82,3 @@ def report_sheet(content: bytes, report: Report) -> bytes:
 
 def _told(fault: Fault) -> dict[str, Any]:
     return {"row": fault.row, "column": fault.column, "reason": fault.reason, "remedy": fault.remedy}
-
-
-def _actor(job: Job) -> Actor:
-    account = db.session.scalar(select(Account).where(Account.id == job.asked_by))
-    held = db.session.scalars(select(Membership).where(Membership.account_id == job.asked_by)).all()
-    return Actor("staff", job.asked_by, frozenset(one.role for one in held), name=account.name if account else "")

@@ -1,34 +1,65 @@
 """The console's common part: its blueprints and its side navigation."""
 
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, current_app, request, url_for
 from flask_login import current_user
+from sqlalchemy import select
 
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import STAFF
+from dingkao.cycles.opening import current_cycle
+from dingkao.database.model import db
+from dingkao.errors import NotFound
+from dingkao.people.models import ROLES, Organisation
 
 ADMIN = "province_admin"
 AUDITOR = "auditor"
 OF_INSTITUTION = ("institution_clerk", "institution_reviewer")
 OF_ORGANISATION = ("organisation_clerk", "organisation_reviewer")
-MENU: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("office.tasks", "待办", frozenset({STAFF})),
-    ("office.institutions", "机构", frozenset({ADMIN, AUDITOR})),
-    ("office.staff", "人员", frozenset({ADMIN})),
-    ("office.cycle", "周期", frozenset({ADMIN})),
-    ("office.doctors", "医师", frozenset({ADMIN, AUDITOR, *OF_INSTITUTION})),
-    ("office.roster", "导入名单", frozenset({ADMIN, *OF_INSTITUTION})),
-    ("office.inclusion", "纳入考核", frozenset({ADMIN, *OF_INSTITUTION})),
-    ("review.queue", "审核", frozenset({*OF_INSTITUTION, *OF_ORGANISATION})),
-    ("examinations.banks", "题库", frozenset({ADMIN, "question_editor"})),
-    ("examinations.papers", "试卷", frozenset({ADMIN, *OF_ORGANISATION})),
-    ("results.lines", "分数线", frozenset({ADMIN})),
-    ("results.conclusions", "综合评定", frozenset({ADMIN, *OF_ORGANISATION})),
-    ("results.publications", "发布结果", frozenset({ADMIN, AUDITOR})),
-    ("certificates.index", "证书", frozenset({ADMIN, AUDITOR})),
-    ("province.settings", "设置", frozenset({ADMIN})),
-)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the side navigation: where it leads, its label and icon, and for whom it is."""
+
+    endpoint: str
+    label: str
+    icon: str
+    who: frozenset[str]
+
+
+def _entry(endpoint: str, label: str, icon: str, *who: str) -> Entry:
+    return Entry(endpoint, label, icon, frozenset(who))
+
+
+MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("", (_entry("office.tasks", "待办", "clipboard-list", STAFF),)),
+    ("医师", (
+        _entry("doctors.index", "医师", "stethoscope", ADMIN, AUDITOR, *OF_INSTITUTION),
+        _entry("doctors.roster", "导入名单", "file-import", ADMIN, *OF_INSTITUTION),
+        _entry("enrolment.inclusion", "纳入考核", "user-check", ADMIN, *OF_INSTITUTION),
+        _entry("review.queue", "审核", "checkup-list", *OF_INSTITUTION, *OF_ORGANISATION),
+    )),
+    ("考试", (
+        _entry("examinations.banks", "题库", "books", ADMIN, "question_editor"),
+        _entry("examinations.papers", "试卷", "file-text", ADMIN, *OF_ORGANISATION),
+    )),
+    ("结果", (
+        _entry("results.lines", "分数线", "ruler", ADMIN),
+        _entry("results.conclusions", "综合评定", "list-check", ADMIN, *OF_ORGANISATION),
+        _entry("results.publications", "发布结果", "speakerphone", ADMIN, AUDITOR),
+        _entry("certificates.index", "证书", "certificate", ADMIN, AUDITOR),
+    )),
+    ("设置", (
+        _entry("institutions.index", "机构", "building-hospital", ADMIN, AUDITOR),
+        _entry("staff.index", "人员", "users", ADMIN),
+        _entry("enrolment.cycle", "周期", "calendar", ADMIN),
+        _entry("province.settings", "设置", "settings", ADMIN),
+    )),
+)  # fmt: skip
 
 
 def of_office(name: str) -> Blueprint:
@@ -39,9 +70,23 @@ def of_office(name: str) -> Blueprint:
 
 
 def menu() -> dict[str, Any]:
-    """The side navigation: what this person can open, nothing else."""
+    """The side navigation: what this person can open, nothing else; and for the top bar who one is here, and the cycle."""
     if not current_user.is_authenticated:
         return {}
     held = {STAFF} | current_user.roles
-    entries = [(endpoint, label) for endpoint, label, who in MENU if who & held and endpoint in current_app.view_functions]
-    return {"menu": [(url_for(endpoint), label, request.endpoint == endpoint) for endpoint, label in entries]}
+    groups = []
+    for title, entries in MENU:
+        mine = [one for one in entries if one.who & held and one.endpoint in current_app.view_functions]
+        if mine:
+            groups.append((title, [(url_for(one.endpoint), one.label, one.icon, request.endpoint == one.endpoint) for one in mine]))
+    roles = "、".join(name for role, name in ROLES.items() if role in current_user.roles)
+    return {"menu": groups, "my_roles": roles, "cycle_now": current_cycle()}
+
+
+def organisation_of(organisation_id: UUID) -> Organisation:
+    """An organisation of the province; held locked where something is to change. Raises NotFound."""
+    query = select(Organisation).where(Organisation.id == organisation_id)
+    row = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    if row is None:
+        raise NotFound
+    return row

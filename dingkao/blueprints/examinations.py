@@ -16,7 +16,7 @@ from dingkao import clock
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, OF_ORGANISATION, of_office
 from dingkao.blueprints.forms import Form, Needed
-from dingkao.blueprints.web import limiter
+from dingkao.blueprints.web import limiter, xlsx
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
@@ -92,10 +92,7 @@ def _banks(form: BankForm, report: Any) -> str:
 @allow(ADMIN, EDITOR)
 def template() -> FlaskResponse:
     """Our own form, a column an option."""
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return FlaskResponse(
-        write_sheet(list(TEMPLATE), [], "试题"), mimetype=kind, headers={"Content-Disposition": 'attachment; filename="questions-template.xlsx"'}
-    )
+    return xlsx(write_sheet(list(TEMPLATE), [], "试题"), "questions-template.xlsx")
 
 
 @examinations.get("/office/banks/<uuid:bank_id>")

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow, cookie_name
-from dingkao.blueprints.web import limiter
+from dingkao.blueprints.web import limit_key, limiter
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle, is_open
 from dingkao.database.model import db
@@ -40,7 +40,7 @@ LOCKED = "测评开始后,所填信息不能修改。姓名、证件号码、照
 
 def _per_browser() -> str:
     """Whom an upload's limit counts: the session, for a hospital's doctors may share one address."""
-    return hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest()
+    return limit_key(hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest())
 
 
 def _cycle() -> Cycle:

@@ -1,8 +1,11 @@
 """The form every form is: blanks stripped, one CSRF token, messages that say what to do."""
 
 from typing import Any
+from uuid import UUID
 
+from flask import request
 from flask_wtf import FlaskForm
+from flask_wtf.file import FileField
 from wtforms import PasswordField, SelectField, StringField
 from wtforms.validators import ValidationError
 
@@ -82,3 +85,20 @@ class Choice(SelectField):
 
     def __init__(self, label: str, validators: Any = None, choices: Any = (), **more: Any) -> None:
         super().__init__(label, validators, choices=[("", "请选择"), *choices], validate_choice=True, **more)
+
+
+class FileForm(Form):
+    """A sheet to take in."""
+
+    file = FileField("文件(xlsx或csv)", [Needed("请选择文件。")])
+
+
+def chosen(name: str = "record") -> list[UUID]:
+    """The rows that were ticked; what is no id is passed over."""
+    ids = []
+    for text in request.form.getlist(name):
+        try:
+            ids.append(UUID(text))
+        except ValueError:
+            continue
+    return ids

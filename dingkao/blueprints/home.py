@@ -56,9 +56,10 @@ WAITING = ("draft", "institution_returned", "included")
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the four functions; `reason` says why it is locked, None where it is open."""
+    """One of the four functions; `icon` is its picture under static/, `reason` says why it is locked, None where it is open."""
 
     label: str
+    icon: str
     address: str
     reason: str | None
 
@@ -106,12 +107,12 @@ def _tiles(state: str, cycle: Cycle | None) -> list[Tile]:
     """The four functions [S6]; what is not open yet says why."""
     before_review = state in STAGES["filing"] + STAGES["review"]
     wanted = (
-        ("填报信息", "filing.begin", None if cycle and state != "not_included" else "纳入考核后开放"),
-        ("在线学习", "practice.choose", "通过审核后开放" if before_review else None if state == "ready" else "测评开始后关闭"),
-        ("参加测评", "sitting.papers", "通过审核后开放" if before_review else None if state in ("ready", "testing") else "测评已结束"),
-        ("考核结果", "result.show", None if state in STAGES["completion"] else "结果发布后开放"),
+        ("填报信息", "img/filing.svg", "filing.begin", None if cycle and state != "not_included" else "纳入考核后开放"),
+        ("在线学习", "img/practice.svg", "practice.choose", "通过审核后开放" if before_review else None if state == "ready" else "测评开始后关闭"),
+        ("参加测评", "img/sitting.svg", "sitting.papers", "通过审核后开放" if before_review else None if state in ("ready", "testing") else "测评已结束"),
+        ("考核结果", "img/result.svg", "result.show", None if state in STAGES["completion"] else "结果发布后开放"),
     )
-    return [Tile(label, url_for(endpoint), reason) for label, endpoint, reason in wanted if endpoint in current_app.view_functions]
+    return [Tile(label, icon, url_for(endpoint), reason) for label, icon, endpoint, reason in wanted if endpoint in current_app.view_functions]
 
 
 def _until(state: str, phases: dict[str, CyclePhase]) -> tuple[str, bool] | None:

@@ -69,7 +69,7 @@ def _who() -> SignedIn:
 @platform.route("/sign-in", methods=["GET", "POST"])
 @allow(ANYONE)
 @limiter.limit("20/10minutes", methods=["POST"])
-@limiter.limit("10/10minutes", methods=["POST"], key_func=lambda: f"{limit_key().split('|')[0]}|{request.form.get('user_name', '').strip().lower()}")
+@limiter.limit("10/10minutes", methods=["POST"], key_func=lambda: limit_key(request.form.get("user_name", "").strip().lower()))
 def sign_in() -> Response | tuple[str, int] | str:
     """User name and password, then the second factor."""
     form = SignInForm()

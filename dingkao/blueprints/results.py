@@ -11,6 +11,8 @@ from werkzeug.wrappers import Response
 from dingkao.assessments.models import VERDICTS, Assessment
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, AUDITOR, OF_ORGANISATION, of_office
+from dingkao.blueprints.forms import chosen
+from dingkao.blueprints.web import xlsx
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
@@ -22,10 +24,9 @@ from dingkao.outside.sheets import write as write_sheet
 from dingkao.people.models import Organisation
 from dingkao.results import lines as rules
 from dingkao.results import publishing
-from dingkao.results.models import Publication
+from dingkao.results.models import Publication, PublicationEntry
 
 results = of_office("results")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def _cycle() -> Cycle:
@@ -84,7 +85,7 @@ def _tenths(text: str) -> int:
 @allow(ADMIN)
 def approve_lines() -> Response:
     """Approve the ticked proposals; what has been scored gets its verdict."""
-    ids = [UUID(one) for one in request.form.getlist("line") if len(one) == 36]
+    ids = chosen("line")
     for line_id in ids:
         rules.approve(rules.locked(line_id), by=current_user.actor())
     flash(f"已确认{len(ids)}条合格线。已交卷医师的业务水平评定将在一分钟内完成。" if ids else "请先勾选要确认的合格线。")
@@ -125,13 +126,9 @@ def conclude() -> Response:
     """综合评定 of the ticked, or of all that have three verdicts."""
     cycle, assessors = _cycle(), current_user.organisations("organisation_reviewer")
     if "all" in request.form:
-        waiting = select(Assessment.id).where(
-            Assessment.cycle_id == cycle.id, Assessment.state.in_(("grading", "absent")), Assessment.assessor_id.in_(assessors)
-        )
-        ids = list(db.session.scalars(waiting))
-    else:
-        ids = [UUID(one) for one in request.form.getlist("record") if len(one) == 36]
-    done, reasons = publishing.conclude_many(cycle, ids, assessors=assessors, by=current_user.actor())
+        job = publishing.ask_conclusion(cycle, assessors=assessors, by=current_user.actor())
+        return redirect(url_for("work.show", job_id=job.id), 303)
+    done, reasons = publishing.conclude_many(cycle, chosen(), assessors=assessors, by=current_user.actor())
     flash(f"已完成{done}人的综合评定,等待省级发布。{' '.join(reasons)}")
     return redirect(url_for("results.conclusions"), 303)
 
@@ -161,8 +158,11 @@ def publication(publication_id: UUID) -> str:
     """One list."""
     row = _publication(publication_id)
     names = publishing.name_of(row.proposed_by), publishing.name_of(row.approved_by)
+    of_row = select(PublicationEntry).where(PublicationEntry.publication_id == row.id)
+    found = page(of_row, [PublicationEntry.assessment_id], request.args.get("after"), 100)
+    listed = publishing.listed({one.assessment_id: one.verdict for one in found.rows})
     return render_template(
-        "results/publication.html", row=row, listed=publishing.listed(row), names=names, verdicts=VERDICTS, categories=CATEGORIES, levels=LEVELS,
+        "results/publication.html", row=row, page=found, listed=listed, names=names, verdicts=VERDICTS, categories=CATEGORIES, levels=LEVELS,
         may=ADMIN in current_user.roles, own=row.proposed_by == current_user.id,
     )  # fmt: skip
 
@@ -178,14 +178,14 @@ def _publication(publication_id: UUID) -> Publication:
 @allow(ADMIN, AUDITOR)
 def sheet(publication_id: UUID) -> FlaskResponse:
     """The list as a sheet; numbers masked."""
-    words = {"passed": "合格", "failed": "不合格"}
+    row, words = _publication(publication_id), {"passed": "合格", "failed": "不合格"}
     rows = [
         [doctor.name, doctor.number_masked, LEVELS[doctor.level], CATEGORIES[doctor.category], VERDICTS.get(record.performance or "", ""),
          VERDICTS.get(record.ethics or "", ""), VERDICTS.get(record.competence or "", ""), words[verdict]]
-        for record, doctor, verdict in publishing.listed(_publication(publication_id))
+        for record, doctor, verdict in publishing.listed(publishing.entries_of(row))
     ]  # fmt: skip
     content = write_sheet(["姓名", "证件号码", "级别", "执业类别", "工作成绩", "职业道德", "业务水平", "考核结果"], rows, "考核结果")
-    return FlaskResponse(content, mimetype=XLSX, headers={"Content-Disposition": 'attachment; filename="results.xlsx"'})
+    return xlsx(content, "results.xlsx")
 
 
 @results.post("/office/publications/<uuid:publication_id>/approve")

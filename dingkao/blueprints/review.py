@@ -12,6 +12,7 @@ from dingkao.assessments import moves
 from dingkao.assessments.models import PROCEDURES, VERDICTS, Assessment
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import OF_INSTITUTION, OF_ORGANISATION, of_office
+from dingkao.blueprints.forms import chosen
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
@@ -200,7 +201,7 @@ def batch() -> Response | str:
     side, cycle = _side(), _cycle()
     if not side.decides:
         raise Forbidden("经办人可以查看,审核决定由审核人作出。")
-    ids = [UUID(one) for one in request.form.getlist("record") if len(one) == 36][: reviewing.MOST_AT_ONCE]
+    ids = chosen()[: reviewing.MOST_AT_ONCE]
     if not ids:
         flash("请先勾选要审核的医师。")
         return redirect(url_for("review.queue", side=side.name), 303)

@@ -14,6 +14,7 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from markupsafe import Markup
 from sqlalchemy.exc import InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException
 
@@ -37,10 +38,10 @@ LOOKS_AGAIN_AFTER = 3
 STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
-def limit_key() -> str:
-    """Whom a limit counts: the address within the province."""
+def limit_key(whom: str | None = None) -> str:
+    """Whom a limit counts, within the province: the address, or `whom` the view names."""
     province = request.environ.get(PROVINCE)
-    return f"{province.code if isinstance(province, Province) else 'platform'}|{get_remote_address()}"
+    return f"{province.code if isinstance(province, Province) else 'platform'}|{whom or get_remote_address()}"
 
 
 limiter = Limiter(key_func=limit_key, headers_enabled=False, swallow_errors=True)
@@ -75,7 +76,7 @@ def install(app: Flask) -> None:
     app.after_request(settle)
     app.after_request(headers)
     app.context_processor(words)
-    app.jinja_env.globals.update(asset=asset)
+    app.jinja_env.globals.update(asset=asset, icon=icon)
     app.jinja_env.filters.update(day=day, minute=minute)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.register_error_handler(Refusal, refused)
@@ -120,6 +121,19 @@ def words() -> dict[str, Any]:
 def waiting_page(page: str, *, waits: bool) -> Response:
     """A page that shows work under way: while it `waits` the browser looks again by itself, scripts or none."""
     return Response(page, headers={"Refresh": str(LOOKS_AGAIN_AFTER)} if waits else {}, mimetype="text/html")
+
+
+def xlsx(content: bytes, name: str) -> Response:
+    """A workbook to be kept under `name`."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return Response(content, mimetype=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@lru_cache(maxsize=64)
+def icon(name: str) -> Markup:
+    """One of Tabler's icons as part of the page, in the colour of its text."""
+    drawn = (STATIC / "vendor" / "icons" / f"{name}.svg").read_text()
+    return Markup(drawn.replace("<svg", '<svg aria-hidden="true"', 1))  # noqa: S704 - a file of the package, nobody's input
 
 
 @lru_cache(maxsize=256)

@@ -8,15 +8,17 @@ from flask_login import current_user
 
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import of_office
-from dingkao.blueprints.web import waiting_page
+from dingkao.blueprints.web import waiting_page, xlsx
 from dingkao.errors import NotFound
 from dingkao.jobs.asking import job_of
 from dingkao.outside.storage import store
 
 work = of_office("work")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 WORDS = {"waiting": "等待处理", "running": "正在处理", "done": "已完成", "failed": "未完成"}
-COUNTS = {"accepted": "新增", "changed": "更新", "unchanged": "未变", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成"}
+COUNTS = {
+    "accepted": "新增", "changed": "更新", "unchanged": "未变", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成",
+    "included": "已纳入", "concluded": "已评定", "assigned": "已指定", "left_out": "未办理",
+}  # fmt: skip
 
 
 @work.get("/office/work/<uuid:job_id>")
@@ -25,7 +27,7 @@ def show(job_id: UUID) -> FlaskResponse:
     """One job, for whoever asked for it; the page looks again by itself while it runs, scripts or none."""
     row = job_of(job_id, current_user.id)
     numbers = [(label, row.result[name]) for name, label in COUNTS.items() if row.result and name in row.result]
-    shown = render_template("work/show.html", job=row, words=WORDS, numbers=numbers, faults=(row.result or {}).get("errors", []))
+    shown = render_template("work/show.html", job=row, words=WORDS, numbers=numbers, result=row.result or {})
     return waiting_page(shown, waits=row.state in ("waiting", "running"))
 
 
@@ -36,5 +38,4 @@ def report(job_id: UUID) -> FlaskResponse:
     row = job_of(job_id, current_user.id)
     if not (row.result or {}).get("report"):
         raise NotFound("这项任务没有可下载的报告。")
-    content = store().get("report", row.id, sealed=True)
-    return FlaskResponse(content, mimetype=XLSX, headers={"Content-Disposition": 'attachment; filename="report.xlsx"'})
+    return xlsx(store().get("report", row.id, sealed=True), "report.xlsx")

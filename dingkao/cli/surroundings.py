@@ -23,12 +23,17 @@ def home() -> Path:
     return Path(os.environ.get("DINGKAO_HOME", "var")).absolute()
 
 
+def environment() -> dict[str, str]:
+    """What this process is told: its environment, over what the stack of DINGKAO_HOME wrote down."""
+    return remembered(home()) | dict(os.environ)
+
+
 def settings() -> Settings:
-    """The settings of this process: its environment, over what the stack of DINGKAO_HOME wrote down."""
-    environment = remembered(home()) | dict(os.environ)
-    if "DATABASE_URL" not in environment:
+    """The settings of this process."""
+    told = environment()
+    if "DATABASE_URL" not in told:
         raise click.ClickException(f"在 {home()} 没有找到运行环境。请先执行 make run,或设置 DINGKAO_HOME。")
-    return Settings.from_environment(environment)
+    return Settings.from_environment(told)
 
 
 @contextmanager

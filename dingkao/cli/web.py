@@ -6,17 +6,16 @@ import sys
 import click
 
 from dingkao.app import ROOT
-from dingkao.cli.surroundings import home
-from dingkao.embedded.stack import remembered
+from dingkao.cli.surroundings import environment
 
 
 @click.command("web")
 def command() -> None:
     """Serve the application on PORT with granian: two workers of two threads, the best measured for the save path."""
-    environment = remembered(home()) | dict(os.environ)
+    told = environment()
     arguments = [
-        "--interface", "wsgi", "--host", os.environ.get("HOST", "127.0.0.1"), "--port", environment.get("PORT", "8000"),
+        "--interface", "wsgi", "--host", os.environ.get("HOST", "127.0.0.1"), "--port", told.get("PORT", "8000"),
         "--workers", os.environ.get("WEB_WORKERS", "2"), "--blocking-threads", "2", "--backpressure", "256",
         "--respawn-failed-workers", "--no-ws", "--working-dir", str(ROOT), "wsgi:application",
     ]  # fmt: skip
-    os.execve(sys.executable, [sys.executable, "-m", "granian", *arguments], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", "granian", *arguments], told)  # noqa: S606

@@ -133,7 +133,7 @@ class Walk:
         staff = {name: self._staff(name, number) for number, name in enumerate(("jigou-jingban", "jigou-shenhe", "kaohe-fuhe", "admin", "admin2"))}
         steps: tuple[tuple[str, Callable[[], None]], ...] = (
             ("roster", lambda: self._roster(staff["jigou-jingban"])),
-            ("inclusion", lambda: self._say(staff["jigou-jingban"].post("/office/inclusion", {"all": "1"}, page="/office/inclusion"))),
+            ("inclusion", lambda: self._include(staff["jigou-jingban"])),
             ("filing", lambda: self._each(self._file)),
             ("review", lambda: self._review(staff["jigou-shenhe"], "institution")),
             ("second_review", lambda: self._review(staff["kaohe-fuhe"], "organisation")),
@@ -207,6 +207,12 @@ class Walk:
         page = self._finished(clerk, page)
         if f"新增 {self.doctors}," not in page:
             raise Stuck("the roster was not taken in whole")
+
+    def _include(self, clerk: Browser) -> None:
+        page = self._finished(clerk, clerk.post("/office/inclusion", {"all": "1"}, page="/office/inclusion"))
+        found = re.search(r"已纳入 (\d+)", page)
+        if not found or int(found[1]) < self.doctors:
+            raise Stuck("not everyone was put on the list")
 
     def _finished(self, browser: Browser, page: str) -> str:
         """Wait for the job whose page this is."""
@@ -315,8 +321,8 @@ class Walk:
         while concluded < self.doctors - len(self.tally.errors):
             if time.monotonic() > deadline:
                 raise Stuck("the pass lines were not applied to all")
-            page = reviewer.post("/office/conclusions", {"all": "1"}, page="/office/conclusions")
-            found = re.search(r"已完成(\d+)人的综合评定", page)
+            page = self._finished(reviewer, reviewer.post("/office/conclusions", {"all": "1"}, page="/office/conclusions"))
+            found = re.search(r"已评定 (\d+)", page)
             concluded += int(found[1]) if found else 0
             time.sleep(2)
 

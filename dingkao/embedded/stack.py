@@ -152,6 +152,7 @@ class Stack:
         self.say(f"Valkey 已就绪,端口 {port}")
 
     def _store(self, kept: dict[str, str], ports: dict[str, int]) -> None:
+        started = time.monotonic()
         if given := os.environ.get("S3_ENDPOINT_URL"):
             self.environment |= {"S3_ENDPOINT_URL": given, "S3_BUCKET": os.environ.get("S3_BUCKET", BUCKET)}
             for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
@@ -159,27 +160,34 @@ class Stack:
                     raise WouldNotStart(f"S3_ENDPOINT_URL is given, so {name} must be too.")
                 self.environment[name] = os.environ[name]
             self.say("使用外部对象存储")
-            return
-        started = time.monotonic()
-        for child in swift.children(self.home / "swift", ports, kept["store"], self.home / "log"):
-            self.supervisor.bring_up(child)
-        self.environment |= {
-            "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['proxy']}",
-            "S3_ACCESS_KEY": swift.ACCESS_KEY,
-            "S3_SECRET_KEY": kept["store"],
-            "S3_BUCKET": BUCKET,
-        }
+        else:
+            for child in swift.children(self.home / "swift", ports, kept["store"], self.home / "log"):
+                self.supervisor.bring_up(child)
+            self.environment |= {
+                "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['proxy']}",
+                "S3_ACCESS_KEY": swift.ACCESS_KEY,
+                "S3_SECRET_KEY": kept["store"],
+                "S3_BUCKET": BUCKET,
+            }
+            self.say(f"对象存储已就绪,端口 {ports['proxy']} ({time.monotonic() - started:.1f} s)")
+        self._bucket()
+
+    def _bucket(self) -> None:
+        """See that the bucket is there, and make it where it isn't."""
         client = boto3.client(
-            "s3", endpoint_url=self.environment["S3_ENDPOINT_URL"], aws_access_key_id=swift.ACCESS_KEY,
-            aws_secret_access_key=kept["store"], region_name="us-east-1", config=Config(s3={"addressing_style": "path"}),
+            "s3", endpoint_url=self.environment["S3_ENDPOINT_URL"], aws_access_key_id=self.environment["S3_ACCESS_KEY"],
+            aws_secret_access_key=self.environment["S3_SECRET_KEY"], region_name="us-east-1", config=Config(s3={"addressing_style": "path"}),
         )  # fmt: skip
+        bucket = self.environment["S3_BUCKET"]
         try:
-            client.create_bucket(Bucket=BUCKET)
-        except client.exceptions.BucketAlreadyOwnedByYou:
-            pass
-        except (BotoCoreError, ClientError) as fault:
-            raise WouldNotStart(f"The store answers but would not make its bucket: {fault}") from fault
-        self.say(f"对象存储已就绪,端口 {ports['proxy']} ({time.monotonic() - started:.1f} s)")
+            client.head_bucket(Bucket=bucket)
+        except ClientError:
+            try:
+                client.create_bucket(Bucket=bucket)
+            except (BotoCoreError, ClientError) as fault:
+                raise WouldNotStart(f"The store answers, but has no bucket {bucket} and would not make it: {fault}") from fault
+        except BotoCoreError as fault:
+            raise WouldNotStart(f"The store at {self.environment['S3_ENDPOINT_URL']} doesn't answer: {fault}") from fault
 
     def _write_environment(self) -> None:
         _write_private(self.home / "environment", "".join(f"{name}={value}\n" for name, value in self.environment.items()))

@@ -13,6 +13,7 @@ import redis
 
 from dingkao import clock
 from dingkao.errors import Unavailable
+from dingkao.settings import Settings
 from dingkao.tenants.keys import cache_key
 
 KEPT = 200
@@ -22,7 +23,7 @@ KEPT_SECONDS = 24 * 3600
 class Sms(Protocol):
     """What sends a short message."""
 
-    def send(self, mobile: str, template: str, parameters: dict[str, str], text: str) -> None:
+    def send(self, mobile: str, parameters: dict[str, str], text: str) -> None:
         """Send; `text` is the whole message as people read it. Raises Unavailable when it could not be handed over."""
 
 
@@ -32,7 +33,7 @@ class Outbox:
 
     connection: redis.Redis
 
-    def send(self, mobile: str, template: str, parameters: dict[str, str], text: str) -> None:
+    def send(self, mobile: str, parameters: dict[str, str], text: str) -> None:
         """Keep the message."""
         key = cache_key("outbox")
         message = json.dumps({"mobile": mobile, "text": text, "at": clock.now().isoformat()}, ensure_ascii=False)
@@ -56,14 +57,15 @@ class AliyunSms:
     access_key: str
     secret: str
     sign_name: str
+    template: str
 
-    def send(self, mobile: str, template: str, parameters: dict[str, str], text: str) -> None:
-        """Hand the message over; the carrier's template `template` is filled with `parameters`."""
+    def send(self, mobile: str, parameters: dict[str, str], text: str) -> None:
+        """Hand the message over; the carrier fills its template with `parameters`."""
         query = {
             "Action": "SendSms", "Version": "2017-05-25", "Format": "JSON", "RegionId": "cn-hangzhou", "AccessKeyId": self.access_key,
             "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0", "SignatureNonce": uuid.uuid4().hex,
             "Timestamp": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"), "PhoneNumbers": mobile, "SignName": self.sign_name,
-            "TemplateCode": template, "TemplateParam": json.dumps(parameters, ensure_ascii=False),
+            "TemplateCode": self.template, "TemplateParam": json.dumps(parameters, ensure_ascii=False),
         }  # fmt: skip
         query["Signature"] = self.signature(query)
         request = urllib.request.Request(self.endpoint, urllib.parse.urlencode(query).encode(), method="POST")  # noqa: S310
@@ -81,3 +83,11 @@ class AliyunSms:
         canonical = "&".join(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(query.items()))
         text = f"POST&{quote('/', safe='')}&{quote(canonical, safe='~')}"
         return base64.b64encode(hmac.digest(f"{self.secret}&".encode(), text.encode(), "sha1")).decode()
+
+
+def from_settings(settings: Settings, connection: redis.Redis) -> Sms:
+    """The sender that the settings name."""
+    told = settings.sms
+    if told["SMS_ADAPTER"] == "aliyun":
+        return AliyunSms(told["SMS_ENDPOINT"], told["SMS_ACCESS_KEY"], told["SMS_SECRET"], told["SMS_SIGN_NAME"], told["SMS_TEMPLATE"])
+    return Outbox(connection)

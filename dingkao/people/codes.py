@@ -15,7 +15,6 @@ from dingkao.tenants.secrets import vault
 SECONDS, TRIES = 300, 5
 APART_SECONDS, A_DAY = 60, 5
 WRONG = "验证码不正确或已过期,请重新获取。"
-TEMPLATE = "DINGKAO_CODE"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class SmsCodes:
             pipeline.hset(key, mapping={"hash": self._hash(purpose, account_id, mobile, code), "tries": 0})
             pipeline.expire(key, SECONDS)
             pipeline.execute()
-        self.sms.send(mobile, TEMPLATE, {"code": code}, f"【定考】验证码{code},5分钟内有效。请勿告诉他人。")
+        self.sms.send(mobile, {"code": code}, f"【定考】验证码{code},5分钟内有效。请勿告诉他人。")
 
     def spend(self, purpose: str, account_id: UUID, mobile: str, code: str) -> None:
         """Take the code if it is right; it is gone then, and after five wrong ones. Raises Invalid on the field sms_code."""

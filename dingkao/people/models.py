@@ -19,6 +19,7 @@ ROLES = {
     "question_editor": "题库编辑",
     "auditor": "审计员",
 }
+ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
 PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
 
 
@@ -54,7 +55,7 @@ class Account(TenantOwned, Model):
     __table_args__ = (
         UniqueConstraint("tenant_id", "login_index"),
         one_of("kind", ("doctor", "staff")),
-        one_of("state", ("initial", "active", "closed")),
+        one_of("state", tuple(ACCOUNT_STATES)),
     )
 
     kind: Mapped[str]

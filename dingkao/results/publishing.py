@@ -1,7 +1,9 @@
 """综合评定 and publication (发布): the list is frozen with its digest by one administrator, approved by another, then published by a job."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select
@@ -18,6 +20,7 @@ from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
+from dingkao.people.accounts import actor_of
 from dingkao.people.models import Account
 from dingkao.results.models import Publication, PublicationEntry
 from dingkao.tenants.context import current_tenant
@@ -40,6 +43,32 @@ def conclude_many(cycle: Cycle, ids: Iterable[UUID], *, assessors: list[UUID], b
         else:
             done += 1
     return done, sorted(set(reasons))
+
+
+def ask_conclusion(cycle: Cycle, *, assessors: list[UUID], by: Actor) -> Job:
+    """Ask for 综合评定 of everyone of the assessors' own who waits for it."""
+    arguments = {"cycle": str(cycle.id), "assessors": [str(one) for one in assessors]}
+    return asking.ask("conclude_all", f"综合评定({cycle.label})", arguments, by=by.id)
+
+
+@performing.job("conclude_all")
+def conclude_all(job: Job, progress: performing.Progress) -> dict[str, Any]:
+    """综合评定 of all who wait, a batch a transaction; concluded before: left, so it may run again."""
+    cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
+    assessors = [UUID(one) for one in job.arguments["assessors"]]
+    waiting = select(Assessment.id).where(
+        Assessment.cycle_id == cycle.id, Assessment.state.in_(("grading", "absent")), Assessment.assessor_id.in_(assessors)
+    )
+    ids, done, by = list(db.session.scalars(waiting.order_by(Assessment.id))), 0, actor_of(job.asked_by)
+    reasons: Counter[str] = Counter()
+    for start in range(0, len(ids), BATCH):
+        batch = ids[start : start + BATCH]
+        concluded, why = conclude_many(cycle, batch, assessors=assessors, by=by)
+        db.session.commit()
+        done += concluded
+        reasons.update(dict.fromkeys(why, len(batch) - concluded))
+        progress(min(start + BATCH, len(ids)), len(ids))
+    return {"concluded": done, "left_out": len(ids) - done, "reasons": reasons}
 
 
 def propose(cycle: Cycle, *, by: Actor) -> Publication:
@@ -150,9 +179,8 @@ def counts(cycle: Cycle) -> dict[str, int]:
     return {state: by_state.get(state, 0) for state in STATES}
 
 
-def listed(row: Publication) -> list[tuple[Assessment, Doctor, str]]:
-    """A publication's list with its doctors, by name."""
-    verdicts = entries_of(row)
+def listed(verdicts: dict[UUID, str]) -> list[tuple[Assessment, Doctor, str]]:
+    """The records of (a part of) a publication's list, record → verdict, with their doctors, by name."""
     joined = select(Assessment, Doctor).join(Doctor, (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id))
     rows = db.session.execute(joined.where(Assessment.id.in_(verdicts)).order_by(Doctor.name_key, Doctor.id)).all()
     return [(record, doctor, verdicts[record.id]) for record, doctor in rows]

@@ -44,9 +44,11 @@ def test_from_a_cycle_to_the_list(application, provinces, in_province):
     sheet = list(sheets.read(clerk.get(f"{place}/report.xlsx").data, {"row": ("行",), "reason": ("原因",), "number": ("证件号码",)}, ("row",)))
     assert [(row.text("row"), row.text("number")) for row in sheet] == [("6", rows[4]["证件号码"])]
 
-    refused = post(clerk, "/shanxi/office/inclusion", all="1")
-    assert refused.status_code == 303
-    assert "尚未指定所属考核机构" in clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
+    refused = post(clerk, "/shanxi/office/inclusion", all="1").location
+    people.work_off(application, in_province, "shanxi")
+    told = clerk.get(refused).get_data(as_text=True)
+    assert "已纳入 0,未办理 " in told
+    assert "尚未指定所属考核机构" in told
 
     assert post(admin, f"/shanxi/office/institutions/{hospital}", assesses="y", assessor=str(hospital)).status_code == 303
     page = clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
@@ -55,9 +57,14 @@ def test_from_a_cycle_to_the_list(application, provinces, in_province):
     post(clerk, "/shanxi/office/inclusion", record=waiting[0])
     assert "待填报 1" in clerk.get("/shanxi/office/inclusion").get_data(as_text=True)
     post(clerk, "/shanxi/office/inclusion?twice", page="/shanxi/office/inclusion", record=waiting[0])
-    post(clerk, "/shanxi/office/inclusion", all="1")
+    place = post(clerk, "/shanxi/office/inclusion", all="1").location
+    people.work_off(application, in_province, "shanxi")
+    assert f"已纳入 {len(waiting) - 1},未办理 0" in clerk.get(place).get_data(as_text=True)
     listed = clerk.get("/shanxi/office/inclusion?state=included").get_data(as_text=True)
     assert f"待填报 {len(waiting)}" in listed
+    assert f"全部未提交 {len(waiting)}" in listed
+    exported = sheets.read(clerk.get("/shanxi/office/inclusion/list.xlsx?state=unsubmitted").data, {"name": ("姓名",), "state": ("状态",)}, ("name",))
+    assert [row.text("state") for row in exported] == ["待填报"] * len(waiting)
     with in_province("shanxi"):
         moves = db.session.scalars(select(JournalEntry).where(JournalEntry.verb == "include")).all()
         assert len(moves) == len(waiting)

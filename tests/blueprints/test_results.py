@@ -88,6 +88,7 @@ def published(application, admins, in_province, doctors):
         lines.apply_everywhere()
     reviewer = client_of(application, in_province, SLUG, "organisation_reviewer", material.registration_number(CODE, 1))
     post(reviewer, f"/{SLUG}/office/conclusions", all="1")
+    people.work_off(application, in_province, SLUG)
     one, other = admins
     proposed = post(one, f"/{SLUG}/office/publications")
     place = proposed.location
@@ -148,6 +149,7 @@ def test_a_list_that_has_changed_is_not_published(application, admins, line, sco
         lines.apply_everywhere()
     reviewer = client_of(application, in_province, SLUG, "organisation_reviewer", material.registration_number(CODE, 1))
     post(reviewer, f"/{SLUG}/office/conclusions", all="1")
+    people.work_off(application, in_province, SLUG)
     place = post(admins[0], f"/{SLUG}/office/publications").location
     assert post(admins[1], f"/{SLUG}/office/publications").status_code == 409
     post(admins[1], f"/{SLUG}/office/publications/object/{doctor.record_id}", page=place, reason="抽查发现材料不全")
@@ -166,6 +168,7 @@ def test_who_is_absent_fails_and_two_presses_publish_once(application, admins, l
         lines.apply_everywhere()
     reviewer = client_of(application, in_province, SLUG, "organisation_reviewer", material.registration_number(CODE, 1))
     post(reviewer, f"/{SLUG}/office/conclusions", all="1")
+    people.work_off(application, in_province, SLUG)
     place = post(admins[0], f"/{SLUG}/office/publications").location
     token = re.search(r'name="csrf_token" value="([^"]+)"', admins[1].get(place).get_data(as_text=True))[1]
     cookies = {name: admins[1].get_cookie(name).value for name in (f"dk-{SLUG}", f"dk-{SLUG}-form")}

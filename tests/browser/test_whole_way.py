@@ -198,7 +198,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
 
     clerk.get_by_role("link", name="纳入考核").click()
     clerk.get_by_role("button", name="全部纳入").click()
-    expect(clerk.get_by_text("已纳入1人")).to_be_visible()
+    expect(clerk.get_by_text("已纳入 1,未办理 0")).to_be_visible(timeout=30_000)
     phone.get_by_role("link", name="刷新").click()
     expect(phone.get_by_text("您已被主要执业机构纳入本周期考核,请点击下方“填报信息”,及时提交完成报名")).to_be_visible()
     expect(phone.get_by_text(authority)).to_be_visible()
@@ -267,7 +267,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
         organisation.wait_for_timeout(1000)
         yield "waiting for the line"
     organisation.get_by_role("button", name="全部评定").click()
-    expect(organisation.get_by_text("已完成1人的综合评定")).to_be_visible()
+    expect(organisation.get_by_text("已评定 1,未办理 0")).to_be_visible(timeout=30_000)
     admin.get_by_role("link", name="发布结果").click()
     admin.get_by_role("button", name="生成发布清单").click()
     expect(admin.get_by_text("由您提出,须由另一位省级管理员确认")).to_be_visible()

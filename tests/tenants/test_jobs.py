@@ -24,6 +24,8 @@ ARGUMENTS = {
     "draw_certificate": {"certificate": "certificate"},
     "forget_file": {"document": "document", "kind": "photo"},
     "import_roster": {"upload": "document", "only": "organisation"},
+    "conclude_all": {"cycle": "cycle", "assessors": ["organisation"]},
+    "include_all": {"cycle": "cycle", "institutions": ["organisation"]},
     "issue_certificates": {"publication": "publication"},
     "publish": {"publication": "publication"},
 }
@@ -102,7 +104,12 @@ def one_of(owner, table, tenant):
 
 def foreign_arguments(owner, in_province, name):
     """Arguments that name rows and files of 河南."""
-    given = {key: str(one_of(owner, table, THERE)) if table in TABLE_NAMES else table for key, table in ARGUMENTS[name].items()}
+    def given_for(table):
+        if isinstance(table, list):
+            return [given_for(one) for one in table]
+        return str(one_of(owner, table, THERE)) if table in TABLE_NAMES else table
+
+    given = {key: given_for(table) for key, table in ARGUMENTS[name].items()}
     with in_province("henan"):
         for file in {given.get("document"), given.get("upload")} - {None}:
             store().put("photo", UUID(file), b"theirs", "image/jpeg")
@@ -178,7 +185,9 @@ def strangers(connection, client, bucket):
 def test_every_key_of_cache_and_store_belongs_to_a_province_and_tells_nobodys_number(worker, application, in_province, both):
     foreign_arguments(both, in_province, "forget_file")
     ask_in(in_province, "trial", {})
-    application.test_client().post("/shanxi/login", data={"kind": "doctor", "number": material.resident_number(1), "password": "x"})
+    client = application.test_client()
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', client.get("/shanxi/login").get_data(as_text=True))
+    client.post("/shanxi/login", data={"csrf_token": token[1], "account": material.resident_number(1), "password": "x"})
     connection, kept = application.extensions["redis"], application.extensions["store"]
     assert strangers(connection, kept.client, kept.bucket) == []
     connection.set("code:13800000001", 1)
