@@ -14,7 +14,7 @@ from dingkao.assessments.intake import add_one, ask_roster
 from dingkao.assessments.models import STATES, Assessment
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, AUDITOR, OF_INSTITUTION, of_office, organisation_of
-from dingkao.blueprints.forms import Choice, FileForm, Form, Needed
+from dingkao.blueprints.forms import Choice, FileForm, Form, Needed, choices_of
 from dingkao.blueprints.web import limiter, xlsx
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
@@ -93,7 +93,7 @@ def add() -> Response | tuple[str, int] | str:
     form = DoctorForm() if only is None else PlacedDoctorForm()
     if only is not None:
         mine = db.session.scalars(select(Organisation).where(Organisation.id.in_(only)).order_by(Organisation.name)).all()
-        form.registration_number.choices = [(row.registration_number, row.name) for row in mine]
+        form.registration_number.choices = choices_of((row.registration_number, row.name) for row in mine)
     if form.validate_on_submit():
         typed = {name: form.data[name] or "" for name in ROSTER_COLUMNS if name in form.data}
         try:

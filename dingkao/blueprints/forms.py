@@ -1,5 +1,6 @@
 """The form every form is: blanks stripped, one CSRF token, messages that say what to do."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,7 @@ from flask import request
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from dingkao.errors import Invalid
@@ -83,8 +85,13 @@ class Needed:
 class Choice(SelectField):
     """A list to choose from, beginning with «请选择»."""
 
-    def __init__(self, label: str, validators: Any = None, choices: Any = (), **more: Any) -> None:
-        super().__init__(label, validators, choices=[("", "请选择"), *choices], validate_choice=True, **more)
+    def __init__(self, label: str, validators: Any = None, choices: Iterable[tuple[str, str]] = (), **more: Any) -> None:
+        super().__init__(label, validators, choices=choices_of(choices), validate_choice=True, **more)
+
+
+def choices_of(pairs: Iterable[tuple[str, str]]) -> list[SelectChoice]:
+    """«请选择» and then the choices, each a code and its word."""
+    return [SelectChoice("", "请选择"), *(SelectChoice(code, word) for code, word in pairs)]
 
 
 class FileForm(Form):

@@ -11,7 +11,7 @@ from wtforms import BooleanField, StringField
 
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, AUDITOR, of_office, organisation_of
-from dingkao.blueprints.forms import Choice, FileForm, Form, Needed
+from dingkao.blueprints.forms import Choice, FileForm, Form, Needed, choices_of
 from dingkao.blueprints.web import limiter
 from dingkao.database.model import db
 from dingkao.database.pages import page
@@ -99,7 +99,7 @@ def show(organisation_id: UUID) -> Response | str:
     appointed = db.session.scalars(select(Organisation).where(Organisation.assesses).order_by(Organisation.name)).all()
     form = AssessorForm(assesses=row.assesses, assessor=str(row.assessment_organisation_id or ""))
     choices = {str(one.id): one.name for one in appointed} | {str(row.id): f"{row.name}(本机构)"}
-    form.assessor.choices = [("", "请选择"), *choices.items()]
+    form.assessor.choices = choices_of(choices.items())
     if form.validate_on_submit():
         if form.assesses.data:
             organisations.appoint(row, by=current_user.actor())

@@ -1,5 +1,7 @@
 """/platform: operators sign in, see the provinces and open one. Outside every province, on an engine that sees no one's data."""
 
+from typing import Any
+
 import pyotp
 import segno
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
@@ -59,6 +61,12 @@ def keep() -> Response | None:
     if not g.operator.complete and request.endpoint not in HALF_WAY:
         return redirect(url_for("platform.second_factor"))
     return None
+
+
+@platform.context_processor
+def menu() -> dict[str, Any]:
+    """The side navigation."""
+    return {"menu": [("", [(url_for("platform.index"), "省份", "map", request.endpoint == "platform.index")])]}
 
 
 def _who() -> SignedIn:

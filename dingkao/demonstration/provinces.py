@@ -25,11 +25,12 @@ from dingkao.outside import sheets
 from dingkao.people import accounts, organisations, passwords
 from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.opening import open_province
+from dingkao.tenants import settings
 from dingkao.tenants.registry import Province
 from dingkao.tenants.secrets import Place, vault
 
 PASSWORD = "yanshi-dingkao-2026"  # noqa: S105 - printed for everyone to use; demonstration provinces hold no one's data
-BANK = "演示题库"
+BANK, CONTACT = "演示题库", "000-00000000"
 DOCTORS = 24
 ACTORS = {"institution": "jigou-shenhe", "organisation": "kaohe-fuhe", "admin": "admin", "admin2": "admin2"}
 CITIES = {14: (("长治市", "140400"), ("太原市", "140100"), ("晋中市", "140700")), 41: (("郑州市", "410100"), ("洛阳市", "410300"), ("南阳市", "411300"))}
@@ -50,6 +51,8 @@ class DemonstrationAccount:
 def demonstrate(province: Province) -> None:
     """Fill `province`, which must have been entered."""
     open_province(province, by=SYSTEM)
+    if not settings.value("contact"):
+        settings.change("contact", CONTACT, by=None, reason="演示")
     hospital, _, centre = _institutions(province)
     _staff(hospital, centre)
     for name in ("common", "clinical", "dental", "public_health", "chinese"):

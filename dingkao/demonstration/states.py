@@ -139,7 +139,8 @@ def _sit(record: Assessment, own: Actor, *, papers: int, right: bool) -> None:
 
 
 def _papers(cycle: Cycle) -> None:
-    opens_at, closes_at = clock.now() - timedelta(days=1), clock.now() + timedelta(days=100)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    opens_at, closes_at = hour - timedelta(days=1), hour + timedelta(days=100)
     for subject in SUBJECTS:
         for category in CATEGORIES:
             counts = proposed_counts(subject, category, PAPER_QUESTIONS)
