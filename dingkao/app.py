@@ -1,6 +1,7 @@
 """The web application, as a table of contents."""
 
 from pathlib import Path
+from typing import Any
 
 import redis
 from flask import Flask
@@ -45,6 +46,8 @@ BLUEPRINTS = (
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600
+PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
+POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 5}
 
 
 def create_app(settings: Settings) -> Flask:
@@ -53,8 +56,8 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": {"autocommit": True}, "pool_pre_ping": True, "pool_size": 4, "max_overflow": 8},
-        SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, "pool_pre_ping": True, "pool_size": 1}},
+        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": PATIENCE | {"autocommit": True}, "pool_size": 4, "max_overflow": 8} | POOL,
+        SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, "connect_args": PATIENCE, "pool_size": 1, "max_overflow": 3} | POOL},
         MAX_CONTENT_LENGTH=25 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
     )

@@ -106,8 +106,8 @@ def include_all(job: Job, progress: performing.Progress) -> dict[str, Any]:
 def exclude(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None, reason: str) -> Inclusion:
     """Take the records `ids` off the list again, with a reason; who has begun to file stays and is told with the reason. Bounds as for
     `include`. Raises Invalid without a reason."""
-    if not reason.strip():
-        raise Invalid("请填写移出名单的原因。", "reason")
+    if not 0 < len(reason.strip()) <= moves.LONGEST_REASON:
+        raise Invalid(f"请填写移出名单的原因,不超过{moves.LONGEST_REASON}字。", "reason")
     wanted = select(Assessment, Doctor).join(Doctor, of_doctor()).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)))
     if institutions is not None:
         wanted = wanted.where(Assessment.institution_id.in_(institutions))

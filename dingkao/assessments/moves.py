@@ -11,6 +11,7 @@ from dingkao.journal.writing import Actor
 from dingkao.people.models import Organisation
 from dingkao.tenants import settings
 
+LONGEST_REASON = 500
 INCLUDERS = ("institution_clerk", "institution_reviewer", "province_admin")
 
 
@@ -72,6 +73,8 @@ def approve(record: Assessment, *, by: Actor, performance: str, ethics: str, opi
         raise Invalid("请评定工作成绩。", "performance")
     if ethics not in VERDICTS:
         raise Invalid("请评定职业道德。", "ethics")
+    if len(opinion.strip()) > LONGEST_REASON:
+        raise Invalid(f"审核意见请不要超过{LONGEST_REASON}字。", "text")
     record.performance, record.ethics, record.opinion = performance, ethics, opinion.strip() or "同意"
     record.graded_by, record.returned_reason = by.id, None
     _unopened(record)
@@ -178,6 +181,8 @@ def _cycle(record: Assessment) -> Cycle:
 def _reason(reason: str) -> str:
     if not reason.strip():
         raise Invalid("请填写原因。", "reason")
+    if len(reason.strip()) > LONGEST_REASON:
+        raise Invalid(f"原因请不要超过{LONGEST_REASON}字。", "reason")
     return reason.strip()
 
 

@@ -18,6 +18,7 @@ from dingkao.journal.writing import Actor
 from dingkao.people import signing_in
 from dingkao.people.models import Account, Membership, SignInSession
 from dingkao.settings import Settings
+from dingkao.tenants.context import current_tenant
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.registry import Province
 from dingkao.tenants.rls import writing
@@ -120,8 +121,8 @@ def install(app: Flask) -> None:
             return None
         view = app.view_functions[request.endpoint]
         access: frozenset[str] = getattr(view, "access", frozenset())
-        if access & {ANYONE, TICKET} or PROVINCE not in request.environ:
-            return None  # without a province the blueprint's guard, which comes next, refuses
+        if access & {ANYONE, TICKET, OPERATOR} or PROVINCE not in request.environ:
+            return None  # the blueprint's own guard comes next: of a province, of the platform
         if not current_user.is_authenticated:
             return _to_sign_in()
         if HALF in access:
@@ -146,7 +147,7 @@ def _mark_seen(session_id: UUID) -> None:
     with writing(), db.engine.begin() as connection:
         connection.execute(
             update(SignInSession)
-            .where(SignInSession.tenant_id == g.province.code, SignInSession.id == session_id)
+            .where(SignInSession.tenant_id == current_tenant(), SignInSession.id == session_id)
             .values(seen_at=clock.now())
         )
 

@@ -22,7 +22,7 @@ from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, LEVELS, SCOPES, SEXES
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import COLUMNS as ROSTER_COLUMNS
-from dingkao.errors import Forbidden, Invalid, NotFound, TooLarge
+from dingkao.errors import Forbidden, Invalid, NotFound, TooLarge, Unavailable
 from dingkao.journal import writing as journal
 from dingkao.outside.sheets import MAX_BYTES
 from dingkao.outside.sheets import write as write_sheet
@@ -194,7 +194,7 @@ def roster() -> Response | tuple[str, int] | str:
     if form.validate_on_submit():
         try:
             job = ask_roster(form.file.data.read(MAX_BYTES + 1), form.file.data.filename or "", only=only, by=current_user.actor())
-        except (Invalid, TooLarge) as refusal:
+        except (Invalid, TooLarge, Unavailable) as refusal:
             form.refuse(Invalid(refusal.sentence, "file"))
         else:
             return redirect(url_for("work.show", job_id=job.id), 303)

@@ -98,8 +98,10 @@ def step(number: int) -> Response | tuple[str, int] | str:
     try:
         faults = dossiers.save(mine, number, given, request.form.get("revision", 0, int), by=current_user.actor())
     except Stale as stale:
-        typed = mine.part(number) | _typed(mine, number, given)
-        return _step(mine, number, typed, {}, stale.sentence, dossiers.differences(mine, number, given)), 409
+        differ, faults = dossiers.differences(mine, number, given), dict[str, str]()
+        if differ:
+            typed = mine.part(number) | _typed(mine, number, given)
+            return _step(mine, number, typed, {}, stale.sentence, differ), 409
     if faults:
         return _step(mine, number, mine.part(number) | _typed(mine, number, given, faults), faults, None), 200
     if "next" in request.form:
@@ -107,7 +109,9 @@ def step(number: int) -> Response | tuple[str, int] | str:
     if "back" in request.form and number > 1:
         return redirect(url_for("filing.step", number=number - 1), 303)
     if "stay" in request.form:
-        return redirect(request.form["stay"] if request.form["stay"].startswith(f"{request.script_root}/filing/") else url_for("filing.step", number=number), 303)
+        place = request.form["stay"]
+        sound = place.startswith(f"{request.script_root}/filing/") and place.isprintable()
+        return redirect(place if sound else url_for("filing.step", number=number), 303)
     flash("已保存,尚未提交。全部填好后请在最后一步提交。")
     return redirect(url_for("filing.step", number=number), 303)
 

@@ -7,11 +7,13 @@ from uuid import UUID
 from flask import request
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import PasswordField, SelectField, StringField
+from wtforms import DateField, DateTimeLocalField, HiddenField, PasswordField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from dingkao.errors import Invalid
+
+LONGEST, EARLIEST, LATEST = 200, 1990, 2100
 
 
 def stripped(value: Any) -> Any:
@@ -55,9 +57,15 @@ class Form(FlaskForm):
 
         def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
             """Give text fields their filter."""
-            if issubclass(unbound_field.field_class, StringField) and not issubclass(unbound_field.field_class, PasswordField):
+            kind = unbound_field.field_class
+            if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
                 options["filters"] = [*unbound_field.kwargs.get("filters", ()), stripped]
-            return super().bind_field(form, unbound_field, options)
+            field = super().bind_field(form, unbound_field, options)
+            if issubclass(kind, StringField) and not issubclass(kind, HiddenField):
+                field.validators = [*field.validators, not_too_long]
+            elif issubclass(kind, DateField | DateTimeLocalField):
+                field.validators = [*field.validators, in_our_time]
+            return field
 
     def refuse(self, refusal: Invalid) -> None:
         """Show the refusal at its field, or above the form where it names none."""
@@ -66,6 +74,18 @@ class Form(FlaskForm):
             self.form_errors.append(refusal.sentence)
         else:
             field.errors = [*field.errors, refusal.sentence]
+
+
+def not_too_long(_form: Any, field: Any) -> None:
+    """Raise for a text nobody means; longer ones have fields of their own."""
+    if field.data and len(field.data) > LONGEST:
+        raise ValidationError(f"{field.label.text}请不要超过{LONGEST}字,现有{len(field.data)}字。")
+
+
+def in_our_time(_form: Any, field: Any) -> None:
+    """Raise for a year that is a slip of the keys."""
+    if field.data and not EARLIEST <= field.data.year <= LATEST:
+        raise ValidationError(f"{field.label.text}的年份应在{EARLIEST}至{LATEST}之间。")
 
 
 class Needed:

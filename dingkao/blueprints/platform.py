@@ -16,8 +16,9 @@ from dingkao.errors import Invalid
 from dingkao.operators import provinces, signing_in
 from dingkao.operators.signing_in import SignedIn
 from dingkao.settings import Settings
+from dingkao.tenants.guard import outside
 
-platform = Blueprint("platform", "dingkao", url_prefix="/platform")
+platform = outside(Blueprint("platform", "dingkao", url_prefix="/platform"))
 STATES = {"open": "已开通", "closed": "已停用", "unopened": "未开通"}
 VERBS = {
     "signed_in": "登录", "second_factor": "通过两步验证", "password_set": "设置密码", "province_opened": "开通省份", "province_stopped": "停用省份",

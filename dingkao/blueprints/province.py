@@ -1,6 +1,6 @@
 """The province's settings (设置): one page, each change with a reason, a day from which it holds, and its history."""
 
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 from flask import Response as FlaskResponse
@@ -12,10 +12,11 @@ from werkzeug.wrappers import Response
 from dingkao import clock
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, AUDITOR, of_office
+from dingkao.blueprints.forms import LONGEST
 from dingkao.blueprints.web import limiter
 from dingkao.certificates import seals
 from dingkao.database.model import db
-from dingkao.errors import Invalid
+from dingkao.errors import Invalid, TooLarge, Unavailable
 from dingkao.journal import writing as journal
 from dingkao.outside.pictures import MAX_BYTES
 from dingkao.people.models import Account
@@ -24,6 +25,7 @@ from dingkao.tenants.context import current_tenant
 from dingkao.tenants.settings import SETTINGS, YES_NO
 
 province = of_office("province")
+FARTHEST = timedelta(days=5 * 365)
 EDITED = [name for name, setting in SETTINGS.items() if setting.kind != "object"]
 
 
@@ -44,10 +46,13 @@ def settings() -> Response | tuple[str, int] | str:
             if new != province_settings.value(name):
                 changed[name] = new
     reason, start = request.form.get("reason", "").strip(), _day(request.form.get("effective_from", ""))
-    if changed and not reason:
-        faults["reason"] = "请填写修改原因。"
-    if start < clock.today():
-        faults["effective_from"] = "生效日期不能早于今天。"
+    if start is None:
+        faults["effective_from"] = "生效日期无法识别,请写成2024-09-01。"
+        start = clock.today()
+    if (changed and not reason) or len(reason) > LONGEST:
+        faults["reason"] = f"请填写修改原因,不超过{LONGEST}字。"
+    elif not clock.today() <= start <= clock.today() + FARTHEST:
+        faults["effective_from"] = "生效日期应为今天至五年内的一天。"
     if faults:
         return _page(typed | {"reason": reason}, faults), 422
     for name, new in changed.items():
@@ -58,11 +63,12 @@ def settings() -> Response | tuple[str, int] | str:
     return redirect(url_for("province.settings"), 303)
 
 
-def _day(text: str) -> date:
+def _day(text: str) -> date | None:
+    """The day that was typed; today where nothing was, None where it is none."""
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(text) if text else clock.today()
     except ValueError:
-        return clock.today()
+        return None
 
 
 def _page(typed: dict[str, str], faults: dict[str, str]) -> str:
@@ -94,10 +100,10 @@ def seal() -> Response | tuple[str, int]:
     """Upload the province's seal."""
     given, reason = request.files.get("seal"), request.form.get("reason", "").strip()
     try:
-        if not reason:
-            raise Invalid("请填写更换公章的原因。", "seal")
+        if not 0 < len(reason) <= LONGEST:
+            raise Invalid(f"请填写更换公章的原因,不超过{LONGEST}字。", "seal")
         seals.upload(given.read(MAX_BYTES + 1) if given else b"", by=current_user.actor(), reason=reason)
-    except Invalid as refusal:
-        return _page({}, {"seal": refusal.sentence}), 422
+    except (Invalid, TooLarge, Unavailable) as refusal:
+        return _page({}, {"seal": refusal.sentence}), refusal.status
     flash("公章已启用,以后签发的通知书将使用新公章。")
     return redirect(url_for("province.settings"), 303)

@@ -103,7 +103,7 @@ def login() -> Response | tuple[str, int] | str:
             form.refuse(refusal)
         else:
             return _let_in(found)
-    elif request.method == "GET":
+    elif request.method != "POST":
         page = current_app.make_response(render_template("public/login.html", form=form, staff=staff, ended="ended" in request.args))
         page.set_cookie(LAST, _slug(), max_age=365 * 86400, samesite="Lax", httponly=True)
         return page
@@ -291,5 +291,5 @@ def _slug() -> str:
 def _onward() -> str | None:
     """The page asked for before signing in, if it is one of this province's."""
     wanted = request.args.get("next", "")
-    parts = urlsplit(wanted)
-    return request.script_root + wanted if wanted.startswith("/") and not wanted.startswith("//") and not parts.netloc else None
+    sound = wanted.startswith("/") and not wanted.startswith("//") and wanted.isprintable() and not urlsplit(wanted).netloc
+    return request.script_root + wanted if sound else None

@@ -25,7 +25,7 @@ from dingkao.journal import writing as journal
 from dingkao.settings import Settings
 
 sitting = of_province("sitting")
-MOST_OUTSTANDING = 400
+MOST_OUTSTANDING, LONGEST_OUTSTANDING, LONGEST_ANSWER = 400, 200_000, 2_000
 
 
 def _record(*, lock: bool = False) -> Assessment:
@@ -172,6 +172,8 @@ def save(sitting_id: UUID) -> tuple[Any, int]:
         token = saving.read_token(request.headers.get("X-Sitting", ""), str(current_app.secret_key))
         if token.sitting != sitting_id:
             raise saving.Malformed("作答页面已失效,请刷新页面。")
+        if (request.content_length or 0) > LONGEST_ANSWER:
+            raise saving.Malformed("请求无法识别,请刷新页面。")
         word = saving.save(Settings.in_force().database_url, token, request.get_json(silent=True))
     except Refusal as refusal:
         return jsonify(error=refusal.sentence, final=refusal.status in (400, 404, 409)), refusal.status
@@ -204,9 +206,10 @@ def hand_in(sitting_id: UUID) -> Any:
 
 
 def _outstanding() -> list[Any]:
+    text = request.form.get("outstanding") or "[]"
     try:
-        given = json.loads(request.form.get("outstanding") or "[]")
-    except ValueError:
+        given = json.loads(text) if len(text) <= LONGEST_OUTSTANDING else []
+    except (ValueError, RecursionError):
         return []
     return given[:MOST_OUTSTANDING] if isinstance(given, list) else []
 

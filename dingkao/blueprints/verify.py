@@ -7,8 +7,9 @@ from dingkao.blueprints.access import ANYONE, allow
 from dingkao.blueprints.web import limiter
 from dingkao.certificates.numbering import plain
 from dingkao.certificates.verifying import STATES, verify
+from dingkao.tenants.guard import outside
 
-verifying = Blueprint("verifying", "dingkao")
+verifying = outside(Blueprint("verifying", "dingkao"))
 
 
 @verifying.get("/verify")

@@ -1,6 +1,7 @@
 """What holds for every answer: one commit, headers, cookies by province, refusals as pages, what templates may use."""
 
 import hashlib
+import re
 import traceback
 from functools import lru_cache
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import Any
 
 import redis
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Request, Response, g, jsonify, render_template, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from markupsafe import Markup
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import HTTPException
+from werkzeug.utils import cached_property
 
 from dingkao import clock
 from dingkao.blueprints.access import cookie_name
@@ -34,7 +37,9 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+UNHOLDABLE = re.compile(r"[\x00\ud800-\udfff]")
 LOOKS_AGAIN_AFTER = 3
+PATIENCE = {"socket_timeout": 1, "socket_connect_timeout": 1}
 STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
@@ -45,6 +50,24 @@ def limit_key(whom: str | None = None) -> str:
 
 
 limiter = Limiter(key_func=limit_key, headers_enabled=False, swallow_errors=True)
+
+
+class PlainRequest(Request):
+    """A request whose form and query hold only characters that a row can hold: NUL and halves of characters are dropped."""
+
+    @cached_property
+    def form(self) -> ImmutableMultiDict[str, str]:
+        """The form."""
+        return _plain(super().form)
+
+    @cached_property
+    def args(self) -> ImmutableMultiDict[str, str]:
+        """The query."""
+        return _plain(super().args)
+
+
+def _plain(given: MultiDict[str, str]) -> ImmutableMultiDict[str, str]:
+    return ImmutableMultiDict([(UNHOLDABLE.sub("", name), UNHOLDABLE.sub("", text)) for name, text in given.items(multi=True)])
 
 
 class ProvinceCookies(SecureCookieSessionInterface):
@@ -68,9 +91,10 @@ def install(app: Flask) -> None:
             structlog.processors.JSONRenderer(),
         ]
     )
+    app.request_class = PlainRequest
     app.session_interface = ProvinceCookies()
     app.config.update(SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Lax", WTF_CSRF_TIME_LIMIT=12 * 3600, WTF_CSRF_SSL_STRICT=False)
-    app.config.setdefault("RATELIMIT_STORAGE_URI", app.extensions["settings"].redis_url)
+    app.config.update(RATELIMIT_STORAGE_URI=app.extensions["settings"].redis_url, RATELIMIT_STORAGE_OPTIONS=PATIENCE)
     csrf.init_app(app)
     limiter.init_app(app)
     app.after_request(settle)
@@ -85,6 +109,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, unanswered)
     for fault in (OperationalError, InterfaceError, redis.ConnectionError, redis.TimeoutError):
         app.register_error_handler(fault, engine_down)
+    app.register_error_handler(IntegrityError, twice)
+    app.register_error_handler(DataError, unholdable)
     app.register_error_handler(Exception, broken)
 
 
@@ -195,9 +221,23 @@ def engine_down(fault: Exception) -> tuple[Any, int]:
     return _answer(Unavailable("服务暂时连接不上,您刚才的操作没有保存。请保留本页,一分钟后再试。").sentence, 503)
 
 
+def twice(fault: IntegrityError) -> tuple[Any, int]:
+    """Two asked for the same at once, and the database let one through."""
+    log.warning("request.twice", constraint=getattr(getattr(fault.orig, "diag", None), "constraint_name", None))
+    db.session.rollback()
+    return _answer("相同的内容刚刚已经提交过,没有重复办理。请返回上一页刷新后查看。", 409)
+
+
+def unholdable(_fault: DataError) -> tuple[Any, int]:
+    """Something that a column can't hold: out of range, or no text."""
+    db.session.rollback()
+    return _answer("填写的内容里有无法识别的字符或超出范围的数字、日期,请返回上一页核对。", 422)
+
+
 def broken(fault: Exception) -> tuple[Any, int]:
     """A fault of ours: where it happened is logged, never the values, which may be personal."""
-    where = traceback.extract_tb(fault.__traceback__)[-6:]
+    frames = traceback.extract_tb(fault.__traceback__)
+    where = [frame for frame in frames if "/.venv/" not in frame.filename][-4:] + frames[-1:]
     log.error("request.broken", kind=type(fault).__name__, where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in where])
     db.session.rollback()
     return _answer("系统出现问题,我们已经记录。请返回上一页重试;仍不行请联系客服并说明时间。", 500)

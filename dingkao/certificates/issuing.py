@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.moves import LONGEST_REASON
 from dingkao.certificates import seals
 from dingkao.certificates.models import Certificate
 from dingkao.certificates.numbering import new_serial
@@ -134,6 +135,8 @@ def revoke(certificate: Certificate, *, by: Actor, reason: str) -> None:
     """Revoke (撤销) a certificate, held locked, with a reason the public page doesn't show. Raises Invalid, NotAllowed."""
     if not reason.strip():
         raise Invalid("请填写撤销原因。", "reason")
+    if len(reason.strip()) > LONGEST_REASON:
+        raise Invalid(f"撤销原因请不要超过{LONGEST_REASON}字。", "reason")
     if certificate.state != "issued":
         raise NotAllowed("该通知书已撤销或已被替换。")
     certificate.state, certificate.state_reason = "revoked", reason.strip()

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, Uuid, literal, tuple_
 from dingkao.database.model import db
 
 Row = TypeVar("Row")
+LONGEST_MARK = 1000
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50) 
 
 def _read(mark: str | None, keys: list[Any]) -> list[str | UUID] | None:
     """A mark that was tampered with begins at the beginning."""
-    if not mark:
+    if not mark or len(mark) > LONGEST_MARK:
         return None
     try:
         after = json.loads(base64.urlsafe_b64decode(mark))
         if not isinstance(after, list) or len(after) != len(keys):
             return None
-        return [UUID(str(part)) if isinstance(key.type, Uuid) else str(part) for part, key in zip(after, keys, strict=True)]
-    except (binascii.Error, ValueError):
+        found = [UUID(str(part)) if isinstance(key.type, Uuid) else str(part) for part, key in zip(after, keys, strict=True)]
+        return None if any(isinstance(part, str) and not part.isprintable() for part in found) else found
+    except (binascii.Error, ValueError, RecursionError):
         return None

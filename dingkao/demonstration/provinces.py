@@ -13,7 +13,7 @@ from dingkao import clock
 from dingkao.assessments.enrolment import enrol
 from dingkao.assessments.models import STATES, Assessment
 from dingkao.cycles.models import PHASES, Cycle
-from dingkao.cycles.opening import open_cycle
+from dingkao.cycles.opening import current_cycle, open_cycle
 from dingkao.database.model import db
 from dingkao.demonstration.states import bring_about
 from dingkao.doctors.codes import CATEGORIES, LEVELS
@@ -53,8 +53,7 @@ def demonstrate(province: Province) -> None:
     open_province(province, by=SYSTEM)
     if not settings.value("contact"):
         settings.change("contact", CONTACT, by=None, reason="演示")
-    hospital, _, centre = _institutions(province)
-    _staff(hospital, centre)
+    _staff(_institutions(province))
     for name in ("common", "clinical", "dental", "public_health", "chinese"):
         file = files("dingkao.demonstration") / "bank" / f"{name}.csv"
         if file.is_file():
@@ -74,7 +73,9 @@ def accounts_of(province: Province) -> list[DemonstrationAccount]:
             code = pyotp.TOTP(vault().unseal(Place("account", "second_factor", row.id), row.second_factor_sealed)).now()
         found.append(DemonstrationAccount(row.name, row.user_name or "", PASSWORD, code))
     theirs = select(Doctor, Account, Assessment.state).join(Account, (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id))
+    cycle = current_cycle()
     theirs = theirs.join(Assessment, (Assessment.tenant_id == Doctor.tenant_id) & (Assessment.doctor_id == Doctor.id))
+    theirs = theirs.where(Assessment.cycle_id == (cycle.id if cycle else None))
     for doctor, account, state in db.session.execute(theirs.order_by(Doctor.id).limit(DOCTORS)):
         number = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
         word = passwords.INITIAL if account.state == "initial" else PASSWORD
@@ -98,7 +99,8 @@ def _institutions(province: Province) -> list[Organisation]:
     return made
 
 
-def _staff(hospital: Organisation, centre: Organisation) -> None:
+def _staff(institutions: list[Organisation]) -> None:
+    hospital, centre = institutions[0], institutions[-1]
     wanted = {
         "admin": ("省级管理员", "province_admin", None), "admin2": ("省级管理员二", "province_admin", None),
         "jigou-jingban": ("机构经办人", "institution_clerk", hospital), "jigou-shenhe": ("机构审核人", "institution_reviewer", hospital),
@@ -112,6 +114,9 @@ def _staff(hospital: Organisation, centre: Organisation) -> None:
             account = accounts.make_staff(user_name, name, [(role, organisation)], by=SYSTEM)
         if account.state == "initial":
             account.password_hash, account.state = passwords.hashed(PASSWORD), "active"
+        if role == "institution_reviewer":
+            for place in institutions:
+                accounts.give_role(account, role, place, by=SYSTEM)
         if role == "province_admin" and account.second_factor_sealed is None:
             account.second_factor_sealed = vault().seal(Place("account", "second_factor", account.id), pyotp.random_base32())
 

@@ -11,13 +11,13 @@ from dingkao.outside import rewriting
 PORTRAIT = (413, 579)
 LEAST = (180, 240)
 MAX_BYTES = 10 * 1024 * 1024
-MAX_PIXELS = 40_000_000
+MAX_PIXELS, MAX_PIXELS_WHOLE = 40_000_000, 24_000_000  # a JPEG is decoded smaller, every other picture whole
 WORKING_SIDE = 4000
 MAX_SIDE = 2000
 MAX_PAGES = 20
 FORMATS = ("JPEG", "PNG")
 TOO_MANY_BYTES = f"文件超过{MAX_BYTES // 1024 // 1024}MB,请压缩后重新上传。"
-TOO_MANY_PIXELS = "图片尺寸过大{},请缩小到4000万像素以内再上传。"
+TOO_MANY_PIXELS = "图片尺寸过大{},请缩小到{}万像素以内再上传。"
 NOT_A_PICTURE = "这不是可以识别的照片。请选择jpg或png格式的照片;手机上可先截图再上传。"
 
 
@@ -60,14 +60,15 @@ def _opened(content: bytes, field: str, *, keep_alpha: bool = False) -> Image.Im
             warnings.simplefilter("ignore")
             ImageFile.LOAD_TRUNCATED_IMAGES = False  # WeasyPrint, where it has been imported, lets half a picture pass
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Invalid(TOO_MANY_PIXELS.format(f"({picture.width}×{picture.height})"), field)
+            most = MAX_PIXELS if picture.format == "JPEG" else MAX_PIXELS_WHOLE
+            if picture.width * picture.height > most:
+                raise Invalid(TOO_MANY_PIXELS.format(f"({picture.width}×{picture.height})", most // 10_000), field)
             picture.draft("RGB", (WORKING_SIDE, WORKING_SIDE))  # a JPEG is decoded smaller; others are made smaller before they are copied
             if max(picture.size) > WORKING_SIDE and picture.mode not in ("P", "1"):
                 picture.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
             alpha = ImageOps.exif_transpose(picture).convert("RGBA")
     except Image.DecompressionBombError as fault:
-        raise Invalid(TOO_MANY_PIXELS.format(""), field) from fault
+        raise Invalid(TOO_MANY_PIXELS.format("", MAX_PIXELS_WHOLE // 10_000), field) from fault
     except Invalid:
         raise
     except Exception as fault:  # the decoder's faults are of many kinds, and each means the same here

@@ -67,7 +67,7 @@ def from_settings(settings: Settings) -> Store:
     client = boto3.client(
         "s3", endpoint_url=settings.s3_endpoint_url, aws_access_key_id=settings.s3_access_key,
         aws_secret_access_key=settings.s3_secret_key, region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=10, retries={"max_attempts": 2}),
+        config=Config(s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 1}),
     )  # fmt: skip
     return Store(client, settings.s3_bucket)
 

@@ -32,6 +32,18 @@ class UnknownProvince(NotFound):
     """The address names no province that is served; the page offers those that are."""
 
 
+def outside(blueprint: Blueprint) -> Blueprint:
+    """Make `blueprint` one of no province: below a province's address it doesn't exist, so that nothing of it (a limit, a cookie, a
+    certificate of another province) is looked at from inside one."""
+
+    def refuse_in_province() -> None:
+        if PROVINCE in request.environ:
+            raise NotFound
+
+    blueprint.before_request(refuse_in_province)
+    return blueprint
+
+
 def guarded(name: str, import_name: str, opened: Callable[[], frozenset[int]]) -> Blueprint:
     """A blueprint of a province: each of its requests is refused unless the door has entered one that is open."""
     blueprint = Blueprint(name, import_name)

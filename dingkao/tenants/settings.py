@@ -1,5 +1,6 @@
 """What differs by province is data: each setting has a default here, and versions in the province's own rows, each from a day on."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -28,6 +29,7 @@ class Setting:
 
 
 REMEMBERED = "province settings"
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 YES_NO = {"yes": "是", "no": "否"}
 
 
@@ -76,10 +78,9 @@ def judged(name: str, text: str) -> Any:
     text = text.strip()
     match setting.kind:
         case "whole" | "points":
-            try:
-                number = float(text)
-            except ValueError as fault:
-                raise Invalid(f"{setting.label}请填写数字。", name) from fault
+            if not _NUMBER.fullmatch(text):
+                raise Invalid(f"{setting.label}请填写数字。", name)
+            number = float(text)
             digits = 0 if setting.kind == "whole" else 1
             if not setting.least <= number <= setting.most or round(number, digits) != number:
                 raise Invalid(f"{setting.label}应为{setting.least:g}至{setting.most:g}的{'整数' if digits == 0 else '数,最多一位小数'}。", name)

@@ -179,7 +179,7 @@ def strangers(connection, client, bucket):
     told = [key for key in found if not house.match(key)]
     objects = [one["Key"] for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket) for one in page.get("Contents", [])]
     told += [key for key in objects if not ((known := re.fullmatch(r"t/(\d+)/[a-z-]+/[0-9a-f-]{36}", key)) and by_code(int(known[1])))]
-    return told + [key for key in found + objects if re.search(r"\d{17}[\dX]|(?<!\d)1[3-9]\d{9}(?!\d)", key)]
+    return told + [key for key in found + objects if re.search(r"(?<![0-9a-f])(\d{17}[\dX]|1[3-9]\d{9})(?![0-9a-f])", key)]
 
 
 def test_every_key_of_cache_and_store_belongs_to_a_province_and_tells_nobodys_number(worker, application, in_province, both):
