@@ -1,7 +1,6 @@
 """The web application, as a table of contents."""
 
 from pathlib import Path
-from typing import Any
 
 import redis
 from flask import Flask
@@ -31,6 +30,7 @@ from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
+from dingkao.database.connections import PATIENCE, POOL, keep_fresh
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
 from dingkao.outside import sms, storage
@@ -46,8 +46,6 @@ BLUEPRINTS = (
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600
-PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
-POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": 5}
 
 
 def create_app(settings: Settings) -> Flask:
@@ -69,6 +67,8 @@ def create_app(settings: Settings) -> Flask:
     db.init_app(app)
     with app.app_context():
         enclose_engine(db.engine)
+        for engine in db.engines.values():
+            keep_fresh(engine)
         refuse_strong_role(db.engines["platform"])
     web.install(app)
     access.install(app)

@@ -2,7 +2,7 @@
 
 from flask import redirect, render_template, url_for
 from flask_login import current_user
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from werkzeug.wrappers import Response
 
 from dingkao import clock
@@ -14,12 +14,6 @@ from dingkao.people.models import Notice
 
 notices = of_province("notices")
 SHOWN = 100
-
-
-def unread() -> int:
-    """How many messages of the person signed in have not been read."""
-    mine = select(func.count()).select_from(Notice).where(Notice.account_id == current_user.id, Notice.read_at.is_(None))
-    return db.session.scalar(mine) or 0
 
 
 @notices.get("/notices", endpoint="list")

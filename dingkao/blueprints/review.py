@@ -137,7 +137,7 @@ def _shown(row: Assessment, side: Side, *, revealed: bool = False, typed: dict[s
         sections=dossiers.shown(dossier, revealed=revealed), dossier=dossier, proofs=dossiers.proofs_of(row), typed=typed or {}, told=told,
         may_decide=side.decides and row.state in side.states and mine, may_open=side.decides and row.state in side.states and not mine,
         holder=reviewing.held_by(row), levels=LEVELS, categories=CATEGORIES, procedures=PROCEDURES, verdicts=VERDICTS,
-        without_test=moves.without_test(row), graded_by_me=row.graded_by == current_user.id,
+        without_test=moves.without_test(row.procedure), graded_by_me=row.graded_by == current_user.id,
     )  # fmt: skip
 
 

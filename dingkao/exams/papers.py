@@ -24,7 +24,7 @@ SHARES = {"A1": 40, "A2": 20, "A3": 10, "A4": 10, "B1": 10, "X": 10}
 
 def papers_for(record: Assessment) -> list[Paper]:
     """The papers that this record is to sit, 公共知识 first: 一般程序 both subjects, 简易程序 公共知识 alone."""
-    doctor = db.session.scalars(select(Doctor).where(Doctor.id == record.doctor_id)).one()
+    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     subjects = ("common",) if record.procedure == "simple" else tuple(SUBJECTS)
     query = select(Paper).where(
         Paper.cycle_id == record.cycle_id, Paper.category == doctor.category, Paper.level == doctor.level, Paper.subject.in_(subjects)

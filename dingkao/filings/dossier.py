@@ -363,7 +363,7 @@ def withdraw(dossier: Dossier, *, by: Actor) -> None:
 def has_read_notice(doctor: Doctor, cycle: Cycle) -> bool:
     """Whether the doctor has confirmed the user notice that stands now [S5]."""
     wanted = select(NoticeReading.id).where(
-        NoticeReading.doctor_id == doctor.id, NoticeReading.cycle_id == cycle.id, NoticeReading.digest == _notice_digest()
+        NoticeReading.doctor_id == doctor.id, NoticeReading.cycle_id == cycle.id, NoticeReading.digest == notice_digest()
     )
     return db.session.scalar(wanted) is not None
 
@@ -372,7 +372,7 @@ def read_notice(doctor: Doctor, cycle: Cycle, *, by: Actor) -> None:
     """Note that the doctor has read and understood the user notice [S5]; once a cycle and version of the text."""
     db.session.scalars(select(Doctor.id).where(Doctor.id == doctor.id).with_for_update()).one()
     if not has_read_notice(doctor, cycle):
-        db.session.add(NoticeReading(doctor_id=doctor.id, cycle_id=cycle.id, digest=_notice_digest()))
+        db.session.add(NoticeReading(doctor_id=doctor.id, cycle_id=cycle.id, digest=notice_digest()))
         journal.write("doctor", doctor.id, "notice_read", by=by, cycle=str(cycle.id))
 
 
@@ -486,5 +486,6 @@ def plain_name(name: str) -> str:
     return "".join(one for one in last if one.isprintable()).strip()[-100:] or "证明材料"
 
 
-def _notice_digest() -> bytes:
+def notice_digest() -> bytes:
+    """By what the user notice that stands now is known."""
     return hashlib.sha256(str(settings.value("user_notice")).encode()).digest()

@@ -102,7 +102,7 @@ def decide(record: Assessment, side: Side, decision: str, *, by: Actor, performa
             tell(record, "报名信息被退回", f"主要执业机构退回了您的报名信息,请修改后重新提交。退回原因:{record.returned_reason}")
             return "已退回医师修改。"
         case "organisation", "accept":
-            if moves.without_test(record):
+            if moves.without_test(record.procedure):
                 moves.accept_without_test(record, by=by, competence=competence)
                 tell(record, "复核已通过", "您的报名信息已通过考核机构复核。按本省规定,简易程序不参加测评,请等待考核结果。")
                 return "复核通过,转综合评定。"
@@ -170,7 +170,7 @@ def _why_not(record: Assessment, side: Side, by: Actor) -> str | None:
     if side.name == "organisation":
         if record.graded_by == by.id:
             return "由您评定,须由另一位复核人办理"
-        if moves.without_test(record):
+        if moves.without_test(record.procedure):
             return "简易程序须逐人评定业务水平"
         if "fail" in (record.performance, record.ethics):
             return "机构评定有不合格,须逐人复核"

@@ -7,6 +7,7 @@ serves one province, a row of another is refused before it is sent.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -97,9 +98,13 @@ def carry_the_predicate(state: ORMExecuteState) -> None:
     """Every ORM statement over a province's rows says so itself, beside the policy: on many machines it is what finds the shard."""
     tenant = _one_session_one_province(state.session)
     if state.is_orm_statement and not (state.is_column_load or state.is_relationship_load):
-        state.statement = state.statement.options(
-            with_loader_criteria(OfTenant, lambda owned: owned.tenant_id == tenant, include_aliases=True)
-        )
+        state.statement = state.statement.options(_own(tenant))
+
+
+@lru_cache(maxsize=64)
+def _own(tenant: int) -> Any:
+    """The predicate of a province; made once, because making it costs more than the statement it goes with."""
+    return with_loader_criteria(OfTenant, lambda owned: owned.tenant_id == tenant, include_aliases=True)
 
 
 @event.listens_for(Session, "before_flush")
