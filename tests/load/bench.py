@@ -6,6 +6,7 @@ inside one run.
 
 import argparse
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -31,7 +32,7 @@ from sqlalchemy import select
 from weasyprint import HTML
 
 from dingkao import clock
-from dingkao.app import create_app
+from dingkao.app import ROOT, create_app
 from dingkao.assessments.models import Assessment
 from dingkao.certificates import seals
 from dingkao.database.model import db
@@ -84,6 +85,7 @@ class Bench:
         self.stack = Stack(home, conftest.free_port(), lambda line: print(line, file=sys.stderr))  # noqa: T201
         self.stack.begin()
         self.stack.serve()
+        self.other: subprocess.Popen[bytes] | None = None
         self.application = create_app(Settings.from_environment(self.stack.environment))
         os.sched_setaffinity(0, {LOAD_CORE})
         self.pin()
@@ -102,7 +104,9 @@ class Bench:
 
     def processes(self) -> list[int]:
         """Web and PostgreSQL with all their children."""
-        roots = [child.process.pid for child in self.stack.supervisor.children if child.name in ("Web", "PostgreSQL") and child.process]
+        wanted = ("PostgreSQL",) if self.other else ("Web", "PostgreSQL")
+        roots = [child.process.pid for child in self.stack.supervisor.children if child.name in wanted and child.process]
+        roots += [self.other.pid] if self.other else []
         parents: dict[int, list[int]] = {}
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -144,6 +148,25 @@ class Bench:
         for number in range(requests):
             work(number)
         return (self.cpu() - before) * 1000 / requests
+
+    @contextmanager
+    def gunicorn(self) -> Iterator[int]:
+        """The same application served by gunicorn, two workers of two threads, in the place of our server; its port."""
+        port = conftest.free_port()
+        command = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "2", "--log-level", "error", "--bind", f"127.0.0.1:{port}", "wsgi:application"]
+        self.other = subprocess.Popen(command, cwd=ROOT, env=os.environ | self.stack.environment)  # noqa: S603
+        try:
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+                time.sleep(0.2)
+            time.sleep(2)
+            yield port
+        finally:
+            self.other.terminate()
+            self.other.wait()
+            self.other = None
 
     def get(self, path: str, cookie: str) -> Callable[[int], None]:
         """A page asked for on a kept connection; anything but 200 fails."""
@@ -260,6 +283,9 @@ def saving_figures(bench: Bench, opened: dict[str, Any]) -> None:
     """Saving an answer: CPU, rate beside pgbench, round trips, rows, WAL."""
     wire, request = Wire(bench.stack.port), save_requests(opened, 1)
     at_most("save_cpu_ms", bench.each(lambda number: wire.ask(request(number)) and None, 2 * REQUESTS), "ms", 0.8)
+    with bench.gunicorn() as port:
+        other, request = Wire(port), save_requests(opened, 10**5)
+        told("save_cpu_ms_gunicorn", bench.each(lambda number: other.ask(request(number)) and None), "ms", None, None)
     with bench.superuser() as connection:
         connection.execute("checkpoint")
         request = save_requests(opened, 10**6)
