@@ -10,6 +10,7 @@ from whitenoise import WhiteNoise
 
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
+from dingkao.blueprints.answering import AnswerDoor
 from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.doctors import doctors
 from dingkao.blueprints.enrolment import enrolment
@@ -75,7 +76,7 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _health(app)
-    served = WhiteNoise(ProvinceDoor(app.wsgi_app), max_age=YEAR)
+    served = WhiteNoise(ProvinceDoor(AnswerDoor(app.wsgi_app, settings)), max_age=YEAR)
     served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
     app.wsgi_app = ProxyFix(served, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
     return app

@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
-from dingkao.blueprints.access import ANYONE, DOCTOR, allow
-from dingkao.blueprints.web import csrf, limiter
+from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.answering import address_of
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
@@ -25,7 +25,7 @@ from dingkao.journal import writing as journal
 from dingkao.settings import Settings
 
 sitting = of_province("sitting")
-MOST_OUTSTANDING, LONGEST_OUTSTANDING, LONGEST_ANSWER = 400, 200_000, 2_000
+MOST_OUTSTANDING, LONGEST_OUTSTANDING = 400, 200_000
 
 
 def _record(*, lock: bool = False) -> Assessment:
@@ -127,7 +127,7 @@ def answer_page(sitting_id: UUID) -> Response | str:
     ]  # fmt: skip
     data = {
         "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row),
-        "token": saving.token_of(row, str(current_app.secret_key)), "address": url_for("sitting.save", sitting_id=row.id),
+        "token": saving.token_of(row, str(current_app.secret_key)), "address": address_of(request.script_root, row.id),
         "standing": url_for("sitting.standing", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
     }  # fmt: skip
     return render_template("sitting/answer.html", sitting=row, paper=paper, data=data, first=questions[0])
@@ -160,24 +160,6 @@ def take_over(sitting_id: UUID) -> Response:
     sittings.take_over(row, by=current_user.actor())
     session["sitting"] = {"id": str(row.id), "epoch": row.epoch}
     return redirect(url_for("sitting.answer_page", sitting_id=sitting_id), 303)
-
-
-@sitting.post("/sitting/<uuid:sitting_id>/answer")
-@csrf.exempt
-@limiter.exempt
-@allow(ANYONE)
-def save(sitting_id: UUID) -> tuple[Any, int]:
-    """One answer. The token in the header says for which sitting; no cookie is looked at, so no other site can make use of one."""
-    try:
-        token = saving.read_token(request.headers.get("X-Sitting", ""), str(current_app.secret_key))
-        if token.sitting != sitting_id:
-            raise saving.Malformed("作答页面已失效,请刷新页面。")
-        if (request.content_length or 0) > LONGEST_ANSWER:
-            raise saving.Malformed("请求无法识别,请刷新页面。")
-        word = saving.save(Settings.in_force().database_url, token, request.get_json(silent=True))
-    except Refusal as refusal:
-        return jsonify(error=refusal.sentence, final=refusal.status in (400, 404, 409)), refusal.status
-    return jsonify(kept=word, now=_milliseconds(clock.now())), 200
 
 
 @sitting.post("/sitting/<uuid:sitting_id>/hand-in")

@@ -125,16 +125,20 @@ def settle(response: Response) -> Response:
     return response
 
 
+def headers_of(settings: Settings) -> list[tuple[str, str]]:
+    """What browsers are told to keep to with every answer (security.md 17)."""
+    told = [
+        ("Content-Security-Policy", POLICY), ("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"), ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ]  # fmt: skip
+    return told if settings.plain_http else [*told, ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")]
+
+
 def headers(response: Response) -> Response:
-    """What browsers are told to keep to (security.md 17)."""
-    response.headers.setdefault("Content-Security-Policy", POLICY)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    """Tell them, and to keep nothing where the view hasn't said what."""
+    for name, text in headers_of(Settings.in_force()):
+        response.headers.setdefault(name, text)
     response.headers.setdefault("Cache-Control", "no-store")
-    if not Settings.in_force().plain_http:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
     return response
 
 

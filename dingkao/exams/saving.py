@@ -20,6 +20,7 @@ from dingkao.tenants.context import current_tenant
 from dingkao.tenants.rls import STRENGTH, StrongRole
 
 SAVE = "select save_answer(%s, %s, %s, %s, %s, %s, %s)"
+AWAY = "暂时连接不上,答案已存在手机上,恢复后会自动发送。"
 LETTERS = frozenset("ABCDEFGHIJ")
 PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000, "options": "-c statement_timeout=5s"}
 _local = threading.local()
@@ -67,7 +68,7 @@ def save(database_url: str, token: Token, given: Any) -> str:
             row = _connection(database_url).execute(SAVE, parameters, prepare=True).fetchone()
         except psycopg.OperationalError as fault:
             _forget()
-            raise Unavailable("暂时连接不上,答案已存在手机上,恢复后会自动发送。") from fault
+            raise Unavailable(AWAY) from fault
     return _told(row[0] if row else "absent")
 
 

@@ -268,7 +268,8 @@ def test_the_database_being_away_is_no_acknowledgement(one_sitting, monkeypatch)
     doctor, _, data = one_sitting
     saving._forget()
     with monkeypatch.context() as patch:
-        patch.setitem(doctor.client.application.extensions, "settings", type("Elsewhere", (), {"database_url": "postgresql://127.0.0.1:9/none", "plain_http": True, "demonstration": True})())
+        connect = saving._connection
+        patch.setattr(saving, "_connection", lambda _address: connect("postgresql://127.0.0.1:9/none"))
         assert send(doctor, data, 0, "A", 10**6).status_code == 503
     assert send(doctor, data, 0, "A", one_sitting.next()).status_code == 200
 
