@@ -25,7 +25,7 @@ from dingkao.doctors.roster import import_roster
 from dingkao.exams import sittings
 from dingkao.exams.importing import import_questions
 from dingkao.exams.models import QuestionVersion, SittingAnswer
-from dingkao.exams.papers import make_paper, papers_for
+from dingkao.exams.papers import make_paper, papers_for, read
 from dingkao.exams.tickets import issue_ticket
 from dingkao.jobs import performing
 from dingkao.jobs.models import Job
@@ -199,8 +199,8 @@ def sit(in_province: Any, someone: Someone, *, right: bool = True) -> None:
         record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id).with_for_update()).one()
         for paper in papers_for(record):
             sitting = sittings.open_sitting(record, paper, by=doctor_)
-            for position, entry in enumerate(sitting.layout if right else []):
-                key = db.session.scalars(select(QuestionVersion.answer).where(QuestionVersion.id == UUID(entry["version"]))).one()
+            for position, one in enumerate(read(sitting.layout) if right else []):
+                key = db.session.scalars(select(QuestionVersion.answer).where(QuestionVersion.id == one.version)).one()
                 db.session.add(SittingAnswer(sitting_id=sitting.id, position=position, letters=key, sequence=1, tapped_at=None, received_at=clock.now()))
             db.session.flush()
             sittings.hand_in(record, sitting, by=doctor_)

@@ -209,7 +209,7 @@ def preview(paper_id: UUID) -> str:
     if rules.sat(row) and ADMIN not in current_user.roles:
         raise Forbidden
     layout = rules.draw(row, request.args.get("seed", 1, int))
-    ids = [UUID(entry["version"]) for entry in layout]
+    ids = [one.version for one in layout]
     versions = {one.id: one for one in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(ids)))}
     return render_template("examinations/preview.html", paper=row, versions=[versions[one] for one in ids], seed=request.args.get("seed", 1, int))
 

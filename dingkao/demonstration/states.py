@@ -18,7 +18,7 @@ from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.exams import sittings
 from dingkao.exams.models import SUBJECTS, QuestionVersion, SittingAnswer
-from dingkao.exams.papers import make_paper, papers_for, proposed_counts
+from dingkao.exams.papers import make_paper, papers_for, proposed_counts, read
 from dingkao.exams.tickets import issue_ticket
 from dingkao.filings import dossier as dossiers
 from dingkao.journal.writing import SYSTEM, Actor
@@ -126,12 +126,13 @@ def _file(cycle: Cycle, record: Assessment, doctor: Doctor, own: Actor, *, compl
 def _sit(record: Assessment, own: Actor, *, papers: int, right: bool) -> None:
     for paper in papers_for(record)[:papers]:
         sitting = sittings.open_sitting(record, paper, by=own)
+        layout = read(sitting.layout)
         keys = {
             row.id: row.answer
-            for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_([UUID(one["version"]) for one in sitting.layout])))
+            for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_([one.version for one in layout])))
         }
-        for position, one in enumerate(sitting.layout[: 6 if papers == 1 else None]):
-            letters = keys[UUID(one["version"])] if right or position % 3 == 0 else one["order"][0]
+        for position, one in enumerate(layout[: 6 if papers == 1 else None]):
+            letters = keys[one.version] if right or position % 3 == 0 else one.order[0]
             db.session.add(SittingAnswer(sitting_id=sitting.id, position=position, letters=letters, sequence=position + 1, tapped_at=clock.now(), received_at=clock.now()))
         db.session.flush()
         if papers > 1:

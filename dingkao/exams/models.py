@@ -140,7 +140,7 @@ class AdmissionTicket(TenantOwned, Model):
 
 
 class Sitting(TenantOwned, Model):
-    """One doctor's sitting (作答) of one paper. `layout` freezes question versions and option orders, from `seed`; `epoch` rises with
+    """One doctor's sitting (作答) of one paper. `layout` freezes question versions and option orders, from `seed` (see papers.read); `epoch` rises with
     hand-in and with a change of device, and a save under an older one is refused."""
 
     __tablename__ = "sitting"

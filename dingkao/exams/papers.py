@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
@@ -20,6 +20,25 @@ from dingkao.journal.writing import Actor
 
 GROUPED_OPTIONS = "B1"
 SHARES = {"A1": 40, "A2": 20, "A3": 10, "A4": 10, "B1": 10, "X": 10}
+
+
+class Drawn(NamedTuple):
+    """One question of a sitting: its version, and the letters of its options in the order in which they are shown."""
+
+    version: UUID
+    order: str
+
+
+def written(layout: Sequence[Drawn]) -> list[str]:
+    """A layout as a sitting's row keeps it, a short text a question: it is most of what a sitting takes."""
+    return [f"{version} {order}" for version, order in layout]
+
+
+def read(layout: Sequence[str]) -> list[Drawn]:
+    """The layout that a sitting's row keeps."""
+    return [Drawn(UUID(entry[:36]), entry[37:]) for entry in layout]
+
+
 
 
 def papers_for(record: Assessment) -> list[Paper]:
@@ -87,7 +106,7 @@ def sat(paper: Paper) -> bool:
     return db.session.scalar(select(Sitting.id).where(Sitting.paper_id == paper.id).limit(1)) is not None
 
 
-def draw(paper: Paper, seed: int) -> list[dict[str, Any]]:
+def draw(paper: Paper, seed: int) -> list[Drawn]:
     """The layout of one sitting: question versions and the order in which options are shown. The same seed over the same banks draws
     the same. Questions that share a case or their options stand together, B1's options in one order."""
     chance = random.Random(seed)  # noqa: S311 - a seed that is kept, so that a sitting can be shown again; no secret
@@ -104,7 +123,7 @@ def draw(paper: Paper, seed: int) -> list[dict[str, Any]]:
     for version, shuffle in drawn:
         letters = [letter for letter, _ in versions[version].options]
         random.Random(f"{seed}|{shuffle}").shuffle(letters)  # noqa: S311
-        layout.append({"version": str(version), "order": "".join(letters)})
+        layout.append(Drawn(version, "".join(letters)))
     return layout
 
 

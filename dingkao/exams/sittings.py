@@ -19,7 +19,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Late, NotAllowed, NotFound
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, papers_for, wanted_subjects
+from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
@@ -75,7 +75,7 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
         raise NotAllowed("您当前不在待测评状态,不能进入考试。请返回主页查看最新状态。")
     seed = secrets.randbits(62)
     sitting = Sitting(
-        id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=draw(paper, seed), opened_at=now, epoch=1,
+        id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
         closes_at=min(now + timedelta(minutes=paper.minutes), paper.closes_at),
     )  # fmt: skip
     db.session.add(sitting)
@@ -219,12 +219,12 @@ class ShownQuestion:
 
 def questions_of(sitting: Sitting) -> list[ShownQuestion]:
     """The questions of a sitting, in its order; options in the order drawn, with their own letters."""
-    versions = _versions(sitting)
+    layout, versions = read(sitting.layout), _versions(sitting)
     shown: list[ShownQuestion] = []
     runs: list[list[int]] = []
-    for position, entry in enumerate(sitting.layout):
-        version = versions[UUID(entry["version"])]
-        before = versions[UUID(sitting.layout[position - 1]["version"])] if position else None
+    for position, one in enumerate(layout):
+        version = versions[one.version]
+        before = versions[layout[position - 1].version] if position else None
         shares = before is not None and version.kind == before.kind and (
             (version.kind in ("A3", "A4") and version.case_stem == before.case_stem) or (version.kind == "B1" and version.options == before.options)
         )  # fmt: skip
@@ -234,10 +234,9 @@ def questions_of(sitting: Sitting) -> list[ShownQuestion]:
             runs.append([position])
     for run in runs:
         for place, position in enumerate(run, 1):
-            entry = sitting.layout[position]
-            version = versions[UUID(entry["version"])]
+            version = versions[layout[position].version]
             words = dict(version.options)
-            options = [(letter, words[letter]) for letter in entry["order"]]
+            options = [(letter, words[letter]) for letter in layout[position].order]
             shown.append(ShownQuestion(position, version.kind, version.case_stem or "", version.stem, options, place, len(run)))
     return shown
 
@@ -256,9 +255,9 @@ def sequences_of(sitting: Sitting) -> dict[int, int]:
 
 def _keys(sitting: Sitting) -> list[str]:
     versions = _versions(sitting)
-    return [versions[UUID(entry["version"])].answer for entry in sitting.layout]
+    return [versions[one.version].answer for one in read(sitting.layout)]
 
 
 def _versions(sitting: Sitting) -> dict[UUID, QuestionVersion]:
-    ids = [UUID(entry["version"]) for entry in sitting.layout]
+    ids = [one.version for one in read(sitting.layout)]
     return {row.id: row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(ids)))}

@@ -18,7 +18,7 @@ from dingkao.errors import Invalid, Unavailable
 from dingkao.exams import saving, sittings
 from dingkao.exams.marking import right, score_tenths
 from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, make_paper
+from dingkao.exams.papers import draw, make_paper, read
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal.writing import TERMINAL
 from tests import people
@@ -83,7 +83,7 @@ def kept(in_province, sitting):
 def keys_of(in_province, sitting):
     with in_province(SLUG):
         layout = db.session.get_one(Sitting, (CODE, UUID(sitting))).layout
-        return [db.session.get_one(QuestionVersion, (CODE, UUID(entry["version"]))).answer for entry in layout]
+        return [db.session.get_one(QuestionVersion, (CODE, one.version)).answer for one in read(layout)]
 
 
 def test_both_papers_from_entering_to_the_end(candidate, in_province):
@@ -290,12 +290,12 @@ def test_a_paper_is_drawn_alike_from_a_seed_with_its_groups_whole(in_province, g
             for seed in range(20):
                 layout = draw(paper, seed)
                 assert layout == draw(paper, seed)
-                assert len({entry["version"] for entry in layout}) == len(layout) == sum(paper.counts.values())
-                rows = [db.session.get_one(QuestionVersion, (CODE, UUID(entry["version"]))) for entry in layout]
+                assert len({one.version for one in layout}) == len(layout) == sum(paper.counts.values())
+                rows = [db.session.get_one(QuestionVersion, (CODE, one.version)) for one in layout]
                 for kind in ("A3", "B1"):
                     found = [(index, row) for index, row in enumerate(rows) if row.kind == kind]
                     assert [index for index, _ in found] == list(range(found[0][0], found[0][0] + len(found)))
-                shared = {layout[index]["order"] for index, row in enumerate(rows) if row.kind == "B1"}
+                shared = {layout[index].order for index, row in enumerate(rows) if row.kind == "B1"}
                 assert len(shared) == 1
             assert draw(paper, 1) != draw(paper, 2)
 
