@@ -23,7 +23,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="以JSON输出")
 def import_(slug: str, file: Path, bank: str | None, as_json: bool) -> None:
     """把试题导入省份 SLUG 的题库;可重复执行."""
-    with inside(slug):
+    with inside(slug, opened=True):
         try:
             report = import_questions(file.read_bytes(), bank=bank or file.stem, by=TERMINAL)
         except Refusal as refusal:
@@ -31,5 +31,6 @@ def import_(slug: str, file: Path, bank: str | None, as_json: bool) -> None:
         db.session.commit()
     lines = [f"新增 {report.accepted},更新 {report.changed},未变 {report.unchanged},拒绝 {len(report.errors)},提醒 {len(report.warnings)}"]
     lines += [f"第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.errors]
+    lines += [f"提醒 第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.warnings]
     answer(report.as_dict(), as_json, "\n".join(lines))
     leave(len(report.errors))

@@ -25,7 +25,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="以JSON输出")
 def import_(slug: str, file: Path, dry_run: bool, as_json: bool) -> None:
     """把名单导入省份 SLUG;可重复执行."""
-    with inside(slug):
+    with inside(slug, opened=True):
         try:
             report = import_roster(file.read_bytes(), by=TERMINAL, dry_run=dry_run)
         except Refusal as refusal:
@@ -36,5 +36,6 @@ def import_(slug: str, file: Path, dry_run: bool, as_json: bool) -> None:
     result = report.as_dict()
     lines = [f"新增 {report.accepted},更新 {report.changed},未变 {report.unchanged},拒绝 {len(report.errors)},提醒 {len(report.warnings)}"]
     lines += [f"第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.errors]
+    lines += [f"提醒 第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.warnings]
     answer(result, as_json, "\n".join(lines))
     leave(len(report.errors))

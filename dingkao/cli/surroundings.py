@@ -13,9 +13,13 @@ from flask import Flask
 
 from dingkao.app import create_app
 from dingkao.embedded.stack import remembered
+from dingkao.people.opening import opened_codes
 from dingkao.settings import Settings
 from dingkao.tenants.context import entered
 from dingkao.tenants.registry import Province, by_slug
+
+# click's own status for a wrong call is 2, which here says that rows were refused
+click.UsageError.exit_code = os.EX_USAGE
 
 
 def home() -> Path:
@@ -45,13 +49,16 @@ def application() -> Iterator[Flask]:
 
 
 @contextmanager
-def inside(slug: str) -> Iterator[Province]:
-    """The application, in province `slug`; refuses a slug that is none."""
+def inside(slug: str, *, opened: bool = False) -> Iterator[Province]:
+    """The application, in province `slug`; refuses a slug that is none, and where it must have been `opened`, a province that isn't."""
     province = by_slug(slug)
     if province is None:
         raise click.BadParameter(f"没有代号为 {slug} 的省份;dingkao province list 列出全部代号。")
-    with application(), entered(province.code):
-        yield province
+    with application():
+        if opened and province.code not in opened_codes():
+            raise click.ClickException(f"{province.name}尚未开通。请先执行 dingkao province open {slug}。")
+        with entered(province.code):
+            yield province
 
 
 def answer(result: dict[str, Any], as_json: bool, sentence: str) -> None:

@@ -1,7 +1,8 @@
 """Code lists of doctors: our own stable code, the official Chinese word, and the other words rosters use for it (domain.md §2.2)."""
 
 import re
-import unicodedata
+
+from dingkao.tenants.secrets import normalised
 
 DOCUMENT_TYPES = {
     "resident": "居民身份证",
@@ -28,28 +29,52 @@ SCOPES: dict[str, tuple[str, str]] = {
     "99": ("any", "省级规定的其他"),
 }  # fmt: skip
 
+_PEOPLES = (
+    "汉 蒙古 回 藏 维吾尔 苗 彝 壮 布依 朝鲜 满 侗 瑶 白 土家 哈尼 哈萨克 傣 黎 傈僳 佤 畲 高山 拉祜 水 东乡 纳西 景颇 柯尔克孜 土 达斡尔 仫佬 羌 布朗 撒拉 毛南 仡佬 "
+    "锡伯 阿昌 普米 塔吉克 怒 乌孜别克 俄罗斯 鄂温克 德昂 保安 裕固 京 塔塔尔 独龙 鄂伦春 赫哲 门巴 珞巴 基诺"
+)
+PEOPLES = frozenset(_PEOPLES.split())
+"""The 56 of GB/T 3304, as rosters often write them: without 族."""
+
 _ALIASES = {
     "document": {
-        "身份证": "resident", "二代身份证": "resident", "港澳通行证": "hk_macao_permit", "台胞证": "taiwan_permit",
-        "外国人永久居留证": "foreign_permanent", "香港居民身份证": "hong_kong", "澳门居民身份证": "macao",
+        "身份证": "resident", "二代身份证": "resident", "第二代身份证": "resident", "中华人民共和国居民身份证": "resident",
+        "港澳居民居住证": "residence_permit", "台湾居民居住证": "residence_permit",
+        "港澳通行证": "hk_macao_permit", "回乡证": "hk_macao_permit", "台胞证": "taiwan_permit",
+        "外国人永久居留证": "foreign_permanent", "普通护照": "passport", "外国护照": "passport",
+        "香港居民身份证": "hong_kong", "澳门居民身份证": "macao",
     },
     "level": {
-        "医师": "physician", "执业": "physician", "1": "physician", "助理医师": "assistant", "助理": "assistant", "执业助理": "assistant",
-        "乡村全科执业助理医师": "assistant", "2": "assistant",
+        "医师": "physician", "执业": "physician", "执业医师级": "physician", "1": "physician", "助理医师": "assistant", "助理": "assistant",
+        "执业助理": "assistant", "执业助理医师级": "assistant", "乡村全科执业助理医师": "assistant", "2": "assistant",
     },
     "category": {
-        "1": "clinical", "2": "dental", "3": "public_health", "4": "chinese", "公卫": "public_health",
-        "民族医": "chinese", "中西医结合": "chinese", "中医(民族医、中西医结合)": "chinese",
+        **{code: category for digit, category in zip("1234", CATEGORIES, strict=True) for code in (digit, f"0{digit}", f"{digit}0", f"1{digit}0")},
+        "临床医学": "clinical", "临床医师": "clinical", "口腔医学": "dental", "口腔医师": "dental",
+        "公卫": "public_health", "公共卫生医师": "public_health", "中医医师": "chinese", "民族医": "chinese", "中西医结合": "chinese",
+        "蒙医": "chinese", "藏医": "chinese", "维医": "chinese", "傣医": "chinese", "中医(民族医、中西医结合)": "chinese",
     },
     "sex": {"男性": "male", "女性": "female", "1": "male", "2": "female", "m": "male", "f": "female"},
-    "scope": {"麻醉科": "12", "麻醉": "12", "妇科": "13", "眼科": "15", "耳鼻咽喉科": "15", "全科": "21", "检验、病理": "20"},
+    "scope": {
+        **{code: code for code in SCOPES},
+        "麻醉科": "12", "麻醉": "12", "妇科": "13", "眼科": "15", "耳鼻咽喉科": "15", "眼耳鼻喉科": "15", "医学影像": "19", "检验、病理": "20",
+        "全科": "21", "急诊": "22", "急诊医学": "22", "口腔麻醉": "31", "省级卫生行政部门规定的其他专业": "99",
+    },
 }  # fmt: skip
 _TAILS = re.compile(r"(类别专业|类别|专业|类)$")
+_NOTE = re.compile(r"(?<=.)\([^()]*\)$")
+_WITH_NOTES = ("document", "category")
+"""Lists whose words may carry a note behind, such as 「居民身份证(18位)」; in the others brackets may change the meaning."""
 
 
 def plain(text: str) -> str:
-    """A word as lists are compared: half-width, without blanks, lower case."""
-    return "".join(unicodedata.normalize("NFKC", text).split()).lower()
+    """A word as lists are compared: half-width, without blanks and characters nobody sees, lower case."""
+    return normalised(text).lower()
+
+
+def people(text: str) -> str:
+    """An ethnicity (民族) as the list has it: 「汉」 is 「汉族」; what is on no list stays as it is."""
+    return f"{text}族" if text in PEOPLES else text
 
 
 def _lookup(words: dict[str, str], aliases: dict[str, str]) -> dict[str, str]:
@@ -69,4 +94,6 @@ def code_of(kind: str, text: str) -> str | None:
     """Our code for `text` in the list `kind` (document, level, category, sex, scope); None where no list has it.
     「临床类别」「内科专业」 count as 「临床」「内科」."""
     lookup, word = _LOOKUPS[kind], plain(text)
-    return lookup.get(word) or lookup.get(_TAILS.sub("", word)) or None
+    if word not in lookup and kind in _WITH_NOTES:
+        word = _NOTE.sub("", word)
+    return lookup.get(word) or lookup.get(_TAILS.sub("", word))

@@ -11,7 +11,8 @@ from datetime import date
 from typing import Any
 
 from dingkao import clock
-from dingkao.doctors.codes import CATEGORIES, LEVELS, SCOPES, SEXES
+from dingkao.doctors.codes import SCOPES, SEXES
+from dingkao.doctors.numbers import doubt_of_practice, doubt_of_qualification
 from dingkao.tenants.secrets import normalised
 
 ETHNICITIES = ["汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族", "傈僳族", "佤族", "畲族", "高山族", "拉祜族", "水族", "东乡族", "纳西族", "景颇族", "柯尔克孜族", "土族", "达斡尔族", "仫佬族", "羌族", "布朗族", "撒拉族", "毛南族", "仡佬族", "锡伯族", "阿昌族", "普米族", "塔吉克族", "怒族", "乌孜别克族", "俄罗斯族", "鄂温克族", "德昂族", "保安族", "裕固族", "京族", "塔塔尔族", "独龙族", "鄂伦春族", "赫哲族", "门巴族", "珞巴族", "基诺族", "其他"]  # fmt: skip
@@ -192,21 +193,11 @@ def missing(fields: list[Field] | tuple[Field, ...], kept: Mapping[str, Any]) ->
 def doubts(kept: Mapping[str, Any], number: str, *, level: str, category: str) -> dict[str, str]:
     """What is odd about the two certificate numbers of a doctor of `level` and `category` with the document `number` (§2.3) and doesn't keep
     anyone from going on: field → sentence."""
-    told = {}
-    qualification, practice = str(kept.get("qualification", "")), str(kept.get("practice", ""))
-    if qualification and len(qualification) not in (24, 27):
-        told["qualification"] = "资格证书编码通常为27位,请核对。"
-    elif len(qualification) == 27 and len(number) == 18 and qualification[9:] != number:
-        told["qualification"] = "资格证书编码中的证件号与您的证件号码不一致,请核对。"
-    elif qualification[:4].isdecimal() and not 1950 <= int(qualification[:4]) <= clock.today().year:
-        told["qualification"] = "资格证书编码开头4位通常是发证年份,请核对。"
-    if practice and not re.fullmatch(r"[0-9A-Z]{15}", practice):
-        told["practice"] = "执业证书编码通常为15位,请核对。"
-    elif practice and practice[0] in "12" and practice[0] != str(list(LEVELS).index(level) + 1):
-        told["practice"] = "执业证书编码的首位与您的医师级别不一致,请核对。"
-    elif practice and practice[1:3] in ("10", "20", "30", "40") and practice[1] != str(list(CATEGORIES).index(category) + 1):
-        told["practice"] = "执业证书编码的第2、3位与您的执业类别不一致,请核对。"
-    return told
+    told = {
+        "qualification": doubt_of_qualification(str(kept.get("qualification", "")), number, level=level, category=category),
+        "practice": doubt_of_practice(str(kept.get("practice", "")), level=level, category=category),
+    }
+    return {field: f"{doubt},请核对。" for field, doubt in told.items() if doubt}
 
 
 def counts(name: str, kept: Mapping[str, Any]) -> bool:

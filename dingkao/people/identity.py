@@ -16,7 +16,17 @@ from dingkao.tenants.secrets import normalised
 RESIDENT_KINDS = ("resident", "residence_permit")
 EARLIEST_BIRTH = date(1900, 1, 1)
 _MOBILE = re.compile(r"1[3-9][0-9]{9}")
-_OTHER = re.compile(r"[A-Z0-9()\-字第号一-龥]{5,20}")
+_SHORTEST, _LONGEST = 5, 30
+_FORMS = {
+    "hk_macao_permit": (re.compile(r"[HM]([0-9]{8}|[0-9]{10})"), "港澳居民来往内地通行证号码通常为H或M加8位或10位数字"),
+    "taiwan_permit": (re.compile(r"[0-9]{8}|[0-9]{10,11}(\([A-Z0-9]+\))?"), "台湾居民来往大陆通行证号码通常为8位数字"),
+    "foreign_permanent": (re.compile(r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]"), "外国人永久居留身份证号码通常为18位,旧版为15位"),
+}
+_OF_REGION = {
+    "hong_kong": re.compile(r"[A-Z]{1,2}[0-9]{6}\(?[0-9A]\)?"),
+    "macao": re.compile(r"[1578]/?[0-9]{6}(/[0-9]|\([0-9]\)|[0-9])"),
+    "taiwan": re.compile(r"[A-Z][12489A-D][0-9]{8}"),
+}
 
 
 class NotANumber(ValueError):  # noqa: N818
@@ -42,9 +52,9 @@ def document(kind: str, text: str) -> Document:
     a resident number of 15 digits becomes 18. Raises NotANumber."""
     number = normalised(text)
     if kind not in RESIDENT_KINDS:
-        if not _OTHER.fullmatch(number):
-            raise NotANumber("证件号码格式不正确", "请核对证件,填写5至20位的字母或数字。")
-        return Document(number)
+        if not _SHORTEST <= len(number) <= _LONGEST or not re.search("[A-Z0-9]", number):
+            raise NotANumber("证件号码格式不正确", f"请核对证件,填写{_SHORTEST}至{_LONGEST}位的号码。")
+        return _foreign(number) if kind == "foreign_permanent" else Document(number)
     if re.fullmatch(r"[0-9]{15}", number):
         number = f"{number[:6]}19{number[6:]}"
         number += ric.calc_check_digit(number + "0")
@@ -54,6 +64,32 @@ def document(kind: str, text: str) -> Document:
     if ric.calc_check_digit(number) != number[17]:
         raise NotANumber("证件号码校验位不符", "请对照身份证逐位核对,通常是其中一位录错。")
     return Document(number, "male" if int(number[16]) % 2 else "female", birth)
+
+
+def oddity(kind: str, number: str) -> str | None:
+    """What is odd about a `number` that `document` has taken for one of `kind` (domain.md §2.3), or None; such a number is not refused."""
+    form, sentence = _FORMS.get(kind, (None, ""))
+    if form and not form.fullmatch(number):
+        return sentence
+    if kind == "foreign_permanent" and len(number) == 18 and ric.calc_check_digit(number) != number[17]:
+        return "外国人永久居留身份证号码校验位不符"
+    return None
+
+
+def kind_of_region(text: str) -> str | None:
+    """Which of the three identity cards, of Hong Kong, Macao or Taiwan, has such a number; None where that can't be told."""
+    kinds = [kind for kind, form in _OF_REGION.items() if form.fullmatch(normalised(text))]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _foreign(number: str) -> Document:
+    """The card of 2023 says of its holder what the resident's does, in the same places."""
+    if not re.fullmatch(r"9[0-9]{16}[0-9X]", number) or ric.calc_check_digit(number) != number[17]:
+        return Document(number)
+    try:
+        return Document(number, "male" if int(number[16]) % 2 else "female", _birth_date(number))
+    except NotANumber:
+        return Document(number)
 
 
 def _birth_date(number: str) -> date:
@@ -78,8 +114,9 @@ def login_number(text: str) -> str:
 
 
 def mobile(text: str) -> str:
-    """`text` as a mainland mobile number of eleven digits; +86, blanks and dashes are taken off. Raises NotANumber."""
-    number = re.sub(r"[\s\-‐-―]", "", normalised(text))
+    """`text` as a mainland mobile number of eleven digits; +86, blanks, brackets and dashes are taken off, and the point of a number made
+    one by Excel. Raises NotANumber."""
+    number = re.sub(r"[()]|(?<=[0-9)])[\-\u2010-\u2015]|\.0$", "", normalised(text))
     number = re.sub(r"^(\+?86|0086)(?=1[0-9]{10}$)", "", number)
     if not _MOBILE.fullmatch(number):
         raise NotANumber("手机号码不是有效的11位手机号", "请填写以1开头的11位手机号码;没有手机的可留空,由机构发放一次性代码。")

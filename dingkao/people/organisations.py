@@ -1,19 +1,20 @@
 """Institutions and assessment organisations: taken in from a sheet or a form, appointed, assigned."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from dingkao.database.model import db, new_id
 from dingkao.errors import Invalid
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.outside import sheets
-from dingkao.outside.sheets import Fault, Report
+from dingkao.outside.sheets import Fault, Report, Row
 from dingkao.people.models import Organisation
 from dingkao.tenants.context import current_tenant
-from dingkao.tenants.divisions import UnknownDivision, health_authority
+from dingkao.tenants.divisions import UnknownDivision, division_of, health_authority
 from dingkao.tenants.registry import by_code
 from dingkao.tenants.secrets import normalised
 
@@ -24,6 +25,9 @@ COLUMNS = {
     "category": ("机构类别", "类别", "机构类型"),
 }
 NEEDED = ("name", "registration_number", "division")
+BATCH = 1000
+DEFAULT_CATEGORY = "医疗机构"
+LONGEST_NAME, LONGEST_NUMBER, LONGEST_CATEGORY = 100, 50, 50
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,29 @@ def import_institutions(content: bytes, *, by: Actor) -> Report:
     report = Report()
     known = {row.registration_number: row for row in db.session.scalars(select(Organisation))}
     seen: set[str] = set()
-    for row in sheets.read(content, COLUMNS, NEEDED):
-        entry = InstitutionEntry(row.text("name"), normalised(row.text("registration_number")), row.text("division"), row.text("category"))
+    fresh: list[dict[str, Any]] = []
+    for row in sheets.read(content, COLUMNS, NEEDED, report):
+        if row.is_foot("name", "registration_number"):
+            continue
         try:
+            entry = _entry(row)
             if entry.registration_number in seen:
                 raise Invalid("机构登记号在本文件中重复", "registration_number")
-            outcome = _take_in(entry, known)
+            values = _judged(entry)
         except Invalid as fault:
-            column = COLUMNS[fault.field or "name"][0]
+            column = row.where(COLUMNS[fault.field or "name"][0])
             report.errors.append(Fault(row.number, column, fault.sentence, "请更正后重新导入,已导入的行不会重复。"))
             continue
         seen.add(entry.registration_number)
-        setattr(report, outcome, getattr(report, outcome) + 1)
+        if entry.registration_number in known:
+            changed = _revise(known[entry.registration_number], values)
+            report.changed += changed
+            report.unchanged += not changed
+        else:
+            fresh.append(_new(values))
+    for start in range(0, len(fresh), BATCH):
+        db.session.execute(insert(Organisation), fresh[start : start + BATCH])
+    report.accepted = len(fresh)
     journal.write(
         "province", _province_subject(), "institutions_imported", by=by, accepted=report.accepted, changed=report.changed,
         refused=len(report.errors),
@@ -65,9 +80,9 @@ def add_institution(entry: InstitutionEntry, *, by: Actor) -> Organisation:
     number = normalised(entry.registration_number)
     if db.session.scalar(select(Organisation.id).where(Organisation.registration_number == number)):
         raise Invalid("该机构登记号已存在,请在列表中查找。", "registration_number")
-    known: dict[str, Organisation] = {}
-    _take_in(InstitutionEntry(entry.name.strip(), number, entry.division.strip(), entry.category.strip()), known)
-    organisation = known[number]
+    organisation = Organisation(**_new(_judged(InstitutionEntry(" ".join(entry.name.split()), number, entry.division, entry.category.strip()))))
+    db.session.add(organisation)
+    db.session.flush()
     journal.write("organisation", organisation.id, "made", by=by)
     return organisation
 
@@ -88,33 +103,46 @@ def appoint(organisation: Organisation, *, by: Actor) -> None:
         journal.write("organisation", organisation.id, "appointed", by=by)
 
 
-def _take_in(entry: InstitutionEntry, known: dict[str, Organisation]) -> str:
-    if not entry.name:
-        raise Invalid("机构名称未填写", "name")
-    if not entry.registration_number:
-        raise Invalid("机构登记号未填写", "registration_number")
+def _entry(row: Row) -> InstitutionEntry:
+    if row.lost_digits("registration_number"):
+        raise Invalid("机构登记号被Excel当作数字,后几位已丢失,请先把该列设为文本格式再填写", "registration_number")
+    name = " ".join(row.text("name").split())
+    return InstitutionEntry(name, normalised(row.text("registration_number")), row.text("division"), " ".join(row.text("category").split()))
+
+
+def _judged(entry: InstitutionEntry) -> dict[str, Any]:
+    """`entry` as the columns of an institution's row; raises Invalid naming the field."""
+    for field, label, text, longest in (
+        ("name", "机构名称", entry.name, LONGEST_NAME),
+        ("registration_number", "机构登记号", entry.registration_number, LONGEST_NUMBER),
+        ("category", "机构类别", entry.category, LONGEST_CATEGORY),
+    ):
+        if not text and field != "category":
+            raise Invalid(f"{label}未填写", field)
+        if len(text) > longest:
+            raise Invalid(f"{label}超过{longest}个字", field)
     province = by_code(current_tenant())
     assert province is not None  # noqa: S101 - a province that was entered is in the registry
     try:
-        authority = health_authority(province, entry.division)
+        division = division_of(province, entry.division)
     except UnknownDivision as fault:
         raise Invalid(f"行政区划代码应为{province.short_name}的6位数字代码", "division") from fault
-    row = known.get(entry.registration_number)
-    if row is None:
-        row = Organisation(
-            id=new_id(), name=entry.name, registration_number=entry.registration_number, division=entry.division,
-            category=entry.category or "医疗机构", health_authority=authority,
-        )  # fmt: skip
-        db.session.add(row)
-        db.session.flush()
-        known[entry.registration_number] = row
-        return "accepted"
-    same = (row.name, row.division, row.category) == (entry.name, entry.division, entry.category or row.category)
-    if same:
-        return "unchanged"
-    row.name, row.division, row.health_authority = entry.name, entry.division, authority
-    row.category = entry.category or row.category
-    return "changed"
+    return {
+        "name": entry.name, "registration_number": entry.registration_number, "division": division, "category": entry.category,
+        "health_authority": health_authority(province, division),
+    }  # fmt: skip
+
+
+def _new(values: dict[str, Any]) -> dict[str, Any]:
+    return values | {"tenant_id": current_tenant(), "id": new_id(), "category": values["category"] or DEFAULT_CATEGORY}
+
+
+def _revise(row: Organisation, values: dict[str, Any]) -> bool:
+    """Bring a known institution up to date and tell whether it wasn't. An empty category leaves the known one."""
+    news = {name: value for name, value in values.items() if value and value != getattr(row, name)}
+    for name, value in news.items():
+        setattr(row, name, value)
+    return bool(news)
 
 
 def _province_subject() -> UUID:

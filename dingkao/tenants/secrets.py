@@ -91,8 +91,11 @@ class Vault:
 
 
 def normalised(text: str) -> str:
-    """A number as it is compared: half-width, without blanks, capitals (x → X)."""
-    return "".join(unicodedata.normalize("NFKC", text).split()).upper()
+    """A number as it is compared: half-width, without blanks and characters nobody sees, capitals (x → X)."""
+    joined = "".join(unicodedata.normalize("NFKC", text).split())
+    if not joined.isprintable():
+        joined = "".join(one for one in joined if unicodedata.category(one) not in ("Cc", "Cf", "Cs"))
+    return joined.upper()
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
-from dingkao.people.identity import NotANumber, document, login_number, masked, mobile
+from dingkao.people.identity import NotANumber, document, kind_of_region, login_number, masked, mobile, oddity
 
 FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789Xx"}
 BLANKS = " \t\n\u3000\u00a0\u2003"
@@ -131,10 +131,59 @@ def test_other_documents_are_kept_as_they_are_and_say_nothing_of_their_holder(ki
     assert (found.number, found.sex, found.birth_date) == (kept, None, None)
 
 
-@pytest.mark.parametrize("text", ["", "1234", "A" * 21, "E1234;5678", "<script>"])
+@pytest.mark.parametrize("text", ["", "1234", "A" * 31, "-----", "军官证号码不详", "\u200b\u200b12 34"])
 def test_what_is_no_document_number_is_refused(text):
     with pytest.raises(NotANumber):
         document("passport", text)
+
+
+@pytest.mark.parametrize("text", ["P<1234567", "1/234567/8", "E-12345678", "南字第1234号", "A" * 30, "12345"])
+def test_other_documents_have_no_form_of_their_own(text):
+    assert document("passport", text).number == text
+    assert oddity("passport", text) is None
+
+
+FOREIGN = "91112419810803002"
+
+
+def test_the_new_card_of_foreigners_tells_birth_and_sex_if_its_check_digit_is_right():
+    number = FOREIGN + ric.calc_check_digit(FOREIGN + "0")
+    found = document("foreign_permanent", number)
+    assert (found.birth_date, found.sex) == (date(1981, 8, 3), "female")
+    assert oddity("foreign_permanent", number) is None
+    wrong = number[:-1] + ("0" if number[-1] != "0" else "1")
+    found = document("foreign_permanent", wrong)
+    assert (found.number, found.birth_date, found.sex) == (wrong, None, None)
+    assert oddity("foreign_permanent", wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "odd"),
+    [
+        ("foreign_permanent", "CAN123456789012", False), ("foreign_permanent", FOREIGN, True), ("taiwan_permit", "01234567", False),
+        ("taiwan_permit", "0123456789", False), ("taiwan_permit", "0123456701(A)", False), ("taiwan_permit", "1234567", True),
+        ("hk_macao_permit", "H01234567", False), ("hk_macao_permit", "M0123456701", False), ("hk_macao_permit", "X01234567", True),
+        ("hk_macao_permit", "H1234567(01)", True), ("resident", "140105198001020018", False),
+    ],
+)  # fmt: skip
+def test_a_form_that_is_odd_is_told(kind, number, odd):
+    assert (oddity(kind, number) is not None) is odd
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [("A123456(7)", "hong_kong"), ("1/234567/8", "macao"), ("1234567(8)", "macao"), ("A123456789", "taiwan"), ("E12345678", None), ("无", None)],
+)
+def test_the_cards_of_three_regions_are_told_apart_by_their_numbers(number, kind):
+    assert kind_of_region(number) == kind
+
+
+@given(residents(), st.data())
+def test_characters_nobody_sees_make_no_other_number(resident, data):
+    number = resident[0]
+    unseen = st.text("\u200b\u200e\u202a\u202c\ufeff\x00\x08", max_size=2)
+    hidden = "".join(data.draw(unseen) + character for character in number)
+    assert document("resident", hidden).number == login_number(hidden) == number
 
 
 @given(residents())
@@ -156,16 +205,20 @@ def test_a_masked_mobile_keeps_three_and_four():
     assert masked("E12345678") == "******678"
 
 
-@given(st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["", "+86", "86", "0086", "+86 ", "+86-"]), st.data())
+@given(st.from_regex(r"1[3-9][0-9]{9}", fullmatch=True), st.sampled_from(["", "+86", "86", "0086", "+86 ", "+86-", "(+86)", "\uff08+86\uff09"]), st.data())
 def test_a_mobile_is_taken_however_it_is_typed(number, prefix, data):
     dashed = f"{number[:3]}{data.draw(st.sampled_from(['', '-', ' ', '–']))}{number[3:]}"
     assert mobile(prefix + data.draw(typed(dashed))) == number
 
 
-@pytest.mark.parametrize("text", ["", "12812345678", "1381234567", "138123456789", "010-12345678", "13812345678/9", "138 1234 567O", "+1 13812345678"])
+@pytest.mark.parametrize("text", ["", "12812345678", "1381234567", "138123456789", "010-12345678", "13812345678/9", "138 1234 567O", "+1 13812345678", "-13812345678", "138123456781.0"])
 def test_what_is_no_mobile_is_refused(text):
     with pytest.raises(NotANumber):
         mobile(text)
+
+
+def test_a_mobile_that_a_program_made_a_number_is_taken():
+    assert mobile("13800000001.0") == "13800000001"
 
 
 def test_digits_of_other_scripts_are_no_digits():

@@ -1,18 +1,24 @@
 """The roster: sound rows in, each faulty one told by its row and column and nothing else; again, and nothing is new."""
 
 import csv
+import io
 from datetime import date
 
 import pytest
+import xlsxwriter
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 from stdnum.cn import ric
 
 from dingkao.database.model import db
+from dingkao.doctors import roster
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster, name_key
 from dingkao.errors import Invalid
 from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import TERMINAL, broken_entries
+from dingkao.outside.sheets import Row
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
 from dingkao.people.organisations import import_institutions
@@ -37,6 +43,11 @@ def row(serial, **changed):
 
 def take_in(*rows, **options):
     return import_roster(material.roster(list(rows)), by=TERMINAL, **options)
+
+
+def take_in_columns(rows, *more):
+    """The same with columns behind the usual ones."""
+    return import_roster(material.roster(rows, (*material.HEADINGS, *more)), by=TERMINAL)
 
 
 def outcome(report):
@@ -79,6 +90,16 @@ FAULTS = {
     "unknown category": ({"执业类别": "护理"}, "执业类别"),
     "unknown level": ({"级别": "主任"}, "级别"),
     "no mobile": ({"手机号码": "1381234567"}, "手机号码"),
+    "a negative mobile": ({"手机号码": -13800000001}, "手机号码"),
+    "no name but a sign": ({"姓名": "/"}, "姓名"),
+    "no name but a word": ({"姓名": "无"}, "姓名"),
+    "no name but a program's word": ({"姓名": "nan"}, "姓名"),
+    "a number for a name": ({"姓名": 123}, "姓名"),
+    "a name too long": ({"姓名": "张" * 51}, "姓名"),
+    "a name nobody sees": ({"姓名": "\u200b\x08"}, "姓名"),
+    "a level that may be either": ({"级别": "执业(助理)医师"}, "级别"),
+    "institution made a number by Excel": ({"机构登记号": 1.40000777144432e17}, "机构登记号"),
+    "one of three documents": ({"证件类型": "香港/澳门/台湾身份证", "证件号码": "E12345678"}, "证件类型"),
 }
 TOLERATED = {
     "full-width number": {"证件号码": "".join(chr(ord(c) + 0xFEE0) for c in row(1)["证件号码"])},
@@ -95,6 +116,19 @@ TOLERATED = {
     "institution in small letters": {"机构登记号": material.registration_number(CODE, 1).lower()},
     "date as a number": {"首次注册日期": 40360},
     "blanks in the name": {"姓名": "医 师 乙"},
+    "what nobody sees": {"姓名": "医\u200b师乙\x08", "证件号码": "\u202a" + row(1)["证件号码"] + "\u202c", "执业类别": "临\u200b床", "性别": "男\u200b"},
+    "scope by our code": {"执业范围": 11},
+    "scope twice": {"执业范围": "内科\uff0c内科专业"},
+    "category by another list's code": {"执业类别": "110"},
+    "category by two digits": {"执业类别": "01"},
+    "category of doctors": {"执业类别": "临床医师"},
+    "level with a tail": {"级别": "执业医师级"},
+    "document with a note": {"证件类型": "居民身份证\uff0818位\uff09"},
+    "mobile with a prefix in brackets": {"手机号码": "(+86)13800000001"},
+    "mobile with a point": {"手机号码": "13800000001.0"},
+    "date as a text of a number": {"首次注册日期": "40360"},
+    "date with full-width commas": {"首次注册日期": "2010\uff0c7\uff0c1"},
+    "month as a number": {"首次注册日期": 2010.07},
 }
 ODD = {
     "unknown scope": ({"执业范围": "炼丹"}, "执业范围"),
@@ -102,6 +136,13 @@ ODD = {
     "unknown date": ({"首次注册日期": "去年"}, "首次注册日期"),
     "a date to come": ({"首次注册日期": "2099-01-01"}, "首次注册日期"),
     "institution of another name": ({"主要执业机构": "人民医院"}, "主要执业机构"),
+    "a year alone": ({"首次注册日期": 2010}, "首次注册日期"),
+    "a year as a date": ({"首次注册日期": 3653}, "首次注册日期"),
+    "a year of five digits": ({"首次注册日期": "20105-05-01"}, "首次注册日期"),
+    "more than three scopes": ({"执业范围": "内科、外科、儿科、妇产科"}, "执业范围"),
+    "two mobiles": ({"手机号码": "13800000001/13900000001"}, "手机号码"),
+    "a landline and a mobile": ({"手机号码": "0351-4567890 13800000001"}, "手机号码"),
+    "a permit of another form": ({"证件类型": "台胞证", "证件号码": "1234567", "性别": ""}, "证件号码"),
 }
 
 
@@ -143,6 +184,103 @@ def test_what_is_odd_is_told_and_goes_in(jilin, kind):
     report = take_in(row(1, **changed))
     assert outcome(report) == (1, 0, 0, [])
     assert warned(report) == [(2, column)]
+
+
+SCOPES = {
+    "外科\uff0c内科专业": "12,11", "外科\uff1b内科": "12,11", "外科,内科": "12,11", "外科;内科": "12,11", "医学检验、病理": "20", "医学检验、病理专业": "20",
+    "医学检验、病理;内科": "20,11", "外科、内科": "12,11", "外科/内科": "12,11", "外科\n内科": "12,11", "11;12": "11,12", "12,12": "12", "外科;麻醉科专业": "12",
+    "医学影像": "19", "眼耳鼻喉科": "15", "急诊医学": "22", "急诊": "22", "省级卫生行政部门规定的其他专业": "99", "内科专业;": "11", "": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SCOPES)
+def test_scopes_are_divided_as_people_write_them(jilin, text):
+    report = take_in(row(1, 执业范围=text))
+    assert warned(report) == []
+    assert doctor_of(1).scope == SCOPES[text]
+
+
+@pytest.mark.parametrize("text", ["无", "/", "-", "\u2014", "0", "nan", 0])
+def test_a_sign_that_there_is_no_mobile_is_none(jilin, text):
+    report = take_in(row(1, 手机号码=text))
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [])
+    assert doctor_of(1).mobile_sealed is None
+
+
+NAMES = {
+    "李 \u3007 明": "李\u3007明", "王 \u4dae": "王\u4dae", "\U0002c35b 㛃": "\U0002c35b㛃", "张\u3000三": "张三", "John  Smith": "John Smith", "张\n三": "张三",
+    "阿依古丽·买买提": "阿依古丽·买买提",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_kept_without_blanks_between_chinese_characters(jilin, name):
+    assert outcome(take_in(row(1, 姓名=name))) == (1, 0, 0, [])
+    assert doctor_of(1).name == NAMES[name]
+
+
+CATEGORIES = {"02": "dental", "30": "public_health", 40: "chinese", "120": "dental", "口腔医学": "dental", "公共卫生医师": "public_health", "藏医": "chinese", "中医医师": "chinese"}
+
+
+@pytest.mark.parametrize("word", CATEGORIES)
+def test_categories_are_known_by_other_lists_codes_and_words(jilin, word):
+    take_in(row(1, 执业类别=word, 执业范围=""))
+    assert doctor_of(1).category == CATEGORIES[word]
+
+
+def test_an_empty_category_is_told_as_such(jilin):
+    assert take_in(row(1, 执业类别="")).errors[0].reason == "执业类别未填写"
+
+
+DOCUMENTS = {
+    "第二代身份证": (row(1)["证件号码"], "resident"), "港澳居民居住证": (row(1)["证件号码"], "residence_permit"), "台湾居民居住证": (row(1)["证件号码"], "residence_permit"),
+    "回乡证": ("H01234567", "hk_macao_permit"), "普通护照": ("E12345678", "passport"), "外国护照": ("P<1234567", "passport"),
+    "香港/澳门/台湾身份证": ("A123456(7)", "hong_kong"), "台胞证": ("0123456789", "taiwan_permit"), "军官证": ("南字第1234号", "officer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", DOCUMENTS)
+def test_documents_are_known_by_the_words_people_use(jilin, word):
+    number, kind = DOCUMENTS[word]
+    report = take_in(row(1, 证件类型=word, 证件号码=number))
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [])
+    assert db.session.scalars(select(Doctor.document_type)).one() == kind
+
+
+def test_the_foreigners_card_tells_birth_and_is_no_reason_to_refuse_a_sex(jilin):
+    number = "91112419810803002"
+    number += ric.calc_check_digit(number + "0")
+    report = take_in(row(1, 证件类型="外国人永久居留身份证", 证件号码=number, 性别="男"))
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [(2, "性别")])
+    doctor = db.session.scalars(select(Doctor)).one()
+    assert (doctor.sex, doctor.birth_date) == ("male", date(1981, 8, 3))
+
+
+def test_what_excel_has_lost_of_a_certificate_is_left_empty(jilin):
+    report = take_in_columns([row(1) | {"医师资格证书编码": 2.0001411022010519e26, "医师执业证书编码": "/"}], "医师资格证书编码", "医师执业证书编码")
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [(2, "医师资格证书编码")])
+    assert (doctor_of(1).qualification_sealed, doctor_of(1).practice_sealed) == (None, None)
+
+
+ID = row(1)["证件号码"]
+CERTIFICATES = {
+    "a year to come": {"医师资格证书编码": "209922110" + ID}, "no province": {"医师资格证书编码": "200099110" + ID},
+    "another level": {"医师资格证书编码": "200022210" + ID}, "another category": {"医师资格证书编码": "200022120" + ID},
+    "another's fifteen digits": {"医师资格证书编码": "200022110" + "220105800102009"}, "too short": {"医师资格证书编码": "20002211022"},
+    "practice of another level": {"医师执业证书编码": "210220000000001"}, "practice of another category": {"医师执业证书编码": "120220000000001"},
+    "practice with a sign": {"医师执业证书编码": "11022000000000!"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_what_a_certificate_number_contradicts_is_told(jilin, kind):
+    report = take_in_columns([row(1) | CERTIFICATES[kind]], *CERTIFICATES[kind])
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [(2, *CERTIFICATES[kind])])
+
+
+def test_a_certificate_with_the_old_fifteen_digits_is_sound(jilin):
+    report = take_in_columns([row(1) | {"医师资格证书编码": "200022110" + ID[:6] + ID[8:17]}], "医师资格证书编码")
+    assert warned(report) == []
 
 
 def test_certificates_that_are_odd_are_told_and_go_in(jilin):
@@ -198,6 +336,125 @@ def test_of_two_rows_with_one_number_the_earlier_goes_in(jilin):
 
 def test_a_refused_row_does_not_bar_a_later_sound_one_of_the_same_number(jilin):
     assert outcome(take_in(row(1, 执业类别="护理"), row(1))) == (1, 0, 0, [(2, "执业类别")])
+
+
+def test_a_row_of_another_institution_does_not_bar_a_later_one_of_the_own(jilin):
+    take_in(row(1))
+    assert outcome(take_in(row(1, at=2), row(1), row(1))) == (0, 0, 1, [(2, "证件号码"), (4, "证件号码")])
+
+
+FEW = ("姓名", "证件号码", "执业类别", "机构登记号")
+
+
+def test_a_sheet_with_fewer_columns_leaves_what_it_does_not_have(jilin):
+    before = row(1) | {"级别": "执业助理医师", "民族": "汉族", "学历": "本科", "技术职称": "医士", "医师资格证书编码": "200022210" + ID}
+    take_in_columns([before], "民族", "学历", "技术职称", "医师资格证书编码")
+    stored = _everything(doctor_of(1))
+    for _ in range(2):
+        assert outcome(import_roster(material.roster([row(1)], FEW), by=TERMINAL)) == (0, 0, 1, [])
+        db.session.expire_all()
+        assert _everything(doctor_of(1)) == stored
+    changed = import_roster(material.roster([row(1, 姓名="新名")], FEW), by=TERMINAL)
+    assert outcome(changed) == (0, 1, 0, [])
+    db.session.expire_all()
+    assert _everything(doctor_of(1)) == stored | {"name": "新名", "name_key": name_key("新名")}
+    assert outcome(import_roster(material.roster([row(1, 姓名="新名")], FEW), by=TERMINAL)) == (0, 0, 1, [])
+
+
+def _everything(doctor):
+    return {column.name: getattr(doctor, column.name) for column in doctor.__table__.columns if column.name != "roster_digest"}
+
+
+def test_a_new_doctor_of_few_columns_has_the_usual_level_and_document(jilin):
+    assert outcome(import_roster(material.roster([row(1)], FEW), by=TERMINAL)) == (1, 0, 0, [])
+    doctor = doctor_of(1)
+    assert (doctor.level, doctor.document_type, doctor.sex, doctor.birth_date) == ("physician", "resident", "male", date(1980, 1, 2))
+
+
+def test_empty_cells_clear_all_but_level_sex_and_document(jilin):
+    passport = {"证件类型": "护照", "证件号码": "E12345678", "性别": "女", "级别": "执业助理医师"}
+    take_in(row(1, **passport))
+    emptied = {"证件类型": "", "证件号码": "E12345678", "性别": "", "级别": "", "执业范围": "", "科室": "", "手机号码": "", "首次注册日期": ""}
+    assert outcome(take_in(row(1, **emptied))) == (0, 1, 0, [])
+    db.session.expire_all()
+    doctor = db.session.scalars(select(Doctor)).one()
+    assert (doctor.document_type, doctor.sex, doctor.level) == ("passport", "female", "assistant")
+    assert (doctor.scope, doctor.department, doctor.mobile_sealed, doctor.first_registered) == (None, None, None, None)
+    assert outcome(take_in(row(1, **emptied))) == (0, 0, 1, [])
+
+
+def test_a_doctor_with_a_passport_is_known_in_a_sheet_without_documents(jilin):
+    number = {"证件号码": "E12345678"}
+    take_in(row(1, 证件类型="护照", 性别="女", **number))
+    assert outcome(import_roster(material.roster([row(1, **number)], FEW), by=TERMINAL)) == (0, 0, 1, [])
+
+
+def test_a_number_of_fifteen_digits_that_is_no_residents_is_known_again(jilin):
+    officer = row(1, 证件类型="军官证", 证件号码="220105800102001", 性别="女")
+    assert outcome(take_in(officer)) == (1, 0, 0, [])
+    assert outcome(take_in(officer)) == (0, 0, 1, [])
+
+
+def test_a_corrected_document_type_is_stored_and_told_once(jilin):
+    number = {"证件号码": "E12345678", "性别": "女"}
+    take_in(row(1, 证件类型="护照", **number))
+    assert outcome(take_in(row(1, 证件类型="军官证", **number))) == (0, 1, 0, [])
+    db.session.expire_all()
+    doctor = db.session.scalars(select(Doctor)).one()
+    assert doctor.document_type == "officer"
+    assert vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed) == "E12345678"
+    assert outcome(take_in(row(1, 证件类型="军官证", **number))) == (0, 0, 1, [])
+
+
+def test_other_words_for_the_same_are_no_news(jilin):
+    take_in_columns([row(1) | {"民族": "汉族"}], "民族")
+    again = row(1, 姓名="医 师 乙", 级别="1", 执业类别="临床类别", 执业范围="内科", 首次注册日期="2010年7月1日", 证件类型="身份证", 性别="1", 手机号码=13800000001)
+    assert outcome(take_in_columns([again | {"民族": "汉"}], "民族")) == (0, 0, 1, [])
+    assert doctor_of(1).ethnicity == "汉族"
+
+
+def test_what_stands_below_the_table_is_no_row(jilin):
+    blank = dict.fromkeys(material.HEADINGS, "")
+    prefilled = {"证件类型": "居民身份证", "级别": "执业医师", "主要执业机构": "医院", "机构登记号": "PDY1"}
+    rows = [
+        row(1), blank | prefilled, dict(zip(material.HEADINGS, material.HEADINGS, strict=True)), row(2), blank | {"姓名": "合计", "性别": "2人"},
+        blank | {"姓名": "填表人\uff1a李四"}, blank | {"姓名": "以下空白"}, blank | {"姓名": "王五"},
+    ]  # fmt: skip
+    assert outcome(take_in(*rows)) == (2, 0, 0, [(9, "证件号码")])
+
+
+def test_rows_of_a_later_sheet_are_told_with_its_name(jilin):
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        for name, cells in (("一院", row(1)), ("二院", row(2, 姓名="")), ("三院", row(1))):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, material.HEADINGS)
+            sheet.write_row(1, 0, cells.values())
+    assert outcome(import_roster(buffer.getvalue(), by=TERMINAL)) == (1, 0, 0, [(2, "姓名 (二院)"), (2, "证件号码 (三院)")])
+
+
+def test_headings_of_other_forms_are_known_and_unknown_ones_told(jilin):
+    headings = {
+        "姓名(与身份证一致)": "姓名", "公民身份号码": "证件号码", "类别": "执业类别", "执业机构登记号": "机构登记号", "级别(执业医师/执业助理医师)": "级别",
+        "联系方式": "手机号码", "首次注册日期(yyyy-mm-dd)": "首次注册日期", "星座": "科室", "序号": "性别",
+    }  # fmt: skip
+    cells = row(1, 级别="执业助理医师")
+    report = import_roster(material.roster([{heading: cells[own] for heading, own in headings.items()}], tuple(headings)), by=TERMINAL)
+    assert (outcome(report), warned(report)) == ((1, 0, 0, []), [(1, "星座")])
+    doctor = doctor_of(1)
+    assert (doctor.level, doctor.first_registered, doctor.mobile_sealed is not None) == ("assistant", date(2010, 7, 1), True)
+
+
+@given(st.dictionaries(st.sampled_from(list(roster.COLUMNS)), st.text(max_size=20) | st.floats() | st.integers() | st.booleans() | st.dates() | st.none()))
+def test_any_row_is_judged_or_refused_with_reason_and_remedy(cells):
+    told = []
+    try:
+        judged = roster.judge(Row(2, {"name": "甲", "number": ID, "category": "临床", "registration_number": "PDY1"} | cells), {"PDY1": "医院"}, lambda *warning: told.append(warning))
+        assert None not in (judged.name, judged.number, judged.level, judged.category)
+        assert "\x00" not in "".join(str(value) for value in judged.said().values())
+    except roster.Unsound as refused:
+        told.append((refused.column, refused.reason, refused.remedy))
+    assert all(column in roster.COLUMNS and reason and remedy for column, reason, remedy in told)
 
 
 def test_duplicates_are_found_over_the_border_of_batches(jilin, monkeypatch):
@@ -263,7 +520,8 @@ def with_samples(in_province, samples):
 def test_the_clean_sample_goes_in_whole_and_again_is_no_news(with_samples):
     content = (with_samples / "roster-14-clean.xlsx").read_bytes()
     before = db.session.scalar(select(func.count(Doctor.id)))
-    assert outcome(import_roster(content, by=TERMINAL)) == (2000, 0, 0, [])
+    report = import_roster(content, by=TERMINAL)
+    assert (outcome(report), report.warnings) == ((2000, 0, 0, []), [])
     assert outcome(import_roster(content, by=TERMINAL)) == (0, 0, 2000, [])
     assert db.session.scalar(select(func.count(Doctor.id))) == before + 2000
 

@@ -72,8 +72,127 @@ def test_of_two_columns_of_one_name_the_first_counts():
     assert texts(workbook([["姓名", "证件号码", "姓名"], ["甲", "1", "乙"]])) == [(2, "甲", "1")]
 
 
-def test_the_first_page_with_the_header_is_read():
-    assert texts(workbook([["说明"], ["请看下一页"]], [["姓名", "证件号码"], ["甲", "1"]], [["姓名", "证件号码"], ["乙", "2"]])) == [(2, "甲", "1")]
+HEADER = ["姓名", "证件号码"]
+
+
+def test_every_page_with_the_header_is_read_and_the_later_are_named():
+    content = workbook([["说明"], ["请看下一页"]], [HEADER, ["甲", "1"]], [["标题"], HEADER, ["乙", "2"]])
+    assert [(row.sheet, row.number, row.text("name"), row.where("姓名")) for row in read(content)] == [
+        ("", 2, "甲", "姓名"), ("Sheet3", 3, "乙", "姓名 (Sheet3)"),
+    ]  # fmt: skip
+
+
+def test_a_page_without_rows_is_not_the_first():
+    assert [(row.sheet, row.number) for row in read(workbook([HEADER], [HEADER, ["甲", "1"]]))] == [("", 2)]
+
+
+def book_of(**pages):
+    """An xlsx with a page of each name: HEADER and one row. A name that ends in _ is hidden, in __ very hidden."""
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        for name, person in pages.items():
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, HEADER)
+            sheet.write_row(1, 0, [person, "1"])
+            if name.endswith("__"):
+                sheet.very_hidden()
+            elif name.endswith("_"):
+                sheet.hide()
+            else:
+                sheet.activate()
+                sheet.set_first_sheet()
+    return buffer.getvalue()
+
+
+def test_hidden_pages_are_passed_over():
+    assert texts(book_of(旧__="甲", 名单="乙", 旧_="丙")) == [(2, "乙", "1")]
+
+
+def test_examples_and_explanations_are_passed_over_where_there_is_a_table():
+    assert texts(book_of(填写说明="甲", 名单="乙", 示例="丙")) == [(2, "乙", "1")]
+    assert texts(book_of(填写说明="甲")) == [(2, "甲", "1")]
+
+
+def test_a_header_repeated_in_the_middle_is_no_row():
+    assert texts(workbook([HEADER, ["甲", "1"], HEADER, ["乙", "2"]])) == [(2, "甲", "1"), (4, "乙", "2")]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "姓名(与身份证一致)", "姓名\uff08与身份证一致\uff09", "\u3010姓名\u3011", "[姓名]", "1.姓名", "1\u3001姓名", "姓\n名", "姓\u200b名", "\uff0a姓名", "姓名 *",
+        "姓名必填", "姓名(必填项)", "*姓名(必填)", "姓名(必填)*", "姓名\uff1a", "\u2605姓名", "姓名\u3010必填\u3011", "3. 姓名(必填)(中文)",
+    ],
+)  # fmt: skip
+def test_a_heading_is_known_whatever_is_put_around_it(heading):
+    assert texts(workbook([[heading, "证件号码\n(18位)"], ["甲", "1"]])) == [(2, "甲", "1")]
+
+
+@given(st.text(max_size=30))
+def test_any_heading_is_known_or_not(heading):
+    assert len(texts(workbook([["姓名", "证件号码", heading], ["甲", "1"]]))) == 1
+
+
+def test_the_official_heading_is_preferred_to_one_further_left():
+    assert texts(workbook([["身份证号", "医师姓名", "证件号码", "姓名"], ["2", "乙", "1", "甲"]])) == [(2, "甲", "1")]
+
+
+def unused(*pages):
+    report = sheets.Report()
+    list(sheets.read(workbook(*pages), COLUMNS, NEEDED, report))
+    return [(fault.row, fault.column, fault.reason) for fault in report.warnings]
+
+
+def test_a_filled_column_that_is_not_read_is_told_once():
+    page = [["标题"], ["序号", "姓名", "证件号码", "医师 星座", "空", "身份证号"], [1, "甲", "1", "", "", "1"], [2, "乙", "2", "狮子", "", ""]]
+    assert unused(page, page) == [(2, "医师星座", "未使用该列"), (2, "身份证号", "未使用该列")]
+    assert unused([["行", "列", "原因", "处理办法", *HEADER], [2, "姓名", "x", "y", "甲", "1"]]) == []
+
+
+@pytest.mark.parametrize("cell", ["\u200b", "\u200b\u200e", "\x08", "'", "\u3000\ufeff", "\u00a0"])
+def test_rows_of_characters_nobody_sees_are_empty(cell):
+    assert texts(f"姓名,证件号码\n甲,1\n{cell},{cell}\n".encode()) == [(2, "甲", "1")]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("5'", "5'"), ("3'-5'", "3'-5'"), ("'x'", "'x'"), ("'0012", "0012"), ("'2024-09-01", "2024-09-01"), ("\u2018110101", "110101"), ("'甲 乙", "'甲 乙"),
+        ("张\x00三", "张三"), ("张\u200b三\u202c", "张三"), ("甲\r\n乙", "甲\n乙"), ("甲\r乙", "甲\n乙"), ("甲\t乙", "甲\t乙"),
+    ],
+)  # fmt: skip
+def test_only_excels_own_mark_and_what_nobody_sees_are_taken_off(cell, text):
+    assert Row(2, {"name": cell}).text("name") == text
+
+
+def test_a_nul_far_down_a_csv_is_no_matter():
+    assert texts(("姓名,证件号码\n" + "\n" * 5000 + "张\0三,1\n").encode()) == [(5002, "张三", "1")]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_csv_below_a_title_is_read_by_what_makes_its_header(delimiter, encoding, newline):
+    lines = ["某省,2026;名单", delimiter.join(["证件号码", "姓名"]), delimiter.join(["1", '"甲;乙,丙"'])]
+    assert texts(newline.join(lines).encode(encoding)) == [(3, "甲;乙,丙", "1")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "foot"),
+    [
+        (["合计", "6", "", ""], True), (["", "小 计", "", ""], True), (["填表人\uff1a李四", "", "", ""], True), (["注:级别填执业医师", "", "", ""], True),
+        (["", "以下空白", "", ""], True), (["", "共12人", "", ""], True), (["7", "甲", "", ""], False), (["", "合计", "1", ""], False),
+        (["", "注意", "", ""], False),
+    ],
+)  # fmt: skip
+def test_what_stands_below_a_table_is_known(cells, foot):
+    [row] = read(workbook([["序号", *HEADER, "日期"], [*cells[:3], "x"]]))
+    assert row.is_foot("name", "number") is foot
+
+
+@pytest.mark.parametrize(("cell", "lost"), [(1.40105197001054e17, True), (110140000000001.0, False), ("1.40105E+17", True), ("140105197001054000", False), ("", False), ("PDY1E17", False)])
+def test_digits_that_excel_has_lost_are_noticed(cell, lost):
+    assert Row(2, {"number": cell}).lost_digits("number") is lost
 
 
 def test_a_header_alone_has_no_rows():
@@ -192,7 +311,7 @@ def test_any_bytes_are_read_or_refused(content):
     "cell",
     [
         "2024-09-01", "2024-9-1", "2024/9/1", "2024.9.1", "2024年9月1日", "2024年09月01日", "20240901", " 2024 - 09 - 01 ", "２０２４－０９－０１",
-        "2024-09-01T00:00:00", "2024年9月", "2024-09", datetime(2024, 9, 1, 8, 30), date(2024, 9, 1), 45536, 45536.0, 45536.7, 20240901.0, "'2024-09-01",  # noqa: DTZ001
+        "2024-09-01T00:00:00", "2024年9月", "2024-09", "202409", "2024\uff0c9\uff0c1", "2024\u30019\u30011", "2024\u20149\u20141", "45536", 2024.09, 202409.0, "2024-09-01 8\uff1a30", datetime(2024, 9, 1, 8, 30), date(2024, 9, 1), 45536, 45536.0, 45536.7, 20240901.0, "'2024-09-01",  # noqa: DTZ001
     ],
 )  # fmt: skip
 def test_a_day_is_understood_in_the_forms_people_write(cell):
@@ -205,7 +324,7 @@ def test_no_day_is_none(cell):
     assert Row(2, {}).day("day") is None
 
 
-@pytest.mark.parametrize("cell", ["2024-02-30", "2024-13-01", "去年", "2024", "1-2-3-4", True, -1.0, 1e9, "00000000", "年月日", float("inf"), float("nan")])
+@pytest.mark.parametrize("cell", ["2024-02-30", "2024-13-01", "去年", "2024", "1-2-3-4", True, -1.0, 1e9, "00000000", "年月日", float("inf"), float("nan"), 2010, 2010.0, 2010.1, 2010.13, "20105-05-01", 3653, "3653", 18263, "18263", 73051, "73051", "201013", "2010-01-01至2020-01-01"])
 def test_what_is_no_day_raises_value_error(cell):
     with pytest.raises(ValueError):  # noqa: PT011
         Row(2, {"day": cell}).day("day")
@@ -222,7 +341,7 @@ def test_any_cell_is_a_day_or_none_or_value_error(cell):
     assert found is None or type(found) is date
 
 
-@given(st.dates(date(1900, 3, 1), date(2100, 1, 1)))
+@given(st.dates(date(1950, 1, 1), date(2099, 12, 31)))
 def test_a_date_cell_and_its_text_are_the_same_day(day):
     content = workbook([["姓名", "证件号码", "日期"], ["甲", "1", day], ["乙", "2", day.isoformat()], ["丙", "3", (day - sheets.EXCEL_ZERO).days]])
     assert [row.day("day") for row in read(content)] == [day, day, day]
@@ -255,3 +374,21 @@ def test_a_cell_somewhat_off_is_no_matter():
 @pytest.mark.parametrize("text", ["2024-09-01 00:00:00", "2024/9/1 8:30", "2024年9月1日", "2024-09-01T08:30:00", "2024 年 9 月 1 日", "2024.9.1"])
 def test_a_date_with_a_time_is_the_date(text):
     assert sheets.Row(2, {"day": text}).day("day") == date(2024, 9, 1)
+
+
+def test_one_long_text_in_very_many_cells_is_refused_before_it_is_read():
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book, {"in_memory": True}) as written:
+        page = written.add_worksheet()
+        page.write_row(0, 0, ["姓名", "备注"])
+        for row in range(1, 40_000):
+            page.write_string(row, 0, "某")
+            page.write_string(row, 1, "长" * 32_000)
+    with pytest.raises(TooLarge):
+        list(sheets.read(book.getvalue(), {"name": ("姓名",)}, ["name"]))
+
+
+@pytest.mark.parametrize("content", ["姓名,备注\n" + "\n" * 3_000_000, "姓名,备注\n" + "," * 2_000_000])
+def test_a_csv_of_nothing_but_lines_or_cells_is_refused(content):
+    with pytest.raises(TooLarge, match="过多"):
+        list(sheets.read(content.encode(), {"name": ("姓名",)}, ["name"]))
