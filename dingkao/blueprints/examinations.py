@@ -126,6 +126,10 @@ def retire(question_id: UUID) -> Response:
 @allow(ADMIN, *OF_ORGANISATION)
 def papers() -> str:
     """The papers of the cycle, made and not."""
+    return _papers(PaperForm(formdata=None))
+
+
+def _papers(form: PaperForm) -> str:
     cycle = current_cycle()
     made: dict[tuple[str, str, str], Paper] = {}
     if cycle:
@@ -134,18 +138,17 @@ def papers() -> str:
     begun = {row.id for row in made.values() if rules.sat(row)}
     return render_template(
         "examinations/papers.html", cycle=cycle, made=made, wanted=wanted, begun=begun, subjects=SUBJECTS, categories=CATEGORIES, levels=LEVELS,
-        form=PaperForm(formdata=None), may_make=ADMIN in current_user.roles,
+        form=form, may_make=ADMIN in current_user.roles,
     )  # fmt: skip
 
 
 @examinations.post("/office/papers")
 @allow(ADMIN)
-def make_missing() -> Response:
+def make_missing() -> Response | tuple[str, int]:
     """Make every paper that is missing, about fifty questions each, all in one window; what the banks can't fill is named."""
     cycle, form = _cycle(), PaperForm()
     if not form.validate_on_submit():
-        flash("请填写考试时长、开放时间和结束时间。")
-        return redirect(url_for("examinations.papers"), 303)
+        return _papers(form), 422
     opens_at, closes_at = form.window()
     there = {(row.subject, row.category, row.level) for row in db.session.scalars(select(Paper).where(Paper.cycle_id == cycle.id))}
     made, failed = 0, []
