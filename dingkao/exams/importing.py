@@ -74,7 +74,7 @@ _OPTION = re.compile(
 _NEXT_OPTION = re.compile(rf"(?:^|[\s;\uff1b|]+)(?=[{_OPEN}]?([{_LETTER}])[{_MARKS}{_CLOSE}])")
 _NO_OPTION = re.compile(r"[K-Z](?:\s|[.\uff0e\u3001])")
 _BREAKS = re.compile(r"(?:\\r)?\\n|\n|<br\s*/?>", re.IGNORECASE)
-_OWN_LETTER = re.compile(rf"[{_OPEN}]?([{_LETTER}])[{_CLOSE}]?[{_MARKS}]\s*(?=\S)")
+_OWN_LETTER = re.compile(rf"(?:[{_OPEN}]([{_LETTER}])[{_CLOSE}][{_MARKS}]?|([{_LETTER}])[{_MARKS}])\s*(?=\S)")
 _BETWEEN_ANSWERS = re.compile(r"[\s,;./|+&()\[\]\u3001\u3002\u3010\u3011和与及]+")
 
 
@@ -243,7 +243,7 @@ def _options(row: Row, warnings: Warnings) -> list[tuple[str, str]]:
 def _without_own_letters(columns: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """「A.甲」 in column A is 甲; only where every option begins with its letter, for one alone may be a word such as C.diff."""
     found = [_OWN_LETTER.match(words) for _, words in columns]
-    if not all(one and normalised(one[1]) == letter for one, (letter, _) in zip(found, columns, strict=True)):
+    if not all(one and normalised(one[1] or one[2]) == letter for one, (letter, _) in zip(found, columns, strict=True)):
         return columns
     return [(letter, words[one.end() :]) for one, (letter, words) in zip(found, columns, strict=True) if one]
 

@@ -123,7 +123,7 @@ def columns(**words):
 
 
 def test_a_column_of_its_own_needs_no_letter():
-    assert columns(A="A.甲", B="\uff22\uff0e乙", C="(C)丙") == (("A", "甲"), ("B", "乙"), ("C", "丙")) or columns(A="A.甲", B="\uff22\uff0e乙") == (("A", "甲"), ("B", "乙"))
+    assert columns(A="A.甲", B="\uff22\uff0e乙", C="(C)丙", D="\u3010D\u3011 丁") == (("A", "甲"), ("B", "乙"), ("C", "丙"), ("D", "丁"))
     assert columns(A="A.甲", C="C\u3001丙") == (("A", "甲"), ("C", "丙"))
     assert columns(A="B.burgdorferi", C="C.difficile", E="E.coli") == (("A", "B.burgdorferi"), ("C", "C.difficile"), ("E", "E.coli"))
     assert columns(A="A型", B="B型") == (("A", "A型"), ("B", "B型"))
