@@ -66,16 +66,20 @@ def take_in(job: Job, progress: performing.Progress) -> dict[str, Any]:
     return {
         "accepted": report.accepted, "changed": report.changed, "unchanged": report.unchanged, "refused": len(report.errors),
         "report": bool(report.errors), "errors": [_told(fault) for fault in report.errors[:FAULTS_SHOWN]],
+        "warnings": [_told(fault) for fault in report.warnings[:FAULTS_SHOWN]],
     }  # fmt: skip
 
 
 def report_sheet(content: bytes, report: Report) -> bytes:
     """The refused rows as xlsx: where, why, what to do, and the row as it was, to be mended and handed in again."""
-    faults = {fault.row: fault for fault in report.errors}
+    faults: dict[int, list[Fault]] = {}
+    for fault in report.errors:
+        faults.setdefault(fault.row, []).append(fault)
     names = list(COLUMNS)
     rows = [
         [fault.row, fault.column, fault.reason, fault.remedy, *(row.text(name) for name in names)]
-        for row in sheets.read(content, COLUMNS, NEEDED) if (fault := faults.get(row.number))
+        for row in sheets.read(content, COLUMNS, NEEDED) for fault in faults.get(row.number, [])
+        if fault.column in {row.where(COLUMNS[name][0]) for name in names}
     ]  # fmt: skip
     return sheets.write(["行", "列", "原因", "处理办法", *(COLUMNS[name][0] for name in names)], rows, "未导入的行")
 

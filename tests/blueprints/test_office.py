@@ -32,7 +32,7 @@ def test_from_a_cycle_to_the_list(application, provinces, in_province):
     assert "请换一个名称" in again.get_data(as_text=True)
 
     clerk = client_of(application, in_province, "shanxi", "institution_clerk", number)
-    rows = [material.roster_row(14, serial, at=1) for serial in range(300, 304)] + [material.roster_row(14, 310, at=2)]
+    rows = [material.roster_row(14, serial, at=1, 执业范围="某科") for serial in range(300, 304)] + [material.roster_row(14, 310, at=2)]
     place = post(clerk, "/shanxi/office/roster", file=(io.BytesIO(material.roster(rows)), "名单.xlsx")).location
     assert "等待处理" in clerk.get(place).get_data(as_text=True)
     assert admin.get(place).status_code == 404
@@ -40,6 +40,7 @@ def test_from_a_cycle_to_the_list(application, provinces, in_province):
     report = clerk.get(place).get_data(as_text=True)
     assert "新增 4,更新 0,未变 0,拒绝 1" in report
     assert "不是本机构的医师" in report
+    assert "不认识的执业范围" in report
     assert rows[4]["证件号码"] not in report
     sheet = list(sheets.read(clerk.get(f"{place}/report.xlsx").data, {"row": ("行",), "reason": ("原因",), "number": ("证件号码",)}, ("row",)))
     assert [(row.text("row"), row.text("number")) for row in sheet] == [("6", rows[4]["证件号码"])]
