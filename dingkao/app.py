@@ -12,6 +12,7 @@ from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.answering import AnswerDoor
 from dingkao.blueprints.certificates import certificates
+from dingkao.blueprints.deciding import deciding
 from dingkao.blueprints.doctors import doctors
 from dingkao.blueprints.enrolment import enrolment
 from dingkao.blueprints.examinations import examinations
@@ -24,6 +25,7 @@ from dingkao.blueprints.platform import platform
 from dingkao.blueprints.practice import practice
 from dingkao.blueprints.province import province
 from dingkao.blueprints.public import front, public
+from dingkao.blueprints.requests import requests
 from dingkao.blueprints.result import result
 from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
@@ -42,8 +44,8 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, home, notices, filing, practice, sitting, result,
-    office, doctors, enrolment, review, examinations, results, certificates, institutions, staff, province, work,
+    front, public, account, home, notices, filing, practice, sitting, requests, result,
+    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

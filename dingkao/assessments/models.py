@@ -12,10 +12,11 @@ from dingkao.tenants.rls import TenantOwned
 
 STATES = {
     "not_included": "未纳入", "included": "待填报", "draft": "填报中", "institution_pending": "待机构审核", "institution_returned": "机构退回",
-    "organisation_pending": "待考核机构复核", "organisation_returned": "考核机构退回", "ready": "待测评", "testing": "测评中",
+    "organisation_pending": "待考核机构复核", "organisation_returned": "考核机构退回", "ready": "待测评", "deferred": "已延考备案", "testing": "测评中",
     "scored": "已交卷待划线", "absent": "缺考", "grading": "待综合评定", "confirming": "待发布", "passed": "合格", "failed": "不合格",
 }  # fmt: skip
 ROUNDS = {"first": "首考", "makeup": "补考", "reassessment": "再次考核", "early": "提前考核"}
+PARTS = {"performance": "工作成绩", "ethics": "职业道德", "competence": "业务水平"}
 VERDICTS = {"pass": "合格", "fail": "不合格"}
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL = ("passed", "failed")
@@ -25,6 +26,7 @@ class Assessment(TenantOwned, Model):
     """The state of one doctor in one cycle and round, and the three verdicts, which stay apart: 工作成绩, 职业道德, 业务水平.
 
     The institution and its assessment organisation are those of the day of inclusion. A reviewer who opens the record holds a lease on it.
+    `exempted`: 业务水平 counts as 合格 without a test (免考).
     """
 
     __tablename__ = "assessment"
@@ -66,3 +68,4 @@ class Assessment(TenantOwned, Model):
     opened_at: Mapped[datetime | None]
     graded_by: Mapped[UUID | None]
     accepted_by: Mapped[UUID | None]
+    exempted: Mapped[bool] = mapped_column(default=False)

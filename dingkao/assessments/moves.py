@@ -1,7 +1,7 @@
 """The moves of a record (domain.md §11): each names where it starts, where it leads and who may make it."""
 
 from dingkao import clock
-from dingkao.assessments.models import PROCEDURES, STATES, VERDICTS, Assessment
+from dingkao.assessments.models import PARTS, PROCEDURES, STATES, VERDICTS, Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import is_open
 from dingkao.database.model import db
@@ -100,6 +100,7 @@ def accept(record: Assessment, *, by: Actor) -> None:
     _another(record, by)
     if without_test(record.procedure):
         raise NotAllowed("本省简易程序不参加测评,请使用“通过并转综合评定”。")
+    record.accepted_by = by.id
 
 
 @move("organisation_pending", to="grading", actors=("organisation_reviewer",), states=STATES)
@@ -110,7 +111,20 @@ def accept_without_test(record: Assessment, *, by: Actor, competence: str) -> No
         raise NotAllowed("该医师需要参加测评。")
     if competence not in VERDICTS:
         raise Invalid("请评定业务水平。", "competence")
-    record.competence = competence
+    record.competence, record.accepted_by = competence, by.id
+
+
+@move("ready", to="grading", actors=("organisation_reviewer",), states=STATES)
+def exempt(record: Assessment, *, by: Actor) -> None:
+    """免考通过 (§11 nos. 11 and 18; §1.5): 业务水平 counts as 合格, the two other parts stand as graded. Of 一般程序 alone."""
+    if record.procedure != "general":
+        raise NotAllowed("免考只适用于一般程序。")
+    record.competence, record.exempted = "pass", True
+
+
+@move("ready", to="deferred", actors=("organisation_reviewer",), states=STATES)
+def defer(record: Assessment, *, by: Actor) -> None:
+    """延考备案 (§11 no. 12; §1.6): the test is put off to a round of its own; not sitting now is no absence."""
 
 
 @move("ready", to="testing", actors=("doctor",), states=STATES)
@@ -164,6 +178,22 @@ def publish_fail(record: Assessment, *, by: Actor) -> None:
         raise NotAllowed("三项均合格,不能发布为不合格。")
 
 
+@move("failed", to="passed", actors=("province_admin",), states=STATES)
+def overturn(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
+    """复核改判为合格 (§11 no. 24): verdicts changed on appeal make all three 合格; the province confirms what the assessment organisation proposed."""
+    _set_verdicts(record, verdicts)
+    if not passes(record):
+        raise NotAllowed("三项中仍有不合格,不能改判为合格。")
+
+
+@move("failed", to="failed", actors=("province_admin",), states=STATES)
+def amend(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
+    """复核更正单项 (§11 no. 24): a verdict is changed on appeal, another still is 不合格, and so is the result."""
+    _set_verdicts(record, verdicts)
+    if passes(record):
+        raise NotAllowed("三项均合格,应改判为合格。")
+
+
 def passes(record: Assessment) -> bool:
     """Whether all three verdicts are 合格."""
     return (record.performance, record.ethics, record.competence) == ("pass", "pass", "pass")
@@ -172,6 +202,13 @@ def passes(record: Assessment) -> bool:
 def without_test(procedure: str | None) -> bool:
     """Whether a record of this procedure goes without a test: 简易程序 in a province that has it sit nothing (§1.4)."""
     return procedure == "simple" and not settings.value("simple_sits_common_paper")
+
+
+def _set_verdicts(record: Assessment, verdicts: dict[str, str]) -> None:
+    for part, verdict in verdicts.items():
+        if part not in PARTS or verdict not in VERDICTS:
+            raise Invalid("请选择要变更的评定。")
+        setattr(record, part, verdict)
 
 
 def _cycle(record: Assessment) -> Cycle:

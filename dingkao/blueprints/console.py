@@ -42,6 +42,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         _entry("doctors.roster", "导入名单", "file-import", ADMIN, *OF_INSTITUTION),
         _entry("enrolment.inclusion", "纳入考核", "user-check", ADMIN, *OF_INSTITUTION),
         _entry("review.queue", "审核", "checkup-list", *OF_INSTITUTION, *OF_ORGANISATION),
+        _entry("deciding.queue", "申请", "mail-question", ADMIN, *OF_INSTITUTION, *OF_ORGANISATION),
     )),
     ("考试", (
         _entry("examinations.banks", "题库", "books", ADMIN, "question_editor"),

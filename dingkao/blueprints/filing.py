@@ -38,7 +38,7 @@ AFTERWARDS = {
 LOCKED = "测评开始后,所填信息不能修改。姓名、证件号码、照片等将印在通知书上的内容有误的,请联系本机构办理更正。"
 
 
-def _per_browser() -> str:
+def per_browser() -> str:
     """Whom an upload's limit counts: the session, for a hospital's doctors may share one address."""
     return limit_key(hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest())
 
@@ -198,7 +198,7 @@ def unlisted(kind: str, entry: str) -> Response:
 
 @filing.route("/filing/photo", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour", methods=["POST"], key_func=_per_browser)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_browser)
 def photo() -> Response | tuple[str, int] | str:
     """The photo [S7]: chosen, checked, shown as it will be printed."""
     mine = _dossier(lock=request.method == "POST")
@@ -230,7 +230,7 @@ def picture() -> FlaskResponse:
 
 @filing.route("/filing/proof", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour", methods=["POST"], key_func=_per_browser)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_browser)
 def proof() -> Response | tuple[str, int] | str:
     """The proofs: what was handed in, and one more."""
     mine = _dossier(lock=request.method == "POST")

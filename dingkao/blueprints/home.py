@@ -36,6 +36,7 @@ MESSAGES = {
     "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核,请留意复核结果",
     "organisation_returned": "考核机构已将材料退回主要执业机构核对,您暂时无需操作,请留意后续通知",
     "ready": "个人报名信息已通过审核,请关注后续考试通知,点击下方“参加测评”,按时完成测评({procedure})",
+    "deferred": "您的延考申请已通过并备案,本次不需要参加测评。延考时间另行通知,请留意消息",
     "testing": "您已开始测评,请点击下方“参加测评”,在截止时间前完成全部试卷({procedure})",
     "scored": "您已完成测评,请等待本省公布合格线和考核结果({procedure})",
     "absent": "您未在规定时间内参加测评,请联系所属考核机构了解后续安排",
@@ -52,7 +53,7 @@ EARLY = "您已被主要执业机构纳入本周期考核,报名从{}年{:02d}�
 STAGES = {
     "filing": ("not_included", "included", "draft", "institution_returned"),
     "review": ("institution_pending", "organisation_pending", "organisation_returned"),
-    "examination": ("ready", "testing", "scored", "absent", "grading", "confirming"),
+    "examination": ("ready", "deferred", "testing", "scored", "absent", "grading", "confirming"),
     "completion": ("passed", "failed"),
 }
 WAITING = ("draft", "institution_returned", "included")

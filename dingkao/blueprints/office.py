@@ -8,6 +8,7 @@ from flask_login import current_user
 from sqlalchemy import Select, func, select
 
 from dingkao.assessments.models import Assessment
+from dingkao.blueprints import deciding
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, OF_ORGANISATION, of_office
 from dingkao.blueprints.review import waiting_counts
@@ -17,6 +18,7 @@ from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.exams.models import Paper, Question
 from dingkao.people.models import ROLES, Account, Membership, Organisation
+from dingkao.requests.models import SIDES
 from dingkao.results import lines, publishing
 from dingkao.results.models import Publication
 from dingkao.tenants import settings
@@ -53,6 +55,10 @@ def tasks() -> str:
     for roles, those in ((frozenset({ADMIN}), _of_admin), (frozenset(OF_INSTITUTION), _of_institution), (frozenset(OF_ORGANISATION), _of_organisation)):
         if roles & current_user.roles:
             waiting += those(cycle)
+    asked = deciding.waiting_counts()
+    waiting += [
+        Task(f"医师申请等待您办理({SIDES[side]})", number, url_for("deciding.queue", side=side), "去办理") for side, number in asked.items()
+    ]
     names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(current_user.organisations())))}
     roles_held = [(ROLES[m.role], names.get(m.organisation_id, "") if m.organisation_id else "") for m in current_user.memberships]
     steps = _steps(cycle) if ADMIN in current_user.roles else []

@@ -143,6 +143,33 @@ def revoke(certificate: Certificate, *, by: Actor, reason: str) -> None:
     journal.write("certificate", certificate.id, "revoked", by=by, before="issued", after="revoked", reason=reason.strip())
 
 
+def reissue(record: Assessment, *, by: Actor, reason: str) -> Certificate | None:
+    """Put a new certificate in the place of the one that stands, where one does, because what it prints was corrected (record held
+    locked): the old one is 已替换 from now on, the new one has a serial of its own. None where none stands."""
+    old = db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id, Certificate.state == "issued").with_for_update())
+    if old is None:
+        return None
+    old.state, old.state_reason = "replaced", reason
+    db.session.flush()
+    journal.write("certificate", old.id, "replaced", by=by, before="issued", after="replaced", reason=reason)
+    fresh = issue(record)
+    ask_drawing(fresh, by=by)
+    return fresh
+
+
+def ask_issuing(record: Assessment, *, by: Actor) -> Job:
+    """Ask for the certificate of one record that passed after the list was published."""
+    return asking.ask("issue_one", "签发结果通知书", {"record": str(record.id)}, by=by.id)
+
+
+@performing.job("issue_one")
+def issue_one(job: Job, _progress: performing.Progress) -> None:
+    """Issue and draw the certificate of one record; repeatable."""
+    row = issue(db.session.scalars(select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update()).one())
+    if row.drawn_at is None:
+        keep(row)
+
+
 def mask(name: str) -> str:
     """A name as strangers may see it: its first character and a star for each other."""
     return name[:1] + "*" * (len(name) - 1)

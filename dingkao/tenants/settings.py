@@ -29,6 +29,7 @@ class Setting:
 
 
 REMEMBERED = "province settings"
+MOST_LINES, LONGEST_LINE = 40, 200
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 YES_NO = {"yes": "是", "no": "否"}
 
@@ -52,6 +53,21 @@ SETTINGS: Mapping[str, Setting] = {
     "simple_years_with_good_record": Setting("简易程序:有良好记录的执业年限", 5, "whole", "程序", 0, 60),
     "simple_years_without_bad_record": Setting("简易程序:无不良记录的执业年限", 12, "whole", "程序", 0, 60),
     "simple_sits_common_paper": Setting("简易程序参加公共知识测评", True, "yes_no", "程序"),
+    "exemption_open": Setting("接受免考申请", True, "yes_no", "免考与延考"),
+    "exempt_residency": Setting("免考理由:本周期内取得住院医师规范化培训合格证书", True, "yes_no", "免考与延考"),
+    "exempt_promotion": Setting("免考理由:本周期内通过上一级专业技术职务考试", True, "yes_no", "免考与延考"),
+    "exempt_retired": Setting("免考理由:60岁以上退休医师,本周期经所在机构考核合格", True, "yes_no", "免考与延考"),
+    "exempt_registered": Setting("免考理由:本周期内由执业助理医师取得执业医师资格", False, "yes_no", "免考与延考"),
+    "exempt_others": Setting("其他免考理由(每行一条)", [], "lines", "免考与延考"),
+    "exemption_again": Setting("免考申请未通过的,可再申请一次", True, "yes_no", "免考与延考"),
+    "exemption_in_makeup": Setting("补考接受免考申请", False, "yes_no", "免考与延考"),
+    "deferral_open": Setting("接受延考申请", True, "yes_no", "免考与延考"),
+    "deferral_reasons": Setting(
+        "延考理由(每行一条)", ["患病或住院治疗", "孕产期或哺乳期", "援外、援疆、援藏等公派任务", "脱产学习或进修", "不可抗力"], "lines", "免考与延考"
+    ),
+    "show_scores": Setting("向医师显示测评分数", True, "yes_no", "结果"),
+    "appeal_days": Setting("申请复核期限(自收到结果起,天)", 30, "whole", "结果", 1, 365),
+    "appeal_answer_days": Setting("复核答复期限(天)", 30, "whole", "结果", 1, 365),
     "certificate_number_form": Setting(
         "证书编号形式", "serial", "one", "证书", choices={"serial": "随机编号(不含证件号)", "manual": "证件号码+KH+日期"}
     ),
@@ -93,6 +109,11 @@ def judged(name: str, text: str) -> Any:
             if text not in (setting.choices or {}):
                 raise Invalid(f"请选择{setting.label}。", name)
             return text
+        case "lines":
+            lines = list(dict.fromkeys(line for one in text.splitlines() if (line := " ".join(one.split()))))
+            if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines):
+                raise Invalid(f"{setting.label}最多{MOST_LINES}行,每行不超过{LONGEST_LINE}字。", name)
+            return lines
         case "long":
             if not 10 <= len(text) <= 5000:
                 raise Invalid(f"{setting.label}请填写10至5000字。", name)
@@ -112,6 +133,8 @@ def shown(name: str, held: Any) -> str:
     setting = SETTINGS[name]
     if setting.kind == "yes_no":
         return YES_NO["yes" if held else "no"]
+    if setting.kind == "lines":
+        return ";".join(held)
     if setting.kind == "one":
         return (setting.choices or {}).get(held, str(held))
     return ("已上传" if held else "演示公章") if setting.kind == "object" else str(held)
