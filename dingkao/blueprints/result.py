@@ -1,4 +1,6 @@
-"""The doctor's result [S19] and certificate [S20]."""
+"""The doctor's result [S19] and certificate [S20], of this cycle and of earlier ones."""
+
+from uuid import UUID
 
 from flask import Response as FlaskResponse
 from flask import render_template
@@ -6,18 +8,22 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from dingkao import clock
-from dingkao.assessments.models import FINAL, VERDICTS
+from dingkao.assessments.models import FINAL, PARTS, ROUNDS, VERDICTS, Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.web import waiting_page
 from dingkao.certificates import issuing
 from dingkao.certificates.models import Certificate
+from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import NotAllowed, NotFound
+from dingkao.exams.models import Paper, Sitting
 from dingkao.exams.sittings import record_of
 from dingkao.journal import writing as journal
 from dingkao.outside.storage import store
+from dingkao.requests import making
+from dingkao.results import lines
 from dingkao.tenants import settings
 
 result = of_province("result")
@@ -30,21 +36,62 @@ def show() -> FlaskResponse:
     cycle = current_cycle()
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")
-    record = record_of(current_user.doctor().id, cycle.id)
+    return _shown(record_of(current_user.doctor().id, cycle.id), cycle)
+
+
+@result.get("/result/<uuid:record_id>")
+@allow(DOCTOR)
+def earlier(record_id: UUID) -> FlaskResponse:
+    """The result of an earlier cycle or round."""
+    record = _mine(record_id)
+    return _shown(record, db.session.get_one(Cycle, (record.tenant_id, record.cycle_id)))
+
+
+def _mine(record_id: UUID, *, lock: bool = False) -> Assessment:
+    query = select(Assessment).where(Assessment.id == record_id, Assessment.doctor_id == current_user.doctor().id)
+    record = db.session.scalar(query.with_for_update() if lock else query)
+    if record is None:
+        raise NotFound
+    return record
+
+
+def _shown(record: Assessment, cycle: Cycle) -> FlaskResponse:
     published = record.state in FINAL
     certificate = issuing.newest(record) if published else None
+    dossier = making.dossier_of_record(record)
+    closed = making.closed_because(dossier, "appeal")
+    asked = next((row for row in making.requests_of(record) if row.kind == "appeal" and row.state != "withdrawn"), None)
     shown = render_template(
-        "result/show.html", record=record, published=published, certificate=certificate, verdicts=VERDICTS, cycle=cycle,
-        may_download=settings.value("certificate_download"), contact=settings.value("contact"),
+        "result/show.html", record=record, published=published, certificate=certificate, verdicts=VERDICTS, parts=PARTS, cycle=cycle, rounds=ROUNDS,
+        may_download=settings.value("certificate_download"), contact=settings.value("contact"), scores=_scores(record) if published else [],
+        line=_line(record, dossier.doctor.category, dossier.doctor.level, cycle) if published else None, others=_others(record),
+        appeal=asked, may_appeal=closed is None and asked is None, until=making.appeal_until(dossier) if record.state == "failed" else None,
     )  # fmt: skip
     return waiting_page(shown, waits=record.state == "passed" and (certificate is None or certificate.state == "issued" and certificate.drawn_at is None))
 
 
-def _certificate(*, lock: bool = False) -> Certificate:
-    cycle = current_cycle()
-    if cycle is None:
-        raise NotFound
-    record = record_of(current_user.doctor().id, cycle.id)
+def _scores(record: Assessment) -> list[tuple[str, int | None]]:
+    """The papers' titles with their scores in tenths, where the province shows them."""
+    if not settings.value("show_scores"):
+        return []
+    joined = select(Paper.title, Sitting.score_tenths).join(Sitting, (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id))
+    return [(title, tenths) for title, tenths in db.session.execute(joined.where(Sitting.assessment_id == record.id).order_by(Paper.subject))]
+
+
+def _line(record: Assessment, category: str, level: str, cycle: Cycle) -> int | None:
+    """The pass line in tenths that was applied, where scores are shown."""
+    found = lines.standing(cycle).get((category, level)) if settings.value("show_scores") else None
+    return found.line_tenths if found and found.approved_at and not record.exempted else None
+
+
+def _others(record: Assessment) -> list[tuple[Assessment, Cycle]]:
+    """The doctor's other records with a result, the newest first."""
+    query = select(Assessment, Cycle).join(Cycle, (Cycle.tenant_id == Assessment.tenant_id) & (Cycle.id == Assessment.cycle_id))
+    query = query.where(Assessment.doctor_id == record.doctor_id, Assessment.id != record.id, Assessment.state.in_(FINAL))
+    return [(row[0], row[1]) for row in db.session.execute(query.order_by(Cycle.starts_on.desc(), Assessment.id.desc()))]
+
+
+def _certificate(record: Assessment, *, lock: bool = False) -> Certificate:
     query = select(Certificate).where(Certificate.assessment_id == record.id, Certificate.state == "issued")
     row = db.session.scalar(query.with_for_update() if lock else query)
     if row is None or row.drawn_at is None:
@@ -54,19 +101,19 @@ def _certificate(*, lock: bool = False) -> Certificate:
     return row
 
 
-@result.get("/result/certificate.png")
+@result.get("/result/<uuid:record_id>/certificate.png")
 @allow(DOCTOR)
-def picture() -> FlaskResponse:
+def picture(record_id: UUID) -> FlaskResponse:
     """The certificate as a picture, to be kept by a long press."""
-    row = _certificate()
+    row = _certificate(_mine(record_id))
     return FlaskResponse(store().get(issuing.PNG, row.id, sealed=True), mimetype="image/png", headers={"Cache-Control": "private, no-store"})
 
 
-@result.post("/result/download")
+@result.post("/result/<uuid:record_id>/download")
 @allow(DOCTOR)
-def download() -> FlaskResponse:
+def download(record_id: UUID) -> FlaskResponse:
     """The PDF; that it was taken is noted."""
-    row = _certificate(lock=True)
+    row = _certificate(_mine(record_id), lock=True)
     content = store().get(issuing.PDF, row.id, sealed=True)
     row.downloaded_at = row.downloaded_at or clock.now()
     journal.write("certificate", row.id, "downloaded", by=current_user.actor())

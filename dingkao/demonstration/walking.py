@@ -346,7 +346,10 @@ class Walk:
             if time.monotonic() > deadline:
                 raise Stuck("the certificate was not drawn")
             time.sleep(2)
-        picture = walker.browser.client.get(f"/{self.province.slug}/result/certificate.png")
+        address = re.search(r'src="([^"]+/certificate\.png)', page)
+        if address is None:
+            raise Stuck("the page shows no certificate")
+        picture = walker.browser.client.get(address[1])
         self.tally.count()
         serial = re.search(r"\d{6}KH\d{9}", page)
         public = walker.browser.client.get(f"/verify/{serial[0]}") if serial else None

@@ -20,13 +20,13 @@ SAID = {
     "draft": "尚未提交", "institution_pending": "正在等待主要执业机构审核", "institution_returned": "退回原因:材料不清",
     "organisation_pending": "正在等待考核机构复核", "organisation_returned": "您暂时无需操作",
     "ready": "个人报名信息已通过审核,请关注后续考试通知,点击下方“参加测评”,按时完成测评(一般程序)",
-    "testing": "在截止时间前完成全部试卷", "scored": "请等待本省公布合格线", "absent": "请联系所属考核机构", "grading": "正在综合评定",
+    "deferred": "您的延考申请已通过并备案", "testing": "在截止时间前完成全部试卷", "scored": "请等待本省公布合格线", "absent": "请联系所属考核机构", "grading": "正在综合评定",
     "confirming": "请等待本省发布考核结果", "passed": "您本周期的考核结果已发布,请点击下方“考核结果”查看(一般程序)",
     "failed": "您本周期的考核结果已发布,请点击下方“考核结果”查看(一般程序)",
 }  # fmt: skip
 STAGE = {
     "not_included": "报名", "included": "报名", "draft": "报名", "institution_returned": "报名", "institution_pending": "审核",
-    "organisation_pending": "审核", "organisation_returned": "审核", "ready": "考核", "testing": "考核", "scored": "考核", "absent": "考核",
+    "organisation_pending": "审核", "organisation_returned": "审核", "ready": "考核", "deferred": "考核", "testing": "考核", "scored": "考核", "absent": "考核",
     "grading": "考核", "confirming": "考核", "passed": "完成", "failed": "完成",
 }  # fmt: skip
 OPEN = {"ready": {"填报信息", "在线学习", "参加测评"}, "testing": {"填报信息", "参加测评"}, "passed": {"填报信息", "考核结果"}, "failed": {"填报信息", "考核结果"}, "not_included": set()}

@@ -3,6 +3,7 @@
 import io
 import re
 import threading
+from datetime import date
 
 import pypdfium2
 import pytest
@@ -15,7 +16,8 @@ from dingkao.assessments.models import Assessment
 from dingkao.certificates import issuing, seals
 from dingkao.certificates.models import Certificate
 from dingkao.certificates.numbering import new_serial, plain, province_of
-from dingkao.database.model import db
+from dingkao.cycles.models import Cycle
+from dingkao.database.model import db, new_id
 from dingkao.errors import NotFound
 from dingkao.filings.models import Filing
 from dingkao.journal.models import JournalEntry
@@ -110,17 +112,17 @@ def test_from_scores_to_the_certificate(application, admins, line, scored, in_pr
     assert "您本周期的考核结果已发布,请点击下方“考核结果”查看(一般程序)" in passing.get("/home")
     shown = passing.get("/result")
     assert "长按上面图片可“保存到手机”" in shown
-    picture = passing.client.get(f"/{SLUG}/result/certificate.png")
+    picture = passing.client.get(f"/{SLUG}/result/{passing.record_id}/certificate.png")
     width, height = Image.open(io.BytesIO(picture.data)).size
     assert (width, height) in ((1240, 1754), (1241, 1754), (1241, 1755))
-    document = passing.post("/result/download", page="/result")
+    document = passing.post(f"/result/{passing.record_id}/download", page="/result")
     text = pypdfium2.PdfDocument(document.data)[0].get_textpage().get_text_range()
     for wanted in ("医师定期考核结果通知书", "Certificate of the Doctor's National Periodical Assessment", passing.number, people.PRACTICE["qualification"], "贵州省卫生健康委员会", "样张"):
         assert "".join(wanted.split()) in "".join(text.split()), wanted
     refused = failing.get("/result")
     assert "不合格" in refused
-    assert "30日内" in refused
-    assert failing.client.get(f"/{SLUG}/result/certificate.png").status_code == 404
+    assert "申请复核" in refused
+    assert failing.client.get(f"/{SLUG}/result/{failing.record_id}/certificate.png").status_code == 404
     sheet = admins[0].get(f"{place}/list.xlsx")
     assert sheet.data[:2] == b"PK"
     serial = re.search(r"\d{6}KH\d{9}", shown)[0]
@@ -140,7 +142,7 @@ def test_from_scores_to_the_certificate(application, admins, line, scored, in_pr
     post(admins[0], f"{page}/{row.id}/revoke", page=page, reason="材料不实")
     assert "已撤销" in public.get(f"/verify/{serial}").get_data(as_text=True)
     assert "材料不实" not in public.get(f"/verify/{serial}").get_data(as_text=True)
-    assert passing.client.get(f"/{SLUG}/result/certificate.png").status_code == 404
+    assert passing.client.get(f"/{SLUG}/result/{passing.record_id}/certificate.png").status_code == 404
 
 
 def test_a_list_that_has_changed_is_not_published(application, admins, line, scored, in_province):
@@ -197,7 +199,7 @@ def test_a_province_may_keep_the_download_to_itself(application, admins, line, s
     post(admins[0], page, certificate_download="no", reason="统一发放纸质通知书")
     try:
         assert "本省不提供通知书下载" in doctor.get("/result")
-        assert doctor.client.get(f"/{SLUG}/result/certificate.png").status_code == 409
+        assert doctor.client.get(f"/{SLUG}/result/{doctor.record_id}/certificate.png").status_code == 409
     finally:
         post(admins[0], page, certificate_download="yes", reason="恢复")
 
@@ -219,7 +221,7 @@ def test_a_sealed_file_that_was_touched_does_not_open(application, admins, line,
     answer = post(admins[0], f"{page}/{row.id}/draw", page=page)
     assert "/office/work/" in answer.location
     people.work_off(application, in_province, SLUG)
-    assert doctor.post("/result/download", page="/result").data.startswith(b"%PDF")
+    assert doctor.post(f"/result/{doctor.record_id}/download", page="/result").data.startswith(b"%PDF")
 
 
 def test_rare_characters_and_a_missing_photo_are_printed(application, admins, line, scored, in_province):
@@ -228,7 +230,7 @@ def test_rare_characters_and_a_missing_photo_are_printed(application, admins, li
         db.session.execute(update(Filing).where(Filing.doctor_id == doctor.doctor_id).values(photo_id=None))
         db.session.commit()
     published(application, admins, in_province, [doctor])
-    document = doctor.post("/result/download", page="/result")
+    document = doctor.post(f"/result/{doctor.record_id}/download", page="/result")
     text = pypdfium2.PdfDocument(document.data)[0].get_textpage().get_text_range()
     assert "𬍛㛃䶮堃喆" in text
     assert "照片" in text
@@ -319,3 +321,31 @@ def test_another_provinces_certificate_is_nothing_here(in_province, provinces, a
         assert db.session.scalar(select(Certificate).where(Certificate.serial == row.serial)) is None
         with pytest.raises(NotFound):
             store().get(issuing.PDF, row.id, sealed=True)
+
+
+def test_scores_are_shown_where_the_province_shows_them_and_earlier_cycles_are_kept(application, admins, line, scored, in_province):
+    doctor = scored(right=False)
+    published(application, admins, in_province, [doctor])
+    shown = doctor.get("/result")
+    assert "测评分数" in shown
+    assert "合格线" in shown
+    page = f"/{SLUG}/office/settings"
+    post(admins[0], page, show_scores="no", reason="本省不公布分数")
+    try:
+        assert "测评分数" not in doctor.get("/result")
+    finally:
+        post(admins[0], page, show_scores="yes", reason="恢复")
+    with in_province(SLUG):
+        cycle = Cycle(id=new_id(), label="上一周期", starts_on=date(2020, 1, 1), ends_on=date(2022, 12, 31))
+        db.session.add(cycle)
+        db.session.flush()
+        record = db.session.scalars(select(Assessment).where(Assessment.id == doctor.record_id)).one()
+        db.session.add(Assessment(
+            id=new_id(), doctor_id=record.doctor_id, cycle_id=cycle.id, institution_id=record.institution_id, state="passed", performance="pass", ethics="pass",
+            competence="pass",
+        ))  # fmt: skip
+        db.session.commit()
+    before = re.search(r'href="/guizhou(/result/[0-9a-f-]+)"', doctor.get("/result"))[1]
+    assert "上一周期" in doctor.get(before)
+    assert "考核结果:合格" in doctor.get(before)
+    assert scored().client.get(f"/{SLUG}{before}").status_code == 404

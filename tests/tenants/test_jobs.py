@@ -23,6 +23,8 @@ HERE, THERE = 14, 41
 ARGUMENTS = {
     "draw_certificate": {"certificate": "certificate"},
     "forget_file": {"document": "document", "kind": "photo"},
+    "forget_request_file": {"file": "request_file"},
+    "issue_one": {"record": "assessment"},
     "import_roster": {"upload": "document", "only": "organisation"},
     "conclude_all": {"cycle": "cycle", "assessors": ["organisation"]},
     "include_all": {"cycle": "cycle", "institutions": ["organisation"]},
