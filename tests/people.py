@@ -155,7 +155,7 @@ def actor(*roles: str) -> Actor:
 
 
 def bring_to(in_province: Any, someone: Someone, state: str, *, procedure: str = "general") -> None:
-    """Move the record on to `state` (up to 待测评) by its moves, with a ticket at the end."""
+    """Move the record on from where it is to `state` (up to 待测评) by its moves, with a ticket at the end."""
     with in_province(someone.slug):
         record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id).with_for_update()).one()
         steps = [
@@ -164,10 +164,9 @@ def bring_to(in_province: Any, someone: Someone, state: str, *, procedure: str =
             ("organisation_pending", lambda: moves.approve(record, by=actor("institution_reviewer"), performance="pass", ethics="pass", opinion="同意")),
             ("ready", lambda: moves.accept(record, by=actor("organisation_reviewer"))),
         ]
-        for reached, step in steps:
+        names = [reached for reached, _ in steps]
+        for _, step in steps[names.index(record.state) + 1 if record.state in names else 0 : names.index(state) + 1]:
             step()
-            if reached == state:
-                break
         if state == "ready":
             issue_ticket(record)
         db.session.commit()

@@ -14,6 +14,7 @@ from dingkao.assessments.enrolment import include
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.model import db
+from dingkao.demonstration.asking import ask
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.exams import sittings
@@ -27,9 +28,12 @@ from dingkao.people.models import Account, Organisation
 from dingkao.results import lines, publishing
 
 PAPER_QUESTIONS, PAPER_MINUTES = 20, 60
+ASKING = ("deferred", "exempted", "refused", "asking")
+"""Doctors of 待测评 who have asked for something and got it, or not, or wait."""
 STATES = (
     "included", "draft", "institution_pending", "institution_returned", "organisation_pending", "organisation_returned", "ready", "testing",
     "scored", "absent", "grading", "confirming", "passed", "failed", "passed", "ready",
+    *ASKING,
 )  # fmt: skip
 PATH = ("draft", "institution_pending", "organisation_pending", "ready", "testing", "scored", "grading", "confirming")
 SCHOOLS = {14: "山西医科大学", 41: "郑州大学医学院"}
@@ -51,6 +55,8 @@ def bring_about(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
             _bring(cycle, record, "confirming" if state in ("passed", "failed") else state, staff, right=state != "failed")
         if state in ("passed", "failed"):
             final.append(record)
+        elif state != "included":
+            ask(record, state, staff, portrait(record.id))
     waiting = [record for record in records if record.state == "confirming" and record not in final]
     for record in waiting:
         moves.object_to(record, by=staff["admin"], reason="先行核对")
@@ -63,7 +69,7 @@ def bring_about(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
 def _bring(cycle: Cycle, record: Assessment, state: str, staff: dict[str, Actor], *, right: bool) -> None:
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     own = Actor("doctor", doctor.account_id, name=doctor.name)
-    upto = {"institution_returned": "institution_pending", "organisation_returned": "organisation_pending", "absent": "ready"}.get(state, state)
+    upto = {"institution_returned": "institution_pending", "organisation_returned": "organisation_pending", "absent": "ready"}.get(state, "ready" if state in ASKING else state)
     for reached in PATH[: PATH.index(upto) + 1]:
         match reached:
             case "draft":
