@@ -42,31 +42,35 @@ REMINDERS = {
 }  # in this order a doctor who goes on to the next state meanwhile is not told a second time
 
 TELL = text("""
-with due as (
-    select a.id, d.account_id, row_number() over (order by a.id) as place
-    from assessment a join doctor d on d.tenant_id = a.tenant_id and d.id = a.doctor_id
-    where a.tenant_id = :tenant and a.cycle_id = :cycle and a.state = :state and a.id > :reached
-    order by a.id limit :batch
-), told as (
-    insert into notice (tenant_id, id, account_id, title, body, leads, written_at)
-    select :tenant, fresh.id, due.account_id, :title, :body, :leads, :at
-    from due join unnest(cast(:ids as uuid[])) with ordinality as fresh (id, place) on fresh.place = due.place
+WITH due AS (
+    SELECT a.id, d.account_id, row_number() OVER (ORDER BY a.id) AS place
+    FROM assessment AS a JOIN doctor AS d ON d.tenant_id = a.tenant_id AND d.id = a.doctor_id
+    WHERE a.tenant_id = :tenant AND a.cycle_id = :cycle AND a.state = :state AND a.id > :reached
+    ORDER BY a.id LIMIT :batch
+), told AS (
+    INSERT INTO notice (tenant_id, id, account_id, title, body, leads, written_at)
+    SELECT :tenant, fresh.id, due.account_id, :title, :body, :leads, :at
+    FROM due JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS fresh (id, place) ON fresh.place = due.place
 )
-select id, place from due order by place desc limit 1
+SELECT id, place FROM due ORDER BY place DESC LIMIT 1
 """)
 BEGINNING = "00000000-0000-0000-0000-000000000000"
 
 
 def remind() -> int:
     """Go on with every round that is due, in the province entered, by day alone; the number of doctors told. Commits after each batch:
-    the messages leave together with how far the round has got, so that nobody is told twice."""
+    the messages leave together with how far the round has got, so that nobody is told twice. Who comes into a state after its round is
+    told at the next mark: what brought him there has just told him."""
     if clock.beijing(clock.now()).hour not in HOURS:
         return 0
     cycle = current_cycle()
     if cycle is None:
         return 0
-    told = 0
+    told, ended = 0, select(Reminding.state, Reminding.last_day, Reminding.days).where(Reminding.cycle_id == cycle.id, Reminding.ended_at.is_not(None))
+    done = {tuple(row) for row in db.session.execute(ended)}
     for state, last_day, mark in due(cycle):
+        if (state, last_day, mark) in done:
+            continue
         while told < BATCH * BATCHES:
             batch = _batch(cycle, state, last_day, mark)
             db.session.commit()
@@ -95,11 +99,10 @@ def due(cycle: Cycle) -> Iterator[tuple[str, date, int]]:
 def _batch(cycle: Cycle, state: str, last_day: date, mark: int) -> int | None:
     """Tell the next doctors of a round; how many, or None where it has ended."""
     key = {"cycle_id": cycle.id, "state": state, "last_day": last_day, "days": mark}
-    theirs = select(Reminding).filter_by(**key)
-    if db.session.scalar(theirs.with_only_columns(Reminding.id)) is None:
-        row = {"tenant_id": current_tenant(), "id": new_id(), "told": 0, "begun_at": clock.now()} | key
-        db.session.execute(insert(Reminding).values(**row).on_conflict_do_nothing())
-    made = db.session.scalar(theirs.where(Reminding.ended_at.is_(None)).with_for_update().execution_options(populate_existing=True))
+    row = {"tenant_id": current_tenant(), "id": new_id(), "told": 0, "begun_at": clock.now()} | key
+    db.session.execute(insert(Reminding).values(**row).on_conflict_do_nothing())
+    theirs = select(Reminding).filter_by(**key).where(Reminding.ended_at.is_(None)).with_for_update()
+    made = db.session.scalar(theirs.execution_options(populate_existing=True))
     if made is None:
         return None
     title, body = words(state, last_day, cycle.label)

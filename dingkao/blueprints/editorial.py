@@ -56,7 +56,8 @@ def index() -> str:
 @allow(ADMIN)
 def new() -> Response | tuple[str, int] | str:
     """Write one."""
-    kind, form = _kind(), _form(ArticleForm())
+    kind = _kind()
+    form = _form(ArticleForm(), kind)
     if "preview" not in request.form and form.validate_on_submit():
         try:
             row = writing.write(kind, form.data, by=current_user.actor())
@@ -71,7 +72,7 @@ def new() -> Response | tuple[str, int] | str:
 def edit(article_id: UUID) -> Response | tuple[str, int] | str:
     """Change one; what is published is changed for its readers at once."""
     row = _one(article_id)
-    form = _form(ArticleForm(obj=row))
+    form = _form(ArticleForm(obj=row), row.kind)
     if "preview" not in request.form and form.validate_on_submit():
         try:
             writing.revise(row, form.data, by=current_user.actor())
@@ -132,7 +133,8 @@ def examples() -> Response:
     return redirect(url_for("editorial.index", kind="faq"), 303)
 
 
-def _form(form: ArticleForm) -> ArticleForm:
+def _form(form: ArticleForm, kind: str) -> ArticleForm:
+    form.title.label.text = "问题" if kind == "faq" else "标题"
     form.topic.choices = choices_of((one.topic, one.question) for one in ANSWERS)
     return form
 
