@@ -15,7 +15,7 @@ from dingkao.articles.models import CATEGORIES, KINDS, STATES, Article
 from dingkao.articles.text import rendered
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, AUDITOR, of_office
-from dingkao.blueprints.forms import Choice, Form, LongText, Needed, choices_of, chosen
+from dingkao.blueprints.forms import Choice, Form, LongText, Needed, chosen
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotFound
 
@@ -23,14 +23,24 @@ editorial = of_office("editorial")
 SHOWN = 300
 
 
-class ArticleForm(Form):
-    """An article as it is written; news has neither category nor topic, an answer can't be pinned."""
+class NewsForm(Form):
+    """A piece of news as it is written."""
 
     title = StringField("标题", [Needed("请填写标题。")])
-    category = Choice("分类", choices=CATEGORIES.items())
-    topic = Choice("对应页面上的帮助")
     pinned = BooleanField("置顶")
     body = LongText("正文", [Needed("请填写正文。")])
+
+
+class AnswerForm(Form):
+    """A question with its answer."""
+
+    title = StringField("问题", [Needed("请填写问题。")])
+    category = Choice("分类", choices=CATEGORIES.items())
+    topic = Choice("对应页面上的帮助", choices=[(one.topic, one.question) for one in ANSWERS])
+    body = LongText("正文", [Needed("请填写正文。")])
+
+
+FORMS = {"news": NewsForm, "faq": AnswerForm}
 
 
 @editorial.get("/office/articles")
@@ -45,7 +55,8 @@ def index() -> str:
     rows = list(db.session.scalars(query.order_by(*order).limit(SHOWN)))
     if kind == "faq":
         rows.sort(key=lambda row: list(CATEGORIES).index(row.category or "other"))
-    counts = dict(db.session.execute(select(Article.state, func.count()).where(Article.kind == kind).group_by(Article.state)).tuples().all())
+    theirs = select(Article.state, func.count()).where(Article.kind == kind).group_by(Article.state)
+    counts = {held: count for held, count in db.session.execute(theirs)}
     return render_template(
         "articles/office/index.html", kind=kind, kinds=KINDS, state=state, states=STATES, words=words, rows=rows, counts=counts,
         categories=CATEGORIES, own=len(ANSWERS), most=SHOWN,
@@ -57,7 +68,7 @@ def index() -> str:
 def new() -> Response | tuple[str, int] | str:
     """Write one."""
     kind = _kind()
-    form = _form(ArticleForm(), kind)
+    form = FORMS[kind]()
     if "preview" not in request.form and form.validate_on_submit():
         try:
             row = writing.write(kind, form.data, by=current_user.actor())
@@ -72,7 +83,7 @@ def new() -> Response | tuple[str, int] | str:
 def edit(article_id: UUID) -> Response | tuple[str, int] | str:
     """Change one; what is published is changed for its readers at once."""
     row = _one(article_id)
-    form = _form(ArticleForm(obj=row), row.kind)
+    form = FORMS[row.kind](obj=row)
     if "preview" not in request.form and form.validate_on_submit():
         try:
             writing.revise(row, form.data, by=current_user.actor())
@@ -133,12 +144,6 @@ def examples() -> Response:
     return redirect(url_for("editorial.index", kind="faq"), 303)
 
 
-def _form(form: ArticleForm, kind: str) -> ArticleForm:
-    form.title.label.text = "问题" if kind == "faq" else "标题"
-    form.topic.choices = choices_of((one.topic, one.question) for one in ANSWERS)
-    return form
-
-
 def _kept(row: Article) -> Response:
     """Published too, where that button was pressed."""
     if "publish" in request.form and row.state != "published":
@@ -147,7 +152,7 @@ def _kept(row: Article) -> Response:
     return redirect(url_for("editorial.edit", article_id=row.id), 303)
 
 
-def _page(form: ArticleForm, kind: str, row: Article | None) -> tuple[str, int] | str:
+def _page(form: NewsForm | AnswerForm, kind: str, row: Article | None) -> tuple[str, int] | str:
     shown: dict[str, Any] = {"form": form, "kind": kind, "kinds": KINDS, "row": row, "states": STATES}
     if "preview" in request.form:
         body = (form.body.data or "").strip()

@@ -17,7 +17,7 @@ from dingkao.tenants import settings
 from tests import people
 from tests.tenants.statements import heard, without_province
 
-SLUG = "gansu"
+SLUG = "zhejiang"
 
 
 @pytest.fixture(scope="module")
