@@ -55,8 +55,8 @@ def index() -> str:
     rows = list(db.session.scalars(query.order_by(*order).limit(SHOWN)))
     if kind == "faq":
         rows.sort(key=lambda row: list(CATEGORIES).index(row.category or "other"))
-    theirs = select(Article.state, func.count()).where(Article.kind == kind).group_by(Article.state)
-    counts = {held: count for held, count in db.session.execute(theirs)}
+    theirs = select(Article.state, func.count().label("number")).where(Article.kind == kind).group_by(Article.state)
+    counts = {row.state: row.number for row in db.session.execute(theirs)}
     return render_template(
         "articles/office/index.html", kind=kind, kinds=KINDS, state=state, states=STATES, words=words, rows=rows, counts=counts,
         categories=CATEGORIES, own=len(ANSWERS), most=SHOWN,
