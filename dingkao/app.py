@@ -11,9 +11,11 @@ from whitenoise import WhiteNoise
 from dingkao.blueprints import access, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.answering import AnswerDoor
+from dingkao.blueprints.articles import articles
 from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.deciding import deciding
 from dingkao.blueprints.doctors import doctors
+from dingkao.blueprints.editorial import editorial
 from dingkao.blueprints.enrolment import enrolment
 from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
@@ -44,8 +46,8 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, home, notices, filing, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work,
+    front, public, account, home, notices, articles, filing, practice, sitting, requests, result,
+    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from dingkao.assessments import reminders
 from dingkao.database.model import db
 from dingkao.exams import sittings
 from dingkao.jobs import performing
@@ -29,6 +30,7 @@ DUTIES = (
     Duty("sweep", 10, performing.sweep),
     Duty("close_overdue", 15, sittings.close_overdue),
     Duty("apply_lines", 20, lines.apply_everywhere),
+    Duty("remind", 30, reminders.remind),
 )
 
 

@@ -73,7 +73,8 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[
             continue
         outcome.done += 1
         db.session.add(Notice(
-            account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。"
+            account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。",
+            leads="filing",
         ))  # fmt: skip
     return outcome
 

@@ -1,6 +1,6 @@
 """The record: one doctor, one cycle, one round (考核记录). Its state changes only by the moves in `moves.py`."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -20,6 +20,7 @@ PARTS = {"performance": "工作成绩", "ethics": "职业道德", "competence": 
 VERDICTS = {"pass": "合格", "fail": "不合格"}
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL = ("passed", "failed")
+REMINDED = ("included", "draft", "institution_returned", "ready", "testing")
 
 
 class Assessment(TenantOwned, Model):
@@ -69,3 +70,24 @@ class Assessment(TenantOwned, Model):
     graded_by: Mapped[UUID | None]
     accepted_by: Mapped[UUID | None]
     exempted: Mapped[bool] = mapped_column(default=False)
+
+
+class Reminding(TenantOwned, Model):
+    """A round of reminders: the doctors of one state, told so many days before a last day. Where it has got to stands in the row, so it
+    goes on where it stopped and tells nobody twice; a deadline that was moved begins rounds of its own."""
+
+    __tablename__ = "reminding"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "cycle_id", "state", "last_day", "days"),
+        one_of("state", REMINDED),
+        inside("cycle_id", "cycle"),
+    )
+
+    cycle_id: Mapped[UUID]
+    state: Mapped[str]
+    last_day: Mapped[date]
+    days: Mapped[int]
+    reached: Mapped[UUID | None]
+    told: Mapped[int] = mapped_column(default=0)
+    begun_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]

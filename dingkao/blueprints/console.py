@@ -54,6 +54,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         _entry("results.publications", "发布结果", "speakerphone", ADMIN, AUDITOR),
         _entry("certificates.index", "证书", "certificate", ADMIN, AUDITOR),
     )),
+    ("告知", (_entry("editorial.index", "资讯与问答", "speakerphone", ADMIN, AUDITOR),)),
     ("设置", (
         _entry("institutions.index", "机构", "building-hospital", ADMIN, AUDITOR),
         _entry("staff.index", "人员", "users", ADMIN),

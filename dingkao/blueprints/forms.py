@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import request
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import DateField, DateTimeLocalField, HiddenField, PasswordField, SelectField, StringField
+from wtforms import DateField, DateTimeLocalField, HiddenField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
@@ -78,8 +78,9 @@ class Form(FlaskForm):
 
 def not_too_long(_form: Any, field: Any) -> None:
     """Raise for a text nobody means; longer ones have fields of their own."""
-    if field.data and len(field.data) > LONGEST:
-        raise ValidationError(f"{field.label.text}请不要超过{LONGEST}字,现有{len(field.data)}字。")
+    longest = getattr(field, "longest", LONGEST)
+    if field.data and len(field.data) > longest:
+        raise ValidationError(f"{field.label.text}请不要超过{longest}字,现有{len(field.data)}字。")
 
 
 def in_our_time(_form: Any, field: Any) -> None:
@@ -100,6 +101,12 @@ class Needed:
         """Raise when empty."""
         if field.data is None or (isinstance(field.data, str) and not field.data.strip()) or field.data == []:
             raise ValidationError(self.sentence)
+
+
+class LongText(TextAreaField):
+    """A text of many lines."""
+
+    longest = 20_000
 
 
 class Choice(SelectField):

@@ -30,13 +30,15 @@ class InstitutionForm(Form):
     registration_number = StringField("机构登记号", [Needed("请填写机构登记号。")])
     division = StringField("行政区划代码", [Needed("请填写6位行政区划代码,如140400。")])
     category = StringField("机构类别", default="医疗机构")
+    contact = StringField("联系电话")
 
 
 class AssessorForm(Form):
-    """Which organisation assesses an institution, and whether the institution is one itself."""
+    """Which organisation assesses an institution, whether the institution is one itself, and whom its doctors call."""
 
     assesses = BooleanField("指定为考核机构")
     assessor = Choice("所属考核机构")
+    contact = StringField("联系电话")
 
 
 @institutions.get("/office/institutions")
@@ -53,7 +55,7 @@ def add() -> Response | tuple[str, int]:
     form = InstitutionForm()
     if form.validate_on_submit():
         entry = organisations.InstitutionEntry(
-            form.name.data or "", form.registration_number.data or "", form.division.data or "", form.category.data or ""
+            form.name.data or "", form.registration_number.data or "", form.division.data or "", form.category.data or "", form.contact.data or ""
         )
         try:
             organisations.add_institution(entry, by=current_user.actor())
@@ -93,22 +95,27 @@ def _page(file: FileForm, form: InstitutionForm, report: Any) -> str:
 
 @institutions.route("/office/institutions/<uuid:organisation_id>", methods=["GET", "POST"])
 @allow(ADMIN)
-def show(organisation_id: UUID) -> Response | str:
-    """One institution: appoint it an assessment organisation, assign it one."""
+def show(organisation_id: UUID) -> Response | tuple[str, int] | str:
+    """One institution: appoint it an assessment organisation, assign it one, say whom its doctors call."""
     row = organisation_of(organisation_id)
     appointed = db.session.scalars(select(Organisation).where(Organisation.assesses).order_by(Organisation.name)).all()
-    form = AssessorForm(assesses=row.assesses, assessor=str(row.assessment_organisation_id or ""))
+    form = AssessorForm(assesses=row.assesses, assessor=str(row.assessment_organisation_id or ""), contact=row.contact or "")
     choices = {str(one.id): one.name for one in appointed} | {str(row.id): f"{row.name}(本机构)"}
     form.assessor.choices = choices_of(choices.items())
     if form.validate_on_submit():
-        if form.assesses.data:
-            organisations.appoint(row, by=current_user.actor())
-        if form.assessor.data:
-            assessor = organisation_of(UUID(form.assessor.data))
-            organisations.assign(row, assessor, by=current_user.actor())
-        flash("已保存。")
-        return redirect(url_for("institutions.index"), 303)
-    return render_template("institutions/show.html", row=row, form=form)
+        try:
+            organisations.reach(row, form.contact.data or "", by=current_user.actor())
+            if form.assesses.data:
+                organisations.appoint(row, by=current_user.actor())
+            if form.assessor.data:
+                organisations.assign(row, organisation_of(UUID(form.assessor.data)), by=current_user.actor())
+        except Invalid as refusal:
+            form.refuse(refusal if refusal.field == "contact" else Invalid(refusal.sentence, "assessor"))
+        else:
+            flash("已保存。")
+            return redirect(url_for("institutions.index"), 303)
+    page = render_template("institutions/show.html", row=row, form=form)
+    return (page, 422) if request.method == "POST" else page
 
 
 @institutions.post("/office/institutions/assign")

@@ -1,8 +1,9 @@
 """Opening a cycle, and where in it we are today."""
 
 from datetime import date
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from dingkao import clock
 from dingkao.cycles.models import PHASES, Cycle, CyclePhase
@@ -39,10 +40,14 @@ def open_cycle(
     return cycle
 
 
+def in_turn(today: Any) -> tuple[ColumnElement[Any], ...]:
+    """The order in which cycles are worked in on a day: the newest that has begun, else the newest of all, is the first."""
+    return (Cycle.starts_on <= today).desc(), Cycle.starts_on.desc(), Cycle.id.desc()
+
+
 def current_cycle() -> Cycle | None:
-    """The cycle being worked in: the newest that has begun, else the newest of all; None before the first."""
-    newest = select(Cycle).order_by(Cycle.starts_on.desc(), Cycle.id.desc()).limit(1)
-    return db.session.scalar(newest.where(Cycle.starts_on <= clock.today())) or db.session.scalar(newest)
+    """The cycle being worked in; None before the first."""
+    return db.session.scalar(select(Cycle).order_by(*in_turn(clock.today())).limit(1))
 
 
 def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:

@@ -10,6 +10,8 @@ from sqlalchemy import select
 from stdnum.cn import ric
 
 from dingkao import clock
+from dingkao.articles import writing
+from dingkao.articles.models import Article
 from dingkao.assessments.enrolment import enrol
 from dingkao.assessments.models import STATES, Assessment
 from dingkao.cycles.models import PHASES, Cycle
@@ -31,6 +33,20 @@ from dingkao.tenants.secrets import Place, vault
 
 PASSWORD = "yanshi-dingkao-2026"  # noqa: S105 - printed for everyone to use; demonstration provinces hold no one's data
 BANK, CONTACT = "演示题库", "000-00000000"
+OFFICES = ("医务科 000-00001234", "医务部 000-00002345", "办公室 000-00003456")
+NEWS = (
+    ("{year}年度医师定期考核工作通知(演示)", True, (
+        "各有关单位、各位医师:\n\n本年度医师定期考核工作已经开始,现将有关事项通知如下。\n\n## 一、参加人员\n\n"
+        "已注册并在本省医疗、预防、保健机构执业的执业医师和执业助理医师,由主要执业机构确定后纳入。\n\n## 二、时间安排\n\n"
+        "报名、审核、考核、完成四个阶段的日期,登录后在主页的“考核进度”里查看。\n\n## 三、注意事项\n\n"
+        "1. 填报后务必**提交**,只保存不提交,机构无法审核;\n2. 一般程序的医师通过审核后参加测评;\n3. 如有疑问,请先查看“百问百答”,再联系本机构。\n\n"
+        "(本通知为演示内容。)"
+    )),
+    ("关于测评期间使用手机的提示(演示)", False, (
+        "测评在手机上进行,请提前充好电,连接稳定的网络。\n\n- 断网时可以继续作答,恢复后自动发送;\n- 到时系统自动交卷;\n"
+        "- 请勿把准考证号告诉他人。\n\n(本通知为演示内容。)"
+    )),
+)  # fmt: skip
 DOCTORS = 24
 ACTORS = {"institution": "jigou-shenhe", "organisation": "kaohe-fuhe", "admin": "admin", "admin2": "admin2"}
 CITIES = {14: (("长治市", "140400"), ("太原市", "140100"), ("晋中市", "140700")), 41: (("郑州市", "410100"), ("洛阳市", "410300"), ("南阳市", "411300"))}
@@ -54,6 +70,7 @@ def demonstrate(province: Province) -> None:
     if not settings.value("contact"):
         settings.change("contact", CONTACT, by=None, reason="演示")
     _staff(_institutions(province))
+    _articles()
     for name in ("common", "clinical", "dental", "public_health", "chinese"):
         file = files("dingkao.demonstration") / "bank" / f"{name}.csv"
         if file.is_file():
@@ -91,12 +108,25 @@ def _institutions(province: Province) -> list[Organisation]:
         if row is None:
             entry = organisations.InstitutionEntry(f"{city}{kind}(演示)", number, division, "医疗机构")
             row = organisations.add_institution(entry, by=SYSTEM)
+        if row.contact is None:
+            organisations.reach(row, OFFICES[serial - 1], by=SYSTEM)
         made.append(row)
     organisations.appoint(made[0], by=SYSTEM)
     for row in made:
         if row.assessment_organisation_id is None:
             organisations.assign(row, made[0], by=SYSTEM)
     return made
+
+
+def _articles() -> None:
+    """Two pieces of news, and the house's own answers, published."""
+    if db.session.scalar(select(Article.id).limit(1)) is not None:
+        return
+    for title, pinned, body in NEWS:
+        writing.publish(writing.write("news", {"title": title.format(year=clock.today().year), "body": body, "pinned": pinned}, by=SYSTEM), by=SYSTEM)
+    writing.take_over(by=SYSTEM)
+    for row in db.session.scalars(select(Article).where(Article.kind == "faq")):
+        writing.publish(row, by=SYSTEM)
 
 
 def _staff(institutions: list[Organisation]) -> None:

@@ -21,6 +21,7 @@ ROLES = {
 }
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
 PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
+LEADS = ("filing", "practice", "sitting", "result", "requests")
 
 
 class Organisation(TenantOwned, Model):
@@ -41,6 +42,7 @@ class Organisation(TenantOwned, Model):
     health_authority: Mapped[str]
     assesses: Mapped[bool] = mapped_column(default=False)
     assessment_organisation_id: Mapped[UUID | None]
+    contact: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -124,14 +126,15 @@ class SignInSession(TenantOwned, Model):
 
 
 class Notice(TenantOwned, Model):
-    """A message to one account (消息), written with the move that caused it."""
+    """A message to one account (消息), written with the move that caused it. `leads` names where one acts on it, where one can."""
 
     __tablename__ = "notice"
-    __table_args__ = (Index(None, "tenant_id", "account_id", "id"), inside("account_id", "account"))
+    __table_args__ = (Index(None, "tenant_id", "account_id", "id"), inside("account_id", "account"), one_of("leads", LEADS))
 
     account_id: Mapped[UUID]
     title: Mapped[str]
     body: Mapped[str]
+    leads: Mapped[str | None]
     written_at: Mapped[datetime] = mapped_column(default=now)
     read_at: Mapped[datetime | None]
 

@@ -1,5 +1,6 @@
 """Institutions and assessment organisations: taken in from a sheet or a form, appointed, assigned."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -23,11 +24,13 @@ COLUMNS = {
     "registration_number": ("机构登记号", "登记号", "医疗机构登记号", "机构代码"),
     "division": ("行政区划代码", "行政区划", "区划代码"),
     "category": ("机构类别", "类别", "机构类型"),
+    "contact": ("联系电话", "咨询电话", "联系方式", "联系人及电话"),
 }
 NEEDED = ("name", "registration_number", "division")
 BATCH = 1000
 DEFAULT_CATEGORY = "医疗机构"
-LONGEST_NAME, LONGEST_NUMBER, LONGEST_CATEGORY = 100, 50, 50
+LONGEST_NAME, LONGEST_NUMBER, LONGEST_CATEGORY, LONGEST_CONTACT = 100, 50, 50, 60
+TELEPHONE = re.compile(r"\+?[0-9][0-9 ()\-]{5,}[0-9]")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class InstitutionEntry:
     registration_number: str
     division: str
     category: str
+    contact: str = ""
 
 
 def import_institutions(content: bytes, *, by: Actor) -> Report:
@@ -80,7 +84,8 @@ def add_institution(entry: InstitutionEntry, *, by: Actor) -> Organisation:
     number = normalised(entry.registration_number)
     if db.session.scalar(select(Organisation.id).where(Organisation.registration_number == number)):
         raise Invalid("该机构登记号已存在,请在列表中查找。", "registration_number")
-    organisation = Organisation(**_new(_judged(InstitutionEntry(" ".join(entry.name.split()), number, entry.division, entry.category.strip()))))
+    tidy = InstitutionEntry(" ".join(entry.name.split()), number, entry.division, entry.category.strip(), " ".join(entry.contact.split()))
+    organisation = Organisation(**_new(_judged(tidy)))
     db.session.add(organisation)
     db.session.flush()
     journal.write("organisation", organisation.id, "made", by=by)
@@ -103,11 +108,31 @@ def appoint(organisation: Organisation, *, by: Actor) -> None:
         journal.write("organisation", organisation.id, "appointed", by=by)
 
 
+def reach(organisation: Organisation, contact: str, *, by: Actor) -> None:
+    """Say whom its doctors call (联系电话): an office and a telephone, or nothing. Raises Invalid."""
+    told = _contact(" ".join(contact.split()))
+    if organisation.contact != told:
+        organisation.contact = told
+        journal.write("organisation", organisation.id, "contact_changed", by=by)
+
+
+def _contact(text: str) -> str | None:
+    """Whom to call, as it is kept. Raises Invalid."""
+    if len(text) > LONGEST_CONTACT:
+        raise Invalid(f"联系电话超过{LONGEST_CONTACT}个字", "contact")
+    if text and not TELEPHONE.search(text):
+        raise Invalid("联系电话里没有电话号码,请写成“医务科 0355-1234567”", "contact")
+    return text or None
+
+
 def _entry(row: Row) -> InstitutionEntry:
     if row.lost_digits("registration_number"):
         raise Invalid("机构登记号被Excel当作数字,后几位已丢失,请先把该列设为文本格式再填写", "registration_number")
     name = " ".join(row.text("name").split())
-    return InstitutionEntry(name, normalised(row.text("registration_number")), row.text("division"), " ".join(row.text("category").split()))
+    return InstitutionEntry(
+        name, normalised(row.text("registration_number")), row.text("division"), " ".join(row.text("category").split()),
+        " ".join(row.text("contact").split()),
+    )  # fmt: skip
 
 
 def _judged(entry: InstitutionEntry) -> dict[str, Any]:
@@ -129,7 +154,7 @@ def _judged(entry: InstitutionEntry) -> dict[str, Any]:
         raise Invalid(f"行政区划代码应为{province.short_name}的6位数字代码", "division") from fault
     return {
         "name": entry.name, "registration_number": entry.registration_number, "division": division, "category": entry.category,
-        "health_authority": health_authority(province, division),
+        "health_authority": health_authority(province, division), "contact": _contact(entry.contact),
     }  # fmt: skip
 
 
@@ -138,7 +163,7 @@ def _new(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _revise(row: Organisation, values: dict[str, Any]) -> bool:
-    """Bring a known institution up to date and tell whether it wasn't. An empty category leaves the known one."""
+    """Bring a known institution up to date and tell whether it wasn't. An empty category or contact leaves the known one."""
     news = {name: value for name, value in values.items() if value and value != getattr(row, name)}
     for name, value in news.items():
         setattr(row, name, value)

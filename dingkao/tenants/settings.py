@@ -31,6 +31,7 @@ class Setting:
 REMEMBERED = "province settings"
 MOST_LINES, LONGEST_LINE = 40, 200
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_WHOLE, _BETWEEN = re.compile(r"[0-9]{1,3}"), re.compile("[,\uff0c\u3001\\s]+")
 YES_NO = {"yes": "是", "no": "否"}
 
 
@@ -74,6 +75,7 @@ SETTINGS: Mapping[str, Setting] = {
     "certificate_download": Setting("允许医师下载结果通知书", True, "yes_no", "证书"),
     "seal": Setting("公章", "", "object", "证书"),
     "certificate_foot": Setting("结果通知书底部说明", "本通知书加盖发证机关公章后方可生效。", "text", "证书"),
+    "reminder_days": Setting("截止前几天提醒医师(用逗号隔开,0为当天,不填则不提醒)", "7,3,1,0", "days", "通知", 0, 60),
 }  # fmt: skip
 
 
@@ -114,6 +116,11 @@ def judged(name: str, text: str) -> Any:
             if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines):
                 raise Invalid(f"{setting.label}最多{MOST_LINES}行,每行不超过{LONGEST_LINE}字。", name)
             return lines
+        case "days":
+            parts = [part for part in _BETWEEN.split(text) if part]
+            if len(parts) > 10 or not all(_WHOLE.fullmatch(part) and setting.least <= int(part) <= setting.most for part in parts):
+                raise Invalid(f"{setting.label}请填写{setting.least:g}至{setting.most:g}的整数,最多10个,用逗号隔开,如7,3,1,0。", name)
+            return ",".join(str(days) for days in sorted({int(part) for part in parts}, reverse=True))
         case "long":
             if not 10 <= len(text) <= 5000:
                 raise Invalid(f"{setting.label}请填写10至5000字。", name)

@@ -1,18 +1,24 @@
 """The home page [S6] in every state: the message, where one stands, what is open, until when."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from freezegun import freeze_time
 from sqlalchemy import select, update
 
 from dingkao import clock
+from dingkao.articles.answers import HELPS
 from dingkao.assessments.models import STATES, Assessment
+from dingkao.blueprints.home import STANDINGS, Deadline
 from dingkao.cycles.models import CyclePhase
 from dingkao.database.model import db
 from dingkao.exams.models import AdmissionTicket
+from dingkao.journal.writing import TERMINAL
+from dingkao.people import organisations
+from dingkao.people.models import Organisation
 from tests import people
+from tests.tenants.statements import heard, without_province
 
 SAID = {
     "not_included": "您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人",
@@ -39,6 +45,29 @@ def someone(application, in_province):
     return doctor
 
 
+def shifted(in_province, kind, days):
+    """Let phase `kind` of the running cycle end so many days from today, and give back what it was."""
+    with in_province("hebei"):
+        phase = db.session.scalars(select(CyclePhase).where(CyclePhase.kind == kind, CyclePhase.cycle_id == people.running_cycle().id)).one()
+        kept = phase.last_day
+        phase.last_day = clock.today() + timedelta(days=days)
+        db.session.commit()
+    return kept
+
+
+@pytest.fixture
+def ends(in_province):
+    """Move the ends of phases for one test."""
+    kept = {}
+
+    def move(kind, days):
+        kept.setdefault(kind, shifted(in_province, kind, days))
+
+    yield move
+    for kind, last_day in kept.items():
+        shifted(in_province, kind, (last_day - clock.today()).days)
+
+
 def put(in_province, doctor, state, **more):
     with in_province("hebei"):
         values = {"state": state, "performance": "pass", "ethics": "pass", "procedure": "general"} | more
@@ -60,7 +89,7 @@ def test_each_state_says_where_one_stands_and_what_is_open(application, someone,
     assert set(tiles) == OPEN.get(state, {"填报信息"}) & built
     assert all(len(reason) > 4 for _, reason in shut)
     assert ("修改信息" in page) == (state != "not_included")
-    assert "免考" not in page
+    assert ("免考申请入口 &gt;" in page) == (state == "ready")
     for word in ("考核周期", "管辖行政", "主要执业机构", "所属考核机构", "修改密码", "退出登录", "消息"):
         assert word in page
 
@@ -86,31 +115,96 @@ def test_the_ticket_number_is_shown_with_a_button_to_copy_it(someone, in_provinc
 
 
 @pytest.mark.parametrize(
-    ("state", "days", "said", "unsaid"),
+    ("state", "left", "said", "unsaid"),
     [
-        ("included", -1, "报名截止", "最后一天"), ("draft", 0, "今天是最后一天", "已经过期"), ("draft", 1, "报名已截止", "最后一天"),
-        ("included", 1, "如需补报,请尽快联系主要执业机构", "及时提交完成报名"), ("institution_returned", -1, "重新提交截止", "过期"),
+        ("included", 1, "报名截止", "最后一天"), ("draft", 0, "今天是最后一天", "已经过期"), ("draft", -1, "报名已截止", "最后一天"),
+        ("included", -1, "如需补报,请尽快联系主要执业机构", "及时提交完成报名"), ("ready", 0, "考核截止", "今天是最后一天"),
     ],
 )  # fmt: skip
-def test_until_when_is_said_and_when_it_is_over(someone, in_province, state, days, said, unsaid):
+def test_until_when_is_said_and_when_it_is_over(someone, in_province, ends, state, left, said, unsaid):
     put(in_province, someone, state)
-    today = clock.today()
+    ends("filing", left)
+    page = someone.get("/home")
+    assert said in page
+    assert unsaid not in page
+
+
+def test_what_was_returned_has_until_the_later_of_filing_and_review(someone, in_province, ends):
+    put(in_province, someone, "institution_returned", returned_reason="材料不清")
+    ends("filing", -3)
+    ends("review", 4)
+    assert "还有4天" in someone.get("/home")
+    ends("review", 4)
+    shifted(in_province, "review", -1)
+    assert "重新提交的时间已过" in someone.get("/home")
+
+
+@pytest.mark.parametrize(("left", "look"), [(3, 'class="draft"'), (0, 'class="draft late"'), (-1, 'class="draft late"')])
+def test_a_bar_stays_while_something_is_saved_and_not_submitted(someone, in_province, ends, left, look):
+    put(in_province, someone, "draft")
+    ends("filing", left)
+    bar = someone.get("/home").split('class="card person"')[0]
+    assert f"<p {look}" in bar
+    assert "已保存,尚未提交" in bar
+    put(in_province, someone, "institution_pending")
+    assert "尚未提交" not in someone.get("/home")
+
+
+def test_the_mark_of_the_timeline_is_said_in_words(someone, in_province):
+    put(in_province, someone, "ready")
+    heard = re.findall(r'<li class="(\w*)"[^>]*>(\w+)<span class="unseen">,(\w+)</span>', someone.get("/home"))
+    assert heard == [("done", "报名", "已完成"), ("done", "审核", "已完成"), ("here", "考核", "您在这里"), ("", "完成", "未开始")]
+
+
+def test_whom_to_ask_stands_there_with_a_telephone(someone, in_province):
+    put(in_province, someone, "ready")
     with in_province("hebei"):
-        phases = db.session.scalars(select(CyclePhase)).all()
-        kept = {phase.id: phase.last_day for phase in phases}
-        for phase in phases:
-            if phase.kind == "filing" and phase.last_day > today + timedelta(days=2):
-                phase.last_day = today - timedelta(days=days)
+        record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id)).one()
+        own = db.session.scalars(select(Organisation).where(Organisation.id == record.institution_id)).one()
+        organisations.reach(own, "医务科 0311-8600001 <分机>2", by=TERMINAL)
+        db.session.commit()
+        name = own.name
+    page = someone.get("/home")
+    assert re.search(rf'<dt>联系本机构</dt>\s*<dd>{name}<br>医务科 <a class="call" href="tel:0311-8600001">0311-8600001</a> &lt;分机&gt;2</dd>', page)
+    assert "<dt>联系考核机构</dt>" in page
+    put(in_province, someone, "draft")
+    assert "联系考核机构" not in someone.get("/home")
+
+
+def test_before_the_filing_begins_its_tile_says_when(someone, in_province):
+    put(in_province, someone, "included")
+    with in_province("hebei"):
+        phase = db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "filing", CyclePhase.cycle_id == people.running_cycle().id)).one()
+        kept, phase.first_day = phase.first_day, clock.today() + timedelta(days=2)
+        begins = phase.first_day
         db.session.commit()
     try:
         page = someone.get("/home")
-        assert said in page
-        assert unsaid not in page
+        assert f"报名从{begins:%Y年%m月%d日}开始" in page
+        assert f"{begins:%m月%d日}开放" in page
+        assert '<a class="tile"' not in page
     finally:
         with in_province("hebei"):
-            for phase in db.session.scalars(select(CyclePhase)):
-                phase.last_day = kept[phase.id]
+            db.session.execute(update(CyclePhase).where(CyclePhase.kind == "filing", CyclePhase.cycle_id == people.running_cycle().id).values(first_day=kept))
             db.session.commit()
+
+
+def test_the_page_is_answered_with_three_statements(application, someone, in_province):
+    put(in_province, someone, "ready")
+    someone.get("/home")
+    with application.app_context(), heard(db.engine) as said:
+        someone.get("/home")
+    assert len(said) == 3
+    assert without_province(said) == []
+
+
+@pytest.mark.parametrize("state", sorted(set(STATES) - {"organisation_pending", "organisation_returned"}))
+def test_each_state_has_its_help_with_a_way_to_more(someone, in_province, state):
+    put(in_province, someone, state)
+    page = someone.get("/home")
+    topic = STANDINGS[state].help
+    assert HELPS[topic].question in page
+    assert f'href="/hebei/faq/about/{topic}"' in page
 
 
 def test_a_doctor_without_a_test_is_not_told_of_one(someone, in_province, monkeypatch):
@@ -120,15 +214,13 @@ def test_a_doctor_without_a_test_is_not_told_of_one(someone, in_province, monkey
     assert "简易程序不参加测评" in someone.get("/home")
 
 
-def test_the_day_turns_in_beijing(someone, in_province):
-    put(in_province, someone, "draft")
-    with in_province("hebei"):
-        last = db.session.scalars(select(CyclePhase.last_day).where(CyclePhase.kind == "filing", CyclePhase.cycle_id == people.running_cycle().id)).one()
-    from dingkao.blueprints.home import _until
+def test_the_day_turns_in_beijing():
+    deadline = Deadline("报名截止", date(2026, 11, 30), presses=True)
+    with freeze_time("2026-11-30 15:59:00"):
+        assert deadline.note == "今天是最后一天"
+    with freeze_time("2026-11-30 16:01:00"):
+        assert deadline.note == "已经过期"
 
-    with in_province("hebei"):
-        phases = {phase.kind: phase for phase in db.session.scalars(select(CyclePhase).where(CyclePhase.cycle_id == people.running_cycle().id))}
-    with freeze_time(f"{last} 15:59:00"):
-        assert "今天是最后一天" in _until("draft", phases)[0]
-    with freeze_time(f"{last} 16:01:00"):
-        assert "已经过期" in _until("draft", phases)[0]
+
+def test_every_state_has_a_standing():
+    assert set(STANDINGS) == set(STATES)

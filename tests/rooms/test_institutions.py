@@ -15,7 +15,7 @@ from dingkao.errors import Invalid
 from dingkao.journal.writing import TERMINAL
 from dingkao.outside import sheets
 from dingkao.people.models import Organisation
-from dingkao.people.organisations import COLUMNS, InstitutionEntry, add_institution, import_institutions
+from dingkao.people.organisations import COLUMNS, InstitutionEntry, add_institution, import_institutions, reach
 from dingkao.settings import Settings
 from dingkao.tenants.divisions import UnknownDivision, division_of, health_authority
 from dingkao.tenants.registry import by_slug
@@ -196,4 +196,20 @@ def test_the_terminal_tells_as_one_object_or_in_sentences(terminal, provinces, t
 
 
 def test_the_headings_of_institutions_are_official_first():
-    assert [names[0] for names in COLUMNS.values()] == list(HEADINGS)
+    assert [names[0] for names in COLUMNS.values()] == [*HEADINGS, "联系电话"]
+
+
+def test_a_contact_is_taken_in_kept_where_none_is_given_and_refused_without_a_number(henan):
+    wider = (*HEADINGS, "联系电话")
+    assert outcome(take_in((*SOUND, "医务科  0371-6600001"), headings=wider)) == (1, 0, 0, [])
+    assert stored("PDY1").contact == "医务科 0371-6600001"
+    assert outcome(take_in(SOUND)) == (0, 0, 1, [])
+    assert stored("PDY1").contact == "医务科 0371-6600001"
+    assert outcome(take_in((*SOUND, "找李科长"), headings=wider)) == (0, 0, 0, [(2, "联系电话")])
+    for text in ("", "0371-6600002"):
+        reach(stored("PDY1"), text, by=TERMINAL)
+        assert stored("PDY1").contact == (text or None)
+    for text in ("医务科", "1" * 61):
+        with pytest.raises(Invalid) as told:
+            reach(stored("PDY1"), text, by=TERMINAL)
+        assert told.value.field == "contact"

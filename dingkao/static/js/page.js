@@ -23,9 +23,24 @@ for (const picker of document.querySelectorAll("[data-toggle-all]")) {
     for (const box of document.querySelectorAll(picker.dataset.toggleAll)) box.checked = picker.checked;
   });
 }
+// Copying: old web views, and pages without https, have no clipboard to write to and copy what is selected.
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const held = document.createElement("textarea");
+    held.value = text;
+    held.readOnly = true;
+    document.body.append(held);
+    held.select();
+    const done = document.execCommand("copy");
+    held.remove();
+    return done;
+  }
+}
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(button.dataset.copy);
-    button.textContent = "已复制";
+    button.textContent = (await copied(button.dataset.copy)) ? "已复制" : "请长按号码复制";
   });
 }
