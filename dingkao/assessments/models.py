@@ -1,6 +1,7 @@
 """The record: one doctor, one cycle, one round (考核记录). Its state changes only by the moves in `moves.py`."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint
@@ -64,6 +65,7 @@ class Assessment(TenantOwned, Model):
     competence: Mapped[str | None]
     opinion: Mapped[str | None]
     returned_reason: Mapped[str | None]
+    returned_marks: Mapped[dict[str, Any] | None]
     leased_by: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]

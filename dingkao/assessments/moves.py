@@ -1,5 +1,7 @@
 """The moves of a record (domain.md §11): each names where it starts, where it leads and who may make it."""
 
+from typing import Any
+
 from dingkao import clock
 from dingkao.assessments.models import PARTS, PROCEDURES, STATES, VERDICTS, Assessment
 from dingkao.cycles.models import Cycle
@@ -12,6 +14,7 @@ from dingkao.people.models import Organisation
 from dingkao.tenants import settings
 
 LONGEST_REASON = 500
+Marks = dict[str, Any] | None
 INCLUDERS = ("institution_clerk", "institution_reviewer", "province_admin")
 
 
@@ -48,7 +51,7 @@ def submit(record: Assessment, *, by: Actor, procedure: str) -> None:
         raise Invalid("请选择考核程序。", "procedure")
     if not is_open(cycle, "filing") and not (record.state == "institution_returned" and is_open(cycle, "review")):
         raise Late("报名已截止,不能提交。您填写的内容已保存,请联系本机构。")
-    record.procedure, record.submitted_at, record.returned_reason = procedure, clock.now(), None
+    record.procedure, record.submitted_at, record.returned_reason, record.returned_marks = procedure, clock.now(), None, None
     _unopened(record)
 
 
@@ -60,9 +63,9 @@ def withdraw(record: Assessment, *, by: Actor) -> None:
 
 
 @move("institution_pending", "organisation_returned", to="institution_returned", actors=("institution_reviewer",), states=STATES)
-def return_to_doctor(record: Assessment, *, by: Actor, reason: str) -> None:
-    """机构退回 (§11 no. 6), with a reason that the doctor reads."""
-    record.returned_reason = _reason(reason)
+def return_to_doctor(record: Assessment, *, by: Actor, reason: str, marks: Marks = None) -> None:
+    """机构退回 (§11 no. 6), with a reason that the doctor reads and marks at the fields."""
+    record.returned_reason, record.returned_marks = _reason(reason), marks
     _unopened(record)
 
 
@@ -76,21 +79,21 @@ def approve(record: Assessment, *, by: Actor, performance: str, ethics: str, opi
     if len(opinion.strip()) > LONGEST_REASON:
         raise Invalid(f"审核意见请不要超过{LONGEST_REASON}字。", "text")
     record.performance, record.ethics, record.opinion = performance, ethics, opinion.strip() or "同意"
-    record.graded_by, record.returned_reason = by.id, None
+    record.graded_by, record.returned_reason, record.returned_marks = by.id, None, None
     _unopened(record)
 
 
 @move("organisation_pending", to="organisation_returned", actors=("organisation_reviewer",), states=STATES)
-def return_to_institution(record: Assessment, *, by: Actor, reason: str) -> None:
+def return_to_institution(record: Assessment, *, by: Actor, reason: str, marks: Marks = None) -> None:
     """考核机构退回机构 (§11 no. 9): the grades are to be looked at again."""
-    record.returned_reason = _reason(reason)
+    record.returned_reason, record.returned_marks = _reason(reason), marks
     _unopened(record)
 
 
 @move("organisation_pending", to="institution_returned", actors=("organisation_reviewer",), states=STATES)
-def return_past_institution(record: Assessment, *, by: Actor, reason: str) -> None:
+def return_past_institution(record: Assessment, *, by: Actor, reason: str, marks: Marks = None) -> None:
     """考核机构退回医师 (§11 no. 9): the doctor's data are to be mended."""
-    record.returned_reason = _reason(reason)
+    record.returned_reason, record.returned_marks = _reason(reason), marks
     _unopened(record)
 
 

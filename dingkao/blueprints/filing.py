@@ -1,13 +1,15 @@
 """Filing (填报信息) [S5], [S7] to [S11]: the notice, five steps, lists, photo, proofs, handing in, taking back."""
 
 import hashlib
+import json
 from uuid import UUID
 
 from flask import Response as FlaskResponse
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from dingkao import clock
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow, cookie_name
 from dingkao.blueprints.web import limit_key, limiter
@@ -18,17 +20,20 @@ from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, LEVELS, SEXES
 from dingkao.errors import Invalid, NotFound, TooLarge, Unavailable
 from dingkao.filings import dossier as dossiers
 from dingkao.filings.dossier import Dossier, Stale
-from dingkao.filings.fields import HAS, LISTS, STEPS, doubts, words
+from dingkao.filings.fields import LISTS, STEPS, Field, as_form, mark_of, overlaps, words
+from dingkao.filings.marks import marks_of
+from dingkao.filings.procedure import NOT_AN_EXEMPTION
 from dingkao.outside.pictures import MAX_BYTES
 from dingkao.outside.storage import store
 from dingkao.people import signing_in
 from dingkao.people.identity import RESIDENT_KINDS, masked
 from dingkao.people.models import Organisation
 from dingkao.tenants import settings
-from dingkao.tenants.secrets import Place, vault
 
 filing = of_province("filing")
 LAST = max(STEPS)
+LONGEST_PEN = 32
+OVERLAPPING = ("education", "practice")
 AFTERWARDS = {
     "institution_pending": "接下来由主要执业机构审核,再由考核机构复核。结果会显示在主页和消息中,请留意。",
     "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核。如有错误,请联系本机构,由考核机构退回后修改。",
@@ -94,18 +99,20 @@ def step(number: int) -> Response | tuple[str, int] | str:
         if not dossiers.has_read_notice(mine.doctor, mine.cycle):
             return redirect(url_for("filing.notice"))
         return _step(mine, number, mine.part(number), {}, None)
-    given = request.form.to_dict(flat=False)
+    given, known, pen = request.form.to_dict(flat=False), _known(), _pen()
     try:
-        faults = dossiers.save(mine, number, given, request.form.get("revision", 0, int), by=current_user.actor())
+        faults = dossiers.save(mine, number, given, request.form.get("revision", 0, int), by=current_user.actor(), known=known, pen=pen)
     except Stale as stale:
-        differ, faults = dossiers.differences(mine, number, given), dict[str, str]()
+        differ, faults = dossiers.differences(mine, number, given, known, pen), dict[str, str]()
         if differ:
-            typed = mine.part(number) | _typed(mine, number, given)
+            typed = mine.part(number) | _typed(mine, number, given, None if known is None else _own(mine, number, given, known))
             return _step(mine, number, typed, {}, stale.sentence, differ), 409
     if faults:
         return _step(mine, number, mine.part(number) | _typed(mine, number, given, faults), faults, None), 200
+    if "list" in request.form:
+        return _listing(mine, number, request.form["list"])
     if "next" in request.form:
-        return redirect(url_for("filing.step", number=number + 1) if number < LAST else url_for("filing.check"), 303)
+        return redirect(_after(number), 303)
     if "back" in request.form and number > 1:
         return redirect(url_for("filing.step", number=number - 1), 303)
     if "stay" in request.form:
@@ -114,6 +121,63 @@ def step(number: int) -> Response | tuple[str, int] | str:
         return redirect(place if sound else url_for("filing.step", number=number), 303)
     flash("已保存,尚未提交。全部填好后请在最后一步提交。")
     return redirect(url_for("filing.step", number=number), 303)
+
+
+def _after(number: int) -> str:
+    return url_for("filing.step", number=number + 1) if number < LAST else url_for("filing.check")
+
+
+def _known() -> dict[str, str] | None:
+    """The marks of what the page was shown, by field; None where it doesn't say."""
+    try:
+        known = json.loads(request.form.get("known", ""))
+    except ValueError:
+        return None
+    return {str(name): str(mark) for name, mark in known.items()} if isinstance(known, dict) else None
+
+
+def _pen() -> str:
+    """By what a page that saves by itself is known; no more than a name."""
+    pen = request.form.get("pen", "")
+    return pen if pen.isalnum() and pen.isascii() and len(pen) <= LONGEST_PEN else ""
+
+
+def _own(mine: Dossier, number: int, given: dict[str, list[str]], known: dict[str, str]) -> dict[str, str]:
+    """The fields that the page itself has changed: of the others it may show what is out of date."""
+    return {one.name: "" for one in mine.fields(number) if mark_of([text for text in given.get(one.name, []) if text]) != known.get(one.name)}
+
+
+def _listing(mine: Dossier, number: int, told: str) -> Response:
+    """Move an entry of a list on this step (move/KIND/ENTRY/PLACE), or put back the last one taken off (restore/KIND); its typed fields
+    have been saved."""
+    verb, kind, *rest = [*told.split("/"), "", ""][:5]
+    if kind in LISTS and LISTS[kind].step == number:
+        if verb == "restore":
+            dossiers.restore_entry(mine, kind, by=current_user.actor())
+        elif verb == "move" and rest[1].isascii() and rest[1].isdecimal():
+            dossiers.move_entry(mine, kind, rest[0], int(rest[1][:3]), by=current_user.actor())
+    return redirect(url_for("filing.step", number=number, _anchor=kind if kind in LISTS else None), 303)
+
+
+@filing.post("/filing/<int:number>/keep")
+@allow(DOCTOR)
+def keep(number: int) -> FlaskResponse:
+    """Keep by itself what is typed on a step, field by field: for the page's script. What was kept, what can't be and why, and where another
+    page or device was quicker; each field for itself."""
+    if number not in STEPS:
+        raise NotFound
+    mine, known = _dossier(lock=True), _known() or {}
+    given = request.form.to_dict(flat=False)
+    merged = dossiers.keep(mine, number, given, known, _pen(), by=current_user.actor())
+    fields = {one.name: one for one in mine.fields(number)}
+    told: dict[str, dict[str, object]] = {
+        name: {"mark": mark_of(merged.values.get(name)), "fault": merged.faults.get(name)} for name in known if name in fields
+    }  # fmt: skip
+    for name, kept in merged.conflicts.items():
+        told[name] |= {"theirs": as_form(kept), "words": words(fields[name], kept) or "空"}
+    moment = clock.beijing(mine.filing.saved_at if mine.filing else clock.now())
+    lacking = sorted({lack.step for lack in dossiers.lacks(mine)})
+    return jsonify(fields=told, saved=f"{moment:%H:%M}", doubts=mine.doubts(number), lacking=lacking)
 
 
 def _typed(mine: Dossier, number: int, given: dict[str, list[str]], only: dict[str, str] | None = None) -> dict[str, object]:
@@ -126,10 +190,10 @@ def _typed(mine: Dossier, number: int, given: dict[str, list[str]], only: dict[s
 
 
 def _step(
-    mine: Dossier, number: int, kept: dict[str, object], faults: dict[str, str], told: str | None, differ: list[tuple[str, str, str]] | None = None
-) -> str:
+    mine: Dossier, number: int, kept: dict[str, object], faults: dict[str, str], told: str | None,
+    differ: list[tuple[Field, str, str]] | None = None,
+) -> str:  # fmt: skip
     doctor = mine.doctor
-    number_plain = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
     institution = db.session.get(Organisation, (doctor.tenant_id, mine.record.institution_id))
     mobile = signing_in.bound_mobile(current_user.account)
     facts = {
@@ -142,21 +206,27 @@ def _step(
         ],
         2: [("医师级别", LEVELS[doctor.level]), ("执业类别", CATEGORIES[doctor.category]), ("主要执业机构", institution.name if institution else "")],
     }.get(number, [])  # fmt: skip
+    sound, lists = mine.sound(number), {kind: of for kind, of in LISTS.items() if of.step == number}
+    returned = marks_of(mine)
     return render_template(
         "filing/step.html", dossier=mine, number=number, steps=STEPS, fields=mine.fields(number), kept=kept, faults=faults, told=told, facts=facts,
         differ=differ or [], lacking={lack.step for lack in dossiers.lacks(mine)}, words=words, last_day=dossiers.last_day(mine.cycle),
-        doubts=doubts(kept, number_plain, level=doctor.level, category=doctor.category) if number == 2 else {},
-        lists={kind: of for kind, of in LISTS.items() if of.step == number}, standing=_standing(mine) if number == LAST else None,
+        doubts=mine.doubts(number), lists=lists, standing=_standing(mine) if number == LAST else None,
+        known=json.dumps({one.name: mark_of(sound.get(one.name)) for one in mine.fields(number)}), after=_after(number),
+        overlapping={kind: overlaps(mine.entries(kind)) for kind in OVERLAPPING if kind in lists},
+        returned=returned, marked={one.anchor: one for one in returned if one.step == number}, to_mend={one.step for one in returned if not one.changed},
         proofs=dossiers.proofs_of(mine.record) if number == LAST else [],
     )  # fmt: skip
 
 
 def _standing(mine: Dossier) -> dict[str, object]:
-    """What speaks for 简易程序 as things are filled in: years, records, the grounds that hold."""
-    conduct, good = mine.part(4), dossiers.eligible(mine)
+    """What speaks for 简易程序 as things are filled in, and whether it may be chosen."""
+    found, chosen = dossiers.grounds(mine), mine.part(LAST).get("procedure")
+    speaks = any(one.holds is not False for one in found)
+    sits = "仍须参加" if settings.value("simple_sits_common_paper") else "本省不再参加"
     return {
-        "years": dossiers.years_of_practice(mine), "grounds": [(text, code in good) for code, text in dossiers.grounds().items()], "any": bool(good),
-        "good": HAS.get(conduct.get("good_record", ""), "未填写"), "bad": HAS.get(conduct.get("bad_record", ""), "未填写"),
+        "grounds": found, "any": speaks, "shut": not speaks and not dossiers.flags_only() and chosen != "simple",
+        "not_an_exemption": NOT_AN_EXEMPTION.format(sits),
     }  # fmt: skip
 
 
@@ -184,13 +254,16 @@ def listed(kind: str, entry: str) -> Response | tuple[str, int] | str:
                 return redirect(url_for("filing.step", number=of.step, _anchor=kind), 303)
             status = 422
         kept = {one.name: (given.get(one.name) or [""])[0] for one in of.fields}
-    return render_template("filing/entry.html", kind=kind, of=of, entry=entry, kept=kept, faults=faults, told=told, version=version), status
+    return render_template(
+        "filing/entry.html", dossier=mine, kind=kind, of=of, entry=entry, kept=kept, faults=faults, told=told, version=version,
+        mark=next((one for one in marks_of(mine) if (one.step, one.anchor) == (of.step, kind)), None),
+    ), status  # fmt: skip
 
 
 @filing.post("/filing/list/<string:kind>/<string:entry>/remove")
 @allow(DOCTOR)
 def unlisted(kind: str, entry: str) -> Response:
-    """Take an entry off its list."""
+    """Take an entry off its list; it can be put back."""
     mine = _dossier(lock=True)
     dossiers.remove_entry(mine, kind, entry, by=current_user.actor())
     return redirect(url_for("filing.step", number=LISTS[kind].step, _anchor=kind), 303)
@@ -275,7 +348,7 @@ def check() -> Response | str:
     mine = _dossier()
     if not mine.editable():
         return redirect(url_for("filing.view"))
-    return render_template("filing/check.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), lacks=dossiers.lacks(mine), steps=STEPS, proofs=dossiers.proofs_of(mine.record), last_day=dossiers.last_day(mine.cycle))
+    return render_template("filing/check.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), lacks=dossiers.lacks(mine), steps=STEPS, proofs=dossiers.proofs_of(mine.record), last_day=dossiers.last_day(mine.cycle), returned=marks_of(mine))
 
 
 @filing.post("/filing/submit")

@@ -43,7 +43,8 @@ def settings() -> Response | tuple[str, int] | str:
         except Invalid as refusal:
             faults[name] = refusal.sentence
         else:
-            if new != province_settings.value(name):
+            held = province_settings.value(name)
+            if new != (list(held) if isinstance(held, tuple) else held):
                 changed[name] = new
     reason, start = request.form.get("reason", "").strip(), _day(request.form.get("effective_from", ""))
     if start is None:
@@ -71,19 +72,12 @@ def _day(text: str) -> date | None:
         return None
 
 
-def _text(value: object) -> str:
-    """A value as its field holds it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "\n".join(value) if isinstance(value, list) else str(value)
-
-
 def _page(typed: dict[str, str], faults: dict[str, str]) -> str:
     groups: dict[str, list[str]] = {}
     for name in EDITED:
         groups.setdefault(SETTINGS[name].group, []).append(name)
     held = {name: province_settings.value(name) for name in EDITED}
-    texts = {name: _text(value) for name, value in held.items()} | typed
+    texts = {name: ("yes" if value else "no") if isinstance(value, bool) else province_settings.as_text(value) for name, value in held.items()} | typed
     rows = province_settings.history()
     names = {row.id: row.name for row in db.session.scalars(select(Account).where(Account.id.in_({row.set_by for row in rows if row.set_by})))}
     return render_template(

@@ -22,7 +22,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, NotFound, Refusal
 from dingkao.exams.tickets import issue_ticket
 from dingkao.filings import dossier as dossiers
-from dingkao.filings import reviewing
+from dingkao.filings import marks, reviewing
 from dingkao.filings.reviewing import Side
 from dingkao.journal import writing as journal
 from dingkao.outside.storage import store
@@ -137,6 +137,7 @@ def _shown(row: Assessment, side: Side, *, revealed: bool = False, typed: dict[s
         sections=dossiers.shown(dossier, revealed=revealed), dossier=dossier, proofs=dossiers.proofs_of(row), typed=typed or {}, told=told,
         may_decide=side.decides and row.state in side.states and mine, may_open=side.decides and row.state in side.states and not mine,
         holder=reviewing.held_by(row), levels=LEVELS, categories=CATEGORIES, procedures=PROCEDURES, verdicts=VERDICTS,
+        ground=dossiers.chosen_ground(dossier), marked={one.key: one for one in marks.marks_of(dossier)}, longest_mark=marks.LONGEST,
         without_test=moves.without_test(row.procedure), graded_by_me=row.graded_by == current_user.id,
     )  # fmt: skip
 
@@ -162,7 +163,7 @@ def decide(record_id: UUID) -> Response | tuple[str, int]:
     try:
         told = reviewing.decide(
             row, side, form.get("decision", ""), by=current_user.actor(), performance=form.get("performance", ""), ethics=form.get("ethics", ""),
-            competence=form.get("competence", ""), text=form.get("text", ""),
+            competence=form.get("competence", ""), text=form.get("text", ""), marks=_marks(row) if form.get("decision", "").startswith("return") else None,
         )  # fmt: skip
     except Refusal as refusal:
         db.session.rollback()
@@ -171,6 +172,13 @@ def decide(record_id: UUID) -> Response | tuple[str, int]:
         issue_ticket(row)
     flash(told)
     return redirect(url_for("review.queue", side=side.name), 303)
+
+
+def _marks(row: Assessment) -> dict[str, str]:
+    """What was marked at the fields."""
+    doctor = db.session.scalars(select(Doctor).where(Doctor.id == row.doctor_id)).one()
+    cycle = db.session.get_one(Cycle, (row.tenant_id, row.cycle_id))
+    return marks.chosen(dossiers.Dossier(row, doctor, cycle, dossiers.filing_of(row)), request.form)
 
 
 @review.get("/office/review/<uuid:record_id>/photo.jpg")

@@ -1,6 +1,7 @@
 """What holds for every answer: one commit, headers, cookies by province, refusals as pages, what templates may use."""
 
 import hashlib
+import json
 import re
 import traceback
 from functools import lru_cache
@@ -99,6 +100,7 @@ def install(app: Flask) -> None:
     limiter.init_app(app)
     app.after_request(settle)
     app.after_request(headers)
+    app.after_request(told_where)
     app.context_processor(words)
     app.jinja_env.globals.update(asset=asset, icon=icon)
     app.jinja_env.filters.update(day=day, minute=minute)
@@ -122,6 +124,14 @@ def settle(response: Response) -> Response:
         db.session.commit()
     else:
         db.session.rollback()
+    return response
+
+
+def told_where(response: Response) -> Response:
+    """Where a script has posted a form (static/js/keeping.js) it is told where the answer leads: a browser would hide that from it."""
+    if response.status_code == 303 and request.headers.get("X-Keeping"):
+        response.set_data(json.dumps({"leads": response.headers.pop("Location")}))
+        response.status_code, response.mimetype = 200, "application/json"
     return response
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -21,21 +21,25 @@ from dingkao.doctors.codes import SCOPES
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, Late, NotAllowed, NotFound
 from dingkao.filings.fields import (
-    GROUNDS,
     LISTS,
     MOST_ENTRIES,
     PARTS,
-    REPORT_LEAST,
     STEPS,
     Field,
     ListOf,
+    Terms,
+    as_form,
     counts,
+    doubts,
     fields_of,
     judge,
+    mark_of,
     missing,
+    odd_dates,
     words,
 )
 from dingkao.filings.models import DOCUMENT_KINDS, Document, Filing, NoticeReading
+from dingkao.filings.procedure import Facts, Ground, grounds_of, written, years_between
 from dingkao.jobs.asking import ask
 from dingkao.jobs.models import Job
 from dingkao.jobs.performing import Progress, job
@@ -50,6 +54,8 @@ from dingkao.tenants.secrets import Place, vault
 EDITABLE = ("included", "draft", "institution_returned")
 SEALED = ("qualification", "practice")
 MOST_PROOFS = 10
+CHOSEN_FROM = "direct_fail_texts"
+"""Beside the chosen codes, the words they had in the version of the list they were chosen from (manual.md [S10])."""
 STALE = "您在另一页面或设备上保存过更新的内容。本页填写的内容还在下方,请核对后再次保存,将以本页为准。"
 
 
@@ -63,11 +69,10 @@ class Dossier:
     filing: Filing | None
 
     def fields(self, step: int) -> list[Field]:
-        """The fields of a step for this doctor."""
-        good, clean = simple_years() if step == max(STEPS) else (0, 0)
+        """The fields of a step for this doctor, in this province."""
         return fields_of(
             step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years,
-            telling=self.doctor.document_type in RESIDENT_KINDS, good_years=good, clean_years=clean,
+            telling=self.doctor.document_type in RESIDENT_KINDS, terms=terms_of(self.filing),
         )  # fmt: skip
 
     def born(self) -> date | None:
@@ -83,6 +88,34 @@ class Dossier:
         if step == 2:
             kept |= numbers_of(self.filing) if self.filing else {}
         return kept
+
+    def sound(self, step: int) -> dict[str, Any]:
+        """What is kept of a step, or proposed and fit to be kept: what a page that was opened now shows."""
+        fields, part = self.fields(step), self.part(step)
+        if self.filing and getattr(self.filing, PARTS[step]).get("saved"):
+            return {one.name: part[one.name] for one in fields if part.get(one.name) not in (None, "", [])}
+        return judge(fields, {one.name: as_form(part.get(one.name)) for one in fields}, born=self.born())[0]
+
+    def span(self) -> tuple[date, date]:
+        """The days from which good and bad records count: those of the cycle, as far as they have come."""
+        return self.cycle.starts_on, min(self.cycle.ends_on, clock.today())
+
+    def doubts(self, step: int) -> dict[str, str]:
+        """What is odd about a step and may be so, field → sentence; about the certificate numbers as the province has it checked (§2.3)."""
+        kept, told = self.part(step), dict[str, str]()
+        mode = settings.value("certificate_number_check") if step == 2 else "off"
+        if mode != "off":
+            number = vault().unseal(Place("doctor", "number", self.doctor.id), self.doctor.number_sealed)
+            tail = "不影响提交。" if mode == "warn" else "更正后才能提交。"
+            found = doubts(kept, number, level=self.doctor.level, category=self.doctor.category)
+            told = {name: sentence + tail for name, sentence in found.items()}
+        return told | odd_dates(kept)
+
+    def removed(self, kind: str) -> str | None:
+        """The name of the entry that was taken off a list last and can be put back."""
+        part = getattr(self.filing, PARTS[LISTS[kind].step]) if self.filing else {}
+        gone = part.get(_gone(kind))
+        return gone["entry"].get("name") if gone else None
 
     def entries(self, kind: str) -> list[dict[str, Any]]:
         """The entries of a list."""
@@ -133,32 +166,112 @@ def filing_of(record: Assessment) -> Filing | None:
     return db.session.scalar(select(Filing).where(Filing.cycle_id == record.cycle_id, Filing.doctor_id == record.doctor_id))
 
 
-def save(dossier: Dossier, step: int, given: Mapping[str, list[str]], revision: int, *, by: Actor) -> dict[str, str]:
-    """Keep what was typed on a step: what is sound of it, even if incomplete; gives what is wrong with the rest, field → sentence.
+@dataclass
+class Merge:
+    """What a page sent, beside what is kept: the values that may be kept now, what is wrong with others, and which were changed meanwhile
+    by another page or device (field → what is kept)."""
+
+    values: dict[str, Any]
+    faults: dict[str, str]
+    conflicts: dict[str, Any]
+    changed: set[str]
+
+
+def merge(
+    fields: Collection[Field], before: Mapping[str, Any], given: Mapping[str, list[str]], known: Mapping[str, str] | None, *,
+    pens: Mapping[str, str] | None = None, pen: str = "", born: date | None = None,
+) -> Merge:  # fmt: skip
+    """Bring together what is kept (`before`) and what a page sends, field by field. `known` has the mark of each value that the page was
+    shown: a field that the page left alone stays as it is kept; one that the page changed is taken where the kept value is the known one,
+    or was written by this very page (`pen`); else both are told and nothing is overwritten. Without `known` the page's word holds."""
+    names = [one.name for one in fields if known is None or one.name in known]
+    typed = {one.name: as_form(before.get(one.name)) for one in fields} | {name: given.get(name, []) for name in names}
+    touched = {name for name in names if [text.strip() for text in typed[name] if text.strip()] != as_form(before.get(name))}
+    kept, faults = judge(fields, typed, born=born, changed=touched)
+    merged = Merge(dict(before), {name: faults[name] for name in names if name in faults}, {}, set())
+    for name in names:
+        mine, theirs = mark_of(kept.get(name)), mark_of(before.get(name))
+        if name in faults or mine == theirs:
+            continue
+        if known is not None and theirs != known[name] and not (pen and (pens or {}).get(name) == pen):
+            if mine != known[name]:
+                merged.conflicts[name] = before.get(name)
+            continue
+        merged.changed.add(name)
+        merged.values.pop(name, None)
+        if kept.get(name) not in (None, "", []):
+            merged.values[name] = kept[name]
+    return merged
+
+
+def save(
+    dossier: Dossier, step: int, given: Mapping[str, list[str]], revision: int, *, by: Actor, known: Mapping[str, str] | None = None, pen: str = ""
+) -> dict[str, str]:
+    """Keep what was typed on a step: what is sound of it, even if incomplete; gives what is wrong with the rest, field → sentence. A page
+    that says what it was shown (`known`) is brought together field by field (see `merge`); of another, the `revision` must be the last.
     Raises Stale where a newer save is known, NotAllowed, Late."""
-    fields = dossier.fields(step)
-    kept, faults = judge(fields, given, born=dossier.born())
-    filing = _begun(dossier, revision, by)
-    part = dict(getattr(filing, PARTS[step]))
-    for one in fields:
-        if one.name in SEALED and step == 2:
-            if one.name not in faults:
-                plain = kept.pop(one.name, None)
-                setattr(filing, f"{one.name}_sealed", vault().seal(Place("filing", one.name, filing.id), plain) if plain else None)
-        elif one.name not in faults:
-            part.pop(one.name, None)
-    part |= kept | {"saved": True}
-    setattr(filing, PARTS[step], part)
+    merged = _merged(dossier, step, given, known, pen)
+    filing = _begun(dossier, revision if known is None else None, by)
+    if merged.conflicts:
+        raise Stale(STALE)
+    _write(filing, dossier, step, merged, pen)
     _touch(filing, by, PARTS[step])
-    return faults
+    return merged.faults
 
 
-def differences(dossier: Dossier, step: int, given: Mapping[str, list[str]]) -> list[tuple[str, str, str]]:
-    """Where a page that is older than what is kept differs from it: label, what the page has, what is kept."""
+def keep(dossier: Dossier, step: int, given: Mapping[str, list[str]], known: Mapping[str, str], pen: str, *, by: Actor) -> Merge:
+    """Keep by itself what a page sends while it is filled in: the fields that `known` names, each for itself; one that can't be kept holds
+    none up. It leaves no entry in the journal: drafts keep a trail of their own. Raises NotAllowed, Late."""
+    merged = _merged(dossier, step, given, known, pen)
+    if merged.changed:
+        filing = _begun(dossier, None, by)
+        _write(filing, dossier, step, merged, pen)
+        filing.revision += 1
+        filing.saved_at = clock.now()
+        db.session.flush()
+    else:
+        _changeable(dossier)
+    return merged
+
+
+def differences(
+    dossier: Dossier, step: int, given: Mapping[str, list[str]], known: Mapping[str, str] | None = None, pen: str = ""
+) -> list[tuple[Field, str, str]]:
+    """Where a page that is older than what is kept differs from it: the field, what the page has, what is kept."""
+    conflicts = _merged(dossier, step, given, known, pen).conflicts if known is not None else None
     typed, _ = judge(dossier.fields(step), given)
     kept = _kept(dossier, step)
-    pairs = ((one, _words_of(one, typed.get(one.name), given), words(one, kept.get(one.name))) for one in dossier.fields(step))
-    return [(one.label, mine or "空", theirs or "空") for one, mine, theirs in pairs if mine != theirs]
+    pairs = (
+        (one, _words_of(one, typed.get(one.name), given), words(one, kept.get(one.name)))
+        for one in dossier.fields(step) if conflicts is None or one.name in conflicts
+    )  # fmt: skip
+    return [(one, mine or "空", theirs or "空") for one, mine, theirs in pairs if mine != theirs]
+
+
+def _merged(dossier: Dossier, step: int, given: Mapping[str, list[str]], known: Mapping[str, str] | None, pen: str) -> Merge:
+    held = dossier.filing.pens if dossier.filing else {}
+    pens = {place.partition(".")[2]: holder for place, holder in held.items() if place.startswith(f"{step}.")}
+    return merge(dossier.fields(step), dossier.sound(step), given, known, pens=pens, pen=pen, born=dossier.born())
+
+
+def _write(filing: Filing, dossier: Dossier, step: int, merged: Merge, pen: str) -> None:
+    before = dict(getattr(filing, PARTS[step]))
+    names = {one.name for one in dossier.fields(step)}
+    part = {name: value for name, value in before.items() if name not in names} | {"saved": True}
+    for name, value in merged.values.items():
+        if name not in SEALED or step != 2:
+            part[name] = value
+    if step == 2:
+        for name in SEALED:
+            plain = merged.values.get(name)
+            if plain != numbers_of(filing).get(name):
+                setattr(filing, f"{name}_sealed", vault().seal(Place("filing", name, filing.id), plain) if plain else None)
+    if step == 4:
+        told, now = before.get(CHOSEN_FROM, {}), terms_of(filing).direct_fail
+        part[CHOSEN_FROM] = {code: told.get(code) or now[code] for code in part.get("direct_fail_which", [])}
+    setattr(filing, PARTS[step], part)
+    pens = {place: holder for place, holder in filing.pens.items() if place not in {f"{step}.{name}" for name in merged.changed}}
+    filing.pens = pens | ({f"{step}.{name}": pen for name in merged.changed} if pen else {})
 
 
 def version_of(entry: Mapping[str, Any]) -> str:
@@ -170,11 +283,11 @@ def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list
     """Keep one entry of a list (`entry` is its id, or «new»); gives faults as `save` does and keeps nothing where there are any.
     Raises Stale where it is no longer the `version` that the page showed."""
     of = _list(kind)
-    kept, faults = judge(of.fields, given, born=dossier.born())
+    kept, faults = judge(of.fields, given, born=dossier.born(), within=dossier.span())
     faults |= {one.name: f"请填写{one.label}。" for one in missing(of.fields, kept) if one.name not in faults}
     if faults:
         return faults
-    filing = _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
+    filing = _begun(dossier, None, by)
     part = dict(getattr(filing, PARTS[of.step]))
     entries = [dict(one) for one in part.get(kind, [])]
     if entry == "new":
@@ -196,11 +309,48 @@ def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list
 
 
 def remove_entry(dossier: Dossier, kind: str, entry: str, *, by: Actor) -> None:
-    """Take an entry off its list; what is gone already is no fault."""
+    """Take an entry off its list; the last one taken off can be put back until submission. What is gone already is no fault."""
     of = _list(kind)
-    filing = _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
+    filing = _begun(dossier, None, by)
     part = dict(getattr(filing, PARTS[of.step]))
-    part[kind] = [one for one in part.get(kind, []) if one["id"] != entry]
+    entries = part.get(kind, [])
+    place = next((place for place, one in enumerate(entries) if one["id"] == entry), None)
+    if place is None:
+        return
+    part[_gone(kind)] = {"entry": entries[place], "place": place}
+    part[kind] = entries[:place] + entries[place + 1 :]
+    setattr(filing, PARTS[of.step], part)
+    _touch(filing, by, kind)
+
+
+def restore_entry(dossier: Dossier, kind: str, *, by: Actor) -> None:
+    """Put back the entry that was taken off last; what is back already is no fault. Raises Invalid where the list is full."""
+    of = _list(kind)
+    filing = _begun(dossier, None, by)
+    part = dict(getattr(filing, PARTS[of.step]))
+    gone, entries = part.pop(_gone(kind), None), list(part.get(kind, []))
+    if gone is None or any(one["id"] == gone["entry"]["id"] for one in entries):
+        return
+    if len(entries) >= MOST_ENTRIES:
+        raise Invalid(f"{of.label}最多{MOST_ENTRIES}条,请先删除不需要的。")
+    entries.insert(gone["place"], gone["entry"])
+    part[kind] = entries
+    setattr(filing, PARTS[of.step], part)
+    _touch(filing, by, kind)
+
+
+def move_entry(dossier: Dossier, kind: str, entry: str, place: int, *, by: Actor) -> None:
+    """Put an entry at a place of its list (0 is the first); asked twice it stands there once. What is gone meanwhile is no fault."""
+    of = _list(kind)
+    filing = _begun(dossier, None, by)
+    part = dict(getattr(filing, PARTS[of.step]))
+    entries = list(part.get(kind, []))
+    found = next((one for one in entries if one["id"] == entry), None)
+    if found is None or not 0 <= place < len(entries) or entries[place] is found:
+        return
+    entries.remove(found)
+    entries.insert(place, found)
+    part[kind] = entries
     setattr(filing, PARTS[of.step], part)
     _touch(filing, by, kind)
 
@@ -208,7 +358,7 @@ def remove_entry(dossier: Dossier, kind: str, entry: str, *, by: Actor) -> None:
 def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> None:
     """The photo (近期免冠照片) [S7]: checked, re-encoded, kept; the one before it is forgotten. Raises Invalid, TooLarge, Unavailable."""
     picture = pictures.portrait(content)
-    filing = _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
+    filing = _begun(dossier, None, by)
     photo = new_id()
     store().put("photo", photo, picture, "image/jpeg")
     row = Document(
@@ -225,7 +375,7 @@ def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> None:
 def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> None:
     """A proof (证明材料): a picture or a PDF, checked and rewritten. Raises Invalid, TooLarge, Unavailable."""
     rewritten, content_type = pictures.document(content)
-    _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
+    _begun(dossier, None, by)
     if len(proofs_of(dossier.record)) >= MOST_PROOFS:
         raise Invalid(f"证明材料最多{MOST_PROOFS}件,请先删除不需要的。", "proof")
     proof = new_id()
@@ -240,7 +390,7 @@ def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> Non
 
 def remove_proof(dossier: Dossier, proof: UUID, *, by: Actor) -> None:
     """Take a proof off; the store's object goes with it."""
-    _begun(dossier, dossier.filing.revision if dossier.filing else 0, by)
+    _begun(dossier, None, by)
     row = next((one for one in proofs_of(dossier.record) if one.id == proof), None)
     if row is not None:
         _forget("proof", proof)
@@ -281,12 +431,28 @@ def lacks(dossier: Dossier) -> list[Lack]:
     for step in STEPS:
         kept = _kept(dossier, step)
         told += [Lack(step, one.name, f"请{'选择' if one.kind in ('one', 'many') else '填写'}{one.label}。" if one.kind != "tick" else "请勾选本人承诺。") for one in missing(dossier.fields(step), kept)]
+        told += _unsound(dossier, step, kept)
         for kind, of in LISTS.items():
             if of.step == step and of.one_at_least and not dossier.entries(kind):
                 told.append(Lack(step, kind, f"{of.label}至少填写一条。"))
     told += _lacks_of_conduct(dossier) + _lacks_of_procedure(dossier)
     places = {one.name: place for step in STEPS for place, one in enumerate(dossier.fields(step))} | {"photo": -1, "good_records": 0, "bad_records": 1}
     return sorted(told, key=lambda lack: (lack.step, places.get(lack.anchor, 0)))
+
+
+def _unsound(dossier: Dossier, step: int, kept: Mapping[str, Any]) -> list[Lack]:
+    """What was kept field by field, or while another rule held, and can't be handed in as it stands now."""
+    fields = dossier.fields(step)
+    _, faults = judge(fields, {one.name: as_form(kept.get(one.name)) for one in fields}, born=dossier.born())
+    if step == 2 and settings.value("certificate_number_check") == "block":
+        faults = {name: sentence for name, sentence in dossier.doubts(2).items() if name in SEALED} | faults
+    told = [Lack(step, name, sentence) for name, sentence in faults.items()]
+    for kind, of in LISTS.items():
+        if of.step == step and counts(kind, kept):
+            for entry in dossier.entries(kind):
+                _, wrong = judge(of.fields, {one.name: as_form(entry.get(one.name)) for one in of.fields}, born=dossier.born(), within=dossier.span())
+                told += [Lack(step, kind, f"{of.label}“{entry.get('name', '')}”:{sentence}") for sentence in wrong.values()]
+    return told
 
 
 def _lacks_of_conduct(dossier: Dossier) -> list[Lack]:
@@ -305,43 +471,52 @@ def _lacks_of_procedure(dossier: Dossier) -> list[Lack]:
     kept, told = _kept(dossier, 5), list[Lack]()
     if kept.get("procedure") != "simple":
         return told
-    ground = kept.get("ground")
+    ground, known = kept.get("ground"), {one.code: one for one in grounds(dossier)}
     if not ground:
         told.append(Lack(5, "ground", "选择简易程序的,请选择适用条件。"))
-    elif ground not in eligible(dossier):
-        told.append(Lack(5, "ground", f"您目前不符合“{grounds()[ground]}”,请核对执业年限和行为记录,或选择一般程序。"))
-    written = len("".join(str(kept.get("report", "")).split()))
-    if written < REPORT_LEAST:
-        told.append(Lack(5, "report", f"述职报告不少于{REPORT_LEAST}字,现有{written}字。"))
+    elif ground in known and ground not in eligible(dossier) and not flags_only():
+        told.append(Lack(5, "ground", f"您目前不符合“{known[ground].text}”。{known[ground].why}请核对所填内容,或选择一般程序。"))
+    least, now = terms_of(dossier.filing).report_least, written(str(kept.get("report", "")))
+    if now < least:
+        told.append(Lack(5, "report", f"述职报告不少于{least}字,现有{now}字。"))
     return told
 
 
+def grounds(dossier: Dossier) -> list[Ground]:
+    """The grounds for 简易程序 (§1.4) as things are filed, each with whether it holds and why."""
+    conduct, registered = _kept(dossier, 4), dossier.part(2).get("registered")
+    facts = Facts(
+        date.fromisoformat(registered) if registered else None, dossier.cycle.ends_on, conduct.get("good_record"), conduct.get("bad_record"),
+        len(dossier.entries("good_records")),
+    )  # fmt: skip
+    return grounds_of(facts, terms_of(dossier.filing), {"good": settings.value("simple_proof_good"), "clean": settings.value("simple_proof_clean")})
+
+
+def chosen_ground(dossier: Dossier) -> Ground | None:
+    """The ground on which 简易程序 was chosen, with whether it holds, for whoever reviews it; None for 一般程序."""
+    kept = _kept(dossier, 5)
+    return next((one for one in grounds(dossier) if one.code == kept.get("ground")), None) if kept.get("procedure") == "simple" else None
+
+
 def eligible(dossier: Dossier) -> set[str]:
-    """The grounds on which this doctor may choose 简易程序 (§1.4), by years of practice and what was declared."""
-    years, conduct, found = years_of_practice(dossier), _kept(dossier, 4), set()
-    good, clean = simple_years()
-    if years >= good and conduct.get("good_record") == "yes":
-        found.add("good")
-    if years >= clean and conduct.get("bad_record") == "no":
-        found.add("clean")
-    return found
+    """The grounds on which this doctor may choose 简易程序 (§1.4): those that hold, and those only the institution can tell."""
+    return {one.code for one in grounds(dossier) if one.holds is not False}
 
 
-def years_of_practice(dossier: Dossier) -> int:
-    """Whole years from the first registration as filed to the end of the cycle."""
-    registered = _kept(dossier, 2).get("registered")
-    return years_between(date.fromisoformat(registered), dossier.cycle.ends_on) if registered else 0
+def flags_only() -> bool:
+    """Whether the province lets a doctor choose 简易程序 though nothing filed speaks for it, for the institution to look at."""
+    return bool(settings.value("simple_without_ground") == "flag")
 
 
-def simple_years() -> tuple[int, int]:
-    """The years of practice that the province asks for 简易程序: with a good record, and without a bad one (§1.4)."""
-    return settings.value("simple_years_with_good_record"), settings.value("simple_years_without_bad_record")
-
-
-def grounds() -> dict[str, str]:
-    """The grounds for 简易程序 in the province's words."""
-    good, clean = simple_years()
-    return {"good": GROUNDS["good"].format(good), "clean": GROUNDS["clean"].format(clean)}
+def terms_of(filing: Filing | None) -> Terms:
+    """What the province asks differently now. What fails a doctor directly keeps, where it was chosen, the words it was chosen from."""
+    value = settings.value
+    chosen = filing.performance.get(CHOSEN_FROM, {}) if filing else {}
+    return Terms(
+        value("simple_years_with_good_record"), value("simple_years_without_bad_record"), tuple(value("simple_other_cases")),
+        value("simple_report_least"), frozenset(value("filing_also_needed")), frozenset(value("filing_not_needed")),
+        dict(sorted(({line[:2]: line for line in value("direct_fail_list")} | chosen).items())),
+    )  # fmt: skip
 
 
 def submit(dossier: Dossier, *, by: Actor) -> None:
@@ -350,6 +525,12 @@ def submit(dossier: Dossier, *, by: Actor) -> None:
     if found:
         raise Invalid(found[0].sentence)
     moves.submit(dossier.record, by=by, procedure=_kept(dossier, 5)["procedure"])
+    filing = dossier.filing
+    for step in STEPS:
+        part = dict(getattr(filing, PARTS[step]))
+        setattr(filing, PARTS[step], {name: value for name, value in part.items() if name not in {_gone(kind) for kind in LISTS}})
+    if filing:
+        filing.pens = {}
 
 
 def withdraw(dossier: Dossier, *, by: Actor) -> None:
@@ -378,11 +559,14 @@ def read_notice(doctor: Doctor, cycle: Cycle, *, by: Actor) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """Part of a filing as a reviewer reads it: facts (label, value) and tables of entries."""
+    """Part of a filing as a reviewer reads it: facts (label, value) and tables of entries; `marks` and `table_marks` name, beside each,
+    what a returning reviewer may mark."""
 
     title: str
     facts: list[tuple[str, str]] = field(default_factory=list)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    table_marks: list[str] = field(default_factory=list)
 
 
 def shown(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
@@ -390,19 +574,21 @@ def shown(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
     sections = []
     for step, title in STEPS.items():
         kept = dossier.part(step)
-        facts = []
+        facts, marks, table_marks = [], [], []
         for one in dossier.fields(step):
             value = words(one, kept.get(one.name)) if counts(one.name, kept) else ""
             if one.name in SEALED and value and not revealed:
                 value = value[:4] + "*" * max(len(value) - 8, 4) + value[-4:]
             if value or one.needed:
                 facts.append((one.label, value or "未填写"))
+                marks.append(f"{step}.{one.name}")
         tables = []
         for kind, of in LISTS.items():
             if of.step == step and (of.one_at_least or dossier.entries(kind)) and counts(kind, kept):
                 rows = [[words(one, entry.get(one.name)) or ("至今" if one.name == "until" else "") for one in of.fields] for entry in dossier.entries(kind)]
                 tables.append((of.label, [one.label for one in of.fields], rows))
-        sections.append(Section(title, facts, tables))
+                table_marks.append(f"{step}.{kind}")
+        sections.append(Section(title, facts, tables, marks, table_marks))
     return sections
 
 
@@ -410,11 +596,6 @@ def last_day(cycle: Cycle) -> date | None:
     """The last day of enrolment."""
     phase = phases_of(cycle).get("filing")
     return phase.last_day if phase else None
-
-
-def years_between(earlier: date, later: date) -> int:
-    """Whole years from one day to another."""
-    return later.year - earlier.year - ((later.month, later.day) < (earlier.month, earlier.day))
 
 
 class Stale(NotAllowed):
@@ -433,24 +614,34 @@ def _list(kind: str) -> ListOf:
     return LISTS[kind]
 
 
-def _begun(dossier: Dossier, revision: int, by: Actor) -> Filing:
-    """The filing, begun where it isn't; refused where the record can't be changed now or the page is older than what is kept."""
+def _gone(kind: str) -> str:
+    return f"{kind}_removed"
+
+
+def _changeable(dossier: Dossier) -> None:
     if not dossier.editable():
         raise NotAllowed("信息已提交,不能直接修改。机构开始审核前可以撤回;审核开始后请联系本机构退回。")
     if dossier.record.state == "included":
         if not has_read_notice(dossier.doctor, dossier.cycle):
             raise NotAllowed("请先在主页阅读用户告知书并点击“确定”,再填报信息。")
-        moves.begin_filing(dossier.record, by=by)
     elif not is_open(dossier.cycle, "filing") and not (dossier.record.state == "institution_returned" and is_open(dossier.cycle, "review")):
         raise Late("报名已截止,不能再修改。您已保存的内容还在,请联系本机构。")
+
+
+def _begun(dossier: Dossier, revision: int | None, by: Actor) -> Filing:
+    """The filing, begun where it isn't; refused where the record can't be changed now, or the page, by its `revision`, is older than what
+    is kept."""
+    _changeable(dossier)
+    if dossier.record.state == "included":
+        moves.begin_filing(dossier.record, by=by)
     if dossier.filing is None:
         dossier.filing = Filing(
             id=new_id(), doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, revision=0, basic={}, practice={}, experience={}, performance={},
-            procedure={},
+            procedure={}, pens={},
         )  # fmt: skip
         db.session.add(dossier.filing)
         db.session.flush()
-    elif dossier.filing.revision != revision:
+    elif revision is not None and dossier.filing.revision != revision:
         raise Stale(STALE)
     return dossier.filing
 

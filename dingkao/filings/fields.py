@@ -3,53 +3,42 @@
 A draft may be incomplete; `judge` tells only what can't be kept as it is. What is missing is told by `missing`, before submission.
 """
 
+import hashlib
+import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from dingkao import clock
-from dingkao.doctors.codes import SCOPES, SEXES
+from dingkao.doctors.codes import PEOPLES, SCOPES, SEXES, people
 from dingkao.doctors.numbers import doubt_of_practice, doubt_of_qualification
 from dingkao.tenants.secrets import normalised
+from dingkao.tenants.settings import DIRECT_FAIL
 
-ETHNICITIES = ["汉族", "蒙古族", "回族", "藏族", "维吾尔族", "苗族", "彝族", "壮族", "布依族", "朝鲜族", "满族", "侗族", "瑶族", "白族", "土家族", "哈尼族", "哈萨克族", "傣族", "黎族", "傈僳族", "佤族", "畲族", "高山族", "拉祜族", "水族", "东乡族", "纳西族", "景颇族", "柯尔克孜族", "土族", "达斡尔族", "仫佬族", "羌族", "布朗族", "撒拉族", "毛南族", "仡佬族", "锡伯族", "阿昌族", "普米族", "塔吉克族", "怒族", "乌孜别克族", "俄罗斯族", "鄂温克族", "德昂族", "保安族", "裕固族", "京族", "塔塔尔族", "独龙族", "鄂伦春族", "赫哲族", "门巴族", "珞巴族", "基诺族", "其他"]  # fmt: skip
+ETHNICITIES = (*(people(one) for one in PEOPLES), "其他")
 EDUCATIONS = ("博士研究生", "硕士研究生", "本科", "大专", "中专及以下")
 DEGREES = ("博士", "硕士", "学士", "无")
 TITLES = {"physician": ("主任医师", "副主任医师", "主治医师", "住院医师", "其他"), "assistant": ("医师", "医士", "其他")}
 HAS = {"yes": "有", "no": "无"}
 JUDGED = {"pass": "合格", "fail": "不合格"}
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
-DIRECT_FAIL = (
-    "在发生的医疗事故中负有完全或者主要责任的",
-    "未经所在机构或者卫生行政部门批准,擅自在注册地点以外的医疗、预防、保健机构进行执业活动的",
-    "跨执业类别进行执业活动的",
-    "代他人参加医师资格考试的",
-    "在医疗卫生服务活动中索要患者及其亲友财物或者牟取其他不正当利益的",
-    "索要或者收受医疗器械、药品、试剂等生产、销售企业或者其工作人员给予的回扣、提成或者谋取其他不正当利益的",
-    "通过介绍病人到其他单位检查、治疗或者购买药品、医疗器械等收取回扣或者提成的",
-    "出具虚假医学证明文件,参与虚假医疗广告宣传和药品医疗器械促销的",
-    "未按照规定执行医院感染控制任务,未有效实施消毒或者无害化处置,造成疾病传播、流行的",
-    "故意泄漏传染病人、病原携带者、疑似传染病病人、密切接触者涉及个人隐私的有关信息、资料的",
-    "疾病预防控制机构的医师未依法履行传染病监测、报告、调查、处理职责,造成严重后果的",
-    "考核周期内,有一次以上医德考评结果为医德较差的",
-    "无正当理由不参加考核,或者扰乱考核秩序的",
-    "违反《执业医师法》有关规定,被行政处罚的",
-)
 GROUNDS = {"good": "执业{}年以上,考核周期内有良好行为记录", "clean": "执业{}年以上,考核周期内无不良行为记录"}
-REPORT_LEAST = 500
 STEPS = {1: "基本信息", 2: "执业信息", 3: "相关经历", 4: "工作业绩 职业道德", 5: "考核程序"}
 PARTS = {1: "basic", 2: "practice", 3: "experience", 4: "performance", 5: "procedure"}
 LONGEST = {"text": 100, "long": 5000}
+GROWN = 15
+"""The years after birth before which nobody finishes a medical school, works as a doctor or is qualified."""
 
 Choices = Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field: kind is text, long, email, one (of `choices`), many (1 to `most` of `choices`), day, month, count, code or tick."""
+    """A field: kind is text, long, email, one (of `choices`), many (1 to `most` of `choices`), day, month, count, code or tick. A date
+    may lie in days to come (`future`), not in childhood (`grown`), within the cycle alone (`in_cycle`); `least` characters are wanted."""
 
     name: str
     label: str
@@ -60,19 +49,41 @@ class Field:
     unit: str = ""
     most: int = 0
     future: bool = False
+    grown: bool = False
+    in_cycle: bool = False
+    least: int = 0
 
 
 def _same(words: tuple[str, ...] | list[str]) -> Choices:
     return {word: word for word in words}
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a province asks differently (domain.md §13): years and cases of 简易程序, the report's length, which fields are needed, and
+    what fails a doctor directly, code → words."""
+
+    good_years: int = 5
+    clean_years: int = 12
+    other_cases: tuple[str, ...] = ()
+    report_least: int = 500
+    also_needed: frozenset[str] = frozenset()
+    not_needed: frozenset[str] = frozenset()
+    direct_fail: Choices = field(default_factory=lambda: {line[:2]: line for line in DIRECT_FAIL})
+
+    def grounds(self) -> dict[str, str]:
+        """The grounds for 简易程序 (§1.4) in the province's words. A case of the province's own is known by its words, so that what was
+        chosen keeps them."""
+        own = {"good": GROUNDS["good"].format(self.good_years), "clean": GROUNDS["clean"].format(self.clean_years)}
+        return own | {text: text for case in self.other_cases if (text := case.partition("|")[0].strip())}
+
+
 def fields_of(
-    step: int, *, level: str = "physician", category: str = "clinical", years: int = 3, telling: bool = True,
-    good_years: int = 5, clean_years: int = 12,
+    step: int, *, level: str = "physician", category: str = "clinical", years: int = 3, telling: bool = True, terms: Terms | None = None
 ) -> list[Field]:
-    """The fields of a step for a doctor of `level` and `category`; `years` is the cycle's length, printed in units. `telling`: the document
-    number tells sex and birth, else they are asked. `good_years` and `clean_years` are those the province asks for 简易程序."""
-    grounds = {"good": GROUNDS["good"].format(good_years), "clean": GROUNDS["clean"].format(clean_years)}
+    """The fields of a step (domain.md §2.1) for a doctor of `level` and `category`; `years` is the cycle's length, printed in units.
+    `telling`: the document number tells sex and birth, else they are asked. `terms` are the province's."""
+    terms = terms or Terms()
     asked = [] if telling else [Field("sex", "性别", "one", True, SEXES), Field("birth_date", "出生日期", "day", True)]
     scopes = {code: name for code, (of, name) in SCOPES.items() if of in (category, "any")}
     per = f"/{'一二三四五六七八九十'[years - 1]}年"
@@ -84,23 +95,23 @@ def fields_of(
             Field("degree", "最高学位", "one", True, _same(DEGREES)),
             Field("school", "毕业院校", "text", True),
             Field("major", "所学专业"),
-            Field("graduated", "毕业时间", "month", True),
-            Field("working_since", "参加工作时间", "month", True),
+            Field("graduated", "毕业时间", "month", True, grown=True),
+            Field("working_since", "参加工作时间", "month", True, grown=True),
             Field("email", "电子邮箱", "email"),
             Field("address", "通信地址"),
         ],
         2: [
             Field("scope", "执业范围", "many", True, scopes, "可选1至3项", most=3),
             Field("qualification", "资格证书编码", "code", True, hint="通常为27位"),
-            Field("qualified", "资格证书取得时间", "day", True),
+            Field("qualified", "资格证书取得时间", "day", True, grown=True),
             Field("practice", "执业证书编码", "code", True, hint="通常为15位"),
-            Field("registered", "首次注册时间", "day", True),
+            Field("registered", "首次注册时间", "day", True, grown=True),
             Field("department", "所在科室", "text", True),
             Field("post", "职务"),
             Field("title", "专业技术职称", "one", True, _same(TITLES[level])),
-            Field("titled", "职称取得时间", "month"),
+            Field("titled", "职称取得时间", "month", grown=True),
             Field("employment", "在岗状态", "one", True, _same(("在职", "返聘"))),
-            Field("specialty_years", "从事本专业年限", "count", True, unit="年"),
+            Field("specialty_years", "从事本专业年限", "count", True, hint="从首次注册从事本专业算起,满几年填几年", unit="年"),
         ],
         3: [],
         4: [
@@ -114,17 +125,20 @@ def fields_of(
             Field("quality", "完成工作质量", "one", True, JUDGED),
             Field("ordered_tasks", "完成政府指令性工作情况", "one", True, JUDGED),
             Field("direct_fail", "在本考核周期内,您是否有被直接认定为不合格的情形", "one", True, HAS),
-            Field("direct_fail_which", "属于哪种情形", "many", choices={f"{n:02d}": f"{n:02d} {text}" for n, text in enumerate(DIRECT_FAIL, 1)}, most=14),
+            Field("direct_fail_which", "属于哪种情形", "many", choices=terms.direct_fail, most=len(terms.direct_fail)),
             Field("direct_fail_note", "说明", "long"),
         ],
         5: [
             Field("procedure", "考核程序", "one", True, PROCEDURES),
-            Field("ground", "适用条件", "one", choices=grounds),
-            Field("report", "述职报告", "long", hint=f"简易程序须提交,不少于{REPORT_LEAST}字"),
+            Field("ground", "适用条件", "one", choices=terms.grounds()),
+            Field("report", "述职报告", "long", hint=f"简易程序须提交,不少于{terms.report_least}字", least=terms.report_least),
             Field("promise", "本人承诺以上所填内容真实、准确、完整,并对其真实性负责", "tick", True),
         ],
     }  # fmt: skip
-    return made[step]
+    return [
+        replace(one, needed=(one.needed or one.label in terms.also_needed) and one.label not in terms.not_needed)
+        for one in made[step]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,8 +167,8 @@ LISTS = {
     ),
     "practice": ListOf("执业经历", 3, (Field("name", "执业机构", "text", True), Field("department", "科室"), Field("post", "职务或职称"), *_SPAN), True),
     "training": ListOf("培训进修经历", 3, (Field("name", "名称", "text", True), Field("place", "机构"), *_SPAN)),
-    "good_records": ListOf("良好执业行为记录", 4, (Field("when", "时间", "month", True), Field("name", "事由", "text", True), Field("by", "授予机关"))),
-    "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True), Field("name", "事由", "text", True), Field("by", "处理机关"))),
+    "good_records": ListOf("良好执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "授予机关"))),
+    "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "处理机关"))),
 }  # fmt: skip
 ONLY_IF = {
     "good_records": ("good_record", "yes"), "bad_records": ("bad_record", "yes"), "direct_fail_which": ("direct_fail", "yes"),
@@ -165,39 +179,75 @@ UNSEEN = ("Cc", "Cs")
 
 
 def judge(
-    fields: list[Field] | tuple[Field, ...], given: Mapping[str, list[str]], *, born: date | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
+    fields: Collection[Field], given: Mapping[str, list[str]], *, born: date | None = None, within: tuple[date, date] | None = None,
+    changed: Collection[str] | None = None,
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
     """What was typed, as it can be kept, and what is wrong with the rest: field → sentence. Nothing is refused for being empty; no date
-    may lie before the doctor was `born`."""
+    may lie before the doctor was `born` (or was grown), records lie `within` the cycle, dates stand in order (domain.md §2.1). Of two dates
+    out of order the `changed` one is told, the later where both or none is."""
     kept: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    for field in fields:
-        typed = [text for one in given.get(field.name, []) if (text := _plain(one, lines=field.kind == "long"))]
+    for one in fields:
+        typed = [text for line in given.get(one.name, []) if (text := _plain(line, lines=one.kind == "long"))]
         try:
-            value = _READERS[field.kind](field, typed)
-            if born and field.kind in ("day", "month") and field.name != "birth_date" and value and value < born.isoformat()[: len(value)]:
-                raise ValueError(f"{field.label}早于您的出生日期,请核对。")
+            value = _READERS[one.kind](one, typed)
+            if value and one.kind in ("day", "month"):
+                _in_time(one, value, born, within)
+            if value and born and one.unit == "年" and value > max(0, clock.today().year - born.year - GROWN):
+                raise ValueError(f"{one.label}与您的年龄不符,请核对。")
         except ValueError as fault:
-            faults[field.name] = str(fault)
+            faults[one.name] = str(fault)
         else:
             if value not in (None, "", []):
-                kept[field.name] = value
-    return kept, faults | _out_of_order(kept)
+                kept[one.name] = value
+    return kept, _out_of_order(kept, changed or ()) | faults
 
 
-def missing(fields: list[Field] | tuple[Field, ...], kept: Mapping[str, Any]) -> list[Field]:
+def as_form(value: Any) -> list[str]:
+    """A kept value as its form sends it."""
+    if value in (None, "", []):
+        return []
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+def mark_of(value: Any) -> str:
+    """By what a page knows the value that it shows, so that it can be seen whether the field was changed meanwhile."""
+    return hashlib.sha256(json.dumps(as_form(value)).encode()).hexdigest()[:12]
+
+
+def missing(fields: Collection[Field], kept: Mapping[str, Any]) -> list[Field]:
     """The needed fields that are empty."""
     return [field for field in fields if field.needed and kept.get(field.name) in (None, "", [])]
 
 
 def doubts(kept: Mapping[str, Any], number: str, *, level: str, category: str) -> dict[str, str]:
-    """What is odd about the two certificate numbers of a doctor of `level` and `category` with the document `number` (§2.3) and doesn't keep
-    anyone from going on: field → sentence."""
+    """What is odd about the two certificate numbers of a doctor of `level` and `category` with the document `number` (domain.md §2.3):
+    field → sentence. Whether that keeps anyone from going on is the province's setting."""
     told = {
         "qualification": doubt_of_qualification(str(kept.get("qualification", "")), number, level=level, category=category),
         "practice": doubt_of_practice(str(kept.get("practice", "")), level=level, category=category),
     }
     return {field: f"{doubt},请核对。" for field, doubt in told.items() if doubt}
+
+
+def odd_dates(kept: Mapping[str, Any]) -> dict[str, str]:
+    """Dates that are seldom so and may be so (domain.md §2.1), field → sentence: a degree taken beside one's work; a title from before
+    the law on doctors (执业医师法, in force 1999-05-01), which made the qualification come first."""
+    told = {}
+    if kept.get("graduated", "") > kept.get("working_since", "9999"):
+        told["graduated"] = "毕业时间晚于参加工作时间,请核对;在职取得的学历可以如此。"
+    if kept.get("titled", "9999") < kept.get("qualified", "")[:7]:
+        told["titled"] = "职称取得时间早于资格证书取得时间,请核对;1999年以前取得的职称可以如此。"
+    return told
+
+
+def overlaps(entries: Collection[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The pairs of entries, by name, whose spans (起止年月, domain.md §2.1) overlap by more than the month in which one ends and the
+    next begins; no end means until now."""
+    spans = [(one["since"], one.get("until") or "9999", one["name"]) for one in entries if one.get("since")]
+    return [
+        (one[2], other[2]) for place, one in enumerate(spans) for other in spans[place + 1 :] if one[0] < other[1] and other[0] < one[1]
+    ]  # fmt: skip
 
 
 def counts(name: str, kept: Mapping[str, Any]) -> bool:
@@ -323,5 +373,15 @@ _ORDERS = (
 )
 
 
-def _out_of_order(kept: Mapping[str, Any]) -> dict[str, str]:
-    return {later: sentence for earlier, later, sentence in _ORDERS if kept.get(earlier) and kept.get(later) and kept[later] < kept[earlier]}
+def _in_time(one: Field, value: str, born: date | None, within: tuple[date, date] | None) -> None:
+    if born and one.name != "birth_date" and value < born.isoformat()[: len(value)]:
+        raise ValueError(f"{one.label}早于您的出生日期,请核对。")
+    if born and one.grown and int(value[:4]) < born.year + GROWN:
+        raise ValueError(f"{one.label}距您的出生日期不足{GROWN}年,请核对年份。")
+    if within and one.in_cycle and not within[0].isoformat()[:7] <= value <= within[1].isoformat()[:7]:
+        raise ValueError(f"请填写本考核周期内({words(one, within[0].isoformat())}至{words(one, within[1].isoformat())})的记录,周期以外的不用填写。")
+
+
+def _out_of_order(kept: Mapping[str, Any], changed: Collection[str]) -> dict[str, str]:
+    wrong = [order for order in _ORDERS if kept.get(order[0]) and kept.get(order[1]) and kept[order[1]] < kept[order[0]]]
+    return {earlier if earlier in changed and later not in changed else later: sentence for earlier, later, sentence in wrong}

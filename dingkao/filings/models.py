@@ -13,7 +13,8 @@ from dingkao.tenants.rls import TenantOwned
 
 
 class Filing(TenantOwned, Model):
-    """The dossier of a doctor in a cycle. `revision` rises with each save: a page that shows an older one may not overwrite."""
+    """The dossier of a doctor in a cycle. `revision` rises with each save: a page that shows an older one may not overwrite.
+    `pens` names, by field, the page that wrote it last by itself: that page isn't told of its own writing as of another's."""
 
     __tablename__ = "filing"
     __table_args__ = (UniqueConstraint("tenant_id", "doctor_id", "cycle_id"), inside("doctor_id", "doctor"), inside("cycle_id", "cycle"))
@@ -29,6 +30,7 @@ class Filing(TenantOwned, Model):
     qualification_sealed: Mapped[bytes | None]
     practice_sealed: Mapped[bytes | None]
     photo_id: Mapped[UUID | None]
+    pens: Mapped[dict[str, Any]] = mapped_column(default=dict)
     saved_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -1,6 +1,6 @@
 """Review (审核): whose turn it is, the lease that keeps two people off one record, and deciding many at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -16,7 +16,8 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, NotAllowed, NotFound, Refusal
-from dingkao.filings.dossier import filing_of
+from dingkao.filings.dossier import Dossier, filing_of
+from dingkao.filings.marks import to_keep
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.people.models import Account
@@ -88,17 +89,27 @@ def held_by(record: Assessment) -> str | None:
     return db.session.scalar(select(Account.name).where(Account.id == record.leased_by))
 
 
-def decide(record: Assessment, side: Side, decision: str, *, by: Actor, performance: str = "", ethics: str = "", competence: str = "", text: str = "") -> str:
-    """Make one decision on a locked record and tell the doctor; gives the sentence of what was done. Raises whatever the move raises,
-    and NotFound for a decision this side doesn't have."""
+def decide(
+    record: Assessment, side: Side, decision: str, *, by: Actor, performance: str = "", ethics: str = "", competence: str = "", text: str = "",
+    marks: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """Make one decision on a locked record and tell the doctor; gives the sentence of what was done. Returning may carry `marks` at the
+    fields (see filings/marks.py), which make a reason where none is typed. Raises whatever the move raises, and NotFound for a decision this
+    side doesn't have."""
+    kept = None
+    if marks and decision.startswith("return"):
+        kept = to_keep(_dossier(record), marks)
+        text = text.strip() or f"请修改:{'、'.join(one['label'] for one in (kept or {}).values())}。"
     _free(record, by)
+    if kept:
+        journal.write("assessment", record.id, "marked", by=by, fields=sorted(kept))
     match side.name, decision:
         case "institution", "approve":
             moves.approve(record, by=by, performance=performance, ethics=ethics, opinion=text)
             tell(record, "机构审核已通过", "您的报名信息已通过主要执业机构审核,正在等待考核机构复核。")
             return "已通过,转考核机构复核。"
         case "institution", "return":
-            moves.return_to_doctor(record, by=by, reason=text)
+            moves.return_to_doctor(record, by=by, reason=text, marks=kept)
             tell(record, "报名信息被退回", f"主要执业机构退回了您的报名信息,请修改后重新提交。退回原因:{record.returned_reason}")
             return "已退回医师修改。"
         case "organisation", "accept":
@@ -110,10 +121,10 @@ def decide(record: Assessment, side: Side, decision: str, *, by: Actor, performa
             tell(record, "复核已通过", "个人报名信息已通过审核,请关注后续考试通知,在主页点击“参加测评”,按时完成测评。")
             return "复核通过,已转待测评。"
         case "organisation", "return_institution":
-            moves.return_to_institution(record, by=by, reason=text)
+            moves.return_to_institution(record, by=by, reason=text, marks=kept)
             return "已退回机构核对。"
         case "organisation", "return_doctor":
-            moves.return_past_institution(record, by=by, reason=text)
+            moves.return_past_institution(record, by=by, reason=text, marks=kept)
             tell(record, "报名信息被退回", f"考核机构退回了您的报名信息,请修改后重新提交。退回原因:{record.returned_reason}")
             return "已退回医师修改。"
     raise NotFound
@@ -160,6 +171,11 @@ def decide_many(cycle: Cycle, side: Side, ids: Iterable[UUID], *, by: Actor) -> 
             done.ready.append((record_id, name))
             moved.append(record)
     return done, moved
+
+
+def _dossier(record: Assessment) -> Dossier:
+    doctor = db.session.scalars(select(Doctor).where(Doctor.id == record.doctor_id)).one()
+    return Dossier(record, doctor, db.session.get_one(Cycle, (record.tenant_id, record.cycle_id)), filing_of(record))
 
 
 def _why_not(record: Assessment, side: Side, by: Actor) -> str | None:

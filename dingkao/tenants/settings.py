@@ -29,10 +29,30 @@ class Setting:
 
 
 REMEMBERED = "province settings"
-MOST_LINES, LONGEST_LINE = 40, 200
+LONGEST_LINE, MOST_LINES = 200, 60
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _WHOLE, _BETWEEN = re.compile(r"[0-9]{1,3}"), re.compile("[,\uff0c\u3001\\s]+")
 YES_NO = {"yes": "是", "no": "否"}
+DIRECT_FAIL = (
+    "01 在发生的医疗事故中负有完全或者主要责任的",
+    "02 未经所在机构或者卫生行政部门批准,擅自在注册地点以外的医疗、预防、保健机构进行执业活动的",
+    "03 跨执业类别进行执业活动的",
+    "04 代他人参加医师资格考试的",
+    "05 在医疗卫生服务活动中索要患者及其亲友财物或者牟取其他不正当利益的",
+    "06 索要或者收受医疗器械、药品、试剂等生产、销售企业或者其工作人员给予的回扣、提成或者谋取其他不正当利益的",
+    "07 通过介绍病人到其他单位检查、治疗或者购买药品、医疗器械等收取回扣或者提成的",
+    "08 出具虚假医学证明文件,参与虚假医疗广告宣传和药品医疗器械促销的",
+    "09 未按照规定执行医院感染控制任务,未有效实施消毒或者无害化处置,造成疾病传播、流行的",
+    "10 故意泄漏传染病人、病原携带者、疑似传染病病人、密切接触者涉及个人隐私的有关信息、资料的",
+    "11 疾病预防控制机构的医师未依法履行传染病监测、报告、调查、处理职责,造成严重后果的",
+    "12 考核周期内,有一次以上医德考评结果为医德较差的",
+    "13 无正当理由不参加考核,或者扰乱考核秩序的",
+    "14 违反《执业医师法》有关规定,被行政处罚的",
+)
+"""What fails a doctor directly: 01 to 11 as the manual shows and the 办法 has them, 12 to 14 as remembered (manual.md [S10], domain.md §1.7)."""
+MAY_BE_NEEDED = dict.fromkeys(("所学专业", "电子邮箱", "通信地址", "职务", "职称取得时间", "接诊病人量", "查房次数"), "选填")
+MAY_BE_LEFT = dict.fromkeys(("最高学位", "毕业院校", "毕业时间", "参加工作时间", "资格证书取得时间", "所在科室", "在岗状态", "从事本专业年限"), "必填")
+"""The fields of domain.md §2.1 that a province may ask for though they are optional, or leave though they are asked for; by label."""
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -44,6 +64,12 @@ SETTINGS: Mapping[str, Setting] = {
         "填报后请及时提交;只保存不提交,机构无法审核。",
         "long", "填报",
     ),
+    "filing_also_needed": Setting("另外必填的填报项目(每行一项)", (), "lines", "填报", choices=MAY_BE_NEEDED),
+    "filing_not_needed": Setting("改为选填的填报项目(每行一项)", (), "lines", "填报", choices=MAY_BE_LEFT),
+    "certificate_number_check": Setting(
+        "资格、执业证书编码格式检查", "warn", "one", "填报", choices={"off": "不检查", "warn": "提示,不影响提交", "block": "不符的不能提交"}
+    ),
+    "direct_fail_list": Setting("直接认定为不合格的情形(每行一项,以两位编号开头)", DIRECT_FAIL, "coded", "填报"),
     "credential_mode": Setting(
         "首次登录方式", "initial_password", "one", "账户", choices={"initial_password": "初始密码666666", "one_time_code": "一次性代码"}
     ),
@@ -53,18 +79,27 @@ SETTINGS: Mapping[str, Setting] = {
     "pass_line_assistant": Setting("执业助理医师合格线(分)", 60, "points", "分数线", 0, 100),
     "simple_years_with_good_record": Setting("简易程序:有良好记录的执业年限", 5, "whole", "程序", 0, 60),
     "simple_years_without_bad_record": Setting("简易程序:无不良记录的执业年限", 12, "whole", "程序", 0, 60),
+    "simple_other_cases": Setting("简易程序:本省规定的其他情形(每行一项,可在“|”后写应附的证明)", (), "lines", "程序"),
+    "simple_without_ground": Setting(
+        "医师不符合简易程序条件时", "block", "one", "程序", choices={"block": "不能选择简易程序", "flag": "可以选择,由机构核实"}
+    ),
+    "simple_report_least": Setting("述职报告最少字数", 500, "whole", "程序", 0, 5000),
+    "simple_proof_good": Setting(
+        "简易程序:有良好记录的,应附证明", "良好执业行为记录的证明,如表彰、奖励、完成政府指令性任务的文件或科技成果证明", group="程序"
+    ),
+    "simple_proof_clean": Setting("简易程序:无不良记录的,应附证明", "医师资格证书和医师执业证书的复印件", group="程序"),
     "simple_sits_common_paper": Setting("简易程序参加公共知识测评", True, "yes_no", "程序"),
     "exemption_open": Setting("接受免考申请", True, "yes_no", "免考与延考"),
     "exempt_residency": Setting("免考理由:本周期内取得住院医师规范化培训合格证书", True, "yes_no", "免考与延考"),
     "exempt_promotion": Setting("免考理由:本周期内通过上一级专业技术职务考试", True, "yes_no", "免考与延考"),
     "exempt_retired": Setting("免考理由:60岁以上退休医师,本周期经所在机构考核合格", True, "yes_no", "免考与延考"),
     "exempt_registered": Setting("免考理由:本周期内由执业助理医师取得执业医师资格", False, "yes_no", "免考与延考"),
-    "exempt_others": Setting("其他免考理由(每行一条)", [], "lines", "免考与延考"),
+    "exempt_others": Setting("其他免考理由(每行一条)", (), "lines", "免考与延考"),
     "exemption_again": Setting("免考申请未通过的,可再申请一次", True, "yes_no", "免考与延考"),
     "exemption_in_makeup": Setting("补考接受免考申请", False, "yes_no", "免考与延考"),
     "deferral_open": Setting("接受延考申请", True, "yes_no", "免考与延考"),
     "deferral_reasons": Setting(
-        "延考理由(每行一条)", ["患病或住院治疗", "孕产期或哺乳期", "援外、援疆、援藏等公派任务", "脱产学习或进修", "不可抗力"], "lines", "免考与延考"
+        "延考理由(每行一条)", ("患病或住院治疗", "孕产期或哺乳期", "援外、援疆、援藏等公派任务", "脱产学习或进修", "不可抗力"), "lines", "免考与延考"
     ),
     "show_scores": Setting("向医师显示测评分数", True, "yes_no", "结果"),
     "appeal_days": Setting("申请复核期限(自收到结果起,天)", 30, "whole", "结果", 1, 365),
@@ -111,11 +146,6 @@ def judged(name: str, text: str) -> Any:
             if text not in (setting.choices or {}):
                 raise Invalid(f"请选择{setting.label}。", name)
             return text
-        case "lines":
-            lines = list(dict.fromkeys(line for one in text.splitlines() if (line := " ".join(one.split()))))
-            if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines):
-                raise Invalid(f"{setting.label}最多{MOST_LINES}行,每行不超过{LONGEST_LINE}字。", name)
-            return lines
         case "days":
             parts = [part for part in _BETWEEN.split(text) if part]
             if len(parts) > 10 or not all(_WHOLE.fullmatch(part) and setting.least <= int(part) <= setting.most for part in parts):
@@ -125,9 +155,27 @@ def judged(name: str, text: str) -> Any:
             if not 10 <= len(text) <= 5000:
                 raise Invalid(f"{setting.label}请填写10至5000字。", name)
             return text
+        case "lines" | "coded":
+            return _lines(setting, name, text)
     if len(text) > 200:
         raise Invalid(f"{setting.label}请不要超过200字。", name)
     return text
+
+
+def _lines(setting: Setting, name: str, text: str) -> list[str]:
+    """A list, a line each without blanks around it and none twice; of «coded» ones each begins with two digits of its own."""
+    lines = list(dict.fromkeys(" ".join(line.split()) for line in text.splitlines() if line.strip()))
+    if len(lines) > MOST_LINES or any(len(line) > LONGEST_LINE for line in lines):
+        raise Invalid(f"{setting.label}最多{MOST_LINES}行,每行不超过{LONGEST_LINE}字。", name)
+    unknown = [line for line in lines if setting.choices and line not in setting.choices]
+    if unknown:
+        raise Invalid(f"“{unknown[0]}”不在可选之列,可以填写:{'、'.join(setting.choices or ())}。", name)
+    if setting.kind == "coded":
+        if not lines or any(not re.fullmatch(r"[0-9]{2} \S.*", line) for line in lines):
+            raise Invalid(f"{setting.label}:每行请以两位编号和空格开头,如“01 内容”。", name)
+        if len({line[:2] for line in lines}) < len(lines):
+            raise Invalid(f"{setting.label}:编号不能重复。", name)
+    return lines
 
 
 def history(limit: int = 50) -> list[ProvinceSetting]:
@@ -140,11 +188,16 @@ def shown(name: str, held: Any) -> str:
     setting = SETTINGS[name]
     if setting.kind == "yes_no":
         return YES_NO["yes" if held else "no"]
-    if setting.kind == "lines":
-        return ";".join(held)
     if setting.kind == "one":
         return (setting.choices or {}).get(held, str(held))
+    if setting.kind in ("lines", "coded"):
+        return as_text(held)
     return ("已上传" if held else "演示公章") if setting.kind == "object" else str(held)
+
+
+def as_text(held: Any) -> str:
+    """A value as it stands in its field on the settings page."""
+    return "\n".join(held) if isinstance(held, list | tuple) else str(held)
 
 
 def change(name: str, new: Any, *, by: UUID | None, reason: str, effective_from: date | None = None) -> ProvinceSetting:

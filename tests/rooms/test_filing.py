@@ -9,12 +9,28 @@ from sqlalchemy import select
 
 from dingkao import clock
 from dingkao.database.model import db
-from dingkao.doctors.codes import CATEGORIES, LEVELS
+from dingkao.doctors.codes import CATEGORIES, LEVELS, SCOPES
 from dingkao.doctors.models import Doctor
 from dingkao.filings import dossier as dossiers
-from dingkao.filings.dossier import Dossier, dossier_of, lacks, plain_name, years_between
-from dingkao.filings.fields import DIRECT_FAIL, ETHNICITIES, LISTS, STEPS, doubts, fields_of, judge, missing, words
+from dingkao.filings.dossier import Dossier, dossier_of, lacks, merge, plain_name
+from dingkao.filings.fields import (
+    DIRECT_FAIL,
+    ETHNICITIES,
+    LISTS,
+    STEPS,
+    Terms,
+    doubts,
+    fields_of,
+    judge,
+    mark_of,
+    missing,
+    odd_dates,
+    overlaps,
+    words,
+)
 from dingkao.filings.models import Filing
+from dingkao.filings.procedure import years_between
+from dingkao.tenants.settings import MAY_BE_LEFT, MAY_BE_NEEDED
 from tests import people
 
 BORN = date(1980, 1, 2)
@@ -152,6 +168,100 @@ def test_years_are_whole(day, years):
     assert years_between(day.replace(day=min(day.day, 28)), later - timedelta(days=1)) == years - 1
 
 
+@given(st.sampled_from(list(CATEGORIES)), st.sampled_from(list(LEVELS)), st.sampled_from([*SCOPES, "00", "内科"]), st.sampled_from(["主任医师", "医士", "其他", "教授"]))
+def test_a_code_is_kept_exactly_where_its_list_has_it(category, level, scope, title):
+    kept, faults = judge(fields_of(2, level=level, category=category), {"scope": [scope], "title": [title]})
+    assert ("scope" in kept) == (scope in SCOPES and SCOPES[scope][0] in (category, "any"))
+    assert ("title" in kept) == (title == "其他" or (level == "physician") == (title == "主任医师") and title in ("主任医师", "医士"))
+    assert set(faults) == {"scope", "title"} - set(kept)
+
+
+DAYS = st.dates(date(1940, 1, 1), date(2030, 12, 31))
+
+
+@given(DAYS, DAYS, DAYS, st.sampled_from([(), ("qualified",), ("registered",), ("qualified", "registered")]))
+def test_days_that_are_kept_without_a_fault_stand_in_order_after_childhood_and_not_in_days_to_come(born, qualified, registered, changed):
+    kept, faults = judge(fields_of(2), {"qualified": [qualified.isoformat()], "registered": [registered.isoformat()]}, born=born, changed=changed)
+    if not faults:
+        assert born.year + 15 <= qualified.year
+        assert qualified <= registered <= clock.today()
+    elif set(kept) == {"qualified", "registered"}:
+        assert registered < qualified
+        assert list(faults) == (["qualified"] if changed == ("qualified",) else ["registered"])
+
+
+@given(st.dates(date(2015, 1, 1), date(2026, 11, 1)), st.dates(date(2018, 1, 1), date(2020, 1, 1)), st.integers(0, 2000))
+def test_records_lie_within_the_cycle(when, starts, days):
+    ends = starts + timedelta(days=days)
+    for kind in ("good_records", "bad_records"):
+        _, faults = judge(LISTS[kind].fields, {"when": [f"{when:%Y-%m}"]}, within=(starts, ends))
+        assert ("when" in faults) == (not (starts.year, starts.month) <= (when.year, when.month) <= (ends.year, ends.month))
+
+
+MONTHS = st.dates(date(1990, 1, 1), date(2026, 11, 1)).map(lambda day: f"{day:%Y-%m}")
+
+
+@given(st.lists(st.tuples(MONTHS, st.one_of(st.none(), MONTHS)), max_size=6))
+def test_overlaps_are_told_of_each_pair_once_whatever_their_order(spans):
+    entries = [{"name": str(n), "since": since, "until": until} for n, (since, until) in enumerate(spans) if not until or since < until]
+    pairs = overlaps(entries)
+    assert len(pairs) == len({frozenset(pair) for pair in pairs})
+    assert {frozenset(pair) for pair in pairs} == {frozenset(pair) for pair in overlaps(entries[::-1])}
+    for one in entries:
+        for other in entries:
+            apart = (one["until"] or "9999") <= other["since"] or (other["until"] or "9999") <= one["since"]
+            assert (frozenset((one["name"], other["name"])) in {frozenset(pair) for pair in pairs}) == (one is not other and not apart)
+
+
+def test_dates_that_are_seldom_so_are_doubted_and_kept():
+    odd = {"graduated": "2010-07", "working_since": "2003-08", "titled": "1995-01", "qualified": "1999-09-01"}
+    assert set(odd_dates(odd)) == {"graduated", "titled"}
+    assert odd_dates({"graduated": "2003-07", "working_since": "2003-08", "titled": "2001-01", "qualified": "1999-09-01"}) == {}
+
+
+PAGES = st.lists(st.tuples(st.sampled_from([0, 1]), st.sampled_from(["school", "major"]), st.sampled_from(["", "甲", "乙", "丙"]), st.booleans()), max_size=25)
+
+
+@given(PAGES)
+def test_two_pages_never_overwrite_each_other_unseen(sends):
+    """`kept` is the server's; `seen` what each page was told last; an answer may get lost on its way."""
+    fields, kept, pens, seen = fields_of(1), {}, {}, ({}, {})
+    for page, name, value, answered in sends:
+        pen, before, knew = f"pen{page}", kept.get(name, ""), seen[page].get(name, "")
+        merged = merge(fields, kept, {name: [value]}, {name: mark_of(knew)}, pens=pens, pen=pen)
+        by_another = before != knew and pens.get(name) != pen
+        if by_another and value not in (before, knew):
+            assert merged.conflicts == {name: kept.get(name)}
+            assert merged.values == kept
+        elif by_another and value == knew:
+            assert merged.values == kept
+        else:
+            assert merged.values.get(name, "") == value
+            assert merged.conflicts == {}
+        assert {one: text for one, text in merged.values.items() if one != name} == {one: text for one, text in kept.items() if one != name}
+        if merged.changed:
+            pens = pens | {name: pen}
+        kept = merged.values
+        if answered:
+            seen[page][name] = kept.get(name, "")
+
+
+def test_a_province_says_which_fields_are_needed_and_what_fails():
+    terms = Terms(also_needed=frozenset({"电子邮箱"}), not_needed=frozenset({"最高学位"}), direct_fail={"01": "01 甲", "15": "15 乙"}, report_least=800)
+    first = {field.name: field.needed for field in fields_of(1, terms=terms)}
+    assert first["email"]
+    assert not first["degree"]
+    assert first["education"]
+    assert next(field for field in fields_of(4, terms=terms) if field.name == "direct_fail_which").choices == {"01": "01 甲", "15": "15 乙"}
+    assert next(field for field in fields_of(5, terms=terms) if field.name == "report").hint.endswith("不少于800字")
+
+
+def test_what_a_province_may_ask_for_or_leave_are_fields_as_they_stand():
+    needed = {field.label: field.needed for step in STEPS for field in fields_of(step)}
+    assert all(not needed[label] for label in MAY_BE_NEEDED)
+    assert all(needed[label] for label in MAY_BE_LEFT)
+
+
 @pytest.fixture
 def draft(application, in_province):
     """A dossier that is complete, in a unit of work that is undone."""
@@ -191,7 +301,7 @@ def test_each_needed_field_that_is_empty_is_named_at_its_step(draft):
 def test_what_one_answers_with_yes_has_to_be_told(draft):
     change(draft, "performance", good_record="yes", direct_fail="yes")
     assert {lack.anchor for lack in lacks(draft)} == {"good_records", "direct_fail_which", "direct_fail_note"}
-    change(draft, "performance", good_records=[{"id": "1", "when": "2020-01", "name": "表彰"}], direct_fail_which=["01"], direct_fail_note="已处理")
+    change(draft, "performance", good_records=[{"id": "1", "when": f"{clock.today():%Y-%m}", "name": "表彰"}], direct_fail_which=["01"], direct_fail_note="已处理")
     assert lacks(draft) == []
 
 
@@ -232,13 +342,61 @@ def test_the_provinces_own_years_count_and_are_shown(draft):
     db.session.flush()
     change(draft, "performance", good_record="yes")
     assert "good" not in dossiers.eligible(draft)
-    assert dossiers.grounds()["good"].startswith("执业30年以上")
     ground = next(field for field in draft.fields(5) if field.name == "ground")
-    assert ground.choices == dossiers.grounds()
+    assert ground.choices == {one.code: one.text for one in dossiers.grounds(draft)}
+    assert ground.choices["good"].startswith("执业30年以上")
 
 
 @pytest.mark.parametrize(("characters", "anchors"), [(0, ["report"]), (499, ["report"]), (500, [])])
 def test_a_report_counts_its_characters_without_blanks(draft, characters, anchors):
-    change(draft, "practice", registered="1995-01-01")
     change(draft, "procedure", procedure="simple", ground="clean", report=" \n".join("字" * characters))
     assert [lack.anchor for lack in lacks(draft)] == anchors
+
+
+def test_dates_kept_one_by_one_are_looked_at_together_before_submission(draft):
+    change(draft, "practice", qualified="2010-01-01", registered="2009-01-01")
+    assert [(lack.step, lack.anchor) for lack in lacks(draft)] == [(2, "registered")]
+
+
+def test_a_code_of_another_category_is_told_before_submission(draft):
+    change(draft, "practice", scope=["31"])
+    assert [(lack.anchor, lack.sentence) for lack in lacks(draft)] == [("scope", "请从列表中选择执业范围。")]
+
+
+@pytest.mark.parametrize(("mode", "anchors", "tail"), [("off", [], None), ("warn", [], "不影响提交。"), ("block", ["qualification"], "更正后才能提交。")])
+def test_a_province_says_what_an_odd_certificate_number_means(draft, mode, anchors, tail):
+    dossiers.settings.change("certificate_number_check", mode, by=None, reason="试")
+    draft.filing.practice_sealed = dossiers.vault().seal(dossiers.Place("filing", "practice", draft.filing.id), "110140400012345")
+    draft.filing.qualification_sealed = dossiers.vault().seal(dossiers.Place("filing", "qualification", draft.filing.id), "12345")
+    assert [lack.anchor for lack in lacks(draft)] == anchors
+    told = draft.doubts(2).get("qualification")
+    assert told is None if tail is None else told.endswith(tail)
+
+
+def test_what_fails_directly_keeps_the_words_it_was_chosen_from(draft):
+    actor = people.actor("doctor")
+    typed = {name: [value] for name, value in people.WORK.items()} | {"direct_fail": ["yes"], "direct_fail_which": ["03"], "direct_fail_note": ["说明"]}
+    dossiers.save(draft, 4, typed, draft.filing.revision, by=actor)
+    dossiers.settings.change("direct_fail_list", ["01 新的第一条", "03 新的第三条"], by=None, reason="试")
+    which = next(field for field in draft.fields(4) if field.name == "direct_fail_which")
+    assert which.choices == {"01": "01 新的第一条", "03": "03 跨执业类别进行执业活动的"}
+    assert "跨执业类别进行执业活动的" in str(dossiers.shown(draft))
+    dossiers.save(draft, 4, typed | {"direct_fail_which": ["01"]}, draft.filing.revision, by=actor)
+    assert "新的第一条" in str(dossiers.shown(draft))
+    assert next(field for field in draft.fields(4) if field.name == "direct_fail_which").choices["03"] == "03 新的第三条"
+
+
+def test_where_nothing_speaks_for_it_the_province_says_whether_simple_may_be_chosen(draft):
+    change(draft, "performance", bad_record="yes", bad_records=[{"id": "1", "when": f"{clock.today():%Y-%m}", "name": "警告"}])
+    change(draft, "procedure", procedure="simple", ground="clean", report="字" * 500)
+    assert ["您目前不符合" in lack.sentence for lack in lacks(draft)] == [True]
+    dossiers.settings.change("simple_without_ground", "flag", by=None, reason="试")
+    assert lacks(draft) == []
+
+
+def test_a_case_of_the_provinces_own_may_be_chosen_and_is_looked_at_by_the_institution(draft):
+    dossiers.settings.change("simple_other_cases", ["援外医疗队员 | 派出证明"], by=None, reason="试")
+    change(draft, "procedure", procedure="simple", ground="援外医疗队员", report="字" * 500)
+    assert lacks(draft) == []
+    own = dossiers.grounds(draft)[-1]
+    assert (own.holds, own.text, own.proof) == (None, "援外医疗队员", "派出证明")

@@ -44,3 +44,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     button.textContent = (await copied(button.dataset.copy)) ? "已复制" : "请长按号码复制";
   });
 }
+// Signing out leaves nothing on the phone of what was typed here (keeping.js, filing.js).
+for (const form of document.querySelectorAll('form[action$="/sign-out"]')) {
+  form.addEventListener("submit", () => {
+    try {
+      for (const key of Object.keys(localStorage)) if (key.startsWith("dk-keep:")) localStorage.removeItem(key);
+    } catch (_) {
+      // No storage: nothing was kept.
+    }
+  });
+}
