@@ -28,6 +28,7 @@ from dingkao.outside.storage import store
 from dingkao.people import signing_in
 from dingkao.people.identity import RESIDENT_KINDS, masked
 from dingkao.people.models import Organisation
+from dingkao.requests.making import closed_because
 from dingkao.tenants import settings
 
 filing = of_province("filing")
@@ -36,11 +37,11 @@ LONGEST_PEN = 32
 OVERLAPPING = ("education", "practice")
 AFTERWARDS = {
     "institution_pending": "接下来由主要执业机构审核,再由考核机构复核。结果会显示在主页和消息中,请留意。",
-    "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核。如有错误,请联系本机构,由考核机构退回后修改。",
+    "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核。填报内容有错的,可以申请修改,由考核机构决定。",
     "organisation_returned": "材料正由主要执业机构重新核对,您暂时无需操作。如有错误,请联系本机构退回后修改。",
-    "ready": "信息已通过审核,不能直接修改。如有错误,请联系本机构办理更正。",
+    "ready": "信息已通过审核,不能直接修改。填报内容有错的,可以申请修改,由机构和考核机构先后决定;考核程序不能再改。",
 }
-LOCKED = "测评开始后,所填信息不能修改。姓名、证件号码、照片等将印在通知书上的内容有误的,请联系本机构办理更正。"
+LOCKED = "测评开始后,所填信息不能修改。印在通知书上的内容有误的,可以申请更正,须由两位经办人先后审核。"
 
 
 def per_browser() -> str:
@@ -389,5 +390,5 @@ def view() -> Response | str:
     return render_template(
         "filing/view.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), pending=pending, institution=institution,
         unopened=pending and mine.record.opened_at is None, enrolling=is_open(mine.cycle, "filing"),
-        afterwards=AFTERWARDS.get(mine.record.state, LOCKED), proofs=dossiers.proofs_of(mine.record),
+        afterwards=AFTERWARDS.get(mine.record.state, LOCKED), proofs=dossiers.proofs_of(mine.record), may_change=closed_because(mine, "change") is None,
     )  # fmt: skip

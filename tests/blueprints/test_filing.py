@@ -457,7 +457,8 @@ def test_later_it_is_read_only_and_says_whom_to_ask(doctor, in_province, state):
         db.session.execute(update(Assessment).where(Assessment.id == doctor.record_id).values(**values))
         db.session.commit()
     view = doctor.get("/filing/view")
-    assert "请联系本机构" in view
+    assert "申请更正姓名、证件等" in view
+    assert ("申请修改填报信息" in view) == (state in ("organisation_pending", "ready"))
     assert "撤回" not in view
     assert doctor.client.get("/hebei/filing/1").location.endswith("/filing/view")
     answer = doctor.post("/filing/1", page="/home", revision="9", **people.BASIC | {"school": "改"})
