@@ -157,12 +157,9 @@ def crawl(page: Page, starts: list[str], inside: str) -> Iterator[str]:
     waiting, seen = list(starts), {kind_of(start) for start in starts}
     while waiting and len(seen) <= MOST_PAGES:
         address = waiting.pop(0)
-        try:
-            answer = page.goto(address)
-        except Error:
-            continue  # a file to be kept, no page
-        if answer is None or "text/html" not in answer.headers.get("content-type", ""):
-            continue
+        if "text/html" not in page.request.head(address).headers.get("content-type", ""):
+            continue  # a file or a picture
+        page.goto(address)
         yield kind_of(page.url)
         links = page.eval_on_selector_all(
             "a[href], button[value^='/']", "all => all.map((one) => one.href ?? new URL(one.value, document.baseURI).href)"
