@@ -32,7 +32,7 @@ def shown() -> dict[str, bool]:
 @allow(ANYONE)
 def choose() -> Response | str:
     """The choice; made, it leads back to the page one came from."""
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template("public/display.html", displays=DISPLAYS, back=_back())
     chosen = request.form.get("display", "")
     if chosen not in DISPLAYS:

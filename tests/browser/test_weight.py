@@ -1,4 +1,8 @@
-"""What pages weigh on the wire, and how long they take on a slow third-generation network (400 kbit/s, 400 ms, a processor four times slower)."""
+"""What pages weigh on the wire, and how long they take on a slow third-generation network (400 kbit/s, 400 ms, a processor four times slower).
+
+Time is counted first, from round trips, bytes and the page's own processor time, which a busy machine doesn't change; then it is measured,
+and the best of a few tries counts.
+"""
 
 import time
 from typing import Any
@@ -14,7 +18,7 @@ SLUG = "ningxia"
 FIRST_PAGE_BYTES, LATER_PAGE_BYTES = 90_000, 15_000
 LOGIN_SECONDS, STEP_SECONDS = 5.0, 2.0
 RATE, LATENCY, SLOWER = 400_000 / 8, 0.4, 4
-OWN_WORK = 0.5
+TRIES = 5
 _serial = iter(range(100, 400))
 
 
@@ -26,6 +30,7 @@ class Wire:
         self.asked: dict[str, dict[str, Any]] = {}
         self.bytes: dict[str, int] = {}
         self.talk.send("Network.enable")
+        self.talk.send("Performance.enable", {"timeDomain": "threadTicks"})
         self.talk.on("Network.requestWillBeSent", self._asks)
         self.talk.on("Network.loadingFinished", lambda told: self.bytes.update({told["requestId"]: int(told["encodedDataLength"])}))
 
@@ -43,6 +48,12 @@ class Wire:
         act()
         self.page.wait_for_load_state("networkidle")
         return sum(self.bytes.values())
+
+    def work(self, act: Any) -> float:
+        """The seconds of processor that the page which `act` leads to spends on its own thread, whatever else this machine has to do."""
+        self.during(act)
+        told = {one["name"]: one["value"] for one in self.talk.send("Performance.getMetrics")["metrics"]}
+        return float(told["TaskDuration"])
 
     def slow(self) -> CDPSession:
         """Make the network and the processor slow."""
@@ -121,8 +132,15 @@ def test_a_form_with_faults_is_light_too(open_page, doctor):
 
 
 def test_the_login_page_is_soon_usable_on_a_slow_phone(open_page, doctor):
+    wire = Wire(phone(open_page))
+    wire.during(lambda: wire.page.goto("/?pick=1"))
+    wire.talk.send("Network.clearBrowserCache")
+    work = wire.work(lambda: wire.page.goto(f"/{SLUG}/login"))
+    counted = wire.waits() + SLOWER * work
+    print(f"login page: {wire.waits():.2f} s on the network, {work:.3f} s of work, {counted:.2f} s")
+    assert 2 * LATENCY < counted <= LOGIN_SECONDS
     taken = []
-    for _ in range(3):
+    for _ in range(TRIES):
         wire = Wire(phone(open_page))
         wire.slow()
         begun = time.monotonic()
@@ -131,7 +149,6 @@ def test_the_login_page_is_soon_usable_on_a_slow_phone(open_page, doctor):
         expect(wire.page.get_by_role("button", name="登录", exact=True)).to_be_enabled()
         taken.append(time.monotonic() - begun)
         wire.page.wait_for_load_state("networkidle")
-        assert wire.waits() + OWN_WORK * SLOWER <= LOGIN_SECONDS, wire.waits()
         if taken[-1] <= LOGIN_SECONDS:
             break
     assert min(taken) <= LOGIN_SECONDS, taken
@@ -142,21 +159,24 @@ def test_a_step_is_soon_saved_on_a_slow_phone(open_page, doctor, button):
     wire = Wire(phone(open_page, doctor))
     for number in (1, 2):  # warm: what both pages share has been fetched
         wire.during(lambda number=number: wire.page.goto(f"/{SLUG}/filing/{number}"))
+    wire.page.goto(f"/{SLUG}/filing/1")
+    work = wire.work(lambda: wire.page.get_by_role("button", name=button).click())
+    counted = wire.waits() + SLOWER * work
+    print(f"{button}: {wire.waits():.2f} s on the network, {work:.3f} s of work, {counted:.2f} s")
+    assert 2 * LATENCY < counted <= STEP_SECONDS
     wire.slow()
     taken = []
-    for _ in range(3):
+    for _ in range(TRIES):
         wire.page.goto(f"/{SLUG}/filing/1")
         wire.asked.clear()
         wire.bytes.clear()
         begun = time.monotonic()
         wire.page.get_by_role("button", name=button).click()
         wire.page.wait_for_url(f"**/filing/{1 if button == '保存' else 2}", wait_until="commit")
-        expect(wire.page.get_by_text("已保存")).to_be_visible()
+        expect(wire.page.locator(".draft")).to_contain_text("已保存")
         wire.page.get_by_role("button", name="下一步").focus()
         taken.append(time.monotonic() - begun)
         wire.page.wait_for_load_state("networkidle")
-        assert wire.waits() <= STEP_SECONDS - OWN_WORK, wire.waits()
         if taken[-1] <= STEP_SECONDS:
             break
-    print("slow", button, taken, wire.waits())
     assert min(taken) <= STEP_SECONDS, taken

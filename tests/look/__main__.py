@@ -152,14 +152,18 @@ def kind_of(address: str) -> str:
     return UUID.sub("ID", parts.path) + (f"?{names}" if names else "")
 
 
-def crawl(page: Page, starts: list[str], inside: str) -> Iterator[str]:
+def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], None]) -> Iterator[str]:
     """The pages below `inside` that links and buttons lead to from `starts`, one of each kind; the page shows it when it is given."""
     waiting, seen = list(starts), {kind_of(start) for start in starts}
     while waiting and len(seen) <= MOST_PAGES:
         address = waiting.pop(0)
-        if "text/html" not in page.request.head(address).headers.get("content-type", ""):
-            continue  # a file or a picture
-        page.goto(address)
+        try:
+            if "text/html" not in page.request.head(address).headers.get("content-type", ""):
+                continue  # a file or a picture
+            page.goto(address)
+        except Error as broken:
+            fault(f"{address}: {str(broken).splitlines()[0]}")
+            continue
         yield kind_of(page.url)
         links = page.eval_on_selector_all(
             "a[href], button[value^='/']", "all => all.map((one) => one.href ?? new URL(one.value, document.baseURI).href)"
@@ -177,7 +181,7 @@ def walk(album: Album, browser: Browser, base: str, who: str, kind: str, sign_in
     page = context.new_page()
     judging.watch(page, lambda sentence: album.fault(f"{who} {urlsplit(page.url).path}", sentence))
     sign_in(page)
-    for address in crawl(page, starts, inside):
+    for address in crawl(page, starts, inside, lambda sentence: album.fault(who, sentence)):
         album.take(page, who, address, kind)
     for whose, name, act in SCENES:
         if not who.endswith(whose):
