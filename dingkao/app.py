@@ -8,12 +8,13 @@ from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from dingkao.blueprints import access, web
+from dingkao.blueprints import access, compressing, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.answering import AnswerDoor
 from dingkao.blueprints.articles import articles
 from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.deciding import deciding
+from dingkao.blueprints.display import display
 from dingkao.blueprints.doctors import doctors
 from dingkao.blueprints.editorial import editorial
 from dingkao.blueprints.enrolment import enrolment
@@ -46,7 +47,7 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, home, notices, articles, filing, practice, sitting, requests, result,
+    front, public, account, display, home, notices, articles, filing, practice, sitting, requests, result,
     office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
@@ -75,12 +76,14 @@ def create_app(settings: Settings) -> Flask:
         for engine in db.engines.values():
             keep_fresh(engine)
         refuse_strong_role(db.engines["platform"])
+    compressing.install(app)
     web.install(app)
     access.install(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _health(app)
     served = WhiteNoise(ProvinceDoor(AnswerDoor(app.wsgi_app, settings)), max_age=YEAR)
+    compressing.prepare(ROOT / "dingkao" / "static")
     served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
     app.wsgi_app = ProxyFix(served, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
     return app

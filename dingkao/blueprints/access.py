@@ -16,7 +16,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden
 from dingkao.journal.writing import Actor
 from dingkao.people import signing_in
-from dingkao.people.models import Account, Membership, SignInSession
+from dingkao.people.models import DISPLAYS, Account, Membership, SignInSession
 from dingkao.settings import Settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.door import PROVINCE
@@ -25,6 +25,7 @@ from dingkao.tenants.rls import writing
 
 ANYONE, TICKET, DOCTOR, STAFF, HALF, OPERATOR = "anyone", "ticket", "doctor", "staff", "half", "operator"
 SEEN_EVERY_SECONDS = 60
+DISPLAY_SECONDS = 365 * 24 * 3600
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -79,10 +80,10 @@ def allow(*who: str) -> Callable[[View], View]:
     return mark
 
 
-def cookie_name(kind: str = "") -> str:
-    """The name of this province's cookie: `__Host-` in front unless plain http is allowed by setting."""
+def cookie_name(kind: str = "", elsewhere: Province | None = None) -> str:
+    """The name of the cookie of this province, or of `elsewhere`: `__Host-` in front unless plain http is allowed by setting."""
     prefix = "" if Settings.in_force().plain_http else "__Host-"
-    province = request.environ.get(PROVINCE)
+    province = elsewhere or request.environ.get(PROVINCE)
     slug = province.slug if isinstance(province, Province) else "platform"
     return f"{prefix}dk-{slug}{'-' + kind if kind else ''}"
 
@@ -94,10 +95,16 @@ def set_cookie(response: AnyResponse, kind: str, value: str, seconds: int | None
 
 
 def sign_in(response: AnyResponse, account: Account) -> None:
-    """Begin a session and put its token into the cookie; whatever session this browser had is ended."""
+    """Begin a session and put its token into the cookie; whatever session this browser had is ended. How pages are shown comes with
+    the account; what was chosen here goes to an account that has no choice yet."""
     if current_user.is_authenticated:
         signing_in.end_session(current_user.session)
     set_cookie(response, "", signing_in.begin_session(account))
+    chosen = request.cookies.get(cookie_name("display"))
+    if account.display is None and chosen in DISPLAYS:
+        account.display = chosen
+    elif account.display and account.display != chosen:
+        set_cookie(response, "display", account.display, DISPLAY_SECONDS)
 
 
 def install(app: Flask) -> None:

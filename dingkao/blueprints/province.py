@@ -33,7 +33,7 @@ EDITED = [name for name, setting in SETTINGS.items() if setting.kind != "object"
 @allow(ADMIN)
 def settings() -> Response | tuple[str, int] | str:
     """The page; what was changed on it gets a new version."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _page({}, {})
     typed = {name: request.form[name] for name in EDITED if name in request.form}
     faults, changed = {}, {}

@@ -19,6 +19,7 @@ ROLES = {
     "question_editor": "题库编辑",
     "auditor": "审计员",
 }
+DISPLAYS = {"standard": "标准模式", "senior": "长辈模式"}
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
 PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
 LEADS = ("filing", "practice", "sitting", "result", "requests")
@@ -58,6 +59,7 @@ class Account(TenantOwned, Model):
         UniqueConstraint("tenant_id", "login_index"),
         one_of("kind", ("doctor", "staff")),
         one_of("state", tuple(ACCOUNT_STATES)),
+        one_of("display", tuple(DISPLAYS)),
     )
 
     kind: Mapped[str]
@@ -71,6 +73,7 @@ class Account(TenantOwned, Model):
     mobile_bound_at: Mapped[datetime | None]
     second_factor_sealed: Mapped[bytes | None]
     second_factor_counter: Mapped[int] = mapped_column(default=0)
+    display: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
