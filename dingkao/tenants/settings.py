@@ -52,6 +52,12 @@ SETTINGS: Mapping[str, Setting] = {
     "simple_years_with_good_record": Setting("简易程序:有良好记录的执业年限", 5, "whole", "程序", 0, 60),
     "simple_years_without_bad_record": Setting("简易程序:无不良记录的执业年限", 12, "whole", "程序", 0, 60),
     "simple_sits_common_paper": Setting("简易程序参加公共知识测评", True, "yes_no", "程序"),
+    "practice_opens": Setting(
+        "在线学习开放时间", "reviewed", "one", "在线学习", choices={"reviewed": "两级审核通过、进入待测评后", "included": "纳入考核后"}
+    ),
+    "practice_closes": Setting(
+        "在线学习关闭时间", "first_sitting", "one", "在线学习", choices={"first_sitting": "首次进入考试时", "phase_end": "考核阶段结束时"}
+    ),
     "certificate_number_form": Setting(
         "证书编号形式", "serial", "one", "证书", choices={"serial": "随机编号(不含证件号)", "manual": "证件号码+KH+日期"}
     ),
