@@ -57,7 +57,7 @@ function show() {
   options();
   verdict();
   star();
-  part("previous").hidden = here === 0;
+  part("previous").toggleAttribute("data-none", here === 0);
   part("next").textContent = here < questions.length - 1 ? "下一题" : "查看答题卡";
 }
 
@@ -147,7 +147,7 @@ function enlarge() {
 
 function go(position) {
   here = Math.max(0, Math.min(position, questions.length - 1));
-  tell("");
+  if (!closed) tell("");
   part("question").hidden = part("foot").hidden = false;
   part("sheet-part").hidden = true;
   show();
