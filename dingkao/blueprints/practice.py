@@ -39,18 +39,19 @@ def _record(*, lock: bool = False) -> Assessment:
 
 def _open_record() -> Assessment:
     """The record, where practice is open to it. Raises NotAllowed, NotFound."""
-    closed = _closed()
-    if closed:
-        raise NotAllowed(closed)
-    return _record()
+    record, closed = _standing_of()
+    if record is None or closed:
+        raise NotAllowed(closed or NO_CYCLE)
+    return record
 
 
-def _closed() -> str | None:
-    """Why there is no practice just now; None while there is."""
+def _standing_of() -> tuple[Assessment | None, str | None]:
+    """The record, and why there is no practice just now; None while there is."""
     try:
-        return runs.closed_because(_record())
+        record = _record()
     except NotFound as refusal:
-        return refusal.sentence
+        return None, refusal.sentence
+    return record, runs.closed_because(record)
 
 
 @practice.route("/practice", methods=["GET", "POST"])
@@ -64,10 +65,9 @@ def choose() -> Response | str:
         except Invalid as refusal:
             flash(refusal.sentence)
             return redirect(url_for("practice.choose"), 303)
-    closed = _closed()
-    if closed:
+    record, closed = _standing_of()
+    if record is None or closed:
         return render_template("practice/closed.html", closed=closed)
-    record = _record()
     offered = runs.banks(record, doctor.category)
     subject = request.args.get("subject")
     open_run = runs.last_run(record)
@@ -143,12 +143,12 @@ def question(run_id: UUID, number: int) -> Response | str:
             except Invalid as refusal:
                 flash(refusal.sentence)
         return onward
-    asked = runs.questions_of(run)
+    asked = runs.questions_of(run, doctor.id)
     if not 0 < number <= len(asked):
         raise NotFound
     return render_template(
         "practice/question.html", run=run, number=number, total=len(asked), shown=_shown(asked[number - 1]), given=run.answers.get(str(number - 1)),
-        was_right=runs.verdicts(run, asked).get(number - 1), starred=number - 1 in runs.starred_of(asked, doctor.id), large=large,
+        was_right=runs.verdicts(run, asked).get(number - 1), starred=asked[number - 1].starred, large=large,
         large_cookie=cookie_name("large"), title=runs.title_of(run),
     )  # fmt: skip
 
@@ -174,10 +174,10 @@ def sheet(run_id: UUID) -> str:
     _open_record()
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id)
-    asked = runs.questions_of(run)
+    asked = runs.questions_of(run, doctor.id)
     return render_template(
         "practice/sheet.html", run=run, title=runs.title_of(run), total=len(asked), verdicts=runs.verdicts(run, asked),
-        starred=runs.starred_of(asked, doctor.id), finished=runs.finished(run, asked), share=runs.share,
+        starred=[one.position for one in asked if one.starred], finished=runs.finished(run, asked), share=runs.share,
     )  # fmt: skip
 
 
@@ -188,8 +188,8 @@ def data(run_id: UUID) -> FlaskResponse:
     _open_record()
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id)
-    asked = runs.questions_of(run)
-    return _told(questions=[_shown(one) for one in asked], **_standing(run, asked, doctor.id), token=generate_csrf())
+    asked = runs.questions_of(run, doctor.id)
+    return _told(questions=[_shown(one) for one in asked], **_standing(run, asked), token=generate_csrf())
 
 
 @practice.post("/practice/<uuid:run_id>/answers")
@@ -201,11 +201,11 @@ def answers(run_id: UUID) -> FlaskResponse:
     run = runs.run_of(run_id, doctor.id, lock=True)
     given = _given()
     runs.take_in(run, doctor.id, given.get("answers"), given.get("stars"))
-    return _told(**_standing(run, runs.questions_of(run), doctor.id), closed=_closed())
+    return _told(**_standing(run, runs.questions_of(run, doctor.id)), closed=_standing_of()[1])
 
 
-def _standing(run: PracticeRun, asked: list[runs.Asked], doctor_id: UUID) -> dict[str, Any]:
-    return {"answers": run.answers, "starred": sorted(runs.starred_of(asked, doctor_id)), "now": int(clock.now().timestamp() * 1000)}
+def _standing(run: PracticeRun, asked: list[runs.Asked]) -> dict[str, Any]:
+    return {"answers": run.answers, "starred": [one.position for one in asked if one.starred], "now": int(clock.now().timestamp() * 1000)}
 
 
 def _given() -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _practise(record: Assessment, doctor: Doctor) -> None:
         tapped = int(run.begun_at.timestamp() * 1000)
         answers = [
             {"position": one.position, "letters": one.version.answer if (one.position + 1) % wrong_every else _wrong(one.version), "tapped": tapped}
-            for one in practice.questions_of(run)
+            for one in practice.questions_of(run, doctor.id)
         ]
         practice.take_in(run, doctor.id, answers if weeks_ago else answers[:5], [{"position": 1, "starred": True}])
 

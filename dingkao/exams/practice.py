@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, Uuid, and_, any_, bindparam, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
@@ -143,7 +144,7 @@ def _for_category(category: str) -> ColumnElement[bool]:
     return or_(Question.subject != "common", Question.category.is_(None), Question.category == category)
 
 
-def _with_practised(query: Columns, doctor_id: UUID) -> Columns:
+def _with_practised(query: Columns, doctor_id: Any) -> Columns:
     """With what the doctor has had to do with each question, where anything."""
     theirs = and_(
         PractisedQuestion.tenant_id == Question.tenant_id, PractisedQuestion.question_id == Question.id, PractisedQuestion.doctor_id == doctor_id
@@ -213,17 +214,18 @@ def begin(record: Assessment, category: str, *, bank: str = "", source: str = "b
 # --- a run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
-    """A question of a run. `place` and `size`: which of how many that share a case or options; `withdrawn`: no longer in the practice share."""
+    """A question of a run, with its words (`version`). `place` and `size`: which of how many that share a case or options; `withdrawn`: no longer in the practice share."""
 
     position: int
     question_id: UUID
     bank: str
-    version: QuestionVersion
+    version: Any
     place: int
     size: int
     withdrawn: bool
+    starred: bool = False
 
     def judged(self, letters: Iterable[str]) -> str:
         """The choice in the order of its letters. Raises Invalid for what can't be one."""
@@ -244,7 +246,7 @@ def title_of(run: PracticeRun) -> str:
 def last_run(record: Assessment) -> PracticeRun | None:
     """The run begun last, if it isn't finished."""
     run = db.session.scalar(select(PracticeRun).where(PracticeRun.assessment_id == record.id).order_by(PracticeRun.id.desc()).limit(1))
-    return run if run and len(run.answers) < len(run.layout) and not finished(run, questions_of(run)) else None
+    return run if run and len(run.answers) < len(run.layout) and not finished(run, questions_of(run, record.doctor_id)) else None
 
 
 def run_of(run_id: UUID, doctor_id: UUID, *, lock: bool = False) -> PracticeRun:
@@ -258,33 +260,34 @@ def run_of(run_id: UUID, doctor_id: UUID, *, lock: bool = False) -> PracticeRun:
     return run
 
 
-def questions_of(run: PracticeRun) -> list[Asked]:
-    """The questions of a run in its order."""
-    query = select(QuestionVersion, Question).join(
-        Question, and_(Question.tenant_id == QuestionVersion.tenant_id, Question.id == QuestionVersion.question_id)
-    )
-    found = {str(row[0].id): row for row in db.session.execute(query.where(QuestionVersion.id.in_([UUID(version) for version in run.layout])))}
+def questions_of(run: PracticeRun, doctor_id: UUID) -> list[Asked]:
+    """The questions of a run in its order, with what the doctor has marked. Plain rows: this is asked with every page."""
+    found = {str(row.id): row for row in db.session.execute(_run_question(), {"versions": run.layout, "doctor": doctor_id})}
     rows = [found[version] for version in run.layout]
     asked: list[Asked] = []
     start = 0
-    for position, (version, question) in enumerate(rows):
-        if not position or question.group_id is None or rows[position - 1][1].group_id != question.group_id:
+    for position, row in enumerate(rows):
+        if not position or row.group_id is None or rows[position - 1].group_id != row.group_id:
             start = position
-        size = next((end for end in range(start, len(rows)) if rows[end][1].group_id != question.group_id), len(rows)) - start if question.group_id else 1
-        withdrawn = question.purpose != "practice" or question.retired_at is not None
-        bank = bank_of(question.subject, question.category)
-        asked.append(Asked(position, question.id, bank, version, position - start + 1, size, withdrawn))
+        end = position + 1
+        while row.group_id and end < len(rows) and rows[end].group_id == row.group_id:
+            end += 1
+        withdrawn = row.purpose != "practice" or row.retired_at is not None
+        bank = bank_of(row.subject, row.category)
+        asked.append(Asked(position, row.question_id, bank, row, position - start + 1, end - start, withdrawn, row.starred_at is not None))
     return asked
 
 
-def starred_of(asked: Sequence[Asked], doctor_id: UUID) -> set[int]:
-    """The positions of those that the doctor has marked."""
-    ids = [one.question_id for one in asked]
-    query = select(PractisedQuestion.question_id).where(
-        PractisedQuestion.doctor_id == doctor_id, PractisedQuestion.question_id.in_(ids), PractisedQuestion.starred_at.is_not(None)
+@lru_cache(maxsize=1)
+def _run_question() -> Columns:
+    """The question that asks for them, put together once."""
+    words = (QuestionVersion.kind, QuestionVersion.case_stem, QuestionVersion.stem, QuestionVersion.options, QuestionVersion.answer, QuestionVersion.explanation)
+    about = (Question.group_id, Question.subject, Question.category, Question.purpose, Question.retired_at)
+    asked_for = bindparam("versions", type_=ARRAY(Uuid(as_uuid=False)))
+    query: Columns = select(QuestionVersion.id, QuestionVersion.question_id, *words, *about, PractisedQuestion.starred_at).join(
+        Question, and_(Question.tenant_id == QuestionVersion.tenant_id, Question.id == QuestionVersion.question_id)
     )
-    marked = set(db.session.scalars(query))
-    return {one.position for one in asked if one.question_id in marked}
+    return _with_practised(query, bindparam("doctor", type_=Uuid())).where(QuestionVersion.id == any_(asked_for))
 
 
 def finished(run: PracticeRun, asked: Sequence[Asked]) -> bool:
@@ -302,20 +305,20 @@ def verdicts(run: PracticeRun, asked: Sequence[Asked]) -> dict[int, bool]:
 
 def answer(run: PracticeRun, doctor_id: UUID, position: int, letters: list[str]) -> None:
     """Note an answer in a run held locked; the first one stands, for the right one is shown after it. Raises Invalid, NotFound."""
-    one = _at(questions_of(run), position)
+    one = _at(questions_of(run, doctor_id), position)
     _note(run, doctor_id, {one: (one.judged(letters), clock.now())})
 
 
 def star(run: PracticeRun, doctor_id: UUID, position: int, *, on: bool) -> None:
     """Mark (标注) a question, or take the mark off. Raises NotFound."""
-    _mark(doctor_id, {_at(questions_of(run), position): on})
+    _mark(doctor_id, {_at(questions_of(run, doctor_id), position): on})
 
 
 def take_in(run: PracticeRun, doctor_id: UUID, answers: Any, stars: Any) -> None:
     """Note what a page kept while it had no network, in a run held locked. Repeatable: the first answer to a position stands. What our page
     would not have sent is passed over. `answers`: position, letters, tapped (milliseconds since 1970, by the server's clock); `stars`:
     position, starred."""
-    asked = questions_of(run)
+    asked = questions_of(run, doctor_id)
     given: dict[Asked, tuple[str, datetime]] = {}
     for one, told in _addressed(asked, answers):
         letters, tapped = told.get("letters"), told.get("tapped")

@@ -161,7 +161,7 @@ def test_the_sheet_marks_stars_and_enlarging(learner):
     one = learner.questions()[0]
     choose(page, one, one.answer)
     page.get_by_role("button", name="☆ 标注").click()
-    expect(page.get_by_role("button", name="★ 已标注")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="★ 已标注")).to_be_visible()
     before = page.locator("#stem").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
     page.get_by_role("button", name="放大").click()
     assert page.locator("#stem").evaluate("element => parseFloat(getComputedStyle(element).fontSize)") >= before + 4
@@ -256,6 +256,9 @@ def test_by_keyboard_alone(learner):
     for number, one in enumerate(asked[:12], 1):
         letters = [letter for letter, _ in one.options]
         if one.kind == "X":
+            page.locator("#settle").focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("#verdict")).to_have_text("请至少选择一个选项,再按“确定”。")
             for letter in one.answer:
                 page.keyboard.press(letter.lower())
             page.locator("#settle").focus()
@@ -263,6 +266,7 @@ def test_by_keyboard_alone(learner):
         else:
             page.keyboard.press(one.answer if number % 2 else str(letters.index(one.answer) + 1))
         expect(page.locator("#verdict")).to_contain_text(f"回答正确 正确答案: {one.answer}")
+        expect(page.locator("#options .right").first).to_be_focused()
         page.keyboard.press("ArrowRight")
     expect(page.locator("#sheet-title")).to_be_focused()
     page.keyboard.press("Escape")

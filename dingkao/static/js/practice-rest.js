@@ -7,18 +7,16 @@ const told = document.getElementById("practice-rest");
 
 async function rest() {
   const runs = new Map();
-  for (const row of await everything()) {
+  const before = await everything();
+  for (const row of before) {
     if (row.practice?.startsWith(`${told.dataset.root}/`)) runs.set(row.practice, [...(runs.get(row.practice) ?? []), row]);
   }
-  let sent = 0;
   for (const [address, rows] of runs) {
     const reply = await post(address, told.dataset.token, rows);
     if (reply.redirected) return;
-    if (!reply.ok) continue;
-    await forgetRows(rows);
-    sent += rows.length;
+    if (reply.ok) await forgetRows(rows);
   }
-  if (sent) window.location.reload();
+  if ((await everything()).length < before.length) window.location.reload();
 }
 
 rest().catch(() => window.addEventListener("online", () => rest().catch(() => {}), { once: true }));

@@ -90,7 +90,7 @@ function judged(question, letter, words, given) {
   const text = make("span", { textContent: words });
   if (inKey || mine) text.append(make("small", { textContent: inKey && mine ? "✓ 您的选择,正确" : inKey ? "✓ 正确答案" : "✗ 您的选择,错误" }));
   const kind = inKey && mine ? " right" : inKey ? " missed" : mine ? " false" : "";
-  return make("div", { className: `option${kind}` }, make("b", { textContent: `${letter}.` }), text);
+  return make("div", { className: `option${kind}`, tabIndex: -1 }, make("b", { textContent: `${letter}.` }), text);
 }
 
 function verdict() {
@@ -104,7 +104,6 @@ function verdict() {
 
 function star() {
   part("star").textContent = starred.has(here) ? "★ 已标注" : "☆ 标注";
-  part("star").setAttribute("aria-pressed", String(starred.has(here)));
 }
 
 function settle(letters) {
@@ -115,7 +114,7 @@ function settle(letters) {
   tell("");
   options();
   verdict();
-  part("stem").focus({ preventScroll: true });
+  part("options").querySelector(".right, .false").focus({ preventScroll: true });
   part("outcome").scrollIntoView({ block: "nearest" });
   status();
   send();
@@ -124,7 +123,7 @@ function settle(letters) {
 function settleSeveral() {
   const letters = [...part("options").querySelectorAll("input:checked")].map((box) => box.value).join("");
   if (letters) settle(letters);
-  else tell("请至少选择一个选项,再按“确定”。");
+  else part("verdict").textContent = "请至少选择一个选项,再按“确定”。";
 }
 
 function mark() {
@@ -140,7 +139,6 @@ function mark() {
 function enlarge() {
   const large = root.classList.toggle("enlarged");
   part("large").textContent = large ? "还原" : "放大";
-  part("large").setAttribute("aria-pressed", String(large));
   const secure = window.location.protocol === "https:" ? "; secure" : "";
   document.cookie = `${root.dataset.large}=${large ? 1 : 0}; path=/; max-age=31536000; samesite=lax${secure}`;
 }
@@ -316,6 +314,7 @@ function take() {
   document.querySelector("[data-again]").addEventListener("submit", (event) => {
     if (!waiting.size) return;
     event.preventDefault();
+    delete event.target.dataset.sent;
     tell("网络恢复、答案保存后,才能开始下一组练习。");
     send();
   });
