@@ -17,7 +17,7 @@ from dingkao.database.model import db
 from dingkao.demonstration.asking import ask
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
-from dingkao.exams import sittings
+from dingkao.exams import practice, sittings
 from dingkao.exams.models import SUBJECTS, QuestionVersion, SittingAnswer
 from dingkao.exams.papers import make_paper, papers_for, proposed_counts, read
 from dingkao.exams.tickets import issue_ticket
@@ -94,6 +94,8 @@ def _bring(cycle: Cycle, record: Assessment, state: str, staff: dict[str, Actor]
         moves.return_to_institution(record, by=staff["organisation"], reason="工作成绩评定依据不足,请补充说明。")
     elif state == "absent":
         moves.miss_test(record, by=SYSTEM)
+    elif state == "ready":
+        _practise(record, doctor)
 
 
 def _file(cycle: Cycle, record: Assessment, doctor: Doctor, own: Actor, *, complete: bool) -> None:
@@ -143,6 +145,24 @@ def _sit(record: Assessment, own: Actor, *, papers: int, right: bool) -> None:
         db.session.flush()
         if papers > 1:
             sittings.hand_in(record, sitting, by=own)
+
+
+def _practise(record: Assessment, doctor: Doctor) -> None:
+    """Practice of the last weeks: fewer wrong from week to week, the last run not finished, some questions marked."""
+    own = f"professional:{doctor.category}"
+    for weeks_ago, bank, wrong_every in ((3, own, 2), (2, "common", 3), (1, own, 4), (0, own, 5)):
+        run = practice.begin(record, doctor.category, bank=bank)
+        run.begun_at = clock.now() - timedelta(weeks=weeks_ago)
+        tapped = int(run.begun_at.timestamp() * 1000)
+        answers = [
+            {"position": one.position, "letters": one.version.answer if (one.position + 1) % wrong_every else _wrong(one.version), "tapped": tapped}
+            for one in practice.questions_of(run, doctor.id)
+        ]
+        practice.take_in(run, doctor.id, answers if weeks_ago else answers[:5], [{"position": 1, "starred": True}])
+
+
+def _wrong(version: QuestionVersion) -> str:
+    return str(next(letter for letter, _ in version.options if letter != version.answer))
 
 
 def _papers(cycle: Cycle) -> None:

@@ -1,6 +1,6 @@
 """Banks and their versioned questions; papers; tickets; sittings and their answers; practice."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,8 @@ TYPES = {
 }  # fmt: skip
 DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
 PURPOSES = {"exam": "考试", "practice": "练习"}
+PRACTICE_BANKS = {**{f"professional:{code}": f"业务水平 · {name}" for code, name in CATEGORIES.items()}, "common": SUBJECTS["common"]}
+PRACTICE_SOURCES = {"bank": "题库", "wrong": "错题", "starred": "标注的题"}
 
 
 class QuestionBank(TenantOwned, Model):
@@ -181,14 +183,48 @@ class SittingAnswer(OfTenant, Model):
 
 
 class PracticeRun(TenantOwned, Model):
-    """A practice (练习) of up to fifty questions: which versions, what was answered and marked. One open run a bank."""
+    """A practice (练习) of up to fifty questions: which versions, and what was answered first to each, position → letters. `bank` is the one
+    it was chosen from; a run over the wrong or the marked ones has none."""
 
     __tablename__ = "practice_run"
-    __table_args__ = (Index(None, "tenant_id", "assessment_id", "id"), inside("assessment_id", "assessment"))
+    __table_args__ = (
+        Index(None, "tenant_id", "assessment_id", "id"),
+        one_of("source", tuple(PRACTICE_SOURCES)),
+        one_of("bank", tuple(PRACTICE_BANKS)),
+        CheckConstraint("(source = 'bank') = (bank is not null)", name="bank_is_named"),
+        inside("assessment_id", "assessment"),
+    )
 
     assessment_id: Mapped[UUID]
-    title: Mapped[str]
+    source: Mapped[str] = mapped_column(default="bank")
+    bank: Mapped[str | None]
     layout: Mapped[list[Any]]
     answers: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    starred: Mapped[list[Any]] = mapped_column(default=list)
     begun_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PractisedQuestion(OfTenant, Model):
+    """What a doctor has had to do with a question in practice, over all runs and cycles: when it was last answered, whether it stands on the
+    list of wrong ones (错题), and since when it is marked (标注)."""
+
+    __tablename__ = "practised_question"
+    __table_args__ = (inside("doctor_id", "doctor"), inside("question_id", "question"))
+
+    doctor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    question_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime | None]
+    wrong: Mapped[bool] = mapped_column(default=False)
+    starred_at: Mapped[datetime | None]
+
+
+class PracticeWeek(OfTenant, Model):
+    """How many questions of a bank a doctor answered in a week, by its Monday in Beijing, and how many of them rightly."""
+
+    __tablename__ = "practice_week"
+    __table_args__ = (one_of("bank", tuple(PRACTICE_BANKS)), inside("doctor_id", "doctor"))
+
+    doctor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    monday: Mapped[date] = mapped_column(primary_key=True)
+    bank: Mapped[str] = mapped_column(primary_key=True)
+    answered: Mapped[int]
+    answered_right: Mapped[int]

@@ -56,9 +56,9 @@ def wanted_subjects(record: Assessment) -> int:
     return 1 if record.procedure == "simple" else len(SUBJECTS)
 
 
-def available(subject: str, category: str, purpose: str = "exam") -> dict[str, int]:
-    """How many questions of each type the banks have for a subject and category."""
-    query = select(Question.kind, func.count()).where(*_fit(subject, category, purpose)).group_by(Question.kind)
+def available(subject: str, category: str) -> dict[str, int]:
+    """How many questions of each type the banks have for exams of a subject and category."""
+    query = select(Question.kind, func.count()).where(*_fit(subject, category)).group_by(Question.kind)
     counts = {row[0]: row[1] for row in db.session.execute(query)}
     return {kind: counts.get(kind, 0) for kind in TYPES}
 
@@ -140,25 +140,20 @@ def proposed_counts(subject: str, category: str, total: int) -> dict[str, int]:
     return {kind: number for kind, number in counts.items() if number}
 
 
-def _fit(subject: str, category: str, purpose: str) -> list[ColumnElement[bool]]:
+def _fit(subject: str, category: str) -> list[ColumnElement[bool]]:
     of_category: ColumnElement[bool] = Question.category == category
     if subject == "common":
         of_category = or_(Question.category.is_(None), of_category)
-    return [Question.subject == subject, of_category, Question.purpose == purpose, Question.retired_at.is_(None)]
+    return [Question.subject == subject, of_category, Question.purpose == "exam", Question.retired_at.is_(None)]
 
 
-def _units(subject: str, category: str, kind: str, purpose: str = "exam") -> list[list[UUID]]:
+def _units(subject: str, category: str, kind: str) -> list[list[UUID]]:
     """The current versions of all fitting questions, those of a group together and in their order."""
-    query = select(Question.group_id, Question.id, Question.current_version).where(*_fit(subject, category, purpose), Question.kind == kind)
+    query = select(Question.group_id, Question.id, Question.current_version).where(*_fit(subject, category), Question.kind == kind)
     units: dict[UUID, list[UUID]] = {}
     for group, question, version in db.session.execute(query.order_by(Question.group_position, Question.id)):
         units.setdefault(group or question, []).append(version)
     return [units[key] for key in sorted(units)]
-
-
-def practice_units(subject: str, category: str) -> list[list[UUID]]:
-    """The questions for practice, those that share a case or their options together."""
-    return [unit for kind in TYPES for unit in _units(subject, category, kind, "practice")]
 
 
 def _reachable(sizes: Sequence[int], number: int) -> bool:

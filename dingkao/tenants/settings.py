@@ -104,6 +104,12 @@ SETTINGS: Mapping[str, Setting] = {
     "show_scores": Setting("向医师显示测评分数", True, "yes_no", "结果"),
     "appeal_days": Setting("申请复核期限(自收到结果起,天)", 30, "whole", "结果", 1, 365),
     "appeal_answer_days": Setting("复核答复期限(天)", 30, "whole", "结果", 1, 365),
+    "practice_opens": Setting(
+        "在线学习开放时间", "reviewed", "one", "在线学习", choices={"reviewed": "两级审核通过、进入待测评后", "included": "纳入考核后"}
+    ),
+    "practice_closes": Setting(
+        "在线学习关闭时间", "first_sitting", "one", "在线学习", choices={"first_sitting": "首次进入考试时", "phase_end": "考核阶段结束时"}
+    ),
     "certificate_number_form": Setting(
         "证书编号形式", "serial", "one", "证书", choices={"serial": "随机编号(不含证件号)", "manual": "证件号码+KH+日期"}
     ),

@@ -1,13 +1,24 @@
 """Practice and the console's papers by HTTP."""
 
+import gzip
 import io
+import json
 import re
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
+from dingkao import clock
+from dingkao.assessments import moves
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import CyclePhase
 from dingkao.database.model import db
-from dingkao.exams.models import Paper, PracticeRun, QuestionVersion
+from dingkao.exams.models import Paper, PracticeRun, PracticeWeek, Question, QuestionVersion
+from dingkao.journal.writing import Actor
+from dingkao.tenants import settings as province_settings
 from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
@@ -28,44 +39,321 @@ def doctor(application, in_province, ground):
     return doctor
 
 
+class Practising:
+    """A doctor who may practise, and what the tests look at."""
+
+    def __init__(self, doctor, in_province):
+        self.doctor, self.in_province = doctor, in_province
+
+    def begin(self, bank="professional:clinical") -> str:
+        """The address of the first question of a new run."""
+        return self.doctor.post("/practice", bank=bank).location.removeprefix(f"/{SLUG}").rsplit("/", 1)[0]
+
+    def keys(self, place: str) -> list[QuestionVersion]:
+        """The questions of a run."""
+        with self.in_province(SLUG):
+            run = db.session.get_one(PracticeRun, (CODE, UUID(place.rsplit("/", 1)[1])))
+            rows = {str(row.id): row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(run.layout)))}
+            return [rows[version] for version in run.layout]
+
+    def data(self, place: str) -> dict[str, Any]:
+        """What the script asks for."""
+        return json.loads(self.doctor.get(f"{place}/data"))
+
+    def send(self, place: str, **told: Any) -> Any:
+        """As the script sends."""
+        headers = {"X-CSRFToken": self.data(place)["token"], "Accept": "application/json"}
+        return self.doctor.client.post(f"/{SLUG}{place}/answers", json=told, headers=headers)
+
+    def week(self) -> tuple[int, int]:
+        """How many were answered, and how many of them rightly."""
+        with self.in_province(SLUG):
+            rows = db.session.scalars(select(PracticeWeek).where(PracticeWeek.doctor_id == self.doctor.doctor_id)).all()
+            return sum(row.answered for row in rows), sum(row.answered_right for row in rows)
+
+    def set(self, name: str, value: str) -> None:
+        """A setting of the province, from today."""
+        with self.in_province(SLUG):
+            province_settings.change(name, value, by=None, reason="试验")
+            db.session.commit()
+
+
+@pytest.fixture
+def practising(doctor, in_province):
+    people.bring_to(in_province, doctor, "ready")
+    return Practising(doctor, in_province)
+
+
+def wrong_of(asked: QuestionVersion) -> str:
+    """A choice that is not the key."""
+    return next(letter for letter, _ in asked.options if letter != asked.answer)
+
+
 def test_practice_opens_when_ready(doctor, in_province):
     assert "审核通过、进入待测评状态后开放" in doctor.get("/practice")
     people.bring_to(in_province, doctor, "ready")
     page = doctor.get("/practice")
+    assert "请选择考试题库" in page
     assert page.index("业务水平") < page.index("公共知识")
     assert page.index("professional:clinical") < page.index("professional:dental")
+    assert 'value="common"' in doctor.get("/practice?subject=common")
     place = doctor.post("/practice", bank="professional:clinical").location
     shown = doctor.get(place.removeprefix(f"/{SLUG}"))
     assert "练习 1/12" in shown
     assert "正确答案" not in shown
 
 
-def test_the_right_answer_is_shown_after_ones_own_and_the_first_stands(doctor, in_province):
-    people.bring_to(in_province, doctor, "ready")
-    place = doctor.post("/practice", bank="professional:clinical").location.removeprefix(f"/{SLUG}")
-    run_id = place.split("/")[2]
-    with in_province(SLUG):
-        run = db.session.scalars(select(PracticeRun).where(PracticeRun.assessment_id == doctor.record_id)).one()
-        asked = db.session.scalars(select(QuestionVersion).where(QuestionVersion.id == run.layout[0])).one()
-    wrong = next(letter for letter, _ in asked.options if letter not in asked.answer)
-    doctor.post(place, letter=wrong)
-    doctor.post(place, letter=asked.answer[0])
-    shown = doctor.get(place)
-    assert f"正确答案: {asked.answer}" in shown
-    assert "option false" in shown
-    doctor.post(place, star="1")
-    sheet = doctor.get(f"/practice/{run_id}")
+def test_a_doctor_of_the_simple_procedure_practises_what_he_is_tested_in(doctor, in_province):
+    people.bring_to(in_province, doctor, "ready", procedure="simple")
+    page = doctor.get("/practice")
+    assert 'value="common"' in page
+    assert "professional:" not in page
+
+
+def test_the_province_opens_it_from_inclusion_and_closes_it_with_the_phase(doctor, in_province):
+    practising = Practising(doctor, in_province)
+    try:
+        practising.set("practice_opens", "included")
+        place = practising.begin()
+        assert "练习 1/12" in doctor.get(f"{place}/1")
+        people.bring_to(in_province, doctor, "ready")
+        with in_province(SLUG):
+            record = db.session.scalars(select(Assessment).where(Assessment.id == doctor.record_id).with_for_update()).one()
+            moves.begin_test(record, by=Actor("doctor", uuid4()))
+            db.session.commit()
+        assert "测评已开始,在线学习已关闭" in doctor.get("/practice")
+        assert doctor.client.get(f"/{SLUG}{place}/data").status_code == 409
+        practising.set("practice_closes", "phase_end")
+        assert "请选择考试题库" in doctor.get("/practice")
+        with in_province(SLUG):
+            phase = db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "examination")).one()
+            last, phase.last_day = phase.last_day, clock.today() - timedelta(days=1)
+            db.session.commit()
+        assert "考核阶段已经结束" in doctor.get("/practice")
+        with in_province(SLUG):
+            db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "examination")).one().last_day = last
+            db.session.commit()
+    finally:
+        practising.set("practice_opens", "reviewed")
+        practising.set("practice_closes", "first_sitting")
+
+
+def test_page_by_page_the_right_answer_is_shown_after_ones_own_and_the_first_stands(practising):
+    doctor, place = practising.doctor, practising.begin()
+    asked = practising.keys(place)
+    at = next(index for index, one in enumerate(asked) if one.kind != "X")
+    here, key = f"{place}/{at + 1}", asked[at].answer
+    doctor.post(here, letter=wrong_of(asked[at]))
+    doctor.post(here, letter=key)
+    shown = doctor.get(here)
+    assert f"正确答案: {key}" in shown
+    for said in ("回答错误", "✗ 您的选择,错误", "✓ 正确答案", "option false", "option missed"):
+        assert said in shown
+    doctor.post(here, star="1")
+    doctor.post(here, star="1")
+    sheet = doctor.get(place)
     assert "1/12" in sheet
-    assert "1★" in sheet
+    assert f'aria-label="第{at + 1}题,答错,已标注"' in sheet
     assert "没有做完的练习" in doctor.get("/practice")
+    assert practising.week() == (1, 0)
 
 
-def test_another_doctors_run_is_not_found(doctor, application, in_province):
-    people.bring_to(in_province, doctor, "ready")
-    place = doctor.post("/practice", bank="common:clinical").location
+def test_several_choices_are_judged_together(practising):
+    doctor = practising.doctor
+    for bank in ("common", "professional:clinical"):
+        place = practising.begin(bank)
+        found = [(index, one) for index, one in enumerate(practising.keys(place)) if one.kind == "X"]
+        if found:
+            break
+    at, asked = found[0]
+    assert 'type="checkbox"' in doctor.get(f"{place}/{at + 1}")
+    doctor.post(f"{place}/{at + 1}")
+    assert "请至少选择一个选项" in doctor.get(f"{place}/{at + 1}")
+    doctor.post(f"{place}/{at + 1}", letter=list(asked.answer))
+    assert "回答正确" in doctor.get(f"{place}/{at + 1}")
+
+
+def test_enlarged_stays_enlarged(practising):
+    doctor, place = practising.doctor, practising.begin()
+    assert 'class="enlarged"' not in doctor.get(f"{place}/1")
+    doctor.post(f"{place}/1", large="1")
+    assert 'class="enlarged"' in doctor.get(f"{place}/2")
+    assert 'class="enlarged"' in doctor.get(f"{practising.begin()}/1")
+    doctor.post(f"{place}/1", large="1")
+    assert 'class="enlarged"' not in doctor.get(f"{place}/2")
+
+
+def test_a_case_is_shown_with_its_questions(practising):
+    place = practising.begin()
+    asked = practising.data(place)["questions"]
+    at = next(index for index, one in enumerate(asked) if one["place"] == "第2小题")
+    assert asked[at]["heading"].startswith("A3/A4型题[2/")
+    assert asked[at]["case"] == asked[at - 1]["case"] != ""
+    shown = practising.doctor.get(f"{place}/{at + 1}")
+    assert "第2小题" in shown
+    assert asked[at]["case"] in shown
+    shared = [one for one in asked if one["heading"].startswith("B1型题[")]
+    assert shared
+    assert shared[0]["options"] == shared[1]["options"]
+
+
+def test_what_was_kept_without_network_is_taken_once(practising):
+    place = practising.begin()
+    asked = practising.keys(place)
+    tapped = int(clock.now().timestamp() * 1000)
+    answers = [
+        {"position": position, "letters": one.answer if position % 2 else wrong_of(one), "tapped": tapped} for position, one in enumerate(asked)
+    ]
+    stars = [{"position": 3, "starred": True}, {"position": 4, "starred": True}, {"position": 4, "starred": False}]
+    for _ in range(2):
+        told = practising.send(place, answers=answers, stars=stars).get_json()
+        assert told["answers"] == {str(one["position"]): one["letters"] for one in answers}
+        assert told["starred"] == [3]
+        assert told["closed"] is None
+    assert practising.week() == (12, 6)
+    other = [one | {"letters": asked[one["position"]].answer} for one in answers]
+    assert practising.send(place, answers=other).get_json()["answers"]["0"] == answers[0]["letters"]
+    assert practising.week() == (12, 6)
+    page = practising.doctor.get(place)
+    assert "本次练习已完成" in page
+    assert "共12题,答对6题,答错6题,正确率50%" in page
+    assert "再练下一组" in page
+
+
+def test_what_no_page_of_ours_would_send_is_passed_over(practising):
+    place = practising.begin()
+    asked = practising.keys(place)
+    single = next(index for index, one in enumerate(asked) if one.kind != "X")
+    for answers in (
+        None, "x", 7, [None, [], "a"], [{"position": -1, "letters": "A"}], [{"position": 99, "letters": "A"}], [{"position": True, "letters": "A"}],
+        [{"position": single, "letters": "AB"}], [{"position": single, "letters": "Z"}], [{"position": single, "letters": ""}], [{"position": single}],
+        [{"position": single, "letters": ["A"]}],
+    ):  # fmt: skip
+        told = practising.send(place, answers=answers, stars=answers)
+        assert (told.status_code, told.get_json()["answers"]) == (200, {}), answers
+    assert practising.send(place, answers=[{"position": single, "letters": "A", "tapped": "soon"}]).get_json()["answers"] == {str(single): "A"}
+    token = practising.data(place)["token"]
+    for body in (b"[]", b"{", b"[" * 90000):
+        headers = {"X-CSRFToken": token, "Accept": "application/json", "Content-Type": "application/json"}
+        assert practising.doctor.client.post(f"/{SLUG}{place}/answers", data=body, headers=headers).status_code == 422
+
+
+def test_the_run_comes_whole_and_compressed(practising):
+    place = practising.begin()
+    answer = practising.doctor.client.get(f"/{SLUG}{place}/data", headers={"Accept-Encoding": "gzip, deflate"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    told = json.loads(gzip.decompress(answer.data))
+    assert [one["answer"] for one in told["questions"]] == [one.answer for one in practising.keys(place)]
+    assert len(gzip.compress(practising.doctor.get(f"{place}/1").encode())) < 15_000
+
+
+def test_wrong_and_marked_ones_are_lists_of_their_own(practising):
+    doctor, place = practising.doctor, practising.begin()
+    asked = practising.keys(place)
+    answers = [{"position": position, "letters": wrong_of(one) if position < 3 else one.answer} for position, one in enumerate(asked)]
+    practising.send(place, answers=answers, stars=[{"position": 5, "starred": True}, {"position": 6, "starred": True}])
+    page = doctor.get("/practice")
+    assert "错题 <span>3题" in page
+    assert "标注 <span>2题" in page
+    assert "以后的练习中答对了,该题自动移出" in doctor.get("/practice/lists/wrong")
+    again = doctor.post("/practice/lists/wrong", begin="1").location.removeprefix(f"/{SLUG}").rsplit("/", 1)[0]
+    repeated = practising.keys(again)
+    assert {one.id for one in repeated} == {one.id for one in asked[:3]}
+    practising.send(again, answers=[{"position": 0, "letters": repeated[0].answer}, {"position": 1, "letters": wrong_of(repeated[1])}])
+    page = doctor.get("/practice/lists/wrong")
+    assert "错题 2题" in page
+    assert repeated[0].stem not in page
+    question = re.search(r'name="question" value="([0-9a-f-]{36})"', page)[1]
+    doctor.post("/practice/lists/wrong", question=question)
+    assert "错题 1题" in doctor.get("/practice/lists/wrong")
+    doctor.post("/practice/lists/wrong", empty="1")
+    assert "还没有错题" in doctor.get("/practice/lists/wrong")
+    assert doctor.post("/practice/lists/wrong", page="/practice", begin="1").status_code == 303
+    assert "列表里没有可以练习的题" in doctor.get("/practice/lists/wrong")
+    assert "标注 2题" in doctor.get("/practice/lists/starred")
+    doctor.post("/practice/lists/starred", empty="1")
+    assert "还没有标注的题" in doctor.get("/practice/lists/starred")
+    assert doctor.client.get(f"/{SLUG}/practice/lists/other").status_code == 404
+
+
+def test_a_tap_of_before_does_not_undo_a_later_one(practising):
+    first, second = practising.begin(), practising.begin()
+    asked = practising.keys(first)[0]
+    at = [one.id for one in practising.keys(second)].index(asked.id)
+    now = int(clock.now().timestamp() * 1000)
+    practising.send(second, answers=[{"position": at, "letters": asked.answer, "tapped": now + 3_600_000}])
+    practising.send(first, answers=[{"position": 0, "letters": wrong_of(asked), "tapped": 1}])
+    assert "错题 <span>0题" in practising.doctor.get("/practice")
+
+
+def test_progress_by_week_and_bank(practising):
+    doctor, place = practising.doctor, practising.begin()
+    assert "还没有练习记录" in doctor.get("/practice/progress")
+    asked = practising.keys(place)
+    practising.send(place, answers=[{"position": position, "letters": one.answer if position else wrong_of(one)} for position, one in enumerate(asked[:3])])
+    with practising.in_province(SLUG):
+        db.session.add(PracticeWeek(doctor_id=doctor.doctor_id, monday=date(2026, 1, 5), bank="common", answered=8, answered_right=7))
+        db.session.commit()
+    page = re.sub(r"\s+", " ", doctor.get("/practice/progress"))
+    assert re.search(r'业务水平 · 临床</th><td>3</td><td><meter min="0" max="100" value="67" aria-hidden="true"></meter> 67%', page)
+    assert page.index("2026年01月05日至01月11日") > page.index("每周练习")
+    assert "<td>8</td>" in page
+    assert "88%" in page
+
+
+def test_a_question_that_left_the_practice_share_is_shown_no_more(practising):
+    place = practising.begin("professional:dental")
+    one = practising.keys(place)[0]
+    practising.send(place, answers=[{"position": 0, "letters": wrong_of(one)}], stars=[{"position": 0, "starred": True}])
+    with practising.in_province(SLUG):
+        row = db.session.get_one(Question, (CODE, one.question_id))
+        row.purpose = "exam"
+        db.session.commit()
+    try:
+        shown = practising.data(place)["questions"][0]
+        assert (shown["withdrawn"], shown["answer"], shown["options"], shown["explanation"]) == (True, "", [], "")
+        for address in (f"{place}/1", "/practice/lists/wrong", "/practice/lists/starred"):
+            page = practising.doctor.get(address)
+            assert one.stem not in page, address
+            assert one.options[0][1] not in page, address
+        assert one.id not in {other.id for other in practising.keys(practising.begin("professional:dental"))}
+    finally:
+        with practising.in_province(SLUG):
+            db.session.get_one(Question, (CODE, one.question_id)).purpose = "practice"
+            db.session.commit()
+
+
+def test_what_was_tapped_before_practice_closed_is_kept(practising):
+    place = practising.begin()
+    asked = practising.keys(place)
+    token = practising.data(place)["token"]
+    with practising.in_province(SLUG):
+        record = db.session.scalars(select(Assessment).where(Assessment.id == practising.doctor.record_id).with_for_update()).one()
+        moves.begin_test(record, by=Actor("doctor", uuid4()))
+        db.session.commit()
+    told = practising.doctor.client.post(
+        f"/{SLUG}{place}/answers", json={"answers": [{"position": 0, "letters": asked[0].answer}]}, headers={"X-CSRFToken": token}
+    ).get_json()
+    assert told["answers"] == {"0": asked[0].answer}
+    assert "在线学习已关闭" in told["closed"]
+    assert practising.doctor.client.get(f"/{SLUG}{place}/1").status_code == 409
+    assert practising.week() == (1, 1)
+    assert practising.doctor.client.get(f"/{SLUG}/practice/progress").status_code == 200
+
+
+def test_another_doctors_run_is_not_found(practising, application, in_province):
+    place = practising.begin("common")
+    asked = practising.keys(place)
     other = people.doctor(application, in_province, SLUG, next(_serial))
+    other.post("/filing/notice")
     people.bring_to(in_province, other, "ready")
-    assert other.client.get(place).status_code == 404
+    for address in (f"{place}/1", place, f"{place}/data"):
+        assert other.client.get(f"/{SLUG}{address}").status_code == 404
+    theirs = Practising(other, in_province)
+    token = theirs.data(theirs.begin("common"))["token"]
+    sent = {"answers": [{"position": 0, "letters": asked[0].answer}]}
+    assert other.client.post(f"/{SLUG}{place}/answers", json=sent, headers={"X-CSRFToken": token}).status_code == 404
+    assert practising.data(place)["answers"] == {}
 
 
 def test_banks_and_papers_in_the_console(application, in_province, ground):

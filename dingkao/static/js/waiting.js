@@ -58,11 +58,16 @@ export function keep(answer) {
 }
 
 export async function kept(sitting) {
+  return (await everything()).filter((row) => row.sitting === sitting);
+}
+
+// All that waits on this device, of sittings and of practice.
+export async function everything() {
   const rows = await within("readonly", (store, give) => {
     const asked = store.getAll();
     asked.onsuccess = () => give(asked.result);
   });
-  return (rows ?? []).filter((row) => row.sitting === sitting);
+  return rows ?? [];
 }
 
 // What the server keeps, or something newer, waits no more; an answer tapped meanwhile stays.
