@@ -29,6 +29,7 @@ from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
+from dingkao.blueprints.uploads import uploads
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
 from dingkao.database.connections import PATIENCE, POOL, keep_fresh
@@ -42,7 +43,7 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, home, notices, filing, practice, sitting, result,
+    front, public, account, home, notices, filing, uploads, practice, sitting, result,
     office, doctors, enrolment, review, examinations, results, certificates, institutions, staff, province, work,
     verifying, platform,
 )  # fmt: skip

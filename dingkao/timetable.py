@@ -12,6 +12,7 @@ from dingkao.jobs import performing
 from dingkao.people.opening import opened_codes
 from dingkao.results import lines
 from dingkao.tenants.context import entered
+from dingkao.uploads import taking
 
 log = structlog.get_logger()
 
@@ -29,6 +30,7 @@ DUTIES = (
     Duty("sweep", 10, performing.sweep),
     Duty("close_overdue", 15, sittings.close_overdue),
     Duty("apply_lines", 20, lines.apply_everywhere),
+    Duty("sweep_uploads", 60, taking.sweep),
 )
 
 

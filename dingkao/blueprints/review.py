@@ -138,6 +138,7 @@ def _shown(row: Assessment, side: Side, *, revealed: bool = False, typed: dict[s
         may_decide=side.decides and row.state in side.states and mine, may_open=side.decides and row.state in side.states and not mine,
         holder=reviewing.held_by(row), levels=LEVELS, categories=CATEGORIES, procedures=PROCEDURES, verdicts=VERDICTS,
         without_test=moves.without_test(row.procedure), graded_by_me=row.graded_by == current_user.id,
+        hints=dossiers.hints_of(dossier.filing),
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class Setting:
 REMEMBERED = "province settings"
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 YES_NO = {"yes": "是", "no": "否"}
+CHECKED = {"off": "不检查", "hint": "提示", "refuse": "不接受"}
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -42,6 +43,13 @@ SETTINGS: Mapping[str, Setting] = {
         "填报后请及时提交;只保存不提交,机构无法审核。",
         "long", "填报",
     ),
+    "photo_size": Setting("照片检查:像素和文件大小", "refuse", "one", "填报", choices=CHECKED),
+    "photo_ratio": Setting("照片检查:证件照比例(总会自动裁剪)", "hint", "one", "填报", choices=CHECKED),
+    "photo_sharpness": Setting("照片检查:清晰度", "hint", "one", "填报", choices=CHECKED),
+    "photo_ground": Setting("照片检查:白色或浅色背景", "hint", "one", "填报", choices=CHECKED),
+    "photo_least_width": Setting("照片最小宽度(像素)", 180, "whole", "填报", 100, 2000),
+    "photo_least_height": Setting("照片最小高度(像素)", 240, "whole", "填报", 140, 2800),
+    "photo_most_kb": Setting("照片文件上限(kB)", 10240, "whole", "填报", 100, 10240),
     "credential_mode": Setting(
         "首次登录方式", "initial_password", "one", "账户", choices={"initial_password": "初始密码666666", "one_time_code": "一次性代码"}
     ),
