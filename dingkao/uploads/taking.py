@@ -75,9 +75,11 @@ def begin(purpose: str, subject: UUID | None, key: UUID, name: str, size: int, *
 
 
 def take(upload: UUID, offset: int, content: bytes, *, by: Actor) -> Upload:
-    """Keep the piece that begins at `offset`; one that is here already changes nothing. Raises Elsewhere where it doesn't follow what is
-    here, Invalid where it isn't of the size it should be, NotFound, Unavailable."""
-    row = _open(upload, by)
+    """Keep the piece that begins at `offset`; one that is here already changes nothing, nor does one that comes after the end. Raises
+    Elsewhere where it doesn't follow what is here, Invalid where it isn't of the size it should be, NotFound, Unavailable."""
+    row = _locked(upload, by)
+    if row.state == "done":
+        return row
     if offset < 0 or offset % CHUNK or offset > row.received:
         raise Elsewhere(row.received)
     if len(content) != min(CHUNK, row.size - offset):
@@ -95,7 +97,6 @@ def finish(upload: UUID, *, by: Actor) -> Upload:
     row = _locked(upload, by)
     if row.state == "done":
         return row
-    row = _open(upload, by)
     if row.received < row.size:
         raise Elsewhere(row.received)
     content = b"".join(store().get("chunk", _piece(row.id, offset), sealed=True) for offset in range(0, row.size, CHUNK))
@@ -106,7 +107,7 @@ def finish(upload: UUID, *, by: Actor) -> Upload:
 
 
 def cancel(upload: UUID, *, by: Actor) -> None:
-    """Give an unfinished upload up; its pieces go with the next sweep. Raises NotFound."""
+    """Give an unfinished upload up; its pieces go with the next sweep. A finished one stays. Raises NotFound."""
     row = _locked(upload, by)
     if row.state == "open":
         row.state = "cancelled"
@@ -146,14 +147,7 @@ def _own(by: Actor) -> Select[Upload]:
 
 def _locked(upload: UUID, by: Actor) -> Upload:
     row = db.session.scalar(_own(by).where(Upload.id == upload).with_for_update().execution_options(populate_existing=True))
-    if row is None:
-        raise NotFound(GONE)
-    return row
-
-
-def _open(upload: UUID, by: Actor) -> Upload:
-    row = _locked(upload, by)
-    if row.state != "open":
+    if row is None or row.state == "cancelled":
         raise NotFound(GONE)
     return row
 

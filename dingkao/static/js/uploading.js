@@ -249,10 +249,10 @@ class Files {
     for (const plain of form.querySelectorAll("[data-plain]")) plain.hidden = true;
     for (const pick of form.querySelectorAll("[data-pick]")) {
       pick.hidden = false;
-      pick.querySelector("input").addEventListener("change", (event) => {
+      pick.querySelector("input").addEventListener("change", async (event) => {
         const files = [...event.target.files];
         event.target.value = "";
-        for (const file of files) this.take(file);
+        for (const file of files) await this.take(file); // one by one: they keep their order, and a phone its memory
       });
     }
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -263,6 +263,7 @@ class Files {
     for (const item of await kept(this.where)) {
       const row = this.row(item);
       row.words.textContent = "上次没有传完";
+      row.bar.hidden = true;
       this.buttons(row, ["继续上传", () => this.enqueue(row)], ["取消", () => this.giveUp(row)]);
     }
   }
@@ -295,7 +296,7 @@ class Files {
 
   row(item) {
     const element = made("li");
-    const head = made("div", "", "head");
+    const head = made("div");
     const words = made("span", "", "words");
     const bar = made("progress");
     bar.max = 1;
@@ -347,6 +348,7 @@ class Files {
 
   async send(row) {
     if (row.stop.signal.aborted) return;
+    row.bar.hidden = false;
     const watch = ({ share, held, sentence, finishing }) => {
       row.bar.value = share;
       const percent = `已上传${Math.floor(share * 100)}%`;
