@@ -13,6 +13,7 @@ from dingkao.jobs import performing
 from dingkao.people.opening import opened_codes
 from dingkao.results import lines
 from dingkao.tenants.context import entered
+from dingkao.uploads import taking
 
 log = structlog.get_logger()
 
@@ -31,6 +32,7 @@ DUTIES = (
     Duty("close_overdue", 15, sittings.close_overdue),
     Duty("apply_lines", 20, lines.apply_everywhere),
     Duty("remind", 30, reminders.remind),
+    Duty("sweep_uploads", 60, taking.sweep),
 )
 
 

@@ -1,6 +1,5 @@
 """Filing (填报信息) [S5], [S7] to [S11]: the notice, five steps, lists, photo, proofs, handing in, taking back."""
 
-import hashlib
 import json
 from uuid import UUID
 
@@ -11,8 +10,8 @@ from werkzeug.wrappers import Response
 
 from dingkao import clock
 from dingkao.blueprints import of_province
-from dingkao.blueprints.access import DOCTOR, allow, cookie_name
-from dingkao.blueprints.web import limit_key, limiter
+from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.web import limiter, per_session
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle, is_open
 from dingkao.database.model import db
@@ -42,11 +41,6 @@ AFTERWARDS = {
     "ready": "信息已通过审核,不能直接修改。填报内容有错的,可以申请修改,由机构和考核机构先后决定;考核程序不能再改。",
 }
 LOCKED = "测评开始后,所填信息不能修改。印在通知书上的内容有误的,可以申请更正,须由两位经办人先后审核。"
-
-
-def per_browser() -> str:
-    """Whom an upload's limit counts: the session, for a hospital's doctors may share one address."""
-    return limit_key(hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest())
 
 
 def _cycle() -> Cycle:
@@ -272,9 +266,9 @@ def unlisted(kind: str, entry: str) -> Response:
 
 @filing.route("/filing/photo", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour", methods=["POST"], key_func=per_browser)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_session)
 def photo() -> Response | tuple[str, int] | str:
-    """The photo [S7]: chosen, checked, shown as it will be printed."""
+    """The photo [S7]: chosen, checked, shown as it will be printed, with what was remarked on it."""
     mine = _dossier(lock=request.method == "POST")
     if not mine.editable():
         return redirect(url_for("filing.view"), 303)
@@ -288,7 +282,9 @@ def photo() -> Response | tuple[str, int] | str:
         else:
             flash("照片已保存。请核对是否清晰、是否完整;不满意可以重新上传。")
             return redirect(url_for("filing.photo"), 303)
-    return render_template("filing/photo.html", dossier=mine, fault=fault), status
+    institution = db.session.get_one(Organisation, (mine.record.tenant_id, mine.record.institution_id))
+    hints = dossiers.hints_of(mine.filing)
+    return render_template("filing/photo.html", dossier=mine, fault=fault, hints=hints, institution=institution), status
 
 
 @filing.get("/filing/photo.jpg")
@@ -304,24 +300,36 @@ def picture() -> FlaskResponse:
 
 @filing.route("/filing/proof", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour", methods=["POST"], key_func=per_browser)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_session)
 def proof() -> Response | tuple[str, int] | str:
-    """The proofs: what was handed in, and one more."""
+    """The proofs: what was handed in, and more. Of several files the sound ones are kept, and what is wrong is said at the others."""
     mine = _dossier(lock=request.method == "POST")
     if not mine.editable():
         return redirect(url_for("filing.view"), 303)
-    fault, status = None, 200
+    faults, kept, status = list[tuple[str, str]](), 0, 200
     if request.method == "POST":
-        given = request.files.get("proof")
-        content = given.read(MAX_BYTES + 1) if given else b""
-        try:
-            dossiers.keep_proof(mine, given.filename or "" if given else "", content, by=current_user.actor())
-        except (Invalid, TooLarge, Unavailable) as refusal:
-            fault, status = refusal.sentence, refusal.status
-        else:
-            flash("证明材料已上传。")
+        chosen = [given for given in request.files.getlist("proof") if given.filename]
+        if not chosen:
+            faults, status = [("", "请选择文件。")], Invalid.status
+        for given in chosen:
+            name = dossiers.plain_name(given.filename or "")
+            try:
+                dossiers.keep_proof(mine, name, given.read(MAX_BYTES + 1), by=current_user.actor())
+            except (Invalid, TooLarge) as refusal:
+                faults.append((name, refusal.sentence))
+                status = refusal.status
+            except Unavailable as refusal:
+                db.session.rollback()
+                mine, faults, kept, status = _dossier(), [("", refusal.sentence)], 0, refusal.status
+                break
+            else:
+                kept += 1
+        if not faults:
+            flash(f"证明材料已上传{kept}件。")
             return redirect(url_for("filing.proof"), 303)
-    return render_template("filing/proofs.html", proofs=dossiers.proofs_of(mine.record), fault=fault, most=dossiers.MOST_PROOFS), status
+    return render_template(
+        "filing/proofs.html", proofs=dossiers.proofs_of(mine.record), faults=faults, kept=kept, most=dossiers.MOST_PROOFS
+    ), 200 if kept else status
 
 
 @filing.get("/filing/proof/<uuid:document_id>")

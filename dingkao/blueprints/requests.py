@@ -10,8 +10,7 @@ from werkzeug.wrappers import Response
 
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
-from dingkao.blueprints.filing import per_browser
-from dingkao.blueprints.web import limiter
+from dingkao.blueprints.web import limiter, per_session
 from dingkao.cycles.opening import current_cycle
 from dingkao.doctors import correcting
 from dingkao.errors import Invalid, NotFound, TooLarge, Unavailable
@@ -209,7 +208,7 @@ def unasked(request_id: UUID, number: int) -> Response:
 
 @requests.route("/requests/<uuid:request_id>/files", methods=["GET", "POST"])
 @allow(DOCTOR)
-@limiter.limit("60/hour", methods=["POST"], key_func=per_browser)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_session)
 def files(request_id: UUID) -> Response | tuple[str, int] | str:
     """The proofs of a request: what was handed in, and more."""
     row, _ = _mine(request_id)

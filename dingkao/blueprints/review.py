@@ -139,6 +139,7 @@ def _shown(row: Assessment, side: Side, *, revealed: bool = False, typed: dict[s
         holder=reviewing.held_by(row), levels=LEVELS, categories=CATEGORIES, procedures=PROCEDURES, verdicts=VERDICTS,
         ground=dossiers.chosen_ground(dossier), marked={one.key: one for one in marks.marks_of(dossier)}, longest_mark=marks.LONGEST,
         without_test=moves.without_test(row.procedure), graded_by_me=row.graded_by == current_user.id,
+        hints=dossiers.hints_of(dossier.filing),
     )  # fmt: skip
 
 

@@ -50,6 +50,11 @@ def limit_key(whom: str | None = None) -> str:
     return f"{province.code if isinstance(province, Province) else 'platform'}|{whom or get_remote_address()}"
 
 
+def per_session() -> str:
+    """Whom a limit counts where it is the session, for a hospital's doctors may share one address."""
+    return limit_key(hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest())
+
+
 limiter = Limiter(key_func=limit_key, headers_enabled=False, swallow_errors=True)
 
 

@@ -15,7 +15,7 @@ from dingkao import clock
 from dingkao.assessments import moves
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.cycles.opening import is_open, phases_of
+from dingkao.cycles.opening import current_cycle, is_open, phases_of
 from dingkao.database.model import db, new_id
 from dingkao.doctors.codes import SCOPES
 from dingkao.doctors.models import Doctor
@@ -50,12 +50,14 @@ from dingkao.outside.storage import store
 from dingkao.people.identity import RESIDENT_KINDS
 from dingkao.tenants import settings
 from dingkao.tenants.secrets import Place, vault
+from dingkao.uploads import taking as uploads
 
 EDITABLE = ("included", "draft", "institution_returned")
 SEALED = ("qualification", "practice")
 MOST_PROOFS = 10
 CHOSEN_FROM = "direct_fail_texts"
 """Beside the chosen codes, the words they had in the version of the list they were chosen from (manual.md [S10])."""
+FULL = f"证明材料最多{MOST_PROOFS}件,请先删除不需要的。"
 STALE = "您在另一页面或设备上保存过更新的内容。本页填写的内容还在下方,请核对后再次保存,将以本页为准。"
 
 
@@ -355,29 +357,44 @@ def move_entry(dossier: Dossier, kind: str, entry: str, place: int, *, by: Actor
     _touch(filing, by, kind)
 
 
-def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> None:
-    """The photo (近期免冠照片) [S7]: checked, re-encoded, kept; the one before it is forgotten. Raises Invalid, TooLarge, Unavailable."""
-    picture = pictures.portrait(content)
+def photo_rules() -> pictures.Rules:
+    """What the province asks of a photo (domain.md §13)."""
+    checks = {check: settings.value(f"photo_{check}") for check in pictures.HINTS}
+    return pictures.Rules(checks, (settings.value("photo_least_width"), settings.value("photo_least_height")), settings.value("photo_most_kb"))
+
+
+def keep_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
+    """The photo (近期免冠照片) [S7]: checked by the province's rules, re-encoded, kept with what was remarked; the one before it is
+    forgotten. Gives the document's id. Raises Invalid, TooLarge, Unavailable."""
+    picture, hints = pictures.portrait(content, photo_rules())
     filing = _begun(dossier, None, by)
     photo = new_id()
     store().put("photo", photo, picture, "image/jpeg")
     row = Document(
-        id=photo, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="photo", name="照片", content_type="image/jpeg", size=len(picture)
-    )
+        id=photo, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="photo", name="照片", content_type="image/jpeg", size=len(picture),
+        hints=hints,
+    )  # fmt: skip
     db.session.add(row)
     if filing.photo_id:
         _forget("photo", filing.photo_id)
     filing.photo_id = photo
     _touch(filing, by, "photo")
     journal.write("filing", filing.id, "photo_kept", by=by, document=str(photo))
+    return photo
 
 
-def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> None:
-    """A proof (证明材料): a picture or a PDF, checked and rewritten. Raises Invalid, TooLarge, Unavailable."""
+def hints_of(filing: Filing | None) -> list[str]:
+    """What the checks remarked on the photo, in words for the doctor and for who reviews."""
+    row = db.session.scalar(select(Document).where(Document.id == filing.photo_id)) if filing and filing.photo_id else None
+    return [pictures.HINTS[code] for code in (row.hints or [] if row else []) if code in pictures.HINTS]
+
+
+def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> UUID:
+    """A proof (证明材料): a picture or a PDF, checked and rewritten. Gives the document's id. Raises Invalid, TooLarge, Unavailable."""
     rewritten, content_type = pictures.document(content)
     _begun(dossier, None, by)
     if len(proofs_of(dossier.record)) >= MOST_PROOFS:
-        raise Invalid(f"证明材料最多{MOST_PROOFS}件,请先删除不需要的。", "proof")
+        raise Invalid(FULL, "proof")
     proof = new_id()
     store().put("proof", proof, rewritten, content_type)
     row = Document(
@@ -386,6 +403,7 @@ def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> Non
     )  # fmt: skip
     db.session.add(row)
     journal.write("document", proof, "proof_kept", by=by)
+    return proof
 
 
 def remove_proof(dossier: Dossier, proof: UUID, *, by: Actor) -> None:
@@ -619,6 +637,7 @@ def _gone(kind: str) -> str:
 
 
 def _changeable(dossier: Dossier) -> None:
+    """Raises NotAllowed or Late where the doctor can't change the filing now."""
     if not dossier.editable():
         raise NotAllowed("信息已提交,不能直接修改。机构开始审核前可以撤回;审核开始后请联系本机构退回。")
     if dossier.record.state == "included":
@@ -675,6 +694,29 @@ def plain_name(name: str) -> str:
     """A file's name as it is shown: its last part, without characters nobody sees."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(one for one in last if one.isprintable()).strip()[-100:] or "证明材料"
+
+
+def _own(by: Actor, *, lock: bool) -> Dossier:
+    """The dossier in the present cycle of the doctor whose account acts."""
+    doctor, cycle = db.session.scalar(select(Doctor).where(Doctor.account_id == by.id)), current_cycle()
+    if doctor is None or cycle is None:
+        raise NotFound
+    return dossier_of(doctor, cycle, lock=lock)
+
+
+def _admit_photo(_subject: UUID | None, by: Actor) -> None:
+    _changeable(_own(by, lock=False))
+
+
+def _admit_proof(_subject: UUID | None, by: Actor) -> None:
+    mine = _own(by, lock=False)
+    _changeable(mine)
+    if len(proofs_of(mine.record)) >= MOST_PROOFS:
+        raise Invalid(FULL, "proof")
+
+
+uploads.register("filing_photo", _admit_photo, lambda _subject, _name, content, by: keep_photo(_own(by, lock=True), content, by=by))
+uploads.register("filing_proof", _admit_proof, lambda _subject, name, content, by: keep_proof(_own(by, lock=True), name, content, by=by))
 
 
 def notice_digest() -> bytes:

@@ -38,7 +38,8 @@ DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料"}
 
 
 class Document(TenantOwned, Model):
-    """A file the doctor handed in (照片、证明材料), checked and re-encoded; the file itself is in the store under the row's id."""
+    """A file the doctor handed in (照片、证明材料), checked and re-encoded; the file itself is in the store under the row's id. `hints`:
+    what the checks of a photo remarked, by the codes of `outside.pictures.HINTS`."""
 
     __tablename__ = "document"
     __table_args__ = (
@@ -54,6 +55,7 @@ class Document(TenantOwned, Model):
     name: Mapped[str]
     content_type: Mapped[str]
     size: Mapped[int]
+    hints: Mapped[list[Any] | None]
     uploaded_at: Mapped[datetime] = mapped_column(default=now)
 
 

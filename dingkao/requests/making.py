@@ -18,7 +18,7 @@ from dingkao.doctors.codes import CATEGORIES, SCOPES
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, NotAllowed, NotFound
 from dingkao.filings import amending
-from dingkao.filings.dossier import Dossier, filing_of, plain_name
+from dingkao.filings.dossier import Dossier, filing_of, photo_rules, plain_name
 from dingkao.filings.fields import LISTS, Field, words
 from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
@@ -263,7 +263,7 @@ def keep_file(row: Request, name: str, content: bytes, *, by: Actor, photo: bool
     """A proof, or the photo that is to take the old one's place: checked and rewritten (held locked). Raises Invalid, TooLarge, Unavailable,
     NotAllowed."""
     _unsent(row)
-    kept, content_type = (pictures.portrait(content), "image/jpeg") if photo else pictures.document(content)
+    kept, content_type = (pictures.portrait(content, photo_rules())[0], "image/jpeg") if photo else pictures.document(content)
     there = files_of(row)
     if len(there) >= MOST_FILES:
         raise Invalid(f"材料最多{MOST_FILES}件,请先删除不需要的。", "file")

@@ -53,6 +53,7 @@ DIRECT_FAIL = (
 MAY_BE_NEEDED = dict.fromkeys(("所学专业", "电子邮箱", "通信地址", "职务", "职称取得时间", "接诊病人量", "查房次数"), "选填")
 MAY_BE_LEFT = dict.fromkeys(("最高学位", "毕业院校", "毕业时间", "参加工作时间", "资格证书取得时间", "所在科室", "在岗状态", "从事本专业年限"), "必填")
 """The fields of domain.md §2.1 that a province may ask for though they are optional, or leave though they are asked for; by label."""
+CHECKED = {"off": "不检查", "hint": "提示", "refuse": "不接受"}
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -70,6 +71,13 @@ SETTINGS: Mapping[str, Setting] = {
         "资格、执业证书编码格式检查", "warn", "one", "填报", choices={"off": "不检查", "warn": "提示,不影响提交", "block": "不符的不能提交"}
     ),
     "direct_fail_list": Setting("直接认定为不合格的情形(每行一项,以两位编号开头)", DIRECT_FAIL, "coded", "填报"),
+    "photo_size": Setting("照片检查:像素和文件大小", "refuse", "one", "填报", choices=CHECKED),
+    "photo_ratio": Setting("照片检查:证件照比例(总会自动裁剪)", "hint", "one", "填报", choices=CHECKED),
+    "photo_sharpness": Setting("照片检查:清晰度", "hint", "one", "填报", choices=CHECKED),
+    "photo_ground": Setting("照片检查:白色或浅色背景", "hint", "one", "填报", choices=CHECKED),
+    "photo_least_width": Setting("照片最小宽度(像素)", 180, "whole", "填报", 100, 2000),
+    "photo_least_height": Setting("照片最小高度(像素)", 240, "whole", "填报", 140, 2800),
+    "photo_most_kb": Setting("照片文件上限(kB)", 10240, "whole", "填报", 100, 10240),
     "credential_mode": Setting(
         "首次登录方式", "initial_password", "one", "账户", choices={"initial_password": "初始密码666666", "one_time_code": "一次性代码"}
     ),

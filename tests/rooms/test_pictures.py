@@ -2,18 +2,28 @@
 
 import contextlib
 import io
+import random
+import re
 import struct
+import zipfile
 import zlib
 
 import pikepdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image, ImageDraw, ImageFile, ImageFilter
 
 from dingkao.errors import Invalid, Refusal, TooLarge
 from dingkao.outside import pictures
 from tests.people import photo
+
+
+def noise(width: int, height: int) -> bytes:
+    """A picture that compresses badly, so that it takes several pieces on its way."""
+    written = io.BytesIO()
+    Image.frombytes("RGB", (width, height), random.Random(width).randbytes(width * height * 3)).save(written, "JPEG", quality=80)  # noqa: S311
+    return written.getvalue()
 
 
 def test_a_photo_is_cut_to_size_and_says_nothing_else():
@@ -22,7 +32,7 @@ def test_a_photo_is_cut_to_size_and_says_nothing_else():
     exif[0x0112], exif[0x9286] = 6, "秘密"
     written = io.BytesIO()
     source.save(written, "JPEG", exif=exif)
-    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue())))
+    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue()).content))
     assert found.size == pictures.PORTRAIT
     assert not found.getexif()
 
@@ -46,7 +56,7 @@ def test_other_kinds_are_refused(kind):
 
 
 def test_what_follows_a_picture_is_not_kept():
-    assert b"<script>" not in pictures.portrait(photo() + b"<script>alert(1)</script>")
+    assert b"<script>" not in pictures.portrait(photo() + b"<script>alert(1)</script>").content
 
 
 @settings(deadline=None, max_examples=150)
@@ -56,7 +66,7 @@ def test_whatever_bytes_come_in_it_is_a_picture_or_a_refusal(data):
     for _ in range(data.draw(st.integers(1, 8))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Refusal):
-        assert Image.open(io.BytesIO(pictures.portrait(bytes(content)))).size == pictures.PORTRAIT
+        assert Image.open(io.BytesIO(pictures.portrait(bytes(content)).content)).size == pictures.PORTRAIT
 
 
 def a_pdf(**root) -> bytes:
@@ -181,7 +191,7 @@ def test_garbage_is_refused(tail, head):
 def test_every_mode_a_phone_or_scanner_writes_is_taken(mode):
     written = io.BytesIO()
     Image.new(mode, (600, 800)).save(written, "JPEG" if mode == "CMYK" else "PNG")
-    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue())))
+    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue()).content))
     assert (found.mode, found.size) == ("RGB", pictures.PORTRAIT)
 
 
@@ -192,14 +202,14 @@ def test_a_photo_taken_sideways_is_turned_upright():
     exif[0x0112] = 6
     written = io.BytesIO()
     source.save(written, "JPEG", exif=exif, quality=95)
-    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue())))
+    found = Image.open(io.BytesIO(pictures.portrait(written.getvalue()).content))
     above, below = found.getpixel((200, 60)), found.getpixel((200, 520))
     assert above[1] < 60 < 200 < below[1]
 
 
 def test_a_large_photo_is_taken_and_what_follows_its_end_is_not(recwarn):
     content = photo(7000, 5000)
-    assert Image.open(io.BytesIO(pictures.portrait(content + b"PK\x03\x04 zip"))).size == pictures.PORTRAIT
+    assert Image.open(io.BytesIO(pictures.portrait(content + b"PK\x03\x04 zip").content)).size == pictures.PORTRAIT
     assert not [warning for warning in recwarn if "Decompression" in str(warning.message)]
 
 
@@ -218,3 +228,118 @@ def test_half_a_picture_is_refused_whatever_another_library_has_set(kind, monkey
     whole = photo(kind=kind)
     with pytest.raises(Invalid, match="不是可以识别的照片"):
         pictures.portrait(whole[: len(whole) // 2])
+
+
+def figure(ground: str = "#ffffff", blurred: float = 0, size: tuple[int, int] = (600, 840)) -> bytes:
+    """A figure with hair and features before a ground."""
+    picture = Image.new("RGB", (600, 840), ground)
+    pen = ImageDraw.Draw(picture)
+    pen.ellipse((60, 590, 540, 1100), fill="#35506b")
+    pen.ellipse((190, 170, 410, 470), fill="#2b2623")
+    pen.ellipse((205, 230, 395, 530), fill="#e3bfa3")
+    for left in (240, 320):
+        pen.ellipse((left, 330, left + 36, 350), fill="#2b2623")
+    written = io.BytesIO()
+    picture.filter(ImageFilter.GaussianBlur(blurred)).resize(size).save(written, "JPEG", quality=90)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "hints"),
+    [
+        (figure(), []), (figure("#eef2f6"), []), (figure(size=(413, 579)), []), (figure(blurred=6), ["sharpness"]), (figure("#2f6fb5"), ["ground"]),
+        (figure("#c01818"), ["ground"]), (figure(size=(840, 840)), ["ratio"]), (figure("#303030", blurred=9), ["sharpness", "ground"]),
+    ],
+)  # fmt: skip
+def test_a_photo_is_remarked_on_for_what_it_is(given, hints):
+    assert pictures.portrait(given).hints == hints
+
+
+@pytest.mark.parametrize(
+    ("given", "check", "sentence"),
+    [
+        (figure(size=(150, 210)), "size", "照片太小(150×210)"), (figure(size=(840, 840)), "ratio", "请裁剪后重新上传"),
+        (figure(blurred=8), "sharpness", "照片不够清晰"), (figure("#2f6fb5"), "ground", "请以白墙为背景"),
+    ],
+)  # fmt: skip
+def test_each_check_refuses_reminds_or_is_silent_as_the_province_says(given, check, sentence):
+    with pytest.raises(Invalid, match=re.escape(sentence)):
+        pictures.portrait(given, pictures.Rules({check: "refuse"}))
+    assert pictures.portrait(given, pictures.Rules({check: "hint"})).hints == [check]
+    assert pictures.portrait(given, pictures.Rules({check: "off"})).hints == []
+
+
+def test_a_photo_of_too_many_kilobytes_is_told_the_provinces_bound():
+    with pytest.raises(Invalid, match="超过200kB"):
+        pictures.portrait(noise(700, 980), pictures.Rules({"size": "refuse"}, most_kb=200))
+
+
+def test_a_photo_of_an_apple_phone_is_told_what_to_do():
+    with pytest.raises(Invalid, match="HEIC.*截图"):
+        pictures.portrait(b"\0\0\0\x18ftypheic" + b"\0" * 200)
+
+
+EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+SVG = b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+
+
+def zip_bomb() -> bytes:
+    """A zip of 100 MB of nothing."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for serial in range(10):
+            archive.writestr(f"{serial}.txt", b"0" * 10 * 1024 * 1024)
+    return written.getvalue()
+
+
+def gif_bomb() -> bytes:
+    """A GIF of 60,000 × 60,000 by its head."""
+    return b"GIF89a" + struct.pack("<HH", 60_000, 60_000) + b"\x80\0\0" + b"\0" * 6 + b",\0\0\0\0" + struct.pack("<HH", 60_000, 60_000) + b"\0\x02\x02L\x01\0;"
+
+
+@pytest.mark.parametrize("take", [pictures.portrait, pictures.document])
+@pytest.mark.parametrize(
+    "content", [EICAR, SVG, b"  \n" + SVG, zip_bomb(), gif_bomb(), b"GIF89a" + SVG, b"MZ" + b"\0" * 500, b"\xff\xd8\xff\xe0" + EICAR, b"%!PS-Adobe-3.0"],
+    ids=["eicar", "svg", "svg after blanks", "zip bomb", "gif bomb", "gif and svg", "program", "jpeg's head before eicar", "postscript"],
+)  # fmt: skip
+def test_the_corpus_of_what_is_no_picture_is_refused(take, content):
+    with pytest.raises(Refusal):
+        take(content)
+
+
+@pytest.mark.parametrize("tail", [EICAR, SVG, zip_bomb()[:4000], b"%PDF-1.7\n1 0 obj", b"<html><script>alert(1)</script>"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_that_is_something_else_besides_comes_out_as_the_picture_alone(tail, kind):
+    content, told = pictures.document(photo(kind=kind) + tail)
+    assert told == "image/jpeg"
+    assert content.startswith(b"\xff\xd8\xff")
+    assert tail[:24] not in content
+    assert pictures.portrait(photo(kind=kind) + tail).content.endswith(b"\xff\xd9")
+
+
+def test_where_a_picture_was_taken_and_by_what_is_not_kept():
+    source = Image.new("RGB", (1200, 900), "white")
+    exif = source.getexif()
+    exif[0x010F] = "Secret phone"
+    exif.get_ifd(0x8825).update({1: "N", 2: (37.0, 52.0, 3.0), 3: "E", 4: (112.0, 33.0, 0.0)})
+    for kind in ("JPEG", "PNG"):
+        written = io.BytesIO()
+        source.save(written, kind, exif=exif)
+        assert b"Secret phone" in written.getvalue()
+        content, _ = pictures.document(written.getvalue())
+        found = Image.open(io.BytesIO(content))
+        assert not found.getexif()
+        assert not found.getexif().get_ifd(0x8825)
+        assert b"Secret phone" not in content
+        assert set(found.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.data())
+def test_whatever_bytes_come_in_it_is_a_document_or_a_refusal(data):
+    content = bytearray(photo(120, 160, kind=data.draw(st.sampled_from(["JPEG", "PNG"]))))
+    for _ in range(data.draw(st.integers(1, 10))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    with contextlib.suppress(Refusal):
+        assert pictures.document(bytes(content))[1] == "image/jpeg"
