@@ -9,6 +9,7 @@ import structlog
 from dingkao.database.model import db
 from dingkao.exams import sittings
 from dingkao.jobs import performing
+from dingkao.people import notifying
 from dingkao.people.opening import opened_codes
 from dingkao.results import lines
 from dingkao.tenants.context import entered
@@ -29,6 +30,7 @@ DUTIES = (
     Duty("sweep", 10, performing.sweep),
     Duty("close_overdue", 15, sittings.close_overdue),
     Duty("apply_lines", 20, lines.apply_everywhere),
+    Duty("ask_delivery", 30, notifying.ask_delivery),
 )
 
 

@@ -5,10 +5,10 @@ from sqlalchemy import select
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
-from dingkao.people.models import Notice
+from dingkao.people import notifying
 
 
 def tell(record: Assessment, title: str, body: str) -> None:
     """A message to the doctor of `record`."""
     account = db.session.scalars(select(Doctor.account_id).where(Doctor.id == record.doctor_id)).one()
-    db.session.add(Notice(account_id=account, title=title, body=body))
+    notifying.tell(account, title, body)
