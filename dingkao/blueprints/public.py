@@ -227,7 +227,7 @@ def _send_first_code(form: ChangeForm, ticket: Ticket) -> str:
     mobile = _mobile(form.mobile.data)
     typed = (form.old_password.data if ticket.by_code else form.one_time_code.data) or ""
     vouched = signing_in.one_time_code(ticket.account, typed) is not None
-    due = vouched or mobile == _roster_mobile(ticket.account)
+    due = vouched or mobile == _roster_mobile(_doctor_of(ticket.account))
     _codes().send("first", str(ticket.account.id), mobile, address=request.remote_addr, due=due, ticket=ticket.number)
     return "若该手机号与机构名单一致,验证码将在一分钟内送达,5分钟内有效。没有收到的,请核对号码,或向本机构领取一次性代码。"
 
@@ -366,8 +366,7 @@ def _doctor_of(account: Account) -> Doctor | None:
     return db.session.scalar(select(Doctor).where(Doctor.account_id == account.id))
 
 
-def _roster_mobile(account: Account) -> str | None:
-    doctor = _doctor_of(account)
+def _roster_mobile(doctor: Doctor | None) -> str | None:
     if doctor is None or doctor.mobile_sealed is None:
         return None
     return vault().unseal(Place("doctor", "mobile", doctor.id), doctor.mobile_sealed)
@@ -384,11 +383,12 @@ def _check_new(form: ChangeForm | ResetForm, *, staff: bool, doctor: Doctor | No
     """Refuse a new password by what is known of its owner: of the doctor, or where nobody is to learn who exists, of what was typed."""
     if form.new_password.data != form.again.data:
         raise Invalid("两次输入的新密码不一致,请重新输入。", "again")
-    number, birth = identity.login_number(typed), doctor.birth_date if doctor else None
+    number, birth, phone = identity.login_number(typed), doctor.birth_date if doctor else None, ""
     if doctor:
         number = vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed)
+        phone = _roster_mobile(doctor) or ""
     birth = birth or identity.birth_date_in(number)
-    passwords.check(form.new_password.data or "", staff=staff, birth_date=birth, numbers=(mobile or "", number))
+    passwords.check(form.new_password.data or "", staff=staff, birth_date=birth, numbers=(mobile or "", phone, number))
 
 
 def _codes() -> SmsCodes:
