@@ -14,8 +14,6 @@ from typing import Any, Protocol
 import httpx
 import redis
 import structlog
-from authlib.integrations.requests_client import OAuth2Session, OAuthError
-from requests import RequestException
 
 from dingkao.errors import Invalid, Unavailable
 from dingkao.settings import Settings
@@ -68,6 +66,9 @@ class OfficialAccount:
 
     def openid(self, code: str) -> str:
         """The openid, by the code. WeChat names client and secret in its own way, and errors too."""
+        from authlib.integrations.requests_client import OAuth2Session, OAuthError  # where nobody comes by WeChat nobody waits for it to load
+        from requests import RequestException
+
         client = OAuth2Session(self.app_id, self.secret, token_endpoint_auth_method="wechat")  # noqa: S106 - the method's name
         client.register_client_auth_method(("wechat", _named_its_way))
         client.register_compliance_hook("access_token_response", _no_error)
