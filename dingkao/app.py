@@ -40,7 +40,7 @@ from dingkao.blueprints.work import work
 from dingkao.database.connections import PATIENCE, POOL, keep_fresh
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
-from dingkao.outside import sms, storage
+from dingkao.outside import sms, storage, wechat
 from dingkao.settings import Settings
 from dingkao.tenants.door import ProvinceDoor
 from dingkao.tenants.rls import enclose_engine, refuse_strong_role
@@ -69,6 +69,8 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["settings"] = settings
     app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
     app.extensions["sms"] = sms.from_settings(settings, app.extensions["redis"])
+    app.extensions["sms later"] = sms.Later(app.extensions["sms"])
+    app.extensions["wechat"] = wechat.from_settings(settings, app.extensions["redis"])
     install(app, Vault(settings.data_key))
     storage.install(app, storage.from_settings(settings))
     db.init_app(app)

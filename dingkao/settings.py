@@ -7,7 +7,7 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flask import current_app
@@ -17,7 +17,11 @@ REQUIRED = (
     "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_BUCKET", "SECRET_KEY", "DATA_KEY",
 )  # fmt: skip
 
-SMS = {"outbox": (), "aliyun": ("SMS_ENDPOINT", "SMS_ACCESS_KEY", "SMS_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE")}
+_CARRIER = ("SMS_ENDPOINT", "SMS_ACCESS_KEY", "SMS_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE")
+SMS = {"outbox": (), "aliyun": _CARRIER, "tencent": (*_CARRIER, "SMS_APP_ID")}
+SMS_BESIDES = ("SMS_NOTICE_TEMPLATE", "SMS_REGION")
+WECHAT = ("WECHAT_APP_ID", "WECHAT_SECRET")
+WECHAT_BESIDES = {"WECHAT_TEMPLATE": "", "WECHAT_OPEN_URL": "https://open.weixin.qq.com", "WECHAT_API_URL": "https://api.weixin.qq.com"}
 
 
 class SettingsMissing(SystemExit):
@@ -27,7 +31,8 @@ class SettingsMissing(SystemExit):
 @dataclass(frozen=True)
 class Settings:
     """One process's settings. URLs of PostgreSQL are in SQLAlchemy's form (`postgresql+psycopg://…`); `sms` names the
-    adapter of short messages and holds what it asks for; `trusted_proxies` counts the proxies whose word on addresses is taken."""
+    adapter of short messages and holds what it asks for; `wechat` is the official account's, empty where there is none; `trusted_proxies`
+    counts the proxies whose word on addresses is taken."""
 
     home: Path
     database_url: str
@@ -43,6 +48,7 @@ class Settings:
     plain_http: bool
     demonstration: bool
     sms: Mapping[str, str]
+    wechat: Mapping[str, str] = field(default_factory=dict)
     trusted_proxies: int = 0
     migrator_database_url: str | None = None
 
@@ -53,7 +59,8 @@ class Settings:
         adapter = given.get("SMS_ADAPTER", "outbox")
         if adapter not in SMS:
             raise SettingsMissing(f"SMS_ADAPTER must be one of {', '.join(SMS)}.")
-        missing = [name for name in (*REQUIRED, *SMS[adapter]) if not given.get(name)]
+        wechat = WECHAT if any(given.get(name) for name in WECHAT) else ()
+        missing = [name for name in (*REQUIRED, *SMS[adapter], *wechat) if not given.get(name)]
         if missing:
             raise SettingsMissing(
                 f"Missing settings: {', '.join(missing)}. `make run` writes them to $DINGKAO_HOME/environment; "
@@ -74,7 +81,8 @@ class Settings:
             public_url=given.get("PUBLIC_URL", f"http://127.0.0.1:{given.get('PORT', '8000')}").rstrip("/"),
             plain_http=given.get("DINGKAO_PLAIN_HTTP") == "1",
             demonstration=given.get("DINGKAO_DEMONSTRATION") == "1",
-            sms={"SMS_ADAPTER": adapter} | {name: given[name] for name in SMS[adapter]},
+            sms={"SMS_ADAPTER": adapter} | {name: given[name] for name in SMS[adapter]} | {name: given.get(name, "") for name in SMS_BESIDES},
+            wechat={name: given[name] for name in wechat} | {name: given.get(name) or value for name, value in WECHAT_BESIDES.items() if wechat},
             trusted_proxies=int(given.get("TRUSTED_PROXIES", "0")),
         )
 

@@ -10,6 +10,7 @@ from dingkao.assessments import reminders
 from dingkao.database.model import db
 from dingkao.exams import sittings
 from dingkao.jobs import performing
+from dingkao.people import notifying
 from dingkao.people.opening import opened_codes
 from dingkao.results import lines
 from dingkao.tenants.context import entered
@@ -33,6 +34,7 @@ DUTIES = (
     Duty("apply_lines", 20, lines.apply_everywhere),
     Duty("remind", 30, reminders.remind),
     Duty("sweep_uploads", 60, taking.sweep),
+    Duty("ask_delivery", 30, notifying.ask_delivery),
 )
 
 

@@ -17,8 +17,8 @@ from dingkao.errors import Invalid, Refusal
 from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal.writing import Actor
+from dingkao.people import notifying
 from dingkao.people.accounts import actor_of
-from dingkao.people.models import Notice
 from dingkao.tenants.context import current_tenant
 
 BATCH, AT_ONCE, NAMED = 5000, 200, 200
@@ -72,10 +72,7 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[
             outcome.left_out.append((doctor.name, refusal.sentence))
             continue
         outcome.done += 1
-        db.session.add(Notice(
-            account_id=doctor.account_id, title="您已被纳入本周期考核", body=f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。",
-            leads="filing",
-        ))  # fmt: skip
+        notifying.tell(doctor.account_id, "您已被纳入本周期考核", f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。", leads="filing")
     return outcome
 
 
@@ -122,5 +119,6 @@ def exclude(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[
             outcome.left_out.append((doctor.name, refusal.sentence))
             continue
         outcome.done += 1
-        db.session.add(Notice(account_id=doctor.account_id, title="您已被移出本周期考核名单", body=f"主要执业机构已将您移出{cycle.label}考核名单,原因:{reason.strip()}。如有疑问请联系本机构。"))
+        told = f"主要执业机构已将您移出{cycle.label}考核名单,原因:{reason.strip()}。如有疑问请联系本机构。"
+        notifying.tell(doctor.account_id, "您已被移出本周期考核名单", told)
     return outcome

@@ -14,6 +14,7 @@ from dingkao.assessments.models import Reminding
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle, phases_of
 from dingkao.database.model import db, new_id
+from dingkao.people import notifying
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 
@@ -48,8 +49,8 @@ WITH due AS (
     WHERE a.tenant_id = :tenant AND a.cycle_id = :cycle AND a.state = :state AND a.id > :reached
     ORDER BY a.id LIMIT :batch
 ), told AS (
-    INSERT INTO notice (tenant_id, id, account_id, title, body, leads, written_at)
-    SELECT :tenant, fresh.id, due.account_id, :title, :body, :leads, :at
+    INSERT INTO notice (tenant_id, id, account_id, title, body, leads, outward, written_at)
+    SELECT :tenant, fresh.id, due.account_id, :title, :body, :leads, :outward, :at
     FROM due JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS fresh (id, place) ON fresh.place = due.place
 )
 SELECT id, place FROM due ORDER BY place DESC LIMIT 1
@@ -108,7 +109,7 @@ def _batch(cycle: Cycle, state: str, last_day: date, mark: int) -> int | None:
     title, body = words(state, last_day, cycle.label)
     given: dict[str, Any] = {
         "tenant": current_tenant(), "cycle": cycle.id, "state": state, "reached": made.reached or BEGINNING, "batch": BATCH, "title": title,
-        "body": body, "leads": REMINDERS[state].leads, "at": clock.now(), "ids": [new_id() for _ in range(BATCH)],
+        "body": body, "leads": REMINDERS[state].leads, "outward": notifying.outward(), "at": clock.now(), "ids": [new_id() for _ in range(BATCH)],
     }  # fmt: skip
     last = db.session.execute(TELL, given).one_or_none()
     told = last.place if last else 0

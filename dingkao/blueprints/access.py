@@ -1,12 +1,14 @@
 """Who may come in: each view says so by `allow`; a view that says nothing is shut."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Flask, Response, g, redirect, request, url_for
+from flask import Flask, Response, current_app, g, redirect, request, url_for
 from flask_login import LoginManager, UserMixin, current_user
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select, update
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,6 +18,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden
 from dingkao.journal.writing import Actor
 from dingkao.people import signing_in
+from dingkao.people.devices import described
 from dingkao.people.models import DISPLAYS, Account, Membership, SignInSession
 from dingkao.settings import Settings
 from dingkao.tenants.context import current_tenant
@@ -26,6 +29,7 @@ from dingkao.tenants.rls import writing
 ANYONE, TICKET, DOCTOR, STAFF, HALF, OPERATOR = "anyone", "ticket", "doctor", "staff", "half", "operator"
 SEEN_EVERY_SECONDS = 60
 DISPLAY_SECONDS = 365 * 24 * 3600
+DEVICE_SECONDS, DEVICE_ACCOUNTS = 180 * 86400, 5
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -95,16 +99,42 @@ def set_cookie(response: AnyResponse, kind: str, value: str, seconds: int | None
 
 
 def sign_in(response: AnyResponse, account: Account) -> None:
-    """Begin a session and put its token into the cookie; whatever session this browser had is ended. How pages are shown comes with
-    the account; what was chosen here goes to an account that has no choice yet."""
+    """Begin a session and put its token into the cookie; whatever session this browser had is ended, the device is known from now on. How
+    pages are shown comes with the account; what was chosen here goes to an account that has no choice yet."""
     if current_user.is_authenticated:
         signing_in.end_session(current_user.session)
-    set_cookie(response, "", signing_in.begin_session(account))
+    set_cookie(response, "", signing_in.begin_session(account, described(request.user_agent.string)))
+    device, known = _devices()
+    mine = _short(account.login_index)
+    set_cookie(response, "device", _device_marks().dumps([device, [mine, *(one for one in known if one != mine)][:DEVICE_ACCOUNTS]]), DEVICE_SECONDS)
     chosen = request.cookies.get(cookie_name("display"))
     if account.display is None and chosen in DISPLAYS:
         account.display = chosen
     elif account.display and account.display != chosen:
         set_cookie(response, "display", account.display, DISPLAY_SECONDS)
+
+
+def known_device(login_index: bytes) -> str | None:
+    """The name of this device where the account typed has been signed in on it before; None on a strange one."""
+    device, known = _devices()
+    return device if _short(login_index) in known else None
+
+
+def _devices() -> tuple[str, list[str]]:
+    """The device's own name and the accounts that have been signed in on it, from its cookie; a fresh name where it has none."""
+    try:
+        device, known = _device_marks().loads(request.cookies.get(cookie_name("device"), ""), max_age=DEVICE_SECONDS)
+    except BadSignature:
+        return secrets.token_hex(8), []
+    return str(device), list(known)
+
+
+def _device_marks() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt=f"device-{current_tenant()}")
+
+
+def _short(login_index: bytes) -> str:
+    return bytes(login_index).hex()[:16]
 
 
 def install(app: Flask) -> None:

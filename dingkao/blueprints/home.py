@@ -107,7 +107,7 @@ EXEMPTED = "您的免考申请已通过,不需要参加测评。考核机构正�
 ASKING = {"draft": "您有一份{}申请尚未提交", "first_pending": "您的{}申请正在办理", "second_pending": "您的{}申请正在复审"}
 WITHOUT_TEST = "您的材料已通过复核,按本省规定简易程序不参加测评,考核机构正在综合评定,请等待考核结果发布"
 UNSENT = {"draft": "已保存,尚未提交", "institution_returned": "已退回,尚未重新提交"}
-MENU = (("修改密码", "account.password"), ("显示设置", "display.choose"))
+MENU = (("修改密码", "account.password"), ("账号与安全", "account.show"), ("显示设置", "display.choose"))
 
 
 class Phase(NamedTuple):

@@ -228,7 +228,11 @@ class Walk:
         browser = walker.browser
         browser.post("/login", {"account": walker.number, "password": "666666"}, page="/login")
         browser.post("/password/first", {"mobile": walker.mobile, "send": "1"})
-        sent = re.search(rf'<p>{walker.mobile}</p>\s*<p class="sms">.*?(\d{{6}})', Browser(self.base, self.province.slug, self.tally, 1).get("/outbox"))
+        reader, sent = Browser(self.base, self.province.slug, self.tally, 1), None
+        for pause in (0, 0.2, 1, 3):  # it leaves after the request
+            if sent is None:
+                time.sleep(pause)
+                sent = re.search(rf'<p>{walker.mobile}</p>\s*<p class="sms">.*?(\d{{6}})', reader.get("/outbox"))
         if not sent:
             raise Stuck("the code did not arrive")
         browser.get("/password/first")

@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from dingkao import clock
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.roster import Unsound, judge, new_rows
+from dingkao.doctors.roster import Unsound, judge, new_rows, number_index
 from dingkao.errors import Invalid
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.outside.sheets import Row
 from dingkao.people.models import Account, Organisation
 from dingkao.tenants import settings
-from dingkao.tenants.secrets import normalised, vault
+from dingkao.tenants.secrets import normalised
 
 
 def add_doctor(typed: Mapping[str, str], *, by: Actor, only: Collection[UUID] | None = None) -> tuple[Doctor, list[str]]:
@@ -48,7 +48,7 @@ def add_doctor(typed: Mapping[str, str], *, by: Actor, only: Collection[UUID] | 
 
 
 def _unknown(number: str, place: Organisation) -> None:
-    there = db.session.scalar(select(Doctor.organisation_id).where(Doctor.number_index == vault().blind_index("number", number)))
+    there = db.session.scalar(select(Doctor.organisation_id).where(Doctor.number_index == number_index(number)))
     if there == place.id:
         raise Invalid(f"该医师已在{place.name}的名单中,不需要重复添加。", "number")
     if there is not None:

@@ -422,7 +422,12 @@ class _Intake:
 
 def _indices_of(text: str) -> dict[str, bytes]:
     """The numbers that `text` may be, each with its blind index: fifteen digits are a resident's eighteen, or another document's own."""
-    return {number: vault().blind_index("number", number) for number in {identity.login_number(text), normalised(text)[:64]}}
+    return {number: number_index(number) for number in {identity.login_number(text), normalised(text)[:64]}}
+
+
+def number_index(number: str) -> bytes:
+    """By what a doctor is found by the whole document number, with its brackets and dashes or without."""
+    return vault().blind_index("number", identity.folded(number))
 
 
 def _known(indices: list[bytes]) -> dict[bytes, _Known]:
@@ -458,7 +463,7 @@ def new_rows(judged: RosterRow, organisation: Organisation, until: datetime) -> 
     }  # fmt: skip
     doctor = _fields({name: getattr(judged, name) or None for name in OF_DOCTOR}, doctor_id) | {
         "tenant_id": tenant, "id": doctor_id, "account_id": account_id, "organisation_id": organisation.id,
-        "number_index": vault().blind_index("number", judged.number),
+        "number_index": number_index(judged.number),
         "number_sealed": vault().seal(Place("doctor", "number", doctor_id), judged.number),
         "tail_index": vault().blind_index("number-tail", judged.number[-4:]), "number_masked": identity.masked(judged.number),
         "roster_digest": digest_of(judged),

@@ -12,7 +12,7 @@ from dingkao.errors import Invalid, NotAllowed
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.people.identity import login_number
-from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, OneTimeCode, Organisation
+from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, OneTimeCode, Organisation, SignInSession
 from dingkao.tenants import settings
 from dingkao.tenants.secrets import normalised, vault
 
@@ -51,7 +51,8 @@ def make_staff(user_name: str, name: str, roles: list[tuple[str, Organisation | 
 
 
 def give_role(account: Account, role: str, organisation: Organisation | None, *, by: Actor) -> None:
-    """Add a role; a province's role has no organisation, every other has one. Repeatable. Raises Invalid."""
+    """Add a role; a province's role has no organisation, every other has one. Sessions begun with fewer rights end. Repeatable. Raises
+    Invalid."""
     if role not in ROLES or (role in PROVINCE_ROLES) != (organisation is None):
         raise Invalid("请为该角色选择所属机构。", "role")
     organisation_id = organisation.id if organisation else None
@@ -60,6 +61,9 @@ def give_role(account: Account, role: str, organisation: Organisation | None, *,
     )
     if db.session.scalar(held) is None:
         db.session.add(Membership(account_id=account.id, organisation_id=organisation_id, role=role))
+        db.session.execute(
+            update(SignInSession).where(SignInSession.account_id == account.id, SignInSession.ended_at.is_(None)).values(ended_at=clock.now())
+        )
         journal.write("account", account.id, "role_given", by=by, role=role, organisation=str(organisation_id or ""))
 
 

@@ -55,6 +55,7 @@ def document(kind: str, text: str) -> Document:
         if not _SHORTEST <= len(number) <= _LONGEST or not re.search("[A-Z0-9]", number):
             raise NotANumber("证件号码格式不正确", f"请核对证件,填写{_SHORTEST}至{_LONGEST}位的号码。")
         return _foreign(number) if kind == "foreign_permanent" else Document(number)
+    number = folded(number)
     if re.fullmatch(r"[0-9]{15}", number):
         number = f"{number[:6]}19{number[6:]}"
         number += ric.calc_check_digit(number + "0")
@@ -104,9 +105,25 @@ def _birth_date(number: str) -> date:
     return birth
 
 
+def birth_date_in(number: str) -> date | None:
+    """The birth date that a resident ID number says, None where it says none."""
+    if not re.fullmatch(r"[0-9]{17}[0-9X]", number):
+        return None
+    try:
+        return _birth_date(number)
+    except NotANumber:
+        return None
+
+
+def folded(text: str) -> str:
+    """A number as numbers are told apart: letters and digits alone, for A123456(7), a123456 7 and Ａ１２３４５６（７） are one card."""
+    return "".join(one for one in normalised(text) if one.isalnum())
+
+
 def login_number(text: str) -> str:
-    """What someone typed to sign in, in the form accounts are found by; a wrong number stays what it is and finds nobody."""
-    number = normalised(text)[:64]
+    """What someone typed to sign in, in the form accounts are found by, whatever the document: brackets, dashes and strokes make no
+    difference, fifteen digits are the eighteen (domain.md §6). A wrong number stays what it is and finds nobody."""
+    number = folded(text)[:64]
     if re.fullmatch(r"[0-9]{15}", number):
         number = f"{number[:6]}19{number[6:]}"
         number += ric.calc_check_digit(number + "0")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
@@ -21,6 +21,7 @@ ROLES = {
 }
 DISPLAYS = {"standard": "标准模式", "senior": "长辈模式"}
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
+OUTWARD = ("none", "waiting", "sending", "sent", "failed")
 PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
 LEADS = ("filing", "practice", "sitting", "result", "requests")
 
@@ -57,6 +58,7 @@ class Account(TenantOwned, Model):
     __tablename__ = "account"
     __table_args__ = (
         UniqueConstraint("tenant_id", "login_index"),
+        UniqueConstraint("tenant_id", "wechat_index"),
         one_of("kind", ("doctor", "staff")),
         one_of("state", tuple(ACCOUNT_STATES)),
         one_of("display", tuple(DISPLAYS)),
@@ -71,6 +73,9 @@ class Account(TenantOwned, Model):
     password_hash: Mapped[str | None]
     mobile_sealed: Mapped[bytes | None]
     mobile_bound_at: Mapped[datetime | None]
+    wechat_sealed: Mapped[bytes | None]
+    wechat_index: Mapped[bytes | None]
+    wechat_bound_at: Mapped[datetime | None]
     second_factor_sealed: Mapped[bytes | None]
     second_factor_counter: Mapped[int] = mapped_column(default=0)
     display: Mapped[str | None]
@@ -126,13 +131,21 @@ class SignInSession(TenantOwned, Model):
     ends_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     second_factor_at: Mapped[datetime | None]
+    device: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class Notice(TenantOwned, Model):
-    """A message to one account (消息), written with the move that caused it. `leads` names where one acts on it, where one can."""
+    """A message to one account (消息), written by `notifying` with the move that caused it. `leads` names where one acts on it, where one can;
+    `outward`: whether word of it goes out by short message or WeChat, and how far that is."""
 
     __tablename__ = "notice"
-    __table_args__ = (Index(None, "tenant_id", "account_id", "id"), inside("account_id", "account"), one_of("leads", LEADS))
+    __table_args__ = (
+        Index(None, "tenant_id", "account_id", "id"),
+        Index("notice_outward_ix", "tenant_id", "account_id", "outward", postgresql_where=text("outward in ('waiting', 'sending')")),
+        one_of("leads", LEADS),
+        one_of("outward", OUTWARD),
+        inside("account_id", "account"),
+    )
 
     account_id: Mapped[UUID]
     title: Mapped[str]
@@ -140,5 +153,7 @@ class Notice(TenantOwned, Model):
     leads: Mapped[str | None]
     written_at: Mapped[datetime] = mapped_column(default=now)
     read_at: Mapped[datetime | None]
-
-
+    outward: Mapped[str] = mapped_column(default="none", server_default="none")
+    claimed_at: Mapped[datetime | None]
+    sms_at: Mapped[datetime | None]
+    wechat_at: Mapped[datetime | None]

@@ -21,8 +21,14 @@ from dingkao.people.models import Account, Membership, OneTimeCode, SignInSessio
 from dingkao.tenants import settings
 from dingkao.tenants.secrets import Place, vault
 
+NOBODY = UUID(int=0)
 IDLE, ABSOLUTE = timedelta(minutes=30), timedelta(hours=12)
-WRONG = "账号或密码不正确。初次登录的初始密码为666666;忘记密码请点“忘记密码?”,或联系本机构。"
+WRONG = "账号或密码不正确。忘记密码请点“忘记密码?”;仍不能登录的,账号可能尚未开通或已停用,请联系本机构。"
+WRONG_INITIAL = (
+    "账号或密码不正确。已经设置过密码的,请用自己的密码登录;初始密码只在账号开通后的一段时间内有效,"
+    "过期的请联系本机构延长,或领取一次性代码在密码处输入。"
+)
+WRONG_STAFF = "账号或密码不正确。首次登录、忘记密码或账号停用的,请联系省级管理员领取一次性代码,在密码处输入。"
 
 
 @dataclass(frozen=True)
@@ -35,47 +41,73 @@ class Credentials:
 
 
 def by_password(kind: str, typed: str, password: str) -> Credentials:
-    """Check what was typed. `kind`: doctor (ID number) or staff (user name). Always does one argon2 check, whoever was named.
-    Raises Invalid with one sentence for every cause."""
-    index = doctor_login_index(typed) if kind == "doctor" else staff_login_index(typed)
-    account = db.session.scalar(select(Account).where(Account.login_index == index, Account.kind == kind))
+    """Check what was typed. `kind`: doctor (ID number) or staff (user name). One argon2 check and the same questions, whoever was named
+    (security.md 4). Raises Invalid with one sentence for every cause; what the sentence says follows from what was typed alone."""
+    account = db.session.scalar(select(Account).where(Account.login_index == login_index(kind, typed), Account.kind == kind))
     right = passwords.matches(account.password_hash if account else None, password)
+    handed_over = _one_time_code(account.id if account else NOBODY, password)
+    initial = hmac.compare_digest(password.encode(), passwords.INITIAL.encode())
+    by_initial = settings.value("credential_mode") == "initial_password" and kind == "doctor" and initial
     if account and account.state == "active" and right:
         return Credentials(account, change=False)
-    if account and account.state == "initial" and account.initial_until > clock.now():
-        initial = settings.value("credential_mode") == "initial_password" and kind == "doctor"
-        if initial and hmac.compare_digest(password.encode(), passwords.INITIAL.encode()):
-            return Credentials(account, change=True)
-    if account and account.state != "closed" and one_time_code(account, password) is not None:
+    if account and account.state == "initial" and account.initial_until > clock.now() and by_initial:
+        return Credentials(account, change=True)
+    if account and account.state != "closed" and handed_over is not None:
         return Credentials(account, change=True, by_code=True)
-    raise Invalid(WRONG)
+    raise Invalid(WRONG_STAFF if kind == "staff" else WRONG_INITIAL if initial else WRONG)
+
+
+def login_index(kind: str, typed: str) -> bytes:
+    """By what an account of `kind` is found."""
+    return doctor_login_index(typed) if kind == "doctor" else staff_login_index(typed)
 
 
 def one_time_code(account: Account, typed: str) -> OneTimeCode | None:
-    """The unused code of `account` that was typed, or None. Guessing is bounded by the limits at the door and by 50 bits of code."""
-    row = db.session.scalar(
+    """The unused code of `account` that was typed, held locked, or None. Guessing is bounded by the limits at the door and by 50 bits of
+    code."""
+    return _one_time_code(account.id, typed, hold=True)
+
+
+def _one_time_code(account_id: UUID, typed: str, *, hold: bool = False) -> OneTimeCode | None:
+    query = (
         select(OneTimeCode)
-        .where(OneTimeCode.account_id == account.id, OneTimeCode.used_at.is_(None), OneTimeCode.expires_at > clock.now())
+        .where(OneTimeCode.account_id == account_id, OneTimeCode.used_at.is_(None), OneTimeCode.expires_at > clock.now())
         .order_by(OneTimeCode.issued_at.desc())
         .limit(1)
-        .with_for_update()
     )
-    right = row is not None and hmac.compare_digest(bytes(row.code_hash), code_hash(account.id, typed))
+    row = db.session.scalar(query.with_for_update() if hold else query)
+    right = hmac.compare_digest(bytes(row.code_hash) if row else b"", code_hash(account_id, typed))
     return row if right else None
 
 
-def set_password(account: Account, new: str, *, code: OneTimeCode | None, mobile: str | None) -> None:
-    """Set the password, spend the code, bind the mobile number, end every session. The caller has checked `new` and the codes."""
+def set_password(account: Account, new: str, *, code: OneTimeCode | None, mobile: str | None, recovered: bool = False) -> None:
+    """Set the password, spend the code, bind the mobile number, end every session; an account that is `recovered` forgets its WeChat too,
+    for somebody else may have bound it. The caller has checked `new` and the codes. Raises Invalid where `new` is the old one."""
+    if passwords.matches(account.password_hash, new):
+        raise Invalid("新密码不能与原来的密码相同,请换一个。", "new_password")
     account.password_hash = passwords.hashed(new)
     first = account.state == "initial"
     account.state = "active"
     if code:
         code.used_at = clock.now()
     if mobile:
-        account.mobile_sealed = vault().seal(Place("account", "mobile", account.id), mobile)
-        account.mobile_bound_at = clock.now()
+        _bind(account, mobile)
+    if recovered:
+        account.wechat_sealed = account.wechat_index = account.wechat_bound_at = None
     end_all(account.id)
     journal.write("account", account.id, "opened" if first else "password_changed", by=Actor(account.kind, account.id), after="active")
+
+
+def change_mobile(account: Account, mobile: str) -> None:
+    """Bind another mobile number; every session ends, as at every change of what opens an account. The caller has checked the code."""
+    _bind(account, mobile)
+    end_all(account.id)
+    journal.write("account", account.id, "mobile_changed", by=Actor(account.kind, account.id))
+
+
+def _bind(account: Account, mobile: str) -> None:
+    account.mobile_sealed = vault().seal(Place("account", "mobile", account.id), mobile)
+    account.mobile_bound_at = clock.now()
 
 
 def bound_mobile(account: Account) -> str | None:
@@ -83,11 +115,11 @@ def bound_mobile(account: Account) -> str | None:
     return vault().unseal(Place("account", "mobile", account.id), account.mobile_sealed) if account.mobile_sealed else None
 
 
-def begin_session(account: Account) -> str:
-    """A new session; the token is for the cookie and is kept as a hash alone."""
+def begin_session(account: Account, device: str = "") -> str:
+    """A new session; the token is for the cookie and is kept as a hash alone. `device`: what it was begun on, in words."""
     token = secrets.token_urlsafe(32)
     now = clock.now()
-    row = SignInSession(id=new_id(), account_id=account.id, token_hash=_hash(token), begun_at=now, seen_at=now, ends_at=now + ABSOLUTE)
+    row = SignInSession(id=new_id(), account_id=account.id, token_hash=_hash(token), begun_at=now, seen_at=now, ends_at=now + ABSOLUTE, device=device)
     db.session.add(row)
     journal.write("account", account.id, "signed_in", by=Actor(account.kind, account.id))
     return token
@@ -105,6 +137,31 @@ def session_of(token: str) -> tuple[SignInSession, Account] | None:
         )
     ).one_or_none()  # fmt: skip
     return (found[0], found[1]) if found else None
+
+
+def renew_token(row: SignInSession) -> str:
+    """Another token for the same session, because its rights have changed: the one before is good for nothing (security.md 7)."""
+    token = secrets.token_urlsafe(32)
+    row.token_hash = _hash(token)
+    return token
+
+
+def live_sessions(account_id: UUID) -> list[SignInSession]:
+    """The sessions of an account that are good now, the one used last first."""
+    now = clock.now()
+    alive = (SignInSession.ended_at.is_(None), SignInSession.ends_at > now, SignInSession.seen_at > now - IDLE)
+    return list(db.session.scalars(select(SignInSession).where(SignInSession.account_id == account_id, *alive).order_by(SignInSession.seen_at.desc(), SignInSession.id)))
+
+
+def end_others(mine: SignInSession, only: UUID | None = None) -> int:
+    """End the account's other sessions, or `only` that one; how many were ended. One's own is ended by signing out."""
+    others = update(SignInSession).where(
+        SignInSession.account_id == mine.account_id, SignInSession.id != mine.id, SignInSession.ended_at.is_(None)
+    )
+    ended = db.session.execute((others if only is None else others.where(SignInSession.id == only)).values(ended_at=clock.now()).returning(SignInSession.id)).all()
+    if ended:
+        journal.write("account", mine.account_id, "sessions_ended", by=Actor("doctor", mine.account_id), count=len(ended))
+    return len(ended)
 
 
 def end_session(row: SignInSession) -> None:
@@ -160,8 +217,6 @@ def matching_counter(secret: str, code: str) -> int | None:
         if hmac.compare_digest(totp.generate_otp(counter), code.strip()):
             return counter
     return None
-
-
 
 
 def _hash(token: str) -> bytes:

@@ -4,6 +4,8 @@ A code is the province's two digits of GB/T 2260 and never changes; 兵团 has n
 Slugs are the first segment of the address and name the cookies.
 """
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 RESERVED_SEGMENTS = frozenset({"platform", "static", "healthz", "readyz", "metrics", "verify"})
@@ -60,6 +62,16 @@ PROVINCES = (
     _province(66, "bingtuan", "新疆生产建设兵团", "兵团", "新疆生产建设兵团卫生健康委员会"),
 )
 
+_SYLLABLES = {
+    "beijing": "bei jing", "tianjin": "tian jin", "hebei": "he bei", "shanxi": "shan xi", "neimenggu": "nei meng gu", "liaoning": "liao ning",
+    "jilin": "ji lin", "heilongjiang": "hei long jiang", "shanghai": "shang hai", "jiangsu": "jiang su", "zhejiang": "zhe jiang",
+    "anhui": "an hui", "fujian": "fu jian", "jiangxi": "jiang xi", "shandong": "shan dong", "henan": "he nan", "hubei": "hu bei",
+    "hunan": "hu nan", "guangdong": "guang dong", "guangxi": "guang xi", "hainan": "hai nan", "chongqing": "chong qing", "sichuan": "si chuan",
+    "guizhou": "gui zhou", "yunnan": "yun nan", "xizang": "xi zang", "shaanxi": "shan xi", "gansu": "gan su", "qinghai": "qing hai",
+    "ningxia": "ning xia", "xinjiang": "xin jiang", "bingtuan": "bing tuan",
+}  # fmt: skip
+"""How each short name is read. 山西 and 陕西 are read alike but for the tone, so «shanxi» finds both; only an address tells them apart."""
+
 _BY_SLUG = {province.slug: province for province in PROVINCES}
 _BY_CODE = {province.code: province for province in PROVINCES}
 
@@ -72,3 +84,20 @@ def by_slug(slug: str) -> Province | None:
 def by_code(code: int) -> Province | None:
     """The province with this tenant number, or None."""
     return _BY_CODE.get(code)
+
+
+def search_words(province: Province) -> tuple[str, ...]:
+    """What people type when they look for `province`: its name, its pinyin, the first letters, its address."""
+    syllables = _SYLLABLES[province.slug].split()
+    return province.name, province.short_name, "".join(syllables), "".join(one[0] for one in syllables), province.slug
+
+
+def found(typed: str, among: Iterable[Province]) -> list[Province]:
+    """Those of `among` that `typed` may mean, by Chinese name (any part), pinyin or first letters (from the start); all where nothing
+    was typed. Blanks, capitals and full-width letters make no difference."""
+    wanted = "".join(one for one in unicodedata.normalize("NFKC", typed).lower() if one.isalnum())
+    return [one for one in among if not wanted or any(_begins(word, wanted) for word in search_words(one))]
+
+
+def _begins(word: str, wanted: str) -> bool:
+    return word.startswith(wanted) if word.isascii() else wanted in word or (len(word) > 1 and wanted.startswith(word))

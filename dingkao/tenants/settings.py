@@ -82,6 +82,8 @@ SETTINGS: Mapping[str, Setting] = {
         "首次登录方式", "initial_password", "one", "账户", choices={"initial_password": "初始密码666666", "one_time_code": "一次性代码"}
     ),
     "initial_days": Setting("初始凭证有效天数", 90, "whole", "账户", 1, 365),
+    "wechat_sign_in": Setting("允许已绑定微信的医师用微信登录", False, "yes_no", "账户"),
+    "sms_codes_a_day": Setting("每天最多发送验证码(条)", 20000, "whole", "账户", 100, 1000000),
     "staff_second_factor": Setting("机构人员两步验证", False, "yes_no", "账户"),
     "pass_line_physician": Setting("执业医师合格线(分)", 60, "points", "分数线", 0, 100),
     "pass_line_assistant": Setting("执业助理医师合格线(分)", 60, "points", "分数线", 0, 100),
@@ -123,6 +125,10 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "certificate_download": Setting("允许医师下载结果通知书", True, "yes_no", "证书"),
     "seal": Setting("公章", "", "object", "证书"),
+    "notify_by_sms": Setting("有新消息时发短信提醒", False, "yes_no", "通知"),
+    "notify_by_wechat": Setting("有新消息时发微信提醒(已绑定微信的医师)", False, "yes_no", "通知"),
+    "quiet_from": Setting("免打扰开始(0至24时)", 21, "whole", "通知", 0, 24),
+    "quiet_until": Setting("免打扰结束(0至24时)", 8, "whole", "通知", 0, 24),
     "certificate_foot": Setting("结果通知书底部说明", "本通知书加盖发证机关公章后方可生效。", "text", "证书"),
     "reminder_days": Setting("截止前几天提醒医师(用逗号隔开,0为当天,不填则不提醒)", "7,3,1,0", "days", "通知", 0, 60),
 }  # fmt: skip

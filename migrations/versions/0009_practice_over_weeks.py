@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from dingkao.database.migrating import enclose
 
 revision = "0009"
-down_revision = "0013"
+down_revision = "0008"
 
 BANKS = "'professional:clinical', 'professional:dental', 'professional:public_health', 'professional:chinese', 'common'"
 NAMED = {

@@ -6,7 +6,7 @@ from alembic import op
 from dingkao.database.migrating import enclose
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0010"
 
 
 def upgrade() -> None:

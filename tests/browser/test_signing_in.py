@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from dingkao.database.model import db
 from dingkao.journal.writing import TERMINAL
+from dingkao.people import passwords
 from dingkao.people.accounts import issue_code, make_staff
 from dingkao.people.models import Account
 from tests.browser.conftest import DESK, PHONE, totp
@@ -162,3 +163,102 @@ def test_the_picker_offers_what_is_open_and_remembers(open_page):
     expect(page.get_by_role("link", name="河南")).to_be_visible()
     page.goto("/shanx/login")
     expect(page.get_by_role("alert")).to_contain_text("请选择您执业所在的省份")
+
+
+def test_the_picker_narrows_with_every_key_and_without_scripts(open_page, browser, address):
+    page = open_page(PHONE)
+    page.goto("/")
+    field = page.get_by_label("查找省份")
+    for typed in ("sx", "shanxi", "山", "ｓｈａｎ ｘｉ"):
+        field.fill(typed)
+        expect(page.get_by_role("link", name="山西")).to_be_visible()
+        expect(page.get_by_role("link", name="河南")).to_be_hidden()
+    field.fill("henan1")
+    expect(page.get_by_text("没有找到“henan1”")).to_be_visible()
+    field.fill("hn")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile("/henan/login$"))
+    plain = browser.new_context(java_script_enabled=False, base_url=address, viewport=PHONE).new_page()
+    plain.goto("/?pick=1")
+    plain.get_by_label("查找省份").fill("shan xi")
+    plain.get_by_role("button", name="查找").click()
+    expect(plain.get_by_role("link", name="山西")).to_be_visible()
+    expect(plain.get_by_role("link", name="河南")).to_have_count(0)
+    plain.get_by_label("查找省份").fill("火星")
+    plain.get_by_label("查找省份").press("Enter")
+    expect(plain.get_by_text("没有找到“火星”")).to_be_visible()
+    plain.get_by_role("link", name="显示全部省份").click()
+    expect(plain.get_by_role("link", name="河南")).to_be_visible()
+    plain.context.close()
+
+
+def last_code(reader, mobile):
+    """The code that the outbox shows for a number."""
+    reader.goto("/shanxi/outbox")
+    return re.search(r"验证码(\d{6})", reader.locator(".card", has_text=mobile).first.inner_text())[1]
+
+
+def test_sending_a_code_keeps_what_was_typed_and_counts_down_with_scripts_or_without(open_page, new_doctor, browser, address):
+    number = resident_number(413)
+    new_doctor("shanxi", number, mobile="13812340013")
+    page, reader = open_page(PHONE), open_page(PHONE)
+    sign_in(page, "shanxi", number, "666666")
+    page.get_by_label("*旧密码").fill("666666")
+    page.get_by_label("*新密码").fill(PASSWORD)
+    page.get_by_label("*确认密码").fill(PASSWORD)
+    page.get_by_role("button", name="发送验证码").click()
+    expect(page.get_by_text("请输入11位手机号")).to_be_visible()
+    page.get_by_label("手机号码").fill("13812340013")
+    page.get_by_role("button", name="发送验证码").click()
+    expect(page.get_by_text("验证码将在一分钟内送达")).to_be_visible()
+    waiting = page.get_by_role("button", name=re.compile(r"\d+秒后可重新发送"))
+    expect(waiting).to_be_disabled()
+    expect(page.get_by_label("*新密码")).to_have_value(PASSWORD)
+    page.get_by_label("验证码", exact=True).fill(last_code(reader, "13812340013"))
+    page.get_by_role("button", name="提交").click()
+    arrive(page)
+
+    plain = browser.new_context(java_script_enabled=False, base_url=address, viewport=PHONE).new_page()
+    plain.goto("/shanxi/login")
+    plain.get_by_role("link", name="忘记密码").click()
+    for _ in range(2):
+        plain.get_by_label("*证件号码").fill(number)
+        plain.get_by_label("*手机号").fill("13812340013")
+        plain.get_by_role("button", name="发送验证码").click()
+    expect(plain.get_by_text("验证码已发送,请在60秒后再获取。")).to_be_visible()
+    expect(plain.get_by_label("*证件号码")).to_have_value(number)
+    plain.context.close()
+
+
+def test_the_number_is_changed_and_other_devices_are_signed_out(open_page, new_doctor, in_province):
+    number = resident_number(414)
+    account = new_doctor("shanxi", number, mobile="13812340014")
+    with in_province("shanxi"):
+        row = db.session.get_one(Account, (14, account))
+        row.state, row.password_hash = "active", passwords.hashed(PASSWORD)
+        db.session.commit()
+    page, phone, reader = open_page(PHONE), open_page(PHONE), open_page(PHONE)
+    for one in (page, phone):
+        sign_in(one, "shanxi", number, PASSWORD)
+        arrive(one)
+    page.goto("/shanxi/account")
+    page.get_by_role("link", name="登录设备 2处").click()
+    expect(page.get_by_text("本机")).to_have_count(1)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="退出其他全部").click()
+    expect(page.get_by_text("已退出其他1处登录")).to_be_visible()
+    phone.goto("/shanxi/home")
+    expect(phone).to_have_url(re.compile("/login"))
+
+    page.goto("/shanxi/account")
+    page.get_by_role("link", name="修改手机号").click()
+    page.get_by_label("*登录密码").fill(PASSWORD)
+    page.get_by_label("*新手机号").fill("138 1234 9914")
+    page.get_by_role("button", name="发送验证码").click()
+    expect(page.get_by_text("验证码将在一分钟内送达新手机号")).to_be_visible()
+    page.get_by_label("*验证码").fill(last_code(reader, "13812349914"))
+    page.get_by_label("*验证码").press("Enter")
+    expect(page.get_by_text("手机号码已修改")).to_be_visible()
+    expect(page.get_by_role("link", name="修改手机号 138****9914")).to_be_visible()
+    page.goto("/shanxi/notices")
+    expect(page.get_by_role("heading", name="手机号码已修改")).to_be_visible()

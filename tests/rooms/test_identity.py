@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
-from dingkao.people.identity import NotANumber, document, kind_of_region, login_number, masked, mobile, oddity
+from dingkao.people.identity import (
+    NotANumber,
+    birth_date_in,
+    document,
+    folded,
+    kind_of_region,
+    login_number,
+    masked,
+    mobile,
+    oddity,
+)
 
 FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789Xx"}
 BLANKS = " \t\n\u3000\u00a0\u2003"
@@ -226,3 +236,44 @@ def test_digits_of_other_scripts_are_no_digits():
         document("resident", "\u0661\u0664\u0660\u0661\u0660\u0665\u0661\u0669\u0668\u0660\u0660\u0661\u0660\u0662\u0660\u0660\u0663" + "3")
     with pytest.raises(NotANumber):
         mobile("13\u066800000000")
+
+
+DOCUMENTS = {
+    "hong_kong": r"[A-Z]{1,2}[0-9]{6}\([0-9A]\)", "macao": r"[1578]/[0-9]{6}/[0-9]", "taiwan": r"[A-Z][12][0-9]{8}", "taiwan_permit": r"[0-9]{8}|[0-9]{10}\([A-Z]\)",
+    "hk_macao_permit": r"[HM][0-9]{8}([0-9]{2})?", "foreign_permanent": r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]", "passport": r"[A-Z]{1,2}-?[0-9]{7,8}",
+    "officer": r"[军武南北]字第[0-9]{6,8}号",
+}  # fmt: skip
+
+
+@given(st.data(), st.sampled_from(sorted(DOCUMENTS)))
+def test_any_document_is_found_however_it_is_typed(data, kind):
+    number = data.draw(st.from_regex(DOCUMENTS[kind], fullmatch=True).filter(str.isprintable))
+    kept = document(kind, number).number
+    bare = number.translate({ord(mark): None for mark in "()-/"})
+    other = data.draw(typed(data.draw(st.sampled_from([number, bare, number.replace("(", "\uff08").replace(")", "\uff09"), "-".join(bare)]))))
+    assert login_number(other) == login_number(kept) == login_number(document(kind, kept).number)
+
+
+@given(st.text())
+def test_a_normalised_number_stays_what_it_is(text):
+    once = login_number(text)
+    assert login_number(once) == once
+    assert folded(folded(text)) == folded(text)
+    for kind in ("resident", "passport", "hong_kong"):
+        try:
+            found = document(kind, text)
+        except NotANumber:
+            continue
+        assert document(kind, found.number) == found
+
+
+@given(residents(), residents())
+def test_two_people_never_share_a_number(one, other):
+    assert (login_number(one[0]) == login_number(other[0])) is (one[0] == other[0])
+
+
+@given(residents())
+def test_a_resident_number_says_its_birth_date_and_no_other_text_does(resident):
+    number, birth, _ = resident
+    assert birth_date_in(number) == birth
+    assert birth_date_in(number[:17]) is birth_date_in(f"{number[:6]}99{number[8:]}") is birth_date_in("E12345678") is None

@@ -1,83 +1,257 @@
-"""Short messages by the carrier's interface, against a stand-in written from its documents (阿里云短信服务 SendSms, RPC signature)."""
+"""Short messages by the carriers' interfaces, against stand-ins written from the carriers' documents: each checks the signature, the
+parameters it requires, and answers the errors it documents.
+
+阿里云短信服务 «SendSms», API version 2017-05-25, and «RPC 签名机制»; 腾讯云短信 «发送短信», API version 2021-01-11, and «签名方法 v3».
+"""
 
 import base64
 import hashlib
 import hmac
 import json
 import threading
+import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from dingkao.errors import Unavailable
-from dingkao.outside.sms import AliyunSms
+from dingkao.outside.sms import AliyunSms, Message, NotTaken, TencentSms, from_settings, tc3_authorization
 from dingkao.settings import REQUIRED, Settings, SettingsMissing
+from tests.rooms.test_settings import KEY
 
 SECRET = "a-secret"
+TEMPLATES = {"code": "1001", "notice": "1002"}
+CODE = Message("code", "13900000001", {"code": "012345"}, "【定考】验证码012345")
+NOTICE = Message("notice", "13900000001", {"province": "山西"}, "【定考】您在山西医师定期考核系统有新消息,请登录系统查看。")
 
 
-def signature(query):
-    """The signature as the document describes it: sorted, percent-encoded by RFC 3986, HMAC-SHA1 with the secret and «&»."""
-    def quote(text):
-        return urllib.parse.quote(text, safe="-_.~")
-
-    canonical = "&".join(f"{quote(name)}={quote(query[name])}" for name in sorted(query) if name != "Signature")
-    digest = hmac.new(f"{SECRET}&".encode(), f"POST&{quote('/')}&{quote(canonical)}".encode(), hashlib.sha1).digest()
-    return base64.b64encode(digest).decode()
-
-
-@pytest.fixture
-def carrier():
-    """The stand-in: its address, what it was sent, what it answers."""
-    sent, answers = [], {"Code": "OK", "Message": "OK"}
+@contextmanager
+def serving(answer):
+    """A server that answers each POST by `answer(headers, body)`; its address and what it was sent."""
+    sent = []
 
     class Carrier(BaseHTTPRequestHandler):
         def do_POST(self):
-            query = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            sent.append(query)
-            told = answers if query["Signature"] == signature(query) else {"Code": "SignatureDoesNotMatch"}
-            body = json.dumps(told).encode()
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            sent.append(body)
+            told = answer(self.headers, body)
+            content = told if isinstance(told, bytes) else json.dumps(told).encode()
             self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
 
         def log_message(self, *_):
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Carrier)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Carrier)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/", sent, answers
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", sent
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
-def test_a_message_is_handed_over_signed(carrier):
-    address, sent, _ = carrier
-    AliyunSms(address, "key", SECRET, "定考", "SMS_1").send("13900000001", {"code": "012345"}, "【定考】验证码012345")
-    assert sent[0]["PhoneNumbers"] == "13900000001"
-    assert json.loads(sent[0]["TemplateParam"]) == {"code": "012345"}
-    assert (sent[0]["SignName"], sent[0]["TemplateCode"], sent[0]["Action"]) == ("定考", "SMS_1", "SendSms")
+class Aliyun:
+    """The RPC gateway and SendSms behind it."""
+
+    REQUIRED = ("Action", "Version", "AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp", "PhoneNumbers", "SignName", "TemplateCode")
+
+    def __init__(self):
+        self.code, self.nonces, self.taken = "OK", set(), []
+
+    def __call__(self, _headers, body):
+        query = dict(urllib.parse.parse_qsl(body, strict_parsing=True))
+        missing = [name for name in self.REQUIRED if not query.get(name)]
+        if missing:
+            return {"Code": f"Missing{missing[0]}", "Message": "required"}
+        if (query["Action"], query["Version"], query["SignatureVersion"]) != ("SendSms", "2017-05-25", "1.0"):
+            return {"Code": "InvalidAction.NotFound"}
+        if query["AccessKeyId"] != "key":
+            return {"Code": "InvalidAccessKeyId.NotFound"}
+        if query["Signature"] != self.signature(query):
+            return {"Code": "SignatureDoesNotMatch"}
+        if abs(time.mktime(time.strptime(query["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone - time.time()) > 900:
+            return {"Code": "InvalidTimeStamp.Expired"}
+        if query["SignatureNonce"] in self.nonces:
+            return {"Code": "SignatureNonceUsed"}
+        self.nonces.add(query["SignatureNonce"])
+        if query["SignName"] != "定考":
+            return {"Code": "isv.SMS_SIGNATURE_ILLEGAL"}
+        wanted = {"1001": {"code"}, "1002": {"province"}}.get(query["TemplateCode"])
+        if wanted is None:
+            return {"Code": "isv.SMS_TEMPLATE_ILLEGAL"}
+        if set(json.loads(query.get("TemplateParam", "{}"))) != wanted:
+            return {"Code": "isv.TEMPLATE_MISSING_PARAMETERS"}
+        if self.code == "OK":
+            self.taken.append(query)
+        return {"Code": self.code, "Message": self.code, "RequestId": "1", "BizId": "2"}
+
+    @staticmethod
+    def signature(query):
+        """Sorted, percent-encoded by RFC 3986, HMAC-SHA1 with the secret and «&»."""
+        def quote(text):
+            return urllib.parse.quote(text, safe="-_.~")
+
+        canonical = "&".join(f"{quote(name)}={quote(query[name])}" for name in sorted(query) if name != "Signature")
+        digest = hmac.new(f"{SECRET}&".encode(), f"POST&{quote('/')}&{quote(canonical)}".encode(), hashlib.sha1).digest()
+        return base64.b64encode(digest).decode()
 
 
-@pytest.mark.parametrize("secret", ["another", SECRET])
-def test_a_carrier_that_refuses_is_told_in_words(carrier, secret):
-    address, _, answers = carrier
-    answers["Code"] = "isv.BUSINESS_LIMIT_CONTROL"
+class Tencent:
+    """The API 3.0 gateway and SendSms behind it."""
+
+    def __init__(self):
+        self.code, self.taken = "Ok", []
+
+    def __call__(self, headers, body):
+        if (headers["X-TC-Action"], headers["X-TC-Version"]) != ("SendSms", "2021-01-11") or not headers["X-TC-Region"]:
+            return self.error("InvalidAction")
+        if abs(int(headers["X-TC-Timestamp"]) - time.time()) > 300:
+            return self.error("AuthFailure.SignatureExpire")
+        if headers["Authorization"] != self.authorization(headers, body):
+            return self.error("AuthFailure.SignatureFailure")
+        told = json.loads(body)
+        for name in ("PhoneNumberSet", "SmsSdkAppId", "TemplateId", "SignName"):
+            if not told.get(name):
+                return self.error("MissingParameter")
+        if told["SmsSdkAppId"] != "1400006666":
+            return self.error("UnauthorizedOperation.SmsSdkAppIdVerifyFail")
+        code = self.code
+        if told["SignName"] != "定考":
+            code = "FailedOperation.SignatureIncorrectOrUnapproved"
+        elif len(told["TemplateParamSet"]) != 1 or not all(isinstance(one, str) for one in told["TemplateParamSet"]):
+            code = "FailedOperation.TemplateParamSetNotMatchApprovedTemplate"
+        elif not told["PhoneNumberSet"][0].startswith("+86"):
+            code = "InvalidParameterValue.IncorrectPhoneNumber"
+        if code == "Ok":
+            self.taken.append(told)
+        return {"Response": {"SendStatusSet": [{"SerialNo": "1", "PhoneNumber": told["PhoneNumberSet"][0], "Fee": 1, "Code": code, "Message": code}], "RequestId": "1"}}
+
+    @staticmethod
+    def error(code):
+        return {"Response": {"Error": {"Code": code, "Message": code}, "RequestId": "1"}}
+
+    @staticmethod
+    def authorization(headers, body):
+        """TC3-HMAC-SHA256 over the request as it came."""
+        day = time.strftime("%Y-%m-%d", time.gmtime(int(headers["X-TC-Timestamp"])))
+        canonical = f"POST\n/\n\ncontent-type:{headers['Content-Type']}\nhost:{headers['Host']}\n\ncontent-type;host\n{hashlib.sha256(body.encode()).hexdigest()}"
+        text = f"TC3-HMAC-SHA256\n{headers['X-TC-Timestamp']}\n{day}/sms/tc3_request\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+        def sign(key, part):
+            return hmac.new(key, part.encode(), hashlib.sha256).digest()
+
+        key = sign(sign(sign(f"TC3{SECRET}".encode(), day), "sms"), "tc3_request")
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        return f"TC3-HMAC-SHA256 Credential=key/{day}/sms/tc3_request, SignedHeaders=content-type;host, Signature={signature}"
+
+
+def aliyun(address, secret=SECRET, sign="定考", templates=TEMPLATES):
+    return AliyunSms(address, "key", secret, sign, templates)
+
+
+def tencent(address, secret=SECRET, sign="定考", templates=TEMPLATES):
+    return TencentSms(address, "key", secret, sign, templates, "1400006666")
+
+
+BOTH = pytest.mark.parametrize(("make", "carrier"), [(aliyun, Aliyun), (tencent, Tencent)])
+
+
+def test_aliyun_takes_a_code_and_a_notice_each_by_its_template():
+    carrier = Aliyun()
+    with serving(carrier) as (address, _):
+        aliyun(address).send(CODE)
+        aliyun(address).send(NOTICE)
+    assert [(one["PhoneNumbers"], one["TemplateCode"], json.loads(one["TemplateParam"])) for one in carrier.taken] == [
+        ("13900000001", "1001", {"code": "012345"}), ("13900000001", "1002", {"province": "山西"}),
+    ]  # fmt: skip
+
+
+def test_tencent_takes_a_code_and_a_notice_each_by_its_template():
+    carrier = Tencent()
+    with serving(carrier) as (address, _):
+        tencent(address).send(CODE)
+        tencent(address).send(NOTICE)
+    assert [(one["PhoneNumberSet"], one["TemplateId"], one["TemplateParamSet"]) for one in carrier.taken] == [
+        (["+8613900000001"], "1001", ["012345"]), (["+8613900000001"], "1002", ["山西"]),
+    ]  # fmt: skip
+
+
+def test_the_signature_is_that_of_the_documents_worked_example():
+    """«签名方法 v3»: DescribeInstances of cvm at 1551113065, with the document's own masked keys."""
+    body = '{"Limit": 1, "Filters": [{"Values": ["\\u672a\\u547d\\u540d"], "Name": "instance-name"}]}'
+    told = tc3_authorization("AKIDz8krbsJ5yKBZQpn74WFkmLPx3*******", "Gu5t9xGARNpq86cd98joQYCN3*******", "cvm", "cvm.tencentcloudapi.com", body, 1551113065)
+    assert told == (
+        "TC3-HMAC-SHA256 Credential=AKIDz8krbsJ5yKBZQpn74WFkmLPx3*******/2019-02-25/cvm/tc3_request, SignedHeaders=content-type;host, "
+        "Signature=2230eefd229f582d8b1b891af7107b91597240707d778ab3738f756258d7652c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "carrier", "code"),
+    [(aliyun, Aliyun, code) for code in ("isv.BUSINESS_LIMIT_CONTROL", "isv.MOBILE_NUMBER_ILLEGAL", "isv.AMOUNT_NOT_ENOUGH", "isp.SYSTEM_ERROR")]
+    + [(tencent, Tencent, code) for code in (
+        "LimitExceeded.PhoneNumberThirtySecondLimit", "LimitExceeded.PhoneNumberDailyLimit", "FailedOperation.InsufficientBalanceInSmsPackage",
+    )],
+)  # fmt: skip
+def test_what_the_carrier_refuses_is_told_in_words_and_by_its_code(make, carrier, code):
+    standing = carrier()
+    standing.code = code
+    with serving(standing) as (address, _), pytest.raises(NotTaken, match="短信暂时发不出去") as told:
+        make(address).send(CODE)
+    assert told.value.code == code
+    assert standing.taken == []
+
+
+@BOTH
+@pytest.mark.parametrize("wrong", [{"secret": "another"}, {"sign": "别的签名"}, {"templates": {"code": "1001"}}])
+def test_what_was_set_wrong_is_refused_by_the_carrier_and_sends_nothing(make, carrier, wrong):
+    standing = carrier()
+    with serving(standing) as (address, _), pytest.raises(NotTaken):
+        make(address, **wrong).send(NOTICE)
+    assert standing.taken == []
+
+
+@BOTH
+@pytest.mark.parametrize("answer", [b"<html>502</html>", b"[]", b""])
+def test_an_answer_that_is_none_means_that_nothing_went(make, carrier, answer):
+    with serving(lambda *_: answer) as (address, _), pytest.raises(Unavailable) as told:
+        make(address).send(CODE)
+    assert not isinstance(told.value, NotTaken)
+
+
+@BOTH
+def test_a_carrier_that_is_away_is_told_in_words(make, carrier):
     with pytest.raises(Unavailable, match="短信暂时发不出去"):
-        AliyunSms(address, "key", secret, "定考", "SMS_1").send("13900000001", {"code": "012345"}, "")
+        make("http://127.0.0.1:9/").send(CODE)
 
 
-def test_a_carrier_that_is_away_is_told_in_words():
-    with pytest.raises(Unavailable):
-        AliyunSms("http://127.0.0.1:9/", "key", SECRET, "定考", "SMS_1").send("13900000001", {"code": "012345"}, "")
+def test_nothing_secret_stands_in_what_is_printed():
+    assert SECRET not in repr(aliyun("x")) + repr(tencent("x"))
 
 
-def test_the_settings_ask_for_what_the_adapter_needs():
-    given = dict.fromkeys(REQUIRED, "x") | {"SMS_ADAPTER": "aliyun"}
+def test_the_settings_ask_for_what_the_adapter_needs_and_choose_it():
+    given = dict.fromkeys(REQUIRED, "x") | {"DATA_KEY": KEY}
     with pytest.raises(SettingsMissing, match="SMS_SIGN_NAME"):
-        Settings.from_environment(given)
+        Settings.from_environment(given | {"SMS_ADAPTER": "aliyun"})
+    with pytest.raises(SettingsMissing, match="SMS_APP_ID"):
+        Settings.from_environment(given | {"SMS_ADAPTER": "tencent"})
     with pytest.raises(SettingsMissing, match="SMS_ADAPTER"):
         Settings.from_environment(given | {"SMS_ADAPTER": "pigeon"})
+    full = given | dict.fromkeys(("SMS_ENDPOINT", "SMS_ACCESS_KEY", "SMS_SECRET", "SMS_SIGN_NAME", "SMS_TEMPLATE", "SMS_APP_ID"), "y")
+    for adapter, kind in (("aliyun", AliyunSms), ("tencent", TencentSms)):
+        assert isinstance(from_settings(Settings.from_environment(full | {"SMS_ADAPTER": adapter}), None), kind)
+
+
+def test_the_official_account_is_off_unless_told_and_asks_for_both():
+    given = dict.fromkeys(REQUIRED, "x") | {"DATA_KEY": KEY}
+    assert Settings.from_environment(given).wechat == {}
+    with pytest.raises(SettingsMissing, match="WECHAT_SECRET"):
+        Settings.from_environment(given | {"WECHAT_APP_ID": "wx1"})
+    assert Settings.from_environment(given | {"WECHAT_APP_ID": "wx1", "WECHAT_SECRET": "s"}).wechat["WECHAT_API_URL"] == "https://api.weixin.qq.com"
