@@ -32,6 +32,7 @@ from dingkao.requests.content import Item, items_of, keep_items, merged
 from dingkao.requests.eligibility import Facts, Standing, exemptions
 from dingkao.requests.models import KINDS, OPEN, Request, RequestFile
 from dingkao.tenants import settings
+from dingkao.uploads import taking as uploads
 
 MOST_FILES, LONGEST_NOTE, LEAST_APPEAL = 10, 2000, 10
 FILE = "request-proof"
@@ -264,10 +265,8 @@ def keep_file(row: Request, name: str, content: bytes, *, by: Actor, photo: bool
     NotAllowed."""
     _unsent(row)
     kept, content_type = (pictures.portrait(content, photo_rules())[0], "image/jpeg") if photo else pictures.document(content)
-    there = files_of(row)
-    if len(there) >= MOST_FILES:
-        raise Invalid(f"材料最多{MOST_FILES}件,请先删除不需要的。", "file")
-    for earlier in there:
+    _room(row)
+    for earlier in files_of(row):
         if photo and earlier.kind == "photo":
             _forget(earlier)
     file = RequestFile(
@@ -369,6 +368,11 @@ def _unsent(row: Request) -> None:
         raise NotAllowed("申请已提交,不能再修改。尚未审核的,可以撤回后重新申请。")
 
 
+def _room(row: Request) -> None:
+    if len(files_of(row)) >= MOST_FILES:
+        raise Invalid(f"材料最多{MOST_FILES}件,请先删除不需要的。", "file")
+
+
 def _forget(file: RequestFile) -> None:
     """The row goes now, the file after the commit."""
     db.session.execute(delete(RequestFile).where(RequestFile.id == file.id))
@@ -381,3 +385,22 @@ def forget_request_file(job: Job, _tell: performing.Progress) -> None:
     file = UUID(job.arguments["file"])
     if db.session.scalar(select(RequestFile.id).where(RequestFile.id == file)) is None:
         store().remove(FILE, file)
+
+
+def _own(subject: UUID | None, by: Actor) -> Request:
+    """The request `subject` of the doctor who acts, held locked, its record first."""
+    records = select(Assessment).join(Doctor, (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id))
+    theirs = select(Request.assessment_id).where(Request.id == subject)
+    record = db.session.scalar(records.where(Assessment.id.in_(theirs), Doctor.account_id == by.id).with_for_update(of=Assessment))
+    if record is None or subject is None:
+        raise NotFound
+    return request_of(subject, record, lock=True)
+
+
+def _admit(subject: UUID | None, by: Actor) -> None:
+    row = _own(subject, by)
+    _unsent(row)
+    _room(row)
+
+
+uploads.register("request_proof", _admit, lambda subject, name, content, by: keep_file(_own(subject, by), name, content, by=by).id)

@@ -66,8 +66,7 @@ def begin(page: Page, kind: str) -> None:
 def upload(page: Page) -> None:
     """A proof, and back to the request."""
     page.get_by_role("button", name=re.compile("上传材料")).click()
-    page.locator("input[type=file]").first.set_input_files({"name": "证书.jpg", "mimeType": "image/jpeg", "buffer": people.photo()})
-    page.get_by_role("button", name="上传材料").click()
+    page.get_by_label("选择文件(可多选)").set_input_files({"name": "证书.jpg", "mimeType": "image/jpeg", "buffer": people.photo()})
     expect(page.get_by_text("已上传 1 件")).to_be_visible()
     page.get_by_role("link", name=re.compile("返回.*申请")).click()
 

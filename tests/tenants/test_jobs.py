@@ -21,6 +21,7 @@ from tests.tenants.seeds import seeded
 
 HERE, THERE = 14, 41
 ARGUMENTS = {
+    "deliver_notices": {},
     "draw_certificate": {"certificate": "certificate"},
     "forget_file": {"document": "document", "kind": "photo"},
     "forget_request_file": {"file": "request_file"},
