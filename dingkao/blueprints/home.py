@@ -100,7 +100,7 @@ OVER = {
 EARLY = "您已被主要执业机构纳入本周期考核,报名从{}开始,届时请点击下方“填报信息”填写并提交"
 WITHOUT_TEST = "您的材料已通过复核,按本省规定简易程序不参加测评,考核机构正在综合评定,请等待考核结果发布"
 UNSENT = {"draft": "已保存,尚未提交", "institution_returned": "已退回,尚未重新提交"}
-MENU: tuple[tuple[str, str, dict[str, str]], ...] = (("修改密码", "account.password", {}),)  # below 「修改信息」, above 「退出登录」
+MENU: tuple[tuple[str, str, dict[str, Any]], ...] = (("修改密码", "account.password", {}),)  # below 「修改信息」, above 「退出登录」
 
 
 class Phase(NamedTuple):
