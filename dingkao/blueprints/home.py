@@ -107,7 +107,10 @@ EXEMPTED = "您的免考申请已通过,不需要参加测评。考核机构正�
 ASKING = {"draft": "您有一份{}申请尚未提交", "first_pending": "您的{}申请正在办理", "second_pending": "您的{}申请正在复审"}
 WITHOUT_TEST = "您的材料已通过复核,按本省规定简易程序不参加测评,考核机构正在综合评定,请等待考核结果发布"
 UNSENT = {"draft": "已保存,尚未提交", "institution_returned": "已退回,尚未重新提交"}
-MENU = (("修改密码", "account.password"), ("账号与安全", "account.show"), ("显示设置", "display.choose"))
+MENU: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("修改密码", "account.password", {}), ("账号与安全", "account.show", {}), ("显示设置", "display.choose", {"back": "/home"}),
+)  # fmt: skip
+"""What the gear's menu has between 「修改信息」 and 「退出登录」."""
 
 
 class Phase(NamedTuple):
@@ -161,11 +164,12 @@ def show() -> Response | str:
     phases = {kind: Phase(*map(date.fromisoformat, days)) for kind, days in (mine.phases or {}).items()}
     state = mine.state or "not_included"
     standing = STANDINGS[state]
-    contact = settings.value("contact")
     return render_template(
         "home/show.html", mine=mine, phases=phases, stages=_stages(standing, phases), state=state, standing=standing if mine.cycle_id else None,
-        message=_message(state, mine, phases) if mine.cycle_id else NO_CYCLE, tiles=_tiles(state, mine, phases), until=_until(standing, phases),
-        help="deadline-passed" if _over(state, standing, phases) else standing.help, unsent=UNSENT.get(state), ask=_ask(standing, mine), asking=_asking(mine.asked), menu=_known(MENU), contact=contact, hours=settings.value("contact_hours"),
+        message=_message(state, mine, phases) if mine.cycle_id else NO_CYCLE, tiles=_tiles(state, mine, phases),
+        until=_until(standing, phases), unsent=UNSENT.get(state), ask=_ask(standing, mine), asking=_asking(mine.asked),
+        help="deadline-passed" if _over(state, standing, phases) else standing.help, contact=settings.value("contact"),
+        hours=settings.value("contact_hours"), menu=[(label, url_for(endpoint, **more)) for label, endpoint, more in MENU],
     )  # fmt: skip
 
 
@@ -263,10 +267,6 @@ def _tiles(state: str, mine: Row[Any], phases: Mapping[str, Phase]) -> list[Tile
         ("考核结果", "img/result.svg", "result.show", None if stage == "completion" else "结果发布后开放"),
     )  # fmt: skip
     return [Tile(label, icon, url_for(endpoint), reason) for label, icon, endpoint, reason in wanted if endpoint in current_app.view_functions]
-
-
-def _known(entries: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
-    return [(label, url_for(endpoint)) for label, endpoint in entries]
 
 
 def _ask(standing: Standing, mine: Row[Any]) -> list[tuple[str, str, list[str]]]:

@@ -12,7 +12,7 @@ from dingkao.articles.reading import escaped
 from dingkao.articles.text import beginning, rendered
 from dingkao.articles.writing import LONGEST_TITLE
 
-TAGS = re.compile(r"</?(p|br /|strong|em|ul|ol|li|h[3-6]|blockquote|hr /|a|ol start=\"\d+\"|a href=\"[^\"<>]*\"( title=\"[^\"<>]*\")? rel=\"noopener noreferrer\")>")
+TAGS = re.compile(r"</?(p|br|strong|em|ul|ol|li|h[3-6]|blockquote|hr|a|ol start=\"\d+\"|a href=\"[^\"<>]*\"( title=\"[^\"<>]*\")? rel=\"noopener noreferrer\")>")
 PIECES = st.sampled_from(["<script>", "<img src=x onerror=1>", "](javascript:1)", "[a](", "data:text/html,", "![", "**", "_", "# ", "- ", "1. ", "\n\n", "<", ">", "&", '"', "'", "`", "https://", "甲"])
 
 
