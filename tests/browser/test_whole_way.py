@@ -311,6 +311,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
 def file(phone: Page) -> None:
     """The five steps as the phone shows them."""
     phone.get_by_role("button", name="上传照片").click()
+    expect(phone.get_by_role("heading", name="照片", exact=True)).to_be_visible()
     upload(phone, "#photo", "photo.jpg", portrait(UUID(int=7)))
     phone.get_by_role("button", name="上传").click()
     expect(phone.get_by_text("照片已保存")).to_be_visible()
