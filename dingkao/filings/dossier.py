@@ -69,13 +69,18 @@ class Dossier:
     doctor: Doctor
     cycle: Cycle
     filing: Filing | None
+    _made: dict[int, tuple[Terms, list[Field]]] = field(default_factory=dict, repr=False, compare=False)
 
     def fields(self, step: int) -> list[Field]:
-        """The fields of a step for this doctor, in this province."""
-        return fields_of(
-            step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years,
-            telling=self.doctor.document_type in RESIDENT_KINDS, terms=terms_of(self.filing),
-        )  # fmt: skip
+        """The fields of a step for this doctor, in this province; made once, for a page asks for them many times."""
+        terms = terms_of(self.filing)
+        if step not in self._made or self._made[step][0] != terms:
+            made = fields_of(
+                step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years,
+                telling=self.doctor.document_type in RESIDENT_KINDS, terms=terms,
+            )  # fmt: skip
+            self._made[step] = (terms, made)
+        return self._made[step][1]
 
     def born(self) -> date | None:
         """The day of birth: the roster's, else the one filed."""

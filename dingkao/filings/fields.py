@@ -136,7 +136,7 @@ def fields_of(
         ],
     }  # fmt: skip
     return [
-        replace(one, needed=(one.needed or one.label in terms.also_needed) and one.label not in terms.not_needed)
+        replace(one, needed=not one.needed) if one.label in (terms.not_needed if one.needed else terms.also_needed) else one
         for one in made[step]
     ]  # fmt: skip
 

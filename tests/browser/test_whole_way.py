@@ -311,6 +311,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
 def file(phone: Page) -> None:
     """The five steps as the phone shows them."""
     phone.get_by_role("button", name="上传照片").click()
+    expect(phone.get_by_role("heading", name="照片", exact=True)).to_be_visible()
     phone.get_by_label("从相册选择").set_input_files({"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": portrait(UUID(int=7))})
     phone.get_by_role("button", name="预览").click()
     phone.get_by_role("button", name="使用这张照片").click()

@@ -64,7 +64,7 @@ function install(form) {
     let answer;
     let told = null;
     try {
-      answer = await fetch(form.action || window.location.href, { method: "POST", body, credentials: "same-origin", headers: { "X-Keeping": "1" } });
+      answer = await fetch(form.getAttribute("action") || window.location.href, { method: "POST", body, credentials: "same-origin", headers: { "X-Keeping": "1" } });
       if ((answer.headers.get("Content-Type") || "").startsWith("application/json")) told = await answer.json();
     } catch (_) {
       calmly(OFFLINE);
