@@ -66,7 +66,10 @@ class OfficialAccount:
 
     def openid(self, code: str) -> str:
         """The openid, by the code. WeChat names client and secret in its own way, and errors too."""
-        from authlib.integrations.requests_client import OAuth2Session, OAuthError  # where nobody comes by WeChat nobody waits for it to load
+        from authlib.integrations.requests_client import (  # where nobody comes by WeChat nobody waits for it to load
+            OAuth2Session,
+            OAuthError,
+        )
         from requests import RequestException
 
         client = OAuth2Session(self.app_id, self.secret, token_endpoint_auth_method="wechat")  # noqa: S106 - the method's name
