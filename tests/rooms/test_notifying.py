@@ -21,7 +21,7 @@ from dingkao.tenants import settings
 from dingkao.tenants.secrets import Place, vault
 from tests import people
 
-SLUG, CODE = "jilin", 22
+SLUG, CODE = "tianjin", 12
 DAY, NIGHT = "2027-11-24 04:00:00", "2027-11-24 14:30:00"  # noon and half past ten in the evening, in Beijing
 
 
@@ -91,7 +91,7 @@ def test_word_goes_out_once_by_both_ways_and_says_nothing_of_the_matter(applicat
         assert deliver(application, in_province)
         assert not deliver(application, in_province)
     [[message]], [[openid, parameters, address]] = sms.given, wechat.given
-    assert (message.mobile, message.purpose, message.parameters) == ("13812345678", "notice", {"province": "吉林"})
+    assert (message.mobile, message.purpose, message.parameters) == ("13812345678", "notice", {"province": "天津"})
     assert (openid, address) == ("oAlice", f"{application.extensions['settings'].public_url}/{SLUG}/notices")
     for said in (message.text, str(parameters)):
         assert not [word for word in ("退回", "照片", "医师乙") if word in said]
