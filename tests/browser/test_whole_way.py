@@ -228,7 +228,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
     phone.get_by_role("button", name="开始练习").click()
     expect(phone.get_by_role("heading", name="练习 1/4")).to_be_visible()
     phone.locator("button.option").first.click()
-    expect(phone.get_by_text("正确答案")).to_be_visible()
+    expect(phone.get_by_text("正确答案:")).to_be_visible()
     phone.goto(f"/{slug}/home")
     phone.get_by_role("link", name="参加测评").click()
     phone.get_by_label("姓名").fill(name)
