@@ -389,6 +389,7 @@ class Files {
   }
 
   wrong(row, sentence, ...acts) {
+    this.tell("");
     row.element.classList.add("field_wrong");
     row.words.className = "words wrong";
     row.words.textContent = sentence;
