@@ -63,7 +63,7 @@ def test_nothing_answers_without_a_province(application, provinces, method):
 
 def test_a_session_of_one_province_is_nothing_in_another(application, provinces, in_province):
     client = client_of(application, in_province, "shanxi", "province_admin")
-    public = {f"/{rule}" for rule in ("login", "start", "outbox", "password/first", "password/reset")}
+    public = {f"/{rule}" for rule in ("login", "start", "outbox", "display", "password/first", "password/reset")}
     for address in addresses(application, "GET"):
         if address in public:
             continue
