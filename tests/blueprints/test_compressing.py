@@ -6,8 +6,8 @@ import pytest
 
 from tests import people
 
-SLUG = "guizhou"
-_serial = iter(range(100, 400))
+SLUG = "xinjiang"
+_serial = iter(range(430, 499))
 HOST = "http://localhost"
 
 

@@ -14,18 +14,18 @@ from tests.look.__main__ import LIGHT, SENIOR, VIEWS, kind_of, show
 from tests.material import registration_number
 from tests.people import photo
 
-SLUG, CODE = "gansu", 62
+SLUG, CODE = "xizang", 54
 NARROWEST = {"width": 320, "height": 640}
 SAMPLE = {
     None: ("/login", "/password/reset"),
-    "drafting": ("/home", "/filing/1", "/filing/2", "/filing/4", "/filing/5", "/filing/check", "/filing/list/education/new", "/notices"),
+    "drafting": ("/home", "/filing/2", "/filing/4", "/filing/5", "/filing/check", "/filing/list/education/new"),
     "ready": ("/home", "/practice", "/display"),
 }
 DESKS = {
     "institution_reviewer": ("/office", "/office/review/institution"),
     "province_admin": ("/office/doctors", "/office/settings", "/office/staff"),
 }
-_serial = iter(range(100, 400))
+_serial = iter(range(430, 499))
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,9 @@ def signed_in(page: Page, client: Any) -> Page:
 
 
 def held_against(page: Page, kind: str) -> list[str]:
-    """What is found on the page that stands there: in every mode by our rules, and once a mode by axe-core."""
+    """What is found on the page that stands there: in every mode by our rules, and once a mode by axe-core. Phones alone, for doctors."""
     found = []
-    for view in VIEWS[kind]:
+    for view in (view for view in VIEWS[kind] if kind == "staff" or view.size is not DESK):
         show(page, view)
         senior = view.mode.startswith(SENIOR)
         told = judging.by_us(page, SENIOR if senior else kind)

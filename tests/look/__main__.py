@@ -158,7 +158,7 @@ def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], Non
     while waiting and len(seen) <= MOST_PAGES:
         address = waiting.pop(0)
         try:
-            if "text/html" not in page.request.head(address).headers.get("content-type", ""):
+            if "text/html" not in page.request.get(address).headers.get("content-type", ""):
                 continue  # a file or a picture
             page.goto(address)
         except Error as broken:

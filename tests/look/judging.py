@@ -11,7 +11,7 @@ SMALLEST = {"doctor": 16, "senior": 20, "staff": 12}
 LOWEST = {"doctor": 44, "senior": 48, "staff": 20}
 
 RUN = """async ([tags, enhanced]) => {
-  const rules = enhanced ? {"color-contrast-enhanced": {enabled: true}} : {};
+  const rules = {"target-size": {enabled: true}, ...(enhanced && {"color-contrast-enhanced": {enabled: true}})};
   const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, rules, resultTypes: ["violations"]});
   return found.violations.flatMap((rule) => rule.nodes.map((node) =>
     `${rule.id}: ${node.target.join(" ")} ${(node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? rule.help}`));

@@ -63,7 +63,7 @@ def test_nothing_answers_without_a_province(application, provinces, method):
 
 def test_a_session_of_one_province_is_nothing_in_another(application, provinces, in_province):
     client = client_of(application, in_province, "shanxi", "province_admin")
-    public = {f"/{rule}" for rule in ("login", "start", "outbox", "password/first", "password/reset", "wechat/begin", "wechat/back")}
+    public = {f"/{rule}" for rule in ("login", "start", "outbox", "password/first", "password/reset", "wechat/begin", "wechat/back", "display")}
     public |= {address for address in addresses(application, "GET") if address.startswith(("/news", "/faq"))}
     for address in addresses(application, "GET"):
         if address in public:
