@@ -88,7 +88,7 @@ def menu() -> dict[str, Any]:
 def organisation_of(organisation_id: UUID) -> Organisation:
     """An organisation of the province; held locked where something is to change. Raises NotFound."""
     query = select(Organisation).where(Organisation.id == organisation_id)
-    row = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    row = db.session.scalar(query if request.method != "POST" else query.with_for_update())
     if row is None:
         raise NotFound
     return row

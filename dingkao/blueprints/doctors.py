@@ -138,7 +138,7 @@ def renew(doctor_id: UUID) -> Response:
 def _doctor(doctor_id: UUID) -> Doctor:
     """The doctor, if this person may have to do with doctors of that institution; held locked where something is to change."""
     query = select(Doctor).where(Doctor.id == doctor_id)
-    row = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    row = db.session.scalar(query if request.method != "POST" else query.with_for_update())
     if row is None:
         raise NotFound
     if not current_user.roles & {ADMIN, AUDITOR} and row.organisation_id not in current_user.organisations(*OF_INSTITUTION):
@@ -148,7 +148,7 @@ def _doctor(doctor_id: UUID) -> Doctor:
 
 def _account_of(row: Doctor) -> Account:
     query = select(Account).where(Account.id == row.account_id)
-    return db.session.scalars(query if request.method == "GET" else query.with_for_update()).one()
+    return db.session.scalars(query if request.method != "POST" else query.with_for_update()).one()
 
 
 def _doctor_page(row: Doctor, *, revealed: bool) -> str:

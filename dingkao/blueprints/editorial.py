@@ -171,7 +171,7 @@ def _kind() -> str:
 def _one(article_id: UUID) -> Article:
     """An article of the province; held locked where something is to change. Raises NotFound."""
     query = select(Article).where(Article.id == article_id)
-    row = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    row = db.session.scalar(query if request.method != "POST" else query.with_for_update())
     if row is None:
         raise NotFound
     return row

@@ -88,7 +88,7 @@ def step(number: int) -> Response | tuple[str, int] | str:
     if number not in STEPS:
         raise NotFound
     mine = _dossier(lock=request.method == "POST")
-    if request.method == "GET":
+    if request.method != "POST":
         if not mine.editable():
             return redirect(url_for("filing.view"))
         if not dossiers.has_read_notice(mine.doctor, mine.cycle):

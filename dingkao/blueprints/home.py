@@ -22,6 +22,8 @@ from dingkao.cycles.opening import in_turn
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.exams.models import AdmissionTicket
+from dingkao.exams.practice import NOT_INCLUDED, NOT_YET, PHASE_OVER, closed_in
+from dingkao.exams.practice import OVER as TEST_BEGUN
 from dingkao.filings.dossier import notice_digest
 from dingkao.filings.models import NoticeReading
 from dingkao.people.models import Notice, Organisation
@@ -106,6 +108,7 @@ EARLY = "您已被主要执业机构纳入本周期考核,报名从{}开始,届�
 EXEMPTED = "您的免考申请已通过,不需要参加测评。考核机构正在综合评定,请等待考核结果发布"
 ASKING = {"draft": "您有一份{}申请尚未提交", "first_pending": "您的{}申请正在办理", "second_pending": "您的{}申请正在复审"}
 WITHOUT_TEST = "您的材料已通过复核,按本省规定简易程序不参加测评,考核机构正在综合评定,请等待考核结果发布"
+PRACTICE = {NOT_INCLUDED: "纳入考核后开放", NOT_YET: "通过审核后开放", TEST_BEGUN: "测评开始后关闭", PHASE_OVER: "考核结束后关闭"}
 UNSENT = {"draft": "已保存,尚未提交", "institution_returned": "已退回,尚未重新提交"}
 MENU: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("修改密码", "account.password", {}), ("账号与安全", "account.show", {}), ("显示设置", "display.choose", {"back": "/home"}),
@@ -259,8 +262,9 @@ def _tiles(state: str, mine: Row[Any], phases: Mapping[str, Phase]) -> list[Tile
     before_review = stage in ("filing", "review")
     early = state == "included" and filing is not None and clock.today() < filing.first_day
     file = "纳入考核后开放" if not mine.cycle_id or state == "not_included" else f"{filing.first_day:%m月%d日}开放" if early and filing else None
-    learn = "通过审核后开放" if before_review else None if state == "ready" else "测评开始后关闭"
-    test = "通过审核后开放" if before_review else None if state in ("ready", "testing") else "不参加测评" if without_test(mine.procedure) else "测评已结束"
+    examination = phases.get("examination")
+    learn = PRACTICE.get(closed_in(state, examination.last_day if examination else None) or "")
+    test = "通过审核后开放" if before_review else None if state in ("ready", "testing") else "不参加测评" if without_test(mine.procedure) or mine.exempted else "延考另行通知" if state == "deferred" else "测评已结束"
     wanted = (
         ("填报信息", "img/filing.svg", "filing.begin", file), ("在线学习", "img/practice.svg", "practice.choose", learn),
         ("参加测评", "img/sitting.svg", "sitting.papers", test),

@@ -406,7 +406,7 @@ def _ticket() -> Ticket:
     except (BadSignature, ValueError) as fault:
         raise Invalid(LAPSED) from fault
     query = select(Account).where(Account.id == UUID(account_id))
-    account = db.session.scalar(query if request.method == "GET" else query.with_for_update())
+    account = db.session.scalar(query if request.method != "POST" else query.with_for_update())
     if account is None or account.state == "closed" or (account.state == "active" and not by_code) or current_app.extensions["redis"].exists(_spent(number)):
         raise Invalid(ALREADY)
     return Ticket(account, by_code, number)

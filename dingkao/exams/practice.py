@@ -49,16 +49,21 @@ _LATEST = 2**43
 
 
 def closed_because(record: Assessment) -> str | None:
-    """Why practice is closed to this record; None while it is open: from 待测评 to the first sitting [S12], or as the province has set it:
-    from inclusion on, to the end of the examination phase."""
-    if record.state == "not_included":
+    """Why practice is closed to this record; None while it is open."""
+    examination = phases_of(db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))).get("examination")
+    return closed_in(record.state, examination.last_day if examination else None)
+
+
+def closed_in(state: str, last_day: date | None) -> str | None:
+    """Why practice is closed in a state, `last_day` being the examination's; None while it is open: from 待测评 to the first sitting
+    [S12], or as the province has set it: from inclusion on, to the end of the examination phase."""
+    if state == "not_included":
         return NOT_INCLUDED
-    if record.state in UNDER_REVIEW and settings.value("practice_opens") == "reviewed":
+    if state in UNDER_REVIEW and settings.value("practice_opens") == "reviewed":
         return NOT_YET
     if settings.value("practice_closes") == "first_sitting":
-        return None if record.state in (*UNDER_REVIEW, "ready") else OVER
-    examination = phases_of(db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))).get("examination")
-    return PHASE_OVER if examination and clock.today() > examination.last_day else None
+        return None if state in (*UNDER_REVIEW, "ready") else OVER
+    return PHASE_OVER if last_day and clock.today() > last_day else None
 
 
 # --- banks and lists

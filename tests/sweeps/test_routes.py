@@ -9,6 +9,7 @@ from dingkao.blueprints import access
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.people.models import ROLES
+from tests import material
 from tests.blueprints.signed_in import client_of
 
 OUTSIDE = {"front.pick", "healthz", "readyz", "verifying.ask", "verifying.show"}
@@ -59,6 +60,14 @@ def test_nothing_answers_without_a_province(application, provinces, method):
     client = application.test_client()
     for address in addresses(application, method):
         assert client.open(address, method=method, data={}).status_code in (400, 404), address
+
+
+@pytest.mark.parametrize("role", ["province_admin", "institution_reviewer"])
+def test_asking_for_the_head_of_a_page_writes_nothing(application, provinces, in_province, role):
+    place = None if role == "province_admin" else material.registration_number(14, 1)
+    client = client_of(application, in_province, "shanxi", role, place)
+    for address in addresses(application, "GET"):
+        assert client.head(f"/shanxi{address}").status_code < 500, address
 
 
 def test_a_session_of_one_province_is_nothing_in_another(application, provinces, in_province):
