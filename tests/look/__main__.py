@@ -83,7 +83,9 @@ class Album:
     serial: Iterator[int] = field(default_factory=itertools.count)
 
     def fault(self, where: str, sentence: str) -> None:
-        """Keep a finding."""
+        """Keep a finding, and tell of it when it is new."""
+        if sentence not in self.found:
+            print(f"{sentence}\n    {where}", file=sys.stderr)  # noqa: T201
         if where not in self.found.setdefault(sentence, []):
             self.found[sentence].append(where)
 
@@ -105,6 +107,7 @@ class Album:
             page.screenshot(path=str(FOLDER / files[view.name]), full_page=True, type="jpeg", quality=80)
         show(page, VIEWS[kind][0])
         self.pages.append((who, address, page.title(), files))
+        if os.environ.get("LOOKDEBUG"): print("took", number, who, address, file=sys.stderr)
 
 
 def show(page: Page, view: View) -> None:
@@ -264,7 +267,8 @@ def visitors(stack: Stack, only: list[str]) -> list[dict[str, str]]:
         if one["province"] in (SLUG, PLATFORM) and (one["password"] != INITIAL or one["role"].endswith("未纳入"))
     ]  # fmt: skip
     never = [one for one in found if one["password"] == INITIAL]
-    found = [{"role": NOBODY}, *(one for one in found if one not in never[1:])]
+    found = sorted((one for one in found if one not in never[1:]), key=lambda one: not one["role"].startswith("医师"))
+    found.insert(0, {"role": NOBODY})
     return [one for one in found if not only or any(word in one["role"] for word in only)]
 
 
@@ -290,8 +294,11 @@ def look(stack: Stack, album: Album, only: list[str]) -> None:
     def take_turns() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(**CHROMIUM)
-            while not waiting.empty():
-                account, started = waiting.get(), time.monotonic()
+            while True:
+                try:
+                    account, started = waiting.get_nowait(), time.monotonic()
+                except queue.Empty:
+                    break
                 visit(browser, account)
                 print(f"{account['role']}: {len(album.pages)} pages so far, {time.monotonic() - started:.0f} s", file=sys.stderr)  # noqa: T201
             browser.close()
@@ -313,8 +320,6 @@ def main() -> None:
     finally:
         (FOLDER / "index.html").write_text(index(album))
     print(f"{len(album.pages)} pages, {sum(len(page[3]) for page in album.pages)} pictures, {len(album.found)} findings: {FOLDER / 'index.html'}")  # noqa: T201
-    for sentence, where in sorted(album.found.items()):
-        print(f"{sentence}\n    {len(where)}: {where[0]}", file=sys.stderr)  # noqa: T201
     sys.exit(1 if album.found else 0)
 
 

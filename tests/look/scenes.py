@@ -321,8 +321,7 @@ def sit(page: Page, slug: str) -> Iterator[str]:
 def review(page: Page, slug: str) -> Iterator[str]:
     """A filing under review, with a field marked, returned without a word; a request refused without a reason."""
     page.goto(f"/{slug}/office/review")
-    page.locator("main a[href*='/office/review/']").first.click()
-    page.get_by_role("button", name="开始审核").click()
+    page.get_by_role("button", name="审核", exact=True).first.click()
     page.wait_for_load_state()
     for one in page.locator(".marking summary").all()[:2]:
         one.click()
