@@ -34,7 +34,7 @@ from dingkao.settings import Settings
 from tests.browser.conftest import CHROMIUM, DESK, PHONE
 from tests.conftest import FROM_OUTSIDE, free_port
 from tests.look import judging
-from tests.look.scenes import SCENES, first_login
+from tests.look.scenes import SCENES, first_login, read
 
 FOLDER = Path(__file__).resolve().parents[2] / "look"
 SLUG, NOBODY, PLATFORM, INITIAL = "shanxi", "谁都可以", "platform", "666666"
@@ -107,7 +107,6 @@ class Album:
             page.screenshot(path=str(FOLDER / files[view.name]), full_page=True, type="jpeg", quality=80)
         show(page, VIEWS[kind][0])
         self.pages.append((who, address, page.title(), files))
-        if os.environ.get("LOOKDEBUG"): print("took", number, who, address, file=sys.stderr)
 
 
 def show(page: Page, view: View) -> None:
@@ -230,6 +229,9 @@ def as_person(account: dict[str, str], *, staff: bool) -> Callable[[Page], Itera
             page.get_by_label("动态口令").fill(account["code"])
             page.get_by_role("button", name="确定").click()
             page.wait_for_load_state()
+        if "/filing/notice" in page.url:
+            yield "用户告知书"
+            read(page)
 
     return sign_in
 

@@ -43,6 +43,14 @@ def first_login(page: Page, slug: str, number: str) -> Iterator[str]:
     page.get_by_role("button", name="提交", exact=True).click()
     page.wait_for_url(re.compile("/(home|filing/notice)"))
     yield "密码已设置"
+    read(page)
+
+
+def read(page: Page) -> None:
+    """[S5]: the notice, where it is shown."""
+    if "/filing/notice" in page.url:
+        page.get_by_role("button", name="确定").click()
+        page.wait_for_load_state()
 
 
 def wrong_password(page: Page, slug: str) -> Iterator[str]:
@@ -65,7 +73,7 @@ def wrong_password(page: Page, slug: str) -> Iterator[str]:
     yield "管理人员密码不正确"
     page.goto(f"/{slug}/login?ended=1")
     yield "已退出"
-    page.get_by_text("不能登录").click()
+    page.locator(".help summary").first.click()
     yield "登录帮助"
     page.goto("/?q=sx")
     yield "查找省份"
