@@ -121,6 +121,7 @@ def picture_of_oneself(page: Page, slug: str) -> Iterator[str]:
         chooser.set_input_files(PICTURE | {"buffer": buffer})
         expect(page.locator(".cropper-crop-box")).to_be_visible()
         yield "裁剪"
+        page.wait_for_timeout(500)  # the cropper follows a change of the window's size a little later
         page.get_by_role("button", name="预览").click()
         expect(page.get_by_role("heading", name="预览")).to_be_visible()
         yield "预览"
