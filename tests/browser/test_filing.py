@@ -2,7 +2,6 @@
 
 import io
 import re
-from itertools import count
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,7 +13,7 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG = "hunan"
-SERIALS = count(100)
+SERIALS = people.serials(SLUG)
 WAITING = "网络不通,内容已保留在本机,恢复后会自动保存"
 
 

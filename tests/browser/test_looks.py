@@ -25,7 +25,7 @@ DESKS = {
     "institution_reviewer": ("/office", "/office/review/institution"),
     "province_admin": ("/office/doctors", "/office/settings", "/office/staff"),
 }
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG, CODE = "guangxi", 45
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.blueprints.signed_in import client_of
 from tests.browser.conftest import DESK, PHONE
 
 SLUG, CODE = "hainan", 46
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 REASON = "所附材料不能证明该情形,请补充后再办理。"
 
 

@@ -20,7 +20,7 @@ from tests.browser.conftest import PHONE
 from tests.rooms.test_pictures import figure, noise
 
 SLUG = "hunan"
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 LOOK = os.environ.get("DINGKAO_LOOK")
 LARGE = noise(1600, 1100)
 PHOTO = {"name": "IMG_2041.jpg", "mimeType": "image/jpeg", "buffer": figure(size=(1500, 2000))}

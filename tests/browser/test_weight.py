@@ -20,7 +20,7 @@ FIRST_PAGE_BYTES, LATER_PAGE_BYTES = 90_000, 15_000
 LOGIN_SECONDS, STEP_SECONDS = 5.0, 2.0
 RATE, LATENCY, SLOWER = 400_000 / 8, 0.4, 4
 TRIES = 5
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 
 
 class Wire:
