@@ -251,7 +251,7 @@ def by_keyboard(page: Page, fields: dict[str, str]) -> None:
             page.keyboard.type(year)
         else:
             page.keyboard.type(value)
-        assert page.evaluate("(name) => new FormData(document.querySelector('main form[novalidate]')).get(name)", name) == value, name
+        assert page.evaluate("(name) => new FormData(document.activeElement.form).get(name)", name) == value, name
 
 
 def press(page: Page, button: str) -> None:
