@@ -24,10 +24,10 @@ SLUG, CODE = "fujian", 35
 _serial = iter(range(100, 400))
 NEW_PASSWORD = "fuzhou-qiufeng-77"
 PICTURE = {"name": "证书.jpg", "mimeType": "image/jpeg", "buffer": people.photo()}
-NAMED = """(text) => {
+NAMED = """([text, kind]) => {
   const one = document.activeElement;
   const name = (one.getAttribute("aria-label") || one.textContent || "").replace(/\\s+/g, " ");
-  return one.matches("a, button, summary") && one.tabIndex >= 0 && name.includes(text);
+  return one.matches(kind) && one.tabIndex >= 0 && name.includes(text);
 }"""
 
 
@@ -60,8 +60,11 @@ class WithoutScripts:
 
     def press(self, text: str) -> None:
         """The first button or link that is called so."""
-        found = self.page.get_by_role("button", name=text).or_(self.page.get_by_role("link", name=text)).or_(self.page.locator("summary", has_text=text))
-        found.first.click()
+        self.page.get_by_role("button", name=text).or_(self.page.get_by_role("link", name=text)).first.click()
+
+    def unfold(self, text: str) -> None:
+        """Open what is folded under that name."""
+        self.page.locator("summary", has_text=text).or_(self.page.locator(f'summary[aria-label="{text}"]')).first.click()
 
     def attach(self, button: str, which: str = "[data-plain]") -> None:
         """A picture, handed in."""
@@ -85,16 +88,17 @@ class ByKeyboard(WithoutScripts):
 
     def press(self, text: str) -> None:
         """Go on by Tab to what is called so, and press it."""
-        for _ in range(150):
-            if self.page.evaluate(NAMED, text):
-                self.page.keyboard.press("Enter")
-                return
-            self.page.keyboard.press("Tab")
-        raise AssertionError(f"Tab does not lead to {text}")
+        reach(self.page, [text, "a, button"], NAMED)
+        self.page.keyboard.press("Enter")
+
+    def unfold(self, text: str) -> None:
+        """Open what is folded under that name."""
+        reach(self.page, [text, "summary"], NAMED)
+        self.page.keyboard.press("Enter")
 
     def attach(self, button: str, which: str = "") -> None:
         """A picture: with scripts it goes as soon as it is chosen, but from a form of its own."""
-        reach(self.page, f"input[type=file]{which or ':not([capture])'}")
+        reach(self.page, f"input[type=file]{which}" if which else "[data-pick] input:not([capture])")
         with self.page.expect_file_chooser() as chooser:
             self.page.keyboard.press("Enter")
         chooser.value.set_files(PICTURE)
@@ -174,7 +178,7 @@ def sign_in_and_read_the_notice(hand: Hand, world: World) -> None:
     hand.says("用户告知书")
     hand.press("确定")
     hand.says("考核进度")
-    hand.press("设置菜单")
+    hand.unfold("设置菜单")
     hand.press("退出登录")
     hand.says("您已退出")
 
@@ -203,6 +207,7 @@ def forgotten_password(hand: Hand, world: World) -> None:
     hand.page.context.clear_cookies()
     hand.open("/login")
     hand.press("忘记密码?")
+    hand.says("没有绑定手机号")
     hand.give(account=someone.number, mobile=mobile_of(someone))
     hand.press("发送验证码")
     hand.says("验证码将在一分钟内送达")
@@ -329,7 +334,7 @@ def change(hand: Hand, world: World) -> None:
     hand.press("修改基本信息")
     hand.give(school="")
     hand.press("确定")
-    hand.says("请填写毕业院校")
+    hand.says("毕业院校不能为空")
     hand.give(school="福建医科大学")
     hand.press("确定")
     hand.says("福建医科大学")
@@ -371,7 +376,7 @@ def appeal(hand: Hand, world: World) -> None:
     hand.press("开始填写")
     hand.give(note="第12题的答案有争议,申请重新核对评分。")
     hand.press("保存")
-    hand.says("尚未提交。")
+    hand.says("已保存,尚未提交。")
     hand.press("提交")
     hand.says("办理进度")
 
@@ -419,7 +424,8 @@ def exam_entry_and_notice(hand: Hand, world: World) -> None:
     hand.give(promise="yes")
     hand.press("进入考试")
     if not hand.javascript:
-        hand.says("作答需要启用JavaScript")
+        expect(hand.page.locator("#clock")).to_be_visible()
+        assert "作答需要启用JavaScript" in hand.page.content()
         return
     expect(hand.page.locator("#clock")).to_have_text(re.compile(r"倒计时: \d\d:\d\d:\d\d"))
     hand.press("A.")
@@ -433,7 +439,7 @@ def reading(hand: Hand, _world: World) -> None:
     hand.give(q="延考")
     hand.press("查找")
     title = hand.page.locator("main details summary").first.inner_text()
-    hand.press(title)
+    hand.unfold(title)
     expect(hand.page.locator("main details[open] .prose").first).to_be_visible()
     hand.give(q="火星")
     hand.press("查找")
