@@ -9,6 +9,8 @@ from markupsafe import Markup
 KEPT = ("newline", "escape", "emphasis", "link", "autolink", "list", "heading", "blockquote", "hr")
 TARGETS = re.compile(r"(https?://|mailto:|tel:)", re.IGNORECASE)
 SHORT = 60
+ABOVE = 2
+"""The level of the heading that a page has above what is written."""
 _marks = re.compile(r"^[#>\s*+-]+|[*_`#>]|\[([^\]]*)\]\([^)]*\)|^\d+\.\s", re.MULTILINE)
 
 
@@ -22,12 +24,17 @@ def _parser() -> MarkdownIt:
 
 @lru_cache(maxsize=256)
 def rendered(body: str) -> Markup:
-    """`body` as HTML: paragraphs, lists, headings below the page's own, emphasis, links to the web, mail and telephones."""
+    """`body` as HTML: paragraphs, lists, headings below the page's own that leave no level out, emphasis, links to the web, mail and
+    telephones."""
     parser = _parser()
     tokens = parser.parse(body)
+    used = sorted({token.tag for token in tokens if token.type == "heading_open"})
+    depth = ABOVE
     for token in tokens:
+        if token.type == "heading_open":
+            depth = min(ABOVE + 1 + used.index(token.tag), depth + 1, 6)
         if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
+            token.tag = f"h{depth}"
         for inner in token.children or ():
             if inner.type == "link_open":
                 inner.attrSet("rel", "noopener noreferrer")

@@ -22,6 +22,7 @@ from dingkao.exams.models import SUBJECTS, QuestionVersion, SittingAnswer
 from dingkao.exams.papers import make_paper, papers_for, proposed_counts, read
 from dingkao.exams.tickets import issue_ticket
 from dingkao.filings import dossier as dossiers
+from dingkao.filings.marks import to_keep
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.people import passwords
 from dingkao.people.models import Account, Organisation
@@ -36,6 +37,8 @@ STATES = (
     *ASKING,
 )  # fmt: skip
 PATH = ("draft", "institution_pending", "organisation_pending", "ready", "testing", "scored", "grading", "confirming")
+RETURNED = {"1.school": "与毕业证书上的名称不一致。", "3.education": "起止时间与毕业证书不一致。"}
+"""What is marked on a filing that was returned, key → sentence."""
 SCHOOLS = {14: "山西医科大学", 41: "郑州大学医学院"}
 
 
@@ -89,7 +92,8 @@ def _bring(cycle: Cycle, record: Assessment, state: str, staff: dict[str, Actor]
             case "confirming":
                 moves.conclude(record, by=staff["organisation"])
     if state == "institution_returned":
-        moves.return_to_doctor(record, by=staff["institution"], reason="教育经历的起止时间有误,请核对毕业证书后修改。")
+        marks = to_keep(dossiers.dossier_of(doctor, cycle), RETURNED)
+        moves.return_to_doctor(record, by=staff["institution"], reason="教育经历的起止时间有误,请核对毕业证书后修改。", marks=marks)
     elif state == "organisation_returned":
         moves.return_to_institution(record, by=staff["organisation"], reason="工作成绩评定依据不足,请补充说明。")
     elif state == "absent":

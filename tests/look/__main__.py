@@ -1,19 +1,24 @@
 """`make look`: every page of the demonstration as a picture, as each of its people sees it, judged, on one index page.
 
+    python -m tests.look [PART OF A ROLE ...]
+
 A crawler: signed in as an account it goes to every address of its kind that the application knows, follows every link from there, and
 takes each page it hasn't seen yet, in every size and mode. Doctors are there in every state; a new page and a new state are in it by
 construction. What must be typed or pressed to be seen stands in `scenes`.
 """
 
 import html
+import itertools
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +34,11 @@ from dingkao.settings import Settings
 from tests.browser.conftest import CHROMIUM, DESK, PHONE
 from tests.conftest import FROM_OUTSIDE, free_port
 from tests.look import judging
-from tests.look.scenes import SCENES
+from tests.look.scenes import SCENES, first_login, read
 
 FOLDER = Path(__file__).resolve().parents[2] / "look"
-SLUG, NOBODY, PLATFORM = "shanxi", "谁都可以", "platform"
+SLUG, NOBODY, PLATFORM, INITIAL = "shanxi", "谁都可以", "platform", "666666"
+AT_ONCE = 2
 NARROW = {"width": 360, "height": 640}
 LIGHT, DARK, SENIOR, SENIOR_DARK = "light", "dark", "senior", "senior-dark"
 NAMES = {LIGHT: "浅色", DARK: "深色", SENIOR: "长辈模式", SENIOR_DARK: "长辈模式深色"}
@@ -45,11 +51,11 @@ STRUCTURE = """() => [...document.querySelectorAll("main *, .foot *")].map((one)
 
 @dataclass(frozen=True)
 class View:
-    """A size and a mode that a page is seen in, and whether axe-core runs on it."""
+    """A size and a mode that a page is seen in. axe-core runs on it: `whole`, or what a size and a mode can change (judging.STYLED)."""
 
     size: dict[str, int]
     mode: str
-    axe: bool
+    whole: bool = False
 
     @property
     def name(self) -> str:
@@ -59,23 +65,27 @@ class View:
 
 VIEWS = {
     "doctor": (
-        *(View(size, mode, axe=size is not DESK) for mode in (LIGHT, DARK, SENIOR) for size in SIZES),
-        View(NARROW, SENIOR_DARK, axe=True),
+        *(View(size, mode, whole=size is PHONE and mode == LIGHT) for mode in (LIGHT, DARK, SENIOR) for size in SIZES),
+        View(NARROW, SENIOR_DARK),
     ),
-    "staff": (View(DESK, LIGHT, axe=True), View(PHONE, LIGHT, axe=False)),
+    "staff": (View(DESK, LIGHT, whole=True), View(PHONE, LIGHT)),
 }
 
 
 @dataclass
 class Album:
-    """The pictures taken, by page, and what was found; `seen` keeps pages from being taken twice that differ by names alone."""
+    """The pictures taken, by page, and what was found; `seen` keeps pages from being taken twice that differ by names alone, `played` scenes."""
 
     pages: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
     found: dict[str, list[str]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    played: set[str] = field(default_factory=set)
+    serial: Iterator[int] = field(default_factory=itertools.count)
 
     def fault(self, where: str, sentence: str) -> None:
-        """Keep a finding."""
+        """Keep a finding, and tell of it when it is new."""
+        if sentence not in self.found:
+            print(f"{sentence}\n    {where}", file=sys.stderr)  # noqa: T201
         if where not in self.found.setdefault(sentence, []):
             self.found[sentence].append(where)
 
@@ -85,16 +95,16 @@ class Album:
         if mark in self.seen:
             return
         self.seen.add(mark)
-        files = {}
+        files, number = {}, next(self.serial)
         for view in VIEWS[kind]:
             show(page, view)
             where = f"{who} {address} {view.name}"
             for sentence in judging.by_us(page, SENIOR if view.mode.startswith(SENIOR) else kind):
                 self.fault(where, sentence)
-            for sentence in judging.by_axe(page, enhanced=view.mode.startswith(SENIOR)) if view.axe else ():
+            for sentence in judging.by_axe(page, whole=view.whole, enhanced=view.mode.startswith(SENIOR)):
                 self.fault(where, sentence)
-            files[view.name] = f"{len(self.pages):03d}-{view.name}.png"
-            page.screenshot(path=str(FOLDER / files[view.name]), full_page=True)
+            files[view.name] = f"{number:03d}-{view.name}.jpg"
+            page.screenshot(path=str(FOLDER / files[view.name]), full_page=True, type="jpeg", quality=80)
         show(page, VIEWS[kind][0])
         self.pages.append((who, address, page.title(), files))
 
@@ -175,38 +185,53 @@ def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], Non
                 waiting.append(path)
 
 
-def walk(album: Album, browser: Browser, base: str, who: str, kind: str, sign_in: Callable[[Page], None], starts: list[str], inside: str) -> None:
-    """Take one person's pages, and then the scenes in which such a person stands."""
+def walk(
+    album: Album, browser: Browser, base: str, who: str, kind: str, sign_in: Callable[[Page], Iterable[str]], starts: list[str], inside: str,
+) -> None:  # fmt: skip
+    """Take one person's pages, from signing in on, and then the scenes in which such a person stands."""
     context = browser.new_context(base_url=base, locale="zh-CN", viewport=VIEWS[kind][0].size)  # type: ignore[arg-type]
     page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.on("dialog", lambda dialog: dialog.accept())
     judging.watch(page, lambda sentence: album.fault(f"{who} {urlsplit(page.url).path}", sentence))
-    sign_in(page)
+
+    def play(name: str, steps: Iterable[str]) -> None:
+        try:
+            for step in steps:
+                album.take(page, who, f"{name}:{step}", kind)
+        except (Error, AssertionError) as fault:
+            album.fault(f"{who} {name} {urlsplit(page.url).path}", f"scene: {str(fault).splitlines()[0]}")
+
+    play("进入", sign_in(page))
     for address in crawl(page, starts, inside, lambda sentence: album.fault(who, sentence)):
         album.take(page, who, address, kind)
     for whose, name, act in SCENES:
-        if not who.endswith(whose):
-            continue
-        try:
-            for step in act(page, SLUG):
-                album.take(page, who, f"{name}:{step}", kind)
-        except (Error, AssertionError) as fault:
-            album.fault(f"{who} {name}", f"scene: {str(fault).splitlines()[0]}")
+        if who.endswith(whose) and name not in album.played:
+            album.played.add(name)
+            play(name, act(page, SLUG))
     context.close()
 
 
-def as_person(account: dict[str, str], *, staff: bool) -> Callable[[Page], None]:
-    """Sign in by password, and by the second factor where one is asked."""
+def as_person(account: dict[str, str], *, staff: bool) -> Callable[[Page], Iterator[str]]:
+    """Sign in by password, and by the second factor where one is asked; a first time with all that it asks for."""
 
-    def sign_in(page: Page) -> None:
+    def sign_in(page: Page) -> Iterator[str]:
+        if account["password"] == INITIAL:
+            yield from first_login(page, SLUG, account["user_name"])
+            return
         page.goto(f"/{account['province']}/login" + ("?staff=1" if staff else "") if account["province"] != PLATFORM else "/platform/sign-in")
         page.get_by_label("用户名" if account["province"] == PLATFORM else "账号").fill(account["user_name"])
         page.get_by_label("密码").fill(account["password"])
         page.get_by_role("button", name="登录", exact=True).click()
         page.wait_for_load_state()
         if account["code"]:
+            yield "动态口令"
             page.get_by_label("动态口令").fill(account["code"])
             page.get_by_role("button", name="确定").click()
             page.wait_for_load_state()
+        if "/filing/notice" in page.url:
+            yield "用户告知书"
+            read(page)
 
     return sign_in
 
@@ -237,42 +262,66 @@ def index(album: Album) -> str:
     )
 
 
-def look(stack: Stack, album: Album, only: str = "") -> None:
-    """Walk everyone of whom `only` is a part, or everyone."""
-    known, base = addresses(stack), f"http://127.0.0.1:{stack.port}"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
-        if only in NOBODY:
-            walk(album, browser, base, NOBODY, "doctor", lambda page: None, known[NOBODY], "/")
-        for listed in accounts(stack):
-            doctor, outside = listed["role"].startswith("医师"), listed["province"] == PLATFORM
-            if listed["province"] not in (SLUG, PLATFORM) or listed["password"] == "666666" or only not in listed["role"]:
-                continue
-            fresh = next(one for one in accounts(stack) if (one["province"], one["user_name"]) == (listed["province"], listed["user_name"]))
-            kind = "doctor" if doctor else "staff"
-            started = time.monotonic()
-            walk(
-                album, browser, base, listed["role"], kind, as_person(fresh, staff=not doctor), known[PLATFORM if outside else kind],
-                "/platform/" if outside else f"/{SLUG}/",
-            )  # fmt: skip
-            print(f"{listed['role']}: {len(album.pages)} pages so far, {time.monotonic() - started:.0f} s", file=sys.stderr)  # noqa: T201
-        browser.close()
+def visitors(stack: Stack, only: list[str]) -> list[dict[str, str]]:
+    """Whom to walk: everyone of the province and the platform whose role has a word of `only`; of those who never signed in, one."""
+    found = [
+        one for one in accounts(stack)
+        if one["province"] in (SLUG, PLATFORM) and (one["password"] != INITIAL or one["role"].endswith("未纳入"))
+    ]  # fmt: skip
+    never = [one for one in found if one["password"] == INITIAL]
+    found = sorted((one for one in found if one not in never[1:]), key=lambda one: not one["role"].startswith("医师"))
+    found.insert(0, {"role": NOBODY})
+    return [one for one in found if not only or any(word in one["role"] for word in only)]
+
+
+def look(stack: Stack, album: Album, only: list[str]) -> None:
+    """Walk those whose role has a word of `only`, or everyone; some at once, each in a browser of their own."""
+    known, base, waiting = addresses(stack), f"http://127.0.0.1:{stack.port}", queue.SimpleQueue[dict[str, str]]()
+    for one in visitors(stack, only):
+        waiting.put(one)
+
+    def visit(browser: Browser, account: dict[str, str]) -> None:
+        role = account["role"]
+        if role == NOBODY:
+            walk(album, browser, base, NOBODY, "doctor", lambda page: (), known[NOBODY], "/")
+            return
+        doctor, outside = role.startswith("医师"), account["province"] == PLATFORM
+        fresh = next(one for one in accounts(stack) if (one["province"], one["user_name"]) == (account["province"], account["user_name"]))
+        kind = "doctor" if doctor else "staff"
+        walk(
+            album, browser, base, role, kind, as_person(fresh, staff=not doctor), known[PLATFORM if outside else kind],
+            "/platform/" if outside else f"/{SLUG}/",
+        )  # fmt: skip
+
+    def take_turns() -> None:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(**CHROMIUM)
+            while True:
+                try:
+                    account, started = waiting.get_nowait(), time.monotonic()
+                except queue.Empty:
+                    break
+                visit(browser, account)
+                print(f"{account['role']}: {len(album.pages)} pages so far, {time.monotonic() - started:.0f} s", file=sys.stderr)  # noqa: T201
+            browser.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for turn in [pool.submit(take_turns) for _ in range(AT_ONCE)]:
+            turn.result()
 
 
 def main() -> None:
     """Take and judge everything; the index page's address is printed. Ends with 1 where something was found."""
     FOLDER.mkdir(exist_ok=True)
-    for old in FOLDER.glob("*.png"):
+    for old in (*FOLDER.glob("*.png"), *FOLDER.glob("*.jpg")):
         old.unlink()
     album = Album()
     try:
         with tempfile.TemporaryDirectory() as home, demonstration(Path(home) / "home") as stack:
-            look(stack, album, sys.argv[1] if len(sys.argv) > 1 else "")
+            look(stack, album, sys.argv[1:])
     finally:
         (FOLDER / "index.html").write_text(index(album))
     print(f"{len(album.pages)} pages, {sum(len(page[3]) for page in album.pages)} pictures, {len(album.found)} findings: {FOLDER / 'index.html'}")  # noqa: T201
-    for sentence, where in sorted(album.found.items()):
-        print(f"{sentence}\n    {len(where)}: {where[0]}", file=sys.stderr)  # noqa: T201
     sys.exit(1 if album.found else 0)
 
 

@@ -10,9 +10,12 @@ TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 SMALLEST = {"doctor": 16, "senior": 20, "staff": 12}
 LOWEST = {"doctor": 44, "senior": 48, "staff": 20}
 
-RUN = """async ([tags, enhanced]) => {
+STYLED = ("color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block", "aria-hidden-focus")
+"""The rules whose answer a size or a mode can change: the rest ask for what the document says, which stays the same."""
+
+RUN = """async ([type, values, enhanced]) => {
   const rules = {"target-size": {enabled: true}, ...(enhanced && {"color-contrast-enhanced": {enabled: true}})};
-  const found = await axe.run(document, {runOnly: {type: "tag", values: tags}, rules, resultTypes: ["violations"]});
+  const found = await axe.run(document, {runOnly: {type, values}, rules, resultTypes: ["violations"]});
   return found.violations.flatMap((rule) => rule.nodes.map((node) =>
     `${rule.id}: ${node.target.join(" ")} ${(node.any[0] ?? node.all[0] ?? node.none[0])?.message ?? rule.help}`));
 }"""
@@ -20,7 +23,7 @@ RUN = """async ([tags, enhanced]) => {
 OWN = """([smallest, lowest]) => {
   const said = [];
   const name = (one) => `${one.tagName.toLowerCase()}${one.id ? "#" + one.id : ""}${[...one.classList].map((each) => "." + each).join("")}`;
-  const hidden = (one) => !one.checkVisibility() || one.closest(".skip, .visually-hidden, noscript, svg") || one.getBoundingClientRect().right < 0;
+  const hidden = (one) => !one.checkVisibility() || one.closest(".skip, .unseen, .visually-hidden, noscript, svg") || one.getBoundingClientRect().right < 0;
   const slides = (one) => one.closest(".table-responsive, .slides");
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) {
@@ -45,12 +48,13 @@ OWN = """([smallest, lowest]) => {
 }"""
 
 
-def by_axe(page: Page, *, enhanced: bool = False) -> list[str]:
-    """What axe-core finds against WCAG 2.2 A and AA and its best practices; `enhanced`: contrast of 7:1 too. It is evaluated beside the
-    page's own scripts, so the content policy stays in force."""
+def by_axe(page: Page, *, whole: bool = True, enhanced: bool = False) -> list[str]:
+    """What axe-core finds against WCAG 2.2 A and AA and its best practices, or where not `whole` against STYLED alone; `enhanced`: contrast
+    of 7:1 too. It is evaluated beside the page's own scripts, so the content policy stays in force."""
     if not page.evaluate("Boolean(window.axe)"):
         page.evaluate(AXE.read_text())
-    found: list[str] = page.evaluate(RUN, [list(TAGS), enhanced])
+    named = (*STYLED, *(["color-contrast-enhanced"] if enhanced else []))
+    found: list[str] = page.evaluate(RUN, ["tag", list(TAGS), enhanced] if whole else ["rule", list(named), False])
     return found
 
 

@@ -1,5 +1,6 @@
 """What a province writes can never become more than text with marks; the house's own answers are whole."""
 
+import itertools
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from dingkao.articles.text import beginning, rendered
 from dingkao.articles.writing import LONGEST_TITLE
 
 TAGS = re.compile(r"</?(p|br|strong|em|ul|ol|li|h[3-6]|blockquote|hr|a|ol start=\"\d+\"|a href=\"[^\"<>]*\"( title=\"[^\"<>]*\")? rel=\"noopener noreferrer\")>")
-PIECES = st.sampled_from(["<script>", "<img src=x onerror=1>", "](javascript:1)", "[a](", "data:text/html,", "![", "**", "_", "# ", "- ", "1. ", "\n\n", "<", ">", "&", '"', "'", "`", "https://", "甲"])
+PIECES = st.sampled_from(["<script>", "<img src=x onerror=1>", "](javascript:1)", "[a](", "data:text/html,", "![", "**", "_", "# ", "### ", "- ", "1. ", "\n\n", "<", ">", "&", '"', "'", "`", "https://", "甲"])
 
 
 @given(st.lists(PIECES | st.text(max_size=8), max_size=30).map("".join))
@@ -21,6 +22,8 @@ def test_only_our_marks_come_out(body):
     rest = TAGS.sub("", str(rendered(body)))
     assert "<" not in rest
     assert ">" not in rest
+    levels = [2, *(int(level) for level in re.findall(r"<h(\d)>", str(rendered(body))))]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for address in re.findall(r'href="([^"]*)"', str(rendered(body))):
         assert re.match(r"(https?://|mailto:|tel:)", address, re.IGNORECASE)
 

@@ -105,11 +105,12 @@ function tellFault(name, sentence) {
   for (const one of controls(name)) {
     if (sentence) {
       one.setAttribute("aria-invalid", "true");
-      one.setAttribute("aria-describedby", `${name}-said`);
     } else {
       one.removeAttribute("aria-invalid");
-      one.removeAttribute("aria-describedby");
     }
+    const about = ["unit", "hint", "said"].map((what) => `${name}-${what}`).filter((id) => document.getElementById(id));
+    if (about.length) one.setAttribute("aria-describedby", about.join(" "));
+    else one.removeAttribute("aria-describedby");
   }
 }
 

@@ -100,7 +100,11 @@ async function cut() {
     width, height: Math.round((width * HEIGHT) / WIDTH), fillColor: "#fff", imageSmoothingQuality: "high",
   });
   let blob = await blobOf(canvas, 0.92);
-  for (let quality = 0.85; blob.size > MOST_BYTES && quality > 0.4; quality -= 0.1) blob = await blobOf(canvas, quality);
+  for (let quality = 0.85; blob?.size > MOST_BYTES && quality > 0.4; quality -= 0.1) blob = await blobOf(canvas, quality);
+  if (!blob) {
+    wrong("照片没有裁剪成功。请再点一次“预览”,仍不成功的请取消后重新选择照片。");
+    return;
+  }
   show({ key: uploading.newKey(), name: "照片.jpg", blob });
   part("words").textContent = "";
 }
