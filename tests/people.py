@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -75,6 +76,14 @@ def running_cycle() -> Cycle:
         if row.assessment_organisation_id is None:
             organisations.assign(row, first, by=TERMINAL)
     return cycle
+
+
+_serials: dict[str, Iterator[int]] = {}
+
+
+def serials(slug: str) -> Iterator[int]:
+    """Serials of doctors of `slug` whom no other test has: one sequence for all that ask."""
+    return _serials.setdefault(slug, iter(range(100, 480)))
 
 
 @dataclass

@@ -20,7 +20,7 @@ from dingkao.errors import Invalid, NotFound, TooLarge, Unavailable
 from dingkao.filings import dossier as dossiers
 from dingkao.filings.dossier import Dossier, Stale
 from dingkao.filings.fields import LISTS, STEPS, Field, as_form, mark_of, overlaps, words
-from dingkao.filings.marks import marks_of
+from dingkao.filings.marks import Mark, marks_of
 from dingkao.filings.procedure import NOT_AN_EXEMPTION
 from dingkao.outside.pictures import MAX_BYTES
 from dingkao.outside.storage import store
@@ -39,6 +39,7 @@ AFTERWARDS = {
     "organisation_pending": "主要执业机构已审核通过,正在等待考核机构复核。填报内容有错的,可以申请修改,由考核机构决定。",
     "organisation_returned": "材料正由主要执业机构重新核对,您暂时无需操作。如有错误,请联系本机构退回后修改。",
     "ready": "信息已通过审核,不能直接修改。填报内容有错的,可以申请修改,由机构和考核机构先后决定;考核程序不能再改。",
+    "deferred": "延考已备案,所填信息现在不能修改,延考时间请留意消息。印在通知书上的内容有误的,可以申请更正。",
 }
 LOCKED = "测评开始后,所填信息不能修改。印在通知书上的内容有误的,可以申请更正,须由两位经办人先后审核。"
 
@@ -211,6 +212,7 @@ def _step(
         overlapping={kind: overlaps(mine.entries(kind)) for kind in OVERLAPPING if kind in lists},
         returned=returned, marked={one.anchor: one for one in returned if one.step == number}, to_mend={one.step for one in returned if not one.changed},
         proofs=dossiers.proofs_of(mine.record) if number == LAST else [],
+        carried=dossiers.proofs_by_entry(mine.record) if any(of.proofs for of in lists.values()) else {},
     )  # fmt: skip
 
 
@@ -228,7 +230,7 @@ def _standing(mine: Dossier) -> dict[str, object]:
 @filing.route("/filing/list/<string:kind>/<string:entry>", methods=["GET", "POST"])
 @allow(DOCTOR)
 def listed(kind: str, entry: str) -> Response | tuple[str, int] | str:
-    """One entry of a list [S8]: added, edited."""
+    """One entry of a list [S8]: added, edited. Of a list whose entries may carry proofs, a new one leads to its page with them."""
     if kind not in LISTS:
         raise NotFound
     of, mine = LISTS[kind], _dossier(lock=request.method == "POST")
@@ -236,23 +238,97 @@ def listed(kind: str, entry: str) -> Response | tuple[str, int] | str:
         return redirect(url_for("filing.view"), 303)
     kept: dict[str, object] = next((one for one in mine.entries(kind) if one["id"] == entry), {})
     if entry != "new" and not kept:
-        raise NotFound("这条经历已被删除,请返回上一页查看。")
+        raise NotFound(dossiers.NO_ENTRY)
     version, faults, told, status = dossiers.version_of(kept), dict[str, str](), "", 200
     if request.method == "POST":
         given = request.form.to_dict(flat=False)
         try:
-            faults = dossiers.save_entry(mine, kind, entry, given, by=current_user.actor(), version=request.form.get("version"))
+            saved, faults = dossiers.save_entry(mine, kind, entry, given, by=current_user.actor(), version=request.form.get("version"))
         except Stale as stale:
             told, status = stale.sentence, stale.status
         else:
+            if not faults and of.proofs and entry == "new":
+                flash("已保存。有证明材料的,请在本页上传;没有的,可以直接返回。")
+                return redirect(url_for("filing.listed", kind=kind, entry=saved, _anchor="files"), 303)
             if not faults:
                 return redirect(url_for("filing.step", number=of.step, _anchor=kind), 303)
             status = 422
         kept = {one.name: (given.get(one.name) or [""])[0] for one in of.fields}
+    return _entry(mine, kind, entry, kept, version, faults=faults, told=told), status
+
+
+def _entry(
+    mine: Dossier, kind: str, entry: str, kept: dict[str, object], version: str, *, faults: dict[str, str] | None = None, told: str = "",
+    wrong: list[tuple[str, str]] | None = None, uploaded: int = 0,
+) -> str:  # fmt: skip
+    of = LISTS[kind]
     return render_template(
-        "filing/entry.html", dossier=mine, kind=kind, of=of, entry=entry, kept=kept, faults=faults, told=told, version=version,
-        mark=next((one for one in marks_of(mine) if (one.step, one.anchor) == (of.step, kind)), None),
-    ), status  # fmt: skip
+        "filing/entry.html", dossier=mine, kind=kind, of=of, entry=entry, kept=kept, faults=faults or {}, told=told, version=version,
+        mark=_mark(mine, of.step, kind), proofs=dossiers.proofs_by_entry(mine.record).get(entry, []) if of.proofs else [], wrong=wrong or [],
+        uploaded=uploaded,
+    )  # fmt: skip
+
+
+def _mark(mine: Dossier, number: int, anchor: str) -> Mark | None:
+    return next((one for one in marks_of(mine) if (one.step, one.anchor) == (number, anchor)), None)
+
+
+@filing.route("/filing/list/<string:kind>/<string:entry>/proofs", methods=["GET", "POST"])
+@allow(DOCTOR)
+@limiter.limit("60/hour", methods=["POST"], key_func=per_session)
+def entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | str:
+    """Files of a plain form for an entry; told of faults, on its page. Reloaded, it leads there."""
+    mine = _dossier(lock=request.method == "POST")
+    kept = _carrying(mine, kind, entry)
+    if request.method != "POST" or not mine.editable():
+        return redirect(url_for("filing.listed", kind=kind, entry=entry), 303)
+    wrong, uploaded, status = _take(mine, UUID(entry))
+    if not wrong:
+        flash(f"证明材料已上传{uploaded}件。")
+        return redirect(url_for("filing.listed", kind=kind, entry=entry, _anchor="files"), 303)
+    mine = _dossier()
+    return _entry(mine, kind, entry, kept, dossiers.version_of(kept), wrong=wrong, uploaded=uploaded), 200 if uploaded else status
+
+
+@filing.post("/filing/list/<string:kind>/<string:entry>/proofs/<uuid:document_id>/remove")
+@allow(DOCTOR)
+def entry_proof_remove(kind: str, entry: str, document_id: UUID) -> Response:
+    """Take a proof off an entry."""
+    mine = _dossier(lock=True)
+    _carrying(mine, kind, entry)
+    dossiers.remove_proof(mine, document_id, by=current_user.actor())
+    return redirect(url_for("filing.listed", kind=kind, entry=entry, _anchor="files"), 303)
+
+
+def _carrying(mine: Dossier, kind: str, entry: str) -> dict[str, object]:
+    """An entry that may carry proofs. Raises NotFound for any other."""
+    if kind not in LISTS or not LISTS[kind].proofs:
+        raise NotFound
+    kept = next((one for one in mine.entries(kind) if one["id"] == entry), None)
+    if kept is None:
+        raise NotFound(dossiers.NO_ENTRY)
+    return kept
+
+
+def _take(mine: Dossier, entry: UUID | None = None) -> tuple[list[tuple[str, str]], int, int]:
+    """Keep the proofs that a plain form has: what is wrong with which of them, how many were kept, the status. With the store down none is."""
+    faults, kept, status = list[tuple[str, str]](), 0, 200
+    chosen = [given for given in request.files.getlist("proof") if given.filename]
+    if not chosen:
+        faults, status = [("", "请选择文件。")], Invalid.status
+    for given in chosen:
+        name = dossiers.plain_name(given.filename or "")
+        try:
+            dossiers.keep_proof(mine, name, given.read(MAX_BYTES + 1), by=current_user.actor(), entry=entry)
+        except (Invalid, TooLarge) as refusal:
+            faults.append((name, refusal.sentence))
+            status = refusal.status
+        except Unavailable as refusal:
+            db.session.rollback()
+            return [("", refusal.sentence)], 0, refusal.status
+        else:
+            kept += 1
+    return faults, kept, status
 
 
 @filing.post("/filing/list/<string:kind>/<string:entry>/remove")
@@ -284,7 +360,7 @@ def photo() -> Response | tuple[str, int] | str:
             return redirect(url_for("filing.photo"), 303)
     institution = db.session.get_one(Organisation, (mine.record.tenant_id, mine.record.institution_id))
     hints = dossiers.hints_of(mine.filing)
-    return render_template("filing/photo.html", dossier=mine, fault=fault, hints=hints, institution=institution), status
+    return render_template("filing/photo.html", dossier=mine, fault=fault, hints=hints, institution=institution, mark=_mark(mine, 1, "photo")), status
 
 
 @filing.get("/filing/photo.jpg")
@@ -308,27 +384,13 @@ def proof() -> Response | tuple[str, int] | str:
         return redirect(url_for("filing.view"), 303)
     faults, kept, status = list[tuple[str, str]](), 0, 200
     if request.method == "POST":
-        chosen = [given for given in request.files.getlist("proof") if given.filename]
-        if not chosen:
-            faults, status = [("", "请选择文件。")], Invalid.status
-        for given in chosen:
-            name = dossiers.plain_name(given.filename or "")
-            try:
-                dossiers.keep_proof(mine, name, given.read(MAX_BYTES + 1), by=current_user.actor())
-            except (Invalid, TooLarge) as refusal:
-                faults.append((name, refusal.sentence))
-                status = refusal.status
-            except Unavailable as refusal:
-                db.session.rollback()
-                mine, faults, kept, status = _dossier(), [("", refusal.sentence)], 0, refusal.status
-                break
-            else:
-                kept += 1
+        faults, kept, status = _take(mine)
         if not faults:
             flash(f"证明材料已上传{kept}件。")
             return redirect(url_for("filing.proof"), 303)
+        mine = _dossier()
     return render_template(
-        "filing/proofs.html", proofs=dossiers.proofs_of(mine.record), faults=faults, kept=kept, most=dossiers.MOST_PROOFS
+        "filing/proofs.html", proofs=dossiers.proofs_of(mine.record), faults=faults, kept=kept, most=dossiers.MOST_PROOFS, mark=_mark(mine, LAST, "proofs")
     ), 200 if kept else status
 
 
@@ -336,9 +398,7 @@ def proof() -> Response | tuple[str, int] | str:
 @allow(DOCTOR)
 def proof_file(document_id: UUID) -> FlaskResponse:
     """A proof of one's own."""
-    row = next((one for one in dossiers.proofs_of(_dossier().record) if one.id == document_id), None)
-    if row is None:
-        raise NotFound
+    row = dossiers.proof_of(_dossier().record, document_id)
     return FlaskResponse(store().get("proof", row.id), mimetype=row.content_type, headers={"Content-Disposition": "inline"})
 
 

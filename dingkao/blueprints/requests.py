@@ -115,6 +115,8 @@ def save(request_id: UUID) -> Response | tuple[str, int]:
         return FlaskResponse(_shown(row, mine, typed, {refusal.field or "note": refusal.sentence}))
     if "submit" in request.form:
         flash("申请已提交。审核结果会显示在这里和消息中。")
+    elif "stay" not in request.form:
+        flash("已保存,尚未提交。")
     onward = request.form.get("stay", "")
     sound = onward.startswith(f"{request.script_root}/requests/") and onward.isprintable()
     return redirect(onward if sound else url_for("requests.show", request_id=row.id), 303)

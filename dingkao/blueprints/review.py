@@ -196,10 +196,8 @@ def photo(record_id: UUID) -> FlaskResponse:
 @review.get("/office/review/<uuid:record_id>/proof/<uuid:document_id>")
 @allow(*EVERYONE)
 def proof(record_id: UUID, document_id: UUID) -> FlaskResponse:
-    """A proof the doctor handed in."""
-    row = next((one for one in dossiers.proofs_of(_record(record_id, _side())) if one.id == document_id), None)
-    if row is None:
-        raise NotFound
+    """A proof the doctor handed in, whether of an entry or not."""
+    row = dossiers.proof_of(_record(record_id, _side()), document_id)
     return FlaskResponse(store().get("proof", row.id), mimetype=row.content_type, headers={"Content-Disposition": "inline"})
 
 

@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 from dingkao import clock
 from dingkao.errors import Invalid, NotAllowed
-from dingkao.filings.dossier import SEALED, Dossier
+from dingkao.filings.dossier import SEALED, Dossier, forget_loose_proofs
 from dingkao.filings.fields import LISTS, PARTS, Field, judge, missing, words
 from dingkao.filings.models import Filing
+from dingkao.journal.writing import Actor
 from dingkao.tenants.secrets import Place, vault
 
 CHANGEABLE = (1, 2, 3, 4)
@@ -64,8 +65,9 @@ def change_field(dossier: Dossier, step: int, name: str, before: Any, after: Any
     _touched(filing)
 
 
-def change_entry(dossier: Dossier, kind: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
-    """Put an entry in the place of another, add one (`before` None) or take one off (`after` None). Raises NotAllowed as above."""
+def change_entry(dossier: Dossier, kind: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, *, by: Actor) -> None:
+    """Put an entry in the place of another, which keeps its proofs, add one (`before` None) or take one off with them (`after` None).
+    Raises NotAllowed as above."""
     filing, step = _filing(dossier), LISTS[kind].step
     entries = dossier.entries(kind)
     if before is not None and before not in entries:
@@ -75,6 +77,7 @@ def change_entry(dossier: Dossier, kind: str, before: Mapping[str, Any] | None, 
     else:
         changed = [dict(after) if one == before and after else one for one in entries if one != before or after]
     setattr(filing, PARTS[step], getattr(filing, PARTS[step]) | {kind: changed})
+    forget_loose_proofs(dossier, by=by)
     _touched(filing)
 
 

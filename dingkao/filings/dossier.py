@@ -57,7 +57,8 @@ SEALED = ("qualification", "practice")
 MOST_PROOFS = 10
 CHOSEN_FROM = "direct_fail_texts"
 """Beside the chosen codes, the words they had in the version of the list they were chosen from (manual.md [S10])."""
-FULL = f"证明材料最多{MOST_PROOFS}件,请先删除不需要的。"
+FULL = "证明材料最多{}件,请先删除不需要的。"
+NO_ENTRY = "这条经历已被删除,请返回上一页查看。"
 STALE = "您在另一页面或设备上保存过更新的内容。本页填写的内容还在下方,请核对后再次保存,将以本页为准。"
 
 
@@ -286,37 +287,42 @@ def version_of(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def save_entry(dossier: Dossier, kind: str, entry: str, given: Mapping[str, list[str]], *, by: Actor, version: str | None = None) -> dict[str, str]:
-    """Keep one entry of a list (`entry` is its id, or «new»); gives faults as `save` does and keeps nothing where there are any.
-    Raises Stale where it is no longer the `version` that the page showed."""
+def save_entry(
+    dossier: Dossier, kind: str, entry: str, given: Mapping[str, list[str]], *, by: Actor, version: str | None = None
+) -> tuple[str, dict[str, str]]:
+    """Keep one entry of a list (`entry` is its id, or «new»); gives its id, and faults as `save` does: where there are any nothing is
+    kept. Raises Stale where it is no longer the `version` that the page showed."""
     of = _list(kind)
     kept, faults = judge(of.fields, given, born=dossier.born(), within=dossier.span())
     faults |= {one.name: f"请填写{one.label}。" for one in missing(of.fields, kept) if one.name not in faults}
     if faults:
-        return faults
+        return entry, faults
     filing = _begun(dossier, None, by)
     part = dict(getattr(filing, PARTS[of.step]))
     entries = [dict(one) for one in part.get(kind, [])]
     if entry == "new":
         if len(entries) >= MOST_ENTRIES:
             raise Invalid(f"{of.label}最多{MOST_ENTRIES}条,请合并后再添加。")
-        if all({name: value for name, value in one.items() if name != "id"} != kept for one in entries):
-            entries.append(kept | {"id": uuid4().hex})
+        same = next((one for one in entries if {name: value for name, value in one.items() if name != "id"} == kept), None)
+        entry = same["id"] if same else uuid4().hex
+        if same is None:
+            entries.append(kept | {"id": entry})
     else:
         found = next((one for one in entries if one["id"] == entry), None)
         if found is None:
-            raise NotFound("这条经历已被删除,请返回上一页查看。")
+            raise NotFound(NO_ENTRY)
         if version and version != version_of(found):
             raise Stale(STALE)
         entries[entries.index(found)] = kept | {"id": entry}
     part[kind] = entries
     setattr(filing, PARTS[of.step], part)
     _touch(filing, by, kind)
-    return {}
+    return entry, {}
 
 
 def remove_entry(dossier: Dossier, kind: str, entry: str, *, by: Actor) -> None:
-    """Take an entry off its list; the last one taken off can be put back until submission. What is gone already is no fault."""
+    """Take an entry off its list; the last one taken off can be put back until submission, with its proofs. What is gone already is no
+    fault."""
     of = _list(kind)
     filing = _begun(dossier, None, by)
     part = dict(getattr(filing, PARTS[of.step]))
@@ -327,6 +333,7 @@ def remove_entry(dossier: Dossier, kind: str, entry: str, *, by: Actor) -> None:
     part[_gone(kind)] = {"entry": entries[place], "place": place}
     part[kind] = entries[:place] + entries[place + 1 :]
     setattr(filing, PARTS[of.step], part)
+    forget_loose_proofs(dossier, by=by)
     _touch(filing, by, kind)
 
 
@@ -394,17 +401,17 @@ def hints_of(filing: Filing | None) -> list[str]:
     return [pictures.HINTS[code] for code in (row.hints or [] if row else []) if code in pictures.HINTS]
 
 
-def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> UUID:
-    """A proof (证明材料): a picture or a PDF, checked and rewritten. Gives the document's id. Raises Invalid, TooLarge, Unavailable."""
+def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor, entry: UUID | None = None) -> UUID:
+    """A proof (证明材料), of an `entry` of a list where one is named (domain.md §2.1, step 4): a picture or a PDF, checked and rewritten.
+    Gives the document's id. Raises Invalid, TooLarge, Unavailable, NotFound for an entry that carries none."""
     rewritten, content_type = pictures.document(content)
     _begun(dossier, None, by)
-    if len(proofs_of(dossier.record)) >= MOST_PROOFS:
-        raise Invalid(FULL, "proof")
+    _room(dossier, entry)
     proof = new_id()
     store().put("proof", proof, rewritten, content_type)
     row = Document(
         id=proof, doctor_id=dossier.doctor.id, cycle_id=dossier.cycle.id, kind="proof", name=plain_name(name),
-        content_type=content_type, size=len(rewritten),
+        content_type=content_type, size=len(rewritten), entry_id=entry,
     )  # fmt: skip
     db.session.add(row)
     journal.write("document", proof, "proof_kept", by=by)
@@ -414,16 +421,68 @@ def keep_proof(dossier: Dossier, name: str, content: bytes, *, by: Actor) -> UUI
 def remove_proof(dossier: Dossier, proof: UUID, *, by: Actor) -> None:
     """Take a proof off; the store's object goes with it."""
     _begun(dossier, None, by)
-    row = next((one for one in proofs_of(dossier.record) if one.id == proof), None)
-    if row is not None:
+    if any(one.id == proof for one in _proofs(dossier.record)):
         _forget("proof", proof)
         journal.write("document", proof, "proof_removed", by=by)
 
 
 def proofs_of(record: Assessment) -> list[Document]:
-    """The proofs handed in for the record's cycle."""
+    """The proofs handed in for the record's cycle that belong to no entry of a list."""
+    return [one for one in _proofs(record) if one.entry_id is None]
+
+
+def proofs_by_entry(record: Assessment) -> dict[str, list[Document]]:
+    """The proofs of entries of lists, by the entry's id."""
+    found: dict[str, list[Document]] = {}
+    for one in _proofs(record):
+        if one.entry_id is not None:
+            found.setdefault(one.entry_id.hex, []).append(one)
+    return found
+
+
+def proof_of(record: Assessment, proof: UUID) -> Document:
+    """A proof of the record's, whether of an entry or not. Raises NotFound for any other, and while its entry is taken off."""
+    row = next((one for one in _proofs(record) if one.id == proof), None)
+    if row is None or (row.entry_id is not None and row.entry_id.hex not in _carriers(filing_of(record))):
+        raise NotFound
+    return row
+
+
+def forget_loose_proofs(dossier: Dossier, *, by: Actor) -> None:
+    """Forget the proofs of entries that were taken off and can't be put back any more."""
+    carriers = _carriers(dossier.filing) | _carriers(dossier.filing, gone=True)
+    for entry, rows in proofs_by_entry(dossier.record).items():
+        for row in rows if entry not in carriers else ():
+            _forget("proof", row.id)
+            journal.write("document", row.id, "proof_removed", by=by)
+
+
+def _proofs(record: Assessment) -> list[Document]:
     query = select(Document).where(Document.doctor_id == record.doctor_id, Document.cycle_id == record.cycle_id, Document.kind == "proof")
     return list(db.session.scalars(query.order_by(Document.id)))
+
+
+def _carriers(filing: Filing | None, *, gone: bool = False) -> set[str]:
+    """The ids of the entries that may carry proofs; with `gone`, of those that were taken off and can be put back."""
+    found = set[str]()
+    for kind, of in LISTS.items():
+        part = getattr(filing, PARTS[of.step]) if filing and of.proofs else {}
+        removed = part.get(_gone(kind))
+        found |= {one["id"] for one in (([removed["entry"]] if removed else []) if gone else part.get(kind, []))}
+    return found
+
+
+def _room(dossier: Dossier, entry: UUID | None) -> None:
+    """Raises Invalid where there are as many proofs as there may be, NotFound for an entry that carries none."""
+    if entry is None:
+        most, kept = MOST_PROOFS, proofs_of(dossier.record)
+    elif entry.hex in _carriers(dossier.filing):
+        most = next(of.proofs for kind, of in LISTS.items() if any(one["id"] == entry.hex for one in dossier.entries(kind)))
+        kept = proofs_by_entry(dossier.record).get(entry.hex, [])
+    else:
+        raise NotFound(NO_ENTRY)
+    if len(kept) >= most:
+        raise Invalid(FULL.format(most), "proof")
 
 
 def photo_of(filing: Filing) -> bytes | None:
@@ -552,6 +611,7 @@ def submit(dossier: Dossier, *, by: Actor) -> None:
     for step in STEPS:
         part = dict(getattr(filing, PARTS[step]))
         setattr(filing, PARTS[step], {name: value for name, value in part.items() if name not in {_gone(kind) for kind in LISTS}})
+    forget_loose_proofs(dossier, by=by)
     if filing:
         filing.pens = {}
 
@@ -583,21 +643,22 @@ def read_notice(doctor: Doctor, cycle: Cycle, *, by: Actor) -> None:
 @dataclass(frozen=True)
 class Section:
     """Part of a filing as a reviewer reads it: facts (label, value) and tables of entries; `marks` and `table_marks` name, beside each,
-    what a returning reviewer may mark."""
+    what a returning reviewer may mark; `table_proofs` has, beside each table, the proofs of each row, None where its rows carry none."""
 
     title: str
     facts: list[tuple[str, str]] = field(default_factory=list)
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
     table_marks: list[str] = field(default_factory=list)
+    table_proofs: list[list[list[Document]] | None] = field(default_factory=list)
 
 
 def shown(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
     """The filing by sections; the two certificate numbers masked unless `revealed`."""
-    sections = []
+    sections, carried = [], proofs_by_entry(dossier.record)
     for step, title in STEPS.items():
         kept = dossier.part(step)
-        facts, marks, table_marks = [], [], []
+        facts, marks, table_marks, table_proofs = [], [], [], []
         for one in dossier.fields(step):
             value = words(one, kept.get(one.name)) if counts(one.name, kept) else ""
             if one.name in SEALED and value and not revealed:
@@ -611,7 +672,8 @@ def shown(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
                 rows = [[words(one, entry.get(one.name)) or ("至今" if one.name == "until" else "") for one in of.fields] for entry in dossier.entries(kind)]
                 tables.append((of.label, [one.label for one in of.fields], rows))
                 table_marks.append(f"{step}.{kind}")
-        sections.append(Section(title, facts, tables, marks, table_marks))
+                table_proofs.append([carried.get(entry["id"], []) for entry in dossier.entries(kind)] if of.proofs else None)
+        sections.append(Section(title, facts, tables, marks, table_marks, table_proofs))
     return sections
 
 
@@ -716,12 +778,28 @@ def _admit_photo(_subject: UUID | None, by: Actor) -> None:
 def _admit_proof(_subject: UUID | None, by: Actor) -> None:
     mine = _own(by, lock=False)
     _changeable(mine)
-    if len(proofs_of(mine.record)) >= MOST_PROOFS:
-        raise Invalid(FULL, "proof")
+    _room(mine, None)
+
+
+def _admit_entry_proof(subject: UUID | None, by: Actor) -> None:
+    mine = _own(by, lock=False)
+    _changeable(mine)
+    _room(mine, _named(subject))
+
+
+def _keep_entry_proof(subject: UUID | None, name: str, content: bytes, by: Actor) -> UUID:
+    return keep_proof(_own(by, lock=True), name, content, by=by, entry=_named(subject))
+
+
+def _named(subject: UUID | None) -> UUID:
+    if subject is None:
+        raise NotFound
+    return subject
 
 
 uploads.register("filing_photo", _admit_photo, lambda _subject, _name, content, by: keep_photo(_own(by, lock=True), content, by=by))
 uploads.register("filing_proof", _admit_proof, lambda _subject, name, content, by: keep_proof(_own(by, lock=True), name, content, by=by))
+uploads.register("filing_entry_proof", _admit_entry_proof, _keep_entry_proof)
 
 
 def notice_digest() -> bytes:

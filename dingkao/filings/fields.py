@@ -143,12 +143,13 @@ def fields_of(
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list of entries: its fields, and whether one at least is wanted before submission."""
+    """A list of entries: its fields, whether one at least is wanted before submission, and how many proofs each entry may carry."""
 
     label: str
     step: int
     fields: tuple[Field, ...]
     one_at_least: bool = False
+    proofs: int = 0
 
 
 _SPAN = (Field("since", "开始时间", "month", True), Field("until", "结束时间", "month", hint="至今的请留空"))
@@ -167,8 +168,8 @@ LISTS = {
     ),
     "practice": ListOf("执业经历", 3, (Field("name", "执业机构", "text", True), Field("department", "科室"), Field("post", "职务或职称"), *_SPAN), True),
     "training": ListOf("培训进修经历", 3, (Field("name", "名称", "text", True), Field("place", "机构"), *_SPAN)),
-    "good_records": ListOf("良好执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "授予机关"))),
-    "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "处理机关"))),
+    "good_records": ListOf("良好执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "授予机关")), proofs=5),
+    "bad_records": ListOf("不良执业行为记录", 4, (Field("when", "时间", "month", True, in_cycle=True), Field("name", "事由", "text", True), Field("by", "处理机关")), proofs=5),
 }  # fmt: skip
 ONLY_IF = {
     "good_records": ("good_record", "yes"), "bad_records": ("bad_record", "yes"), "direct_fail_which": ("direct_fail", "yes"),

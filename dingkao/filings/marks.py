@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dingkao.errors import Invalid
-from dingkao.filings.dossier import Dossier, proofs_of
+from dingkao.filings.dossier import Dossier, proofs_by_entry, proofs_of
 from dingkao.filings.fields import LISTS, STEPS, as_form, mark_of
 from dingkao.tenants.secrets import vault
 
@@ -77,7 +77,8 @@ def _filed(dossier: Dossier, key: str) -> str:
     elif key == "5.proofs":
         filed = [one.id for one in proofs_of(dossier.record)]
     elif anchor in LISTS and LISTS[anchor].step == int(step):
-        filed = [sorted(entry.items()) for entry in dossier.entries(anchor)]
+        filed, carried = [sorted(entry.items()) for entry in dossier.entries(anchor)], proofs_by_entry(dossier.record) if LISTS[anchor].proofs else {}
+        filed += [one.id for entry in dossier.entries(anchor) for one in carried.get(entry["id"], [])]
     else:
         filed = as_form(dossier.part(int(step)).get(anchor))
     return vault().blind_index("returned", mark_of([str(one) for one in filed])).hex()[:24]

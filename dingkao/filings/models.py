@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
@@ -39,12 +39,13 @@ DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料"}
 
 class Document(TenantOwned, Model):
     """A file the doctor handed in (照片、证明材料), checked and re-encoded; the file itself is in the store under the row's id. `hints`:
-    what the checks of a photo remarked, by the codes of `outside.pictures.HINTS`."""
+    what the checks of a photo remarked, by the codes of `outside.pictures.HINTS`. `entry_id`: the entry of a list that a proof belongs to."""
 
     __tablename__ = "document"
     __table_args__ = (
         Index(None, "tenant_id", "doctor_id", "id"),
         one_of("kind", tuple(DOCUMENT_KINDS)),
+        CheckConstraint("entry_id is null or kind = 'proof'", name="entry_of_proof"),
         inside("doctor_id", "doctor"),
         inside("cycle_id", "cycle"),
     )
@@ -56,6 +57,7 @@ class Document(TenantOwned, Model):
     content_type: Mapped[str]
     size: Mapped[int]
     hints: Mapped[list[Any] | None]
+    entry_id: Mapped[UUID | None]
     uploaded_at: Mapped[datetime] = mapped_column(default=now)
 
 

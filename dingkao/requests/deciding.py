@@ -171,7 +171,7 @@ def _change(row: Request, record: Assessment, by: Actor) -> str:
         raise NotAllowed(f"医师当前状态为“{STATES[record.state]}”,不能再修改填报信息。请点“不同意”并说明原因。")
     if record.leased_by not in (None, by.id) and (holder := held_by(record)):
         raise NotAllowed(f"{holder}正在审核该医师的记录,请由其办理,或稍后再试。")
-    _apply(row, record, [one for one in items_of(row) if one["what"] != "doctor"])
+    _apply(row, record, [one for one in items_of(row) if one["what"] != "doctor"], by)
     return "您申请修改的信息已更新。"
 
 
@@ -183,7 +183,7 @@ def _correct(row: Request, record: Assessment, by: Actor) -> str:
         correcting.correct(doctor, values, by=by)
         if "institution" in values and record.state not in FINAL:
             _move_to(record, doctor.organisation_id)
-    _apply(row, record, [one for one in items if one["what"] == "field"])
+    _apply(row, record, [one for one in items if one["what"] == "field"], by)
     reissued = issuing.reissue(record, by=by, reason="信息更正")
     told = "您申请更正的信息已更新。" + ("今后请使用新的证件号码登录。" if "number" in values else "")
     return told + ("考核结果通知书已重新签发,原通知书作废。" if reissued else "")
@@ -196,14 +196,14 @@ def _move_to(record: Assessment, organisation_id: UUID) -> None:
         record.assessor_id = institution.assessment_organisation_id
 
 
-def _apply(row: Request, record: Assessment, items: list[Item]) -> None:
+def _apply(row: Request, record: Assessment, items: list[Item], by: Actor) -> None:
     db.session.scalars(select(Filing.id).where(Filing.doctor_id == record.doctor_id, Filing.cycle_id == record.cycle_id).with_for_update()).one_or_none()
     dossier = dossier_of_record(record)
     for one in items:
         if one["what"] == "field":
             amending.change_field(dossier, int(one["place"]), one["name"], one["before"], one["after"])
         else:
-            amending.change_entry(dossier, one["name"], one["before"], one["after"])
+            amending.change_entry(dossier, one["name"], one["before"], one["after"], by=by)
     photo = next((file for file in files_of(row) if file.kind == "photo"), None)
     if photo:
         document = Document(

@@ -7,7 +7,7 @@ import pytest
 from tests import people
 
 SLUG = "xinjiang"
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 HOST = "http://localhost"
 
 

@@ -12,7 +12,7 @@ from dingkao.people.models import Account
 from tests import people
 
 SLUG, PASSWORD = "qinghai", "xining-chunfeng-88"
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import date
-from itertools import count
 
 import pytest
 from sqlalchemy import select
@@ -17,7 +16,7 @@ from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
 SLUG, CODE = "hubei", 42
-SERIALS = count(100)
+SERIALS = people.serials(SLUG)
 ASKS = {"Accept": "application/json", "X-Keeping": "1"}
 
 

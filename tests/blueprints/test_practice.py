@@ -23,7 +23,7 @@ from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
 SLUG, CODE = "sichuan", 51
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from dingkao.requests.models import Request
 from dingkao.tenants import settings
 from tests import material
 from tests.blueprints.signed_in import client_of, post
-from tests.people import actor, bring_to, doctor, photo, state_of
+from tests.people import actor, bring_to, doctor, photo, serials, state_of
 
 SLUG = "qinghai"
-SERIALS = iter(range(40, 400))
+SERIALS = serials(SLUG)
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +239,9 @@ def test_a_correction_of_the_number_by_two_persons_and_a_new_certificate(ready, 
         row = db.session.scalars(select(Doctor).where(Doctor.id == someone.doctor_id)).one()
         assert (row.name, row.number_masked[-4:]) == ("钱改名", number[-4:])
         assert db.session.scalars(select(Account.name).where(Account.id == row.account_id)).one() == "钱改名"
-        serials = dict(db.session.execute(select(Certificate.serial, Certificate.state).where(Certificate.assessment_id == someone.record_id)).all())
-        assert serials.pop(first) == "replaced"
-        assert list(serials.values()) == ["issued"]
+        found = dict(db.session.execute(select(Certificate.serial, Certificate.state).where(Certificate.assessment_id == someone.record_id)).all())
+        assert found.pop(first) == "replaced"
+        assert list(found.values()) == ["issued"]
     assert "新的证件号码登录" in told(in_province, someone)[0][1]
 
 

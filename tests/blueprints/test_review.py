@@ -20,7 +20,7 @@ from tests.blueprints.signed_in import client_of, post
 SLUG, CODE = "anhui", 34
 FIRST, SECOND = material.registration_number(CODE, 1), material.registration_number(CODE, 2)
 GRADES = {"performance": "pass", "ethics": "pass", "text": "同意"}
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture

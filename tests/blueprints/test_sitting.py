@@ -24,7 +24,7 @@ from dingkao.journal.writing import TERMINAL
 from tests import people
 
 SLUG, CODE = "hunan", 43
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

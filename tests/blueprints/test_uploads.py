@@ -3,7 +3,6 @@
 import io
 import re
 from datetime import date, timedelta
-from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
@@ -23,7 +22,6 @@ from tests import material, people
 from tests.blueprints.signed_in import client_of
 from tests.rooms.test_pictures import a_pdf, noise
 
-SERIALS = count()
 SLUG = "gansu"
 
 
@@ -65,7 +63,7 @@ class Sender:
 
 
 def a_doctor(application, in_province, slug=SLUG):
-    serial = next(SERIALS)
+    serial = next(people.serials(slug))
     number = material.resident_number(serial, sex="男" if serial % 2 else "女", birth=date(1977, 5, 6))
     doctor = people.doctor(application, in_province, slug, serial, 证件号码=number)
     doctor.post("/filing/notice")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from sqlalchemy import select
 
 from dingkao.database.model import db
@@ -61,6 +61,22 @@ def open_page(browser: Browser, address: str) -> Iterator[Any]:
     for context in contexts:
         context.close()
     assert faults == []
+
+
+@pytest.fixture
+def reopened(browser: Browser, address: str) -> Iterator[Any]:
+    """Open a page on the same phone after the browser was killed: it has what the phone had stored; the killed page never comes back."""
+    contexts: list[BrowserContext] = []
+
+    def make(page: Page) -> Page:
+        contexts.append(browser.new_context(viewport=PHONE, base_url=address, locale="zh-CN", storage_state=page.context.storage_state()))
+        fresh = contexts[-1].new_page()
+        fresh.on("dialog", lambda dialog: dialog.accept())
+        return fresh
+
+    yield make
+    for context in contexts:
+        context.close()
 
 
 def totp(secret: str) -> str:

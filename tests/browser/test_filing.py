@@ -2,10 +2,10 @@
 
 import io
 import re
-from itertools import count
+import time
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 from sqlalchemy import select
 
 from dingkao.database.model import db
@@ -14,7 +14,7 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG = "hunan"
-SERIALS = count(100)
+SERIALS = people.serials(SLUG)
 WAITING = "网络不通,内容已保留在本机,恢复后会自动保存"
 
 
@@ -53,20 +53,6 @@ def saved(page: Page) -> None:
     """Nothing waits any more: the status says so, the phone holds nothing."""
     expect(page.locator("[data-saving]")).to_have_text(re.compile(r"已保存 \d\d:\d\d,尚未提交"))
     page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('dk-keep:'))")
-
-
-@pytest.fixture
-def reopened(browser: Browser, address):
-    """Open a page on the same phone after the browser was killed: it has what the phone had stored; the killed page never comes back."""
-    contexts = []
-
-    def make(page: Page) -> Page:
-        contexts.append(browser.new_context(viewport=PHONE, base_url=address, locale="zh-CN", storage_state=page.context.storage_state()))
-        return contexts[-1].new_page()
-
-    yield make
-    for context in contexts:
-        context.close()
 
 
 STEPS = {
@@ -215,12 +201,16 @@ def hand_in_photo(filer) -> None:
     filer.doctor.post("/filing/photo", photo=(io.BytesIO(people.photo()), "photo.jpg"))
 
 
-def reach(page: Page, what: str) -> None:
-    """Go on by Tab to the element that the selector names."""
-    for _ in range(120):
-        if page.evaluate("(what) => document.activeElement.matches(what)", what):
-            return
-        page.keyboard.press("Tab")
+def reach(page: Page, what: str | list[str], script: str = "(what) => document.activeElement.matches(what)") -> None:
+    """Go on by Tab to the element that the selector names (or that `script` knows by `what`); a page that is on its way is waited for."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            if page.evaluate(script, what):
+                return
+            page.keyboard.press("Tab")
+        except Error:  # the page was just being left
+            page.wait_for_load_state()
     raise AssertionError(f"Tab does not lead to {what}")
 
 
@@ -251,7 +241,7 @@ def by_keyboard(page: Page, fields: dict[str, str]) -> None:
             page.keyboard.type(year)
         else:
             page.keyboard.type(value)
-        assert page.evaluate("(name) => new FormData(document.querySelector('main form[novalidate]')).get(name)", name) == value, name
+        assert page.evaluate("(name) => new FormData(document.activeElement.form).get(name)", name) == value, name
 
 
 def press(page: Page, button: str) -> None:

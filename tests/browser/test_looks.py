@@ -27,7 +27,7 @@ DESKS = {
     "institution_reviewer": ("/office", "/office/review", "/office/requests"),
     "province_admin": ("/office/doctors", "/office/settings", "/office/staff", "/office/articles"),
 }
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

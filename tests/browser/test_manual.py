@@ -16,7 +16,7 @@ from tests.browser.test_signing_in import PASSWORD, sign_in
 from tests.material import resident_number
 
 SLUG, CODE = "ningxia", 64
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,24 @@
-"""Every request a doctor can send, on a phone; decided on the desks' pages, both ways; and what the doctor then sees."""
+"""Every request a doctor can send, the filing among them, on a phone; decided on the desks' pages, both ways; and what the doctor then sees."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db
+from dingkao.people.models import Account
 from tests import material, people
 from tests.blueprints.signed_in import client_of
 from tests.browser.conftest import DESK, PHONE
+from tests.browser.test_filing import WAITING
+from tests.browser.test_signing_in import PASSWORD, sign_in
 
 SLUG, CODE = "hainan", 46
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 REASON = "所附材料不能证明该情形,请补充后再办理。"
 
 
@@ -184,3 +189,131 @@ def test_an_appeal_both_ways(phone, open_page, desks):
     expect(page.get_by_text(REASON).first).to_be_visible()
     page.goto(f"/{SLUG}/result")
     expect(page.get_by_text("考核结果:不合格")).to_be_visible()
+
+
+def at_the_desk(open_page, desks, someone: people.Someone, side: str, button: str, text: str = "", mark: dict[str, str] | None = None) -> None:
+    """Take the filing up from the list, mark fields, grade, decide."""
+    page = signed_in(open_page(DESK), desks[side])
+    page.goto(f"/{SLUG}/office/review?side={side}")
+    page.locator(f'button[form="open-{someone.record_id}"]').click()
+    for field, sentence in (mark or {}).items():
+        page.locator("details.marking", has=page.locator(f'[name="mark-{field}"]')).locator("summary").click()
+        page.locator(f'[name="mark-{field}"]').fill(sentence)
+    if button == "通过":
+        for part in ("performance", "ethics"):
+            page.locator(f"[name={part}][value=pass]").check()
+    page.locator("#decide [name=text]").fill(text)
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_role("status")).to_be_visible()
+
+
+def mend(page: Page, step: int, name: str, value: str, reason: str, sentence: str) -> None:
+    """See why it was returned and where, put it right, hand it in again."""
+    page.goto(f"/{SLUG}/home")
+    expect(page.get_by_text(f"退回原因:{reason}")).to_be_visible()
+    page.goto(f"/{SLUG}/filing/{step}")
+    expect(page.locator(f".of-{name} .returned")).to_have_text(f"退回:{sentence}")
+    page.locator(f"#{name}").fill(value)
+    page.get_by_role("button", name="下一步").click()
+    expect(page).to_have_url(re.compile(f"/filing/{step + 1}$"))
+    page.goto(f"/{SLUG}/filing/check")
+    expect(page.get_by_text("已修改")).to_be_visible()
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("heading", name="已提交")).to_be_visible()
+
+
+def test_a_filing_returned_by_either_and_accepted(application, in_province, open_page, desks):
+    someone = people.doctor(application, in_province, SLUG, next(_serial))
+    someone.file()
+    page = signed_in(open_page(PHONE), someone.client.get_cookie(f"dk-{SLUG}").value)
+    page.goto(f"/{SLUG}/filing/check")
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("heading", name="已提交")).to_be_visible()
+    at_the_desk(open_page, desks, someone, "institution", "退回医师", "毕业院校有误", {"1.school": "与毕业证书不符"})
+    mend(page, 1, "school", "海南医学院", "毕业院校有误", "与毕业证书不符")
+    at_the_desk(open_page, desks, someone, "institution", "通过", "同意")
+    page.goto(f"/{SLUG}/home")
+    expect(page.get_by_text("主要执业机构已审核通过")).to_be_visible()
+    at_the_desk(open_page, desks, someone, "organisation", "退回医师", "科室有误", {"2.department": "请写全称"})
+    mend(page, 2, "department", "心血管内科", "科室有误", "请写全称")
+    at_the_desk(open_page, desks, someone, "institution", "通过", "同意")
+    at_the_desk(open_page, desks, someone, "organisation", "退回机构", "评定依据不足")
+    page.goto(f"/{SLUG}/home")
+    expect(page.get_by_text("您暂时无需操作")).to_be_visible()
+    at_the_desk(open_page, desks, someone, "institution", "通过", "已补充依据")
+    at_the_desk(open_page, desks, someone, "organisation", "复核通过")
+    page.goto(f"/{SLUG}/home")
+    expect(page.get_by_role("heading", name="待测评")).to_be_visible()
+    expect(page.get_by_text("准考证号")).to_be_visible()
+
+
+def test_a_clerk_lets_a_doctor_in_again(application, in_province, open_page, desks):
+    someone = people.doctor(application, in_province, SLUG, next(_serial))
+    with in_province(SLUG):
+        row = db.session.scalars(select(Account).where(Account.id == people.account_of(someone.record_id))).one()
+        row.state, row.initial_until = "initial", clock.now() - timedelta(days=1)
+        db.session.commit()
+    page, desk = open_page(PHONE), signed_in(open_page(DESK), desks["another"])
+    sign_in(page, SLUG, someone.number, "666666")
+    expect(page.get_by_role("alert")).to_be_visible()
+    desk.goto(f"/{SLUG}/office/doctors/{someone.doctor_id}")
+    desk.get_by_role("button", name="延长初始凭证").click()
+    expect(desk.get_by_role("status")).to_contain_text("已延长")
+    sign_in(page, SLUG, someone.number, "666666")
+    expect(page.get_by_role("heading", name="设置新密码")).to_be_visible()
+    desk.get_by_role("button", name="发放一次性代码").click()
+    code = desk.locator("p.code").inner_text()
+    sign_in(page, SLUG, someone.number, code)
+    for label, text in (("*旧密码", code), ("*新密码", PASSWORD), ("*确认密码", PASSWORD)):
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="提交").click()
+    expect(page.get_by_role("heading", name="用户告知书")).to_be_visible()
+
+
+CUT = {
+    "appeal": ("failed", "", "note", "第12题的答案有争议,", "申请重新核对评分。", "提交"), "exemption": ("ready", "免考", "note", "规培证书", "见附件。", "保存"),
+    "change": ("ready", "信息修改", "school", "海南", "医学院", "确定"), "correction": ("ready", "信息更正", "name", "钱", "更正", "确定"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["restored", "killed"])
+@pytest.mark.parametrize("kind", CUT)
+def test_a_connection_cut_while_asking_loses_nothing(phone, reopened, kind, killed):
+    state, name, field, before, after, button = CUT[kind]
+    _, page = phone(state)
+    if kind == "appeal":
+        page.goto(f"/{SLUG}/requests/new/appeal")
+        page.get_by_role("button", name="开始填写").click()
+    else:
+        begin(page, name)
+    if kind in ("change", "correction"):
+        page.get_by_role("button", name=re.compile("修改基本信息|填写更正内容")).click()
+        page.wait_for_url(re.compile("/(step/1|correction)$"))
+    if kind == "exemption":
+        page.get_by_label(re.compile("住院医师规范化培训合格证书")).check()
+    page.locator(f"#{field}").fill("")
+    page.locator(f"#{field}").press_sequentially(before)
+    page.context.set_offline(True)
+    page.locator(f"#{field}").press_sequentially(after)
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_text(WAITING)).to_be_visible()
+    if killed:
+        place, page = page.url, reopened(page)
+        page.goto(place)
+        expect(page.get_by_text("已恢复本机保留的")).to_be_visible()
+        expect(page.locator(f"#{field}")).to_have_value(before + after)
+        page.get_by_role("button", name=button, exact=True).click()
+    else:
+        page.context.set_offline(False)
+    if kind == "exemption":
+        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('dk-keep:'))")
+        page.reload()
+        expect(page.locator("#note")).to_have_value(before + after)
+    elif kind != "appeal":
+        expect(page.get_by_text(before + after)).to_be_visible()
+    if kind in ("exemption", "correction"):
+        upload(page)
+    if kind != "appeal":
+        submit(page)
+    expect(page.get_by_text("办理进度")).to_be_visible()
+    expect(page.get_by_text(before + after)).to_be_visible()

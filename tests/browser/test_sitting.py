@@ -18,7 +18,7 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG, CODE = "jiangxi", 36
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.browser.conftest import PHONE
 from tests.rooms.test_pictures import figure, noise
 
 SLUG = "hunan"
-_serial = iter(range(100, 400))
+_serial = people.serials(SLUG)
 LOOK = os.environ.get("DINGKAO_LOOK")
 LARGE = noise(1600, 1100)
 PHOTO = {"name": "IMG_2041.jpg", "mimeType": "image/jpeg", "buffer": figure(size=(1500, 2000))}
@@ -262,3 +262,34 @@ def test_without_scripts_the_plain_form_takes_several(application, in_province, 
     page.get_by_role("button", name="上传", exact=True).click()
     expect(page.get_by_text("照片已保存。请核对是否清晰")).to_be_visible()
     context.close()
+
+
+def test_a_record_saved_leads_to_its_proofs_and_what_is_typed_beside_them_stays(sender):
+    page = sender.page
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"/{SLUG}/filing/4")
+    page.locator("#good_record").get_by_text("有", exact=True).click()
+    page.get_by_role("button", name="添加良好执业行为记录").click()
+    expect(page.get_by_text("保存后可以上传证明材料。")).to_be_visible()
+    page.get_by_label("时间").fill("2025-03")
+    page.get_by_label("事由").fill("市级先进个人")
+    look(page, "record-new")
+    page.get_by_role("button", name="保存", exact=True).click()
+    expect(page.get_by_text("已保存。有证明材料的,请在本页上传")).to_be_visible()
+    look(page, "record-saved")
+    page.get_by_label("授予机关").fill("市卫生健康委")
+    choose(page, {"name": "奖状.jpg", "mimeType": "image/jpeg", "buffer": LARGE}, {"name": "文件.pdf", "mimeType": "application/pdf", "buffer": a_pdf()})
+    expect(page.locator("#files")).to_contain_text("证明材料 2 件", timeout=20_000)
+    look(page, "record-proofs")
+    page.get_by_role("button", name="删除文件.pdf").click()
+    expect(page.locator("#files")).to_contain_text("证明材料 1 件")
+    expect(page.get_by_label("授予机关")).to_have_value("市卫生健康委")
+    assert len(sender.kept()) == 1
+    page.get_by_role("button", name="保存", exact=True).click()
+    expect(page.get_by_text("证明材料:奖状.jpg")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    look(page, "record-step")
+    page.goto(f"/{SLUG}/filing/check")
+    look(page, "record-check")
+    proof = page.get_by_role("link", name="证明材料:奖状.jpg").get_attribute("href")
+    assert page.request.get(proof).headers["content-type"] == "image/jpeg"

@@ -15,12 +15,12 @@ from dingkao.blueprints import access
 from tests import people
 from tests.browser.conftest import PHONE
 
-SLUG = "ningxia"
+SLUG = "fujian"
 FIRST_PAGE_BYTES, LATER_PAGE_BYTES = 90_000, 15_000
 LOGIN_SECONDS, STEP_SECONDS = 5.0, 2.0
 RATE, LATENCY, SLOWER = 400_000 / 8, 0.4, 4
 TRIES = 5
-_serial = iter(range(430, 499))
+_serial = people.serials(SLUG)
 
 
 class Wire:
@@ -64,8 +64,8 @@ class Wire:
 
     def waits(self) -> float:
         """The seconds until the page can be used, by count: a round trip for each request that has to end before the next can begin
-        (answers that lead elsewhere, the page, then the style sheets together), and the time that all bytes until then take."""
-        kinds = {key: told.get("type") for key, told in self.asked.items()}
+        (what is sent, answers that lead elsewhere, the page, then the style sheets together), and the time that all bytes until then take."""
+        kinds = {key: "Document" if told["request"]["method"] == "POST" else told.get("type") for key, told in self.asked.items()}
         chain = sum(kind == "Document" for kind in kinds.values())
         sheets = [key for key, kind in kinds.items() if kind == "Stylesheet" and self.bytes.get(key)]
         needed = [key for key, kind in kinds.items() if kind in ("Document", "Stylesheet")]
@@ -99,6 +99,17 @@ def phone(open_page: Any, someone: people.Someone | None = None) -> Page:
             [{"name": name, "value": someone.client.get_cookie(name).value, "url": page.context._impl_obj._options["baseURL"]}]
         )
     return page
+
+
+def press(page: Page, button: str, text: str) -> None:
+    """Type into a step and press a button of it, up to the page it leads to, or where it stays, to the server's word that all is kept."""
+    page.get_by_label("通信地址").fill(text)
+    if button == "保存":
+        page.get_by_role("button", name=button).click()
+        page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('dk-keep:'))")
+    else:
+        with page.expect_navigation(url="**/filing/2", wait_until="commit"):
+            page.get_by_role("button", name=button).click()
 
 
 def crowd() -> float:
@@ -165,18 +176,17 @@ def test_a_step_is_soon_saved_on_a_slow_phone(open_page, doctor, button):
     for number in (1, 2):  # warm: what both pages share has been fetched
         wire.during(lambda number=number: wire.page.goto(f"/{SLUG}/filing/{number}"))
     wire.page.goto(f"/{SLUG}/filing/1")
-    work = wire.work(lambda: wire.page.get_by_role("button", name=button).click())
+    work = wire.work(lambda: press(wire.page, button, "长治市"))
     counted = wire.waits() + SLOWER * work
-    assert 2 * LATENCY < counted <= STEP_SECONDS, f"{wire.waits():.2f} s on the network and {work:.3f} s of work"
+    assert LATENCY < counted <= STEP_SECONDS, f"{wire.waits():.2f} s on the network and {work:.3f} s of work"
     wire.slow()
     taken = []
-    for _ in range(TRIES):
+    for tries in range(TRIES):
         wire.page.goto(f"/{SLUG}/filing/1")
         wire.asked.clear()
         wire.bytes.clear()
         begun = time.monotonic()
-        wire.page.get_by_role("button", name=button).click()
-        wire.page.wait_for_url(f"**/filing/{1 if button == '保存' else 2}", wait_until="commit")
+        press(wire.page, button, f"长治市英雄路{tries}号")
         expect(wire.page.locator(".draft")).to_contain_text("已保存")
         wire.page.get_by_role("button", name="下一步").focus()
         taken.append(time.monotonic() - begun)

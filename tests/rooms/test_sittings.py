@@ -28,7 +28,7 @@ from tests import people
 
 SLUG, CODE = "hubei", 42
 LETTERS = st.sets(st.sampled_from("ABCDE"), max_size=5).map(lambda chosen: "".join(sorted(chosen)))
-_serial = iter(range(100, 480))
+_serial = people.serials(SLUG)
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ function install(form) {
     } else {
       // Refused, and nothing done: the page that says why comes by the browser's own way.
       if (button && button.name) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: button.name, value: button.value }));
-      form.submit();
+      HTMLFormElement.prototype.submit.call(form); // by its own name it may be a button of the form
     }
   }
 
