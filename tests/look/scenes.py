@@ -5,6 +5,7 @@ A scene yields after each step that is worth a picture. It is done on the page o
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Literal
 from uuid import UUID
 
 from playwright.sync_api import Page, expect
@@ -185,14 +186,19 @@ def mend(page: Page, slug: str) -> Iterator[str]:
         yield address
 
 
+def press(page: Page, name: str, *, exact: bool = False, role: Literal["button", "link"] = "button") -> None:
+    """Press what is called `name`, and wait until the page rests."""
+    page.get_by_role(role, name=name, exact=exact).click()
+    page.wait_for_load_state("networkidle")
+
+
 def ask(page: Page, slug: str) -> Iterator[str]:
     """Requests as drafts: with nothing filled in, with a file, with what is to be changed."""
     page.goto(f"/{slug}/requests/new/exemption")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state("networkidle")
+    press(page, "开始填写")
+    press(page, "提交", exact=True)
     yield "免考有误"
-    page.get_by_role("button", name="上传材料").click()
+    press(page, "上传材料")
     page.get_by_label("可多选").set_input_files(PICTURE)
     expect(page.locator("#files")).to_contain_text("已上传 1 件")
     yield "材料"
@@ -203,53 +209,46 @@ def ask(page: Page, slug: str) -> Iterator[str]:
 def ask_for_change(page: Page, slug: str) -> Iterator[str]:
     """What was filed is to be changed: a step and an entry with faults, then something that can be handed in."""
     page.goto(f"/{slug}/requests/new/change")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="修改基本信息").click()
+    press(page, "开始填写")
+    press(page, "修改基本信息")
     yield "修改"
     page.get_by_label("电子邮箱").fill("???")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state("networkidle")
+    press(page, "确定")
     yield "修改有误"
     page.get_by_label("电子邮箱").fill("qian@example.cn")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state("networkidle")
+    press(page, "确定")
     yield "可以提交"
-    page.get_by_role("button", name="修改相关经历").click()
+    press(page, "修改相关经历")
     yield "经历"
-    page.get_by_role("link", name="添加教育经历").click()
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state("networkidle")
+    press(page, "添加教育经历", role="link")
+    press(page, "确定")
     yield "经历有误"
 
 
 def ask_for_correction(page: Page, slug: str) -> Iterator[str]:
     """What can't be changed is to be corrected."""
     page.goto(f"/{slug}/requests/new/correction")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="填写更正内容").click()
+    press(page, "开始填写")
+    press(page, "填写更正内容")
     page.get_by_label("证件号码").fill("???")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state("networkidle")
+    press(page, "确定")
     yield "更正有误"
     page.get_by_label("证件号码").fill("")
     page.get_by_label("姓名").fill("钱更正")
-    page.get_by_role("button", name="确定").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state("networkidle")
+    press(page, "确定")
+    press(page, "提交", exact=True)
     yield "更正缺材料"
 
 
 def appeal(page: Page, slug: str) -> Iterator[str]:
     """[S19]: an objection, empty and handed in."""
     page.goto(f"/{slug}/result")
-    page.get_by_role("link", name="申请复核").click()
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state("networkidle")
+    press(page, "申请复核", role="link")
+    press(page, "开始填写")
+    press(page, "提交", exact=True)
     yield "有误"
     page.get_by_label("异议理由").fill("第12题的答案有争议,申请重新核对评分。")
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state("networkidle")
+    press(page, "提交", exact=True)
     yield "已提交"
     page.goto(f"/{slug}/result")
     yield "结果"
