@@ -43,6 +43,7 @@ NARROW = {"width": 360, "height": 640}
 LIGHT, DARK, SENIOR, SENIOR_DARK = "light", "dark", "senior", "senior-dark"
 NAMES = {LIGHT: "浅色", DARK: "深色", SENIOR: "长辈模式", SENIOR_DARK: "长辈模式深色"}
 SIZES = (PHONE, NARROW, DESK)
+QUESTION = re.compile(r"(?<=/practice/ID)/\d+")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MOST_PAGES = 120
 STRUCTURE = """() => [...document.querySelectorAll("main *, .foot *")].map((one) => one.tagName + "." + one.className).join(" ")
@@ -159,7 +160,7 @@ def kind_of(address: str) -> str:
     """An address without what differs from row to row."""
     parts = urlsplit(address)
     names = ",".join(sorted(name.split("=")[0] for name in parts.query.split("&") if name and not name.startswith(("v=", "after="))))
-    return UUID.sub("ID", parts.path) + (f"?{names}" if names else "")
+    return QUESTION.sub("/N", UUID.sub("ID", parts.path)) + (f"?{names}" if names else "")
 
 
 def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], None]) -> Iterator[str]:

@@ -5,6 +5,7 @@ A scene yields after each step that is worth a picture. It is done on the page o
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Literal
 from uuid import UUID
 
 from playwright.sync_api import Page, expect
@@ -23,10 +24,10 @@ def first_login(page: Page, slug: str, number: str) -> Iterator[str]:
     page.get_by_label("账号").fill(number)
     page.get_by_label("密码").fill("666666")
     page.get_by_role("button", name="登录", exact=True).click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "设置新密码"
     page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "设置新密码有误"
     page.get_by_label("旧密码").fill("666666")
     page.get_by_label("新密码").fill(PASSWORD)
@@ -50,7 +51,7 @@ def read(page: Page) -> None:
     """[S5]: the notice, where it is shown."""
     if "/filing/notice" in page.url:
         page.get_by_role("button", name="确定").click()
-        page.wait_for_load_state()
+        page.wait_for_load_state("networkidle")
 
 
 def wrong_password(page: Page, slug: str) -> Iterator[str]:
@@ -69,7 +70,7 @@ def wrong_password(page: Page, slug: str) -> Iterator[str]:
     page.get_by_label("账号").fill("admin")
     page.get_by_label("密码").fill("falsch")
     page.get_by_role("button", name="登录", exact=True).click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "管理人员密码不正确"
     page.goto(f"/{slug}/login?ended=1")
     yield "已退出"
@@ -102,11 +103,11 @@ def wrong_fields(page: Page, slug: str) -> Iterator[str]:
         for box in page.locator("main input[type=text]:visible, main textarea:visible").all():
             box.fill("???")
         page.get_by_role("button", name="检查并提交" if step == 5 else "下一步").click()
-        page.wait_for_load_state()
+        page.wait_for_load_state("networkidle")
         yield f"第{step}步有误"
     page.goto(f"/{slug}/filing/list/education/new")
     page.get_by_role("button", name="保存").click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "经历有误"
 
 
@@ -185,14 +186,19 @@ def mend(page: Page, slug: str) -> Iterator[str]:
         yield address
 
 
+def press(page: Page, name: str, *, exact: bool = False, role: Literal["button", "link"] = "button") -> None:
+    """Press what is called `name`, and wait until the page rests."""
+    page.get_by_role(role, name=name, exact=exact).click()
+    page.wait_for_load_state("networkidle")
+
+
 def ask(page: Page, slug: str) -> Iterator[str]:
     """Requests as drafts: with nothing filled in, with a file, with what is to be changed."""
     page.goto(f"/{slug}/requests/new/exemption")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state()
+    press(page, "开始填写")
+    press(page, "提交", exact=True)
     yield "免考有误"
-    page.get_by_role("button", name="上传材料").click()
+    press(page, "上传材料")
     page.get_by_label("可多选").set_input_files(PICTURE)
     expect(page.locator("#files")).to_contain_text("已上传 1 件")
     yield "材料"
@@ -203,53 +209,46 @@ def ask(page: Page, slug: str) -> Iterator[str]:
 def ask_for_change(page: Page, slug: str) -> Iterator[str]:
     """What was filed is to be changed: a step and an entry with faults, then something that can be handed in."""
     page.goto(f"/{slug}/requests/new/change")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="修改基本信息").click()
+    press(page, "开始填写")
+    press(page, "修改基本信息")
     yield "修改"
     page.get_by_label("电子邮箱").fill("???")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state()
+    press(page, "确定")
     yield "修改有误"
     page.get_by_label("电子邮箱").fill("qian@example.cn")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state()
+    press(page, "确定")
     yield "可以提交"
-    page.get_by_role("button", name="修改相关经历").click()
+    press(page, "修改相关经历")
     yield "经历"
-    page.get_by_role("link", name="添加教育经历").click()
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state()
+    press(page, "添加教育经历", role="link")
+    press(page, "确定")
     yield "经历有误"
 
 
 def ask_for_correction(page: Page, slug: str) -> Iterator[str]:
     """What can't be changed is to be corrected."""
     page.goto(f"/{slug}/requests/new/correction")
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="填写更正内容").click()
+    press(page, "开始填写")
+    press(page, "填写更正内容")
     page.get_by_label("证件号码").fill("???")
-    page.get_by_role("button", name="确定").click()
-    page.wait_for_load_state()
+    press(page, "确定")
     yield "更正有误"
     page.get_by_label("证件号码").fill("")
     page.get_by_label("姓名").fill("钱更正")
-    page.get_by_role("button", name="确定").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state()
+    press(page, "确定")
+    press(page, "提交", exact=True)
     yield "更正缺材料"
 
 
 def appeal(page: Page, slug: str) -> Iterator[str]:
     """[S19]: an objection, empty and handed in."""
     page.goto(f"/{slug}/result")
-    page.get_by_role("link", name="申请复核").click()
-    page.get_by_role("button", name="开始填写").click()
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state()
+    press(page, "申请复核", role="link")
+    press(page, "开始填写")
+    press(page, "提交", exact=True)
     yield "有误"
     page.get_by_label("异议理由").fill("第12题的答案有争议,申请重新核对评分。")
-    page.get_by_role("button", name="提交", exact=True).click()
-    page.wait_for_load_state()
+    press(page, "提交", exact=True)
     yield "已提交"
     page.goto(f"/{slug}/result")
     yield "结果"
@@ -260,7 +259,7 @@ def own_account(page: Page, slug: str) -> Iterator[str]:
     for address, name in (("password", "修改密码"), ("account/mobile", "修改手机号")):
         page.goto(f"/{slug}/{address}")
         page.get_by_role("button", name="提交", exact=True).click()
-        page.wait_for_load_state()
+        page.wait_for_load_state("networkidle")
         yield f"{name}有误"
     page.goto(f"/{slug}/home")
     page.locator(".gear summary").click()
@@ -310,7 +309,7 @@ def sit(page: Page, slug: str) -> Iterator[str]:
     page.get_by_label("准考证号").fill(number)
     page.locator("[name=consent]").check()
     page.get_by_role("button", name="登录").click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "试卷"
     page.get_by_role("link", name="进入").first.click()
     yield "考试须知"
@@ -331,17 +330,17 @@ def review(page: Page, slug: str) -> Iterator[str]:
     """A filing under review, with a field marked, returned without a word; a request refused without a reason."""
     page.goto(f"/{slug}/office/review")
     page.get_by_role("button", name="审核", exact=True).first.click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     for one in page.locator(".marking summary").all()[:2]:
         one.click()
     yield "审核中"
     page.get_by_role("button", name="通过", exact=True).click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "审核有误"
     page.goto(f"/{slug}/office/requests")
     page.locator("main a[href*='/office/requests/']").first.click()
     page.get_by_role("button", name="不同意").click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "不同意没有写原因"
 
 
@@ -349,15 +348,15 @@ def administer(page: Page, slug: str) -> Iterator[str]:
     """Forms of the console with faults."""
     page.goto(f"/{slug}/office/doctors/new")
     page.locator("main form button[type=submit]").last.click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "添加医师有误"
     page.goto(f"/{slug}/office/articles/new")
     page.locator("main form button[type=submit]").first.click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "文章有误"
     page.goto(f"/{slug}/office/settings")
     page.locator("main form button[type=submit]").first.click()
-    page.wait_for_load_state()
+    page.wait_for_load_state("networkidle")
     yield "设置没有改"
 
 
