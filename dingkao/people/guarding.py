@@ -7,7 +7,8 @@ What is counted, all of it by keyed hashes, and for accounts that exist and thos
 - wrong tries of one account from anywhere. Past thirty in an hour the account is under attack, and a strange place has one free try instead
   of five; it still has that one, so the owner's right password gets in at once from wherever it is typed.
 - wrong tries from one place over all accounts, and how many accounts one place has tried the same password on: a hospital's hundred doctors
-  behind one address don't reach these, a list of numbers does.
+  behind one address don't reach these, a list of numbers does. The initial password is everyone's, and a whole hospital has its first
+  morning, so getting in by it has a bound of its own; numbers that are nobody's count as wrong tries all the same.
 - how many accounts a password has been wrong on, from wherever: past sixty in an hour nobody gets in by it from a strange place.
 """
 
@@ -29,7 +30,7 @@ FREE, FREE_UNDER_ATTACK = 5, 1
 FIRST_WAIT, LONGEST_WAIT, REMEMBERED = 30, 900, 3600
 UNDER_ATTACK = 30
 OF_A_PLACE, PLACE_SECONDS = 100, 600
-SAME_HERE, SAME_HERE_INITIAL, SAME_ANYWHERE = 10, 200, 60
+SAME_HERE, SAME_HERE_INITIAL, SAME_ANYWHERE = 10, 2000, 60
 HOUR = 3600
 log = structlog.get_logger()
 

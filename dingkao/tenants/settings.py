@@ -83,7 +83,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "initial_days": Setting("初始凭证有效天数", 90, "whole", "账户", 1, 365),
     "wechat_sign_in": Setting("允许已绑定微信的医师用微信登录", False, "yes_no", "账户"),
-    "sms_codes_a_day": Setting("每天最多发送验证码(条)", 20000, "whole", "账户", 100, 1000000),
+    "sms_codes_a_day": Setting("每天最多发送验证码(条)", 200000, "whole", "账户", 100, 1000000),
     "staff_second_factor": Setting("机构人员两步验证", False, "yes_no", "账户"),
     "pass_line_physician": Setting("执业医师合格线(分)", 60, "points", "分数线", 0, 100),
     "pass_line_assistant": Setting("执业助理医师合格线(分)", 60, "points", "分数线", 0, 100),

@@ -448,10 +448,11 @@ def a_minute_passes(application):
             connection.delete(key)
 
 
-def test_one_place_asks_for_sixty_an_hour_and_a_province_for_what_it_allows(application, in_province, person):
+def test_one_place_asks_for_so_many_an_hour_and_a_province_for_what_it_allows(application, in_province, person, monkeypatch):
     doctor = person(PASSWORD)
     codes = SmsCodes(application.extensions["redis"], application.extensions["sms later"])
     with in_province(SLUG):
+        monkeypatch.setattr("dingkao.people.codes.OF_A_PLACE_AN_HOUR", 60)
         for number in range(60):
             codes.send("reset", f"s{number}", doctor.mobile, address="10.4.0.1", due=False)
         with pytest.raises(TooMany, match="本网络"):
@@ -691,19 +692,24 @@ def test_a_hospital_behind_one_address_signs_in_on_the_same_morning(application,
 def test_nobody_goes_through_the_numbers_with_the_initial_password(application, in_province, province):
     guard = guarding.Guard(application.extensions["redis"])
     with in_province(SLUG):
-        assert 180 <= admitted(guard, "666666", lambda _: "10.14.0.1", guard.right) <= 220
+        stopped = admitted(guard, "666666", lambda _: "10.14.0.1", guard.right)
+        assert guarding.SAME_HERE_INITIAL * 0.9 <= stopped <= guarding.SAME_HERE_INITIAL * 1.1
+        assert admitted(guard, "666666", lambda _: "10.14.0.2", guard.wrong) <= guarding.OF_A_PLACE
+
+
+TRIES = 3000
 
 
 def admitted(guard, password, place, then):
     """How many accounts one password is tried on before that is stopped."""
-    for number in range(1000):
+    for number in range(TRIES):
         one = guarding.attempt(b"n%d" % number, password, place(number), None)
         try:
             guard.admit(one)
         except TooMany:
             return number
         then(one)
-    return 1000
+    return TRIES
 
 
 def test_an_address_that_only_fails_is_stopped_and_a_whole_network_counts_as_one(application, in_province, province):

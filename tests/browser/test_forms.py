@@ -77,6 +77,10 @@ class ByKeyboard(WithoutScripts):
 
     javascript = True
 
+    def __init__(self, page: Page):
+        super().__init__(page)
+        page.on("filechooser", lambda chooser: chooser.set_files(PICTURE))
+
     def give(self, **fields: str) -> None:
         """Fill in and choose; what Tab has selected is typed over, or taken away."""
         for name, value in fields.items():
@@ -99,10 +103,9 @@ class ByKeyboard(WithoutScripts):
     def attach(self, button: str, which: str = "") -> None:
         """A picture: with scripts it goes as soon as it is chosen, but from a form of its own."""
         reach(self.page, f"input[type=file]{which}" if which else "[data-pick] input:not([capture])")
-        with self.page.expect_file_chooser() as chooser:
-            self.page.keyboard.press("Enter")
-        chooser.value.set_files(PICTURE)
+        self.page.keyboard.press("Enter")
         if which:
+            self.page.wait_for_function("(which) => document.querySelector(which).files.length", arg=which)
             self.press(button)
 
 

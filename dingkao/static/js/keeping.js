@@ -93,15 +93,18 @@ function install(form) {
 
   form.addEventListener("input", remember);
   form.addEventListener("change", remember);
-  form.addEventListener("click", (event) => {
-    pressed = event.target.closest && event.target.closest("button");
+  // A button may stand outside the form that it belongs to.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest && event.target.closest("button");
+    if (button && button.form === form) pressed = button;
   });
   form.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
     window.clearTimeout(timer);
     calmly("保存中…");
-    send(event.submitter || pressed);
+    pressed = event.submitter || pressed;
+    send(pressed);
   });
   window.addEventListener("online", () => {
     if (!timer) return;
