@@ -5,10 +5,11 @@ A scene yields after each step that is worth a picture. It is done on the page o
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Literal
 from uuid import UUID
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, TimeoutError, expect
 
 from dingkao.demonstration.provinces import PASSWORD
 from dingkao.demonstration.states import portrait
@@ -102,8 +103,7 @@ def wrong_fields(page: Page, slug: str) -> Iterator[str]:
         page.goto(f"/{slug}/filing/{step}")
         for box in page.locator("main input[type=text]:visible, main textarea:visible").all():
             box.fill("???")
-        page.get_by_role("button", name="检查并提交" if step == 5 else "下一步").click()
-        page.wait_for_load_state("networkidle")
+        press(page, "检查并提交" if step == 5 else "下一步")
         yield f"第{step}步有误"
     page.goto(f"/{slug}/filing/list/education/new")
     page.get_by_role("button", name="保存").click()
@@ -187,8 +187,11 @@ def mend(page: Page, slug: str) -> Iterator[str]:
 
 
 def press(page: Page, name: str, *, exact: bool = False, role: Literal["button", "link"] = "button") -> None:
-    """Press what is called `name`, and wait until the page rests."""
+    """Press what is called `name`, and wait until another page rests, or this one where it only writes into itself."""
+    page.evaluate("() => { window.pressedHere = true; }")
     page.get_by_role(role, name=name, exact=exact).click()
+    with suppress(TimeoutError):
+        page.wait_for_function("() => !window.pressedHere", timeout=6000)
     page.wait_for_load_state("networkidle")
 
 
