@@ -61,7 +61,7 @@ def test_rows_that_are_none_are_passed_over(staff, doctor):
         assert answer.status_code == 303, address
 
 
-@pytest.mark.parametrize("query", ["name=%00", "name=%ed%a0%80", "after=%00", f"after={DEEP}", "after=" + base64.urlsafe_b64encode(json.dumps(["\0", str(uuid4())]).encode()).decode()])
+@pytest.mark.parametrize("query", ["name=%00", "name=%ed%a0%80", "after=%00", f"after={DEEP}", "after=" + base64.urlsafe_b64encode(json.dumps(["\0", "0190a3c0-0000-7000-8000-000000000000"]).encode()).decode()])
 def test_a_query_that_no_page_makes(staff, query):
     assert staff("province_admin").get(f"/{SLUG}/office/doctors?{query}").status_code == 200
 

@@ -15,7 +15,7 @@ from dingkao.blueprints import access
 from tests import people
 from tests.browser.conftest import PHONE
 
-SLUG = "fujian"
+SLUG = "guangdong"
 FIRST_PAGE_BYTES, LATER_PAGE_BYTES = 90_000, 15_000
 LOGIN_SECONDS, STEP_SECONDS = 5.0, 2.0
 RATE, LATENCY, SLOWER = 400_000 / 8, 0.4, 4

@@ -17,7 +17,7 @@ from dingkao.exams.models import PracticeWeek, PractisedQuestion, Question, Ques
 from dingkao.exams.practice import Asked, Known, monday_of, next_of, share
 from tests import people
 
-SLUG, CODE = "ningxia", 64
+SLUG, CODE = "jilin", 22
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 SEEN = st.none() | st.integers(0, 500).map(lambda hours: MONDAY + timedelta(hours=hours))
 
