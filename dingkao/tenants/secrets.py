@@ -22,6 +22,7 @@ from dingkao.tenants.context import current_tenant
 VERSION = b"\x01"
 NONCE_BYTES = 12
 PLATFORM = 0
+ROUNDS = 8
 
 
 class NotOurs(ValueError):  # noqa: N818
@@ -91,7 +92,17 @@ class Vault:
 
 
 def normalised(text: str) -> str:
-    """A number as it is compared: half-width, without blanks and characters nobody sees, capitals (x → X)."""
+    """A number as it is compared: half-width, without blanks and characters nobody sees, capitals (x → X). What is normalised stays so:
+    outside ASCII a character taken out may let its neighbours join, so it is done again until nothing changes."""
+    once = _half_width(text)
+    for _ in range(ROUNDS):
+        if once.isascii() or (again := _half_width(once)) == once:
+            break
+        once = again
+    return once
+
+
+def _half_width(text: str) -> str:
     joined = "".join(unicodedata.normalize("NFKC", text).split())
     if not joined.isprintable():
         joined = "".join(one for one in joined if unicodedata.category(one) not in ("Cc", "Cf", "Cs"))

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from freezegun import freeze_time
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from stdnum.cn import ric
 
@@ -254,6 +254,7 @@ def test_any_document_is_found_however_it_is_typed(data, kind):
     assert login_number(other) == login_number(kept) == login_number(document(kind, kept).number)
 
 
+@example("0000A\u00b4")
 @given(st.text())
 def test_a_normalised_number_stays_what_it_is(text):
     once = login_number(text)
