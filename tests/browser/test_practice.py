@@ -19,6 +19,15 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG, CODE = "guangxi", 45
+ROWS_WAITING = """count => new Promise((resolve) => {
+  indexedDB.open("dingkao-sittings").onsuccess = (event) => {
+    const base = event.target.result;
+    base.transaction("waiting").objectStore("waiting").count().onsuccess = (found) => {
+      base.close();
+      resolve(found.target.result === count);
+    };
+  };
+})"""
 _serial = people.serials(SLUG)
 
 
@@ -87,6 +96,11 @@ def go(page: Page, number: int) -> None:
     page.get_by_role("link", name="答题卡", exact=True).click()
     page.locator("#sheet button").nth(number - 1).click()
     expect(page.get_by_role("heading", name=f"练习 {number}/12")).to_be_visible()
+
+
+def kept(page: Page, rows: int) -> None:
+    """Until this many rows wait on the device itself: a page killed before that has only said 未保存."""
+    page.wait_for_function(ROWS_WAITING, arg=rows)
 
 
 def choose(page: Page, asked: QuestionVersion, letters: str) -> None:
@@ -218,6 +232,7 @@ def test_what_was_tapped_before_the_page_was_killed_is_sent_by_the_next(learner)
         page.get_by_role("link", name="下一题").click()
     page.get_by_role("button", name="☆ 标注").click()
     expect(page.locator("#state")).to_have_text("未保存,等待网络")
+    kept(page, 4)
     address, context = page.url, page.context
     page.close()
     assert learner.run.answers == {}
@@ -239,6 +254,7 @@ def test_it_is_sent_from_the_page_of_choice_too(learner):
     page.context.set_offline(True)
     choose(page, one, one.answer)
     expect(page.locator("#state")).to_have_text("未保存,等待网络")
+    kept(page, 1)
     context = page.context
     page.close()
     context.set_offline(False)
