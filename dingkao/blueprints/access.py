@@ -161,6 +161,8 @@ def install(app: Flask) -> None:
         if access & {ANYONE, TICKET, OPERATOR} or PROVINCE not in request.environ:
             return None  # the blueprint's own guard comes next: of a province, of the platform
         if not current_user.is_authenticated:
+            if cookie_name("ticket") in request.cookies:
+                raise Forbidden("您还没有设置新密码,请先返回登录页登录,按提示设置后再使用。")
             return _to_sign_in()
         if HALF in access:
             return None

@@ -175,15 +175,21 @@ def test_the_ticket_opens_one_page_and_shows_nobody(application, person):
     assert not [one for one in (doctor.number, doctor.number[-4:], doctor.mobile, doctor.mobile[-4:], "医师" + "甲乙丙丁戊己庚辛壬癸"[Person.serial % 10]) if one in page]
     stranger = application.test_client()
     stranger.get(f"/{SLUG}/login")
-    reached = 0
+    reached = refused = 0
     for method in ("GET", "POST"):
         for address in addresses(application, method):
             if address == "/password/first":
                 continue
             mine, theirs = (one.open(f"/{SLUG}{address}", method=method) for one in (doctor.client, stranger))
-            assert (mine.status_code, mine.location) == (theirs.status_code, theirs.location), address
+            if "/login?" not in (theirs.location or ""):
+                assert (mine.status_code, mine.location) == (theirs.status_code, theirs.location), address
+            else:
+                assert mine.status_code == 403, address
+                assert "您还没有设置新密码" in text(mine)
+                refused += 1
             reached += 1
     assert reached > 60
+    assert refused > 50
     assert [rule for rule in application.url_map.iter_rules() if access.TICKET in application.view_functions[rule.endpoint].access and rule.rule != "/password/first"] == []
     assert {rule.endpoint for rule in application.url_map.iter_rules() if rule.endpoint in OUTSIDE or rule.endpoint.startswith(PLATFORM)}
 
