@@ -95,7 +95,7 @@ def _shown(row: Request, record: Assessment, desk: Desk, typed: dict[str, str] |
     names = {one.id: one.name for one in db.session.scalars(select(Account).where(Account.id.in_([row.first_by, row.second_by])))}
     scores = db.session.execute(
         select(Paper.title, Sitting.score_tenths).join(Sitting, (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id))
-        .where(Sitting.assessment_id == record.id)
+        .where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None))
     ).all() if row.kind == "appeal" else []  # fmt: skip
     standing = None
     if row.kind == "exemption":

@@ -75,7 +75,7 @@ def _scores(record: Assessment) -> list[tuple[str, int | None]]:
     if not settings.value("show_scores"):
         return []
     joined = select(Paper.title, Sitting.score_tenths).join(Sitting, (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id))
-    return [(title, tenths) for title, tenths in db.session.execute(joined.where(Sitting.assessment_id == record.id).order_by(Paper.subject))]
+    return [(title, tenths) for title, tenths in db.session.execute(joined.where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None)).order_by(Paper.subject))]
 
 
 def _line(record: Assessment, category: str, level: str, cycle: Cycle) -> int | None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,7 +23,7 @@ from dingkao.tenants.rls import OfTenant, TenantOwned
 SUBJECTS = {"common": "公共知识", "professional": "业务水平"}
 TYPES = {
     "A1": "单句型最佳选择题", "A2": "病例摘要型最佳选择题", "A3": "病例组型最佳选择题", "A4": "病例串型最佳选择题",
-    "B1": "标准配伍题", "X": "多项选择题",
+    "B1": "标准配伍题", "X": "多项选择题", "TF": "判断题",
 }  # fmt: skip
 DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
 PURPOSES = {"exam": "考试", "practice": "练习"}
@@ -75,6 +76,7 @@ class Question(TenantOwned, Model):
     group_position: Mapped[int] = mapped_column(default=0)
     subject: Mapped[str]
     category: Mapped[str | None]
+    topic: Mapped[str | None]
     kind: Mapped[str]
     difficulty: Mapped[str] = mapped_column(default="medium")
     purpose: Mapped[str] = mapped_column(default="exam")
@@ -101,7 +103,8 @@ class QuestionVersion(TenantOwned, Model):
 
 
 class Paper(TenantOwned, Model):
-    """A paper (试卷) of a cycle for a subject, category and level: how many questions of which type, minutes, and when it may be sat."""
+    """A paper (试卷) of a cycle for a subject, category and level: how many questions of which type, minutes, and when it may be sat. `marks`
+    are the tenths of a point that one question of a type earns, ten where none are given."""
 
     __tablename__ = "paper"
     __table_args__ = (
@@ -120,6 +123,7 @@ class Paper(TenantOwned, Model):
     level: Mapped[str]
     title: Mapped[str]
     counts: Mapped[dict[str, Any]]
+    marks: Mapped[dict[str, Any]] = mapped_column(default=dict)
     minutes: Mapped[int]
     opens_at: Mapped[datetime]
     closes_at: Mapped[datetime]
@@ -143,11 +147,11 @@ class AdmissionTicket(TenantOwned, Model):
 
 class Sitting(TenantOwned, Model):
     """One doctor's sitting (作答) of one paper. `layout` freezes question versions and option orders, from `seed` (see papers.read); `epoch` rises with
-    hand-in and with a change of device, and a save under an older one is refused."""
+    hand-in and with a change of device, and a save under an older one is refused. A voided one (作废) counts for nothing; the paper may be sat again."""
 
     __tablename__ = "sitting"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "assessment_id", "paper_id"),
+        Index("sitting_of_paper_ix", "tenant_id", "assessment_id", "paper_id", unique=True, postgresql_where=text("voided_at is null")),
         Index(None, "tenant_id", "handed_in_at", "closes_at"),
         CheckConstraint("handed_in_at is null or score_tenths is not null", name="handed_in_is_marked"),
         inside("assessment_id", "assessment"),
@@ -164,6 +168,7 @@ class Sitting(TenantOwned, Model):
     handed_in_at: Mapped[datetime | None]
     handed_in_by: Mapped[str | None]
     score_tenths: Mapped[int | None]
+    voided_at: Mapped[datetime | None]
 
 
 class SittingAnswer(OfTenant, Model):

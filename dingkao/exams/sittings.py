@@ -52,8 +52,9 @@ def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> S
 
 
 def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
-    """The record's sittings by paper."""
-    return {row.paper_id: row for row in db.session.scalars(select(Sitting).where(Sitting.assessment_id == record.id))}
+    """The record's sittings by paper, without the voided ones."""
+    query = select(Sitting).where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None))
+    return {row.paper_id: row for row in db.session.scalars(query)}
 
 
 def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
@@ -153,7 +154,9 @@ def _over(after: UUID) -> list[UUID]:
         Paper.tenant_id == Assessment.tenant_id, Paper.cycle_id == Assessment.cycle_id, Paper.category == Doctor.category,
         Paper.level == Doctor.level, or_(Paper.subject == "common", ~simple),
     )  # fmt: skip
-    sat = and_(Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id)
+    sat = and_(
+        Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id, Sitting.voided_at.is_(None)
+    )
     done = or_(Sitting.handed_in_at.is_not(None), and_(Sitting.id.is_(None), Paper.closes_at < edge))
     query = (
         select(Assessment.id)

@@ -110,7 +110,7 @@ def apply_lines(cycle: Cycle) -> int:
             continue
         while rows := _scored(cycle, category, level):
             for record in rows:
-                scores = db.session.scalars(select(Sitting.score_tenths).where(Sitting.assessment_id == record.id))
+                scores = db.session.scalars(select(Sitting.score_tenths).where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None)))
                 moves.apply_pass_line(record, by=SYSTEM, competence="pass" if reaches(scores, line.line_tenths) else "fail")
             moved += len(rows)
             db.session.commit()
@@ -133,5 +133,6 @@ def _scored(cycle: Cycle, category: str, level: str) -> list[Assessment]:
 
 def _lowest(cycle: Cycle, category: str, level: str) -> Select[UUID, int | None]:
     joined = select(Assessment.id, func.min(Sitting.score_tenths)).join(Doctor, of_doctor())
-    joined = joined.join(Sitting, (Sitting.tenant_id == Assessment.tenant_id) & (Sitting.assessment_id == Assessment.id))
+    mine = (Sitting.tenant_id == Assessment.tenant_id) & (Sitting.assessment_id == Assessment.id) & Sitting.voided_at.is_(None)
+    joined = joined.join(Sitting, mine)
     return joined.where(Assessment.cycle_id == cycle.id, Doctor.category == category, Doctor.level == level).group_by(Assessment.id)
