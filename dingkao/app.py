@@ -28,6 +28,7 @@ from dingkao.blueprints.platform import platform
 from dingkao.blueprints.practice import practice
 from dingkao.blueprints.province import province
 from dingkao.blueprints.public import front, public
+from dingkao.blueprints.pulse import PulseDoor
 from dingkao.blueprints.requests import requests
 from dingkao.blueprints.result import result
 from dingkao.blueprints.results import results
@@ -36,6 +37,7 @@ from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
 from dingkao.blueprints.uploads import uploads
 from dingkao.blueprints.verify import verifying
+from dingkao.blueprints.watching import watching
 from dingkao.blueprints.work import work
 from dingkao.database.connections import PATIENCE, POOL, keep_fresh
 from dingkao.database.model import db
@@ -49,7 +51,7 @@ from dingkao.tenants.secrets import Vault, install
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
     front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work, editorial,
+    office, doctors, enrolment, review, deciding, examinations, watching, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600
@@ -85,7 +87,7 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _health(app)
-    served = WhiteNoise(ProvinceDoor(AnswerDoor(app.wsgi_app, settings)), max_age=YEAR)
+    served = WhiteNoise(ProvinceDoor(AnswerDoor(PulseDoor(app.wsgi_app, settings, app.extensions["redis"]), settings)), max_age=YEAR)
     compressing.prepare(ROOT / "dingkao" / "static")
     served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
     app.wsgi_app = ProxyFix(served, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]

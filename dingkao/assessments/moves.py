@@ -146,6 +146,22 @@ def miss_test(record: Assessment, *, by: Actor) -> None:
     record.competence = "fail"
 
 
+@move("scored", to="testing", actors=("organisation_clerk", "organisation_reviewer", "province_admin"), states=STATES)
+def reopen_test(record: Assessment, *, by: Actor) -> None:
+    """重新打开作答 (§11 no. 15): time is given back to a paper that had been closed at its end (the caller has checked it)."""
+
+
+@move("testing", "scored", to="ready", actors=("province_admin",), states=STATES)
+def void_for_another(record: Assessment, *, by: Actor) -> None:
+    """作答作废,准予重考 (§11 no. 16c): the doctor was heard, two persons decided."""
+
+
+@move("testing", "scored", to="absent", actors=("province_admin",), states=STATES)
+def void_as_absent(record: Assessment, *, by: Actor) -> None:
+    """作答作废,按缺考处理 (§11 no. 16c): the doctor was heard, two persons decided."""
+    record.competence = "fail"
+
+
 @move("scored", to="grading", actors=("province_admin", "system"), states=STATES)
 def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     """划线 (§11 no. 18): the approved pass line makes the scores a verdict on 业务水平."""

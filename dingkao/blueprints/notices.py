@@ -19,7 +19,7 @@ notices = of_province("notices")
 SHOWN = 100
 ACTS = {
     "filing": ("去填报信息", "filing.begin"), "practice": ("去在线学习", "practice.choose"), "sitting": ("去参加测评", "sitting.papers"),
-    "result": ("查看考核结果", "result.show"), "requests": ("查看我的申请", "requests.index"),
+    "result": ("查看考核结果", "result.show"), "requests": ("查看我的申请", "requests.index"), "cases": ("去说明情况", "sitting.cases"),
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dingkao.blueprints import deciding
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, OF_ORGANISATION, of_office
 from dingkao.blueprints.review import waiting_counts
+from dingkao.blueprints.watching import waiting_cases
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.cycles.opening import current_cycle, phases_of
 from dingkao.database.model import db
@@ -59,6 +60,7 @@ def tasks() -> str:
     waiting += [
         Task(f"医师申请等待您办理({SIDES[side]})", number, url_for("deciding.queue", side=side), "去办理") for side, number in asked.items()
     ]
+    waiting.append(Task("诚信核查等待您办理", waiting_cases(), url_for("watching.cases"), "去办理"))
     names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(current_user.organisations())))}
     roles_held = [(ROLES[m.role], names.get(m.organisation_id, "") if m.organisation_id else "") for m in current_user.memberships]
     steps = _steps(cycle) if ADMIN in current_user.roles else []

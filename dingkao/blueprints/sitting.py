@@ -1,6 +1,8 @@
 """The sitting [S15] to [S18]: ticket and consent, papers, notice, answering, saving, handing in, the end."""
 
 import json
+import math
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +19,8 @@ from dingkao.blueprints.answering import address_of
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
-from dingkao.exams import saving, sittings
-from dingkao.exams.models import TYPES, Paper, Sitting
+from dingkao.exams import integrity, saving, sittings, voiding
+from dingkao.exams.models import CASE_OUTCOMES, CASE_STATES, TYPES, Paper, Sitting
 from dingkao.exams.papers import papers_for, wanted_subjects
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal import writing as journal
@@ -26,6 +28,7 @@ from dingkao.settings import Settings
 
 sitting = of_province("sitting")
 MOST_OUTSTANDING, LONGEST_OUTSTANDING = 400, 200_000
+AT_THE_END = timedelta(seconds=2)
 
 
 def _record(*, lock: bool = False) -> Assessment:
@@ -128,7 +131,7 @@ def answer_page(sitting_id: UUID) -> Response | str:
     data = {
         "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row),
         "token": saving.token_of(row, str(current_app.secret_key)), "address": address_of(request.script_root, row.id),
-        "standing": url_for("sitting.standing", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
+        "standing": url_for("sitting.standing", sitting_id=row.id), "events": url_for("sitting.events", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
     }  # fmt: skip
     return render_template("sitting/answer.html", sitting=row, paper=paper, data=data, first=questions[0])
 
@@ -162,6 +165,38 @@ def take_over(sitting_id: UUID) -> Response:
     return redirect(url_for("sitting.answer_page", sitting_id=sitting_id), 303)
 
 
+@sitting.post("/sitting/<uuid:sitting_id>/events")
+@allow(DOCTOR)
+def events(sitting_id: UUID) -> Any:
+    """What the page has noticed (integrity.js): kept once, however often it is sent."""
+    integrity.take_note(sittings.sitting_of(sitting_id, _record()), request.get_json(silent=True))
+    return jsonify(kept=True)
+
+
+@sitting.route("/sitting/cases", methods=["GET", "POST"])
+@allow(DOCTOR)
+def cases() -> Response | tuple[str, int] | str:
+    """Cases about one's own sittings (诚信核查): why, until when one may state one's view, what came of it."""
+    record, told = _record(), None
+    if request.method == "POST":
+        found = voiding.locked(request.form.get("case", type=UUID) or UUID(int=0))
+        if found is None or found[1].id != record.id:
+            raise NotFound
+        try:
+            voiding.state_view(found[0], by=current_user.actor(), statement=request.form.get("statement", ""))
+        except Refusal as refusal:
+            db.session.rollback()
+            told = refusal.sentence
+        else:
+            flash("您的说明已提交。处理结果会在“消息”中通知您。")
+            return redirect(url_for("sitting.cases"), 303)
+    page = render_template(
+        "sitting/cases.html", cases=voiding.cases_of(_record()), states=CASE_STATES, outcomes=CASE_OUTCOMES, told=told, typed=request.form,
+        moment=clock.now(),
+    )  # fmt: skip
+    return (page, 422) if told else page
+
+
 @sitting.post("/sitting/<uuid:sitting_id>/hand-in")
 @allow(DOCTOR)
 def hand_in(sitting_id: UUID) -> Any:
@@ -169,6 +204,8 @@ def hand_in(sitting_id: UUID) -> Any:
     record = _record(lock=True)
     row = sittings.sitting_of(sitting_id, record)
     if row.handed_in_at is None:
+        if request.form.get("automatic") and (left := row.closes_at - clock.now()) > AT_THE_END:
+            raise NotAllowed(f"作答时间已延长,还有{math.ceil(left.total_seconds() / 60)}分钟,请继续作答。")
         if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
             raise NotAllowed("您已在另一台设备上继续作答,请在那台设备上交卷,或刷新本页后继续。")
         token = saving.Token(row.tenant_id, row.id, row.epoch)
@@ -202,6 +239,8 @@ def end(sitting_id: UUID) -> Response | str:
     """[S18]: the closing screen; no score, which is for the province to publish."""
     record = _record()
     row: Sitting = sittings.sitting_of(sitting_id, record)
+    if row.voided_at is not None:
+        return redirect(url_for("sitting.cases"))
     if row.handed_in_at is None:
         return redirect(url_for("sitting.answer_page", sitting_id=sitting_id))
     begun = sittings.sittings_of(record)

@@ -233,3 +233,77 @@ class PracticeWeek(OfTenant, Model):
     bank: Mapped[str] = mapped_column(primary_key=True)
     answered: Mapped[int]
     answered_right: Mapped[int]
+
+
+INTEGRITY_EVENTS = {"left": "离开作答页面", "offline": "网络中断", "reopened": "重新打开作答页面", "device": "更换设备继续作答"}
+CASE_STATES = {"hearing": "听取陈述", "proposed": "待确认", "dismissed": "不予处理", "voided": "已作废"}
+CASE_OUTCOMES = {"resit": "作废本次作答,准予重考", "absent": "作废本次作答,按缺考处理", "none": "不予处理"}
+
+
+class IntegrityEvent(TenantOwned, Model):
+    """Something noticed during a sitting, for people to judge: what, when it began by the server's clock, how long. Never judged by itself."""
+
+    __tablename__ = "integrity_event"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "sitting_id", "kind", "began_at"),
+        one_of("kind", tuple(INTEGRITY_EVENTS)),
+        inside("sitting_id", "sitting"),
+    )
+
+    sitting_id: Mapped[UUID]
+    kind: Mapped[str]
+    began_at: Mapped[datetime]
+    seconds: Mapped[int] = mapped_column(default=0)
+
+
+class AddedTime(TenantOwned, Model):
+    """Minutes given to a sitting for a failure that was not the doctor's (补时), by whom and why; `reopened`: it had been closed at its end."""
+
+    __tablename__ = "added_time"
+    __table_args__ = (
+        Index(None, "tenant_id", "sitting_id"),
+        CheckConstraint("minutes between 1 and 120", name="minutes_sane"),
+        inside("sitting_id", "sitting"),
+    )
+
+    sitting_id: Mapped[UUID]
+    minutes: Mapped[int]
+    reason: Mapped[str]
+    added_by: Mapped[UUID]
+    added_at: Mapped[datetime] = mapped_column(default=now)
+    reopened: Mapped[bool] = mapped_column(default=False)
+
+
+class IntegrityCase(TenantOwned, Model):
+    """A case about a sitting (诚信核查): opened with a reason, the doctor heard, an outcome proposed by one person and decided by another."""
+
+    __tablename__ = "integrity_case"
+    __table_args__ = (
+        Index("integrity_case_open_ix", "tenant_id", "sitting_id", unique=True, postgresql_where=text("state in ('hearing', 'proposed')")),
+        Index(None, "tenant_id", "assessment_id"),
+        Index(None, "tenant_id", "state", "id"),
+        one_of("state", tuple(CASE_STATES)),
+        one_of("outcome", tuple(CASE_OUTCOMES)),
+        CheckConstraint("decided_by is null or decided_by <> proposed_by", name="two_persons"),
+        inside("sitting_id", "sitting"),
+        inside("assessment_id", "assessment"),
+    )
+
+    sitting_id: Mapped[UUID]
+    assessment_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(default="hearing")
+    reason: Mapped[str]
+    opened_by: Mapped[UUID]
+    opened_at: Mapped[datetime] = mapped_column(default=now)
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+    heard_until: Mapped[datetime]
+    statement: Mapped[str | None]
+    stated_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    opinion: Mapped[str | None]
+    proposed_by: Mapped[UUID | None]
+    proposed_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None]
+    decided_at: Mapped[datetime | None]
+    decision_opinion: Mapped[str | None]
+    resit_until: Mapped[datetime | None]

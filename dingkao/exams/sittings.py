@@ -17,9 +17,11 @@ from dingkao.assessments.notices import tell
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Late, NotAllowed, NotFound
+from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
+from dingkao.exams.windows import closes_for, resits_after
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
@@ -65,10 +67,10 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
     existing = sittings_of(record).get(paper.id)
     if existing:
         return existing
-    now = clock.now()
+    now, closes_at = clock.now(), closes_for(record, paper)
     if now < paper.opens_at:
         raise Late(f"考试尚未开始,开始时间为{clock.beijing(paper.opens_at):%Y年%m月%d日 %H:%M}。")
-    if now >= paper.closes_at:
+    if now >= closes_at:
         raise Late("考试时间已过,不能进入。请联系所属考核机构了解后续安排。")
     if record.state == "ready":
         moves.begin_test(record, by=by)
@@ -77,7 +79,7 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
     seed = secrets.randbits(62)
     sitting = Sitting(
         id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
-        closes_at=min(now + timedelta(minutes=paper.minutes), paper.closes_at),
+        closes_at=min(now + timedelta(minutes=paper.minutes), closes_at),
     )  # fmt: skip
     db.session.add(sitting)
     db.session.flush()
@@ -89,18 +91,24 @@ def take_over(sitting: Sitting, *, by: Actor) -> None:
     """Go on with the sitting (held locked) on another device: saves of the one before are refused from now on."""
     if sitting.handed_in_at is None:
         sitting.epoch += 1
+        another_device(sitting)
         journal.write("sitting", sitting.id, "taken_over", by=by, epoch=sitting.epoch)
 
 
 def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
     """交卷: mark and close; both rows are held locked. Handed in already: nothing happens. With the last paper the test is over."""
     if sitting.handed_in_at is None:
-        keys = _keys(sitting)
-        sitting.score_tenths = score_tenths(keys, answers_of(sitting))
-        sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
-        db.session.flush()
-        journal.write("sitting", sitting.id, "handed_in", by=by)
+        close(sitting, by=by)
     _finish(record, by)
+
+
+def close(sitting: Sitting, *, by: Actor) -> None:
+    """Mark an open sitting (held locked) and take no more answers."""
+    keys = _keys(sitting)
+    sitting.score_tenths = score_tenths(keys, answers_of(sitting))
+    sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
+    db.session.flush()
+    journal.write("sitting", sitting.id, "handed_in", by=by)
 
 
 def close_overdue() -> int:
@@ -157,7 +165,7 @@ def _over(after: UUID) -> list[UUID]:
     sat = and_(
         Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id, Sitting.voided_at.is_(None)
     )
-    done = or_(Sitting.handed_in_at.is_not(None), and_(Sitting.id.is_(None), Paper.closes_at < edge))
+    done = or_(Sitting.handed_in_at.is_not(None), and_(Sitting.id.is_(None), Paper.closes_at < edge, ~resits_after(edge)))
     query = (
         select(Assessment.id)
         .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
@@ -193,7 +201,7 @@ def _to_come(record: Assessment) -> bool:
         return True
     begun = sittings_of(record)
     now = clock.now()
-    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < paper.closes_at + GRACE for paper in papers)
+    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < closes_for(record, paper) + GRACE for paper in papers)
 
 
 def _finish(record: Assessment, by: Actor) -> None:

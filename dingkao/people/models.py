@@ -23,7 +23,7 @@ DISPLAYS = {"standard": "标准模式", "senior": "长辈模式"}
 ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
 OUTWARD = ("none", "waiting", "sending", "sent", "failed")
 PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
-LEADS = ("filing", "practice", "sitting", "result", "requests")
+LEADS = ("filing", "practice", "sitting", "result", "requests", "cases")
 
 
 class Organisation(TenantOwned, Model):

@@ -15,6 +15,7 @@ from dingkao.database.model import db, new_id
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound
+from dingkao.exams.integrity import under_inquiry
 from dingkao.exams.models import Sitting
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
@@ -126,7 +127,7 @@ def apply_everywhere() -> None:
 def _scored(cycle: Cycle, category: str, level: str) -> list[Assessment]:
     query = (
         select(Assessment).join(Doctor, of_doctor())
-        .where(Assessment.cycle_id == cycle.id, Assessment.state == "scored", Doctor.category == category, Doctor.level == level)
+        .where(Assessment.cycle_id == cycle.id, Assessment.state == "scored", Doctor.category == category, Doctor.level == level, ~under_inquiry())
     )  # fmt: skip
     return list(db.session.scalars(query.order_by(Assessment.id).limit(BATCH).with_for_update(of=Assessment, skip_locked=True)))
 

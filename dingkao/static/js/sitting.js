@@ -270,6 +270,17 @@ function signedOut() {
   tell("登录已过期。答案仍会继续保存;交卷前请先", [window.location.href, "重新登录"]);
 }
 
+// Time was added while this page believed it to be over, or the sitting stands otherwise than it knows: it asks, and goes on or leaves.
+async function goOn() {
+  [handing, over] = [false, false];
+  for (const id of ["finish", "mark"]) part(id).disabled = false;
+  part("confirm-button").disabled = false;
+  part("confirm-button").textContent = "确认交卷";
+  tell("");
+  await standing();
+  if (!over) tick();
+}
+
 async function handIn(atTheEnd) {
   if (handing) return;
   handing = true;
@@ -281,6 +292,7 @@ async function handIn(atTheEnd) {
     paint();
   }
   part("outstanding").value = JSON.stringify([...waiting.values()].map(sent));
+  part("automatic").value = atTheEnd ? "1" : "";
   part("confirm-button").disabled = true;
   part("confirm-button").textContent = "正在交卷…";
   try {
@@ -295,6 +307,7 @@ async function handIn(atTheEnd) {
         window.location.replace(said.end);
         return;
       }
+      if (atTheEnd && reply.status === 409) return goOn();
       tell(said.error ?? "暂时不能交卷,请稍后再试。");
     }
   } catch {
@@ -352,6 +365,7 @@ part("mark").addEventListener("click", () => {
   remember();
 });
 window.addEventListener("online", standing);
+window.addEventListener("look", standing); // integrity.js has been told that something has changed
 window.addEventListener("offline", () => {
   failing = true;
   status();
