@@ -68,12 +68,18 @@ class Stack:
 
     def serve(self) -> None:
         """Bring up the web server beside the engines, a worker for slow work, one for the timetable's duties, and the timetable."""
+        self.serve_web()
+        for child in self.servants():
+            self.supervisor.bring_up(child)
+
+    def serve_web(self) -> None:
+        """Bring up the web server alone."""
+        self.supervisor.bring_up(Child("Web", program("web"), self.home / "log" / "web.log", _listens(self.port), self.environment))
+
+    def servants(self) -> list[Child]:
+        """What works without being asked by a browser: workers and the timetable, to be brought up."""
         logs = self.home / "log"
-        self.supervisor.bring_up(
-            Child("Web", program("web"), logs / "web.log", _listens(self.port), self.environment)
-        )
-        for name, command in SERVANTS.items():
-            self.supervisor.bring_up(Child(name, program(*command), logs / f"{name.lower()}.log", lambda: True, self.environment))
+        return [Child(name, program(*command), logs / f"{name.lower()}.log", lambda: True, self.environment) for name, command in SERVANTS.items()]
 
     def end(self) -> None:
         """Stop what was brought up."""

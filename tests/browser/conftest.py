@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from dingkao.database.model import db
 from dingkao.doctors.roster import import_roster
+from dingkao.embedded.children import Supervisor
 from dingkao.journal.writing import TERMINAL
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account
@@ -34,8 +35,18 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def address(stack: Any, provinces: Any) -> str:
     """The web server of the session's stack."""
-    stack.serve()
+    stack.serve_web()
     return f"http://127.0.0.1:{stack.port}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servants(stack: Any) -> Iterator[None]:
+    """Workers and timetable, for this module's tests alone: those of other modules do the jobs they ask for themselves."""
+    supervisor = Supervisor(lambda _told: None)
+    for child in stack.servants():
+        supervisor.bring_up(child)
+    yield
+    supervisor.stop()
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_a_doctor_sets_a_password_by_the_code_to_the_roster_number(open_page, ne
     expect(page.get_by_text("此密码为定考系统密码,主要用于医师登录及绑定身份证号")).to_be_visible()
     assert number not in page.content()
     page.goto("/shanxi/home")
-    expect(page).to_have_url(re.compile("/login"))
+    expect(page.get_by_text("您还没有设置新密码")).to_be_visible()
 
     page.goto("/shanxi/password/first")
     page.get_by_label("手机号码").fill("138 1234 0001")

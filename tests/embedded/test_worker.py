@@ -16,8 +16,7 @@ from sqlalchemy import func, select
 
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
-from dingkao.embedded.children import Child, Supervisor, program
-from dingkao.embedded.stack import SERVANTS
+from dingkao.embedded.children import Supervisor
 from dingkao.jobs.models import Job
 from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import TERMINAL
@@ -35,11 +34,11 @@ BLOCKED = "select count(*) from pg_locks where not granted and relation = 'publi
 
 
 @pytest.fixture
-def servants(stack, tmp_path):
+def servants(stack):
     """A worker, a worker for duties and the timetable, as `make run` has them, on the session's engines."""
     supervisor = Supervisor(lambda _told: None)
-    for name, command in SERVANTS.items():
-        supervisor.bring_up(Child(name, program(*command), tmp_path / f"{name}.log", lambda: True, stack.environment))
+    for child in stack.servants():
+        supervisor.bring_up(child)
     yield supervisor
     supervisor.stop()
 
