@@ -1,0 +1,174 @@
+"""An exam watched: the clerk on duty sees who answers and who is lost, gives time back, and the doctor's page goes on with it."""
+
+import re
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import select, update
+
+from dingkao import clock
+from dingkao.assessments.models import Assessment
+from dingkao.database.model import db
+from dingkao.exams import sittings
+from dingkao.exams.models import IntegrityEvent, Sitting
+from dingkao.exams.papers import papers_for
+from dingkao.journal.writing import Actor
+from tests import material, people
+from tests.blueprints.signed_in import client_of
+from tests.browser.conftest import DESK, PHONE
+
+SLUG, CODE = "chongqing", 50
+_serial = people.serials(SLUG)
+HIDE = "Object.defineProperty(document, 'visibilityState', { value: '%s', configurable: true }); document.dispatchEvent(new Event('visibilitychange'));"
+
+
+@pytest.fixture(scope="module")
+def ground(application, in_province, address):
+    people.doctor(application, in_province, SLUG, next(_serial))
+    people.bank(in_province, SLUG)
+    people.papers(in_province, SLUG)
+
+
+class Watched:
+    """A doctor on a phone with a sitting begun, and the clerk on duty at a desk."""
+
+    def __init__(self, application, in_province, open_page):
+        self.application, self.in_province, self.open_page = application, in_province, open_page
+        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
+        self.doctor.post("/filing/notice")
+        people.bring_to(in_province, self.doctor, "ready")
+        with in_province(SLUG):
+            record = db.session.scalars(select(Assessment).where(Assessment.id == self.doctor.record_id).with_for_update()).one()
+            paper = next(one for one in papers_for(record) if one.subject == "common")
+            self.sitting: UUID = sittings.open_sitting(record, paper, by=Actor("doctor", record.doctor_id)).id
+            db.session.commit()
+
+    def _signed_in(self, client, size) -> Page:
+        page = self.open_page(size)
+        name = f"dk-{SLUG}"
+        page.context.add_cookies([{"name": name, "value": client.get_cookie(name).value, "url": page.context._impl_obj._options["baseURL"]}])
+        page.on("dialog", lambda dialog: dialog.accept())
+        return page
+
+    def phone(self) -> Page:
+        page = self._signed_in(self.doctor.client, PHONE)
+        page.goto(f"/{SLUG}/sitting/{self.sitting}")
+        page.get_by_role("button", name="在这台设备上继续").click()
+        expect(page.locator("#options button").first).to_be_visible()
+        return page
+
+    def desk(self, role="organisation_clerk") -> Page:
+        place = material.registration_number(CODE, 1) if role.startswith("organisation") else None
+        return self._signed_in(client_of(self.application, self.in_province, SLUG, role, place), DESK)
+
+    def ends(self, moment):
+        with self.in_province(SLUG):
+            db.session.execute(update(Sitting).where(Sitting.id == self.sitting).values(closes_at=moment))
+            db.session.commit()
+
+    def row(self):
+        with self.in_province(SLUG):
+            return db.session.get_one(Sitting, (CODE, self.sitting))
+
+    def events(self):
+        with self.in_province(SLUG):
+            return db.session.scalars(select(IntegrityEvent).where(IntegrityEvent.sitting_id == self.sitting).order_by(IntegrityEvent.began_at)).all()
+
+
+@pytest.fixture
+def watched(application, in_province, open_page, ground):
+    return Watched(application, in_province, open_page)
+
+
+def give_time(desk: Page, watched, minutes="10"):
+    desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
+    desk.get_by_label("补时分钟").fill(minutes)
+    desk.get_by_label(re.compile("原因\\(医师会看到")).fill("本考点断网十分钟")
+    desk.get_by_role("button", name="补时", exact=True).click()
+    expect(desk.get_by_text(f"已为1场作答补时{minutes}分钟")).to_be_visible()
+
+
+def test_the_clerk_sees_who_answers_and_the_page_that_left_is_noted(watched):
+    phone = watched.phone()
+    phone.locator("#options button").first.click()
+    expect(phone.locator("#state")).to_have_text("已保存")
+    desk = watched.desk()
+    desk.goto(f"/{SLUG}/office/watching")
+    name = desk.get_by_role("row").nth(1)
+    expect(name).to_contain_text("作答中")
+    expect(name).to_contain_text("1/10")
+    phone.evaluate(HIDE % "hidden")
+    phone.wait_for_timeout(2600)
+    phone.evaluate(HIDE % "visible")
+    expect(phone.locator("#state")).to_have_text("已保存")
+    desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
+    for _ in range(50):
+        if any(one.kind == "left" for one in watched.events()):
+            break
+        phone.wait_for_timeout(100)
+    left = next(one for one in watched.events() if one.kind == "left")
+    assert 2 <= left.seconds <= 10
+    desk.reload()
+    expect(desk.get_by_role("cell", name="离开作答页面")).to_be_visible()
+    expect(desk.get_by_role("cell", name="更换设备继续作答")).to_be_visible()
+
+
+def test_time_given_back_reaches_the_page_before_its_clock_is_over(watched):
+    phone = watched.phone()
+    watched.ends(clock.now() + timedelta(minutes=2))
+    phone.reload()
+    expect(phone.locator("#clock")).to_contain_text(re.compile("00:0[12]:"))
+    give_time(watched.desk(), watched)
+    phone.evaluate(HIDE % "visible")
+    expect(phone.locator("#clock")).to_contain_text(re.compile("00:1[12]:"), timeout=10_000)
+
+
+def test_a_page_that_did_not_hear_of_it_goes_on_instead_of_handing_in(watched):
+    phone = watched.phone()
+    phone.locator("#options button").first.click()
+    expect(phone.locator("#state")).to_have_text("已保存")
+    watched.ends(clock.now() + timedelta(seconds=6))
+    phone.reload()
+    expect(phone.locator("#clock")).to_contain_text("00:00:0")
+    phone.context.set_offline(True)
+    give_time(watched.desk(), watched)
+    expect(phone.locator("#told")).to_contain_text("作答时间已到,网络未连接", timeout=15_000)
+    phone.context.set_offline(False)
+    expect(phone.locator("#clock")).to_contain_text(re.compile("00:(09|10):"), timeout=15_000)
+    expect(phone.locator("#told")).to_be_hidden()
+    phone.locator("#options button").nth(1).click()
+    expect(phone.locator("#state")).to_have_text("已保存")
+    assert watched.row().handed_in_at is None
+
+
+def test_a_case_is_stated_on_the_phone_and_decided_at_two_desks(watched):
+    phone = watched.phone()
+    desk = watched.desk()
+    desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
+    desk.get_by_label("核查的原因和依据").fill("监考员看到另一人在作答")
+    desk.get_by_role("button", name="发起核查").click()
+    expect(desk.get_by_text("已发起核查")).to_be_visible()
+    phone.goto(f"/{SLUG}/notices")
+    phone.get_by_text("考试情况需要您说明").click()
+    phone.get_by_role("link", name="去说明情况").click()
+    expect(phone.get_by_text("监考员看到另一人在作答")).to_be_visible()
+    phone.get_by_label("您的说明").fill("当时是我本人在作答。")
+    phone.get_by_role("button", name="提交说明").click()
+    expect(phone.get_by_text("您的说明已提交")).to_be_visible()
+    reviewer = watched.desk("organisation_reviewer")
+    reviewer.goto(f"/{SLUG}/office/cases")
+    reviewer.get_by_role("row").filter(has_text="监考员看到另一人").get_by_role("link", name="查看").click()
+    reviewer.get_by_label("作废本次作答,按缺考处理").check()
+    reviewer.get_by_label("依据(医师会看到)").fill("核对监控录像后认定")
+    reviewer.get_by_role("button", name="提出").click()
+    expect(reviewer.get_by_text("等待省级管理员确认")).to_be_visible()
+    admin = watched.desk("province_admin")
+    admin.goto(f"/{SLUG}/office/cases?state=proposed")
+    admin.get_by_role("link", name="查看").last.click()
+    admin.get_by_role("button", name=re.compile("^确认:作废")).click()
+    expect(admin.get_by_text("已确认,医师会收到通知")).to_be_visible()
+    assert watched.row().voided_at is not None
+    phone.goto(f"/{SLUG}/sitting/cases")
+    expect(phone.get_by_text("作废本次作答,按缺考处理")).to_be_visible()
