@@ -17,7 +17,7 @@ from dingkao.database.model import db
 from dingkao.demonstration.asking import ask
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
-from dingkao.exams import practice, sittings
+from dingkao.exams import integrity, interruptions, practice, sittings, voiding
 from dingkao.exams.models import SUBJECTS, QuestionVersion, SittingAnswer
 from dingkao.exams.papers import make_paper, papers_for, proposed_counts, read
 from dingkao.exams.tickets import issue_ticket
@@ -60,6 +60,7 @@ def bring_about(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
             final.append(record)
         elif state != "included":
             ask(record, state, staff, portrait(record.id))
+            _watched(record, state, staff["organisation"])
     waiting = [record for record in records if record.state == "confirming" and record not in final]
     for record in waiting:
         moves.object_to(record, by=staff["admin"], reason="先行核对")
@@ -149,6 +150,18 @@ def _sit(record: Assessment, own: Actor, *, papers: int, right: bool) -> None:
         db.session.flush()
         if papers > 1:
             sittings.hand_in(record, sitting, by=own)
+
+
+def _watched(record: Assessment, state: str, by: Actor) -> None:
+    """What was noticed of a sitting: of the one that is open some events and time given back, of the one handed in a case."""
+    for sitting in sittings.sittings_of(record).values():
+        if state == "testing":
+            opened = int(sitting.opened_at.timestamp() * 1000)
+            integrity.take_note(sitting, [{"kind": "left", "at": opened, "seconds": 0}, {"kind": "offline", "at": opened + 1, "seconds": 0}])
+            interruptions.add_time(record, sitting, minutes=10, reason="本考点断网十分钟", by=by)
+        elif state == "scored":
+            voiding.open_case(record, sitting, reason="监考员发现作答期间有他人在旁指点", by=by)
+            return
 
 
 def _practise(record: Assessment, doctor: Doctor) -> None:
