@@ -26,7 +26,7 @@ from dingkao.settings import Settings
 
 sitting = of_province("sitting")
 MOST_OUTSTANDING, LONGEST_OUTSTANDING = 400, 200_000
-TOO_LATE = "有答案在作答时间结束后才送达,未能计入;此前已保存的答案全部计入。如因网络中断所致,请联系所属考核机构。"
+TOO_LATE = "有答案在交卷或作答时间结束之后才送达,未能计入;此前已保存的答案全部计入。如因网络中断所致,请联系所属考核机构。"
 
 
 def _record(*, lock: bool = False) -> Assessment:
