@@ -24,7 +24,7 @@ let over = false;
 let ended = false; // over because the time is
 let warned = Infinity;
 const ASK_EVERY = 240000;
-const DRIFT = 0.0005;
+const DRIFT = 0.001;
 const WARNINGS = [
   [180, "考试时间还剩3分钟"],
   [600, "考试时间还剩10分钟"],
@@ -130,7 +130,8 @@ function stop(sentence, link = [window.location.href, "刷新页面"]) {
 }
 
 function tick() {
-  const left = Math.max(0, Math.ceil((data.closes - now()) / 1000));
+  const exactly = data.closes - now();
+  const left = Math.max(0, Math.ceil(exactly / 1000));
   part("clock").textContent = `倒计时: ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
   part("clock").classList.toggle("amber", left <= 600 && left > 180);
   part("clock").classList.toggle("red", left <= 180);
@@ -139,7 +140,7 @@ function tick() {
   warned = mark;
   if (over) return;
   if (left === 0) end();
-  else window.setTimeout(tick, 500);
+  else window.setTimeout(tick, exactly - (left - 1) * 1000 + 1);
 }
 
 function only(id) {
