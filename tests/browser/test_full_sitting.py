@@ -1,59 +1,32 @@
 """A sitting of a hundred questions from the first to the end: by keys alone, by touch in 长辈模式, and by what a screen reader is told."""
 
-import csv
-import io
 import re
-from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
-from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
-from dingkao.exams.importing import TEMPLATE, import_questions
+from dingkao.exams.importing import import_questions
 from dingkao.exams.models import Sitting, SittingAnswer
-from dingkao.exams.papers import make_paper
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal.writing import TERMINAL
-from tests import people
+from tests import material, people
 from tests.browser.conftest import PHONE
 
 SLUG, CODE = "chongqing", 50
-COUNTS = {"A1": 60, "A2": 10, "A3": 9, "A4": 3, "B1": 8, "X": 10}
-SHARED = {"A3": 3, "A4": 3, "B1": 4}
 _serial = people.serials(SLUG)
-
-
-def hundred() -> bytes:
-    """A hundred questions of every type, as a sheet."""
-    written = io.StringIO()
-    sheet = csv.DictWriter(written, TEMPLATE)
-    sheet.writeheader()
-    for kind, count in COUNTS.items():
-        for number in range(count):
-            group = f"{kind}{number // SHARED[kind]}" if kind in SHARED else ""
-            about = f"{group or kind + str(number)}的"
-            options = {f"选项{letter}": f"{about}备选答案{word}" for letter, word in zip("ABCDE", "甲乙丙丁戊", strict=True)}
-            case = f"病例{group}:男,45岁,反复上腹痛2年。" if kind in ("A3", "A4") else ""
-            row = {"题型": kind, "组号": group, "共用题干": case, "题干": f"{kind}型第{number + 1}题,最可能的是", "答案": "AC" if kind == "X" else "A"}
-            sheet.writerow(row | options | {"解析": "见教材", "科目": "公共知识", "执业类别": "公共卫生", "难度": "中", "用途": "考试"})
-    return written.getvalue().encode()
 
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
     people.doctor(application, in_province, SLUG, next(_serial))
     with in_province(SLUG):
-        report = import_questions(hundred(), bank="一百题", by=TERMINAL)
+        report = import_questions(material.hundred_questions("公共卫生"), bank="一百题", by=TERMINAL)
         assert (report.accepted, report.errors) == (100, [])
-        make_paper(
-            current_cycle(), subject="common", category="public_health", level="physician", counts=COUNTS, minutes=120,
-            opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=2), by=TERMINAL,
-        )  # fmt: skip
-        db.session.commit()
+        people.paper_of_a_hundred(current_cycle(), category="public_health")
 
 
 @pytest.fixture
