@@ -16,6 +16,9 @@ bench: environment
 	@deploy/packages $(PAPER)
 	@.venv/bin/python -m tests.load.bench
 
+chaos: environment
+	@.venv/bin/python -m tests.load.chaos
+
 look: environment
 	@deploy/packages chromium $(PAPER)
 	@.venv/bin/python -m tests.look
@@ -25,4 +28,4 @@ lint: environment
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 
-.PHONY: environment run test bench look lint
+.PHONY: environment run test bench chaos look lint

@@ -7,6 +7,7 @@ from typing import Any
 
 from stdnum.cn import ric
 
+from dingkao.exams.importing import TEMPLATE
 from dingkao.outside import sheets
 
 HEADINGS = (
@@ -60,3 +61,22 @@ def roster(rows: list[dict[str, Any]], headings: tuple[str, ...] = HEADINGS) -> 
 def wrong_check_digit(number: str) -> str:
     """`number` with another last character."""
     return number[:-1] + ("0" if number[-1] != "0" else "1")
+
+
+QUESTIONS = {"A1": 60, "A2": 10, "A3": 9, "A4": 3, "B1": 8, "X": 10}
+SHARED = {"A3": 3, "A4": 3, "B1": 4}
+
+
+def hundred_questions(category: str) -> bytes:
+    """A hundred questions of 公共知识 for a category, of every type as in QUESTIONS and grouped as in SHARED, as csv; the key is A, of X AC."""
+    written = io.StringIO()
+    sheet = csv.DictWriter(written, TEMPLATE)
+    sheet.writeheader()
+    for kind, count in QUESTIONS.items():
+        for number in range(count):
+            group = f"{kind}{number // SHARED[kind]}" if kind in SHARED else ""
+            options = {f"选项{letter}": f"{group or kind + str(number)}的备选答案{word}" for letter, word in zip("ABCDE", "甲乙丙丁戊", strict=True)}
+            case = f"病例{group}:男,45岁,反复上腹痛2年。" if kind in ("A3", "A4") else ""
+            row = {"题型": kind, "组号": group, "共用题干": case, "题干": f"{kind}型第{number + 1}题,最可能的是", "答案": "AC" if kind == "X" else "A"}
+            sheet.writerow(row | options | {"解析": "见教材", "科目": "公共知识", "执业类别": category, "难度": "中", "用途": "考试"})
+    return written.getvalue().encode()

@@ -200,6 +200,15 @@ def papers(in_province: Any, slug: str, *, minutes: int = 60, category: str = "c
         db.session.commit()
 
 
+def paper_of_a_hundred(cycle: Cycle, *, category: str, minutes: int = 120) -> None:
+    """The paper of material.hundred_questions, open now; commits."""
+    make_paper(
+        cycle, subject="common", category=category, level="physician", counts=material.QUESTIONS, minutes=minutes,
+        opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=30), by=TERMINAL,
+    )  # fmt: skip
+    db.session.commit()
+
+
 def sit(in_province: Any, someone: Someone, *, right: bool = True) -> None:
     """Sit every paper of a record that is 待测评 and hand each in: all answers right, or none."""
     with in_province(someone.slug):

@@ -29,6 +29,7 @@ from dingkao.settings import Settings
 sitting = of_province("sitting")
 MOST_OUTSTANDING, LONGEST_OUTSTANDING = 400, 200_000
 AT_THE_END = timedelta(seconds=2)
+TOO_LATE = "有答案在交卷或作答时间结束之后才送达,未能计入;此前已保存的答案全部计入。如因网络中断所致,请联系所属考核机构。"
 
 
 def _record(*, lock: bool = False) -> Assessment:
@@ -208,20 +209,38 @@ def hand_in(sitting_id: UUID) -> Any:
             raise NotAllowed(f"作答时间已延长,还有{math.ceil(left.total_seconds() / 60)}分钟,请继续作答。")
         if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
             raise NotAllowed("您已在另一台设备上继续作答,请在那台设备上交卷,或刷新本页后继续。")
-        token = saving.Token(row.tenant_id, row.id, row.epoch)
-        for given in _outstanding():
-            try:
-                saving.save(Settings.in_force().database_url, token, given)
-            except Unavailable:
-                raise
-            except saving.Malformed:
-                continue
-            except Refusal as refusal:
-                flash(refusal.sentence)
-                break
+        if _keep_outstanding(saving.Token(row.tenant_id, row.id, row.epoch)):
+            flash(TOO_LATE)
         sittings.hand_in(record, sittings.sitting_of(sitting_id, record, lock=True), by=current_user.actor())
+    elif _not_kept(row):
+        flash(TOO_LATE)
     address = url_for("sitting.end", sitting_id=sitting_id)
     return jsonify(end=address) if request.accept_mimetypes.best == "application/json" else redirect(address, 303)
+
+
+def _keep_outstanding(token: saving.Token) -> bool:
+    """Keep what came along, each answer by itself, so that one tapped too late takes none with it that was tapped in time. Gives whether any
+    was refused. Raises Unavailable."""
+    refused = False
+    for given in _outstanding():
+        try:
+            saving.save(Settings.in_force().database_url, token, given)
+        except Unavailable:
+            raise
+        except saving.Malformed:
+            continue
+        except Refusal:
+            refused = True
+    return refused
+
+
+def _not_kept(row: Sitting) -> bool:
+    """Whether anything came along to a sitting handed in before that is newer than what was marked."""
+    numbers = sittings.sequences_of(row)
+    found = [given for given in _outstanding() if isinstance(given, dict)]
+    return any(
+        type(number := given.get("sequence")) is int and type(place := given.get("position")) is int and number > numbers.get(place, 0) for given in found
+    )
 
 
 def _outstanding() -> list[Any]:

@@ -1,5 +1,6 @@
 """Sitting a paper on a phone: reload, no network, a second page, a second device, a browser that stores nothing, the end of the time."""
 
+import itertools
 import re
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ from sqlalchemy import select, update
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db
+from dingkao.exams import sittings
 from dingkao.exams.models import Sitting, SittingAnswer
 from dingkao.exams.tickets import ticket_of
 from dingkao.people.models import SignInSession
@@ -301,3 +303,236 @@ def test_a_narrow_phone_shows_all_of_it(candidate):
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         for button in page.locator("#options button, .foot button").all():
             assert button.bounding_box()["height"] >= 44
+
+
+# --- time: the page's clock is moved on (page.clock), and the server's with it as the page is told it
+
+
+def servers_time(page: Page, *, drift: float = 1) -> None:
+    """From the next load on, the server's clock goes with the page's, which gains by `drift`: what the server says of the time is counted on
+    from what it said first. Asked without letting the page's clock run meanwhile, which would be no time on the way but a leap."""
+    page.add_init_script(
+        """
+        const real = window.fetch;
+        let first = null;
+        window.slept = 0;
+        window.asked = 0;
+        window.serversTime = () => first.now + (performance.now() - first.at) / DRIFT + window.slept;
+        window.fetch = async (address, options) => {
+          if (!String(address).endsWith("/standing")) return real(address, options);
+          const asked = new XMLHttpRequest();
+          asked.open("GET", address, false);
+          asked.setRequestHeader("Accept", "application/json");
+          asked.send();
+          const told = JSON.parse(asked.responseText);
+          first ??= { now: told.now, at: performance.now() };
+          window.asked += 1;
+          return new Response(JSON.stringify({ ...told, now: window.serversTime() }));
+        };
+        """.replace("DRIFT", str(drift))
+    )
+
+
+def set_end(candidate, **after) -> int:
+    """Set the end of the sitting, from now on; milliseconds since 1970."""
+    end = clock.now() + timedelta(**after)
+    with candidate.in_province(SLUG):
+        db.session.execute(update(Sitting).where(Sitting.id == candidate.sitting).values(closes_at=end))
+        db.session.commit()
+    return int(end.timestamp() * 1000)
+
+
+def off_by(page: Page, end: int) -> float:
+    """By how many seconds the countdown is off from the server's, at the moment when it changes; the first change may still be of a tick that
+    was set before the clock was."""
+    shown, left = page.evaluate(
+        """(end) => new Promise((resolve) => {
+          const clock = document.getElementById("clock");
+          let changes = 0;
+          const seen = new MutationObserver(() => { changes += 1; if (changes < 2) return; seen.disconnect(); resolve([clock.textContent, (end - window.serversTime()) / 1000]); });
+          seen.observe(clock, { childList: true });
+        })""",
+        end,
+    )
+    hours, minutes, seconds = map(int, re.fullmatch(r"倒计时: (\d\d):(\d\d):(\d\d)", shown).groups())
+    return abs(hours * 3600 + minutes * 60 + seconds - left)
+
+
+@pytest.mark.parametrize(("online", "drift"), [(True, 1.0005), (True, 0.9995), (False, 1)])
+def test_after_an_hour_the_countdown_is_less_than_a_second_off(candidate, online, drift):
+    page = candidate.phone()
+    candidate.enter(page)
+    end = set_end(candidate, hours=2)
+    page.clock.install()
+    servers_time(page, drift=drift)
+    page.reload()
+    page.wait_for_function("() => window.asked > 0")
+    assert off_by(page, end) < 1
+    page.context.set_offline(not online)
+    page.clock.run_for(3_600_000)
+    if online:
+        page.wait_for_function("() => window.asked >= 15")
+    assert off_by(page, end) < 1
+    assert 3500 < seconds_left(page) < 3610
+
+
+def test_a_phone_that_slept_for_ten_minutes_shows_the_time_that_is_left_when_it_is_looked_at_again(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    chosen = tap(page, 1, 0)
+    saved(page)
+    end = set_end(candidate, hours=1)
+    servers_time(page)
+    page.reload()
+    page.wait_for_function("() => window.asked > 0")
+    assert off_by(page, end) < 1
+    page.evaluate("window.slept = 600000")
+    assert off_by(page, end) > 590
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("() => window.asked > 1")
+    assert off_by(page, end) < 1
+    expect(page.locator("#options button[aria-pressed=true]")).to_have_attribute("data-letter", chosen)
+
+
+def test_ten_and_three_minutes_before_the_end_it_is_said_aloud(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    set_end(candidate, hours=1)
+    page.clock.install()
+    servers_time(page)
+    page.reload()
+    page.wait_for_function("() => window.asked > 0")
+    for minutes, words in ((49, ""), (2, "考试时间还剩10分钟"), (7, "考试时间还剩3分钟")):
+        page.clock.run_for(minutes * 60_000)
+        expect(page.locator("#time-said")).to_have_text(words)
+    expect(page.get_by_role("alert").filter(has_text="考试时间还剩3分钟")).to_have_count(1)
+
+
+def test_a_minute_without_network_loses_no_tap_and_no_moment_of_one(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    page.clock.install()
+    page.reload()
+    saved(page)
+    page.context.set_offline(True)
+    chosen = {}
+    for number in range(1, 7):
+        chosen[number - 1] = tap(page, number, number % 4)
+        page.clock.run_for(10_000)
+    expect(page.locator("#state")).to_have_text("未保存 6 题")
+    expect(page.locator("#offline")).to_contain_text("请放心继续作答")
+    assert candidate.kept() == {}
+    page.context.set_offline(False)
+    saved(page)
+    assert candidate.kept() == chosen
+    with candidate.in_province(SLUG):
+        rows = db.session.scalars(select(SittingAnswer).where(SittingAnswer.sitting_id == candidate.sitting).order_by(SittingAnswer.position)).all()
+    gaps = [(later.tapped_at - earlier.tapped_at).total_seconds() for earlier, later in itertools.pairwise(rows)]
+    assert all(9.5 < gap < 15 for gap in gaps), gaps
+
+
+def test_the_end_without_network_is_said_and_what_was_tapped_in_time_is_counted_within_the_minute(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    set_end(candidate, seconds=8)
+    page.reload()
+    expect(page.locator("#clock")).to_have_class(re.compile("red"))
+    page.context.set_offline(True)
+    chosen = tap(page, 1, 2)
+    expect(page.locator("#told")).to_contain_text("作答时间已到,网络未连接", timeout=15_000)
+    expect(page.locator("#state")).to_have_text("未保存 1 题")
+    expect(page.locator("#options button").first).to_be_disabled()
+    assert candidate.kept() == {}
+    page.context.set_offline(False)
+    expect(page.get_by_role("heading", name="考试结束")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("未能计入")).to_have_count(0)
+    assert candidate.kept() == {0: chosen}
+
+
+def test_what_comes_after_the_automatic_hand_in_is_not_counted_and_the_page_says_so(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    first = tap(page, 1, 0)
+    saved(page)
+    page.context.set_offline(True)
+    tap(page, 2, 1)
+    set_end(candidate, seconds=-61)
+    with candidate.in_province(SLUG):
+        sittings.close_overdue()
+    page.context.set_offline(False)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.get_by_text("到时自动交卷,共10题,已作答1题")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("status")).to_contain_text("有答案在交卷或作答时间结束之后才送达,未能计入")
+    assert candidate.kept() == {0: first}
+
+
+def test_where_the_time_was_prolonged_while_the_phone_was_away_the_page_goes_on(candidate):
+    page = candidate.phone()
+    candidate.enter(page)
+    set_end(candidate, seconds=6)
+    page.reload()
+    expect(page.locator("#clock")).to_have_class(re.compile("red"))
+    page.context.set_offline(True)
+    expect(page.locator("#told")).to_contain_text("作答时间已到,网络未连接", timeout=15_000)
+    set_end(candidate, minutes=5)
+    page.context.set_offline(False)
+    expect(page.locator("#told")).to_be_hidden(timeout=15_000)
+    assert 280 < seconds_left(page) <= 300
+    chosen = tap(page, 1, 2)
+    saved(page)
+    assert candidate.kept() == {0: chosen}
+    assert candidate.handed_in_by() is None
+
+
+def test_handed_in_on_another_device_while_this_one_still_saves(candidate):
+    first, second = candidate.phone(), candidate.phone()
+    candidate.enter(first)
+    mine = tap(first, 1, 0)
+    saved(first)
+    first.context.set_offline(True)
+    tap(first, 2, 0)
+    second.goto(first.url)
+    second.get_by_role("button", name="在这台设备上继续").click()
+    second.get_by_role("button", name="交卷", exact=True).click()
+    second.get_by_role("button", name="确认交卷").click()
+    expect(second.get_by_role("heading", name="考试结束")).to_be_visible()
+    first.context.set_offline(False)
+    said = first.get_by_text(re.compile("本试卷已交卷,不能再修改答案|有答案在交卷或作答时间结束之后才送达,未能计入"))
+    expect(said).to_be_visible(timeout=20_000)
+    assert candidate.kept() == {0: mine}
+
+
+def test_of_two_tabs_one_hands_in_and_the_other_is_told(candidate):
+    one = candidate.phone()
+    candidate.enter(one)
+    two = one.context.new_page()
+    two.goto(one.url)
+    mine = tap(one, 1, 0)
+    saved(one)
+    one.get_by_role("button", name="交卷", exact=True).click()
+    one.get_by_role("button", name="确认交卷").click()
+    expect(one.get_by_role("heading", name="考试结束")).to_be_visible()
+    two.locator("#options button").nth(1).click()
+    said = two.get_by_text(re.compile("本试卷已交卷,不能再修改答案|有答案在交卷或作答时间结束之后才送达,未能计入"))
+    expect(said).to_be_visible(timeout=20_000)
+    assert candidate.kept() == {0: mine}
+
+
+def test_an_answer_older_than_the_one_kept_never_stands_under_saved(candidate):
+    one = candidate.phone()
+    candidate.enter(one)
+    two = one.context.new_page()
+    two.goto(one.url)
+    one.route("**/standing", lambda route: route.abort())
+    newer = tap(two, 1, 0)
+    saved(two)
+    with candidate.in_province(SLUG):
+        db.session.execute(update(SittingAnswer).where(SittingAnswer.sitting_id == candidate.sitting).values(sequence=2**30))
+        db.session.commit()
+    older = tap(one, 1, 1)
+    assert older != newer
+    expect(one.locator("#state")).to_have_text("未保存 1 题")
+    one.unroute("**/standing")
+    saved(one)
+    expect(one.locator(f'#options button[data-letter="{newer}"]')).to_have_attribute("aria-pressed", "true")
+    assert candidate.kept() == {0: newer}

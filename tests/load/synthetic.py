@@ -51,8 +51,8 @@ def load(connection: psycopg.Connection[Any], cycle: UUID, doctors: int, *, stat
         "tenant_id", "id", "account_id", "organisation_id", "name", "name_key", "sex", "birth_date", "document_type", "number_sealed", "number_index",
         "tail_index", "number_masked", "level", "category", "created_at",
     ), rows)  # fmt: skip
-    _copy(connection, "assessment", ("tenant_id", "id", "doctor_id", "cycle_id", "round", "institution_id", "state", "changed_at"), [
-        (tenant, new_id(), row[1], cycle, "first", row[3], state, now) for row in rows
+    _copy(connection, "assessment", ("tenant_id", "id", "doctor_id", "cycle_id", "round", "institution_id", "state", "changed_at", "exempted"), [
+        (tenant, new_id(), row[1], cycle, "first", row[3], state, now, False) for row in rows
     ])  # fmt: skip
     connection.commit()
     connection.execute("analyze organisation, account, doctor, assessment")

@@ -8,7 +8,11 @@ const known = new Map(); // position → { letters, sequence }: the newest that 
 const waiting = new Map(); // position → answer not yet acknowledged
 const notes = noted(data.id);
 const marked = new Set(notes.marked ?? []);
-let ahead = data.now - performance.now(); // of this device's steady clock, which may stand still while the device sleeps
+// How far the server's time is ahead of this device's steady clock, which may run a little fast or slow, and stand still while the device
+// sleeps; by how much that may be wrong; and when it was asked.
+let ahead = data.now - (performance.getEntriesByType?.("navigation")[0]?.responseStart || performance.now());
+let doubt = Infinity;
+let measured = 0;
 let sequence = data.sequence;
 let here = 0;
 let sending = false;
@@ -17,15 +21,27 @@ let pause = 0;
 let timer = 0;
 let handing = false;
 let over = false;
+let ended = false; // over because the time is
+let warned = Infinity;
 const ASK_EVERY = 240000;
+const DRIFT = 0.001;
+const WARNINGS = [
+  [180, "考试时间还剩3分钟"],
+  [600, "考试时间还剩10分钟"],
+];
 
 const now = () => performance.now() + ahead;
 const letters = (position) => known.get(position)?.letters ?? "";
 const two = (number) => String(number).padStart(2, "0");
 
+// An answer that was long on its way tells the time less exactly than one before it, unless the two can't both be true.
 function setClock(moment, asked) {
-  const took = performance.now() - asked;
-  if (took < 4000) ahead = moment + took / 2 - performance.now();
+  const arrived = performance.now();
+  const half = (arrived - asked) / 2;
+  const found = moment + half - arrived;
+  const trusted = doubt + (arrived - measured) * DRIFT;
+  if (half > trusted && Math.abs(found - ahead) <= half + trusted) return;
+  [ahead, doubt, measured] = [found, half, arrived];
 }
 
 async function ask(address, options = {}) {
@@ -85,8 +101,10 @@ function paint() {
 
 function status() {
   const count = waiting.size;
-  part("state").textContent = count ? (failing ? `未保存 ${count} 题` : "保存中…") : "已保存";
-  part("state").classList.toggle("bad", count > 0 && failing);
+  const stuck = failing || over;
+  const words = count ? (stuck ? `未保存 ${count} 题` : "保存中…") : "已保存";
+  if (part("state").textContent !== words) part("state").textContent = words;
+  part("state").classList.toggle("bad", count > 0 && stuck);
   part("offline").hidden = !failing || over;
 }
 
@@ -102,7 +120,7 @@ function tell(sentence, link) {
 }
 
 function stop(sentence, link = [window.location.href, "刷新页面"]) {
-  over = true;
+  [over, ended] = [true, false];
   window.clearTimeout(timer);
   only("question");
   tell(sentence, link);
@@ -112,12 +130,17 @@ function stop(sentence, link = [window.location.href, "刷新页面"]) {
 }
 
 function tick() {
-  const left = Math.max(0, Math.ceil((data.closes - now()) / 1000));
+  const exactly = data.closes - now();
+  const left = Math.max(0, Math.ceil(exactly / 1000));
   part("clock").textContent = `倒计时: ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
   part("clock").classList.toggle("amber", left <= 600 && left > 180);
   part("clock").classList.toggle("red", left <= 180);
-  if (left === 0 && !over) handIn(true);
-  else if (!over) window.setTimeout(tick, 500);
+  const [mark, words] = WARNINGS.find(([seconds]) => left <= seconds) ?? [Infinity, ""];
+  if (mark < warned && left > 0) part("time-said").textContent = words;
+  warned = mark;
+  if (over) return;
+  if (left === 0) end();
+  else window.setTimeout(tick, exactly - (left - 1) * 1000 + 1);
 }
 
 function only(id) {
@@ -130,6 +153,17 @@ function go(index) {
   only("question");
   show();
   remember();
+}
+
+// By whichever way one comes to a question, it is read out: where the button pressed stays, the focus stays on it.
+function turn(index) {
+  go(index);
+  part("said").textContent = `第${here + 1}题,共${size}题。${part("stem").textContent}`;
+}
+
+function goTo(index) {
+  go(index);
+  part("stem").focus({ preventScroll: true });
 }
 
 function remember() {
@@ -148,11 +182,12 @@ function list() {
       button.textContent = `${index + 1}${marked.has(index) ? "★" : ""}`;
       button.classList.toggle("answered", done);
       button.setAttribute("aria-label", `第${index + 1}题,${done ? "已答" : "未答"}${marked.has(index) ? ",已标注" : ""}`);
-      button.addEventListener("click", () => go(index));
+      button.addEventListener("click", () => goTo(index));
       return button;
     }),
   );
   only("list");
+  part("list-title").focus({ preventScroll: true });
 }
 
 function confirmHandIn() {
@@ -161,12 +196,13 @@ function confirmHandIn() {
   const sentence = left.length ? `还有${left.length}题没有作答(第${which}题)。` : "全部题目已作答。";
   part("confirm-said").textContent = `${sentence}${marked.size ? `有${marked.size}题标注了待检查。` : ""}交卷后不能再修改,确定交卷?`;
   only("confirm");
+  part("confirm-title").focus({ preventScroll: true });
 }
 
 // --- what is kept and sent
 
 function tap(question, letter) {
-  if (over) return;
+  if (over || now() > data.closes) return;
   const before = letters(question.position);
   let chosen = letter;
   if (question.kind === "X") chosen = before.includes(letter) ? before.replace(letter, "") : [...before, letter].sort().join("");
@@ -207,10 +243,14 @@ async function send() {
         return;
       }
       setClock(said.now, asked);
+      // Something newer is kept than what this page shows, which is not to stand under 已保存 before the page knows it.
+      if (said.kept === "older" && !(await standing())) {
+        later();
+        return;
+      }
       [pause, failing] = [0, false];
       if (waiting.get(answer.position)?.sequence === answer.sequence) waiting.delete(answer.position);
       drop(data.id, answer.position, answer.sequence);
-      if (said.kept === "older") standing();
       status();
     }
   } finally {
@@ -240,52 +280,74 @@ function adopt(answers, sequences) {
   }
 }
 
+// Ask the server how the sitting stands; gives whether it has said so and this page goes on.
 async function standing() {
-  if (over || handing) return;
+  const idle = () => handing || (over && !ended);
+  if (idle()) return false;
   const asked = performance.now();
   let said;
   try {
     const reply = await ask(data.standing, { headers: { Accept: "application/json", "X-Requested-With": "fetch" } });
-    if (reply.redirected) return signedOut();
-    if (!reply.ok) return;
+    if (reply.redirected) {
+      signedOut();
+      return false;
+    }
+    if (!reply.ok) return false;
     said = await reply.json();
   } catch {
     failing = true;
     status();
-    return;
+    return false;
   }
-  if (over || handing) return;
+  if (idle()) return false;
   setClock(said.now, asked);
   data.closes = said.closes;
-  if (!said.open) return window.location.replace(data.end);
-  if (!said.mine) return stop("您已在另一台设备上继续作答,本页不能再保存。如需在此继续,请", [window.location.href, "刷新页面"]);
+  if (!said.open) {
+    // What waits here came too late: handing it in has the server say so on the closing page.
+    if (waiting.size) handIn(true);
+    else {
+      [over, ended] = [true, false];
+      window.location.replace(data.end);
+    }
+    return false;
+  }
+  if (!said.mine) {
+    stop("您已在另一台设备上继续作答,本页不能再保存。如需在此继续,请", [window.location.href, "刷新页面"]);
+    return false;
+  }
   failing = false;
   adopt(said.answers, said.sequences);
+  if (ended && now() < data.closes) goOn();
   paint();
   status();
   send();
+  return true;
+}
+
+// The time is over by this page's clock; the server's is asked, and may have been prolonged.
+async function end() {
+  await standing();
+  if (now() < data.closes) {
+    if (!over) tick();
+  } else if (!over || ended) handIn(true);
+}
+
+function goOn() {
+  [over, ended] = [false, false];
+  part("finish").disabled = false;
+  tell("");
+  tick();
 }
 
 function signedOut() {
   tell("登录已过期。答案仍会继续保存;交卷前请先", [window.location.href, "重新登录"]);
 }
 
-// Time was added while this page believed it to be over, or the sitting stands otherwise than it knows: it asks, and goes on or leaves.
-async function goOn() {
-  [handing, over] = [false, false];
-  for (const id of ["finish", "mark"]) part(id).disabled = false;
-  part("confirm-button").disabled = false;
-  part("confirm-button").textContent = "确认交卷";
-  tell("");
-  await standing();
-  if (!over) tick();
-}
-
 async function handIn(atTheEnd) {
   if (handing) return;
   handing = true;
   if (atTheEnd) {
-    over = true;
+    [over, ended] = [true, true];
     only("question");
     tell("作答时间已到,正在交卷…");
     part("finish").disabled = true;
@@ -307,7 +369,6 @@ async function handIn(atTheEnd) {
         window.location.replace(said.end);
         return;
       }
-      if (atTheEnd && reply.status === 409) return goOn();
       tell(said.error ?? "暂时不能交卷,请稍后再试。");
     }
   } catch {
@@ -321,7 +382,7 @@ async function handIn(atTheEnd) {
   handing = false;
   part("confirm-button").disabled = false;
   part("confirm-button").textContent = "确认交卷";
-  if (atTheEnd) window.setTimeout(handIn, 3000, true);
+  if (atTheEnd) window.setTimeout(end, 3000);
   else {
     status();
     send();
@@ -339,20 +400,35 @@ async function begin() {
     }
   }
   go(notes.here ?? Math.max(0, unanswered()[0]?.[1] ?? 0));
+  if (document.activeElement === document.body) part("stem").focus({ preventScroll: true });
   status();
   tick();
   send();
   standing();
 }
 
-part("previous").addEventListener("click", () => go(here - 1));
-part("next").addEventListener("click", () => go(here + 1));
+// --- keys: only while the focus is in the question or on the buttons below it, so that they are in nobody's way
+
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (event.key === "Escape" && part("question").hidden && !handing) goTo(here);
+  if (part("question").hidden || !document.activeElement?.closest("#question, .foot")) return;
+  if (event.key === "ArrowLeft" && here > 0) goTo(here - 1);
+  if (event.key === "ArrowRight" && here < size - 1) goTo(here + 1);
+  const which = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : /^[a-j]$/i.test(event.key) ? event.key.toUpperCase().charCodeAt(0) - 65 : -1;
+  part("options").querySelectorAll("button")[which]?.click();
+}
+
+document.addEventListener("keydown", press);
+part("keys").hidden = !window.matchMedia?.("(hover: hover) and (pointer: fine)").matches;
+part("previous").addEventListener("click", () => turn(here - 1));
+part("next").addEventListener("click", () => turn(here + 1));
 part("show-list").addEventListener("click", list);
-part("close-list").addEventListener("click", () => go(here));
+part("close-list").addEventListener("click", () => goTo(here));
 part("finish").addEventListener("click", confirmHandIn);
 part("go-on").addEventListener("click", () => {
   tell("");
-  go(here);
+  goTo(here);
 });
 part("hand-in").addEventListener("submit", (event) => {
   event.preventDefault();
