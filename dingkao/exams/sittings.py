@@ -20,6 +20,7 @@ from dingkao.errors import Late, NotAllowed, NotFound
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
+from dingkao.exams.remarking import items_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
@@ -95,8 +96,7 @@ def take_over(sitting: Sitting, *, by: Actor) -> None:
 def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
     """交卷: mark and close; both rows are held locked. Handed in already: nothing happens. With the last paper the test is over."""
     if sitting.handed_in_at is None:
-        keys = _keys(sitting)
-        sitting.score_tenths = score_tenths(keys, answers_of(sitting))
+        sitting.score_tenths = score_tenths(items_of(sitting), answers_of(sitting), sitting.x_rule)
         sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
         db.session.flush()
         journal.write("sitting", sitting.id, "handed_in", by=by)
@@ -254,11 +254,6 @@ def sequences_of(sitting: Sitting) -> dict[int, int]:
     """The sequence number under which each answer is kept: position → number. A page holds its own unsent answers against them."""
     query = select(SittingAnswer.position, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
     return {row.position: row.sequence for row in db.session.execute(query)}
-
-
-def _keys(sitting: Sitting) -> list[str]:
-    versions = _versions(sitting)
-    return [versions[one.version].answer for one in read(sitting.layout)]
 
 
 def _versions(sitting: Sitting) -> dict[UUID, QuestionVersion]:
