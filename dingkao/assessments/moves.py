@@ -154,6 +154,12 @@ def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     record.competence = competence
 
 
+@move("grading", "confirming", to="grading", actors=("system",), states=STATES)
+def regrade(record: Assessment, *, by: Actor, competence: str) -> None:
+    """更正答案后重新划线 (§11 no. 18): before publication the new score stands, and 综合评定 is made anew of the verdict that follows from it."""
+    record.competence = competence
+
+
 @move("grading", "absent", to="confirming", actors=("organisation_reviewer",), states=STATES)
 def conclude(record: Assessment, *, by: Actor) -> None:
     """综合评定 (§11 no. 19): the three verdicts stand."""
