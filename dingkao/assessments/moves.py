@@ -135,6 +135,13 @@ def begin_test(record: Assessment, *, by: Actor) -> None:
     """开始测评 (§11 no. 14): the caller has checked the paper's window and the ticket."""
 
 
+@move("ready", "absent", to="testing", actors=("organisation_clerk", "organisation_reviewer", "province_admin"), states=STATES)
+def sit_on_paper(record: Assessment, *, by: Actor) -> None:
+    """线下测评 (§11 no. 14, on paper): the first score of an exam on paper is entered. Who was taken for absent because nothing was sat online
+    was there after all."""
+    record.competence = None
+
+
 @move("testing", to="scored", actors=("doctor", "system"), states=STATES)
 def finish_test(record: Assessment, *, by: Actor) -> None:
     """全部交卷 (§11 no. 16): every paper has been handed in, by the doctor or at its end."""

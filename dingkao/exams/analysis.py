@@ -248,6 +248,12 @@ def ask_analysis(paper: Paper, *, by: Actor) -> Job:
     return asking.ask(ANALYSE, f"项目分析({paper.title})", {"paper": str(paper.id)}, by=by.id)
 
 
+def job_of(paper: Paper) -> Job | None:
+    """The job asked for last about a paper."""
+    query = select(Job).where(Job.name == ANALYSE, Job.arguments["paper"].astext == str(paper.id))
+    return db.session.scalar(query.order_by(Job.id.desc()).limit(1))
+
+
 @performing.job(ANALYSE)
 def analyse(job: Job, progress: performing.Progress) -> dict[str, Any]:
     """Work out a paper's analysis in one pass and keep it in place of the one before."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -239,8 +239,9 @@ def _adopt(change: ScoreChange, record: Assessment, sitting: Sitting, verdicts: 
 # --- to be looked at
 
 
-def changes_of(row: KeyCorrection, states: Sequence[str] = ()) -> list[tuple[ScoreChange, Doctor, str, str]]:
-    """What a correction changed or left waiting: the change, the doctor, the paper's title, the record's state."""
+def changes_of(row: KeyCorrection, sittings: Sequence[UUID] | None = None) -> list[tuple[ScoreChange, Doctor, str, str]]:
+    """What a correction changed or left waiting (of `sittings` alone, where they are given): the change, the doctor, the paper's title, the
+    record's state."""
     joined = (
         select(ScoreChange, Doctor, Paper.title, Assessment.state)
         .join(Sitting, (Sitting.tenant_id == ScoreChange.tenant_id) & (Sitting.id == ScoreChange.sitting_id))
@@ -249,14 +250,24 @@ def changes_of(row: KeyCorrection, states: Sequence[str] = ()) -> list[tuple[Sco
         .join(Doctor, (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id))
         .where(ScoreChange.correction_id == row.id)
     )
-    if states:
-        joined = joined.where(ScoreChange.state.in_(states))
-    return [(one[0], one[1], one[2], one[3]) for one in db.session.execute(joined.order_by(Doctor.name_key, ScoreChange.sitting_id))]
+    if sittings is not None:
+        joined = joined.where(ScoreChange.sitting_id.in_(sittings))
+    return [(one[0], one[1], one[2], one[3]) for one in db.session.execute(joined.order_by(ScoreChange.sitting_id))]
 
 
-def waiting() -> int:
-    """How many published results wait for a decision."""
-    return len(db.session.scalars(select(ScoreChange.sitting_id).where(ScoreChange.state == "waiting")).all())
+def counts_of(rows: Iterable[KeyCorrection]) -> dict[UUID, Counter[str]]:
+    """How many changes of each correction are in which state."""
+    counted: dict[UUID, Counter[str]] = {row.id: Counter() for row in rows}
+    query = select(ScoreChange.correction_id, ScoreChange.state, func.count()).where(ScoreChange.correction_id.in_(counted))
+    for correction, state, number in db.session.execute(query.group_by(ScoreChange.correction_id, ScoreChange.state)):
+        counted[correction][state] = number
+    return counted
+
+
+def job_of(row: KeyCorrection) -> Job | None:
+    """The job asked for last about a correction."""
+    query = select(Job).where(Job.name.in_((PREVIEW, REMARK)), Job.arguments["correction"].astext == str(row.id))
+    return db.session.scalar(query.order_by(Job.id.desc()).limit(1))
 
 
 def _correction(job: Job) -> KeyCorrection:

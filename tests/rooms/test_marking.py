@@ -120,7 +120,7 @@ def test_marks_count_by_their_proportion_alone(items, times):
 
 
 def test_a_sitting_keeps_the_rule_of_the_time_when_it_began(application, in_province):
-    slug = "hunan"
+    slug = "hebei"
     people.doctor(application, in_province, slug, next(people.serials(slug)))
     people.bank(in_province, slug)
     people.papers(in_province, slug)
