@@ -58,6 +58,24 @@ class CorrectionForm(Form):
     reason = LongText("更正理由", [Needed("请填写更正理由,如命题组复核意见。")])
 
 
+def waiting_tasks() -> list[tuple[str, int, str, str]]:
+    """What waits here for this person to confirm or decide: what, how many, where, and the act."""
+    me, told = current_user.id, []
+    if ADMIN in current_user.roles:
+        proposed = select(func.count()).select_from(KeyCorrection).where(
+            KeyCorrection.approved_at.is_(None), KeyCorrection.withdrawn_at.is_(None), KeyCorrection.proposed_by != me
+        )
+        of_others = (ScoreChange.tenant_id == KeyCorrection.tenant_id) & (ScoreChange.correction_id == KeyCorrection.id)
+        open_ = select(func.count()).select_from(ScoreChange).join(KeyCorrection, of_others).where(ScoreChange.state == "waiting", KeyCorrection.proposed_by != me)
+        address = url_for("scores.corrections")
+        told += [("更正答案等待您确认", db.session.scalar(proposed) or 0, address, "去确认"), ("答案更正后,已发布的结果待决定", db.session.scalar(open_) or 0, address, "去决定")]
+    if _may_confirm():
+        imports = _visible().where(ScoreImport.approved_at.is_(None), ScoreImport.withdrawn_at.is_(None), ScoreImport.proposed_by != me)
+        number = db.session.scalar(select(func.count()).select_from(imports.subquery())) or 0
+        told.append(("线下成绩等待您确认", number, url_for("scores.offline"), "去确认"))
+    return told
+
+
 # --- item analysis
 
 
@@ -120,7 +138,7 @@ def _may_analyse() -> bool:
 def _ordered(items: list[dict[str, Any]], order: str) -> list[dict[str, Any]]:
     numbered = [one | {"number": number} for number, one in enumerate(items, 1)]
     keys = {
-        "flags": lambda one: (-len(one["flags"]), one["number"]), "p": lambda one: (one["p"], one["number"]),
+        "flags": lambda one: (not any("核对" in said for said in one["flags"]), not one["flags"], one["number"]), "p": lambda one: (one["p"], one["number"]),
         "r": lambda one: (one["r"] is None, one["r"] or 0.0, one["number"]),
     }  # fmt: skip
     return sorted(numbered, key=keys[order]) if order in keys else numbered

@@ -30,7 +30,7 @@ from dingkao.tenants.context import current_tenant
 GROUP = 0.27
 FEW, ENOUGH = 10, 30
 """Below so many nothing is flagged; below so many figures are said to be uncertain."""
-EASY, HARD, WEAK, UNUSED = 0.95, 0.2, 0.15, 0.0
+EASY, HARD, WEAK = 0.95, 0.2, 0.15
 BINS = 10
 AT_ONCE = 500
 ANALYSE = "analyse_paper"
@@ -220,7 +220,8 @@ def flags(item: Item, found: ItemFigures, letters: str) -> list[str]:
     if found.n < FEW:
         return []
     said = []
-    if any(value is not None and value < -1e-9 for value in (found.d, found.r)):
+    negative = any(value is not None and value < -1e-9 for value in (found.d, found.r))
+    if negative:
         said.append("区分度为负,请核对答案")
     key = set("".join(item.keys))
     if item.kind != SEVERAL:
@@ -232,7 +233,7 @@ def flags(item: Item, found: ItemFigures, letters: str) -> list[str]:
         said.append("过易")
     elif found.p <= HARD:
         said.append("过难")
-    if found.d is not None and 0 <= found.d < WEAK and HARD < found.p < EASY:
+    if not negative and found.d is not None and found.d < WEAK and HARD < found.p < EASY:
         said.append("区分度偏低")
     idle = [letter for letter in letters if letter not in key and letter not in found.choices]
     if idle and found.n >= ENOUGH:

@@ -16,7 +16,7 @@ from dingkao.exams.remarking import items_of
 from dingkao.exams.sittings import answers_of, sitting_of
 from dingkao.tenants import settings
 
-PAGE = 10
+PAGE = 5
 CLOSED = "本省暂不开放查看本人作答。"
 STANDINGS = {"right": "答对", "part": "部分得分", "wrong": "答错", "blank": "未作答", "credited": "全部给分", "excluded": "不计分"}
 
