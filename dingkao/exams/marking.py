@@ -27,24 +27,24 @@ def right(key: str, letters: str) -> bool:
     return bool(letters) and set(letters) == set(key)
 
 
-def share(item: Item, letters: str, rule: str = "all") -> Fraction:
+def share(item: Item, letters: str, rule: str = "all") -> Fraction | int:
     """What part of its marks an answer earns by the keys alone, of 0 to 1. Of X by «partial» each right choice earns its share and a wrong
     one takes all; of several keys the best counts."""
     chosen = set(letters)
     if not chosen:
-        return Fraction(0)
+        return 0
     if any(chosen == set(key) for key in item.keys):
-        return Fraction(1)
+        return 1
     if item.kind != SEVERAL or rule != "partial":
-        return Fraction(0)
-    return max((Fraction(len(chosen), len(set(key))) for key in item.keys if chosen < set(key)), default=Fraction(0))
+        return 0
+    return max((Fraction(len(chosen), len(set(key))) for key in item.keys if chosen < set(key)), default=0)
 
 
-def earned(item: Item, letters: str, rule: str = "all") -> Fraction:
+def earned(item: Item, letters: str, rule: str = "all") -> Fraction | int:
     """What an answer earns in tenths of a point, with what the province has decided of the question."""
     if item.treatment == "excluded":
-        return Fraction(0)
-    return item.worth * (Fraction(1) if item.treatment == "credited" else share(item, letters, rule))
+        return 0
+    return item.worth if item.treatment == "credited" else item.worth * share(item, letters, rule)
 
 
 def reachable(items: Sequence[Item]) -> int:
@@ -59,5 +59,5 @@ def score_tenths(items: Sequence[Item | str], answers: Mapping[int, str], rule: 
     total = reachable(whole)
     if not total:
         raise ValueError("a paper without questions can't be marked")
-    points = sum((earned(item, answers.get(position, ""), rule) for position, item in enumerate(whole)), Fraction(0))
+    points = sum(earned(item, answers.get(position, ""), rule) for position, item in enumerate(whole))
     return int((points * 2000 + total) // (2 * total))

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, select
+from sqlalchemy import Select, Text, and_, bindparam, cast, select
 
 from dingkao import clock
 from dingkao.database.model import db, new_id
@@ -30,21 +31,32 @@ class Key(NamedTuple):
     treatment: str
 
 
-def keys_of(versions: Iterable[UUID]) -> dict[UUID, Key]:
-    """How each of `versions` is marked now."""
+@lru_cache(maxsize=1)
+def _marked() -> Select[*tuple[Any, ...]]:
+    """Versions with the correction that stands; put together once, for everyone hands in at the same minute."""
     stands = and_(
         KeyCorrection.tenant_id == QuestionVersion.tenant_id, KeyCorrection.version_id == QuestionVersion.id,
         KeyCorrection.approved_at.is_not(None), KeyCorrection.superseded_at.is_(None),
     )  # fmt: skip
     columns = (QuestionVersion.id, QuestionVersion.kind, QuestionVersion.answer, KeyCorrection.treatment, KeyCorrection.keys)
-    rows = db.session.execute(select(*columns).outerjoin(KeyCorrection, stands).where(QuestionVersion.id.in_(list(versions))))
+    return select(*columns).outerjoin(KeyCorrection, stands).where(QuestionVersion.id.in_(bindparam("versions", expanding=True)))
+
+
+@lru_cache(maxsize=1)
+def _marks() -> Select[*tuple[Any, ...]]:
+    return select(Paper.marks).where(Paper.id == bindparam("paper"))
+
+
+def keys_of(versions: Iterable[UUID]) -> dict[UUID, Key]:
+    """How each of `versions` is marked now."""
+    rows = db.session.execute(_marked(), {"versions": list(versions)})
     return {row[0]: Key(row[1], (row[2],), "marked") if row[3] is None else Key(row[1], tuple(row[4]), row[3]) for row in rows}
 
 
 def items_of(sitting: Sitting) -> list[Item]:
     """The questions of a sitting in its order, as they are marked now."""
     versions = [one.version for one in read(sitting.layout)]
-    marks = db.session.scalars(select(Paper.marks).where(Paper.id == sitting.paper_id)).one()
+    marks = db.session.execute(_marks(), {"paper": sitting.paper_id}).scalar_one()
     keys = keys_of(versions)
     return [item_of(keys[version], marks) for version in versions]
 
