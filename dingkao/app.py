@@ -33,6 +33,7 @@ from dingkao.blueprints.requests import requests
 from dingkao.blueprints.result import result
 from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
+from dingkao.blueprints.scores import scores
 from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
 from dingkao.blueprints.uploads import uploads
@@ -51,7 +52,7 @@ from dingkao.tenants.secrets import Vault, install
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
     front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, watching, results, certificates, institutions, staff, province, work, editorial,
+    office, doctors, enrolment, review, deciding, examinations, watching, scores, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

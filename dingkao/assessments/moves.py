@@ -135,6 +135,13 @@ def begin_test(record: Assessment, *, by: Actor) -> None:
     """开始测评 (§11 no. 14): the caller has checked the paper's window and the ticket."""
 
 
+@move("ready", "absent", to="testing", actors=("organisation_clerk", "organisation_reviewer", "province_admin"), states=STATES)
+def sit_on_paper(record: Assessment, *, by: Actor) -> None:
+    """线下测评 (§11 no. 14, on paper): the first score of an exam on paper is entered. Who was taken for absent because nothing was sat online
+    was there after all."""
+    record.competence = None
+
+
 @move("testing", to="scored", actors=("doctor", "system"), states=STATES)
 def finish_test(record: Assessment, *, by: Actor) -> None:
     """全部交卷 (§11 no. 16): every paper has been handed in, by the doctor or at its end."""
@@ -167,6 +174,12 @@ def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     """划线 (§11 no. 18): the approved pass line makes the scores a verdict on 业务水平."""
     if competence not in VERDICTS:
         raise Invalid("请先确定分数线。")
+    record.competence = competence
+
+
+@move("grading", "confirming", to="grading", actors=("system",), states=STATES)
+def regrade(record: Assessment, *, by: Actor, competence: str) -> None:
+    """更正答案后重新划线 (§11 no. 18): before publication the new score stands, and 综合评定 is made anew of the verdict that follows from it."""
     record.competence = competence
 
 

@@ -49,6 +49,9 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         _entry("examinations.papers", "试卷", "file-text", ADMIN, *OF_ORGANISATION),
         _entry("watching.index", "考试监控", "eye", ADMIN, AUDITOR, *OF_ORGANISATION),
         _entry("watching.cases", "诚信核查", "shield-check", ADMIN, AUDITOR, *OF_ORGANISATION),
+        _entry("scores.offline", "线下成绩", "file-import", ADMIN, *OF_ORGANISATION),
+        _entry("scores.analyses", "项目分析", "list-check", ADMIN, AUDITOR, "question_editor"),
+        _entry("scores.corrections", "更正答案", "checkup-list", ADMIN, AUDITOR, "question_editor"),
     )),
     ("结果", (
         _entry("results.lines", "分数线", "ruler", ADMIN),

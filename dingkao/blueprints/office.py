@@ -8,7 +8,7 @@ from flask_login import current_user
 from sqlalchemy import Select, func, select
 
 from dingkao.assessments.models import Assessment
-from dingkao.blueprints import deciding
+from dingkao.blueprints import deciding, scores
 from dingkao.blueprints.access import STAFF, allow
 from dingkao.blueprints.console import ADMIN, OF_INSTITUTION, OF_ORGANISATION, of_office
 from dingkao.blueprints.review import waiting_counts
@@ -61,6 +61,7 @@ def tasks() -> str:
         Task(f"医师申请等待您办理({SIDES[side]})", number, url_for("deciding.queue", side=side), "去办理") for side, number in asked.items()
     ]
     waiting.append(Task("诚信核查等待您办理", waiting_cases(), url_for("watching.cases"), "去办理"))
+    waiting += [Task(*one) for one in scores.waiting_tasks()]
     names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_(current_user.organisations())))}
     roles_held = [(ROLES[m.role], names.get(m.organisation_id, "") if m.organisation_id else "") for m in current_user.memberships]
     steps = _steps(cycle) if ADMIN in current_user.roles else []

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from flask import Response as FlaskResponse
-from flask import render_template
+from flask import render_template, request
 from flask_login import current_user
 from sqlalchemy import select
 
@@ -18,7 +18,8 @@ from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import NotAllowed, NotFound
-from dingkao.exams.models import Paper, Sitting
+from dingkao.exams import reviewing
+from dingkao.exams.models import TYPES, Paper, Sitting
 from dingkao.exams.sittings import record_of
 from dingkao.journal import writing as journal
 from dingkao.outside.storage import store
@@ -65,7 +66,7 @@ def _shown(record: Assessment, cycle: Cycle) -> FlaskResponse:
         "result/show.html", record=record, published=published, certificate=certificate, verdicts=VERDICTS, parts=PARTS, cycle=cycle, rounds=ROUNDS,
         may_download=settings.value("certificate_download"), contact=settings.value("contact"), scores=_scores(record) if published else [],
         line=_line(record, dossier.doctor.category, dossier.doctor.level, cycle) if published else None, others=_others(record),
-        appeal=asked, may_appeal=closed is None and asked is None, until=making.appeal_until(dossier) if record.state == "failed" else None,
+        appeal=asked, may_appeal=closed is None and asked is None, answers=reviewing.may_review(record), until=making.appeal_until(dossier) if record.state == "failed" else None,
     )  # fmt: skip
     return waiting_page(shown, waits=record.state == "passed" and (certificate is None or certificate.state == "issued" and certificate.drawn_at is None))
 
@@ -89,6 +90,24 @@ def _others(record: Assessment) -> list[tuple[Assessment, Cycle]]:
     query = select(Assessment, Cycle).join(Cycle, (Cycle.tenant_id == Assessment.tenant_id) & (Cycle.id == Assessment.cycle_id))
     query = query.where(Assessment.doctor_id == record.doctor_id, Assessment.id != record.id, Assessment.state.in_(FINAL))
     return [(row[0], row[1]) for row in db.session.execute(query.order_by(Cycle.starts_on.desc(), Assessment.id.desc()))]
+
+
+@result.get("/result/<uuid:record_id>/answers/<uuid:sitting_id>")
+@allow(DOCTOR)
+def answers(record_id: UUID, sitting_id: UUID) -> str:
+    """One's own answers to a paper, as far as the province lets them be seen."""
+    record = _mine(record_id)
+    sitting, found = reviewing.reviewed(record, sitting_id)
+    full, start = reviewing.how() == "full", max(request.args.get("from", 1, int), 1)
+    part = found[start - 1 : start - 1 + reviewing.PAGE] if full else []
+    if full and not part:
+        raise NotFound
+    counted = {name: sum(one.standing == name for one in found) for name in reviewing.STANDINGS}
+    paper = db.session.scalars(select(Paper).where(Paper.id == sitting.paper_id)).one()
+    return render_template(
+        "result/answers.html", record=record, sitting=sitting, paper=paper, rows=found, part=part, words=reviewing.words_of(part), full=full, start=start,
+        size=reviewing.PAGE, standings=reviewing.STANDINGS, counted=counted, kinds=TYPES,
+    )  # fmt: skip
 
 
 def _certificate(record: Assessment, *, lock: bool = False) -> Certificate:

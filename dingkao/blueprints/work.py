@@ -18,6 +18,7 @@ WORDS = {"waiting": "等待处理", "running": "正在处理", "done": "已完�
 COUNTS = {
     "accepted": "新增", "changed": "更新", "unchanged": "未变", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成",
     "included": "已纳入", "concluded": "已评定", "assigned": "已指定", "left_out": "未办理",
+    "sittings": "已处理作答", "remarked": "成绩有变化", "waiting": "已发布待决定", "entered": "已登记",
 }  # fmt: skip
 
 

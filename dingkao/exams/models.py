@@ -15,9 +15,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dingkao.assessments.models import VERDICTS
 from dingkao.clock import now
 from dingkao.database.model import Big, Model, inside, one_of
 from dingkao.doctors.codes import CATEGORIES, LEVELS
+from dingkao.exams.marking import TREATMENTS, X_RULES
+from dingkao.tenants import settings
 from dingkao.tenants.rls import OfTenant, TenantOwned
 
 SUBJECTS = {"common": "公共知识", "professional": "业务水平"}
@@ -26,6 +29,7 @@ TYPES = {
     "B1": "标准配伍题", "X": "多项选择题", "TF": "判断题",
 }  # fmt: skip
 DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
+CHANGE_STATES = {"applied": "已更改", "waiting": "待决定", "kept": "维持原结果", "superseded": "已被后来的更正取代"}
 PURPOSES = {"exam": "考试", "practice": "练习"}
 PRACTICE_BANKS = {**{f"professional:{code}": f"业务水平 · {name}" for code, name in CATEGORIES.items()}, "common": SUBJECTS["common"]}
 PRACTICE_SOURCES = {"bank": "题库", "wrong": "错题", "starred": "标注的题"}
@@ -147,13 +151,15 @@ class AdmissionTicket(TenantOwned, Model):
 
 class Sitting(TenantOwned, Model):
     """One doctor's sitting (作答) of one paper. `layout` freezes question versions and option orders, from `seed` (see papers.read); `epoch` rises with
-    hand-in and with a change of device, and a save under an older one is refused. A voided one (作废) counts for nothing; the paper may be sat again."""
+    hand-in and with a change of device, and a save under an older one is refused. A voided one (作废) counts for nothing; the paper may be sat again.
+    `x_rule` is the province's of the time when it began. A score from outside (线下成绩) is a sitting without layout, handed in by «offline»."""
 
     __tablename__ = "sitting"
     __table_args__ = (
         Index("sitting_of_paper_ix", "tenant_id", "assessment_id", "paper_id", unique=True, postgresql_where=text("voided_at is null")),
         Index(None, "tenant_id", "handed_in_at", "closes_at"),
         CheckConstraint("handed_in_at is null or score_tenths is not null", name="handed_in_is_marked"),
+        one_of("x_rule", tuple(X_RULES)),
         inside("assessment_id", "assessment"),
         inside("paper_id", "paper"),
     )
@@ -169,6 +175,7 @@ class Sitting(TenantOwned, Model):
     handed_in_by: Mapped[str | None]
     score_tenths: Mapped[int | None]
     voided_at: Mapped[datetime | None]
+    x_rule: Mapped[str] = mapped_column(default=lambda: settings.value("x_rule"))
 
 
 class SittingAnswer(OfTenant, Model):
@@ -233,6 +240,119 @@ class PracticeWeek(OfTenant, Model):
     bank: Mapped[str] = mapped_column(primary_key=True)
     answered: Mapped[int]
     answered_right: Mapped[int]
+
+
+class KeyCorrection(TenantOwned, Model):
+    """The correction of a key (更正答案): of one question version, for every sitting that drew it. Proposed by one person, approved by another.
+    `preview` says what it would change; of approved ones the last stands, the earlier are superseded."""
+
+    __tablename__ = "key_correction"
+    __table_args__ = (
+        Index(
+            "key_correction_standing_ix", "tenant_id", "version_id", unique=True,
+            postgresql_where=text("approved_at is not null and superseded_at is null"),
+        ),
+        Index(
+            "key_correction_proposed_ix", "tenant_id", "version_id", unique=True,
+            postgresql_where=text("approved_at is null and withdrawn_at is null"),
+        ),
+        one_of("treatment", tuple(TREATMENTS)),
+        CheckConstraint("approved_by is null or approved_by <> proposed_by", name="two_persons"),
+        inside("version_id", "question_version"),
+    )  # fmt: skip
+
+    version_id: Mapped[UUID]
+    treatment: Mapped[str]
+    keys: Mapped[list[Any]]
+    reason: Mapped[str]
+    preview: Mapped[dict[str, Any] | None]
+    proposed_by: Mapped[UUID]
+    proposed_at: Mapped[datetime] = mapped_column(default=now)
+    approved_by: Mapped[UUID | None]
+    approved_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    superseded_at: Mapped[datetime | None]
+    remarked_at: Mapped[datetime | None]
+
+
+class ScoreChange(OfTenant, Model):
+    """What a correction made of one sitting's score. Of a result that was published before it waits for the province (`waiting`): nothing of it
+    changes until someone decides. The verdicts are those on 业务水平, where a line stands."""
+
+    __tablename__ = "score_change"
+    __table_args__ = (
+        Index(None, "tenant_id", "sitting_id"),
+        one_of("verdict_before", tuple(VERDICTS)),
+        one_of("verdict_after", tuple(VERDICTS)),
+        one_of("state", tuple(CHANGE_STATES)),
+        inside("correction_id", "key_correction"),
+        inside("sitting_id", "sitting"),
+        inside("assessment_id", "assessment"),
+    )
+
+    correction_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sitting_id: Mapped[UUID] = mapped_column(primary_key=True)
+    assessment_id: Mapped[UUID]
+    before_tenths: Mapped[int]
+    after_tenths: Mapped[int]
+    verdict_before: Mapped[str | None]
+    verdict_after: Mapped[str | None]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    decided_by: Mapped[UUID | None]
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PaperAnalysis(OfTenant, Model):
+    """The item analysis (项目分析) of a paper as it was last worked out, from how many sittings."""
+
+    __tablename__ = "paper_analysis"
+    __table_args__ = (inside("paper_id", "paper"),)
+
+    paper_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sittings: Mapped[int]
+    content: Mapped[dict[str, Any]]
+    made_at: Mapped[datetime]
+
+
+class ScoreImport(TenantOwned, Model):
+    """Scores of an exam on paper (线下成绩) from one sheet: taken in by one person, confirmed by another, then entered."""
+
+    __tablename__ = "score_import"
+    __table_args__ = (
+        Index(None, "tenant_id", "cycle_id", "id"),
+        CheckConstraint("approved_by is null or approved_by <> proposed_by", name="two_persons"),
+        inside("cycle_id", "cycle"),
+        inside("organisation_id", "organisation"),
+    )
+
+    cycle_id: Mapped[UUID]
+    organisation_id: Mapped[UUID | None]
+    scores: Mapped[int]
+    proposed_by: Mapped[UUID]
+    proposed_at: Mapped[datetime] = mapped_column(default=now)
+    approved_by: Mapped[UUID | None]
+    approved_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    entered_at: Mapped[datetime | None]
+
+
+class ImportedScore(OfTenant, Model):
+    """One score of such a sheet, in tenths of a point, and why it was left out where it was."""
+
+    __tablename__ = "imported_score"
+    __table_args__ = (
+        CheckConstraint("score_tenths between 0 and 1000", name="score_sane"),
+        inside("import_id", "score_import"),
+        inside("assessment_id", "assessment"),
+        inside("paper_id", "paper"),
+    )
+
+    import_id: Mapped[UUID] = mapped_column(primary_key=True)
+    assessment_id: Mapped[UUID] = mapped_column(primary_key=True)
+    paper_id: Mapped[UUID] = mapped_column(primary_key=True)
+    score_tenths: Mapped[int]
+    left_out: Mapped[str | None]
 
 
 INTEGRITY_EVENTS = {"left": "离开作答页面", "offline": "网络中断", "reopened": "重新打开作答页面", "device": "更换设备继续作答"}

@@ -21,6 +21,7 @@ from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
+from dingkao.exams.remarking import items_of
 from dingkao.exams.windows import closes_for, resits_after
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
@@ -104,8 +105,7 @@ def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
 
 def close(sitting: Sitting, *, by: Actor) -> None:
     """Mark an open sitting (held locked) and take no more answers."""
-    keys = _keys(sitting)
-    sitting.score_tenths = score_tenths(keys, answers_of(sitting))
+    sitting.score_tenths = score_tenths(items_of(sitting), answers_of(sitting), sitting.x_rule)
     sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
     db.session.flush()
     journal.write("sitting", sitting.id, "handed_in", by=by)
@@ -262,11 +262,6 @@ def sequences_of(sitting: Sitting) -> dict[int, int]:
     """The sequence number under which each answer is kept: position → number. A page holds its own unsent answers against them."""
     query = select(SittingAnswer.position, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
     return {row.position: row.sequence for row in db.session.execute(query)}
-
-
-def _keys(sitting: Sitting) -> list[str]:
-    versions = _versions(sitting)
-    return [versions[one.version].answer for one in read(sitting.layout)]
 
 
 def _versions(sitting: Sitting) -> dict[UUID, QuestionVersion]:

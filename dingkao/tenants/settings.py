@@ -99,6 +99,13 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "simple_proof_clean": Setting("简易程序:无不良记录的,应附证明", "医师资格证书和医师执业证书的复印件", group="程序"),
     "simple_sits_common_paper": Setting("简易程序参加公共知识测评", True, "yes_no", "程序"),
+    "x_rule": Setting(
+        "多项选择题(X型)评分(对以后开始的作答生效)", "all", "one", "考试", choices={"all": "全对才得分", "partial": "少选按比例得分,有错选不得分"}
+    ),
+    "offline_scores": Setting("接受线下成绩导入", True, "yes_no", "考试"),
+    "answers_review": Setting(
+        "结果发布后医师查看本人作答", "closed", "one", "考试", choices={"closed": "不开放", "verdicts": "只看对错", "full": "题目与解析"}
+    ),
     "exemption_open": Setting("接受免考申请", True, "yes_no", "免考与延考"),
     "exempt_residency": Setting("免考理由:本周期内取得住院医师规范化培训合格证书", True, "yes_no", "免考与延考"),
     "exempt_promotion": Setting("免考理由:本周期内通过上一级专业技术职务考试", True, "yes_no", "免考与延考"),

@@ -6,7 +6,7 @@ from alembic import op
 from dingkao.database.migrating import enclose
 
 revision = "0019"
-down_revision = "0015"
+down_revision = "0018"
 
 LEADS = "'filing', 'practice', 'sitting', 'result', 'requests'"
 TABLES = ("integrity_event", "added_time", "integrity_case")
