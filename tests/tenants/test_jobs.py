@@ -21,6 +21,10 @@ from tests.tenants.seeds import seeded
 
 HERE, THERE = 14, 41
 ARGUMENTS = {
+    "analyse_paper": {"paper": "paper"},
+    "enter_scores": {"import": "score_import"},
+    "preview_correction": {"correction": "key_correction"},
+    "remark": {"correction": "key_correction"},
     "deliver_notices": {},
     "draw_certificate": {"certificate": "certificate"},
     "forget_file": {"document": "document", "kind": "photo"},
