@@ -15,6 +15,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.model import db
 from dingkao.demonstration.asking import ask
+from dingkao.demonstration.marking import look_back
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.exams import integrity, interruptions, practice, sittings, voiding
@@ -68,6 +69,7 @@ def bring_about(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
     publishing.approve(publication, by=staff["admin2"])
     for record in waiting:
         moves.conclude(record, by=staff["organisation"])
+    look_back(cycle, final[0], next(record for record in records if record.state == "absent"), staff)
 
 
 def _bring(cycle: Cycle, record: Assessment, state: str, staff: dict[str, Actor], *, right: bool) -> None:
