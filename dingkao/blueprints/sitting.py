@@ -19,7 +19,7 @@ from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams import saving, sittings
 from dingkao.exams.models import TYPES, Paper, Sitting
-from dingkao.exams.papers import papers_for, wanted_subjects
+from dingkao.exams.papers import due, locked_because, papers_for, wanted_subjects, whole_marks
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal import writing as journal
 from dingkao.settings import Settings
@@ -62,7 +62,10 @@ def papers() -> Response | tuple[str, int] | str:
         page = render_template("sitting/enter.html", ticket=ticket, fault=fault, given=request.form)
         return (page, 422) if fault else page
     rows, begun = papers_for(record), sittings.sittings_of(record)
-    return render_template("sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record))
+    locked = {paper.id: reason for paper in rows if (reason := locked_because(paper, rows, begun))}
+    return render_template(
+        "sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record), locked=locked
+    )
 
 
 @sitting.get("/sitting/privacy")
@@ -82,7 +85,8 @@ def notice(paper_id: UUID) -> Response | str:
     begun = sittings.sittings_of(record).get(paper_id)
     if begun:
         return redirect(url_for("sitting.answer_page", sitting_id=begun.id))
-    return render_template("sitting/notice.html", paper=_paper(record, paper_id), moment=clock.now())
+    paper = _paper(record, paper_id)
+    return render_template("sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper))
 
 
 @sitting.post("/sitting/paper/<uuid:paper_id>")
@@ -205,7 +209,7 @@ def end(sitting_id: UUID) -> Response | str:
     if row.handed_in_at is None:
         return redirect(url_for("sitting.answer_page", sitting_id=sitting_id))
     begun = sittings.sittings_of(record)
-    left = [one for one in papers_for(record) if one.id not in begun or begun[one.id].handed_in_at is None]
+    left = [one for one in due(record, begun) if one.id not in begun or begun[one.id].handed_in_at is None]
     paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
     return render_template("sitting/end.html", sitting=row, paper=paper, answered=len([1 for letters in sittings.answers_of(row).values() if letters]), left=left)
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dingkao.assessments.models import PROCEDURES
 from dingkao.clock import now
 from dingkao.database.model import Big, Model, inside, one_of
 from dingkao.doctors.codes import CATEGORIES, LEVELS
@@ -27,6 +28,7 @@ TYPES = {
 }  # fmt: skip
 DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
 PURPOSES = {"exam": "考试", "practice": "练习"}
+PAPER_PROCEDURES = {"any": "两种程序", **PROCEDURES}
 PRACTICE_BANKS = {**{f"professional:{code}": f"业务水平 · {name}" for code, name in CATEGORIES.items()}, "common": SUBJECTS["common"]}
 PRACTICE_SOURCES = {"bank": "题库", "wrong": "错题", "starred": "标注的题"}
 
@@ -103,17 +105,23 @@ class QuestionVersion(TenantOwned, Model):
 
 
 class Paper(TenantOwned, Model):
-    """A paper (试卷) of a cycle for a subject, category and level: how many questions of which type, minutes, and when it may be sat. `marks`
-    are the tenths of a point that one question of a type earns, ten where none are given."""
+    """A paper (试卷) of a cycle for a subject, category, level and procedure («any»: both): its blueprint, minutes, and when it may be sat.
+
+    `marks` are the tenths of a point that one question of a type earns, ten where none are given. `humanities` of its questions are of 公共知识,
+    where it is of 业务水平; `cells` ask for topics and difficulties; `plan` is what assembly made of it all (see assembling). `fixed` are the
+    versions of a paper that is the same for everybody; without them one is drawn for each sitting.
+    """
 
     __tablename__ = "paper"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "cycle_id", "subject", "category", "level"),
+        UniqueConstraint("tenant_id", "cycle_id", "subject", "category", "level", "procedure"),
         one_of("subject", tuple(SUBJECTS)),
         one_of("category", tuple(CATEGORIES)),
         one_of("level", tuple(LEVELS)),
+        one_of("procedure", tuple(PAPER_PROCEDURES)),
         CheckConstraint("minutes between 1 and 600", name="minutes_sane"),
         CheckConstraint("opens_at < closes_at", name="window_in_order"),
+        CheckConstraint("humanities >= 0", name="humanities_sane"),
         inside("cycle_id", "cycle"),
     )
 
@@ -121,9 +129,14 @@ class Paper(TenantOwned, Model):
     subject: Mapped[str]
     category: Mapped[str]
     level: Mapped[str]
+    procedure: Mapped[str] = mapped_column(default="any")
     title: Mapped[str]
     counts: Mapped[dict[str, Any]]
     marks: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    humanities: Mapped[int] = mapped_column(default=0)
+    cells: Mapped[list[Any]] = mapped_column(default=list)
+    plan: Mapped[dict[str, Any] | None]
+    fixed: Mapped[list[Any] | None]
     minutes: Mapped[int]
     opens_at: Mapped[datetime]
     closes_at: Mapped[datetime]

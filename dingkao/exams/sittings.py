@@ -18,8 +18,8 @@ from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Late, NotAllowed, NotFound
 from dingkao.exams.marking import score_tenths
-from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
+from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
+from dingkao.exams.papers import draw, due, locked_because, papers_for, read, their_papers, wanted_subjects, written
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
@@ -60,16 +60,18 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
 def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
     """The sitting of `paper`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
     fixed here: the paper's minutes from now, and never after the paper closes. Raises Late, NotAllowed, NotFound."""
-    if paper.id not in {one.id for one in papers_for(record)}:
+    papers, begun = papers_for(record), sittings_of(record)
+    if paper.id not in {one.id for one in papers}:
         raise NotFound
-    existing = sittings_of(record).get(paper.id)
-    if existing:
-        return existing
+    if paper.id in begun:
+        return begun[paper.id]
     now = clock.now()
     if now < paper.opens_at:
         raise Late(f"考试尚未开始,开始时间为{clock.beijing(paper.opens_at):%Y年%m月%d日 %H:%M}。")
     if now >= paper.closes_at:
         raise Late("考试时间已过,不能进入。请联系所属考核机构了解后续安排。")
+    if locked := locked_because(paper, papers, begun):
+        raise NotAllowed(locked)
     if record.state == "ready":
         moves.begin_test(record, by=by)
     elif record.state != "testing":
@@ -149,11 +151,7 @@ def _over(after: UUID) -> list[UUID]:
     groups = db.session.execute(select(Paper.cycle_id, Paper.category, Paper.level).where(Paper.closes_at < edge).distinct()).all()
     if not groups:
         return []
-    simple = Assessment.procedure.is_not_distinct_from("simple")
-    theirs = and_(
-        Paper.tenant_id == Assessment.tenant_id, Paper.cycle_id == Assessment.cycle_id, Paper.category == Doctor.category,
-        Paper.level == Doctor.level, or_(Paper.subject == "common", ~simple),
-    )  # fmt: skip
+    theirs, wanted = their_papers()
     sat = and_(
         Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id, Sitting.voided_at.is_(None)
     )
@@ -167,8 +165,8 @@ def _over(after: UUID) -> list[UUID]:
             Assessment.state.in_(("ready", "testing")), Assessment.id > after,
             tuple_(Assessment.cycle_id, Doctor.category, Doctor.level).in_([tuple(group) for group in groups]),
         )
-        .group_by(Assessment.id, simple)
-        .having(func.count().filter(~done) == 0, or_(simple, func.count() == len(SUBJECTS)))
+        .group_by(Assessment.id, Assessment.procedure)
+        .having(func.count().filter(~done) == 0, func.count() == wanted)
         .order_by(Assessment.id)
         .limit(AT_ONCE)
     )  # fmt: skip
@@ -183,17 +181,16 @@ def _close_over(record: Assessment) -> int:
 
 def _unsat(record: Assessment) -> list[Paper]:
     begun = sittings_of(record)
-    return [paper for paper in papers_for(record) if paper.id not in begun]
+    return [paper for paper in due(record, begun) if paper.id not in begun]
 
 
 def _to_come(record: Assessment) -> bool:
     """Whether a paper can still be begun or is being sat, or is yet to be made."""
-    papers = papers_for(record)
-    if len(papers) < wanted_subjects(record):
+    if len(papers_for(record)) < wanted_subjects(record):
         return True
     begun = sittings_of(record)
     now = clock.now()
-    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < paper.closes_at + GRACE for paper in papers)
+    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < paper.closes_at + GRACE for paper in due(record, begun))
 
 
 def _finish(record: Assessment, by: Actor) -> None:

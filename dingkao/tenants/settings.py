@@ -120,6 +120,12 @@ SETTINGS: Mapping[str, Setting] = {
     "practice_closes": Setting(
         "在线学习关闭时间", "first_sitting", "one", "在线学习", choices={"first_sitting": "首次进入考试时", "phase_end": "考核阶段结束时"}
     ),
+    "exam_stages": Setting(
+        "一般程序的测评方式", "parallel", "one", "考试", choices={
+            "parallel": "公共知识、业务水平两份试卷,先后不限", "sequential": "先公共知识,交卷后再业务水平", "combined": "一份业务水平试卷,含公共知识题",
+        },
+    ),
+    "exam_stage_line": Setting("先公共知识后业务水平时,公共知识须达到的分数(0为交卷即可)", 0, "points", "考试", 0, 100),
     "certificate_number_form": Setting(
         "证书编号形式", "serial", "one", "证书", choices={"serial": "随机编号(不含证件号)", "manual": "证件号码+KH+日期"}
     ),
