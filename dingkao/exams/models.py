@@ -144,7 +144,7 @@ class Paper(TenantOwned, Model):
 
 
 class AdmissionTicket(TenantOwned, Model):
-    """An admission ticket (准考证) of one assessment; its number names nobody."""
+    """An admission ticket (准考证) of one assessment; its number names nobody. `drawn_as` is a digest of what its paper showed when it was drawn."""
 
     __tablename__ = "admission_ticket"
     __table_args__ = (
@@ -156,6 +156,7 @@ class AdmissionTicket(TenantOwned, Model):
     assessment_id: Mapped[UUID]
     number: Mapped[str]
     issued_at: Mapped[datetime] = mapped_column(default=now)
+    drawn_as: Mapped[bytes | None]
 
 
 class Sitting(TenantOwned, Model):
@@ -246,3 +247,87 @@ class PracticeWeek(OfTenant, Model):
     bank: Mapped[str] = mapped_column(primary_key=True)
     answered: Mapped[int]
     answered_right: Mapped[int]
+
+
+class Hall(TenantOwned, Model):
+    """A hall (考场) of an assessment organisation, with its seats. A closed one takes no more slots."""
+
+    __tablename__ = "hall"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "organisation_id", "name"),
+        CheckConstraint("seats between 1 and 5000", name="seats_sane"),
+        inside("organisation_id", "organisation"),
+    )
+
+    organisation_id: Mapped[UUID]
+    name: Mapped[str]
+    address: Mapped[str]
+    seats: Mapped[int]
+    closed_at: Mapped[datetime | None]
+
+
+class Slot(TenantOwned, Model):
+    """A slot (场次): when doctors of an assessment organisation may begin and must end, in a hall where one is named. It is of those who have a
+    place in it and, where `institution_id` says whose, of that institution's doctors who have none elsewhere; of one subject or, without one,
+    of all papers. Where an invigilator is present (`invigilated`) a start code is asked for."""
+
+    __tablename__ = "slot"
+    __table_args__ = (
+        Index(None, "tenant_id", "cycle_id", "institution_id"),
+        Index(None, "tenant_id", "organisation_id", "cycle_id", "opens_at"),
+        one_of("subject", tuple(SUBJECTS)),
+        CheckConstraint("opens_at < closes_at", name="in_order"),
+        inside("cycle_id", "cycle"),
+        inside("organisation_id", "organisation"),
+        inside("hall_id", "hall"),
+        inside("institution_id", "organisation"),
+    )
+
+    cycle_id: Mapped[UUID]
+    organisation_id: Mapped[UUID]
+    hall_id: Mapped[UUID | None]
+    institution_id: Mapped[UUID | None]
+    subject: Mapped[str | None]
+    opens_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    invigilated: Mapped[bool] = mapped_column(default=False)
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SlotPlace(TenantOwned, Model):
+    """The place (座位) of one record in a slot."""
+
+    __tablename__ = "slot_place"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "slot_id", "seat"),
+        UniqueConstraint("tenant_id", "slot_id", "assessment_id"),
+        Index(None, "tenant_id", "assessment_id"),
+        inside("slot_id", "slot"),
+        inside("assessment_id", "assessment"),
+    )
+
+    slot_id: Mapped[UUID]
+    assessment_id: Mapped[UUID]
+    seat: Mapped[int]
+
+
+class ExtraTime(TenantOwned, Model):
+    """Extra time (延长作答时间) of a doctor for all papers of a cycle, in minutes or in percent. Why is sealed, for it tells of health."""
+
+    __tablename__ = "extra_time"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "cycle_id", "doctor_id"),
+        CheckConstraint("(minutes is null) <> (percent is null)", name="one_measure"),
+        CheckConstraint("minutes between 1 and 300", name="minutes_sane"),
+        CheckConstraint("percent between 1 and 200", name="percent_sane"),
+        inside("cycle_id", "cycle"),
+        inside("doctor_id", "doctor"),
+    )
+
+    cycle_id: Mapped[UUID]
+    doctor_id: Mapped[UUID]
+    minutes: Mapped[int | None]
+    percent: Mapped[int | None]
+    reason_sealed: Mapped[bytes]
+    granted_by: Mapped[UUID | None]
+    granted_at: Mapped[datetime] = mapped_column(default=now)

@@ -16,7 +16,8 @@ from dingkao.assessments.models import Assessment
 from dingkao.assessments.notices import tell
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Late, NotAllowed, NotFound
+from dingkao.errors import NotAllowed, NotFound
+from dingkao.exams.halls import admissions, check_code
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, due, locked_because, papers_for, read, their_papers, wanted_subjects, written
@@ -57,21 +58,22 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
     return {row.paper_id: row for row in db.session.scalars(query)}
 
 
-def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
+def open_sitting(record: Assessment, paper: Paper, *, by: Actor, code: str | None = None) -> Sitting:
     """The sitting of `paper`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
-    fixed here: the paper's minutes from now, and never after the paper closes. Raises Late, NotAllowed, NotFound."""
+    fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
+    `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
     papers, begun = papers_for(record), sittings_of(record)
     if paper.id not in {one.id for one in papers}:
         raise NotFound
     if paper.id in begun:
         return begun[paper.id]
     now = clock.now()
-    if now < paper.opens_at:
-        raise Late(f"考试尚未开始,开始时间为{clock.beijing(paper.opens_at):%Y年%m月%d日 %H:%M}。")
-    if now >= paper.closes_at:
-        raise Late("考试时间已过,不能进入。请联系所属考核机构了解后续安排。")
+    admission = admissions(record, [paper])[paper.id]
+    admission.refuse(now)
     if locked := locked_because(paper, papers, begun):
         raise NotAllowed(locked)
+    if admission.slot is not None and admission.slot.invigilated:
+        check_code(admission.slot, code)
     if record.state == "ready":
         moves.begin_test(record, by=by)
     elif record.state != "testing":
@@ -79,7 +81,7 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
     seed = secrets.randbits(62)
     sitting = Sitting(
         id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
-        closes_at=min(now + timedelta(minutes=paper.minutes), paper.closes_at),
+        closes_at=admission.end(now),
     )  # fmt: skip
     db.session.add(sitting)
     db.session.flush()
