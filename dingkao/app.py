@@ -20,6 +20,7 @@ from dingkao.blueprints.editorial import editorial
 from dingkao.blueprints.enrolment import enrolment
 from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
+from dingkao.blueprints.halls import halls
 from dingkao.blueprints.home import home
 from dingkao.blueprints.institutions import institutions
 from dingkao.blueprints.notices import notices
@@ -49,7 +50,7 @@ from dingkao.tenants.secrets import Vault, install
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
     front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work, editorial,
+    office, doctors, enrolment, review, deciding, examinations, halls, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

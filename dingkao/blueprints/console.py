@@ -47,6 +47,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("考试", (
         _entry("examinations.banks", "题库", "books", ADMIN, "question_editor"),
         _entry("examinations.papers", "试卷", "file-text", ADMIN, *OF_ORGANISATION),
+        _entry("halls.index", "考场与场次", "calendar", ADMIN, *OF_ORGANISATION),
     )),
     ("结果", (
         _entry("results.lines", "分数线", "ruler", ADMIN),

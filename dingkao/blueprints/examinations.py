@@ -13,6 +13,7 @@ from flask_wtf.file import FileField
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 from wtforms import DateTimeLocalField, DecimalField, IntegerField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
 from dingkao import clock
@@ -74,9 +75,9 @@ class WindowForm(Form):
 class PaperForm(WindowForm):
     """A paper: its blueprint, beside minutes and window; number and mark stand in fields a type, topics and difficulties in cells of their own."""
 
-    procedure = SelectField("适用程序", choices=list(PAPER_PROCEDURES.items()), default="any")
+    procedure = SelectField("适用程序", choices=[SelectChoice(*pair) for pair in PAPER_PROCEDURES.items()], default="any")
     humanities = IntegerField("其中公共知识题数", default=0)
-    form = SelectField("组卷方式", choices=list(FORMS.items()), default="drawn")
+    form = SelectField("组卷方式", choices=[SelectChoice(*pair) for pair in FORMS.items()], default="drawn")
 
     def counts(self) -> dict[str, int]:
         """How many questions of each type."""

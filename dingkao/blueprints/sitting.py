@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, flash, jsonify, redirect, render_template, request, session, url_for
+from flask import current_app, flash, g, jsonify, redirect, render_template, request, session, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -14,10 +14,12 @@ from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.answering import address_of
+from dingkao.blueprints.web import limit_key, limiter
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams import saving, sittings
+from dingkao.exams.halls import WrongCode, admissions
 from dingkao.exams.models import TYPES, Paper, Sitting
 from dingkao.exams.papers import due, locked_because, papers_for, wanted_subjects, whole_marks
 from dingkao.exams.tickets import ticket_of
@@ -64,8 +66,9 @@ def papers() -> Response | tuple[str, int] | str:
     rows, begun = papers_for(record), sittings.sittings_of(record)
     locked = {paper.id: reason for paper in rows if (reason := locked_because(paper, rows, begun))}
     return render_template(
-        "sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record), locked=locked
-    )
+        "sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record), locked=locked,
+        admitted=admissions(record, rows),
+    )  # fmt: skip
 
 
 @sitting.get("/sitting/privacy")
@@ -86,20 +89,33 @@ def notice(paper_id: UUID) -> Response | str:
     if begun:
         return redirect(url_for("sitting.answer_page", sitting_id=begun.id))
     paper = _paper(record, paper_id)
-    return render_template("sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper))
+    admitted = admissions(record, [paper])[paper.id]
+    return render_template("sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted)
+
+
+def _me() -> str:
+    """Whom the limit on guessing start codes counts: the account."""
+    return limit_key(f"start-code-{current_user.id}" if current_user.is_authenticated else None)
 
 
 @sitting.post("/sitting/paper/<uuid:paper_id>")
 @allow(DOCTOR)
+@limiter.limit("10/10minutes", key_func=_me, deduct_when=lambda _answer: "wrong_code" in g)
 def begin(paper_id: UUID) -> Response:
-    """「进入考试」: the sitting begins, once."""
+    """「进入考试」: the sitting begins, once. Wrong start codes are counted, and nothing else."""
     record = _record(lock=True)
     if session.get("entered") != str(record.id):
         return redirect(url_for("sitting.papers"), 303)
     if not request.form.get("promise"):
         flash("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
         return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
-    row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor())
+    try:
+        row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor(), code=request.form.get("code"))
+    except Invalid as refusal:
+        if isinstance(refusal, WrongCode):
+            g.wrong_code = True
+        flash(refusal.sentence)
+        return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
     session["sitting"] = {"id": str(row.id), "epoch": row.epoch}
     return redirect(url_for("sitting.answer_page", sitting_id=row.id), 303)
 
