@@ -35,6 +35,7 @@ from dingkao.blueprints.results import results
 from dingkao.blueprints.review import review
 from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
+from dingkao.blueprints.ticket import ticket
 from dingkao.blueprints.uploads import uploads
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.work import work
@@ -49,7 +50,7 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
+    front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, ticket, requests, result,
     office, doctors, enrolment, review, deciding, examinations, halls, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip

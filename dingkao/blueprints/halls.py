@@ -10,6 +10,7 @@ from flask_login import current_user
 from sqlalchemy import and_, func, select
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, DateTimeLocalField, IntegerField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
 from dingkao import clock
@@ -19,6 +20,7 @@ from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, OF_ORGANISATION, of_office, organisation_of
 from dingkao.blueprints.forms import Choice, Form, Needed, choices_of, chosen
 from dingkao.blueprints.web import limiter, xlsx
+from dingkao.certificates import admitting
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
@@ -55,6 +57,12 @@ class SlotForm(Form):
     institution = Choice("只限机构", [Optional()])
     subject = Choice("科目", [Optional()], SUBJECTS.items())
     invigilated = BooleanField("有监考人员在场,进入考试时须输入开考码")
+
+
+class TicketsForm(Form):
+    """Whose tickets to print."""
+
+    institution = Choice("机构", [Needed("请选择机构。")])
 
 
 class ExtraForm(Form):
@@ -120,6 +128,8 @@ def _offer(form: SlotForm, assessors: Sequence[Organisation], own: Sequence[Hall
     form.hall.choices = choices_of((str(row.id), f"{row.name}({row.seats}座)") for row in own if row.closed_at is None or str(row.id) == form.hall.data)
     assessed = select(Organisation).where(Organisation.assessment_organisation_id.in_([row.id for row in assessors])).order_by(Organisation.name)
     form.institution.choices = choices_of((str(row.id), row.name) for row in db.session.scalars(assessed))
+    for field, word in ((form.hall, "不设考场"), (form.institution, "不限机构"), (form.subject, "全部试卷")):
+        field.choices = [SelectChoice("", word), *field.choices[1:]]
 
 
 def _names(ids: Iterable[UUID | None]) -> dict[UUID, str]:
@@ -332,6 +342,37 @@ def sheet(slot_id: UUID) -> FlaskResponse:
         for seat, doctor, record, ticket, institution in placed
     ]  # fmt: skip
     return xlsx(write_sheet(HEADINGS, rows, "考场签到表"), "slot.xlsx")
+
+
+@halls.post("/office/slots/<uuid:slot_id>/tickets")
+@allow(*EVERYONE)
+@limiter.limit("30/hour")
+def slot_tickets(slot_id: UUID) -> Response:
+    """The admission tickets of everyone with a place in a slot, as one PDF."""
+    job = admitting.ask_slot(rules.slot_of(slot_id, _bound(), lock=True), by=current_user.actor())
+    return redirect(url_for("work.show", job_id=job.id), 303)
+
+
+@halls.route("/office/tickets", methods=["GET", "POST"])
+@allow(*EVERYONE)
+@limiter.limit("60/hour", methods=["POST"])
+def tickets() -> Response | tuple[str, int] | str:
+    """The admission tickets of an institution's doctors, as one PDF."""
+    form, assessors, bound = TicketsForm(), _assessors(), _bound()
+    assessed = select(Organisation).where(Organisation.assessment_organisation_id.in_([row.id for row in assessors])).order_by(Organisation.name)
+    own = {str(row.id): row for row in db.session.scalars(assessed)}
+    form.institution.choices = choices_of((key, row.name) for key, row in own.items())
+    if form.validate_on_submit():
+        institution = own[form.institution.data]
+        try:
+            assessor = institution.assessment_organisation_id if bound is not None else None
+            job = admitting.ask_institution(institution, assessor, _cycle(), by=current_user.actor())
+        except Invalid as refusal:
+            form.refuse(refusal)
+        else:
+            return redirect(url_for("work.show", job_id=job.id), 303)
+    shown = render_template("halls/tickets.html", form=form)
+    return (shown, 422) if request.method == "POST" else shown
 
 
 @halls.get("/office/slots/<uuid:slot_id>/code")

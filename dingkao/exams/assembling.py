@@ -44,7 +44,7 @@ class Cell:
 
     def label(self) -> str:
         """The cell in words."""
-        return "、".join(part for part in (self.topic, f"难度{DIFFICULTIES[self.difficulty]}" if self.difficulty else None) if part) or "全部"
+        return "、".join(part for part in (self.topic, f"难度:{DIFFICULTIES[self.difficulty]}" if self.difficulty else None) if part) or "全部"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 from uuid import UUID
 
+import pypdfium2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from dingkao.exams.halls import Admission, WrongCode, extra_minutes
 from dingkao.exams.models import ExtraTime, Hall, Paper, Sitting, Slot, SlotPlace
 from dingkao.exams.papers import papers_for
 from dingkao.exams.tickets import ticket_of
+from dingkao.jobs.models import Job
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Notice, Organisation
 from tests import material, people
@@ -318,6 +320,75 @@ def test_a_start_code_is_asked_for_and_can_not_be_guessed(clerk, candidate, slot
     assert sitting_of(in_province, other) is not None
 
 
+# --- tickets as paper
+
+
+def words(document):
+    """The text of a PDF, page by page."""
+    opened = pypdfium2.PdfDocument(document)
+    return [page.get_textpage().get_text_range() for page in opened]
+
+
+def test_a_doctor_has_the_ticket_drawn_and_again_when_the_hall_is_known(application, in_province, candidate, slot, clerk):
+    doctor = candidate()
+    assert "生成准考证" in doctor.get("/ticket")
+    assert doctor.client.get(f"/{SLUG}/ticket/picture.png").status_code == 404
+    for _ in range(2):
+        doctor.post("/ticket")
+    waiting = doctor.client.get(f"/{SLUG}/ticket")
+    assert "正在生成" in waiting.get_data(as_text=True)
+    assert waiting.headers["Refresh"]
+    people.work_off(application, in_province, SLUG)
+    assert "下载PDF" in doctor.get("/ticket")
+    assert doctor.client.get(f"/{SLUG}/ticket/picture.png").data.startswith(b"\x89PNG")
+    page = words(doctor.post("/ticket/download", page="/ticket").data)
+    assert len(page) == 1
+    with in_province(SLUG):
+        number = ticket_of(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+    assert number in page[0]
+    assert doctor.name in page[0]
+    assert "网上作答" in page[0]
+    assert doctor.number not in page[0]
+    slot_id = slot()
+    post(clerk, f"/{SLUG}/office/slots/{slot_id}/places", page=f"/{SLUG}/office/slots/{slot_id}", record=str(doctor.record_id))
+    assert "生成准考证" in doctor.get("/ticket")
+    doctor.post("/ticket")
+    people.work_off(application, in_province, SLUG)
+    assert "长安路1号3楼" in words(doctor.post("/ticket/download", page="/ticket").data)[0]
+    with in_province(SLUG):
+        asked = db.session.scalar(select(func.count()).select_from(Job).where(Job.asked_by == people.account_of(doctor.record_id)))
+    assert asked == 2
+
+
+def test_a_slots_tickets_come_as_one_document_for_whoever_asked(application, in_province, candidate, slot, clerk, admin):
+    doctors, slot_id = [candidate() for _ in range(2)], slot()
+    page = f"/{SLUG}/office/slots/{slot_id}"
+    post(clerk, f"{page}/places", page=page, record=[str(one.record_id) for one in doctors])
+    work = post(clerk, f"{page}/tickets", page=page).location
+    assert clerk.get(f"{work}/document.pdf").status_code == 404
+    people.work_off(application, in_province, SLUG)
+    assert "已生成 2" in clerk.get(work).get_data(as_text=True)
+    pages = words(clerk.get(f"{work}/document.pdf").data)
+    assert [doctor.name in text for doctor, text in zip(doctors, pages, strict=True)] == [True, True]
+    assert ["座位" in text and "1号" in text for text in pages[:1]] == [True]
+    assert admin.get(f"{work}/document.pdf").status_code == 404
+
+
+def test_an_institutions_tickets_are_of_its_doctors_alone(application, in_province, candidate, clerk):
+    candidate()
+    with in_province(SLUG):
+        first, second = (str(db.session.scalars(select(Organisation.id).where(Organisation.registration_number == one)).one()) for one in (FIRST, SECOND))
+        own = db.session.scalar(
+            select(func.count()).select_from(Assessment).where(Assessment.institution_id == UUID(first), Assessment.state.in_(("ready", "testing")))
+        )
+    empty = post(clerk, f"/{SLUG}/office/tickets", institution=second)
+    assert empty.status_code == 422
+    assert "暂无准考证可打印" in empty.get_data(as_text=True)
+    work = post(clerk, f"/{SLUG}/office/tickets", institution=first).location
+    people.work_off(application, in_province, SLUG)
+    assert len(words(clerk.get(f"{work}/document.pdf").data)) == own
+
+
 # --- who may
 
 
@@ -363,7 +434,7 @@ def test_what_is_short_is_shown_before_anything_is_saved(admin, in_province):
     short = post(admin, PAPER, **paper_form(check="1", A1="200", **{"cell-0-hard": "90%"})).get_data(as_text=True)
     assert "题库凑不成这份试卷" in short
     assert re.search("不足200道", short)
-    assert re.search("难度难", short)
+    assert "难度:难" in short
     refused = post(admin, PAPER, **paper_form(A1="200"))
     assert refused.status_code == 422
     assert "不足200道" in refused.get_data(as_text=True)

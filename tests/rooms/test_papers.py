@@ -69,7 +69,7 @@ def test_what_can_not_be_met_is_named_and_nothing_is_raised(stock, singles, grou
     found = assemble(stock, {"A1": singles, "A3": grouped, "B1": 0}, humanities=humanities, cells=[cell])
     assert inside(found.plan, stock)
     got = {need.label: need.got for need in found.needs}
-    assert got["难度难"] == tally(found.plan, cell.holds)
+    assert got["难度:难"] == tally(found.plan, cell.holds)
     for need in found.needs:
         assert need.met is (need.sentence() == "")
         assert need.met or f"{need.label}需要{need.wanted}道" in found.lacking()
