@@ -29,6 +29,7 @@ from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
 from dingkao.exams import papers as rules
+from dingkao.exams import printing
 from dingkao.exams.importing import TEMPLATE, import_questions
 from dingkao.exams.models import (
     DIFFICULTIES,
@@ -51,6 +52,13 @@ TOTAL, MINUTES, HUMANITIES_PERCENT = 50, 60, 20
 FORMS = {"drawn": "每位医师随机抽题", "fixed": "所有医师题目相同,选项顺序随机"}
 CELL = re.compile(r"([0-9]{1,3})\s*([%\uff05]?)")
 MOST_TOPICS = 60
+MAY_PRINT = {
+    "booklet": frozenset((ADMIN, "organisation_reviewer")), "sheet": frozenset((ADMIN, *OF_ORGANISATION)), "key": frozenset((ADMIN,)),
+}  # fmt: skip
+ABOUT_PRINTS = {
+    "booklet": "全部试题,按题型排列,共用题干和备选答案的题在一起。", "sheet": "填涂用的答题卡,每张100题,四角有定位黑块。",
+    "key": "按题号排列的答案和分值,供阅卷使用。",
+}  # fmt: skip
 
 
 class BankForm(Form):
@@ -320,6 +328,24 @@ def preview(paper_id: UUID) -> str:
     ids = [one.version for one in layout]
     versions = {one.id: one for one in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(ids)))}
     return render_template("examinations/preview.html", paper=row, versions=[versions[one] for one in ids], seed=request.args.get("seed", 1, int))
+
+
+@examinations.route("/office/papers/<uuid:paper_id>/print", methods=["GET", "POST"])
+@allow(ADMIN, *OF_ORGANISATION)
+@limiter.limit("60/hour", methods=["POST"])
+def prints(paper_id: UUID) -> Response | str:
+    """Booklet, answer sheet and key of a fixed paper for halls without phones: the key for the province alone, the booklet for it and the
+    assessment organisations' reviewers, the answer sheet for their clerks too (domain.md §12)."""
+    row = db.session.scalar(select(Paper).where(Paper.id == paper_id))
+    if row is None:
+        raise NotFound
+    may = [what for what, roles in MAY_PRINT.items() if roles & current_user.roles]
+    if request.method == "POST":
+        what = request.form.get("what", "")
+        if what not in may:
+            raise Forbidden
+        return redirect(url_for("work.show", job_id=printing.ask(row, what, by=current_user.actor()).id), 303)
+    return render_template("examinations/print.html", paper=row, may=may, prints=printing.PRINTS, about=ABOUT_PRINTS, code=printing.code_of(row))
 
 
 def _cycle() -> Cycle:

@@ -86,7 +86,7 @@ def draw(records: list[tuple[Assessment, AdmissionTicket]]) -> bytes:
     shown = []
     for record, ticket in records:
         content = content_of(record, ticket)
-        shown.append(content | {"picture": _photo(record), "qr": segno.make(ticket.number, error="m").svg_data_uri(scale=4, border=1)})
+        shown.append(content | {"picture": _photo(record), "qr": segno.make_qr(ticket.number, error="m").svg_data_uri(scale=4, border=1)})
     return paper.pdf("ticket", tickets=shown, sample=seals.seal().sample)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
@@ -374,6 +375,16 @@ def test_a_slots_tickets_come_as_one_document_for_whoever_asked(application, in_
     assert admin.get(f"{work}/document.pdf").status_code == 404
 
 
+def test_the_photo_is_on_the_ticket(application, in_province, ground):
+    doctor = people.doctor(application, in_province, SLUG, next(_serial))
+    doctor.file()
+    people.bring_to(in_province, doctor, "ready")
+    doctor.post("/ticket")
+    people.work_off(application, in_province, SLUG)
+    page = pypdfium2.PdfDocument(doctor.post("/ticket/download", page="/ticket").data)[0]
+    assert len(list(page.get_objects(filter=[pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]))) == 1
+
+
 def test_an_institutions_tickets_are_of_its_doctors_alone(application, in_province, candidate, clerk):
     candidate()
     with in_province(SLUG):
@@ -456,6 +467,27 @@ def test_marks_are_points_with_one_decimal(admin, in_province):
     with in_province(SLUG):
         row = db.session.scalars(select(Paper).where(Paper.category == "dental")).one()
         assert (row.procedure, len(row.fixed)) == ("general", 12)
+
+
+def test_the_key_is_printed_for_the_province_alone_and_that_it_was_is_kept(application, in_province, admin, clerk):
+    assert post(admin, f"{PAPER}?procedure=general", **paper_form(form="fixed", procedure="general")).status_code == 303
+    with in_province(SLUG):
+        paper = db.session.scalars(select(Paper).where(Paper.category == "dental")).one().id
+        drawn = db.session.scalars(select(Paper).where(Paper.category == "clinical")).first().id
+    page = f"/{SLUG}/office/papers/{paper}/print"
+    reviewer = client_of(application, in_province, SLUG, "organisation_reviewer", FIRST)
+    for client, may in ((clerk, {"sheet"}), (reviewer, {"sheet", "booklet"}), (admin, {"sheet", "booklet", "key"})):
+        for what in ("booklet", "sheet", "key"):
+            assert (post(client, page, what=what).status_code == 303) is (what in may), what
+            assert (f'value="{what}"' in client.get(page).get_data(as_text=True)) is (what in may)
+    assert admin.get(f"/{SLUG}/office/papers/{drawn}/print").status_code == 409
+    with in_province(SLUG):
+        verbs = db.session.scalars(select(JournalEntry.verb).where(JournalEntry.subject_id == paper, JournalEntry.verb.contains("printed"))).all()
+    assert Counter(verbs) == {"sheet_printed": 3, "booklet_printed": 2, "key_printed": 1}
+    work = post(admin, page, what="key").location
+    people.work_off(application, in_province, SLUG)
+    assert "参考答案" in words(admin.get(f"{work}/document.pdf").data)[0]
+    assert clerk.get(f"{work}/document.pdf").status_code == 404
 
 
 @pytest.mark.parametrize("odd", [

@@ -1,10 +1,12 @@
 """Papers: what a blueprint asks for is met exactly or said to be short; every drawing has the same make-up; who sits which, and in what order."""
 
 import random
+import re
 from collections import Counter
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pypdfium2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db, new_id
 from dingkao.errors import Invalid, NotAllowed
-from dingkao.exams import papers, sittings
+from dingkao.exams import papers, printing, sittings
 from dingkao.exams.assembling import Cell, Sort, assemble
 from dingkao.exams.models import Paper, Question, QuestionBank, QuestionGroup, QuestionVersion, SittingAnswer
 from dingkao.exams.papers import Wish, draw, make_paper, papers_for, shared_out, wanted_subjects
@@ -214,6 +216,38 @@ def test_a_fixed_paper_is_the_same_for_everybody_but_for_the_order_of_options(in
         kinds = [row[0] for row in make_up(one)]
         assert {drawn.order for drawn, kind in zip(one, kinds, strict=True) if kind == "TF"} == {"AB"}
         assert len({drawn.order for drawn, kind in zip(one, kinds, strict=True) if kind == "A1"}) > 5
+
+
+def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province, ground):
+    with in_province(SLUG):
+        drawn = made(level="assistant")
+        with pytest.raises(NotAllowed, match="不能打印"):
+            printing.draw(drawn, "booklet")
+        paper = made(level="assistant", fixed=True, counts={"A1": 90, "A3": 6, "B1": 4, "X": 5, "TF": 5})
+        wanted = {drawn.version for drawn in draw(paper, 1)}
+        parts = printing.parts_of(paper)
+        questions = [question for part in parts for question in part.questions]
+        assert [question.number for question in questions] == list(range(1, 111))
+        assert {question.version.id for question in questions} == wanted
+        assert [part.kind for part in parts] == ["A1", "A3", "B1", "X", "TF"]
+        assert all(group.options for part in parts if part.kind == "B1" for group in part.groups)
+        assert all(group.case_stem for part in parts if part.kind == "A3" for group in part.groups)
+        sixtieth = questions[59].version
+        sixtieth.answer = "D"
+        db.session.flush()
+        booklet, sheet, key = (_words(printing.draw(paper, what)) for what in ("booklet", "sheet", "key"))
+        code = printing.code_of(paper)
+        assert all(code in pages[0] for pages in (booklet, sheet, key))
+        assert all(f"{question.number}. {question.version.stem}" in "".join("".join(booklet).split("\r\n")) for question in questions[:20])
+        assert len(sheet) == 2
+        assert re.search(r"\b60\s*D\b", "".join(key))
+        assert re.search(r"\b59\s*A\b", "".join(key))
+        assert printing.code_of(made(level="assistant", fixed=True, counts={"A1": 90})) != code
+        db.session.rollback()
+
+
+def _words(document):
+    return [page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(document)]
 
 
 def test_questions_taken_out_of_use_are_drawn_no_more_and_nobody_is_sent_away_while_enough_are_left(in_province, ground, monkeypatch):
