@@ -20,6 +20,7 @@ from dingkao.blueprints.editorial import editorial
 from dingkao.blueprints.enrolment import enrolment
 from dingkao.blueprints.examinations import examinations
 from dingkao.blueprints.filing import filing
+from dingkao.blueprints.halls import halls
 from dingkao.blueprints.home import home
 from dingkao.blueprints.institutions import institutions
 from dingkao.blueprints.notices import notices
@@ -36,6 +37,7 @@ from dingkao.blueprints.review import review
 from dingkao.blueprints.scores import scores
 from dingkao.blueprints.sitting import sitting
 from dingkao.blueprints.staff import staff
+from dingkao.blueprints.ticket import ticket
 from dingkao.blueprints.uploads import uploads
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.watching import watching
@@ -51,8 +53,9 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, watching, scores, results, certificates, institutions, staff, province, work, editorial,
+    front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, ticket, requests, result,
+    office, doctors, enrolment, review, deciding, examinations, halls, watching, scores, results, certificates, institutions, staff, province, work,
+    editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

@@ -47,6 +47,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
     ("考试", (
         _entry("examinations.banks", "题库", "books", ADMIN, "question_editor"),
         _entry("examinations.papers", "试卷", "file-text", ADMIN, *OF_ORGANISATION),
+        _entry("halls.index", "考场与场次", "calendar", ADMIN, *OF_ORGANISATION),
         _entry("watching.index", "考试监控", "eye", ADMIN, AUDITOR, *OF_ORGANISATION),
         _entry("watching.cases", "诚信核查", "shield-check", ADMIN, AUDITOR, *OF_ORGANISATION),
         _entry("scores.offline", "线下成绩", "file-import", ADMIN, *OF_ORGANISATION),

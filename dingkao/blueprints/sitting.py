@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, flash, jsonify, redirect, render_template, request, session, url_for
+from flask import current_app, flash, g, jsonify, redirect, render_template, request, session, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -16,12 +16,14 @@ from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.answering import address_of
+from dingkao.blueprints.web import limit_key, limiter
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams import integrity, saving, sittings, voiding
+from dingkao.exams.halls import WrongCode, admissions
 from dingkao.exams.models import CASE_OUTCOMES, CASE_STATES, TYPES, Paper, Sitting
-from dingkao.exams.papers import papers_for, wanted_subjects
+from dingkao.exams.papers import due, locked_because, papers_for, wanted_subjects, whole_marks
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal import writing as journal
 from dingkao.settings import Settings
@@ -66,7 +68,11 @@ def papers() -> Response | tuple[str, int] | str:
         page = render_template("sitting/enter.html", ticket=ticket, fault=fault, given=request.form)
         return (page, 422) if fault else page
     rows, begun = papers_for(record), sittings.sittings_of(record)
-    return render_template("sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record))
+    locked = {paper.id: reason for paper in rows if (reason := locked_because(paper, rows, begun))}
+    return render_template(
+        "sitting/papers.html", papers=rows, begun=begun, moment=clock.now(), ticket=ticket, lacking=len(rows) < wanted_subjects(record), locked=locked,
+        admitted=admissions(record, rows),
+    )  # fmt: skip
 
 
 @sitting.get("/sitting/privacy")
@@ -86,20 +92,34 @@ def notice(paper_id: UUID) -> Response | str:
     begun = sittings.sittings_of(record).get(paper_id)
     if begun:
         return redirect(url_for("sitting.answer_page", sitting_id=begun.id))
-    return render_template("sitting/notice.html", paper=_paper(record, paper_id), moment=clock.now())
+    paper = _paper(record, paper_id)
+    admitted = admissions(record, [paper])[paper.id]
+    return render_template("sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted)
+
+
+def _me() -> str:
+    """Whom the limit on guessing start codes counts: the account."""
+    return limit_key(f"start-code-{current_user.id}" if current_user.is_authenticated else None)
 
 
 @sitting.post("/sitting/paper/<uuid:paper_id>")
 @allow(DOCTOR)
+@limiter.limit("10/10minutes", key_func=_me, deduct_when=lambda _answer: "wrong_code" in g)
 def begin(paper_id: UUID) -> Response:
-    """「进入考试」: the sitting begins, once."""
+    """「进入考试」: the sitting begins, once. Wrong start codes are counted, and nothing else."""
     record = _record(lock=True)
     if session.get("entered") != str(record.id):
         return redirect(url_for("sitting.papers"), 303)
     if not request.form.get("promise"):
         flash("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
         return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
-    row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor())
+    try:
+        row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor(), code=request.form.get("code"))
+    except Invalid as refusal:
+        if isinstance(refusal, WrongCode):
+            g.wrong_code = True
+        flash(refusal.sentence)
+        return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
     session["sitting"] = {"id": str(row.id), "epoch": row.epoch}
     return redirect(url_for("sitting.answer_page", sitting_id=row.id), 303)
 
@@ -263,7 +283,7 @@ def end(sitting_id: UUID) -> Response | str:
     if row.handed_in_at is None:
         return redirect(url_for("sitting.answer_page", sitting_id=sitting_id))
     begun = sittings.sittings_of(record)
-    left = [one for one in papers_for(record) if one.id not in begun or begun[one.id].handed_in_at is None]
+    left = [one for one in due(record, begun) if one.id not in begun or begun[one.id].handed_in_at is None]
     paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
     return render_template("sitting/end.html", sitting=row, paper=paper, answered=len([1 for letters in sittings.answers_of(row).values() if letters]), left=left)
 

@@ -40,3 +40,14 @@ def report(job_id: UUID) -> FlaskResponse:
     if not (row.result or {}).get("report"):
         raise NotFound("这项任务没有可下载的报告。")
     return xlsx(store().get("report", row.id, sealed=True), "report.xlsx")
+
+
+@work.get("/office/work/<uuid:job_id>/document.pdf")
+@allow(STAFF)
+def document(job_id: UUID) -> FlaskResponse:
+    """The paper a job has drawn, for whoever asked for it."""
+    row = job_of(job_id, current_user.id)
+    if not (row.result or {}).get("document"):
+        raise NotFound("这项任务没有可下载的文件。")
+    content = store().get("document", row.id, sealed=True)
+    return FlaskResponse(content, mimetype="application/pdf", headers={"Content-Disposition": 'attachment; filename="document.pdf"'})

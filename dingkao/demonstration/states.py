@@ -18,7 +18,7 @@ from dingkao.demonstration.asking import ask
 from dingkao.demonstration.marking import look_back
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
-from dingkao.exams import integrity, interruptions, practice, sittings, voiding
+from dingkao.exams import halls, integrity, interruptions, practice, sittings, voiding
 from dingkao.exams.models import SUBJECTS, QuestionVersion, SittingAnswer
 from dingkao.exams.papers import make_paper, papers_for, proposed_counts, read
 from dingkao.exams.tickets import issue_ticket
@@ -62,6 +62,7 @@ def bring_about(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
         elif state != "included":
             ask(record, state, staff, portrait(record.id))
             _watched(record, state, staff["organisation"])
+    _halls(cycle, [record for record, state in zip(records, STATES, strict=False) if state in ("ready", "testing")], staff["organisation"])
     waiting = [record for record in records if record.state == "confirming" and record not in final]
     for record in waiting:
         moves.object_to(record, by=staff["admin"], reason="先行核对")
@@ -193,8 +194,23 @@ def _papers(cycle: Cycle) -> None:
             for level in LEVELS if counts else ():
                 make_paper(
                     cycle, subject=subject, category=category, level=level, counts=counts, minutes=PAPER_MINUTES, opens_at=opens_at, closes_at=closes_at,
-                    by=SYSTEM,
+                    by=SYSTEM, fixed=(category, level) == ("public_health", "assistant"),
                 )  # fmt: skip
+
+
+def _halls(cycle: Cycle, sitters: list[Assessment], by: Actor) -> None:
+    """A hall with two slots, one that runs with places in it, one to come with an invigilator; and extra time for one doctor."""
+    organisation = db.session.get_one(Organisation, (sitters[0].tenant_id, sitters[0].assessor_id))
+    hall = halls.keep_hall(organisation, name="第一考场", address="门诊楼5层会议室", seats=60, by=by)
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    for first, last, invigilated in ((timedelta(0), timedelta(days=30), False), (timedelta(days=31), timedelta(days=31, hours=3), True)):
+        slot = halls.keep_slot(
+            cycle, organisation, opens_at=hour + first, closes_at=hour + last, hall=hall, institution=None, subject=None, invigilated=invigilated, by=by
+        )  # fmt: skip
+        if not invigilated:
+            halls.place(slot, [record.id for record in sitters], by=by)
+    doctor = db.session.get_one(Doctor, (sitters[-1].tenant_id, sitters[-1].doctor_id))
+    halls.grant_extra(doctor, cycle, minutes=None, percent=25, reason="上肢骨折恢复期,书写和点选不便", by=by)
 
 
 def _kind_of(record: Assessment) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dingkao.assessments.models import VERDICTS
+from dingkao.assessments.models import PROCEDURES, VERDICTS
 from dingkao.clock import now
 from dingkao.database.model import Big, Model, inside, one_of
 from dingkao.doctors.codes import CATEGORIES, LEVELS
@@ -31,6 +31,7 @@ TYPES = {
 DIFFICULTIES = {"easy": "易", "medium": "中", "hard": "难"}
 CHANGE_STATES = {"applied": "已更改", "waiting": "待决定", "kept": "维持原结果", "superseded": "已被后来的更正取代"}
 PURPOSES = {"exam": "考试", "practice": "练习"}
+PAPER_PROCEDURES = {"any": "两种程序", **PROCEDURES}
 PRACTICE_BANKS = {**{f"professional:{code}": f"业务水平 · {name}" for code, name in CATEGORIES.items()}, "common": SUBJECTS["common"]}
 PRACTICE_SOURCES = {"bank": "题库", "wrong": "错题", "starred": "标注的题"}
 
@@ -107,17 +108,23 @@ class QuestionVersion(TenantOwned, Model):
 
 
 class Paper(TenantOwned, Model):
-    """A paper (试卷) of a cycle for a subject, category and level: how many questions of which type, minutes, and when it may be sat. `marks`
-    are the tenths of a point that one question of a type earns, ten where none are given."""
+    """A paper (试卷) of a cycle for a subject, category, level and procedure («any»: both): its blueprint, minutes, and when it may be sat.
+
+    `marks` are the tenths of a point that one question of a type earns, ten where none are given. `humanities` of its questions are of 公共知识,
+    where it is of 业务水平; `cells` ask for topics and difficulties; `plan` is what assembly made of it all (see assembling). `fixed` are the
+    versions of a paper that is the same for everybody; without them one is drawn for each sitting.
+    """
 
     __tablename__ = "paper"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "cycle_id", "subject", "category", "level"),
+        UniqueConstraint("tenant_id", "cycle_id", "subject", "category", "level", "procedure"),
         one_of("subject", tuple(SUBJECTS)),
         one_of("category", tuple(CATEGORIES)),
         one_of("level", tuple(LEVELS)),
+        one_of("procedure", tuple(PAPER_PROCEDURES)),
         CheckConstraint("minutes between 1 and 600", name="minutes_sane"),
         CheckConstraint("opens_at < closes_at", name="window_in_order"),
+        CheckConstraint("humanities >= 0", name="humanities_sane"),
         inside("cycle_id", "cycle"),
     )
 
@@ -125,9 +132,14 @@ class Paper(TenantOwned, Model):
     subject: Mapped[str]
     category: Mapped[str]
     level: Mapped[str]
+    procedure: Mapped[str] = mapped_column(default="any")
     title: Mapped[str]
     counts: Mapped[dict[str, Any]]
     marks: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    humanities: Mapped[int] = mapped_column(default=0)
+    cells: Mapped[list[Any]] = mapped_column(default=list)
+    plan: Mapped[dict[str, Any] | None]
+    fixed: Mapped[list[Any] | None]
     minutes: Mapped[int]
     opens_at: Mapped[datetime]
     closes_at: Mapped[datetime]
@@ -135,7 +147,7 @@ class Paper(TenantOwned, Model):
 
 
 class AdmissionTicket(TenantOwned, Model):
-    """An admission ticket (准考证) of one assessment; its number names nobody."""
+    """An admission ticket (准考证) of one assessment; its number names nobody. `drawn_as` is a digest of what its paper showed when it was drawn."""
 
     __tablename__ = "admission_ticket"
     __table_args__ = (
@@ -147,6 +159,7 @@ class AdmissionTicket(TenantOwned, Model):
     assessment_id: Mapped[UUID]
     number: Mapped[str]
     issued_at: Mapped[datetime] = mapped_column(default=now)
+    drawn_as: Mapped[bytes | None]
 
 
 class Sitting(TenantOwned, Model):
@@ -427,3 +440,85 @@ class IntegrityCase(TenantOwned, Model):
     decided_at: Mapped[datetime | None]
     decision_opinion: Mapped[str | None]
     resit_until: Mapped[datetime | None]
+class Hall(TenantOwned, Model):
+    """A hall (考场) of an assessment organisation, with its seats. A closed one takes no more slots."""
+
+    __tablename__ = "hall"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "organisation_id", "name"),
+        CheckConstraint("seats between 1 and 5000", name="seats_sane"),
+        inside("organisation_id", "organisation"),
+    )
+
+    organisation_id: Mapped[UUID]
+    name: Mapped[str]
+    address: Mapped[str]
+    seats: Mapped[int]
+    closed_at: Mapped[datetime | None]
+
+
+class Slot(TenantOwned, Model):
+    """A slot (场次): when doctors of an assessment organisation may begin and must end, in a hall where one is named. It is of those who have a
+    place in it and, where `institution_id` says whose, of that institution's doctors who have none elsewhere; of one subject or, without one,
+    of all papers. Where an invigilator is present (`invigilated`) a start code is asked for."""
+
+    __tablename__ = "slot"
+    __table_args__ = (
+        Index(None, "tenant_id", "cycle_id", "institution_id"),
+        Index(None, "tenant_id", "organisation_id", "cycle_id", "opens_at"),
+        one_of("subject", tuple(SUBJECTS)),
+        CheckConstraint("opens_at < closes_at", name="in_order"),
+        inside("cycle_id", "cycle"),
+        inside("organisation_id", "organisation"),
+        inside("hall_id", "hall"),
+        inside("institution_id", "organisation"),
+    )
+
+    cycle_id: Mapped[UUID]
+    organisation_id: Mapped[UUID]
+    hall_id: Mapped[UUID | None]
+    institution_id: Mapped[UUID | None]
+    subject: Mapped[str | None]
+    opens_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    invigilated: Mapped[bool] = mapped_column(default=False)
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SlotPlace(TenantOwned, Model):
+    """The place (座位) of one record in a slot."""
+
+    __tablename__ = "slot_place"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "slot_id", "seat"),
+        UniqueConstraint("tenant_id", "slot_id", "assessment_id"),
+        Index(None, "tenant_id", "assessment_id"),
+        inside("slot_id", "slot"),
+        inside("assessment_id", "assessment"),
+    )
+
+    slot_id: Mapped[UUID]
+    assessment_id: Mapped[UUID]
+    seat: Mapped[int]
+
+
+class ExtraTime(TenantOwned, Model):
+    """Extra time (延长作答时间) of a doctor for all papers of a cycle, in minutes or in percent. Why is sealed, for it tells of health."""
+
+    __tablename__ = "extra_time"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "cycle_id", "doctor_id"),
+        CheckConstraint("(minutes is null) <> (percent is null)", name="one_measure"),
+        CheckConstraint("minutes between 1 and 300", name="minutes_sane"),
+        CheckConstraint("percent between 1 and 200", name="percent_sane"),
+        inside("cycle_id", "cycle"),
+        inside("doctor_id", "doctor"),
+    )
+
+    cycle_id: Mapped[UUID]
+    doctor_id: Mapped[UUID]
+    minutes: Mapped[int | None]
+    percent: Mapped[int | None]
+    reason_sealed: Mapped[bytes]
+    granted_by: Mapped[UUID | None]
+    granted_at: Mapped[datetime] = mapped_column(default=now)

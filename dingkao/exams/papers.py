@@ -1,25 +1,37 @@
-"""Papers (试卷): who gets which, made from what the banks have, drawn anew for each sitting from a seed."""
+"""Papers (试卷): who gets which, assembled from what the banks have, drawn for each sitting from a seed or the same for everybody."""
 
+import math
 import random
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, NotAllowed
-from dingkao.exams.models import SUBJECTS, TYPES, Paper, Question, QuestionVersion, Sitting
+from dingkao.exams.assembling import Assembly, Cell, Plan, Sort, Sorts, assemble
+from dingkao.exams.models import PAPER_PROCEDURES, SUBJECTS, TYPES, Paper, Question, QuestionVersion, Sitting
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
+from dingkao.tenants import settings
+from dingkao.tenants.keys import cache_key
 
-GROUPED_OPTIONS = "B1"
+GROUPED_OPTIONS, UNSHUFFLED = "B1", "TF"
 SHARES = {"A1": 40, "A2": 20, "A3": 10, "A4": 10, "B1": 10, "X": 10}
+MOST_QUESTIONS, MOST_MINUTES, MOST_MARK, MOST_CELLS = 300, 600, 1000, 200
+POOL_SECONDS, POOLS = 30.0, 64
+SHORT = "题库中的题目不足以组成这份试卷,请联系所属考核机构。"
 
 
 class Drawn(NamedTuple):
@@ -27,6 +39,30 @@ class Drawn(NamedTuple):
 
     version: UUID
     order: str
+
+
+class Unit(NamedTuple):
+    """What is drawn whole: a question or a group; the version and the option letters of each in their order."""
+
+    kind: str
+    versions: tuple[tuple[UUID, str], ...]
+
+
+Pool = dict[str, dict[Sorts, list[Unit]]]
+"""By type and sorts: the units that may be drawn."""
+
+
+class _Kept(NamedTuple):
+    """What every drawing of a paper begins with, kept for a while by this process: units and plan, or the units of a fixed paper."""
+
+    until: float
+    pool: Pool
+    plan: Plan
+    fixed: list[Unit] | None
+
+
+_kept: OrderedDict[str, _Kept] = OrderedDict()
+_keeping = threading.Lock()
 
 
 def written(layout: Sequence[Drawn]) -> list[str]:
@@ -39,66 +75,199 @@ def read(layout: Sequence[str]) -> list[Drawn]:
     return [Drawn(UUID(entry[:36]), entry[37:]) for entry in layout]
 
 
+# --- who sits which
+
+
+def subjects_of(procedure: str | None) -> tuple[str, ...]:
+    """The subjects that are sat under a procedure, in their order: 简易程序 公共知识 alone; 一般程序 both, or where the province has one combined
+    paper, 业务水平 alone (domain.md §13)."""
+    if procedure == "simple":
+        return ("common",)
+    return ("professional",) if settings.value("exam_stages") == "combined" else tuple(SUBJECTS)
 
 
 def papers_for(record: Assessment) -> list[Paper]:
-    """The papers that this record is to sit, 公共知识 first: 一般程序 both subjects, 简易程序 公共知识 alone."""
+    """The papers that this record is to sit, 公共知识 first."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
-    subjects = ("common",) if record.procedure == "simple" else tuple(SUBJECTS)
+    subjects = subjects_of(record.procedure)
     query = select(Paper).where(
-        Paper.cycle_id == record.cycle_id, Paper.category == doctor.category, Paper.level == doctor.level, Paper.subject.in_(subjects)
-    )
+        Paper.cycle_id == record.cycle_id, Paper.category == doctor.category, Paper.level == doctor.level, Paper.subject.in_(subjects),
+        Paper.procedure.in_(("any", record.procedure)),
+    )  # fmt: skip
     return sorted(db.session.scalars(query), key=lambda paper: subjects.index(paper.subject))
 
 
 def wanted_subjects(record: Assessment) -> int:
     """How many papers this record has to sit, made or not."""
-    return 1 if record.procedure == "simple" else len(SUBJECTS)
+    return len(subjects_of(record.procedure))
+
+
+def their_papers() -> tuple[ColumnElement[bool], ColumnElement[int]]:
+    """The same asked of the database: which papers an Assessment joined with its Doctor is to sit, and how many they are."""
+    simple, general = Assessment.procedure.is_not_distinct_from("simple"), subjects_of("general")
+    theirs = and_(
+        Paper.tenant_id == Assessment.tenant_id, Paper.cycle_id == Assessment.cycle_id, Paper.category == Doctor.category,
+        Paper.level == Doctor.level, or_(Paper.procedure == "any", Paper.procedure == Assessment.procedure),
+        or_(and_(simple, Paper.subject == "common"), and_(~simple, Paper.subject.in_(general))),
+    )  # fmt: skip
+    return theirs, case((simple, 1), else_=len(general))
+
+
+def locked_because(paper: Paper, papers: Iterable[Paper], begun: Mapping[UUID, Sitting]) -> str | None:
+    """Why a paper can't be begun though its window is open: where the province has the stages follow one another, 公共知识 is handed in
+    first, and has reached the line that was named beforehand. None where nothing stands in the way."""
+    if settings.value("exam_stages") != "sequential":
+        return None
+    order = list(SUBJECTS)
+    for earlier in papers:
+        if order.index(earlier.subject) >= order.index(paper.subject):
+            continue
+        sitting = begun.get(earlier.id)
+        if sitting is None or sitting.handed_in_at is None:
+            return f"请先完成“{SUBJECTS[earlier.subject]}”并交卷,再参加“{SUBJECTS[paper.subject]}”。"
+        if _below_line(sitting):
+            return f"“{SUBJECTS[earlier.subject]}”未达到{settings.value('exam_stage_line'):g}分,不能参加“{SUBJECTS[paper.subject]}”。"
+    return None
+
+
+def due(record: Assessment, begun: Mapping[UUID, Sitting]) -> list[Paper]:
+    """The papers that this record has sat or still can: without those that an earlier stage has closed for good."""
+    papers = papers_for(record)
+    if settings.value("exam_stages") != "sequential":
+        return papers
+    shut = any(paper.subject == "common" and paper.id in begun and _below_line(begun[paper.id]) for paper in papers)
+    return [paper for paper in papers if not shut or paper.subject == "common" or paper.id in begun]
+
+
+def _below_line(sitting: Sitting) -> bool:
+    return sitting.handed_in_at is not None and (sitting.score_tenths or 0) < settings.value("exam_stage_line") * 10
+
+
+# --- making one
+
+
+def marks_of(paper: Paper) -> dict[str, int]:
+    """Tenths of a point for one question of each of the paper's types."""
+    return {kind: int(paper.marks.get(kind, 10)) for kind in TYPES if paper.counts.get(kind)}
+
+
+def whole_marks(paper: Paper) -> int:
+    """The marks of the whole paper, in tenths of a point."""
+    return sum(tenths * int(paper.counts[kind]) for kind, tenths in marks_of(paper).items())
+
+
+def cells_of(paper: Paper) -> list[Cell]:
+    """The cells of a paper's blueprint."""
+    return [Cell(**cell) for cell in paper.cells]
+
+
+class Wish(NamedTuple):
+    """A cell as it is typed: `number` questions, or percent of the paper."""
+
+    topic: str | None
+    difficulty: str | None
+    number: int
+    percent: bool = False
+
+
+def shared_out(wishes: Sequence[Wish], total: int) -> list[Cell]:
+    """The cells of a paper of `total` questions. Shares by difficulty alone, or by topic alone, that make up a hundred make up the whole:
+    what rounding leaves goes to the largest remainders."""
+    exact = {at: wish.number * total / 100 for at, wish in enumerate(wishes) if wish.percent}
+    counted = {at: math.floor(part + 0.5) for at, part in exact.items()}
+    for part in ([at for at in exact if wishes[at].topic is None], [at for at in exact if wishes[at].difficulty is None]):
+        if sum(wishes[at].number for at in part) == 100:
+            counted |= {at: math.floor(exact[at]) for at in part}
+            lacking = total - sum(counted[at] for at in part)
+            for at in sorted(part, key=lambda one: counted[one] - exact[one])[:lacking]:
+                counted[at] += 1
+    return [
+        Cell(wish.topic, wish.difficulty, counted.get(at, wish.number), wish.number if wish.percent else None) for at, wish in enumerate(wishes)
+    ]  # fmt: skip
 
 
 def available(subject: str, category: str) -> dict[str, int]:
     """How many questions of each type the banks have for exams of a subject and category."""
-    query = select(Question.kind, func.count()).where(*_fit(subject, category)).group_by(Question.kind)
+    query = select(Question.kind, func.count()).where(_fit(subject, category)).group_by(Question.kind)
     counts = {row[0]: row[1] for row in db.session.execute(query)}
     return {kind: counts.get(kind, 0) for kind in TYPES}
 
 
+def topics(subject: str, category: str) -> dict[tuple[str, str], int]:
+    """The same by topic and difficulty; questions without a topic stand under the empty one."""
+    query = select(Question.topic, Question.difficulty, func.count()).where(_fit(subject, category))
+    return {(row[0] or "", row[1]): row[2] for row in db.session.execute(query.group_by(Question.topic, Question.difficulty))}
+
+
+def assembled(subject: str, category: str, counts: Mapping[str, int], *, humanities: int = 0, cells: Sequence[Cell] = ()) -> Assembly:
+    """What the banks make of a blueprint now: the plan, and what is short. Raises Invalid for a blueprint that is none in itself."""
+    counts = {kind: number for kind, number in counts.items() if number}
+    total = sum(counts.values())
+    if subject not in SUBJECTS or category not in CATEGORIES or any(kind not in TYPES for kind in counts):
+        raise Invalid("请从列表中选择科目、执业类别和题型。")
+    if not counts or total > MOST_QUESTIONS or min(counts.values()) < 0:
+        raise Invalid("题目总数应为1至300题。", "counts")
+    if not 0 <= humanities <= total or (humanities and subject != "professional"):
+        raise Invalid("公共知识题数应在题目总数以内,且只用于业务水平试卷。", "humanities")
+    if len(cells) > MOST_CELLS or any(not 0 < cell.number <= total or (cell.topic is None and cell.difficulty is None) for cell in cells):
+        raise Invalid(f"知识点和难度的每一格应为1至{total}题,用百分数填写的折合后不少于1题。", "cells")
+    pool = _pool(subject, category, {cell.topic for cell in cells if cell.topic}, humanities=humanities > 0)
+    return assemble(_stock(pool), counts, humanities=humanities, cells=cells)
+
+
 def make_paper(
     cycle: Cycle, *, subject: str, category: str, level: str, counts: Mapping[str, int], minutes: int, opens_at: datetime, closes_at: datetime,
-    by: Actor,
+    by: Actor, procedure: str = "any", marks: Mapping[str, int] | None = None, humanities: int = 0, cells: Sequence[Cell] = (),
+    fixed: bool = False, paper: Paper | None = None,
 ) -> Paper:  # fmt: skip
-    """Make the paper of a cycle, subject, category and level, or change it while nobody has sat it. Raises Invalid naming the field,
-    NotAllowed."""
-    counts = {kind: number for kind, number in counts.items() if number}
-    if subject not in SUBJECTS or category not in CATEGORIES or level not in LEVELS or any(kind not in TYPES for kind in counts):
-        raise Invalid("请从列表中选择科目、执业类别、级别和题型。")
-    if not 1 <= minutes <= 600:
+    """Make the paper of a cycle, subject, category, level and procedure, or change it (or `paper`) while nobody has sat it. `fixed`: one layout
+    for everybody, drawn now. Raises Invalid naming the field, NotAllowed."""
+    if level not in LEVELS or procedure not in PAPER_PROCEDURES:
+        raise Invalid("请从列表中选择级别和适用程序。", "procedure")
+    if not 1 <= minutes <= MOST_MINUTES:
         raise Invalid("考试时长应为1至600分钟。", "minutes")
     if closes_at <= opens_at:
         raise Invalid("考试结束时间应晚于开始时间。", "closes_at")
-    if not counts or sum(counts.values()) > 300 or min(counts.values()) < 0:
-        raise Invalid("题目总数应为1至300题。", "counts")
-    for kind, number in counts.items():
-        sizes = [len(unit) for unit in _units(subject, category, kind)]
-        if sum(sizes) < number:
-            raise Invalid(f"题库中可用于考试的{kind}型题只有{sum(sizes)}道,不足{number}道。请减少题数或先导入题目。", "counts")
-        if not _reachable(sizes, number):
-            raise Invalid(f"{kind}型题按组抽取(共用题干或备选答案的题不拆开),凑不成{number}道,请改为相近的数目。", "counts")
-    paper = db.session.scalar(
-        select(Paper)
-        .where(Paper.cycle_id == cycle.id, Paper.subject == subject, Paper.category == category, Paper.level == level)
-        .with_for_update()
-    )
-    if paper and sat(paper):
-        raise NotAllowed("已有医师开始作答这份试卷,不能再更改。")
-    if paper is None:
-        paper = Paper(id=new_id(), cycle_id=cycle.id, subject=subject, category=category, level=level)
-        db.session.add(paper)
-    paper.title = f"{SUBJECTS[subject]}({CATEGORIES[category]} {LEVELS[level]})"
-    paper.counts, paper.minutes, paper.opens_at, paper.closes_at = dict(counts), minutes, opens_at, closes_at
+    marks = {kind: (marks or {}).get(kind, 10) for kind, number in counts.items() if number}
+    for kind, tenths in marks.items():
+        if not 1 <= tenths <= MOST_MARK:
+            raise Invalid(f"{kind}型题每题分值应为0.1至100分。", f"mark_{kind}")
+    assembly = assembled(subject, category, counts, humanities=humanities, cells=cells)
+    if not assembly.complete:
+        raise Invalid(f"题库凑不成这份试卷:{assembly.lacking()}。请调整要求或先导入题目。", "counts")
+    row = _row(cycle, subject, category, level, procedure, paper)
+    row.title = f"{SUBJECTS[subject]}({CATEGORIES[category]} {LEVELS[level]}{'' if procedure == 'any' else ' ' + PAPER_PROCEDURES[procedure]})"
+    row.counts, row.minutes, row.opens_at, row.closes_at = {kind: counts[kind] for kind in marks}, minutes, opens_at, closes_at
+    row.procedure, row.marks, row.humanities, row.cells = procedure, dict(marks), humanities, [asdict(cell) for cell in cells]
+    row.plan, row.fixed, row.made_at = _plan_written(assembly.plan), None, clock.now()
+    if fixed:
+        pool = _pool(subject, category, _named(cells), humanities=humanities > 0)
+        chosen = _chosen(pool, assembly.plan, random.SystemRandom())
+        row.fixed = [[str(version) for version, _ in unit.versions] for unit in chosen]
     db.session.flush()
-    journal.write("paper", paper.id, "made", by=by, subject=subject, category=category, level=level, counts=dict(counts), minutes=minutes)
-    return paper
+    journal.write(
+        "paper", row.id, "made", by=by, subject=subject, category=category, level=level, procedure=procedure, counts=dict(row.counts), marks=dict(marks),
+        humanities=humanities, cells=len(cells), fixed=fixed, minutes=minutes,
+    )  # fmt: skip
+    return row
+
+
+def _row(cycle: Cycle, subject: str, category: str, level: str, procedure: str, paper: Paper | None) -> Paper:
+    """The row to be written, held locked: `paper`, or the one that stands under this key, or a new one. Two papers of a subject never fit
+    one doctor."""
+    db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
+    query = select(Paper).where(Paper.cycle_id == cycle.id, Paper.subject == subject, Paper.category == category, Paper.level == level)
+    rows = db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()
+    mine = next((row for row in rows if (row.id == paper.id if paper else row.procedure == procedure)), None)
+    for row in rows:
+        if row is not mine and (procedure == "any" or row.procedure in ("any", procedure)):
+            raise Invalid(f"已有一份适用{PAPER_PROCEDURES[row.procedure]}的同科目试卷,请先把它改为只适用另一种程序。", "procedure")
+    if mine and sat(mine):
+        raise NotAllowed("已有医师开始作答这份试卷,不能再更改。")
+    if mine is None:
+        mine = Paper(id=new_id(), cycle_id=cycle.id, subject=subject, category=category, level=level)
+        db.session.add(mine)
+    return mine
 
 
 def sat(paper: Paper) -> bool:
@@ -106,54 +275,17 @@ def sat(paper: Paper) -> bool:
     return db.session.scalar(select(Sitting.id).where(Sitting.paper_id == paper.id).limit(1)) is not None
 
 
-def draw(paper: Paper, seed: int) -> list[Drawn]:
-    """The layout of one sitting: question versions and the order in which options are shown. The same seed over the same banks draws
-    the same. Questions that share a case or their options stand together, B1's options in one order."""
-    chance = random.Random(seed)  # noqa: S311 - a seed that is kept, so that a sitting can be shown again; no secret
-    drawn: list[tuple[UUID, str]] = []
-    for kind in TYPES:
-        units = _units(paper.subject, paper.category, kind)
-        chance.shuffle(units)
-        for unit in _pick(units, paper.counts.get(kind, 0)):
-            drawn += [(version, str(chance.getrandbits(32)) if kind != GROUPED_OPTIONS else str(unit[0])) for version in unit]
-    versions = {
-        row.id: row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_([version for version, _ in drawn])))
-    }
-    layout = []
-    for version, shuffle in drawn:
-        letters = [letter for letter, _ in versions[version].options]
-        random.Random(f"{seed}|{shuffle}").shuffle(letters)  # noqa: S311
-        layout.append(Drawn(version, "".join(letters)))
-    return layout
-
-
 def proposed_counts(subject: str, category: str, total: int) -> dict[str, int]:
     """How a paper of about `total` questions may be made up of what the banks have: the usual share of each type, as far as it goes
     with groups whole; what is lacking of the others is made up in A1."""
-    counts = {}
+    counts, pool = {}, _pool(subject, category, set(), humanities=False)
     for kind, share in SHARES.items():
-        sizes = [len(unit) for unit in _units(subject, category, kind)]
+        sizes = [len(unit.versions) for units in pool.get(kind, {}).values() for unit in units]
         wanted = min(sum(sizes), round(total * share / 100))
         counts[kind] = next(number for number in range(wanted, -1, -1) if _reachable(sizes, number))
     lacking = total - sum(counts.values())
-    counts["A1"] += max(0, min(lacking, available(subject, category)["A1"] - counts["A1"]))
+    counts["A1"] += max(0, min(lacking, sum(len(units) for units in pool.get("A1", {}).values()) - counts["A1"]))
     return {kind: number for kind, number in counts.items() if number}
-
-
-def _fit(subject: str, category: str) -> list[ColumnElement[bool]]:
-    of_category: ColumnElement[bool] = Question.category == category
-    if subject == "common":
-        of_category = or_(Question.category.is_(None), of_category)
-    return [Question.subject == subject, of_category, Question.purpose == "exam", Question.retired_at.is_(None)]
-
-
-def _units(subject: str, category: str, kind: str) -> list[list[UUID]]:
-    """The current versions of all fitting questions, those of a group together and in their order."""
-    query = select(Question.group_id, Question.id, Question.current_version).where(*_fit(subject, category), Question.kind == kind)
-    units: dict[UUID, list[UUID]] = {}
-    for group, question, version in db.session.execute(query.order_by(Question.group_position, Question.id)):
-        units.setdefault(group or question, []).append(version)
-    return [units[key] for key in sorted(units)]
 
 
 def _reachable(sizes: Sequence[int], number: int) -> bool:
@@ -163,16 +295,122 @@ def _reachable(sizes: Sequence[int], number: int) -> bool:
     return number in sums
 
 
-def _pick(units: list[list[UUID]], number: int) -> list[list[UUID]]:
-    """Units of `number` questions together, the earliest of the list that fit. Raises NotAllowed where the banks no longer suffice."""
-    reached: dict[int, list[int]] = {0: []}
-    for index, unit in enumerate(units):
-        if number in reached:
-            break
-        for total, chosen in list(reached.items()):
-            grown = total + len(unit)
-            if grown <= number and grown not in reached:
-                reached[grown] = [*chosen, index]
-    if number not in reached:
-        raise NotAllowed("题库中的题目不足以组成这份试卷,请联系所属考核机构。")
-    return [units[index] for index in reached[number]]
+# --- drawing
+
+
+def draw(paper: Paper, seed: int) -> list[Drawn]:
+    """The layout of one sitting: question versions and the order in which options are shown. The same seed over the same banks draws the
+    same, and every seed draws the same counts by type, topic and difficulty. Questions that share a case or their options stand together,
+    B1's options in one order. Raises NotAllowed where the banks no longer suffice."""
+    found = _drawn_from(paper)
+    chance = random.Random(seed)  # noqa: S311 - a seed that is kept, so that a sitting can be shown again; no secret
+    layout = []
+    for unit in _chosen(found.pool, found.plan, chance) if found.fixed is None else found.fixed:
+        order = ""
+        for version, letters in unit.versions:
+            if unit.kind != GROUPED_OPTIONS or sorted(order) != sorted(letters):
+                order = letters if unit.kind == UNSHUFFLED else "".join(chance.sample(letters, len(letters)))
+            layout.append(Drawn(version, order))
+    return layout
+
+
+def _chosen(pool: Pool, plan: Plan, chance: random.Random) -> list[Unit]:
+    """Units as the plan says, those of a type together and in no order of their sorts."""
+    chosen: list[Unit] = []
+    for kind in TYPES:
+        units = [unit for sorts, number in plan.get(kind, {}).items() for unit in chance.sample(pool[kind][sorts], number)]
+        chance.shuffle(units)
+        chosen += units
+    return chosen
+
+
+def _drawn_from(paper: Paper) -> _Kept:
+    """What the paper is drawn from. Kept by this process for half a minute, so that a whole province can begin at once: a question taken
+    out of use is drawn no more after that."""
+    key, moment = cache_key("paper-pool", paper.id, paper.made_at.isoformat()), time.monotonic()
+    with _keeping:
+        kept = _kept.get(key)
+        if kept and moment < kept.until:
+            return kept
+    if paper.fixed is None:
+        pool = _pool(paper.subject, paper.category, _named(cells_of(paper)), humanities=paper.humanities > 0)
+        found = _Kept(moment + POOL_SECONDS, pool, _standing_plan(paper, pool), None)
+    else:
+        found = _Kept(moment + POOL_SECONDS, {}, {}, _fixed_units(paper.fixed))
+    with _keeping:
+        _kept[key] = found
+        while len(_kept) > POOLS:
+            _kept.popitem(last=False)
+    return found
+
+
+def _standing_plan(paper: Paper, pool: Pool) -> Plan:
+    """The plan of the paper while the banks can still fill it. Where questions have been taken out of use since, another to the same
+    blueprint, and where there is none, one to its counts by type, for nobody who came to the exam is to be sent away over a share."""
+    plan = _plan_read(paper.plan or {})
+    if plan and all(len(pool.get(kind, {}).get(sorts, ())) >= number for kind, wanted in plan.items() for sorts, number in wanted.items()):
+        return plan
+    stock = _stock(pool)
+    for humanities, cells in ((paper.humanities, cells_of(paper)), (paper.humanities, []), (0, [])):
+        assembly = assemble(stock, paper.counts, humanities=humanities, cells=cells)
+        if assembly.complete:
+            return assembly.plan
+    raise NotAllowed(SHORT)
+
+
+def _fixed_units(fixed: Sequence[Sequence[str]]) -> list[Unit]:
+    ids = [UUID(version) for unit in fixed for version in unit]
+    query = select(QuestionVersion.id, QuestionVersion.kind, _letters()).where(QuestionVersion.id.in_(ids))
+    found = {row[0]: (row[1], "".join(row[2])) for row in db.session.execute(query)}
+    return [Unit(found[UUID(unit[0])][0], tuple((UUID(version), found[UUID(version)][1]) for version in unit)) for unit in fixed]
+
+
+def _pool(subject: str, category: str, named: set[str], *, humanities: bool) -> Pool:
+    """The units of all fitting questions, with 公共知识 among them for a paper that has a share of it; topics but for the `named` count as one."""
+    fits = _fit(subject, category)
+    if humanities:
+        fits = or_(fits, _fit("common", category))
+    query = (
+        select(
+            Question.group_id, Question.id, Question.kind, Question.subject, Question.topic, Question.difficulty, Question.current_version, _letters()
+        )
+        .join(QuestionVersion, and_(QuestionVersion.tenant_id == Question.tenant_id, QuestionVersion.id == Question.current_version))
+        .where(fits).order_by(Question.group_position, Question.id)
+    )  # fmt: skip
+    gathered: dict[UUID, tuple[str, list[Sort], list[tuple[UUID, str]]]] = {}
+    for group, question, kind, own, topic, difficulty, version, letters in db.session.execute(query):
+        _, sorts, versions = gathered.setdefault(group or question, (kind, [], []))
+        sorts.append(Sort(own, topic if topic in named else "", difficulty))
+        versions.append((version, "".join(letters)))
+    pool: Pool = {}
+    for key in sorted(gathered):
+        kind, sorts, versions = gathered[key]
+        pool.setdefault(kind, {}).setdefault(tuple(sorted(sorts)), []).append(Unit(kind, tuple(versions)))
+    return pool
+
+
+def _letters() -> ColumnElement[Any]:
+    return func.jsonb_path_query_array(QuestionVersion.options, literal_column("'$[*][0]'"))
+
+
+def _fit(subject: str, category: str) -> ColumnElement[bool]:
+    of_category: ColumnElement[bool] = Question.category == category
+    if subject == "common":
+        of_category = or_(Question.category.is_(None), of_category)
+    return and_(Question.subject == subject, of_category, Question.purpose == "exam", Question.retired_at.is_(None))
+
+
+def _stock(pool: Pool) -> dict[str, dict[Sorts, int]]:
+    return {kind: {sorts: len(units) for sorts, units in kinds.items()} for kind, kinds in pool.items()}
+
+
+def _named(cells: Iterable[Cell]) -> set[str]:
+    return {cell.topic for cell in cells if cell.topic}
+
+
+def _plan_written(plan: Plan) -> dict[str, Any]:
+    return {kind: [[[list(sort) for sort in sorts], number] for sorts, number in wanted.items()] for kind, wanted in plan.items()}
+
+
+def _plan_read(held: Mapping[str, Any]) -> Plan:
+    return {kind: {tuple(Sort(*sort) for sort in sorts): number for sorts, number in wanted} for kind, wanted in held.items()}

@@ -16,13 +16,14 @@ from dingkao.assessments.models import Assessment
 from dingkao.assessments.notices import tell
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Late, NotAllowed, NotFound
+from dingkao.errors import NotAllowed, NotFound
+from dingkao.exams.halls import admissions, check_code
 from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
-from dingkao.exams.models import SUBJECTS, Paper, QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, papers_for, read, wanted_subjects, written
+from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
+from dingkao.exams.papers import draw, due, locked_because, papers_for, read, their_papers, wanted_subjects, written
 from dingkao.exams.remarking import items_of
-from dingkao.exams.windows import closes_for, resits_after
+from dingkao.exams.resits import resits_after, resits_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 
@@ -60,19 +61,22 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
     return {row.paper_id: row for row in db.session.scalars(query)}
 
 
-def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
+def open_sitting(record: Assessment, paper: Paper, *, by: Actor, code: str | None = None) -> Sitting:
     """The sitting of `paper`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
-    fixed here: the paper's minutes from now, and never after the paper closes. Raises Late, NotAllowed, NotFound."""
-    if paper.id not in {one.id for one in papers_for(record)}:
+    fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
+    `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
+    papers, begun = papers_for(record), sittings_of(record)
+    if paper.id not in {one.id for one in papers}:
         raise NotFound
-    existing = sittings_of(record).get(paper.id)
-    if existing:
-        return existing
-    now, closes_at = clock.now(), closes_for(record, paper)
-    if now < paper.opens_at:
-        raise Late(f"考试尚未开始,开始时间为{clock.beijing(paper.opens_at):%Y年%m月%d日 %H:%M}。")
-    if now >= closes_at:
-        raise Late("考试时间已过,不能进入。请联系所属考核机构了解后续安排。")
+    if paper.id in begun:
+        return begun[paper.id]
+    now = clock.now()
+    admission = admissions(record, [paper])[paper.id]
+    admission.refuse(now)
+    if locked := locked_because(paper, papers, begun):
+        raise NotAllowed(locked)
+    if admission.slot is not None and admission.slot.invigilated:
+        check_code(admission.slot, code)
     if record.state == "ready":
         moves.begin_test(record, by=by)
     elif record.state != "testing":
@@ -80,7 +84,7 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor) -> Sitting:
     seed = secrets.randbits(62)
     sitting = Sitting(
         id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
-        closes_at=min(now + timedelta(minutes=paper.minutes), closes_at),
+        closes_at=admission.end(now),
     )  # fmt: skip
     db.session.add(sitting)
     db.session.flush()
@@ -157,11 +161,7 @@ def _over(after: UUID) -> list[UUID]:
     groups = db.session.execute(select(Paper.cycle_id, Paper.category, Paper.level).where(Paper.closes_at < edge).distinct()).all()
     if not groups:
         return []
-    simple = Assessment.procedure.is_not_distinct_from("simple")
-    theirs = and_(
-        Paper.tenant_id == Assessment.tenant_id, Paper.cycle_id == Assessment.cycle_id, Paper.category == Doctor.category,
-        Paper.level == Doctor.level, or_(Paper.subject == "common", ~simple),
-    )  # fmt: skip
+    theirs, wanted = their_papers()
     sat = and_(
         Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id, Sitting.voided_at.is_(None)
     )
@@ -175,8 +175,8 @@ def _over(after: UUID) -> list[UUID]:
             Assessment.state.in_(("ready", "testing")), Assessment.id > after,
             tuple_(Assessment.cycle_id, Doctor.category, Doctor.level).in_([tuple(group) for group in groups]),
         )
-        .group_by(Assessment.id, simple)
-        .having(func.count().filter(~done) == 0, or_(simple, func.count() == len(SUBJECTS)))
+        .group_by(Assessment.id, Assessment.procedure)
+        .having(func.count().filter(~done) == 0, func.count() == wanted)
         .order_by(Assessment.id)
         .limit(AT_ONCE)
     )  # fmt: skip
@@ -191,17 +191,20 @@ def _close_over(record: Assessment) -> int:
 
 def _unsat(record: Assessment) -> list[Paper]:
     begun = sittings_of(record)
-    return [paper for paper in papers_for(record) if paper.id not in begun]
+    return [paper for paper in due(record, begun) if paper.id not in begun]
 
 
 def _to_come(record: Assessment) -> bool:
     """Whether a paper can still be begun or is being sat, or is yet to be made."""
-    papers = papers_for(record)
-    if len(papers) < wanted_subjects(record):
+    if len(papers_for(record)) < wanted_subjects(record):
         return True
     begun = sittings_of(record)
     now = clock.now()
-    return any(begun[paper.id].handed_in_at is None if paper.id in begun else now < closes_for(record, paper) + GRACE for paper in papers)
+    again = resits_of(record)
+    return any(
+        begun[paper.id].handed_in_at is None if paper.id in begun else now < max(paper.closes_at, again.get(paper.id, paper.closes_at)) + GRACE
+        for paper in due(record, begun)
+    )
 
 
 def _finish(record: Assessment, by: Actor) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -17,6 +17,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound
 from dingkao.exams.integrity import under_inquiry
 from dingkao.exams.models import Sitting
+from dingkao.exams.papers import subjects_of, wanted_subjects
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.results.models import PassLine
@@ -111,8 +112,11 @@ def apply_lines(cycle: Cycle) -> int:
             continue
         while rows := _scored(cycle, category, level):
             for record in rows:
-                scores = db.session.scalars(select(Sitting.score_tenths).where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None)))
-                moves.apply_pass_line(record, by=SYSTEM, competence="pass" if reaches(scores, line.line_tenths) else "fail")
+                query = select(Sitting.score_tenths).where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None))
+                scores = db.session.scalars(query).all()
+                # an earlier stage may have closed the later one: what was not sat is not passed
+                passed = len(scores) >= wanted_subjects(record) and reaches(scores, line.line_tenths)
+                moves.apply_pass_line(record, by=SYSTEM, competence="pass" if passed else "fail")
             moved += len(rows)
             db.session.commit()
     return moved
@@ -133,7 +137,8 @@ def _scored(cycle: Cycle, category: str, level: str) -> list[Assessment]:
 
 
 def _lowest(cycle: Cycle, category: str, level: str) -> Select[UUID, int | None]:
-    joined = select(Assessment.id, func.min(Sitting.score_tenths)).join(Doctor, of_doctor())
+    all_sat = func.count() >= case((Assessment.procedure == "simple", 1), else_=len(subjects_of("general")))
+    joined = select(Assessment.id, case((all_sat, func.min(Sitting.score_tenths)))).join(Doctor, of_doctor())
     mine = (Sitting.tenant_id == Assessment.tenant_id) & (Sitting.assessment_id == Assessment.id) & Sitting.voided_at.is_(None)
     joined = joined.join(Sitting, mine)
-    return joined.where(Assessment.cycle_id == cycle.id, Doctor.category == category, Doctor.level == level).group_by(Assessment.id)
+    return joined.where(Assessment.cycle_id == cycle.id, Doctor.category == category, Doctor.level == level).group_by(Assessment.id, Assessment.procedure)

@@ -129,6 +129,20 @@ SETTINGS: Mapping[str, Setting] = {
     "practice_closes": Setting(
         "在线学习关闭时间", "first_sitting", "one", "在线学习", choices={"first_sitting": "首次进入考试时", "phase_end": "考核阶段结束时"}
     ),
+    "exam_stages": Setting(
+        "一般程序的测评方式", "parallel", "one", "考试", choices={
+            "parallel": "公共知识、业务水平两份试卷,先后不限", "sequential": "先公共知识,交卷后再业务水平", "combined": "一份业务水平试卷,含公共知识题",
+        },
+    ),
+    "ticket_notice": Setting(
+        "准考证上的考生须知",
+        "一、请核对准考证上的姓名、证件号码、照片和考试安排,有误的请在考试前联系本机构。\n"
+        "二、请携带本准考证和有效身份证件原件,在场次开始前30分钟到达考场;网上作答的,请提前检查手机电量和网络。\n"
+        "三、进入考试须输入姓名和准考证号;有监考人员在场的,还须输入监考人员公布的开考码。\n"
+        "四、请独立完成作答,不得由他人代替,不得拍摄或传播试题。违反考核纪律的,按有关规定处理。",
+        "long", "考试",
+    ),
+    "exam_stage_line": Setting("先公共知识后业务水平时,公共知识须达到的分数(0为交卷即可)", 0, "points", "考试", 0, 100),
     "certificate_number_form": Setting(
         "证书编号形式", "serial", "one", "证书", choices={"serial": "随机编号(不含证件号)", "manual": "证件号码+KH+日期"}
     ),

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from dingkao.database.migrating import enclose
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0017"
 
 TREATMENTS = "'marked', 'credited', 'excluded'"
 VERDICTS = "'pass', 'fail'"

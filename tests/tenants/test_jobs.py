@@ -27,6 +27,8 @@ ARGUMENTS = {
     "remark": {"correction": "key_correction"},
     "deliver_notices": {},
     "draw_certificate": {"certificate": "certificate"},
+    "draw_ticket": {"ticket": "admission_ticket"},
+    "draw_tickets": {"institution": "organisation", "cycle": "cycle", "assessor": "organisation"},
     "forget_file": {"document": "document", "kind": "photo"},
     "forget_request_file": {"file": "request_file"},
     "issue_one": {"record": "assessment"},
@@ -34,6 +36,7 @@ ARGUMENTS = {
     "conclude_all": {"cycle": "cycle", "assessors": ["organisation"]},
     "include_all": {"cycle": "cycle", "institutions": ["organisation"]},
     "issue_certificates": {"publication": "publication"},
+    "print_paper": {"paper": "paper", "what": "sheet"},
     "publish": {"publication": "publication"},
 }
 JOBS = sorted(performing.JOBS)

@@ -1,6 +1,7 @@
-"""Until when a paper may be begun and by whom: the paper's own window, longer for who sits it again."""
+"""Papers that may be sat again after their window, because a sitting of theirs was voided with leave to (domain.md §11 no. 16c)."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import aliased
@@ -10,12 +11,12 @@ from dingkao.database.model import db
 from dingkao.exams.models import IntegrityCase, Paper, Sitting
 
 
-def closes_for(record: Assessment, paper: Paper) -> datetime:
-    """The end of the paper's window for this record: the paper's, or that of a re-sitting granted after it (§11 no. 16c)."""
-    granted = db.session.scalar(select(func.max(IntegrityCase.resit_until)).where(
-        IntegrityCase.assessment_id == record.id, _granted(), IntegrityCase.sitting_id == Sitting.id, Sitting.paper_id == paper.id
-    ))  # fmt: skip
-    return max(paper.closes_at, granted) if granted else paper.closes_at
+def resits_of(record: Assessment) -> dict[UUID, datetime]:
+    """Until when this record may sit which papers again, by the paper's id."""
+    of_case = and_(Sitting.tenant_id == IntegrityCase.tenant_id, Sitting.id == IntegrityCase.sitting_id)
+    query = select(Sitting.paper_id, func.max(IntegrityCase.resit_until)).join(IntegrityCase, of_case)
+    rows = db.session.execute(query.where(IntegrityCase.assessment_id == record.id, _granted()).group_by(Sitting.paper_id))
+    return {row[0]: row[1] for row in rows if row[1]}
 
 
 def resits_after(moment: datetime) -> ColumnElement[bool]:
