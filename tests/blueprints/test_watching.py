@@ -21,7 +21,7 @@ from dingkao.results import lines
 from tests import material, people
 from tests.blueprints.signed_in import client_of, post
 
-SLUG, CODE = "neimenggu", 15
+SLUG, CODE = "bingtuan", 66
 _serial = people.serials(SLUG)
 
 

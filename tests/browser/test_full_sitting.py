@@ -16,7 +16,7 @@ from dingkao.journal.writing import TERMINAL
 from tests import material, people
 from tests.browser.conftest import PHONE
 
-SLUG, CODE = "chongqing", 50
+SLUG, CODE = "beijing", 11
 _serial = people.serials(SLUG)
 
 

@@ -19,7 +19,7 @@ from tests import material, people
 from tests.blueprints.signed_in import client_of
 from tests.browser.conftest import DESK, PHONE
 
-SLUG, CODE = "chongqing", 50
+SLUG, CODE = "shanghai", 31
 _serial = people.serials(SLUG)
 HIDE = "Object.defineProperty(document, 'visibilityState', { value: '%s', configurable: true }); document.dispatchEvent(new Event('visibilitychange'));"
 

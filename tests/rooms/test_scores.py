@@ -35,7 +35,7 @@ from dingkao.results import lines, revising
 from dingkao.tenants.context import entered
 from tests import people
 
-SLUG, CODE = "shaanxi", 61
+SLUG, CODE = "xinjiang", 65
 _serial = people.serials(SLUG)
 
 

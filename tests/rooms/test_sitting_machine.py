@@ -46,7 +46,7 @@ from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import TERMINAL
 from tests import conftest, people
 
-SLUG, CODE, SIZE = "neimenggu", 15, 6
+SLUG, CODE, SIZE = "jiangsu", 32, 6
 LETTERS = st.sets(st.sampled_from("ABCDE"), max_size=3).map(lambda chosen: "".join(sorted(chosen)))
 SKEWS = st.sampled_from([0, 0, 3_600_000, -3_600_000])
 FATES = st.sampled_from(["fine", "fine", "fine", "request lost", "reply lost", "twice", "held"])
