@@ -87,22 +87,33 @@ class Admission:
 
 
 def admissions(record: Assessment, papers: Sequence[Paper]) -> dict[UUID, Admission]:
-    """What holds for each of a record's papers, asked in three questions. Who sits a paper again is held to a slot only while it is to come."""
-    extra = db.session.scalar(select(ExtraTime).where(ExtraTime.cycle_id == record.cycle_id, ExtraTime.doctor_id == record.doctor_id))
+    """What holds for each of a record's papers, asked in two questions. Who sits a paper again is held to a slot only while it is to come."""
+    own = select(SlotPlace.slot_id).where(SlotPlace.tenant_id == record.tenant_id, SlotPlace.assessment_id == record.id)
     query = (
-        select(Slot, SlotPlace.seat, Hall)
-        .outerjoin(SlotPlace, and_(SlotPlace.tenant_id == Slot.tenant_id, SlotPlace.slot_id == Slot.id, SlotPlace.assessment_id == record.id))
+        select(ExtraTime, Slot, SlotPlace.seat, Hall)
+        .select_from(Assessment)
+        .outerjoin(ExtraTime, and_(
+            ExtraTime.tenant_id == Assessment.tenant_id, ExtraTime.cycle_id == Assessment.cycle_id, ExtraTime.doctor_id == Assessment.doctor_id
+        ))
+        .outerjoin(Slot, and_(
+            Slot.tenant_id == Assessment.tenant_id, Slot.cycle_id == Assessment.cycle_id,
+            or_(Slot.institution_id == Assessment.institution_id, Slot.id.in_(own)),
+        ))
+        .outerjoin(SlotPlace, and_(
+            SlotPlace.tenant_id == Slot.tenant_id, SlotPlace.slot_id == Slot.id, SlotPlace.assessment_id == Assessment.id
+        ))
         .outerjoin(Hall, and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id))
-        .where(Slot.cycle_id == record.cycle_id, or_(SlotPlace.id.is_not(None), Slot.institution_id == record.institution_id))
-        .order_by(Slot.opens_at, Slot.id)
+        .where(Assessment.id == record.id).order_by(Slot.opens_at, Slot.id)
     )  # fmt: skip
-    found = [(row[0], row[1], row[2]) for row in db.session.execute(query)]
+    rows = db.session.execute(query).all()
+    extra = rows[0][0] if rows else None
+    found = [(row[1], row[2], row[3]) for row in rows if row[1] is not None]
     again = resits_of(record)
     told = {}
     for paper in papers:
         fitting = [one for one in found if one[0].subject in (None, paper.subject)]
-        own = [one for one in fitting if one[1] is not None] or fitting
-        slot, seat, hall = _present(own, clock.now()) if own else (None, None, None)
+        mine = [one for one in fitting if one[1] is not None] or fitting
+        slot, seat, hall = _present(mine, clock.now()) if mine else (None, None, None)
         if paper.id in again and slot is not None and slot.closes_at <= clock.now():
             slot, seat, hall = None, None, None
         told[paper.id] = Admission(paper, slot, hall, seat, extra_minutes(extra, paper.minutes), again.get(paper.id))
