@@ -12,7 +12,7 @@ from sqlalchemy import Select, Text, and_, bindparam, cast, select
 from dingkao import clock
 from dingkao.database.model import db, new_id
 from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound
-from dingkao.exams.marking import SEVERAL, Item, score_tenths
+from dingkao.exams.marking import SEVERAL, WORTH, Item, score_tenths
 from dingkao.exams.models import KeyCorrection, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import read
 from dingkao.journal import writing as journal
@@ -54,11 +54,18 @@ def keys_of(versions: Iterable[UUID]) -> dict[UUID, Key]:
 
 
 def items_of(sitting: Sitting) -> list[Item]:
-    """The questions of a sitting in its order, as they are marked now."""
+    """The questions of a sitting in its order, as they are marked now. Where corrections have left none that counts, all are credited: nobody
+    is kept from handing in, nor loses by it."""
     versions = [one.version for one in read(sitting.layout)]
     marks = db.session.execute(_marks(), {"paper": sitting.paper_id}).scalar_one()
     keys = keys_of(versions)
-    return [item_of(keys[version], marks) for version in versions]
+    items = [item_of(keys[version], marks) for version in versions]
+    return items if counts(items) else [item._replace(treatment="credited", worth=WORTH) for item in items]
+
+
+def counts(items: Iterable[Item]) -> bool:
+    """Whether any of a sitting's questions counts."""
+    return any(item.treatment != "excluded" and item.worth for item in items)
 
 
 def item_of(key: Key, marks: dict[str, int]) -> Item:
@@ -209,6 +216,5 @@ def rescored(sittings: Sequence[Sitting], instead: KeyCorrection | None = None) 
     found = []
     for one in marked:
         items = [item_of(keys[version], marks[one.paper_id]) for version in layouts[one.id]]
-        counts = any(item.treatment != "excluded" and item.worth for item in items)
-        found.append(Rescored(one, score_tenths(items, answers[one.id], one.x_rule) if counts else None))
+        found.append(Rescored(one, score_tenths(items, answers[one.id], one.x_rule) if counts(items) else None))
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -152,23 +152,30 @@ def remark(job: Job, progress: performing.Progress) -> dict[str, Any]:
 
 
 def _revise(row: KeyCorrection, one: _Effect) -> None:
-    """One sitting: its new score stands, or waits where the result was published. What another correction left waiting is out of date."""
-    sitting, after = one.found.sitting, one.found.after
-    older = update(ScoreChange).where(ScoreChange.sitting_id == sitting.id, ScoreChange.correction_id != row.id, ScoreChange.state == "waiting")
-    db.session.execute(older.values(state="superseded", changed_at=clock.now()))
-    if not one.changes or after is None or sitting.score_tenths is None:
+    """One sitting: its new score stands, or waits where the result was published. What waited before with another score is out of date; what
+    says the same already, or was decided so, is left."""
+    sitting, before, after = one.found.sitting, one.found.sitting.score_tenths, one.found.after
+    waiting = db.session.scalars(select(ScoreChange).where(ScoreChange.sitting_id == sitting.id, ScoreChange.state == "waiting").with_for_update()).all()
+    if any((other.before_tenths, other.after_tenths) == (before, after) for other in waiting):
         return
-    known = db.session.get(ScoreChange, (sitting.tenant_id, row.id, sitting.id))
-    if known is not None:
-        return
-    db.session.add(ScoreChange(
-        correction_id=row.id, sitting_id=sitting.id, assessment_id=one.record.id, before_tenths=sitting.score_tenths, after_tenths=after,
-        verdict_before=one.before, verdict_after=one.after, state="waiting" if one.published else "applied", changed_at=clock.now(),
-    ))  # fmt: skip
-    if one.published:
+    for other in waiting:
+        other.state, other.changed_at = "superseded", clock.now()
+    if not one.changes or after is None or before is None:
         db.session.flush()
         return
-    before, sitting.score_tenths = sitting.score_tenths, after
+    known = db.session.get(ScoreChange, (sitting.tenant_id, row.id, sitting.id))
+    if known is not None and known.state == "kept" and known.after_tenths == after:
+        return
+    if known is None:
+        known = ScoreChange(correction_id=row.id, sitting_id=sitting.id, assessment_id=one.record.id, before_tenths=before, verdict_before=one.before)
+        db.session.add(known)
+    known.after_tenths, known.verdict_after, known.changed_at = after, one.after, clock.now()
+    known.state = "waiting" if one.published else "applied"
+    if one.published:
+        known.before_tenths, known.verdict_before, known.reason, known.decided_by = before, one.before, None, None
+        db.session.flush()
+        return
+    sitting.score_tenths = after
     db.session.flush()
     journal.write("sitting", sitting.id, "remarked", by=SYSTEM, correction=str(row.id), before_tenths=before, after_tenths=after)
     if one.record.state in ("grading", "confirming") and one.after is not None and one.after != one.record.competence:

@@ -235,6 +235,58 @@ def test_of_two_corrections_of_a_published_result_the_last_waits_and_nothing_mov
     assert people.state_of(in_province, SLUG, record_id) == "failed"
 
 
+def test_marking_again_by_an_earlier_correction_leaves_what_waits_and_what_was_decided(application, in_province, admins, ready):
+    record_id = ready()
+    sitting_id, versions = handed_in(in_province, record_id)
+    with in_province(SLUG):
+        record = record_of(record_id)
+        record.state, record.performance, record.ethics, record.competence = "failed", "fail", "pass", "pass"
+        db.session.commit()
+    ids = []
+
+    def again(correction_id):
+        with in_province(SLUG):
+            revising.ask_remarking(remarking.locked(correction_id), by=admins[1])
+            db.session.commit()
+        people.work_off(application, in_province, SLUG)
+
+    def stand():
+        with in_province(SLUG):
+            rows = {row.correction_id: row for row in db.session.scalars(select(ScoreChange).where(ScoreChange.sitting_id == sitting_id))}
+            return [(rows[one].state, rows[one].after_tenths) for one in ids]
+
+    for version in versions[:2]:
+        ids.append(propose(in_province, admins, version))
+        people.work_off(application, in_province, SLUG)
+        approve(in_province, admins, ids[-1])
+        people.work_off(application, in_province, SLUG)
+    again(ids[0])
+    assert stand() == [("superseded", 900), ("waiting", 800)]
+    with in_province(SLUG):
+        revising.decide(remarking.locked(ids[1]), [sitting_id], adopt=False, reason="维持", by=admins[1])
+        db.session.commit()
+    again(ids[1])
+    assert stand() == [("superseded", 900), ("kept", 800)]
+    assert score(in_province, sitting_id) == 1000
+
+
+def test_nobody_is_kept_from_handing_in_though_nothing_counts(application, in_province, admins, ready):
+    record_id = ready()
+    with in_province(SLUG):
+        sitting_id, versions = begun(record_id)
+        db.session.execute(update(Sitting).where(Sitting.id == sitting_id).values(layout=[f"{versions[0]} ABCDE"]))
+        db.session.commit()
+    correction_id = propose(in_province, admins, versions[0], treatment="excluded", keys="")
+    people.work_off(application, in_province, SLUG)
+    approve(in_province, admins, correction_id)
+    people.work_off(application, in_province, SLUG)
+    with in_province(SLUG):
+        record = record_of(record_id)
+        row = sittings.sitting_of(sitting_id, record, lock=True)
+        sittings.hand_in(record, row, by=Actor("doctor", uuid4()))
+        assert row.score_tenths == 1000
+
+
 def test_a_correction_that_leaves_nothing_to_mark_is_not_approved(application, in_province, admins, ready):
     record_id = ready()
     sitting_id, versions = handed_in(in_province, record_id)
