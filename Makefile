@@ -16,6 +16,9 @@ bench: environment
 	@deploy/packages $(PAPER)
 	@.venv/bin/python -m tests.load.bench
 
+bench-full: bench
+	@.venv/bin/python -m tests.load.exam --soak 30
+
 chaos: environment
 	@.venv/bin/python -m tests.load.chaos
 
@@ -28,4 +31,4 @@ lint: environment
 	.venv/bin/lint-imports
 	.venv/bin/mypy
 
-.PHONY: environment run test bench chaos look lint
+.PHONY: environment run test bench bench-full chaos look lint

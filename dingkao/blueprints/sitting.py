@@ -35,10 +35,11 @@ TOO_LATE = "有答案在交卷或作答时间结束之后才送达,未能计入;
 
 
 def _record(*, lock: bool = False) -> Assessment:
-    cycle = current_cycle()
-    if cycle is None:
-        raise NotFound("本省尚未开始新的考核周期。")
-    return sittings.record_of(current_user.doctor().id, cycle.id, lock=lock)
+    found = sittings.sitter(current_user.id, lock=lock)
+    if found is None:
+        raise NotFound("本省尚未开始新的考核周期。" if current_cycle() is None else "您未被主要执业机构纳入本周期考核。")
+    record, g.doctor = found
+    return record
 
 
 @sitting.route("/sitting", methods=["GET", "POST"])
@@ -168,9 +169,10 @@ def standing(sitting_id: UUID) -> Any:
 
 
 def _standing(row: Sitting) -> dict[str, Any]:
-    sequences = sittings.sequences_of(row)
+    kept = sittings.numbered_answers_of(row)
     return {
-        "answers": sittings.answers_of(row), "sequences": sequences, "sequence": max(sequences.values(), default=0),
+        "answers": {position: letters for position, (letters, _) in kept.items()},
+        "sequences": {position: number for position, (_, number) in kept.items()}, "sequence": max((number for _, number in kept.values()), default=0),
         "now": _milliseconds(clock.now()), "closes": _milliseconds(row.closes_at),
     }  # fmt: skip
 
@@ -223,26 +225,29 @@ def cases() -> Response | tuple[str, int] | str:
 def hand_in(sitting_id: UUID) -> Any:
     """「交卷」: what the page could not send yet comes along. Where the database is away nothing is handed in, so that nothing is lost."""
     record = _record(lock=True)
-    row = sittings.sitting_of(sitting_id, record)
+    outstanding = _outstanding()
+    row = sittings.sitting_of(sitting_id, record, lock=not outstanding)  # what comes along is kept by another connection, and would wait for us
     if row.handed_in_at is None:
         if request.form.get("automatic") and (left := row.closes_at - clock.now()) > AT_THE_END:
             raise NotAllowed(f"作答时间已延长,还有{math.ceil(left.total_seconds() / 60)}分钟,请继续作答。")
         if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
             raise NotAllowed("您已在另一台设备上继续作答,请在那台设备上交卷,或刷新本页后继续。")
-        if _keep_outstanding(saving.Token(row.tenant_id, row.id, row.epoch)):
-            flash(TOO_LATE)
-        sittings.hand_in(record, sittings.sitting_of(sitting_id, record, lock=True), by=current_user.actor())
-    elif _not_kept(row):
+        if outstanding:
+            if _keep_outstanding(outstanding, saving.Token(row.tenant_id, row.id, row.epoch)):
+                flash(TOO_LATE)
+            row = sittings.sitting_of(sitting_id, record, lock=True)
+        sittings.hand_in(record, row, by=current_user.actor())
+    elif outstanding and _not_kept(outstanding, row):
         flash(TOO_LATE)
     address = url_for("sitting.end", sitting_id=sitting_id)
     return jsonify(end=address) if request.accept_mimetypes.best == "application/json" else redirect(address, 303)
 
 
-def _keep_outstanding(token: saving.Token) -> bool:
+def _keep_outstanding(outstanding: list[Any], token: saving.Token) -> bool:
     """Keep what came along, each answer by itself, so that one tapped too late takes none with it that was tapped in time. Gives whether any
     was refused. Raises Unavailable."""
     refused = False
-    for given in _outstanding():
+    for given in outstanding:
         try:
             saving.save(Settings.in_force().database_url, token, given)
         except Unavailable:
@@ -254,12 +259,12 @@ def _keep_outstanding(token: saving.Token) -> bool:
     return refused
 
 
-def _not_kept(row: Sitting) -> bool:
+def _not_kept(outstanding: list[Any], row: Sitting) -> bool:
     """Whether anything came along to a sitting handed in before that is newer than what was marked."""
-    numbers = sittings.sequences_of(row)
-    found = [given for given in _outstanding() if isinstance(given, dict)]
+    kept = sittings.numbered_answers_of(row)
+    found = [given for given in outstanding if isinstance(given, dict)]
     return any(
-        type(number := given.get("sequence")) is int and type(place := given.get("position")) is int and number > numbers.get(place, 0) for given in found
+        type(number := given.get("sequence")) is int and type(place := given.get("position")) is int and number > kept.get(place, ("", 0))[1] for given in found
     )
 
 
@@ -283,7 +288,7 @@ def end(sitting_id: UUID) -> Response | str:
     if row.handed_in_at is None:
         return redirect(url_for("sitting.answer_page", sitting_id=sitting_id))
     begun = sittings.sittings_of(record)
-    left = [one for one in due(record, begun) if one.id not in begun or begun[one.id].handed_in_at is None]
+    left = [one for one in due(papers_for(record), begun) if one.id not in begun or begun[one.id].handed_in_at is None]
     paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
     return render_template("sitting/end.html", sitting=row, paper=paper, answered=len([1 for letters in sittings.answers_of(row).values() if letters]), left=left)
 

@@ -130,9 +130,8 @@ def locked_because(paper: Paper, papers: Iterable[Paper], begun: Mapping[UUID, S
     return None
 
 
-def due(record: Assessment, begun: Mapping[UUID, Sitting]) -> list[Paper]:
-    """The papers that this record has sat or still can: without those that an earlier stage has closed for good."""
-    papers = papers_for(record)
+def due(papers: list[Paper], begun: Mapping[UUID, Sitting]) -> list[Paper]:
+    """Of a record's papers those that it has sat or still can: without those that an earlier stage has closed for good."""
     if settings.value("exam_stages") != "sequential":
         return papers
     shut = any(paper.subject == "common" and paper.id in begun and _below_line(begun[paper.id]) for paper in papers)

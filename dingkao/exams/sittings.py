@@ -14,6 +14,8 @@ from dingkao import clock
 from dingkao.assessments import moves
 from dingkao.assessments.models import Assessment
 from dingkao.assessments.notices import tell
+from dingkao.cycles.models import Cycle
+from dingkao.cycles.opening import in_turn
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotAllowed, NotFound
@@ -39,6 +41,23 @@ def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessm
     if record is None:
         raise NotFound("您未被主要执业机构纳入本周期考核。")
     return record
+
+
+def sitter(account_id: UUID, *, lock: bool = False) -> tuple[Assessment, Doctor] | None:
+    """Who sits, by account: the record of the present cycle (held locked where it is to change) and the doctor, in one question; None where
+    there is no cycle yet or no record in it."""
+    cycle = select(Cycle.id).order_by(*in_turn(clock.today())).limit(1).scalar_subquery()
+    query = (
+        select(Assessment, Doctor)
+        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
+        .where(Doctor.account_id == account_id, Assessment.cycle_id == cycle)
+        .order_by(Assessment.id.desc())
+        .limit(1)
+    )
+    if lock:
+        query = query.with_for_update(of=Assessment).execution_options(populate_existing=True)
+    found = db.session.execute(query).first()
+    return (found[0], found[1]) if found else None
 
 
 def _locked(query: Select[Any]) -> Select[Any]:
@@ -189,29 +208,24 @@ def _close_over(record: Assessment) -> int:
     return int(record.state != before)
 
 
-def _unsat(record: Assessment) -> list[Paper]:
-    begun = sittings_of(record)
-    return [paper for paper in due(record, begun) if paper.id not in begun]
-
-
-def _to_come(record: Assessment) -> bool:
-    """Whether a paper can still be begun or is being sat, or is yet to be made."""
-    if len(papers_for(record)) < wanted_subjects(record):
-        return True
-    begun = sittings_of(record)
-    now = clock.now()
-    again = resits_of(record)
-    return any(
-        begun[paper.id].handed_in_at is None if paper.id in begun else now < max(paper.closes_at, again.get(paper.id, paper.closes_at)) + GRACE
-        for paper in due(record, begun)
+def _to_come(record: Assessment, papers: list[Paper], begun: dict[UUID, Sitting]) -> bool:
+    """Whether one of the papers can still be begun or is being sat."""
+    open_ones = [paper for paper in papers if paper.id not in begun]
+    now, again = clock.now(), resits_of(record) if open_ones else {}
+    return any(one.handed_in_at is None for one in begun.values()) or any(
+        now < max(paper.closes_at, again.get(paper.id, paper.closes_at)) + GRACE for paper in open_ones
     )
 
 
 def _finish(record: Assessment, by: Actor) -> None:
     """Where no paper is to come: all handed in is 已交卷, one never begun is 缺考."""
-    if record.state not in ("ready", "testing") or _to_come(record):
+    if record.state not in ("ready", "testing"):
         return
-    if _unsat(record):
+    papers, begun = papers_for(record), sittings_of(record)
+    mine = due(papers, begun)
+    if len(papers) < wanted_subjects(record) or _to_come(record, mine, begun):
+        return
+    if any(paper.id not in begun for paper in mine):
         moves.miss_test(record, by=SYSTEM)
         tell(record, "缺考", "您未在规定时间内参加全部测评,已记为缺考。请联系所属考核机构了解后续安排。")
     else:
@@ -261,12 +275,16 @@ def answers_of(sitting: Sitting) -> dict[int, str]:
     return {row.position: row.letters for row in db.session.execute(query)}
 
 
-def sequences_of(sitting: Sitting) -> dict[int, int]:
-    """The sequence number under which each answer is kept: position → number. A page holds its own unsent answers against them."""
-    query = select(SittingAnswer.position, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
-    return {row.position: row.sequence for row in db.session.execute(query)}
+def numbered_answers_of(sitting: Sitting) -> dict[int, tuple[str, int]]:
+    """What has been answered, and under which sequence number it is kept: a page holds its own unsent answers against them."""
+    query = select(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
+    return {row.position: (row.letters, row.sequence) for row in db.session.execute(query)}
 
 
-def _versions(sitting: Sitting) -> dict[UUID, QuestionVersion]:
+def _versions(sitting: Sitting) -> dict[UUID, Any]:
+    """The words of the sitting's questions, as columns: fifty rows of the ORM cost more than the page they stand on."""
     ids = [one.version for one in read(sitting.layout)]
-    return {row.id: row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(ids)))}
+    query = select(
+        QuestionVersion.id, QuestionVersion.kind, QuestionVersion.case_stem, QuestionVersion.stem, QuestionVersion.options, QuestionVersion.answer
+    )
+    return {row.id: row for row in db.session.execute(query.where(QuestionVersion.id.in_(ids)))}

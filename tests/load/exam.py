@@ -46,7 +46,7 @@ from tests.load.stand import REQUESTS, Bench, at_most, told
 SLUG, CODE, PLACE = "guangxi", 45, "START45"
 FIFTY = {"A1": 29, "A2": 6, "A3": 3, "B1": 4, "X": 8}
 WARM_UP = 40
-SITTINGS, THINKING, EACH = 160, 2.0, 12
+SITTINGS, THINKING, EACH = 160, 2.0, 8
 STEPS = ("start", "page", "save", "hand_in")
 CLOSED, CLOSED_SECONDS = 8, 6
 FLAT = 1.05
@@ -180,8 +180,9 @@ def again(bench: Bench, phones: list[Phone]) -> None:
         phone.get(f"/sitting/paper/{phone.paper}")
 
 
-def costs(bench: Bench, phones: list[Phone]) -> None:
-    """CPU of web and database for each step of a sitting of fifty; the page's weight; what the sittings take up."""
+def costs(bench: Bench, phones: list[Phone]) -> float:
+    """CPU of web and database for each step of a sitting of fifty; the page's weight; what the sittings take up, indexes and all. Gives what the
+    question page costs."""
     wait = time.monotonic()
 
     def each(step: Callable[[Phone], object]) -> float:
@@ -191,7 +192,8 @@ def costs(bench: Bench, phones: list[Phone]) -> None:
     with bench.superuser() as connection:
         before = _stored(connection)
     at_most("sitting_start_cpu_ms", each(Phone.start), "ms", 5)
-    at_most("sitting_page_cpu_ms", each(Phone.page), "ms", 6)
+    page = each(Phone.page)
+    told("doctor_question_cpu_ms", page, "ms", None, None)
     at_most("sitting_page_kb", len(gzip.compress(phones[0].page().encode(), 6)) / 1024, "kB", 15)
     with bench.superuser() as connection:
         connection.execute(
@@ -201,8 +203,9 @@ def costs(bench: Bench, phones: list[Phone]) -> None:
         )
     at_most("sitting_hand_in_cpu_ms", each(Phone.hand_in), "ms", 5)
     with bench.superuser() as connection:
-        told("sitting_storage_whole_kb", (_stored(connection) - before) / 1024 / len(phones), "kB", None, None)
+        at_most("sitting_storage_whole_kb", (_stored(connection) - before) / 1024 / len(phones), "kB", 10)
     print(f"costs of a sitting in {time.monotonic() - wait:.0f} s", file=sys.stderr)  # noqa: T201
+    return page
 
 
 def _stored(connection: psycopg.Connection) -> int:
@@ -347,11 +350,12 @@ def soak(bench: Bench, phones: list[Phone], minutes: float) -> None:
     at_most("soak_memory_growth", late / early, "ratio", FLAT)
 
 
-def figures(bench: Bench) -> None:
-    """Costs, then crowds."""
+def figures(bench: Bench) -> float:
+    """Costs, then crowds; gives what the question page costs."""
     phones = candidates(bench, REQUESTS + WARM_UP)
-    costs(bench, phones)
+    page = costs(bench, phones)
     crowds(bench, phones[:SITTINGS])
+    return page
 
 
 def main() -> None:
