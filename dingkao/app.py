@@ -12,6 +12,7 @@ from dingkao.blueprints import access, compressing, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.answering import AnswerDoor
 from dingkao.blueprints.articles import articles
+from dingkao.blueprints.banks import banks
 from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.deciding import deciding
 from dingkao.blueprints.display import display
@@ -49,7 +50,7 @@ from dingkao.tenants.secrets import Vault, install
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
     front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, results, certificates, institutions, staff, province, work, editorial,
+    office, doctors, enrolment, review, deciding, banks, examinations, results, certificates, institutions, staff, province, work, editorial,
     verifying, platform,
 )  # fmt: skip
 YEAR = 365 * 24 * 3600

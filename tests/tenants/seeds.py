@@ -18,6 +18,7 @@ from tests.tenants.models import TABLES
 SPECIAL: dict[str, dict[str, Any]] = {
     "cycle": {"starts_on": date(2024, 1, 1), "ends_on": date(2026, 12, 31)},
     "paper": {"minutes": 60, "opens_at": datetime(2026, 1, 1, tzinfo=UTC), "closes_at": datetime(2026, 2, 1, tzinfo=UTC)},
+    "question": {"approved_at": datetime(2026, 1, 1, tzinfo=UTC)},
     "practice_run": {"source": "bank", "bank": "common"},
 }
 
