@@ -51,7 +51,7 @@ def cells_of(row: Question, version: QuestionVersion, label: str) -> dict[str, A
         "kind": version.kind, "group": label, "case_stem": version.case_stem or "", "stem": version.stem,
         "options": [(letter, words) for letter, words in version.options], "answer": version.answer, "explanation": version.explanation or "",
         "subject": SUBJECTS[row.subject], "category": CATEGORIES.get(row.category or "", ""), "topic": row.topic or "",
-        "topic_name": row.topic or "", "difficulty": DIFFICULTIES[row.difficulty], "purpose": PURPOSES[row.purpose],
+        "difficulty": DIFFICULTIES[row.difficulty], "purpose": PURPOSES[row.purpose],
     }  # fmt: skip
 
 

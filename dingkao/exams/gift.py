@@ -171,8 +171,7 @@ def _question(text: str) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         raise _Unfit("一个题目中有多个答案区,或大括号不成对", "两题之间请空一行;题目文字中的大括号请写成“\\{”和“\\}”。")
     kind, head = _format_of(head)
     warned: list[tuple[str, str]] = []
-    tail = tail.strip()
-    stem = _said(f"{head.rstrip()}{GAP}{tail}" if tail else head, kind, warned)
+    stem = _said(f"{head}{GAP}{tail}" if tail.strip() else head, kind, warned)
     if not stem:
         raise _Unfit("没有题干", "请在答案区“{”之前填写题干。")
     cells = {"stem": stem} | _answers(inside, kind, warned)
@@ -180,9 +179,8 @@ def _question(text: str) -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
 
 
 def _format_of(text: str, default: str = "moodle") -> tuple[str, str]:
-    text = text.strip()
-    found = _FORMAT.match(text)
-    return (found[1].lower(), text[found.end() :]) if found else (default, text)
+    found = _FORMAT.match(text.lstrip())
+    return (found[1].lower(), text.lstrip()[found.end() :]) if found else (default, text)
 
 
 def _free(text: str) -> str:
@@ -271,7 +269,7 @@ def write(questions: Iterable[Mapping[str, Any]], bank: str) -> str:
     made = [f"// {' '.join(bank.split())}\n"]
     path = ""
     for number, cells in enumerate(questions, 1):
-        topic = "/".join(part.replace("/", "//") for part in (" ".join(bank.split()), cells.get("topic_name") or "") if part)
+        topic = "/".join(part.replace("/", "//") for name in (bank, cells.get("topic") or "") if (part := " ".join(name.split())))
         if topic != path:
             made.append(f"$CATEGORY: {topic}\n")
             path = topic

@@ -527,7 +527,8 @@ def _insert(batch: Iterable[ReadQuestion], intake: _Intake) -> None:
             "proposed_version": version["id"] if waits else None, "approved_at": None if waits else now, "retired_at": now if waits else None,
         } | _place(read, intake))  # fmt: skip
     intake.insert_groups()
-    db.session.execute(insert(Question), questions)
+    # else no value would mean the column's default, and nothing would wait for approval
+    db.session.execute(insert(Question).execution_options(render_nulls=True), questions)
     db.session.execute(insert(QuestionVersion), versions)
 
 

@@ -162,7 +162,7 @@ def test_questions_are_found_by_word_type_topic_and_state(bank):
 
 def test_a_question_is_written_and_one_that_is_there_is_refused(bank):
     bank.bring(SHEET)
-    given = {"kind": "A1", "stem": "丁?", "option_A": "一", "option_B": "二", "answer": "b", "subject": "common", "difficulty": "hard", "purpose": "exam"}
+    given = {"kind": "A1", "stem": "丁?", "option_A": "一", "option_B": "二", "answer": "b", "category": "", "subject": "common", "difficulty": "hard", "purpose": "exam"}
     assert post(bank.one, f"{bank.address}/new", **given).status_code == 303
     row, version = bank.rows()[-1]
     assert (version.stem, version.answer, row.subject, version.state) == ("丁?", "B", "common", "pending")
@@ -194,7 +194,7 @@ def test_what_waits_is_in_no_paper(bank):
 def test_alike_questions_are_found_across_banks(bank, application, in_province):
     bank.bring("题干,选项,答案\n下列哪项是急性心肌梗死最常见的并发症?,A 一\\nB 二,A\n".encode())
     other = Bank(application, in_province, f"{bank.name} 又")
-    other.bring("题干,选项,答案\n急性心肌梗死,最常见 的并发症是\uff1f,A 二\\nB 三,A\n".encode())
+    other.bring("题干,选项,答案\n\"急性心肌梗死,最常见 的并发症是\uff1f\",A 二\\nB 三,A\n".encode())
     page = bank.get(f"{OFFICE}/banks/duplicates")
     assert "急性心肌梗死,最常见 的并发症是" in page
     assert other.name in page
