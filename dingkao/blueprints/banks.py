@@ -84,7 +84,7 @@ def rich(text: str | None) -> Any:
 @banks.app_context_processor
 def words_of_questions() -> dict[str, Any]:
     """What templates that show questions need."""
-    return {"rich": rich, "plain": content.plain}
+    return {"rich": rich, "plain": content.plain, "is_marked": content.is_marked}
 
 
 @banks.get("/office/banks")

@@ -14,10 +14,11 @@ from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.answering import address_of
+from dingkao.blueprints.banks import picture_address
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
-from dingkao.exams import saving, sittings
+from dingkao.exams import content, saving, sittings
 from dingkao.exams.models import TYPES, Paper, Sitting
 from dingkao.exams.papers import papers_for, wanted_subjects
 from dingkao.exams.tickets import ticket_of
@@ -120,8 +121,9 @@ def answer_page(sitting_id: UUID) -> Response | str:
         return render_template("sitting/take_over.html", sitting=row, paper=paper)
     questions = [
         {
-            "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": one.case_stem, "stem": one.stem,
-            "options": one.options, "place": one.place, "size": one.size,
+            "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": content.shown(one.case_stem, picture_address),
+            "stem": content.shown(one.stem, picture_address),
+            "options": [(letter, content.shown(words, picture_address)) for letter, words in one.options], "place": one.place, "size": one.size,
         }
         for one in sittings.questions_of(row)
     ]  # fmt: skip

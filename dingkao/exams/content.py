@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from html.parser import HTMLParser
-from typing import Any
 
 import nh3
 from latex2mathml.converter import convert
@@ -199,12 +198,3 @@ def from_html(text: str) -> tuple[str, list[str]]:
     reader.close()
     made = re.sub("\x0e([^\x0f\n]*)\x0f", r"$\1$", "".join(reader.made))
     return made.replace("\x0e", "\\(").replace("\x0f", "\\)").strip("\n"), reader.lost
-
-
-def shown_version(version: Any, address: Address) -> dict[str, Any]:
-    """Case, stem, options and explanation of a version, each as `shown` gives it."""
-    return {
-        "case": shown(version.case_stem or "", address), "stem": shown(version.stem, address),
-        "options": [(letter, shown(words, address)) for letter, words in version.options],
-        "explanation": shown(version.explanation or "", address),
-    }  # fmt: skip
