@@ -471,12 +471,7 @@ def _known(bank_id: UUID) -> dict[bytes, _Known]:
 def _revise(question: ReadQuestion, known: _Known, intake: _Intake, report: Report) -> None:
     """Bring a known question up to date: what it says of itself stands in its row, its words, answer and explanation in a version. Where a
     second person is to look first, all of it stands in the version until then."""
-    given = question.given
-    if question.answer != known.values["answer"] and (len(question.answer) > 1 or known.values["kind"] in ("A1", "X")):
-        # where the sheet has no kinds, one letter or several are what makes A1 or X
-        given |= {"kind"}
-    values = {name: getattr(question, name) or None for name in (*OF_QUESTION, "answer", "explanation") if name in given}
-    news = {name: value for name, value in values.items() if value != known.values[name]}
+    news = _news(question, known)
     waits = intake.state == PENDING
     row = {} if waits else {name: value for name, value in news.items() if name in OF_QUESTION}
     if known.group_id is None and question.group_digest():
@@ -498,6 +493,26 @@ def _revise(question: ReadQuestion, known: _Known, intake: _Intake, report: Repo
     intake.insert_groups()
     if row:
         db.session.execute(update(Question).where(Question.id == known.id).values(**row))
+
+
+def _news(question: ReadQuestion, known: _Known) -> dict[str, Any]:
+    """What a file says of a known question that it doesn't say yet."""
+    given = question.given
+    if question.answer != known.values["answer"] and (len(question.answer) > 1 or known.values["kind"] in ("A1", "X")):
+        # where the sheet has no kinds, one letter or several are what makes A1 or X
+        given |= {"kind"}
+    values = {name: getattr(question, name) or None for name in (*OF_QUESTION, "answer", "explanation") if name in given}
+    return {name: value for name, value in values.items() if value != known.values[name]}
+
+
+def compared(rows: Iterable[Row], bank_id: UUID | None) -> Iterator[tuple[ReadQuestion, dict[str, tuple[Any, Any]] | None]]:
+    """What taking in sound `rows` would do to a bank: each question with what it would change, column → (before, after); None where it is
+    new."""
+    known = _known(bank_id) if bank_id else {}
+    for row in rows:
+        question = judge(row)[0]
+        there = known.get(question.digest())
+        yield question, None if there is None else {name: (there.values[name], value) for name, value in _news(question, there).items()}
 
 
 def last_number(question_id: UUID) -> int:

@@ -21,11 +21,13 @@ from tests.tenants.seeds import seeded
 
 HERE, THERE = 14, 41
 ARGUMENTS = {
+    "approve_bank": {"bank": "question_bank"},
     "deliver_notices": {},
     "draw_certificate": {"certificate": "certificate"},
     "forget_file": {"document": "document", "kind": "photo"},
     "forget_request_file": {"file": "request_file"},
     "issue_one": {"record": "assessment"},
+    "import_questions": {"upload": "document", "bank": "题库"},
     "import_roster": {"upload": "document", "only": "organisation"},
     "conclude_all": {"cycle": "cycle", "assessors": ["organisation"]},
     "include_all": {"cycle": "cycle", "institutions": ["organisation"]},
