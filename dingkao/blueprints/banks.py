@@ -256,7 +256,7 @@ def question(question_id: UUID) -> str:
     query = select(QuestionVersion).where(QuestionVersion.question_id == row.id).order_by(QuestionVersion.number.desc())
     versions = list(db.session.scalars(query))
     people = {one.made_by for one in versions} | {one.decided_by for one in versions}
-    names = dict(db.session.execute(select(Account.id, Account.name).where(Account.id.in_([one for one in people if one]))).all())  # type: ignore[arg-type]
+    names = dict(db.session.execute(select(Account.id, Account.name).where(Account.id.in_([one for one in people if one]))).all())
     shown = next(one for one in versions if one.id == rules.newest(row))
     return render_template(
         "banks/question.html", question=row, shown=shown, versions=versions, names=names, bank=rules.bank_of(row.bank_id), label=rules.label_of(row),

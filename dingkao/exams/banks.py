@@ -176,7 +176,10 @@ def add(bank: QuestionBank, cells: Mapping[str, Any], *, by: Actor) -> Question:
 
 def _judged(cells: Mapping[str, Any]) -> Any:
     try:
-        return judge(Row(1, cells))[0]
+        read_ = judge(Row(1, cells))[0]
+        if read_.subject == "professional" and not read_.category:
+            raise Unsound("执业类别", "业务水平的题没有执业类别,不会用于任何试卷", "请选择执业类别。")
+        return read_
     except Unsound as refused:
         heading, reason, remedy = refused.fault
         raise Invalid(f"{reason}。{remedy}", FIELDS.get(heading)) from refused
@@ -388,7 +391,7 @@ def _count_some() -> int:
     if not rows:
         return 0
     drawn = Counter(one.version for row in rows for one in read(row.layout))
-    of = dict(db.session.execute(select(QuestionVersion.id, QuestionVersion.question_id).where(QuestionVersion.id.in_(drawn))).all())  # type: ignore[arg-type]
+    of = dict(db.session.execute(select(QuestionVersion.id, QuestionVersion.question_id).where(QuestionVersion.id.in_(drawn))).all())
     by_question: Counter[UUID] = Counter()
     for version, number in drawn.items():
         if version in of:

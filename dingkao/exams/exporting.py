@@ -40,7 +40,7 @@ def questions_of(bank_id: UUID) -> Iterator[dict[str, Any]]:
     for row, _, _ in rows:
         if row.group_id:
             first.setdefault(row.group_id, row.id)
-    rows.sort(key=lambda one: (first.get(one[0].group_id, one[0].id), one[0].group_position, one[0].id))
+    rows.sort(key=lambda one: (first[one[0].group_id] if one[0].group_id else one[0].id, one[0].group_position, one[0].id))
     for row, version, label in rows:
         yield cells_of(row, version, label or "")
 

@@ -10,7 +10,7 @@ from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal.writing import Actor
 from dingkao.outside import sheets
-from dingkao.outside.sheets import Fault, Report
+from dingkao.outside.sheets import Fault, Report, Row
 from dingkao.outside.storage import store
 from dingkao.people.accounts import actor_of
 
@@ -49,7 +49,7 @@ def take_in(job: Job, progress: performing.Progress) -> dict[str, Any]:
 def report_sheet(content: bytes, report: Report) -> bytes:
     """The faults as xlsx: where, why, what to do, and the question as it was, to be mended and handed in again."""
     names = [name for name in COLUMNS if name not in OPTION_COLUMNS[5:]]
-    rows = {}
+    rows: dict[int, Row] = {}
     for row in rows_of(content, Report()):
         rows.setdefault(row.number, row)
     told = [("未导入", fault) for fault in report.errors] + [("提醒", fault) for fault in report.warnings]
