@@ -12,6 +12,7 @@ from dingkao.blueprints import access, compressing, web
 from dingkao.blueprints.account import account
 from dingkao.blueprints.answering import AnswerDoor
 from dingkao.blueprints.articles import articles
+from dingkao.blueprints.banks import banks
 from dingkao.blueprints.certificates import certificates
 from dingkao.blueprints.deciding import deciding
 from dingkao.blueprints.display import display
@@ -54,7 +55,7 @@ from dingkao.tenants.secrets import Vault, install
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
     front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, ticket, requests, result,
-    office, doctors, enrolment, review, deciding, examinations, halls, watching, scores, results, certificates, institutions, staff, province, work,
+    office, doctors, enrolment, review, deciding, banks, examinations, halls, watching, scores, results, certificates, institutions, staff, province, work,
     editorial,
     verifying, platform,
 )  # fmt: skip

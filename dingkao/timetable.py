@@ -8,7 +8,7 @@ import structlog
 
 from dingkao.assessments import reminders
 from dingkao.database.model import db
-from dingkao.exams import sittings
+from dingkao.exams import banks, sittings
 from dingkao.jobs import performing
 from dingkao.people import notifying
 from dingkao.people.opening import opened_codes
@@ -35,6 +35,7 @@ DUTIES = (
     Duty("remind", 30, reminders.remind),
     Duty("sweep_uploads", 60, taking.sweep),
     Duty("ask_delivery", 30, notifying.ask_delivery),
+    Duty("count_exposures", 300, banks.keep_counts),
 )
 
 

@@ -45,7 +45,7 @@ MENU: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         _entry("deciding.queue", "申请", "mail-question", ADMIN, *OF_INSTITUTION, *OF_ORGANISATION),
     )),
     ("考试", (
-        _entry("examinations.banks", "题库", "books", ADMIN, "question_editor"),
+        _entry("banks.index", "题库", "books", ADMIN, "question_editor"),
         _entry("examinations.papers", "试卷", "file-text", ADMIN, *OF_ORGANISATION),
         _entry("halls.index", "考场与场次", "calendar", ADMIN, *OF_ORGANISATION),
         _entry("watching.index", "考试监控", "eye", ADMIN, AUDITOR, *OF_ORGANISATION),

@@ -1,4 +1,4 @@
-"""Examinations in the console: banks and their questions, papers of the cycle."""
+"""Examinations in the console: the papers of the cycle."""
 
 import re
 from datetime import UTC, datetime
@@ -6,13 +6,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from flask import Response as FlaskResponse
 from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
-from flask_wtf.file import FileField
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.wrappers import Response
-from wtforms import DateTimeLocalField, DecimalField, IntegerField, SelectField, StringField
+from wtforms import DateTimeLocalField, DecimalField, IntegerField, SelectField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
@@ -21,30 +19,15 @@ from dingkao.assessments.models import PROCEDURES
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, OF_ORGANISATION, of_office
 from dingkao.blueprints.forms import Form, Needed
-from dingkao.blueprints.web import limiter, xlsx
+from dingkao.blueprints.web import limiter
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
-from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS
-from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
+from dingkao.errors import Forbidden, Invalid, NotFound
 from dingkao.exams import papers as rules
 from dingkao.exams import printing
-from dingkao.exams.importing import TEMPLATE, import_questions
-from dingkao.exams.models import (
-    DIFFICULTIES,
-    PAPER_PROCEDURES,
-    PURPOSES,
-    SUBJECTS,
-    TYPES,
-    Paper,
-    Question,
-    QuestionBank,
-    QuestionVersion,
-)
-from dingkao.journal import writing as journal
-from dingkao.outside.sheets import MAX_BYTES
-from dingkao.outside.sheets import write as write_sheet
+from dingkao.exams.models import DIFFICULTIES, PAPER_PROCEDURES, SUBJECTS, TYPES, Paper, QuestionVersion
 
 examinations = of_office("examinations")
 EDITOR = "question_editor"
@@ -59,13 +42,6 @@ ABOUT_PRINTS = {
     "booklet": "全部试题,按题型排列,共用题干和备选答案的题在一起。", "sheet": "填涂用的答题卡,每张100题,四角有定位黑块。",
     "key": "按题号排列的答案和分值,供阅卷使用。",
 }  # fmt: skip
-
-
-class BankForm(Form):
-    """A sheet of questions for a bank."""
-
-    bank = StringField("题库名称", [Needed("请填写题库名称,如本省题库。")])
-    file = FileField("文件(xlsx或csv)", [Needed("请选择文件。")])
 
 
 class WindowForm(Form):
@@ -106,70 +82,6 @@ class PaperForm(WindowForm):
 for _kind in TYPES:
     setattr(PaperForm, _kind, IntegerField(f"{_kind}型题数", [Optional()], default=0))
     setattr(PaperForm, f"mark_{_kind}", DecimalField(f"{_kind}每题分值", [Optional()], default=Decimal(1), places=1))
-
-
-@examinations.get("/office/banks")
-@allow(ADMIN, EDITOR)
-def banks() -> str:
-    """The banks, and a sheet to take in."""
-    return _banks(BankForm(formdata=None), None)
-
-
-@examinations.post("/office/banks/import")
-@allow(ADMIN, EDITOR)
-@limiter.limit("60/hour")
-def import_() -> tuple[str, int]:
-    """Take in a sheet of questions; the report stands above the banks."""
-    form, report = BankForm(), None
-    if form.validate_on_submit():
-        try:
-            report = import_questions(form.file.data.read(MAX_BYTES + 1), bank=form.bank.data or "", by=current_user.actor())
-        except Refusal as refusal:
-            form.refuse(Invalid(refusal.sentence, "file"))
-    return _banks(form, report), 200 if report else 422
-
-
-def _banks(form: BankForm, report: Any) -> str:
-    rows = db.session.scalars(select(QuestionBank).order_by(QuestionBank.name)).all()
-    counted: dict[UUID, dict[tuple[str, str], int]] = {}
-    query = select(Question.bank_id, Question.subject, Question.purpose, func.count()).where(Question.retired_at.is_(None))
-    for bank, subject, purpose, number in db.session.execute(query.group_by(Question.bank_id, Question.subject, Question.purpose)):
-        counted.setdefault(bank, {})[(subject, purpose)] = number
-    return render_template("examinations/banks.html", banks=rows, counted=counted, form=form, report=report, subjects=SUBJECTS, purposes=PURPOSES)
-
-
-@examinations.get("/office/banks/template.xlsx")
-@allow(ADMIN, EDITOR)
-def template() -> FlaskResponse:
-    """Our own form, a column an option."""
-    return xlsx(write_sheet(list(TEMPLATE), [], "试题"), "questions-template.xlsx")
-
-
-@examinations.get("/office/banks/<uuid:bank_id>")
-@allow(ADMIN, EDITOR)
-def bank(bank_id: UUID) -> str:
-    """The questions of a bank."""
-    row = db.session.scalar(select(QuestionBank).where(QuestionBank.id == bank_id))
-    if row is None:
-        raise NotFound
-    found = page(select(Question).where(Question.bank_id == bank_id), [Question.id], request.args.get("after"), 30)
-    versions = {one.id: one for one in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_([q.current_version for q in found.rows])))}
-    return render_template(
-        "examinations/bank.html", bank=row, page=found, versions=versions, subjects=SUBJECTS, categories=CATEGORIES, purposes=PURPOSES, difficulties=DIFFICULTIES
-    )
-
-
-@examinations.post("/office/questions/<uuid:question_id>/retire")
-@allow(ADMIN, EDITOR)
-def retire(question_id: UUID) -> Response:
-    """Take a question out of use, or back into it; sittings that have it keep it."""
-    row = db.session.scalar(select(Question).where(Question.id == question_id).with_for_update())
-    if row is None:
-        raise NotFound
-    row.retired_at = None if row.retired_at else clock.now()
-    journal.write("question", row.id, "retired" if row.retired_at else "restored", by=current_user.actor())
-    flash("已停用,不再用于组卷和练习。" if row.retired_at else "已恢复使用。")
-    return redirect(url_for("examinations.bank", bank_id=row.bank_id, after=request.form.get("after") or None), 303)
 
 
 @examinations.get("/office/papers")

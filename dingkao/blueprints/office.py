@@ -141,7 +141,7 @@ def _steps(cycle: Cycle | None) -> list[Step]:
         Step("邀请第二位省级管理员", "合格线和结果发布须由两人办理。", admins > 1, url_for("staff.index")),
         Step("邀请机构和考核机构人员", "经办人、审核人、复核人。", there(select(Membership.id).where(Membership.organisation_id.is_not(None))), url_for("staff.index")),
         Step("开始考核周期", "填写报名、审核、考核、完成的日期。", cycle is not None, url_for("enrolment.cycle")),
-        Step("导入题库", "公共知识和各执业类别的业务水平。", there(select(Question.id)), url_for("examinations.banks")),
+        Step("导入题库", "公共知识和各执业类别的业务水平。", there(select(Question.id)), url_for("banks.index")),
         Step("安排试卷", "按执业类别、级别和科目。", cycle is not None and there(select(Paper.id).where(Paper.cycle_id == cycle.id)), url_for("examinations.papers")),
         Step("导入医师名单", "也可以由各机构经办人导入本机构的名单。", there(select(Doctor.id)), url_for("doctors.roster")),
     ]  # fmt: skip

@@ -15,8 +15,10 @@ from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow, cookie_name
+from dingkao.blueprints.banks import picture_address
 from dingkao.cycles.opening import current_cycle
 from dingkao.errors import Invalid, NotAllowed, NotFound
+from dingkao.exams import content
 from dingkao.exams import practice as runs
 from dingkao.exams.models import SUBJECTS, TYPES, PracticeRun
 from dingkao.exams.sittings import record_of
@@ -159,12 +161,18 @@ def _shown(one: runs.Asked) -> dict[str, Any]:
     shared = one.size > 1
     kind = "A3/A4" if shared and version.kind in ("A3", "A4") else version.kind
     told = {
-        "heading": f"{kind}型题{f'[{one.place}/{one.size}]' if shared else ''} {TYPES[version.kind]}", "case": version.case_stem or "",
+        "heading": TYPES[kind] if kind == "TF" else f"{kind}型题{f'[{one.place}/{one.size}]' if shared else ''} {TYPES[version.kind]}", "case": version.case_stem or "",
         "place": f"第{one.place}小题" if version.kind in ("A3", "A4") else "", "stem": version.stem, "several": version.kind == "X",
         "options": version.options, "answer": version.answer, "explanation": version.explanation or "", "withdrawn": False,
     }  # fmt: skip
     hidden = {"case": "", "place": "", "stem": "本题已停用,不再练习,请做下一题。", "options": [], "answer": "", "explanation": "", "withdrawn": True}
     return told | hidden if one.withdrawn else told
+
+
+def _in_marks(shown: dict[str, Any]) -> dict[str, Any]:
+    """The same with what is written in marks as HTML, for the script."""
+    words = {name: content.shown(shown[name], picture_address) for name in ("case", "stem", "explanation")}
+    return shown | words | {"options": [(letter, content.shown(text, picture_address)) for letter, text in shown["options"]]}
 
 
 @practice.get("/practice/<uuid:run_id>")
@@ -189,7 +197,7 @@ def data(run_id: UUID) -> FlaskResponse:
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id)
     asked = runs.questions_of(run, doctor.id)
-    return _told(questions=[_shown(one) for one in asked], **_standing(run, asked), token=generate_csrf())
+    return _told(questions=[_in_marks(_shown(one)) for one in asked], **_standing(run, asked), token=generate_csrf())
 
 
 @practice.post("/practice/<uuid:run_id>/answers")

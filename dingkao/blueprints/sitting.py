@@ -16,11 +16,12 @@ from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
 from dingkao.blueprints.answering import address_of
+from dingkao.blueprints.banks import picture_address
 from dingkao.blueprints.web import limit_key, limiter
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
-from dingkao.exams import integrity, saving, sittings, voiding
+from dingkao.exams import content, integrity, saving, sittings, voiding
 from dingkao.exams.halls import WrongCode, admissions
 from dingkao.exams.models import CASE_OUTCOMES, CASE_STATES, TYPES, Paper, Sitting
 from dingkao.exams.papers import due, locked_because, papers_for, wanted_subjects, whole_marks
@@ -145,8 +146,9 @@ def answer_page(sitting_id: UUID) -> Response | str:
         return render_template("sitting/take_over.html", sitting=row, paper=paper)
     questions = [
         {
-            "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": one.case_stem, "stem": one.stem,
-            "options": one.options, "place": one.place, "size": one.size,
+            "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": content.shown(one.case_stem, picture_address),
+            "stem": content.shown(one.stem, picture_address),
+            "options": [(letter, content.shown(words, picture_address)) for letter, words in one.options], "place": one.place, "size": one.size,
         }
         for one in sittings.questions_of(row)
     ]  # fmt: skip

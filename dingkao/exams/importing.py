@@ -1,19 +1,24 @@
-"""Question banks from sheets: the common form with all options in one cell, and our template with a column an option.
+"""Question banks from files: sheets (the common form with all options in one cell, and our template with a column an option), Word and GIFT.
 
-What a group shares (the case of A3 and A4, the options of B1) often stands in its first row alone, its cells merged downwards.
+What a group shares (the case of A3 and A4, the options of B1) often stands in its first row alone, its cells merged downwards. What
+comes by the web waits for a second person; what the terminal or a demonstration brings needs none.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
 
+from dingkao import clock
 from dingkao.database.model import db, new_id
 from dingkao.doctors.codes import code_of
+from dingkao.errors import TooLarge
+from dingkao.exams import documents, gift
+from dingkao.exams.likeness import likeness
 from dingkao.exams.models import (
     DIFFICULTIES,
     PURPOSES,
@@ -47,20 +52,27 @@ COLUMNS = {
     "explanation": ("解析", "答案解析", "Explanation"),
     "subject": ("科目", "Subject"),
     "category": ("执业类别", "类别"),
+    "topic": ("考点", "章节", "知识点", "Topic"),
     "difficulty": ("难度",),
     "purpose": ("用途",),
 }  # fmt: skip
 NEEDED = ("stem", "answer")
-TEMPLATE = ("题型", "组号", "共用题干", "题干", "选项A", "选项B", "选项C", "选项D", "选项E", "答案", "解析", "科目", "执业类别", "难度", "用途")
+TEMPLATE = ("题型", "组号", "共用题干", "题干", "选项A", "选项B", "选项C", "选项D", "选项E", "答案", "解析", "科目", "执业类别", "考点", "难度", "用途")
 BATCH = 500
 OF_A_CASE = ("A3", "A4")
 KINDS = {normalised(word): kind for kind, word in TYPES.items()} | {
     "单选": "A1", "单选题": "A1", "单项选择题": "A1", "多选": "X", "多选题": "X", "多项选择题": "X", "B": "B1", "A3/A4": "A3", "配伍题": "B1",
+    "判断": "TF", "判断题": "TF", "是非题": "TF", "T/F": "TF",
 }  # fmt: skip
 KEPT_WHEN_EMPTY = ("kind", "subject", "difficulty", "purpose")
 """Columns whose empty cell says nothing of a question that is known; of the others it says that there is nothing."""
-OF_QUESTION = ("kind", "subject", "category", "difficulty", "purpose")
+OF_QUESTION = ("kind", "subject", "category", "topic", "difficulty", "purpose")
 OF_VERSION = ("answer", "kind", "explanation")
+TRUE_FALSE = (("A", "正确"), ("B", "错误"))
+RIGHT, WRONG = frozenset(["对", "√", "✓", "✔", "☑", "正确", "是", "T", "TRUE", "Y", "YES"]), frozenset(["错", "×", "✗", "✘", "☒", "X", "错误", "否", "F", "FALSE", "N", "NO"])
+LONGEST, LONGEST_WORD, MANY = 20_000, 200, 50_000
+PENDING, APPROVED, RETURNED = "pending", "approved", "returned"
+SUPERSEDED = "已有更新的修改,本版不再审核。"
 
 _LETTER = "A-Ja-j\uff21-\uff2a\uff41-\uff4a"
 _LATIN = "A-Za-z\uff21-\uff3a\uff41-\uff5a"
@@ -94,22 +106,33 @@ class ReadQuestion:
     category: str | None
     difficulty: str
     purpose: str
+    topic: str = ""
     given: frozenset[str] = field(default=frozenset(), compare=False)
 
     def digest(self) -> bytes:
         """By what the same question is known again: case, stem and options, and of B1 the group, where the same words may be asked of
         other options' groups; not answer or explanation, which may be corrected."""
-        parts = [self.case_stem, self.stem, *(f"{letter}\x1f{words}" for letter, words in self.options)]
-        if self.kind == "B1" and self.group:
-            parts.append(f"\x1d{self.group}")
-        return hashlib.sha256("\x1e".join(parts).encode()).digest()
+        return digest_of(self.kind, self.group, self.case_stem, self.stem, self.options)
 
     def group_digest(self) -> bytes | None:
         """By what its group is known again: the number in the sheet and what is shared; None where it stands alone."""
         if not self.group and self.kind not in (*OF_A_CASE, "B1"):
             return None
-        shared = self.case_stem or "\x1f".join(words for _, words in self.options)
-        return hashlib.sha256(f"{self.group}\x1e{shared}".encode()).digest()
+        return group_digest_of(self.group, self.case_stem, [words for _, words in self.options])
+
+
+def digest_of(kind: str, group: str, case_stem: str, stem: str, options: Iterable[Sequence[str]]) -> bytes:
+    """See `ReadQuestion.digest`."""
+    parts = [case_stem, stem, *(f"{letter}\x1f{words}" for letter, words in options)]
+    if kind == "B1" and group:
+        parts.append(f"\x1d{group}")
+    return hashlib.sha256("\x1e".join(parts).encode()).digest()
+
+
+def group_digest_of(group: str, case_stem: str, words: Iterable[str]) -> bytes:
+    """See `ReadQuestion.group_digest`."""
+    shared = case_stem or "\x1f".join(words)
+    return hashlib.sha256(f"{group}\x1e{shared}".encode()).digest()
 
 
 class Unsound(ValueError):  # noqa: N818
@@ -129,14 +152,18 @@ def judge(row: Row) -> tuple[ReadQuestion, Warnings]:
     stem = _text(row, "stem")
     if not stem:
         raise Unsound("题干", "题干未填写", "请填写题干。")
+    kind = _kind(row)
     options = _options(row, warnings)
-    if len(options) < 2:
-        raise Unsound("选项", "选项少于两个", "请至少填写两个选项,如“A 甲\\nB 乙”,或用模板每列一个选项。")
-    letters = [letter for letter, _ in options]
-    if len(set(letters)) != len(letters):
-        raise Unsound("选项", "选项字母重复", "请让每个选项使用不同的字母。")
-    answer = _answer(row, letters)
-    kind = _kind(row) or ("X" if len(answer) > 1 else "A1")
+    if kind == "TF" or (not kind and not options and _true_or_false(row)):
+        kind, options, answer = "TF", list(TRUE_FALSE), _true_false_answer(row, options)
+    else:
+        if len(options) < 2:
+            raise Unsound("选项", "选项少于两个", "请至少填写两个选项,如“A 甲\\nB 乙”,或用模板每列一个选项。")
+        letters = [letter for letter, _ in options]
+        if len(set(letters)) != len(letters):
+            raise Unsound("选项", "选项字母重复", "请让每个选项使用不同的字母。")
+        answer = _answer(row, letters)
+        kind = kind or ("X" if len(answer) > 1 else "A1")
     if len(answer) > 1 and kind != "X":
         raise Unsound("答案", f"{kind}型题只能有一个答案", "请更正答案,或把题型改为X。")
     case_stem = _text(row, "case_stem")
@@ -145,12 +172,35 @@ def judge(row: Row) -> tuple[ReadQuestion, Warnings]:
     texts = [words for _, words in options]
     if len(set(texts)) != len(texts):
         warnings.append(("选项", "有内容相同的选项", "已导入,请核对选项。"))
+    group, topic, explanation = _text(row, "group"), _text(row, "topic"), _text(row, "explanation")
+    for heading, text, most in (
+        ("题干", stem, LONGEST), ("共用题干", case_stem, LONGEST), ("选项", "".join(texts), LONGEST), ("解析", explanation, LONGEST),
+        ("组号", group, LONGEST_WORD), ("考点", topic, LONGEST_WORD),
+    ):  # fmt: skip
+        if len(text) > most:
+            raise Unsound(heading, f"{heading}超过{most}字", "请缩短,或分成几题。")
     return ReadQuestion(
-        kind=kind, group=_text(row, "group"), case_stem=case_stem, stem=stem, options=tuple(options), answer=answer,
-        explanation=_text(row, "explanation"), subject=_code(row, "subject", SUBJECTS, "professional"), category=_category(row),
-        difficulty=_code(row, "difficulty", DIFFICULTIES, "medium"), purpose=_code(row, "purpose", PURPOSES, "exam"),
+        kind=kind, group=group, case_stem=case_stem, stem=stem, options=tuple(options), answer=answer,
+        explanation=explanation, subject=_code(row, "subject", SUBJECTS, "professional"), category=_category(row),
+        difficulty=_code(row, "difficulty", DIFFICULTIES, "medium"), purpose=_code(row, "purpose", PURPOSES, "exam"), topic=topic,
         given=frozenset(column for column in row.cells if column not in KEPT_WHEN_EMPTY or _text(row, column)),
     ), warnings  # fmt: skip
+
+
+def _true_or_false(row: Row) -> bool:
+    return normalised(_text(row, "answer")) in RIGHT | WRONG
+
+
+def _true_false_answer(row: Row, options: list[tuple[str, str]]) -> str:
+    """The answer of 判断题 as 正确 (A) or 错误 (B): a word or a mark, or the letter of an option that is one."""
+    text = normalised(_text(row, "answer"))
+    meant = dict(options or TRUE_FALSE).get(text, text)
+    word = normalised(meant)
+    if options and len(options) != len(TRUE_FALSE):
+        raise Unsound("选项", "判断题只有“正确”和“错误”两个选项", "请把选项留空,答案填写“正确”或“错误”。")
+    if word not in RIGHT | WRONG:
+        raise Unsound("答案", f"判断题的答案“{row.text('answer')[:20]}”无法识别", "请填写“正确”或“错误”(也可填√、×、对、错、T、F)。")
+    return "A" if word in RIGHT else "B"
 
 
 def with_shared_parts(rows: Iterable[Row]) -> Iterator[Row]:
@@ -298,11 +348,12 @@ def _category(row: Row) -> str | None:
 
 @dataclass(frozen=True)
 class _Known:
-    """A question of the bank, with what of it a sheet may correct."""
+    """A question of the bank, with what of it a sheet may correct: of its newest words, approved or waiting."""
 
     id: UUID
     group_id: UUID | None
-    version: int
+    approved: bool
+    waiting: UUID | None
     values: dict[str, Any]
 
 
@@ -311,10 +362,16 @@ class _Intake:
     """What one import writes, gathered so that it goes in by the batch."""
 
     bank_id: UUID
+    by: Actor
     known: dict[bytes, _Known]
     groups: dict[bytes, UUID]
     placed: dict[UUID, int]
     new_groups: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """In what state versions come in: a member of the staff's wait for a second person."""
+        return PENDING if self.by.kind == "staff" else APPROVED
 
     def insert_groups(self) -> None:
         """The groups that the questions to be written next stand in."""
@@ -323,15 +380,36 @@ class _Intake:
             self.new_groups = []
 
 
-def import_questions(content: bytes, *, bank: str, by: Actor) -> Report:
-    """Take in a sheet of questions into `bank`, made if new. The same question again changes nothing; one whose answer, kind or
+def rows_of(content: bytes, report: Report) -> list[Row]:
+    """The rows of a file of whichever kind, each with what its group shares; what can't be read of Word or GIFT goes into `report`. Raises
+    Invalid, TooLarge."""
+    if documents.is_document(content):
+        rows = list(documents.read(content, report))
+    elif gift.looks_like(content):
+        rows = list(gift.read(content, report))
+    else:
+        found = sheets.read(content, COLUMNS, NEEDED, report)
+        rows = [row for row in found if not row.is_foot("stem", "answer", "options", *OPTION_COLUMNS)]
+    if len(rows) > MANY:
+        raise TooLarge(f"文件中有{len(rows)}题,超过{MANY}题,请分成几个文件导入。")
+    return list(with_shared_parts(rows))
+
+
+def import_questions(content: bytes, *, bank: str, by: Actor, progress: Callable[[int], None] = lambda _done: None) -> Report:
+    """Take in a file of questions into `bank`, made if new. The same question again changes nothing; one whose answer, kind or
     explanation differs gets a new version. Raises Invalid, TooLarge."""
     report = Report()
-    rows = [row for row in sheets.read(content, COLUMNS, NEEDED, report) if not row.is_foot("stem", "answer", "options", *OPTION_COLUMNS)]
-    intake = _intake(bank)
+    return take_in(rows_of(content, report), bank=bank, by=by, report=report, progress=progress)
+
+
+def take_in(
+    rows: Iterable[Row], *, bank: str, by: Actor, report: Report, progress: Callable[[int], None] = lambda _done: None
+) -> Report:  # fmt: skip
+    """Take in `rows`, as `import_questions` does; `report` is added to."""
+    intake = _intake(bank, by)
     seen: set[bytes] = set()
     fresh: list[ReadQuestion] = []
-    for row in with_shared_parts(rows):
+    for row in rows:
         try:
             question, warnings = judge(row)
             digest = question.digest()
@@ -349,7 +427,9 @@ def import_questions(content: bytes, *, bank: str, by: Actor) -> Report:
             fresh.append(question)
     for start in range(0, len(fresh), BATCH):
         _insert(fresh[start : start + BATCH], intake)
-    report.accepted = len(fresh)
+        progress(start)
+    report.accepted += len(fresh)
+    report.errors.sort(key=lambda fault: fault.row)
     journal.write(
         "question_bank", intake.bank_id, "questions_imported", by=by, accepted=report.accepted, changed=report.changed,
         refused=len(report.errors),
@@ -357,7 +437,7 @@ def import_questions(content: bytes, *, bank: str, by: Actor) -> Report:
     return report
 
 
-def _intake(name: str) -> _Intake:
+def _intake(name: str, by: Actor) -> _Intake:
     bank = db.session.scalar(select(QuestionBank).where(QuestionBank.name == name).with_for_update())
     if bank is None:
         bank = QuestionBank(id=new_id(), name=name)
@@ -366,62 +446,104 @@ def _intake(name: str) -> _Intake:
     groups = select(QuestionGroup.digest, QuestionGroup.id).where(QuestionGroup.bank_id == bank.id)
     placed = select(Question.group_id, func.max(Question.group_position)).where(Question.bank_id == bank.id, Question.group_id.is_not(None))
     return _Intake(
-        bank.id, _known(bank.id),
+        bank.id, by, _known(bank.id),
         {bytes(digest): group for digest, group in db.session.execute(groups)},
         {group: last for group, last in db.session.execute(placed.group_by(Question.group_id)) if group},
     )  # fmt: skip
 
 
 def _known(bank_id: UUID) -> dict[bytes, _Known]:
+    newest = func.coalesce(Question.proposed_version, Question.current_version)
     query = (
-        select(Question, QuestionVersion.number, QuestionVersion.answer, QuestionVersion.explanation)
-        .join(QuestionVersion, (QuestionVersion.tenant_id == Question.tenant_id) & (QuestionVersion.id == Question.current_version))
+        select(Question, QuestionVersion.answer, QuestionVersion.explanation, QuestionVersion.about)
+        .join(QuestionVersion, (QuestionVersion.tenant_id == Question.tenant_id) & (QuestionVersion.id == newest))
         .where(Question.bank_id == bank_id)
     )
     return {
         bytes(row.digest): _Known(
-            row.id, row.group_id, number, {name: getattr(row, name) for name in OF_QUESTION} | {"answer": answer, "explanation": explanation}
+            row.id, row.group_id, row.approved_at is not None, row.proposed_version,
+            {name: getattr(row, name) for name in OF_QUESTION} | about | {"answer": answer, "explanation": explanation},
         )
-        for row, number, answer, explanation in db.session.execute(query)
+        for row, answer, explanation, about in db.session.execute(query)
     }
 
 
 def _revise(question: ReadQuestion, known: _Known, intake: _Intake, report: Report) -> None:
-    """Bring a known question up to date: what it says of itself stands in its row, its words, answer and explanation in a version."""
-    given = question.given
-    if question.answer != known.values["answer"] and (len(question.answer) > 1 or known.values["kind"] in ("A1", "X")):
-        # where the sheet has no kinds, one letter or several are what makes A1 or X
-        given |= {"kind"}
-    values = {name: getattr(question, name) or None for name in (*OF_QUESTION, "answer", "explanation") if name in given}
-    news = {name: value for name, value in values.items() if value != known.values[name]}
-    row = {name: value for name, value in news.items() if name in OF_QUESTION}
+    """Bring a known question up to date: what it says of itself stands in its row, its words, answer and explanation in a version. Where a
+    second person is to look first, all of it stands in the version until then."""
+    news = _news(question, known)
+    waits = intake.state == PENDING
+    row = {} if waits else {name: value for name, value in news.items() if name in OF_QUESTION}
     if known.group_id is None and question.group_digest():
         row |= _place(question, intake)
     if not news and not row:
         report.unchanged += 1
         return
     report.changed += 1
-    if any(name in news for name in OF_VERSION):
-        version = _version(question, known.id, known.version + 1) | {name: (known.values | news)[name] for name in OF_VERSION}
+    if news and (waits or any(name in news for name in OF_VERSION)):
+        merged = known.values | news
+        version = _version(question, known.id, last_number(known.id) + 1, intake)
+        version |= {name: merged[name] for name in OF_VERSION} | {"about": {name: merged[name] for name in OF_QUESTION} if waits else {}}
+        if known.waiting:
+            supersede(known.waiting)
         db.session.execute(insert(QuestionVersion), [version])
-        row["current_version"] = version["id"]
+        row |= {"proposed_version": version["id"]} if waits else {"proposed_version": None}
+        if not waits or not known.approved:
+            row["current_version"] = version["id"]
     intake.insert_groups()
-    db.session.execute(update(Question).where(Question.id == known.id).values(**row))
+    if row:
+        db.session.execute(update(Question).where(Question.id == known.id).values(**row))
+
+
+def _news(question: ReadQuestion, known: _Known) -> dict[str, Any]:
+    """What a file says of a known question that it doesn't say yet."""
+    given = question.given
+    if question.answer != known.values["answer"] and (len(question.answer) > 1 or known.values["kind"] in ("A1", "X")):
+        # where the sheet has no kinds, one letter or several are what makes A1 or X
+        given |= {"kind"}
+    values = {name: getattr(question, name) or None for name in (*OF_QUESTION, "answer", "explanation") if name in given}
+    return {name: value for name, value in values.items() if value != known.values[name]}
+
+
+def compared(rows: Iterable[Row], bank_id: UUID | None) -> Iterator[tuple[ReadQuestion, dict[str, tuple[Any, Any]] | None]]:
+    """What taking in sound `rows` would do to a bank: each question with what it would change, column → (before, after); None where it is
+    new."""
+    known = _known(bank_id) if bank_id else {}
+    for row in rows:
+        question = judge(row)[0]
+        there = known.get(question.digest())
+        yield question, None if there is None else {name: (there.values[name], value) for name, value in _news(question, there).items()}
+
+
+def last_number(question_id: UUID) -> int:
+    """The number of a question's newest version."""
+    return db.session.scalar(select(func.max(QuestionVersion.number)).where(QuestionVersion.question_id == question_id)) or 0
+
+
+def supersede(version_id: UUID) -> None:
+    """A version that waited is waited for no more: a later one stands in its place."""
+    db.session.execute(
+        update(QuestionVersion).where(QuestionVersion.id == version_id, QuestionVersion.state == PENDING)
+        .values(state=RETURNED, opinion=SUPERSEDED, changed_at=clock.now())
+    )  # fmt: skip
 
 
 def _insert(batch: Iterable[ReadQuestion], intake: _Intake) -> None:
-    questions, versions = [], []
+    questions, versions, now = [], [], clock.now()
+    waits = intake.state == PENDING
     for read in batch:
         question_id = new_id()
-        version = _version(read, question_id, 1)
+        version = _version(read, question_id, 1, intake)
         versions.append(version)
         questions.append({
             "tenant_id": current_tenant(), "id": question_id, "bank_id": intake.bank_id, "subject": read.subject, "category": read.category,
-            "kind": read.kind, "difficulty": read.difficulty, "purpose": read.purpose, "digest": read.digest(),
-            "current_version": version["id"],
+            "topic": read.topic or None, "kind": read.kind, "difficulty": read.difficulty, "purpose": read.purpose, "digest": read.digest(),
+            "likeness": likeness(read.kind, read.case_stem, read.stem, read.options), "current_version": version["id"],
+            "proposed_version": version["id"] if waits else None, "approved_at": None if waits else now, "retired_at": now if waits else None,
         } | _place(read, intake))  # fmt: skip
     intake.insert_groups()
-    db.session.execute(insert(Question), questions)
+    # else no value would mean the column's default, and nothing would wait for approval
+    db.session.execute(insert(Question).execution_options(render_nulls=True), questions)
     db.session.execute(insert(QuestionVersion), versions)
 
 
@@ -433,16 +555,17 @@ def _place(read: ReadQuestion, intake: _Intake) -> dict[str, Any]:
     if digest not in intake.groups:
         intake.groups[digest] = new_id()
         intake.new_groups.append({
-            "tenant_id": current_tenant(), "id": intake.groups[digest], "bank_id": intake.bank_id, "stem": read.case_stem, "digest": digest,
+            "tenant_id": current_tenant(), "id": intake.groups[digest], "bank_id": intake.bank_id, "label": read.group or None,
+            "stem": read.case_stem, "digest": digest,
         })  # fmt: skip
     group_id = intake.groups[digest]
     intake.placed[group_id] = intake.placed.get(group_id, 0) + 1
     return {"group_id": group_id, "group_position": intake.placed[group_id]}
 
 
-def _version(read: ReadQuestion, question_id: UUID, number: int) -> dict[str, Any]:
+def _version(read: ReadQuestion, question_id: UUID, number: int, intake: _Intake) -> dict[str, Any]:
     return {
         "tenant_id": current_tenant(), "id": new_id(), "question_id": question_id, "number": number, "kind": read.kind,
         "case_stem": read.case_stem or None, "stem": read.stem, "options": [list(option) for option in read.options],
-        "answer": read.answer, "explanation": read.explanation or None,
+        "answer": read.answer, "explanation": read.explanation or None, "state": intake.state, "made_by": intake.by.id, "about": {},
     }  # fmt: skip

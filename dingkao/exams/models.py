@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.assessments.models import PROCEDURES, VERDICTS
 from dingkao.clock import now
-from dingkao.database.model import Big, Model, inside, one_of
+from dingkao.database.model import Big, Model, PlatformModel, inside, new_id, one_of
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.exams.marking import TREATMENTS, X_RULES
 from dingkao.tenants import settings
@@ -36,37 +36,49 @@ PRACTICE_BANKS = {**{f"professional:{code}": f"业务水平 · {name}" for code,
 PRACTICE_SOURCES = {"bank": "题库", "wrong": "错题", "starred": "标注的题"}
 
 
+VERSION_STATES = {"pending": "待审", "approved": "已审", "returned": "已退回"}
+
+
 class QuestionBank(TenantOwned, Model):
-    """A bank of questions (题库)."""
+    """A bank of questions (题库). One taken over from the platform's keeps which, and the edition it was brought to."""
 
     __tablename__ = "question_bank"
     __table_args__ = (UniqueConstraint("tenant_id", "name"),)
 
     name: Mapped[str]
+    shared_bank_id: Mapped[UUID | None]
+    shared_edition: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class QuestionGroup(TenantOwned, Model):
-    """What questions of A3, A4 (a case, 共用题干) or B1 (a list of options) share; a group is drawn whole or not at all."""
+    """What questions of A3, A4 (a case, 共用题干) or B1 (a list of options) share; a group is drawn whole or not at all.
+    `label` is its 组号 in the sheet it came from."""
 
     __tablename__ = "question_group"
     __table_args__ = (UniqueConstraint("tenant_id", "bank_id", "digest"), inside("bank_id", "question_bank"))
 
     bank_id: Mapped[UUID]
+    label: Mapped[str | None]
     stem: Mapped[str]
     digest: Mapped[bytes]
 
 
 class Question(TenantOwned, Model):
-    """A question (试题): what it is about and for. Its words stand in versions; `current_version` is the one drawn.
+    """A question (试题): what it is about and for. Its words stand in versions; `current_version` is the one drawn, `proposed_version` one
+    that waits for a second person or was returned by one.
 
-    `digest` is of case, stem and options: by it the same row of a sheet is known again.
+    `digest` is of case, stem and options: by it the same row of a sheet is known again; `likeness` is of the same without what people vary
+    from copy to copy. Whatever has `retired_at` is out of use: taken out by somebody, or never approved yet (no `approved_at`).
+    `exposures` counts the sittings that drew it, as far as the duty has got.
     """
 
     __tablename__ = "question"
     __table_args__ = (
         UniqueConstraint("tenant_id", "bank_id", "digest"),
         Index(None, "tenant_id", "subject", "category", "purpose", "kind"),
+        Index(None, "tenant_id", "likeness"),
+        CheckConstraint("approved_at is not null or retired_at is not null", name="unapproved_is_out_of_use"),
         one_of("subject", tuple(SUBJECTS)),
         one_of("category", tuple(CATEGORIES)),
         one_of("kind", tuple(TYPES)),
@@ -86,15 +98,26 @@ class Question(TenantOwned, Model):
     difficulty: Mapped[str] = mapped_column(default="medium")
     purpose: Mapped[str] = mapped_column(default="exam")
     digest: Mapped[bytes]
+    likeness: Mapped[bytes | None]
     current_version: Mapped[UUID]
+    proposed_version: Mapped[UUID | None]
+    approved_at: Mapped[datetime | None] = mapped_column(default=now)
     retired_at: Mapped[datetime | None]
+    exposures: Mapped[int] = mapped_column(default=0)
 
 
 class QuestionVersion(TenantOwned, Model):
-    """The words of a question at one time: stem, options as [[letter, text], …], answer letters in order, explanation."""
+    """The words of a question at one time: stem, options as [[letter, text], …], answer letters in order, explanation. `about` is what it
+    would make the question's own columns; a version that nobody need approve has none. Two persons: who wrote it, who approved it."""
 
     __tablename__ = "question_version"
-    __table_args__ = (UniqueConstraint("tenant_id", "question_id", "number"), inside("question_id", "question"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "question_id", "number"),
+        Index("question_version_pending_ix", "tenant_id", "id", postgresql_where=text("state = 'pending'")),
+        one_of("state", tuple(VERSION_STATES)),
+        CheckConstraint("decided_by is null or made_by is null or decided_by <> made_by", name="two_persons"),
+        inside("question_id", "question"),
+    )
 
     question_id: Mapped[UUID]
     number: Mapped[int]
@@ -104,7 +127,13 @@ class QuestionVersion(TenantOwned, Model):
     options: Mapped[list[Any]] = mapped_column(JSONB)
     answer: Mapped[str]
     explanation: Mapped[str | None]
+    about: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(default="approved")
     made_at: Mapped[datetime] = mapped_column(default=now)
+    made_by: Mapped[UUID | None]
+    decided_by: Mapped[UUID | None]
+    opinion: Mapped[str | None]
+    changed_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Paper(TenantOwned, Model):
@@ -522,3 +551,52 @@ class ExtraTime(TenantOwned, Model):
     reason_sealed: Mapped[bytes]
     granted_by: Mapped[UUID | None]
     granted_at: Mapped[datetime] = mapped_column(default=now)
+class QuestionPicture(TenantOwned, Model):
+    """A picture that questions show; their words name it by the beginning of `digest`, which is of the file as it is kept."""
+
+    __tablename__ = "question_picture"
+    __table_args__ = (UniqueConstraint("tenant_id", "digest"),)
+
+    digest: Mapped[bytes]
+    content_type: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    size: Mapped[int]
+    made_by: Mapped[UUID | None]
+    made_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ExposureTally(OfTenant, Model):
+    """How far the sittings of a province have been counted into `question.exposures`: up to this one, in the order of their ids."""
+
+    __tablename__ = "exposure_tally"
+
+    reached: Mapped[UUID]
+
+
+class SharedBank(PlatformModel):
+    """A bank of the platform's (全国共享题库), which every province may read and take over. `edition` rises with each import."""
+
+    __tablename__ = "shared_bank"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str]
+    edition: Mapped[int] = mapped_column(default=0)
+    published_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SharedQuestion(PlatformModel):
+    """A question of a shared bank, whole in one row: `cells` are what a row of a sheet would say of it, by our columns' names."""
+
+    __tablename__ = "shared_question"
+    __table_args__ = (UniqueConstraint("bank_id", "digest"), ForeignKeyConstraint(["bank_id"], ["platform.shared_bank.id"]))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    bank_id: Mapped[UUID]
+    position: Mapped[int]
+    digest: Mapped[bytes]
+    cells: Mapped[dict[str, Any]]
+    edition: Mapped[int]
+    withdrawn: Mapped[bool] = mapped_column(default=False)

@@ -19,6 +19,7 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS, MAX_PIXELS_WHOLE = 40_000_000, 24_000_000  # a JPEG is decoded smaller, every other picture whole
 WORKING_SIDE = 4000
 MAX_SIDE = 2000
+ILLUSTRATION_SIDE = 1600
 MAX_PAGES = 20
 FORMATS = ("JPEG", "PNG")
 TOO_MANY_BYTES = f"文件超过{MAX_BYTES // 1024 // 1024}MB,请压缩后重新上传。"
@@ -124,6 +125,19 @@ def seal(content: bytes) -> bytes:
     written = io.BytesIO()
     picture.resize((600, 600), Image.Resampling.LANCZOS).save(written, "PNG", optimize=True)
     return written.getvalue()
+
+
+def illustration(content: bytes) -> tuple[bytes, str, tuple[int, int]]:
+    """A picture in a question, its content type and its size: a drawing (PNG) stays one, a photo is a JPEG; at most 1600 pixels a side, on
+    white ground. Raises Invalid, TooLarge."""
+    picture = _opened(content, "picture")
+    picture.thumbnail((ILLUSTRATION_SIDE, ILLUSTRATION_SIDE), Image.Resampling.LANCZOS)
+    if not content.startswith(b"\x89PNG"):
+        return _jpeg(picture), "image/jpeg", picture.size
+    written = io.BytesIO()
+    few = picture.quantize(256) if picture.getcolors(256) else picture
+    few.save(written, "PNG", optimize=True)
+    return written.getvalue(), "image/png", picture.size
 
 
 def _opened(content: bytes, field: str, *, keep_alpha: bool = False) -> Image.Image:

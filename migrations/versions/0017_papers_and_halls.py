@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from dingkao.database.migrating import enclose
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 KEY = ["tenant_id", "cycle_id", "subject", "category", "level"]
 

@@ -1,7 +1,6 @@
 """Practice and the console's papers by HTTP."""
 
 import gzip
-import io
 import json
 import re
 from datetime import date, timedelta
@@ -356,17 +355,8 @@ def test_another_doctors_run_is_not_found(practising, application, in_province):
     assert practising.data(place)["answers"] == {}
 
 
-def test_banks_and_papers_in_the_console(application, in_province, ground):
+def test_papers_in_the_console(application, in_province, ground):
     admin = client_of(application, in_province, SLUG, "province_admin")
-    sheet = "题干,选项,答案\n甲?,A 一\\nB 二,A\n乙?,A 一\\nB 二,Z\n".encode()
-    report = post(admin, f"/{SLUG}/office/banks/import", page=f"/{SLUG}/office/banks", bank="新题库", file=(io.BytesIO(sheet), "x.csv")).get_data(as_text=True)
-    assert "新增 1,更新 0,未变 0,拒绝 1" in report
-    page = admin.get(f"/{SLUG}/office/banks").get_data(as_text=True)
-    bank = re.search(r'/office/banks/([0-9a-f-]{36})">新题库', page)[1]
-    shown = admin.get(f"/{SLUG}/office/banks/{bank}").get_data(as_text=True)
-    question = re.search(r"/office/questions/([0-9a-f-]{36})/retire", shown)[1]
-    post(admin, f"/{SLUG}/office/questions/{question}/retire", page=f"/{SLUG}/office/banks/{bank}")
-    assert "已停用" in admin.get(f"/{SLUG}/office/banks/{bank}").get_data(as_text=True)
     window = {"minutes": "60", "opens_at": "2026-11-01T09:00", "closes_at": "2027-11-30T17:00"}
     answer = post(admin, f"/{SLUG}/office/papers", **window)
     assert answer.status_code == 303

@@ -156,7 +156,7 @@ def test_types_are_known_by_the_words_people_use(word):
     assert read(kind=word, case_stem="病例").kind == KINDS[word]
 
 
-@pytest.mark.parametrize("word", ["判断题", "K", "A1/A2"])
+@pytest.mark.parametrize("word", ["问答题", "K", "A1/A2"])
 def test_a_type_that_is_none_is_refused(word):
     with pytest.raises(Unsound) as refused:
         read(kind=word)

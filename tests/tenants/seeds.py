@@ -21,6 +21,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "hall": {"seats": 40},
     "slot": {"opens_at": datetime(2026, 1, 1, tzinfo=UTC), "closes_at": datetime(2026, 1, 2, tzinfo=UTC)},
     "extra_time": {"minutes": 30},
+    "question": {"approved_at": datetime(2026, 1, 1, tzinfo=UTC)},
     "practice_run": {"source": "bank", "bank": "common"},
 }
 

@@ -2,6 +2,7 @@
 // fifty go on without network. Until it has come, and where it doesn't, the page works as the server made it, a page a question.
 import { forgetRows, keepAnswer, keepMark, post } from "./practice-queue.js";
 import { kept } from "./waiting.js";
+import { fetchPictures, put } from "./words.js";
 
 const part = (id) => document.getElementById(id);
 const root = part("practice");
@@ -51,9 +52,9 @@ function show() {
   part("kind").textContent = question.heading;
   for (const name of ["case", "place"]) {
     part(name).hidden = !question[name];
-    part(name).textContent = question[name];
+    put(part(name), question[name]);
   }
-  part("stem").textContent = `${here + 1}. ${question.stem}${question.several ? "(多选)" : ""}`;
+  put(part("stem"), question.stem, `${here + 1}. `, question.several ? "(多选)" : "");
   options();
   verdict();
   star();
@@ -66,7 +67,9 @@ function options() {
   const given = known.get(here);
   const shown = question.options.map(([letter, words]) => {
     if (given) return judged(question, letter, words, given);
-    const inside = [make("b", { textContent: `${letter}.` }), make("span", { textContent: words })];
+    const text = make("span", {});
+    put(text, words);
+    const inside = [make("b", { textContent: `${letter}.` }), text];
     if (question.several) {
       const box = make("input", { type: "checkbox", name: "letter", value: letter });
       return make("label", { className: "option" }, box, ...inside);
@@ -87,7 +90,8 @@ function options() {
 function judged(question, letter, words, given) {
   const inKey = question.answer.includes(letter);
   const mine = given.includes(letter);
-  const text = make("span", { textContent: words });
+  const text = make("span", {});
+  put(text, words);
   if (inKey || mine) text.append(make("small", { textContent: inKey && mine ? "✓ 您的选择,正确" : inKey ? "✓ 正确答案" : "✗ 您的选择,错误" }));
   const kind = inKey && mine ? " right" : inKey ? " missed" : mine ? " false" : "";
   return make("div", { className: `option${kind}`, tabIndex: -1 }, make("b", { textContent: `${letter}.` }), text);
@@ -99,7 +103,7 @@ function verdict() {
   const said = given ? [make("strong", { textContent: right(here) ? "✓ 回答正确" : "✗ 回答错误" }), ` 正确答案: ${question.answer}`] : [];
   part("verdict").replaceChildren(...said);
   part("explanation").hidden = !given || !question.explanation;
-  part("explanation").textContent = given ? question.explanation : "";
+  put(part("explanation"), given ? question.explanation : "");
 }
 
 function star() {
@@ -279,6 +283,7 @@ async function begin() {
     return;
   }
   [questions, token] = [data.questions, data.token];
+  fetchPictures(questions);
   for (const row of rows) {
     if (row.answer && row.position in data.answers) forgetRows([row]);
     else waiting.set(row.position, row);

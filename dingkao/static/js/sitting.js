@@ -1,5 +1,6 @@
 // Answering: every tap is kept on this device and sent at once, and shown as saved when the server has said so. Time is the server's.
 import { drop, forget, keep, kept, note, noted } from "./waiting.js";
+import { fetchPictures, put } from "./words.js";
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const part = (id) => document.getElementById(id);
@@ -60,13 +61,14 @@ function show() {
   const question = data.questions[here];
   const grouped = question.size > 1;
   const kind = grouped && question.kind !== "B1" ? "A3/A4" : question.kind;
-  part("kind").textContent = `${kind}型题${grouped ? `[${question.place}/${question.size}]` : ""} ${question.type}`;
+  const named = kind === "TF" ? question.type : `${kind}型题${grouped ? `[${question.place}/${question.size}]` : ""} ${question.type}`;
+  part("kind").textContent = named;
   part("which").textContent = `${here + 1}/${size}`;
   part("case").hidden = !question.case;
-  part("case").textContent = question.case;
+  put(part("case"), question.case);
   part("place").hidden = !grouped || question.kind === "B1";
   part("place").textContent = `第${question.place}小题`;
-  part("stem").textContent = `${here + 1}. ${question.stem}${question.kind === "X" ? "(多选)" : ""}`;
+  put(part("stem"), question.stem, `${here + 1}. `, question.kind === "X" ? "(多选)" : "");
   part("options").replaceChildren(...question.options.map(([letter, words], index) => option(question, letter, words, "ABCDEFGHIJ"[index])));
   part("previous").disabled = here === 0;
   part("next").disabled = here === size - 1;
@@ -80,7 +82,7 @@ function option(question, letter, words, label) {
   button.type = "button";
   button.dataset.letter = letter;
   head.textContent = `${label}.`;
-  body.textContent = words;
+  put(body, words);
   button.append(head, body);
   button.addEventListener("click", () => tap(question, letter));
   return button;
@@ -405,6 +407,7 @@ async function begin() {
   tick();
   send();
   standing();
+  fetchPictures(data.questions);
 }
 
 // --- keys: only while the focus is in the question or on the buttons below it, so that they are in nobody's way

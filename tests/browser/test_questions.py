@@ -1,0 +1,148 @@
+"""Questions with pictures, tables, formulas, sub- and superscript, and 判断题: as the candidate has them, and as the editor sees them."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import select
+
+from dingkao import clock
+from dingkao.assessments.models import Assessment
+from dingkao.database.model import db
+from dingkao.exams import picturing, sittings
+from dingkao.exams.importing import take_in
+from dingkao.exams.models import QuestionBank
+from dingkao.exams.papers import make_paper, papers_for
+from dingkao.journal.writing import TERMINAL, Actor
+from dingkao.outside.sheets import Report, Row
+from tests import people
+from tests.blueprints.signed_in import client_of
+from tests.browser.conftest import DESK, PHONE
+
+SLUG = "guizhou"
+PICTURES = os.environ.get("DINGKAO_PICTURES")
+
+
+def look(page, name):
+    """A picture for whoever asks for one."""
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"), full_page=True)
+
+
+def questions(picture):
+    """One question of each kind of mark."""
+    choices = {"option_A": "10<sup>9</sup>/L", "option_B": "$\\frac{a}{b}$", "option_C": "血压<90 & 脉搏>120", "option_D": f"![箭头](图:{picture})"}
+    table = "血气分析:\n|项目|结果|\n|-|-|\n|PaO<sub>2</sub>|58 mmHg|\n|PaCO<sub>2</sub>|32 mmHg|"
+    about = {"subject": "公共知识", "explanation": "因为$x^2$"}
+    return [
+        {"kind": "A3", "group": "1", "case_stem": f"患者男,56岁。\n{table}\n![胸片](图:{picture})", "stem": "SaO<sub>2</sub>最可能是", "answer": "A"} | choices | about,
+        {"kind": "TF", "stem": "H<sub>2</sub>O是水。", "answer": "正确"} | about,
+        {"kind": "A1", "stem": "<b>不是标签</b>与$x", "answer": "C"} | choices | about,
+    ]
+
+
+@pytest.fixture(scope="module")
+def ground(application, in_province, address):
+    someone = people.doctor(application, in_province, SLUG, next(people.serials(SLUG)))
+    someone.post("/filing/notice")
+    people.bring_to(in_province, someone, "ready")
+    with in_province(SLUG):
+        picture = picturing.keep(people.photo(640, 360, kind="PNG"), by=TERMINAL)
+        rows = [Row(number, cells) for number, cells in enumerate(questions(picture), 1)]
+        assert take_in(rows, bank="考试", by=TERMINAL, report=Report()).accepted == 3
+        practice = [Row(row.number, dict(row.cells) | {"purpose": "练习"}) for row in rows]
+        assert take_in(practice, bank="练习", by=TERMINAL, report=Report()).accepted == 3
+        make_paper(
+            people.running_cycle(), subject="common", category="clinical", level="physician", counts={"A1": 1, "A3": 1, "TF": 1}, minutes=60,
+            opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=9), by=TERMINAL,
+        )  # fmt: skip
+        db.session.commit()
+    return someone
+
+
+def signed_in(open_page, client, size):
+    page = open_page(size)
+    name = f"dk-{SLUG}"
+    page.context.add_cookies([{"name": name, "value": client.get_cookie(name).value, "url": page.context._impl_obj._options["baseURL"]}])
+    return page
+
+
+def read(page):
+    """Look through the three questions, by 「下一题」, and say what is seen of each: heading, tags, text."""
+    seen = {}
+    for _ in range(3):
+        heading = page.locator("#kind").inner_text()
+        seen[heading.split("[")[0].split(" ")[0]] = page.locator("#question").inner_html(), page.locator("#question").inner_text()
+        look(page, f"{page.url.split('/')[4]}-{heading[:2]}")
+        page.get_by_role("button", name="下一题").or_(page.get_by_role("link", name="下一题")).first.click()
+    return seen
+
+
+def judge(seen):
+    made, text = seen["判断题"]
+    assert "H<sub>2</sub>O" in made
+    assert "正确" in text
+    made, text = seen["A3型题"]
+    assert "PaO<sub>2</sub>" in made
+    assert "<th scope=\"col\">项目</th>" in made
+    assert "<mfrac>" in made
+    made, text = seen["A1型题"]
+    assert "<b>不是标签</b>与$x" in text
+    assert "血压<90 & 脉搏>120" in text
+
+
+def test_a_candidate_sees_pictures_tables_and_formulas(ground, in_province, open_page):
+    practice = signed_in(open_page, ground.client, PHONE)
+    practice.goto(f"/{SLUG}/practice")
+    practice.get_by_role("button", name="开始练习").click()
+    expect(practice.locator("#state")).to_have_text("已保存")
+    judge(read(practice))
+    with in_province(SLUG):
+        record = db.session.scalars(select(Assessment).where(Assessment.id == ground.record_id).with_for_update()).one()
+        sitting = sittings.open_sitting(record, papers_for(record)[0], by=Actor("doctor"))
+        db.session.commit()
+    page = signed_in(open_page, ground.client, PHONE)
+    page.goto(f"/{SLUG}/sitting/{sitting.id}")
+    page.get_by_role("button", name=re.compile("继续")).click()
+    expect(page.locator("#options button").first).to_be_visible()
+    judge(read(page))
+    pictures = page.locator("#question img").all()
+    page.get_by_role("button", name="答题列表").click()
+    page.locator("#sheet button").nth(1).click()
+    for picture in pictures:
+        assert picture.evaluate("one => one.complete && one.naturalWidth > 0")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_an_editor_writes_looks_and_finds(ground, application, in_province, open_page):
+    with in_province(SLUG):
+        bank = db.session.scalars(select(QuestionBank.id).where(QuestionBank.name == "考试")).one()
+    page = signed_in(open_page, client_of(application, in_province, SLUG, "question_editor"), DESK)
+    page.goto(f"/{SLUG}/office/banks")
+    look(page, "office-banks")
+    page.get_by_role("link", name="考试").last.click()
+    look(page, "office-bank")
+    page.get_by_label("题型").select_option("TF")
+    page.get_by_role("button", name="查找").click()
+    expect(page.locator(".question-head")).to_have_count(1)
+    page.goto(f"/{SLUG}/office/banks/{bank}/new")
+    page.get_by_label("题型").select_option("X")
+    page.get_by_label(re.compile("^题干")).fill("CO<sub>2</sub>与$\\frac{a}{b}$")
+    page.get_by_label("选项A").fill("一")
+    page.get_by_label("选项B").fill("二")
+    page.get_by_label(re.compile("^答案")).fill("AB")
+    page.get_by_label("科目").select_option("common")
+    page.get_by_role("button", name="预览").click()
+    expect(page.locator("#preview mfrac")).to_be_visible()
+    look(page, "office-edit")
+    page.get_by_role("button", name="保存并送审").click()
+    expect(page.get_by_text("已保存,待另一人审核后使用。")).to_be_visible()
+    look(page, "office-question")
+    other = signed_in(open_page, client_of(application, in_province, SLUG, "province_admin"), PHONE)
+    other.goto(page.url)
+    look(other, "office-question-phone")
+    other.get_by_role("button", name="通过", exact=True).click()
+    expect(other.get_by_text("已通过,开始使用。")).to_be_visible()
