@@ -118,8 +118,8 @@ SETTINGS: Mapping[str, Setting] = {
     "deferral_reasons": Setting(
         "延考理由(每行一条)", ("患病或住院治疗", "孕产期或哺乳期", "援外、援疆、援藏等公派任务", "脱产学习或进修", "不可抗力"), "lines", "免考与延考"
     ),
-    "added_minutes_most": Setting("因断网等每场最多补时(分钟)", 30, "whole", "测评", 1, 120),
-    "hearing_days": Setting("作答核查时医师说明期限(天)", 3, "whole", "测评", 0, 30),
+    "added_minutes_most": Setting("因断网等每场最多补时(分钟)", 30, "whole", "考试", 1, 120),
+    "hearing_days": Setting("作答核查时医师说明期限(天)", 3, "whole", "考试", 0, 30),
     "show_scores": Setting("向医师显示测评分数", True, "yes_no", "结果"),
     "appeal_days": Setting("申请复核期限(自收到结果起,天)", 30, "whole", "结果", 1, 365),
     "appeal_answer_days": Setting("复核答复期限(天)", 30, "whole", "结果", 1, 365),
