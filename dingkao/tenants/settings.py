@@ -195,6 +195,7 @@ def judged(name: str, text: str) -> Any:
                 raise Invalid(f"{setting.label}请填写{setting.least:g}至{setting.most:g}的整数,最多10个,用逗号隔开,如7,3,1,0。", name)
             return ",".join(str(days) for days in sorted({int(part) for part in parts}, reverse=True))
         case "long":
+            text = text.replace("\r\n", "\n")  # as a browser sends it, which is no change
             if not 10 <= len(text) <= 5000:
                 raise Invalid(f"{setting.label}请填写10至5000字。", name)
             return text

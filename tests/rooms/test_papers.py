@@ -406,3 +406,8 @@ def test_the_duty_knows_who_sits_which_as_papers_for_does(in_province, both_pape
         db.session.execute(update(Paper).where(Paper.category == "clinical").values(closes_at=over))
         assert {simple, general} <= set(sittings._over(UUID(int=0)))
         db.session.rollback()
+
+
+def test_a_long_setting_as_a_browser_sends_it_back_is_no_change():
+    held = province_settings.SETTINGS["ticket_notice"].default
+    assert province_settings.judged("ticket_notice", held.replace("\n", "\r\n")) == held
