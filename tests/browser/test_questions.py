@@ -96,7 +96,7 @@ def judge(seen):
 
 def test_a_candidate_sees_pictures_tables_and_formulas(ground, in_province, open_page):
     practice = signed_in(open_page, ground.client, PHONE)
-    practice.goto(f"/{SLUG}/practice")
+    practice.goto(f"/{SLUG}/practice?subject=common")
     practice.get_by_role("button", name="开始练习").click()
     expect(practice.locator("#state")).to_have_text("已保存")
     judge(read(practice))
