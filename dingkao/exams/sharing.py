@@ -19,7 +19,8 @@ from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.outside.sheets import Fault, Report, Row
 
-_banks, _questions = SharedBank.__table__, SharedQuestion.__table__
+_banks: Any = SharedBank.__table__
+_questions: Any = SharedQuestion.__table__
 
 
 @dataclass(frozen=True)
@@ -74,19 +75,18 @@ def bring(content: bytes, name: str, *, whole: bool) -> Report:
 
 def _write(read: dict[bytes, ReadQuestion], name: str, *, whole: bool, report: Report) -> None:
     with db.engines["platform"].begin() as connection:
-        bank = connection.execute(select(_banks).where(_banks.c.name == name).with_for_update()).mappings().first()
-        if bank is None:
-            bank = {"id": new_id(), "edition": 0}
-            connection.execute(insert(_banks).values(id=bank["id"], name=name, edition=0, changed_at=clock.now()))
-        edition = bank["edition"] + 1
-        there = {bytes(row.digest): row for row in connection.execute(select(_questions).where(_questions.c.bank_id == bank["id"]))}
+        found = connection.execute(select(_banks.c.id, _banks.c.edition).where(_banks.c.name == name).with_for_update()).first()
+        bank_id, edition = (found.id, found.edition + 1) if found else (new_id(), 1)
+        if found is None:
+            connection.execute(insert(_banks).values(id=bank_id, name=name, edition=0, changed_at=clock.now()))
+        there = {bytes(row.digest): row for row in connection.execute(select(_questions).where(_questions.c.bank_id == bank_id))}
         last = max((row.position for row in there.values()), default=0)
         fresh = []
         for digest, question in read.items():
             cells, known = _cells(question), there.get(digest)
             if known is None:
                 last += 1
-                fresh.append({"id": new_id(), "bank_id": bank["id"], "position": last, "digest": digest, "cells": cells, "edition": edition, "withdrawn": False})
+                fresh.append({"id": new_id(), "bank_id": bank_id, "position": last, "digest": digest, "cells": cells, "edition": edition, "withdrawn": False})
             elif known.cells != cells or known.withdrawn:
                 connection.execute(update(_questions).where(_questions.c.id == known.id).values(cells=cells, edition=edition, withdrawn=False))
                 report.changed += 1
@@ -100,7 +100,7 @@ def _write(read: dict[bytes, ReadQuestion], name: str, *, whole: bool, report: R
             connection.execute(insert(_questions), fresh)
         report.accepted = len(fresh)
         if fresh or report.changed:
-            connection.execute(update(_banks).where(_banks.c.id == bank["id"]).values(edition=edition, changed_at=clock.now()))
+            connection.execute(update(_banks).where(_banks.c.id == bank_id).values(edition=edition, changed_at=clock.now()))
 
 
 def _cells(question: ReadQuestion) -> dict[str, Any]:
