@@ -20,7 +20,7 @@ from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES
 from dingkao.errors import Invalid, NotFound, Refusal
 from dingkao.exams import banks as rules
-from dingkao.exams import content, documents, exporting, intake, picturing
+from dingkao.exams import content, documents, exporting, intake, picturing, sharing
 from dingkao.exams.importing import LETTERS, TEMPLATE
 from dingkao.exams.models import (
     DIFFICULTIES,
@@ -185,6 +185,30 @@ def duplicates() -> str:
     return render_template(
         "banks/duplicates.html", groups=groups, versions=rules.versions_of(rows), names=names, state_of=rules.state_of, most=rules.ALIKE_SHOWN, **WORDS
     )
+
+
+@banks.get("/office/banks/shared")
+@allow(ADMIN, EDITOR)
+def shared() -> str:
+    """The banks that the platform shares, and which edition of them is here."""
+    own = {one.shared_bank_id: one for one in db.session.scalars(select(QuestionBank).where(QuestionBank.shared_bank_id.is_not(None)))}
+    return render_template("banks/shared.html", listed=sharing.listed(), own=own)
+
+
+@banks.route("/office/banks/shared/<uuid:bank_id>", methods=["GET", "POST"])
+@allow(ADMIN, EDITOR)
+def take_over(bank_id: UUID) -> Response | str:
+    """What taking over a shared bank would change, and taking it over."""
+    row = sharing.bank_of(bank_id)
+    if request.method == "POST":
+        try:
+            report = sharing.take_over(bank_id, by=current_user.actor())
+        except Invalid as refusal:
+            flash(refusal.sentence)
+            return redirect(url_for("banks.take_over", bank_id=bank_id), 303)
+        flash(f"已接收第{row.edition}版:新增{report.accepted}题,更新{report.changed}题,待另一人审核后使用。")
+        return redirect(url_for("banks.shared"), 303)
+    return render_template("banks/take_over.html", bank=row, own=sharing.own_of(bank_id), difference=sharing.difference(bank_id), shown=A_PAGE, **WORDS)
 
 
 @banks.route("/office/banks/<uuid:bank_id>/new", methods=["GET", "POST"])

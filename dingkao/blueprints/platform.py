@@ -1,20 +1,24 @@
 """/platform: operators sign in, see the provinces and open one. Outside every province, on an engine that sees no one's data."""
 
 from typing import Any
+from uuid import UUID
 
 import pyotp
 import segno
 from flask import Blueprint, current_app, flash, g, redirect, render_template, request, url_for
+from flask_wtf.file import FileField
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
-from wtforms import HiddenField, PasswordField, StringField
+from wtforms import BooleanField, HiddenField, PasswordField, StringField
 
 from dingkao.blueprints.access import ANYONE, OPERATOR, allow, cookie_name, set_cookie
 from dingkao.blueprints.forms import Form, Needed
-from dingkao.blueprints.web import limit_key, limiter
-from dingkao.errors import Invalid
+from dingkao.blueprints.web import limit_key, limiter, xlsx
+from dingkao.errors import Invalid, Refusal
+from dingkao.exams import sharing
 from dingkao.operators import provinces, signing_in
 from dingkao.operators.signing_in import SignedIn
+from dingkao.outside.sheets import MAX_BYTES
 from dingkao.settings import Settings
 from dingkao.tenants.guard import outside
 
@@ -22,7 +26,7 @@ platform = outside(Blueprint("platform", "dingkao", url_prefix="/platform"))
 STATES = {"open": "已开通", "closed": "已停用", "unopened": "未开通"}
 VERBS = {
     "signed_in": "登录", "second_factor": "通过两步验证", "password_set": "设置密码", "province_opened": "开通省份", "province_stopped": "停用省份",
-    "province_resumed": "恢复省份",
+    "province_resumed": "恢复省份", "shared_bank_brought": "更新共享题库", "shared_bank_exported": "导出共享题库",
 }  # fmt: skip
 HALF_WAY = ("platform.second_factor", "platform.sign_out")
 
@@ -50,6 +54,14 @@ class CodeForm(Form):
     offer = HiddenField()
 
 
+class BankForm(Form):
+    """A file of questions for a shared bank."""
+
+    bank = StringField("共享题库名称", [Needed("请填写共享题库名称。")])
+    file = FileField("文件(xlsx、csv、docx或GIFT)", [Needed("请选择文件。")])
+    whole = BooleanField("这是全部题目,文件中没有的题目撤下")
+
+
 @platform.before_request
 def keep() -> Response | None:
     """Only operators, and only with their second factor; the pages for signing in are open."""
@@ -67,7 +79,8 @@ def keep() -> Response | None:
 @platform.context_processor
 def menu() -> dict[str, Any]:
     """The side navigation."""
-    return {"menu": [("", [(url_for("platform.index"), "省份", "map", request.endpoint == "platform.index")])]}
+    entries = (("platform.index", "省份", "map"), ("platform.banks", "共享题库", "books"))
+    return {"menu": [("", [(url_for(endpoint), label, drawn, request.endpoint == endpoint) for endpoint, label, drawn in entries])]}
 
 
 def _who() -> SignedIn:
@@ -182,3 +195,29 @@ def state(slug: str, state: str) -> Response:
         provinces.set_state(slug, "closed" if state == "closed" else "open", operator=_who().operator, name=_who().name)
         flash("已停用,该省的人员暂时不能登录,数据都保留。" if state == "closed" else "已恢复服务。")
     return redirect(url_for("platform.index"), 303)
+
+
+@platform.route("/banks", methods=["GET", "POST"])
+@allow(OPERATOR)
+@limiter.limit("60/hour", methods=["POST"])
+def banks() -> tuple[str, int] | str:
+    """The banks shared with every province: a file in, and what each has."""
+    form, report = BankForm(), None
+    if form.validate_on_submit():
+        try:
+            report = sharing.bring(form.file.data.read(MAX_BYTES + 1), form.bank.data or "", whole=form.whole.data)
+        except Refusal as refusal:
+            form.refuse(Invalid(refusal.sentence, "file"))
+        else:
+            signing_in.act(_who().operator, "shared_bank_brought", details=(form.bank.data or "")[:100])
+    shown = render_template("platform/banks.html", listed=sharing.listed(), form=form, report=report)
+    return (shown, 422) if form.errors or form.form_errors else shown
+
+
+@platform.post("/banks/<uuid:bank_id>/export")
+@allow(OPERATOR)
+def export_bank(bank_id: UUID) -> Response:
+    """A shared bank as xlsx."""
+    row = sharing.bank_of(bank_id)
+    signing_in.act(_who().operator, "shared_bank_exported", details=row.name[:100])
+    return xlsx(sharing.as_sheet(bank_id), "shared-bank.xlsx")

@@ -1,7 +1,7 @@
 """A bank as a file: our sheet, or GIFT. Imported again, either gives the same bank."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -67,8 +67,8 @@ def sheet_of(found: list[dict[str, Any]]) -> bytes:
     names = {"题型": "kind", "组号": "group", "共用题干": "case_stem", "题干": "stem", "答案": "answer", "解析": "explanation", "科目": "subject", "执业类别": "category", "考点": "topic", "难度": "difficulty", "用途": "purpose"}
     rows = []
     for cells in found:
-        options = {} if cells["kind"] == "TF" else _lettered(cells["options"])
-        shown = cells | {"answer": _answer(cells)}
+        options = {} if cells["kind"] == "TF" else lettered(cells["options"])
+        shown = cells | {"answer": answer_of(cells)}
         rows.append([*(shown[names[heading]] for heading in BEFORE), *(options.get(letter, "") for letter in letters), *(shown[names[heading]] for heading in AFTER)])
     return sheets.write([*BEFORE, *(f"选项{letter}" for letter in letters), *AFTER], rows, "试题")
 
@@ -78,11 +78,12 @@ def as_gift(bank: QuestionBank) -> bytes:
     return gift.write(questions_of(bank.id), bank.name).encode()
 
 
-def _answer(cells: Mapping[str, Any]) -> str:
+def answer_of(cells: Mapping[str, Any]) -> str:
+    """The answer as a sheet has it: 判断题 in words."""
     return str(dict(cells["options"])[cells["answer"]] if cells["kind"] == "TF" else cells["answer"])
 
 
-def _lettered(options: list[tuple[str, str]]) -> dict[str, str]:
+def lettered(options: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Options by their letters. Where each begins as if with a letter of its own, that is written before it once more: what an import
     takes off there is then the one that was added."""
     if all(_OWN_LETTER.match(words) for _, words in options):

@@ -64,7 +64,7 @@ def bank(application, in_province, ground, request):
     return Bank(application, in_province, request.node.name[:60])
 
 
-SHEET = "题干,选项,答案,考点\n甲是什么?,A 一\\nB 二,A,第一章\n乙?,A 一\\nB 二,Z,\n丙对不对?,,×,\n".encode()
+SHEET = "题干,选项,答案,考点,科目\n甲是什么?,A 一\\nB 二,A,第一章,公共知识\n乙?,A 一\\nB 二,Z,,\n丙对不对?,,×,,公共知识\n".encode()
 
 
 def test_a_file_comes_in_with_a_report_and_waits_for_another_person(bank):
@@ -142,7 +142,7 @@ def test_a_change_waits_while_the_old_words_are_used_and_its_history_stays(bank)
 
 
 def test_a_case_is_changed_for_its_whole_group(bank):
-    sheet = "题型,组号,共用题干,题干,选项,答案\nA3,1,患者男,问一,A 一\\nB 二,A\nA3,1,,问二,A 三\\nB 四,B\n".encode()
+    sheet = "题型,组号,共用题干,题干,选项,答案,执业类别\nA3,1,患者男,问一,A 一\\nB 二,A,临床\nA3,1,,问二,A 三\\nB 四,B,临床\n".encode()
     bank.bring(sheet)
     post(bank.other, f"{bank.address}/approve", page=bank.address, all="1")
     people.work_off(bank.application, bank.in_province, SLUG)

@@ -1,5 +1,6 @@
 """Operators by HTTP: signing in with two factors, opening a province whose administrator then gets in, stopping and resuming it."""
 
+import io
 import re
 
 import psycopg
@@ -10,8 +11,13 @@ from sqlalchemy import select
 from dingkao.database.model import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid
+from dingkao.exams import banks, sharing
+from dingkao.exams.models import Question, QuestionBank
+from dingkao.journal.writing import SYSTEM
 from dingkao.operators import signing_in
 from dingkao.tenants.context import NoProvince
+from tests.blueprints import signed_in
+from tests.blueprints.signed_in import client_of
 
 PASSWORD = "pingtai-yunying-2026"
 
@@ -87,3 +93,42 @@ def test_the_platforms_engine_sees_no_province(application, provinces):
         with db.engines["platform"].connect() as connection, pytest.raises(Exception, match="permission denied") as caught:
             connection.exec_driver_sql("select count(*) from doctor")
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_shared_bank_is_brought_and_a_province_takes_it_over_seeing_what_changes(application, operator, in_province, provinces):
+    sheet = "题型,题干,选项,答案,科目\nA1,共享甲?,A 一\\nB 二,A,公共知识\nTF,共享乙。,,对,公共知识\nX,共享丙?,A 一\\nB 二,Q,公共知识\n"
+
+    def bring(text, **more):
+        return post(operator, "/banks", bank="全国题库", file=(io.BytesIO(text.encode()), "x.csv"), **more).get_data(as_text=True)
+
+    assert "新增 2,更新 0,未变 0,拒绝 1" in bring(sheet)
+    editor = client_of(application, in_province, "shanxi", "question_editor")
+    place = re.search(r"/shanxi/office/banks/shared/[0-9a-f-]{36}", editor.get("/shanxi/office/banks/shared").get_data(as_text=True))[0]
+    assert "新增2题" in editor.get(place).get_data(as_text=True)
+    assert signed_in.post(editor, place).status_code == 303
+    assert "查看题目" in editor.get("/shanxi/office/banks/shared").get_data(as_text=True)
+    with in_province("shanxi"):
+        bank = db.session.scalars(select(QuestionBank).where(QuestionBank.name == "全国题库")).one()
+        assert (bank.shared_edition, len(db.session.scalars(select(Question).where(Question.bank_id == bank.id, Question.approved_at.is_(None))).all())) == (1, 2)
+        banks.approve_these([row.id for row in db.session.scalars(select(Question).where(Question.bank_id == bank.id))], by=SYSTEM)
+        db.session.commit()
+    with in_province("henan"):
+        assert db.session.scalar(select(QuestionBank).where(QuestionBank.name == "全国题库")) is None
+    assert "新增 0,更新 2" in bring("题型,题干,选项,答案,科目\nA1,共享甲?,A 一\\nB 二,B,公共知识\n", whole="y")
+    page = editor.get(place).get_data(as_text=True)
+    assert "更新1题,不变0题,撤下1题" in page
+    signed_in.post(editor, place)
+    with in_province("shanxi"):
+        rows = {row.kind: row for row in db.session.scalars(select(Question).where(Question.bank_id == bank.id))}
+        assert rows["TF"].retired_at
+        assert (rows["A1"].retired_at, rows["A1"].proposed_version is None) == (None, False)
+    [shared] = [one for one in sharing_listed(application) if one.name == "全国题库"]
+    assert (shared.edition, shared.size) == (2, 1)
+    assert post(operator, f"/banks/{shared.id}/export", page="/banks").data.startswith(b"PK")
+    assert operator.get("/platform/banks").status_code == 200
+    assert application.test_client().get("/platform/banks").status_code == 302
+
+
+def sharing_listed(application):
+    with application.app_context():
+        return sharing.listed()
