@@ -20,6 +20,7 @@ let sending = false;
 let failing = false;
 let pause = 0;
 let timer = 0;
+let ticking = 0;
 let handing = false;
 let over = false;
 let ended = false; // over because the time is
@@ -132,6 +133,7 @@ function stop(sentence, link = [window.location.href, "刷新页面"]) {
 }
 
 function tick() {
+  window.clearTimeout(ticking);
   const exactly = data.closes - now();
   const left = Math.max(0, Math.ceil(exactly / 1000));
   part("clock").textContent = `倒计时: ${two(Math.floor(left / 3600))}:${two(Math.floor(left / 60) % 60)}:${two(left % 60)}`;
@@ -142,7 +144,7 @@ function tick() {
   warned = mark;
   if (over) return;
   if (left === 0) end();
-  else window.setTimeout(tick, exactly - (left - 1) * 1000 + 1);
+  else ticking = window.setTimeout(tick, exactly - (left - 1) * 1000 + 1);
 }
 
 function only(id) {
