@@ -13,7 +13,7 @@ from dingkao.journal.models import JournalEntry
 from tests import people
 from tests.blueprints.signed_in import client_of, post
 
-SLUG = "hainan"
+SLUG = "yunnan"
 OFFICE = f"/{SLUG}/office"
 
 
