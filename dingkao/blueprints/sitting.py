@@ -116,7 +116,7 @@ def begin(paper_id: UUID) -> Response:
         flash("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
         return redirect(url_for("sitting.notice", paper_id=paper_id), 303)
     try:
-        row = sittings.open_sitting(record, _paper(record, paper_id), by=current_user.actor(), code=request.form.get("code"))
+        row = sittings.open_sitting(record, paper_id, by=current_user.actor(), code=request.form.get("code"))
     except Invalid as refusal:
         if isinstance(refusal, WrongCode):
             g.wrong_code = True
@@ -137,13 +137,14 @@ def _paper(record: Assessment, paper_id: UUID) -> Paper:
 @allow(DOCTOR)
 def answer_page(sitting_id: UUID) -> Response | str:
     """[S17]: answering. A device that hasn't been answering here asks first, because it ends the other's."""
-    record = _record()
-    row = sittings.sitting_of(sitting_id, record)
+    row = sittings.page_of(sitting_id, current_user.id)
+    if row is None:
+        _record()
+        raise NotFound
     if row.handed_in_at is not None:
         return redirect(url_for("sitting.end", sitting_id=sitting_id))
-    paper = db.session.scalars(select(Paper).where(Paper.id == row.paper_id)).one()
     if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
-        return render_template("sitting/take_over.html", sitting=row, paper=paper)
+        return render_template("sitting/take_over.html", sitting=row, paper=row)
     questions = [
         {
             "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": content.shown(one.case_stem, picture_address),
@@ -153,11 +154,11 @@ def answer_page(sitting_id: UUID) -> Response | str:
         for one in sittings.questions_of(row)
     ]  # fmt: skip
     data = {
-        "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row),
+        "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row, {position: (letters, number) for position, letters, number in row.answers or ()}),
         "token": saving.token_of(row, str(current_app.secret_key)), "address": address_of(request.script_root, row.id),
         "standing": url_for("sitting.standing", sitting_id=row.id), "events": url_for("sitting.events", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
     }  # fmt: skip
-    return render_template("sitting/answer.html", sitting=row, paper=paper, data=data, first=questions[0])
+    return render_template("sitting/answer.html", sitting=row, paper=row, data=data, first=questions[0])
 
 
 @sitting.get("/sitting/<uuid:sitting_id>/standing")
@@ -167,11 +168,10 @@ def standing(sitting_id: UUID) -> Any:
     the session, for saving answers doesn't touch it."""
     row = sittings.sitting_of(sitting_id, _record())
     mine = session.get("sitting") == {"id": str(row.id), "epoch": row.epoch}
-    return jsonify(open=row.handed_in_at is None, mine=mine, **_standing(row))
+    return jsonify(open=row.handed_in_at is None, mine=mine, **_standing(row, sittings.numbered_answers_of(row)))
 
 
-def _standing(row: Sitting) -> dict[str, Any]:
-    kept = sittings.numbered_answers_of(row)
+def _standing(row: Any, kept: dict[int, tuple[str, int]]) -> dict[str, Any]:
     return {
         "answers": {position: letters for position, (letters, _) in kept.items()},
         "sequences": {position: number for position, (_, number) in kept.items()}, "sequence": max((number for _, number in kept.values()), default=0),

@@ -35,8 +35,9 @@ _ATTRIBUTES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=8192)
 def is_marked(text: str) -> bool:
-    """Whether `text` may hold more than text."""
+    """Whether `text` may hold more than text. Remembered: a whole province looks at the same questions at once."""
     return _MARKED.search(text) is not None
 
 

@@ -16,12 +16,13 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, Late, NotAllowed, NotFound
-from dingkao.exams.models import SUBJECTS, ExtraTime, Hall, Paper, Slot, SlotPlace
+from dingkao.exams.models import SUBJECTS, ExtraTime, Hall, IntegrityCase, Paper, Slot, SlotPlace
 from dingkao.exams.papers import subjects_of
-from dingkao.exams.resits import resits_of
+from dingkao.exams.resits import granted, resits_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.people.models import Organisation
+from dingkao.tenants.asking import TENANT, Asked, an_id
 from dingkao.tenants.secrets import Place, vault
 
 CODE_SECONDS = 600
@@ -86,8 +87,26 @@ class Admission:
             raise Late(f"您的考试场次({_minute(self.opens_at)}至{_minute(self.closes_at)})已结束,不能进入。请联系所属考核机构另行安排场次。")
 
 
+def _anything() -> Select[bool, bool, bool, bool]:
+    """Whether a record has extra time, a slot that may be its own, or a paper to sit again; most have none of them."""
+    extra = exists().where(
+        ExtraTime.tenant_id == Assessment.tenant_id, ExtraTime.cycle_id == Assessment.cycle_id, ExtraTime.doctor_id == Assessment.doctor_id
+    )  # fmt: skip
+    slot = exists().where(
+        Slot.tenant_id == Assessment.tenant_id, Slot.cycle_id == Assessment.cycle_id, Slot.institution_id == Assessment.institution_id
+    )  # fmt: skip
+    place = exists().where(SlotPlace.tenant_id == Assessment.tenant_id, SlotPlace.assessment_id == Assessment.id)
+    again = exists().where(IntegrityCase.tenant_id == Assessment.tenant_id, IntegrityCase.assessment_id == Assessment.id, granted())
+    return select(extra, slot, place, again).where(Assessment.tenant_id == TENANT, Assessment.id == an_id("record"))
+
+
+_ANYTHING = Asked(_anything)
+
+
 def admissions(record: Assessment, papers: Sequence[Paper]) -> dict[UUID, Admission]:
-    """What holds for each of a record's papers, asked in two questions. Who sits a paper again is held to a slot only while it is to come."""
+    """What holds for each of a record's papers, asked in one question where there is nothing beside the papers themselves. Who sits a paper again is held to a slot only while it is to come."""
+    if not any(_ANYTHING.first(record=record.id) or ()):
+        return {paper.id: Admission(paper, None, None, None, 0) for paper in papers}
     own = select(SlotPlace.slot_id).where(SlotPlace.tenant_id == record.tenant_id, SlotPlace.assessment_id == record.id)
     query = (
         select(ExtraTime, Slot, SlotPlace.seat, Hall)

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, or_, select
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
@@ -95,6 +96,29 @@ def papers_for(record: Assessment) -> list[Paper]:
         Paper.procedure.in_(("any", record.procedure)),
     )  # fmt: skip
     return sorted(db.session.scalars(query), key=lambda paper: subjects.index(paper.subject))
+
+
+def with_sittings(record: Assessment) -> tuple[list[Paper], dict[UUID, Sitting]]:
+    """The same, and the record's sittings by paper without the voided ones, in one question. Sittings of papers that are no longer the
+    record's are among them."""
+    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+    subjects, about = subjects_of(record.procedure), (record.cycle_id, doctor.category, doctor.level)
+    given = {"record": record.id, "cycle": about[0], "category": about[1], "level": about[2]}
+    rows = db.session.execute(_with_sittings(), given).all()
+    papers = [
+        paper for paper, _ in rows
+        if (paper.cycle_id, paper.category, paper.level) == about and paper.subject in subjects and paper.procedure in ("any", record.procedure)
+    ]  # fmt: skip
+    return sorted(papers, key=lambda paper: subjects.index(paper.subject)), {paper.id: sitting for paper, sitting in rows if sitting is not None}
+
+
+@lru_cache(maxsize=1)
+def _with_sittings() -> Select[Paper, Sitting]:
+    sat = and_(
+        Sitting.tenant_id == Paper.tenant_id, Sitting.paper_id == Paper.id, Sitting.assessment_id == bindparam("record"), Sitting.voided_at.is_(None)
+    )
+    fits = and_(Paper.cycle_id == bindparam("cycle"), Paper.category == bindparam("category"), Paper.level == bindparam("level"))
+    return select(Paper, Sitting).outerjoin(Sitting, sat).where(or_(fits, Sitting.id.is_not(None)))
 
 
 def wanted_subjects(record: Assessment) -> int:

@@ -1,13 +1,12 @@
 """Corrections of keys (更正答案): proposed by one person, approved by another, from then on the key by which everything is marked."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, Text, and_, bindparam, cast, select
+from sqlalchemy import ColumnElement, Select, Text, and_, any_, cast, func, select
 
 from dingkao import clock
 from dingkao.database.model import db, new_id
@@ -15,8 +14,10 @@ from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound
 from dingkao.exams.marking import SEVERAL, WORTH, Item, score_tenths
 from dingkao.exams.models import KeyCorrection, Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import read
+from dingkao.exams.words import Words, words_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
+from dingkao.tenants.asking import TENANT, Asked, an_id, ids
 
 AT_ONCE = 100
 MOST_KEYS, LONGEST_REASON = 8, 500
@@ -31,36 +32,52 @@ class Key(NamedTuple):
     treatment: str
 
 
-@lru_cache(maxsize=1)
-def _marked() -> Select[*tuple[Any, ...]]:
-    """Versions with the correction that stands; put together once, for everyone hands in at the same minute."""
-    stands = and_(
-        KeyCorrection.tenant_id == QuestionVersion.tenant_id, KeyCorrection.version_id == QuestionVersion.id,
-        KeyCorrection.approved_at.is_not(None), KeyCorrection.superseded_at.is_(None),
+def _stands() -> ColumnElement[bool]:
+    return and_(
+        KeyCorrection.tenant_id == TENANT, KeyCorrection.version_id == any_(ids("versions")), KeyCorrection.approved_at.is_not(None),
+        KeyCorrection.superseded_at.is_(None),
     )  # fmt: skip
-    columns = (QuestionVersion.id, QuestionVersion.kind, QuestionVersion.answer, KeyCorrection.treatment, KeyCorrection.keys)
-    return select(*columns).outerjoin(KeyCorrection, stands).where(QuestionVersion.id.in_(bindparam("versions", expanding=True)))
 
 
-@lru_cache(maxsize=1)
-def _marks() -> Select[*tuple[Any, ...]]:
-    return select(Paper.marks).where(Paper.id == bindparam("paper"))
+def _sheet() -> Select[Any]:
+    corrections = select(func.jsonb_agg(func.jsonb_build_array(KeyCorrection.version_id, KeyCorrection.treatment, KeyCorrection.keys))).where(_stands())
+    answers = select(func.jsonb_agg(func.jsonb_build_array(SittingAnswer.position, SittingAnswer.letters))).where(
+        SittingAnswer.tenant_id == TENANT, SittingAnswer.sitting_id == an_id("sitting")
+    )  # fmt: skip
+    return select(Paper.marks, corrections.scalar_subquery(), answers.scalar_subquery()).where(Paper.tenant_id == TENANT, Paper.id == an_id("paper"))
+
+
+_CORRECTED = Asked(lambda: select(KeyCorrection.version_id, KeyCorrection.treatment, KeyCorrection.keys).where(_stands()))
+_SHEET = Asked(_sheet)
 
 
 def keys_of(versions: Iterable[UUID]) -> dict[UUID, Key]:
     """How each of `versions` is marked now."""
-    rows = db.session.execute(_marked(), {"versions": list(versions)})
-    return {row[0]: Key(row[1], (row[2],), "marked") if row[3] is None else Key(row[1], tuple(row[4]), row[3]) for row in rows}
+    written = words_of(versions)
+    return _as_corrected(written, _CORRECTED.rows(versions=list(written)))
+
+
+def _as_corrected(written: Mapping[UUID, Words], corrections: Iterable[Any]) -> dict[UUID, Key]:
+    """Keys as versions were written with them, and in their place those of the corrections that stand: (version, treatment, keys)."""
+    corrected = {UUID(str(version)): (tuple(keys), treatment) for version, treatment, keys in corrections}
+    return {version: Key(words.kind, *corrected.get(version, ((words.answer,), "marked"))) for version, words in written.items()}
 
 
 def items_of(sitting: Sitting) -> list[Item]:
     """The questions of a sitting in its order, as they are marked now. Where corrections have left none that counts, all are credited: nobody
     is kept from handing in, nor loses by it."""
+    return sheet_of(sitting)[0]
+
+
+def sheet_of(sitting: Sitting) -> tuple[list[Item], dict[int, str]]:
+    """The same with what has been answered, position → letters, in one question."""
     versions = [one.version for one in read(sitting.layout)]
-    marks = db.session.execute(_marks(), {"paper": sitting.paper_id}).scalar_one()
-    keys = keys_of(versions)
+    written = words_of(versions)
+    [(marks, corrections, answers)] = _SHEET.rows(paper=sitting.paper_id, sitting=sitting.id, versions=list(written))
+    keys = _as_corrected(written, corrections or ())
     items = [item_of(keys[version], marks) for version in versions]
-    return items if counts(items) else [item._replace(treatment="credited", worth=WORTH) for item in items]
+    items = items if counts(items) else [item._replace(treatment="credited", worth=WORTH) for item in items]
+    return items, dict(answers or ())
 
 
 def counts(items: Iterable[Item]) -> bool:

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy import Date, Select, Uuid, and_, bindparam, func, or_, select, tuple_
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -22,12 +23,14 @@ from dingkao.errors import NotAllowed, NotFound
 from dingkao.exams.halls import admissions, check_code
 from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
-from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, due, locked_because, papers_for, read, their_papers, wanted_subjects, written
-from dingkao.exams.remarking import items_of
+from dingkao.exams.models import Paper, Sitting, SittingAnswer
+from dingkao.exams.papers import draw, due, locked_because, read, their_papers, wanted_subjects, with_sittings, written
+from dingkao.exams.remarking import sheet_of
 from dingkao.exams.resits import resits_after, resits_of
+from dingkao.exams.words import words_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
+from dingkao.tenants.asking import TENANT, Asked, an_id
 
 GRACE = timedelta(seconds=60)
 AT_ONCE = 200
@@ -46,18 +49,52 @@ def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessm
 def sitter(account_id: UUID, *, lock: bool = False) -> tuple[Assessment, Doctor] | None:
     """Who sits, by account: the record of the present cycle (held locked where it is to change) and the doctor, in one question; None where
     there is no cycle yet or no record in it."""
-    cycle = select(Cycle.id).order_by(*in_turn(clock.today())).limit(1).scalar_subquery()
-    query = (
-        select(Assessment, Doctor)
-        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
-        .where(Doctor.account_id == account_id, Assessment.cycle_id == cycle)
+    found = db.session.execute(_sitter(lock), {"account": account_id, "today": clock.today()}).first()
+    return (found[0], found[1]) if found else None
+
+
+@lru_cache(maxsize=2)
+def _sitter(lock: bool) -> Select[Assessment, Doctor]:
+    query = _of_account(select(Assessment, Doctor), select(Cycle.id))
+    return query.with_for_update(of=Assessment).execution_options(populate_existing=True) if lock else query
+
+
+def _of_account(query: Any, cycles: Any) -> Any:
+    """The record of an account in the present one of `cycles`."""
+    cycle = cycles.order_by(*in_turn(bindparam("today", type_=Date))).limit(1).scalar_subquery()
+    return (
+        query.join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
+        .where(Doctor.account_id == bindparam("account", type_=Uuid), Assessment.cycle_id == cycle)
         .order_by(Assessment.id.desc())
         .limit(1)
     )
-    if lock:
-        query = query.with_for_update(of=Assessment).execution_options(populate_existing=True)
-    found = db.session.execute(query).first()
-    return (found[0], found[1]) if found else None
+
+
+def _page() -> Select[Any]:
+    record = _of_account(
+        select(Assessment.tenant_id, Assessment.id).where(Assessment.tenant_id == TENANT), select(Cycle.id).where(Cycle.tenant_id == TENANT)
+    ).subquery("record")  # fmt: skip
+    answers = select(func.jsonb_agg(func.jsonb_build_array(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence))).where(
+        SittingAnswer.tenant_id == Sitting.tenant_id, SittingAnswer.sitting_id == Sitting.id
+    )  # fmt: skip
+    return (
+        select(
+            Sitting.tenant_id, Sitting.id, Sitting.layout, Sitting.epoch, Sitting.opened_at, Sitting.closes_at, Sitting.handed_in_at, Paper.title,
+            answers.correlate(Sitting).scalar_subquery().label("answers"),
+        )
+        .join(record, and_(record.c.tenant_id == Sitting.tenant_id, record.c.id == Sitting.assessment_id))
+        .join(Paper, and_(Paper.tenant_id == Sitting.tenant_id, Paper.id == Sitting.paper_id))
+        .where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"))
+    )  # fmt: skip
+
+
+_PAGE = Asked(_page)
+
+
+def page_of(sitting_id: UUID, account_id: UUID) -> Any:
+    """What the page of answering stands on, in one question: the sitting of the account's record, its paper's title, and what is answered as
+    (position, letters, sequence number). None where there is none such."""
+    return _PAGE.first(sitting=sitting_id, account=account_id, today=clock.today())
 
 
 def _locked(query: Select[Any]) -> Select[Any]:
@@ -67,11 +104,16 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
     """A sitting of this record. Raises NotFound for anyone else's."""
-    query = select(Sitting).where(Sitting.id == sitting_id, Sitting.assessment_id == record.id)
-    sitting = db.session.scalar(_locked(query) if lock else query)
+    sitting = db.session.scalar(_sitting(lock), {"sitting": sitting_id, "record": record.id})
     if sitting is None:
         raise NotFound
     return sitting
+
+
+@lru_cache(maxsize=2)
+def _sitting(lock: bool) -> Select[Sitting]:
+    query = select(Sitting).where(Sitting.id == bindparam("sitting"), Sitting.assessment_id == bindparam("record"))
+    return _locked(query) if lock else query
 
 
 def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
@@ -80,12 +122,13 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
     return {row.paper_id: row for row in db.session.scalars(query)}
 
 
-def open_sitting(record: Assessment, paper: Paper, *, by: Actor, code: str | None = None) -> Sitting:
-    """The sitting of `paper`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
+def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: str | None = None) -> Sitting:
+    """The sitting of the paper `wanted`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
     fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
     `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
-    papers, begun = papers_for(record), sittings_of(record)
-    if paper.id not in {one.id for one in papers}:
+    papers, begun = with_sittings(record)
+    paper = next((one for one in papers if wanted in (one.id, one)), None)
+    if paper is None:
         raise NotFound
     if paper.id in begun:
         return begun[paper.id]
@@ -96,18 +139,18 @@ def open_sitting(record: Assessment, paper: Paper, *, by: Actor, code: str | Non
         raise NotAllowed(locked)
     if admission.slot is not None and admission.slot.invigilated:
         check_code(admission.slot, code)
-    if record.state == "ready":
-        moves.begin_test(record, by=by)
-    elif record.state != "testing":
-        raise NotAllowed("您当前不在待测评状态,不能进入考试。请返回主页查看最新状态。")
-    seed = secrets.randbits(62)
-    sitting = Sitting(
-        id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
-        closes_at=admission.end(now),
-    )  # fmt: skip
-    db.session.add(sitting)
-    db.session.flush()
-    journal.write("sitting", sitting.id, "opened", by=by, paper=str(paper.id))
+    with journal.together():
+        if record.state == "ready":
+            moves.begin_test(record, by=by)
+        elif record.state != "testing":
+            raise NotAllowed("您当前不在待测评状态,不能进入考试。请返回主页查看最新状态。")
+        seed = secrets.randbits(62)
+        sitting = Sitting(
+            id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
+            closes_at=admission.end(now),
+        )  # fmt: skip
+        db.session.add(sitting)
+        journal.write("sitting", sitting.id, "opened", by=by, paper=str(paper.id))
     return sitting
 
 
@@ -121,16 +164,17 @@ def take_over(sitting: Sitting, *, by: Actor) -> None:
 
 def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
     """交卷: mark and close; both rows are held locked. Handed in already: nothing happens. With the last paper the test is over."""
-    if sitting.handed_in_at is None:
-        close(sitting, by=by)
-    _finish(record, by)
+    with journal.together(), db.session.no_autoflush:  # all of it is sent at the end; what is asked between doesn't turn on it
+        if sitting.handed_in_at is None:
+            close(sitting, by=by)
+        _finish(record, by)
 
 
 def close(sitting: Sitting, *, by: Actor) -> None:
     """Mark an open sitting (held locked) and take no more answers."""
-    sitting.score_tenths = score_tenths(items_of(sitting), answers_of(sitting), sitting.x_rule)
+    items, answers = sheet_of(sitting)
+    sitting.score_tenths = score_tenths(items, answers, sitting.x_rule)
     sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
-    db.session.flush()
     journal.write("sitting", sitting.id, "handed_in", by=by)
 
 
@@ -221,7 +265,7 @@ def _finish(record: Assessment, by: Actor) -> None:
     """Where no paper is to come: all handed in is 已交卷, one never begun is 缺考."""
     if record.state not in ("ready", "testing"):
         return
-    papers, begun = papers_for(record), sittings_of(record)
+    papers, begun = with_sittings(record)
     mine = due(papers, begun)
     if len(papers) < wanted_subjects(record) or _to_come(record, mine, begun):
         return
@@ -245,9 +289,10 @@ class ShownQuestion:
     size: int
 
 
-def questions_of(sitting: Sitting) -> list[ShownQuestion]:
+def questions_of(sitting: Any) -> list[ShownQuestion]:
     """The questions of a sitting, in its order; options in the order drawn, with their own letters."""
-    layout, versions = read(sitting.layout), _versions(sitting)
+    layout = read(sitting.layout)
+    versions = words_of(one.version for one in layout)
     shown: list[ShownQuestion] = []
     runs: list[list[int]] = []
     for position, one in enumerate(layout):
@@ -263,8 +308,7 @@ def questions_of(sitting: Sitting) -> list[ShownQuestion]:
     for run in runs:
         for place, position in enumerate(run, 1):
             version = versions[layout[position].version]
-            words = dict(version.options)
-            options = [(letter, words[letter]) for letter in layout[position].order]
+            options = [(letter, version.words[letter]) for letter in layout[position].order]
             shown.append(ShownQuestion(position, version.kind, version.case_stem or "", version.stem, options, place, len(run)))
     return shown
 
@@ -279,12 +323,3 @@ def numbered_answers_of(sitting: Sitting) -> dict[int, tuple[str, int]]:
     """What has been answered, and under which sequence number it is kept: a page holds its own unsent answers against them."""
     query = select(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
     return {row.position: (row.letters, row.sequence) for row in db.session.execute(query)}
-
-
-def _versions(sitting: Sitting) -> dict[UUID, Any]:
-    """The words of the sitting's questions, as columns: fifty rows of the ORM cost more than the page they stand on."""
-    ids = [one.version for one in read(sitting.layout)]
-    query = select(
-        QuestionVersion.id, QuestionVersion.kind, QuestionVersion.case_stem, QuestionVersion.stem, QuestionVersion.options, QuestionVersion.answer
-    )
-    return {row.id: row for row in db.session.execute(query.where(QuestionVersion.id.in_(ids)))}

@@ -5,10 +5,11 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import select, update
+from sqlalchemy import Select, bindparam, select, update
 
 from dingkao import clock
 from dingkao.database.model import db, new_id
@@ -128,15 +129,21 @@ def begin_session(account: Account, device: str = "") -> str:
 def session_of(token: str) -> tuple[SignInSession, Account] | None:
     """The live session of `token` with its account, or None: ended, idle for half an hour, older than twelve, or the account closed."""
     now = clock.now()
-    found = db.session.execute(
+    found = db.session.execute(_live(), {"token_hash": _hash(token), "now": now, "idle": now - IDLE}).one_or_none()
+    return (found[0], found[1]) if found else None
+
+
+@lru_cache(maxsize=1)
+def _live() -> Select[SignInSession, Account]:
+    """The live session of a token; put together once, for every page asks it."""
+    return (
         select(SignInSession, Account)
         .join(Account, (Account.tenant_id == SignInSession.tenant_id) & (Account.id == SignInSession.account_id))
         .where(
-            SignInSession.token_hash == _hash(token), SignInSession.ended_at.is_(None), SignInSession.ends_at > now,
-            SignInSession.seen_at > now - IDLE, Account.state == "active",
+            SignInSession.token_hash == bindparam("token_hash"), SignInSession.ended_at.is_(None), SignInSession.ends_at > bindparam("now"),
+            SignInSession.seen_at > bindparam("idle"), Account.state == "active",
         )
-    ).one_or_none()  # fmt: skip
-    return (found[0], found[1]) if found else None
+    )  # fmt: skip
 
 
 def renew_token(row: SignInSession) -> str:

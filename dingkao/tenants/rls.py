@@ -96,7 +96,7 @@ def refuse_strong_role(engine: Engine) -> None:
 @event.listens_for(Session, "do_orm_execute")
 def carry_the_predicate(state: ORMExecuteState) -> None:
     """Every ORM statement over a province's rows says so itself, beside the policy: on many machines it is what finds the shard."""
-    tenant = _one_session_one_province(state.session)
+    tenant = one_session_one_province(state.session)
     if state.is_orm_statement and not (state.is_column_load or state.is_relationship_load):
         state.statement = state.statement.options(_own(tenant))
 
@@ -112,13 +112,14 @@ def refuse_foreign_rows(session: Session, _context: Any, _instances: Any) -> Non
     """A row of another province doesn't leave this process."""
     rows = [row for row in (*session.new, *session.dirty, *session.deleted) if isinstance(row, OfTenant)]
     if rows:
-        tenant = _one_session_one_province(session)
+        tenant = one_session_one_province(session)
         for row in rows:
             if row.tenant_id not in (None, tenant):
                 raise WrongProvince(f"a {type(row).__name__} of province {row.tenant_id} in province {tenant}")
 
 
-def _one_session_one_province(session: Session) -> int:
+def one_session_one_province(session: Session) -> int:
+    """The province we are in; raises WrongProvince where the session has served another."""
     tenant = current_tenant()
     if session.info.setdefault("tenant", tenant) != tenant:
         raise WrongProvince(f"a session of province {session.info['tenant']} used in province {tenant}")

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from dingkao import clock
 from dingkao.database.model import db
 from dingkao.errors import Invalid
+from dingkao.tenants.asking import TENANT, Asked, a_day
 from dingkao.tenants.models import ProvinceSetting
 
 
@@ -157,14 +158,21 @@ SETTINGS: Mapping[str, Setting] = {
 }  # fmt: skip
 
 
+_IN_FORCE = Asked(
+    lambda: select(ProvinceSetting.name, ProvinceSetting.value)
+    .where(ProvinceSetting.tenant_id == TENANT, ProvinceSetting.effective_from <= a_day("day"))
+    .order_by(ProvinceSetting.effective_from, ProvinceSetting.id),
+    alone=True,
+)
+
+
 def value(name: str, on: date | None = None) -> Any:
     """What setting `name` is in this province on a day (today when none is given). Raises KeyError for a name that is none. All of
     them are asked for at once and remembered for this session, because a page wants several."""
     default, day = SETTINGS[name].default, on or clock.today()
     remembered: dict[date, dict[str, Any]] = db.session().info.setdefault(REMEMBERED, {})
     if day not in remembered:
-        rows = select(ProvinceSetting.name, ProvinceSetting.value).where(ProvinceSetting.effective_from <= day)
-        remembered[day] = {row.name: row.value for row in db.session.execute(rows.order_by(ProvinceSetting.effective_from, ProvinceSetting.id))}
+        remembered[day] = {row.name: row.value for row in _IN_FORCE.rows(day=day)}
     return remembered[day].get(name, default)
 
 
