@@ -49,7 +49,11 @@ class Form(FlaskForm):
     """A form; `refuse` puts a rule's refusal at the field it names."""
 
     class Meta(FlaskForm.Meta):
-        """Strip text fields, but no password; speak Chinese."""
+        """Strip text fields, but no password; speak Chinese; take what a form sends and no JSON, which may be anything."""
+
+        def wrap_formdata(self, form: Any, formdata: Any) -> Any:
+            """The form of a request, where it brings one."""
+            return super().wrap_formdata(form, formdata) if not request.is_json else None
 
         def get_translations(self, _form: Any) -> OurWords:
             """Our words."""

@@ -60,6 +60,11 @@ def plain(text: str) -> str:
     return _FORMULA.sub(r"\1", _RAISED.sub(r"\2", text))
 
 
+def with_formulas_as_typed(text: str) -> str:
+    """`text` with its formulas as they were typed, for where MathML can't be shown."""
+    return _FORMULA.sub(r"\1", text)
+
+
 def pictures_of(*texts: str | None) -> list[str]:
     """The names of the pictures that `texts` show."""
     return [found[2] for text in texts if text for found in PICTURE.finditer(text)]

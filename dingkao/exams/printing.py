@@ -1,16 +1,20 @@
 """Papers on paper, for halls without phones (纸质考试): booklet, answer sheet and key of a fixed paper, each with the mark of this very paper."""
 
+import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from markupsafe import Markup
 from sqlalchemy import select
 
 from dingkao import clock
 from dingkao.database.model import db
-from dingkao.errors import Invalid, NotAllowed
+from dingkao.errors import Invalid, NotAllowed, NotFound
+from dingkao.exams import content, picturing
 from dingkao.exams.models import TYPES, Paper, QuestionVersion
 from dingkao.exams.papers import GROUPED_OPTIONS, marks_of, whole_marks
 from dingkao.jobs import asking, performing
@@ -24,6 +28,7 @@ from dingkao.tenants.context import current_tenant
 from dingkao.tenants.registry import by_code
 
 PRINT, DOCUMENT = "print_paper", "document"
+_PICTURE = re.compile(r'src="/([0-9a-f]{32})"')
 PRINTS = {"booklet": "试卷册", "sheet": "答题卡", "key": "参考答案"}
 EXPLAINED = {
     "A1": "每一道题有五个备选答案,请选择一个最佳答案。", "A2": "每一道题以一个小病例出现,有五个备选答案,请选择一个最佳答案。",
@@ -103,6 +108,20 @@ def ask(paper: Paper, what: str, *, by: Actor) -> Job:
     return asking.ask(PRINT, f"打印{PRINTS[what]}:{paper.title}", {"paper": str(paper.id), "what": what}, by=by.id)
 
 
+def _on_paper(text: str | None) -> Markup:
+    """A question's words as they stand on paper: pictures come along; a formula stands as it was typed, for the printer knows no MathML."""
+    made = str(content.rendered(content.with_formulas_as_typed(text or ""), lambda name: f"/{name}"))
+    return Markup(_PICTURE.sub(lambda found: f'src="{_inlined(found[1])}"', made))  # noqa: S704 - sieved by content.rendered, the names are ours
+
+
+def _inlined(name: str) -> str:
+    try:
+        made, kind = picturing.picture(name)
+    except NotFound:
+        return "data:,"
+    return f"data:{kind};base64,{base64.b64encode(made).decode()}"
+
+
 @performing.job(PRINT)
 def print_paper(job: Job, _progress: performing.Progress) -> dict[str, Any]:
     """Draw a print and keep it, sealed, for whoever asked; repeatable."""
@@ -117,7 +136,7 @@ def draw(paper: Paper, what: str) -> bytes:
     questions = [question for part in parts for question in part.questions]
     pages = [questions[start : start + ROWS * COLUMNS] for start in range(0, len(questions), ROWS * COLUMNS)]
     return sheets.pdf(
-        what, paper=paper, parts=parts, code=code_of(paper), issuer=province.commission if province else "", total=len(questions),
+        what, words=_on_paper, paper=paper, parts=parts, code=code_of(paper), issuer=province.commission if province else "", total=len(questions),
         whole=f"{whole_marks(paper) / 10:g}", sample=Settings.in_force().demonstration, digits=DIGITS, day=f"{clock.today():%Y年%m月%d日}",
         sheets=[[page[start : start + ROWS] for start in range(0, len(page), ROWS)] for page in pages],
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
@@ -131,3 +132,9 @@ def test_after_signing_in_one_stays_in_the_house(application, in_province, docto
     assert urlsplit(answer.location).netloc in ("", "localhost")
     assert answer.location.startswith(f"/{SLUG}/")
     assert answer.location.isprintable()
+
+
+@pytest.mark.parametrize("body", ["[1, [2]]", "7", '{"mobile": [1]}', "{"])
+def test_json_that_is_posted_to_a_form_is_answered_in_words(doctor, body):
+    token = {"X-CSRFToken": re.search(r'name="csrf_token"[^>]*value="([^"]+)"', doctor.get("/account/mobile"))[1], "Content-Type": "application/json"}
+    assert 400 <= doctor.client.post(f"/{SLUG}/account/mobile", data=body, headers=token).status_code < 500

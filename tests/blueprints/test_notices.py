@@ -105,7 +105,7 @@ def test_from_a_message_one_gets_to_where_one_acts(application, someone, told, l
     (only,) = told(1, leads=leads)
     page = someone.get(f"/notices/{only}")
     found = re.search(r'<a class="weui-btn weui-btn_primary" href="([^"]+)">', page)
-    wanted = {"filing": "/filing", "practice": "/practice", "sitting": "/sitting", "result": "/result"}.get(leads)
+    wanted = {"filing": "/filing", "practice": "/practice", "sitting": "/sitting", "result": "/result", "cases": "/sitting/cases"}.get(leads)
     if leads == "requests" and "requests.index" in application.view_functions:
         wanted = "/requests"
     assert (found[1] if found else None) == (f"/{SLUG}{wanted}" if wanted else None)

@@ -369,7 +369,7 @@ def test_papers_in_the_console(application, in_province, ground):
     one = f"/{SLUG}/office/papers/professional/clinical/physician"
     refused = post(admin, one, **window | {"A1": "200"})
     assert refused.status_code == 422
-    assert "题库中可用于考试的A1型题只有" in refused.get_data(as_text=True)
+    assert "题库凑不成这份试卷" in refused.get_data(as_text=True)
     assert 'value="200"' in refused.get_data(as_text=True)
     assert post(admin, one, **window | {"A1": "5"}).status_code == 303
     reader = client_of(application, in_province, SLUG, "organisation_clerk", material.registration_number(CODE, 1))

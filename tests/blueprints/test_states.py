@@ -59,7 +59,7 @@ def given(verbs):
         "include": {}, "exclude": {"reason": REASON}, "begin_filing": {}, "submit": {"procedure": "simple" if "accept_without_test" in verbs else "general"}, "withdraw": {},
         "return_to_doctor": {"reason": REASON}, "approve": {"performance": performance, "ethics": ethics, "opinion": "同意"}, "return_to_institution": {"reason": REASON},
         "return_past_institution": {"reason": REASON}, "accept": {}, "accept_without_test": {"competence": "pass"}, "exempt": {}, "defer": {}, "begin_test": {}, "finish_test": {},
-        "sit_on_paper": {}, "regrade": {"competence": "pass"}, "miss_test": {}, "apply_pass_line": {"competence": "pass"}, "conclude": {}, "object_to": {"reason": REASON}, "publish_pass": {}, "publish_fail": {},
+        "sit_on_paper": {}, "reopen_test": {}, "void_for_another": {}, "void_as_absent": {}, "regrade": {"competence": "pass"}, "miss_test": {}, "apply_pass_line": {"competence": "pass"}, "conclude": {}, "object_to": {"reason": REASON}, "publish_pass": {}, "publish_fail": {},
         "overturn": {"verdicts": {"ethics": "pass"}}, "amend": {"verdicts": {"performance": "pass"}},
     }  # fmt: skip
 
