@@ -66,7 +66,7 @@ class Child:
     ready: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: int = signal.SIGTERM
-    patience: float = 30.0
+    patience: float = 90.0
     process: subprocess.Popen[bytes] | None = None
     failures: int = 0
     start_after: float = 0.0

@@ -23,7 +23,7 @@ from dingkao.tenants.context import entered
 from dingkao.tenants.registry import by_slug
 from tests import people
 
-SLUG, CODE = "hebei", 13
+SLUG, CODE = "anhui", 34
 LAST = ("account", "public")  # they end the session that the others need
 _serial = people.serials(SLUG)
 

@@ -241,7 +241,8 @@ def by_keyboard(page: Page, fields: dict[str, str]) -> None:
             page.keyboard.type(year)
         else:
             page.keyboard.type(value)
-        assert page.evaluate("(name) => new FormData(document.activeElement.form).get(name)", name) == value, name
+        given = "(name) => { const at = document.activeElement; return at.form ? new FormData(at.form).get(name) : at.checked && at.value; }"
+        assert page.evaluate(given, name) == value, name
 
 
 def press(page: Page, button: str) -> None:

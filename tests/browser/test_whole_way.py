@@ -161,7 +161,11 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
     admin.get_by_label("题库名称").fill("本省题库")
     upload(admin, "input[type=file]", "questions.xlsx", questions())
     admin.get_by_role("button", name="导入").click()
-    expect(admin.get_by_text("新增 32,更新 0,未变 0,拒绝 0")).to_be_visible()
+    expect(admin.get_by_text("新增 32,更新 0,未变 0,拒绝 0")).to_be_visible(timeout=30_000)
+    admin2.get_by_role("link", name="题库").click()
+    admin2.get_by_role("link", name="本省题库").click()
+    admin2.get_by_role("button", name="通过全部待审").click()
+    expect(admin2.get_by_text("已完成")).to_be_visible(timeout=30_000)
     for subject in ("公共知识", "业务水平"):
         admin.get_by_role("link", name="试卷").click()
         paper = admin.get_by_role("row").filter(has_text=re.compile(f"临床\\s*执业医师\\s*{subject}"))
