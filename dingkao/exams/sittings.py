@@ -127,7 +127,8 @@ def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: s
     fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
     `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
     papers, begun = with_sittings(record)
-    paper = next((one for one in papers if wanted in (one.id, one)), None)
+    paper_id = wanted.id if isinstance(wanted, Paper) else wanted
+    paper = next((one for one in papers if one.id == paper_id), None)
     if paper is None:
         raise NotFound
     if paper.id in begun:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import any_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from dingkao import clock
 from dingkao.database.model import db, new_id
@@ -36,7 +37,7 @@ _waiting: ContextVar[list[JournalEntry] | None] = ContextVar("dingkao_journal", 
 _LAST = Asked(
     lambda: select(JournalEntry.subject_id, JournalEntry.seal)
     .where(JournalEntry.tenant_id == TENANT, JournalEntry.subject_id == any_(ids("subjects")))
-    .distinct(JournalEntry.subject_id)
+    .ext(distinct_on(JournalEntry.subject_id))
     .order_by(JournalEntry.subject_id, JournalEntry.id.desc()),
     alone=True,
 )
