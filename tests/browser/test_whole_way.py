@@ -162,7 +162,7 @@ def way(slug: str, pages: Any, operator: Page, tmp_path: Any) -> Iterator[str]:
     upload(admin, "input[type=file]", "questions.xlsx", questions())
     admin.get_by_role("button", name="导入").click()
     expect(admin.get_by_text("新增 32,更新 0,未变 0,拒绝 0")).to_be_visible(timeout=30_000)
-    admin2.get_by_role("link", name="题库").click()
+    admin2.get_by_role("link", name="题库", exact=True).click()
     admin2.get_by_role("link", name="本省题库").click()
     admin2.get_by_role("button", name="通过全部待审").click()
     expect(admin2.get_by_text("已完成")).to_be_visible(timeout=30_000)
