@@ -448,6 +448,7 @@ def reading(hand: Hand, _world: World) -> None:
     hand.press("查找")
     hand.says("没有找到含有“火星”的内容")
     hand.press("查看全部")
+    expect(hand.page).to_have_url(re.compile("/faq$"))
     hand.open("/news")
     hand.give(q="考核")
     hand.press("查找")
