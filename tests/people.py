@@ -209,6 +209,13 @@ def paper_of_a_hundred(cycle: Cycle, *, category: str, minutes: int = 120) -> No
     db.session.commit()
 
 
+def exam(application: Flask, in_province: Any, slug: str) -> None:
+    """What a test of exams stands on: the province with a doctor, a bank, and a paper of either subject."""
+    doctor(application, in_province, slug, next(serials(slug)))
+    bank(in_province, slug)
+    papers(in_province, slug)
+
+
 def sit(in_province: Any, someone: Someone, *, right: bool = True) -> None:
     """Sit every paper of a record that is 待测评 and hand each in: all answers right, or none."""
     with in_province(someone.slug):

@@ -16,6 +16,7 @@ from dingkao.exams.models import KeyCorrection, Paper, QuestionVersion, Sitting,
 from dingkao.exams.papers import read
 from dingkao.exams.words import Words, words_of
 from dingkao.journal import writing as journal
+from dingkao.journal.proposing import held, take_back
 from dingkao.journal.writing import Actor
 from dingkao.tenants.asking import TENANT, Asked, an_id, ids
 
@@ -154,10 +155,7 @@ def propose(version: QuestionVersion, *, treatment: str, keys: str, reason: str,
 
 def locked(correction_id: UUID) -> KeyCorrection:
     """A correction, held locked. Raises NotFound."""
-    row = db.session.scalar(select(KeyCorrection).where(KeyCorrection.id == correction_id).with_for_update())
-    if row is None:
-        raise NotFound
-    return row
+    return held(KeyCorrection, correction_id)
 
 
 def approve(row: KeyCorrection, *, by: Actor) -> bool:
@@ -185,11 +183,7 @@ def approve(row: KeyCorrection, *, by: Actor) -> bool:
 
 def withdraw(row: KeyCorrection, *, by: Actor) -> None:
     """Take a proposal back (held locked). Raises NotAllowed once it is approved."""
-    if row.approved_at:
-        raise NotAllowed("更正已确认并生效,不能撤回。如有误,请再提出一次更正。")
-    if row.withdrawn_at is None:
-        row.withdrawn_at = clock.now()
-        journal.write("key_correction", row.id, "withdrawn", by=by)
+    take_back(row, by=by, refusal="更正已确认并生效,不能撤回。如有误,请再提出一次更正。")
 
 
 # --- the sittings that drew it

@@ -19,12 +19,13 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import number_index
-from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound, Refusal
+from dingkao.errors import Forbidden, Invalid, NotAllowed, Refusal
 from dingkao.exams.models import SUBJECTS, AdmissionTicket, ImportedScore, Paper, ScoreImport, Sitting
 from dingkao.exams.papers import papers_for, wanted_subjects
 from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal import writing as journal
+from dingkao.journal.proposing import held, take_back
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.outside import sheets
 from dingkao.outside.sheets import Fault, Report, Row
@@ -195,10 +196,7 @@ def _allow(record: Assessment, standing: Sitting | None) -> None:
 
 def locked(import_id: UUID) -> ScoreImport:
     """An import, held locked. Raises NotFound."""
-    row = db.session.scalar(select(ScoreImport).where(ScoreImport.id == import_id).with_for_update())
-    if row is None:
-        raise NotFound
-    return row
+    return held(ScoreImport, import_id)
 
 
 def approve(row: ScoreImport, *, by: Actor) -> Job | None:
@@ -217,11 +215,7 @@ def approve(row: ScoreImport, *, by: Actor) -> Job | None:
 
 def withdraw(row: ScoreImport, *, by: Actor) -> None:
     """Take an import back (held locked). Raises NotAllowed once it is confirmed."""
-    if row.approved_at:
-        raise NotAllowed("这批成绩已确认登记,不能撤回。有误的请更正后重新导入。")
-    if row.withdrawn_at is None:
-        row.withdrawn_at = clock.now()
-        journal.write("score_import", row.id, "withdrawn", by=by)
+    take_back(row, by=by, refusal="这批成绩已确认登记,不能撤回。有误的请更正后重新导入。")
 
 
 @performing.job(ENTER)

@@ -19,6 +19,7 @@ from dingkao.exams.integrity import under_inquiry
 from dingkao.exams.models import Sitting
 from dingkao.exams.papers import subjects_of, wanted_subjects
 from dingkao.journal import writing as journal
+from dingkao.journal.proposing import held, take_back
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.results.models import PassLine
 from dingkao.tenants import settings
@@ -60,10 +61,7 @@ def propose(cycle: Cycle, category: str, level: str, tenths: int, *, by: Actor) 
 
 def locked(line_id: UUID) -> PassLine:
     """A line that stands, held locked. Raises NotFound."""
-    row = db.session.scalar(select(PassLine).where(PassLine.id == line_id, PassLine.withdrawn_at.is_(None)).with_for_update())
-    if row is None:
-        raise NotFound("该合格线已被替换,请刷新页面查看。")
-    return row
+    return held(PassLine, line_id, PassLine.withdrawn_at.is_(None), refusal=NotFound("该合格线已被替换,请刷新页面查看。"))
 
 
 def approve(row: PassLine, *, by: Actor) -> None:
@@ -78,10 +76,7 @@ def approve(row: PassLine, *, by: Actor) -> None:
 
 def withdraw(row: PassLine, *, by: Actor) -> None:
     """Take back a proposal (held locked). Raises NotAllowed once it is approved."""
-    if row.approved_at:
-        raise NotAllowed("合格线已确定并生效,不能撤回。")
-    row.withdrawn_at = clock.now()
-    journal.write("pass_line", row.id, "withdrawn", by=by)
+    take_back(row, by=by, refusal="合格线已确定并生效,不能撤回。")
 
 
 def reaches(scores: Iterable[int | None], line_tenths: int) -> bool:

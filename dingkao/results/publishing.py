@@ -19,6 +19,7 @@ from dingkao.errors import Forbidden, NotAllowed, NotFound, Refusal
 from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal import writing as journal
+from dingkao.journal.proposing import held, take_back
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.people.accounts import actor_of
 from dingkao.people.models import Account
@@ -101,19 +102,12 @@ def digest_of(verdicts: dict[UUID, str]) -> bytes:
 
 def locked(publication_id: UUID) -> Publication:
     """A publication, held locked. Raises NotFound."""
-    row = db.session.scalar(select(Publication).where(Publication.id == publication_id).with_for_update())
-    if row is None:
-        raise NotFound
-    return row
+    return held(Publication, publication_id)
 
 
 def withdraw(row: Publication, *, by: Actor) -> None:
     """Take a proposal back (held locked). Raises NotAllowed once it is approved."""
-    if row.approved_at:
-        raise NotAllowed("结果已确认发布,不能撤回。")
-    if row.withdrawn_at is None:
-        row.withdrawn_at = clock.now()
-        journal.write("publication", row.id, "withdrawn", by=by)
+    take_back(row, by=by, refusal="结果已确认发布,不能撤回。")
 
 
 def approve(row: Publication, *, by: Actor) -> Job | None:

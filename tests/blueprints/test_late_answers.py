@@ -123,9 +123,7 @@ class LateSitting:
 
 @pytest.fixture(scope="module")
 def ground(application, in_province):
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
-    people.papers(in_province, SLUG)
+    people.exam(application, in_province, SLUG)
 
 
 def test_no_way_in_takes_an_answer_after_the_minute_of_grace(application, in_province, ground):

@@ -488,9 +488,7 @@ def come_in(hand: Hand, someone: people.Someone) -> None:
 @pytest.fixture(scope="module")
 def world(application, in_province, address):
     made = World(application, in_province)
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
-    people.papers(in_province, SLUG)
+    people.exam(application, in_province, SLUG)
     with in_province(SLUG):
         writing.take_over(by=SYSTEM)
         for row in db.session.scalars(select(Article)):

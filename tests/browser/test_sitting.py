@@ -25,9 +25,7 @@ _serial = people.serials(SLUG)
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
-    people.papers(in_province, SLUG)
+    people.exam(application, in_province, SLUG)
 
 
 class Candidate:
@@ -105,6 +103,19 @@ def saved(page: Page) -> None:
 def seconds_left(page: Page) -> int:
     hours, minutes, seconds = map(int, re.fullmatch(r"倒计时: (\d\d):(\d\d):(\d\d)", page.locator("#clock").inner_text()).groups())
     return hours * 3600 + minutes * 60 + seconds
+
+
+def hand_in(page: Page) -> None:
+    """By the buttons, to the closing page."""
+    page.get_by_role("button", name="交卷", exact=True).click()
+    page.get_by_role("button", name="确认交卷").click()
+    expect(page.get_by_role("heading", name="考试结束")).to_be_visible()
+
+
+def is_told_too_late(page: Page) -> None:
+    """What it still held came after the end, and it says so."""
+    said = page.get_by_text(re.compile("本试卷已交卷,不能再修改答案|有答案在交卷或作答时间结束之后才送达,未能计入"))
+    expect(said).to_be_visible(timeout=20_000)
 
 
 def test_a_paper_from_the_ticket_to_the_end_with_a_reload_and_without_network(candidate):
@@ -272,9 +283,7 @@ def test_a_browser_that_stores_nothing_saves_all_the_same(candidate, broken):
     chosen = {0: tap(page, 1, 0), 1: tap(page, 2, 1)}
     saved(page)
     assert candidate.kept() == chosen
-    page.get_by_role("button", name="交卷", exact=True).click()
-    page.get_by_role("button", name="确认交卷").click()
-    expect(page.get_by_role("heading", name="考试结束")).to_be_visible()
+    hand_in(page)
 
 
 def test_an_ended_session_keeps_the_answers_and_asks_to_sign_in_before_handing_in(candidate, in_province):
@@ -493,12 +502,9 @@ def test_handed_in_on_another_device_while_this_one_still_saves(candidate):
     tap(first, 2, 0)
     second.goto(first.url)
     second.get_by_role("button", name="在这台设备上继续").click()
-    second.get_by_role("button", name="交卷", exact=True).click()
-    second.get_by_role("button", name="确认交卷").click()
-    expect(second.get_by_role("heading", name="考试结束")).to_be_visible()
+    hand_in(second)
     first.context.set_offline(False)
-    said = first.get_by_text(re.compile("本试卷已交卷,不能再修改答案|有答案在交卷或作答时间结束之后才送达,未能计入"))
-    expect(said).to_be_visible(timeout=20_000)
+    is_told_too_late(first)
     assert candidate.kept() == {0: mine}
 
 
@@ -509,12 +515,9 @@ def test_of_two_tabs_one_hands_in_and_the_other_is_told(candidate):
     two.goto(one.url)
     mine = tap(one, 1, 0)
     saved(one)
-    one.get_by_role("button", name="交卷", exact=True).click()
-    one.get_by_role("button", name="确认交卷").click()
-    expect(one.get_by_role("heading", name="考试结束")).to_be_visible()
+    hand_in(one)
     two.locator("#options button").nth(1).click()
-    said = two.get_by_text(re.compile("本试卷已交卷,不能再修改答案|有答案在交卷或作答时间结束之后才送达,未能计入"))
-    expect(said).to_be_visible(timeout=20_000)
+    is_told_too_late(two)
     assert candidate.kept() == {0: mine}
 
 

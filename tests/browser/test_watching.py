@@ -26,9 +26,7 @@ HIDE = "Object.defineProperty(document, 'visibilityState', { value: '%s', config
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
-    people.papers(in_province, SLUG)
+    people.exam(application, in_province, SLUG)
 
 
 class Watched:

@@ -33,9 +33,7 @@ _serial = people.serials(SLUG)
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, provinces):
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
-    people.papers(in_province, SLUG)
+    people.exam(application, in_province, SLUG)
 
 
 @pytest.fixture(scope="module")
