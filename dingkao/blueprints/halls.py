@@ -24,6 +24,7 @@ from dingkao.certificates import admitting
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
+from dingkao.database.pages import page
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, NotAllowed, NotFound
@@ -109,15 +110,15 @@ def _index(slot_form: SlotForm) -> str:
     cycle, assessors = current_cycle(), _assessors()
     ids = [row.id for row in assessors]
     own = list(db.session.scalars(select(Hall).where(Hall.organisation_id.in_(ids)).order_by(Hall.name)))
-    slots: Sequence[Slot] = ()
-    if cycle:
-        slots = db.session.scalars(select(Slot).where(Slot.cycle_id == cycle.id, Slot.organisation_id.in_(ids)).order_by(Slot.opens_at, Slot.id)).all()
+    mine = select(Slot).where(Slot.cycle_id == (cycle.id if cycle else None), Slot.organisation_id.in_(ids))
+    found = page(mine, [Slot.opens_at, Slot.id], request.args.get("after"))
+    slots = found.rows
     _offer(slot_form, assessors, own)
     if len(assessors) == 1 and not slot_form.is_submitted():
         slot_form.organisation.data = str(assessors[0].id)
     counted = select(SlotPlace.slot_id, func.count()).where(SlotPlace.slot_id.in_([row.id for row in slots])).group_by(SlotPlace.slot_id)
     return render_template(
-        "halls/index.html", cycle=cycle, halls=own, slots=slots, taken=dict(db.session.execute(counted).all()), slot_form=slot_form,
+        "halls/index.html", cycle=cycle, halls=own, page=found, slots=slots, taken=dict(db.session.execute(counted).all()), slot_form=slot_form,
         by_id={row.id: row for row in own}, places=_names([*ids, *(row.institution_id for row in slots)]), subjects=SUBJECTS,
         moment=clock.now(),
     )  # fmt: skip
@@ -398,13 +399,15 @@ def extra() -> str:
     cycle, name = current_cycle(), request.args.get("name", "").strip()
     if cycle is None:
         return render_template("halls/extra.html", cycle=None)
-    granted = db.session.execute(_of_mine(select(ExtraTime, Doctor, Assessment), cycle).join(
-        ExtraTime, and_(ExtraTime.tenant_id == Doctor.tenant_id, ExtraTime.doctor_id == Doctor.id, ExtraTime.cycle_id == cycle.id)
-    ).order_by(Doctor.name_key, Doctor.id).limit(SHOWN)).all()  # fmt: skip
+    theirs = and_(ExtraTime.tenant_id == Doctor.tenant_id, ExtraTime.doctor_id == Doctor.id, ExtraTime.cycle_id == cycle.id)
+    listed = page(_of_mine(select(ExtraTime), cycle).join(ExtraTime, theirs), [ExtraTime.id], request.args.get("after"), newest=True)
+    whose = _of_mine(select(Doctor, Assessment), cycle).where(Doctor.id.in_([row.doctor_id for row in listed.rows]))
+    by_doctor = {row[0].id: (row[0], row[1]) for row in db.session.execute(whose)}
+    granted = [(row, *by_doctor[row.doctor_id]) for row in listed.rows]
     found = db.session.execute(_of_mine(select(Doctor, Assessment), cycle).where(Doctor.name == name).limit(SHOWN)).all() if name else []
     names = _names({row[-1].institution_id for row in (*granted, *found)})
     return render_template(
-        "halls/extra.html", cycle=cycle, granted=granted, found=found, name=name, names=names, reason_of=rules.reason_of, categories=CATEGORIES, levels=LEVELS
+        "halls/extra.html", cycle=cycle, page=listed, granted=granted, found=found, name=name, names=names, reason_of=rules.reason_of, categories=CATEGORIES, levels=LEVELS
     )
 
 

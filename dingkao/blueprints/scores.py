@@ -45,7 +45,7 @@ from dingkao.tenants import settings
 
 scores = of_office("scores")
 EDITOR = "question_editor"
-LISTED, AT_ONCE = 200, 100
+AT_ONCE = 100
 TREATED = {"marked": "更改答案(可以有几个答案均可)", "credited": TREATMENTS["credited"], "excluded": TREATMENTS["excluded"]}
 ORDERS = {"order": "试题顺序", "flags": "有提示的在前", "p": "难度(由难到易)", "r": "区分度(由低到高)"}
 
@@ -184,9 +184,10 @@ def _cell(value: float | None) -> float | str:
 @allow(ADMIN, AUDITOR, EDITOR)
 def corrections() -> str:
     """The corrections, the newest first."""
-    rows = db.session.scalars(select(KeyCorrection).order_by(KeyCorrection.id.desc()).limit(LISTED)).all()
+    found = page(select(KeyCorrection), [KeyCorrection.id], request.args.get("after"), newest=True)
+    rows = found.rows
     stems = {row[0]: row[1] for row in db.session.execute(select(QuestionVersion.id, QuestionVersion.stem).where(QuestionVersion.id.in_({row.version_id for row in rows})))}
-    return render_template("scores/corrections.html", rows=rows, stems=stems, counts=revising.counts_of(rows), treatments=TREATMENTS, states=_state_of)
+    return render_template("scores/corrections.html", page=found, rows=rows, stems=stems, counts=revising.counts_of(rows), treatments=TREATMENTS, states=_state_of)
 
 
 def _state_of(row: KeyCorrection) -> str:
@@ -334,11 +335,12 @@ def offline() -> Response | tuple[str, int] | str:
                 return redirect(url_for("scores.imported", import_id=made.id), 303)
             if made is not None:
                 flash(f"已导入{made.scores}条成绩,请由另一位经办人确认;另有{len(report.errors)}行被拒绝。")
-    query = _visible()
-    rows = db.session.scalars(query.where(ScoreImport.cycle_id == cycle.id).order_by(ScoreImport.id.desc()).limit(LISTED)).all() if cycle else []
+    mine = _visible().where(ScoreImport.cycle_id == (cycle.id if cycle else None))
+    found = page(mine, [ScoreImport.id], request.args.get("after"), newest=True)
+    rows = found.rows
     names = {row.id: (name_of(row.proposed_by), name_of(row.approved_by)) for row in rows}
     shown = render_template(
-        "scores/offline.html", cycle=cycle, form=form, report=report, checked="check" in request.form, rows=rows, names=names, states=_import_state,
+        "scores/offline.html", cycle=cycle, form=form, report=report, checked="check" in request.form, page=found, rows=rows, names=names, states=_import_state,
         open=settings.value("offline_scores"), closed=rules.CLOSED, headings=[one[0] for one in rules.COLUMNS.values()],
     )  # fmt: skip
     return (shown, 422) if request.method == "POST" and report is None else shown

@@ -4,10 +4,11 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Uuid, literal, tuple_
+from sqlalchemy import ColumnElement, DateTime, Select, Uuid, literal, tuple_
 
 from dingkao.database.model import db
 
@@ -23,12 +24,14 @@ class Page(Generic[Row]):
     onward: str | None
 
 
-def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50) -> Page[Any]:
-    """The rows of `query` (of one entity) after `mark`, in the order of `keys`, columns of text or UUID that tell rows apart."""
-    ordered = query.order_by(*keys).limit(size + 1)
+def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50, *, newest: bool = False) -> Page[Any]:
+    """The rows of `query` (of one entity) after `mark`, in the order of `keys`, or from the last to the first where `newest` says so: columns of
+    text, UUID or moment that tell rows apart."""
+    ordered = query.order_by(*(key.desc() for key in keys) if newest else keys).limit(size + 1)
     after = _read(mark, keys)
     if after:
-        position: ColumnElement[bool] = tuple_(*keys) > tuple_(*(literal(value, key.type) for value, key in zip(after, keys, strict=True)))
+        here, there = tuple_(*keys), tuple_(*(literal(value, key.type) for value, key in zip(after, keys, strict=True)))
+        position: ColumnElement[bool] = here < there if newest else here > there
         ordered = ordered.where(position)
     rows = list(db.session.scalars(ordered))
     if len(rows) <= size:
@@ -37,7 +40,7 @@ def page(query: Select[Any], keys: list[Any], mark: str | None, size: int = 50) 
     return Page(rows[:size], base64.urlsafe_b64encode(json.dumps(last).encode()).decode())
 
 
-def _read(mark: str | None, keys: list[Any]) -> list[str | UUID] | None:
+def _read(mark: str | None, keys: list[Any]) -> list[str | UUID | datetime] | None:
     """A mark that was tampered with begins at the beginning."""
     if not mark or len(mark) > LONGEST_MARK:
         return None
@@ -45,7 +48,14 @@ def _read(mark: str | None, keys: list[Any]) -> list[str | UUID] | None:
         after = json.loads(base64.urlsafe_b64decode(mark))
         if not isinstance(after, list) or len(after) != len(keys):
             return None
-        found = [UUID(str(part)) if isinstance(key.type, Uuid) else str(part) for part, key in zip(after, keys, strict=True)]
+        found = [_value(str(part), key) for part, key in zip(after, keys, strict=True)]
         return None if any(isinstance(part, str) and not part.isprintable() for part in found) else found
     except (binascii.Error, ValueError, RecursionError):
         return None
+
+
+def _value(part: str, key: Any) -> str | UUID | datetime:
+    """What a mark says of a key. Raises ValueError."""
+    if isinstance(key.type, Uuid):
+        return UUID(part)
+    return datetime.fromisoformat(part) if isinstance(key.type, DateTime) else part
