@@ -9,6 +9,7 @@ const UNREADABLE = "这不是可以识别的照片。请选择jpg或png格式的
 const STEP = 12;
 let uploading = null;
 let cropper = null;
+let laid = null; // kept when the cropper has laid out its picture: until then it can't be cut
 let item = null;
 let stop = null;
 let failed = false;
@@ -65,10 +66,15 @@ async function take(file) {
   only("crop");
   cropper?.destroy();
   part("cropping").src = picture.src;
-  cropper = new window.Cropper(part("cropping"), {
-    aspectRatio: WIDTH / HEIGHT, viewMode: 1, dragMode: "move", autoCropArea: 0.9, cropBoxMovable: false, cropBoxResizable: false,
-    toggleDragModeOnDblclick: false, checkOrientation: false, guides: false, center: false, background: false,
-    ready: fill,
+  laid = new Promise((resolve) => {
+    cropper = new window.Cropper(part("cropping"), {
+      aspectRatio: WIDTH / HEIGHT, viewMode: 1, dragMode: "move", autoCropArea: 0.9, cropBoxMovable: false, cropBoxResizable: false,
+      toggleDragModeOnDblclick: false, checkOrientation: false, guides: false, center: false, background: false,
+      ready: () => {
+        fill();
+        resolve();
+      },
+    });
   });
 }
 
@@ -94,6 +100,8 @@ const acts = {
 const blobOf = (canvas, quality) => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
 
 async function cut() {
+  await laid;
+  if (!cropper) return; // cancelled meanwhile
   const found = cropper.getData(true);
   const width = Math.max(1, Math.min(Math.round(found.width), WIDTH * LARGEST)); // never larger than what was photographed
   const canvas = cropper.getCroppedCanvas({
@@ -171,11 +179,14 @@ async function begin() {
   for (const plain of form.querySelectorAll("[data-plain]")) plain.hidden = true;
   for (const pick of form.querySelectorAll("[data-pick]")) {
     pick.hidden = false;
-    pick.querySelector("input").addEventListener("change", (event) => {
-      const [file] = event.target.files;
-      event.target.value = "";
+    const input = pick.querySelector("input");
+    const chosen = () => {
+      const [file] = input.files;
+      input.value = "";
       if (file) take(file);
-    });
+    };
+    input.addEventListener("change", chosen);
+    chosen(); // a browser may give back what was chosen before a reload
   }
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of form.querySelectorAll("[data-act]")) button.addEventListener("click", () => acts[button.dataset.act]());

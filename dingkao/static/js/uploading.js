@@ -249,11 +249,14 @@ class Files {
     for (const plain of form.querySelectorAll("[data-plain]")) plain.hidden = true;
     for (const pick of form.querySelectorAll("[data-pick]")) {
       pick.hidden = false;
-      pick.querySelector("input").addEventListener("change", async (event) => {
-        const files = [...event.target.files];
-        event.target.value = "";
+      const input = pick.querySelector("input");
+      const chosen = async () => {
+        const files = [...input.files];
+        input.value = "";
         for (const file of files) await this.take(file); // one by one: they keep their order, and a phone its memory
-      });
+      };
+      input.addEventListener("change", chosen);
+      chosen(); // a browser may give back what was chosen before a reload
     }
     form.addEventListener("submit", (event) => event.preventDefault());
     this.offer();
