@@ -10,7 +10,7 @@ run: environment
 
 test: environment
 	@deploy/packages chromium $(PAPER)
-	.venv/bin/python -m pytest -q -n 3 --dist loadfile tests
+	.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
 
 bench: environment
 	@deploy/packages $(PAPER)

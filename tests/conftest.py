@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -28,8 +29,16 @@ FROM_OUTSIDE = (
     "DATABASE_URL", "PLATFORM_DATABASE_URL", "MIGRATOR_DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL", "PUBLIC_URL", "SMS_ADAPTER",
     *(f"{name}_PORT" for name in ("POSTGRES", "VALKEY", "ACCOUNT", "CONTAINER", "OBJECT", "PROXY")),
 )  # fmt: skip
+LONGEST = ("test_make_run.py", "test_whole_way.py", "test_answers_survive.py", "test_given_engines.py")
 SLUGS = ("shanxi", "henan")
 DOCTORS = 6
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes by themselves begin first, then those of many tests, so that no worker is left with a long one at the end."""
+    tests = Counter(item.path for item in items)
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (rank.get(item.path.name, len(rank)), -tests[item.path], item.path))
 
 
 def free_port() -> int:
