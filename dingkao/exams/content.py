@@ -18,6 +18,8 @@ from markupsafe import Markup
 PICTURE = re.compile(r"!\[([^\]\n]{0,200})\]\(图:([0-9a-f]{32})\)")
 Address = Callable[[str], str]
 """The address of a picture by the name that words call it by."""
+Drawing = Callable[[str], str]
+"""A formula's LaTeX as HTML."""
 
 _RAISED = re.compile(r"<(su[bp])>([^<>\n]{1,200})</\1>", re.IGNORECASE)
 _FORMULA = re.compile(r"\$(?! )([^$\n]{1,500}?)(?<! )\$(?![0-9])")
@@ -46,11 +48,12 @@ def shown(text: str, address: Address) -> str | dict[str, str]:
     return {"html": str(rendered(text, address))} if text and is_marked(text) else text
 
 
-def rendered(text: str, address: Address) -> Markup:
-    """`text` as HTML; what is no mark is escaped, and what came of the marks is sieved once more by nh3."""
+def rendered(text: str, address: Address, drawing: Drawing | None = None) -> Markup:
+    """`text` as HTML, its formulas as MathML or as `drawing` makes them; what is no mark is escaped, and what came of the marks is sieved once
+    more by nh3."""
     if not is_marked(text):
         return Markup(html.escape(text).replace("\n", "<br>"))  # noqa: S704 - escaped just here
-    made = _blocks(text, address)
+    made = _blocks(text, address, drawing or formula)
     return Markup(nh3.clean(made, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=set(), link_rel=None))  # noqa: S704 - sieved
 
 
@@ -60,17 +63,12 @@ def plain(text: str) -> str:
     return _FORMULA.sub(r"\1", _RAISED.sub(r"\2", text))
 
 
-def with_formulas_as_typed(text: str) -> str:
-    """`text` with its formulas as they were typed, for where MathML can't be shown."""
-    return _FORMULA.sub(r"\1", text)
-
-
 def pictures_of(*texts: str | None) -> list[str]:
     """The names of the pictures that `texts` show."""
     return [found[2] for text in texts if text for found in PICTURE.finditer(text)]
 
 
-def _blocks(text: str, address: Address) -> str:
+def _blocks(text: str, address: Address, drawing: Drawing) -> str:
     """Lines, those between bars as tables."""
     made: list[str] = []
     lines: list[str] = []
@@ -78,10 +76,10 @@ def _blocks(text: str, address: Address) -> str:
 
     def close() -> None:
         if rows:
-            made.append(_table(rows, address))
+            made.append(_table(rows, address, drawing))
             rows.clear()
         if lines:
-            made.append("<br>".join(_inline(line, address) for line in lines))
+            made.append("<br>".join(_inline(line, address, drawing) for line in lines))
             lines.clear()
 
     for line in text.split("\n"):
@@ -93,21 +91,21 @@ def _blocks(text: str, address: Address) -> str:
     return "".join(made)
 
 
-def _table(rows: list[str], address: Address) -> str:
+def _table(rows: list[str], address: Address, drawing: Drawing) -> str:
     ruled = len(rows) > 1 and _RULE.fullmatch(rows[1]) is not None
-    cells = [[_inline(cell.strip(), address) for cell in row.strip()[1:-1].split("|")] for row in rows if not _RULE.fullmatch(row)]
+    cells = [[_inline(cell.strip(), address, drawing) for cell in row.strip()[1:-1].split("|")] for row in rows if not _RULE.fullmatch(row)]
     head = "".join(f'<th scope="col">{cell}</th>' for cell in cells[0]) if ruled else ""
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells[ruled:])
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if ruled else ''}<tbody>{body}</tbody></table>"
 
 
-def _inline(line: str, address: Address) -> str:
+def _inline(line: str, address: Address, drawing: Drawing) -> str:
     """A line: first what must not be looked into (pictures, formulas), then sub- and superscripts in what is left."""
     made, start = [], 0
     for found in re.finditer(f"{PICTURE.pattern}|{_FORMULA.pattern}", line):
         made.append(_words(line[start : found.start()]))
         start = found.end()
-        made.append(f'<img src="{html.escape(address(found[2]))}" alt="{html.escape(found[1] or "图")}">' if found[2] else formula(found[3]))
+        made.append(f'<img src="{html.escape(address(found[2]))}" alt="{html.escape(found[1] or "图")}">' if found[2] else drawing(found[3]))
     return "".join(made) + _words(line[start:])
 
 

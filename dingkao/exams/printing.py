@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from sqlalchemy import select
 
 from dingkao import clock
@@ -21,6 +21,7 @@ from dingkao.jobs import asking, performing
 from dingkao.jobs.models import Job
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
+from dingkao.outside import formulas
 from dingkao.outside import paper as sheets
 from dingkao.outside.storage import store
 from dingkao.settings import Settings
@@ -29,6 +30,7 @@ from dingkao.tenants.registry import by_code
 
 PRINT, DOCUMENT = "print_paper", "document"
 _PICTURE = re.compile(r'src="/([0-9a-f]{32})"')
+_FORMULA = re.compile(r'<img src="/formula/([0-9a-f]+)"')
 PRINTS = {"booklet": "试卷册", "sheet": "答题卡", "key": "参考答案"}
 EXPLAINED = {
     "A1": "每一道题有五个备选答案,请选择一个最佳答案。", "A2": "每一道题以一个小病例出现,有五个备选答案,请选择一个最佳答案。",
@@ -109,9 +111,24 @@ def ask(paper: Paper, what: str, *, by: Actor) -> Job:
 
 
 def _on_paper(text: str | None) -> Markup:
-    """A question's words as they stand on paper: pictures come along; a formula stands as it was typed, for the printer knows no MathML."""
-    made = str(content.rendered(content.with_formulas_as_typed(text or ""), lambda name: f"/{name}"))
-    return Markup(_PICTURE.sub(lambda found: f'src="{_inlined(found[1])}"', made))  # noqa: S704 - sieved by content.rendered, the names are ours
+    """A question's words as they stand on paper: pictures come along, and formulas as pictures, for the printer knows no MathML."""
+    made = str(content.rendered(text or "", lambda name: f"/{name}", _placed))
+    made = _PICTURE.sub(lambda found: f'src="{_inlined(found[1])}"', made)
+    return Markup(_FORMULA.sub(lambda found: _drawn(bytes.fromhex(found[1]).decode()), made))  # noqa: S704 - sieved by content.rendered, the names are ours
+
+
+def _placed(latex: str) -> str:
+    """A formula as it comes through the sieve, as the picture it is going to be; as it was typed where it can't be drawn."""
+    if formulas.drawn(latex) is None:
+        return f"<code>{escape(latex)}</code>"
+    return f'<img src="/formula/{latex.encode().hex()}" alt="{escape(latex)}">'
+
+
+def _drawn(latex: str) -> str:
+    made = formulas.drawn(latex)
+    assert made is not None  # noqa: S101 - what can't be drawn stands as typed
+    source = base64.b64encode(made.svg.encode()).decode()
+    return f'<img class="formula" src="data:image/svg+xml;base64,{source}" style="width: {made.width:.3f}em; vertical-align: {-made.depth:.3f}em"'
 
 
 def _inlined(name: str) -> str:

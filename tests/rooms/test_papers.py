@@ -246,6 +246,21 @@ def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province
         db.session.rollback()
 
 
+def test_formulas_and_tables_of_a_booklet_are_set_and_what_can_not_be_drawn_stands_as_typed(in_province, ground):
+    with in_province(SLUG):
+        paper = made(level="assistant", fixed=True, counts={"A1": 5})
+        versions = [question.version for part in printing.parts_of(paper) for question in part.questions]
+        versions[0].stem = "比值 $\\frac{\\alpha}{\\text{体重}}$ 与 $\\frac{a}$\n|项目|数值|\n|-|-|\n|$x_1$|2|"
+        db.session.flush()
+        whole = "".join(_words(printing.draw(paper, "booklet")))
+        assert "alpha" not in whole
+        assert "体重" in whole
+        assert "\\frac{a}" in whole
+        assert "|项目" not in whole
+        assert "项目" in whole
+        db.session.rollback()
+
+
 def _words(document):
     return [page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(document)]
 
