@@ -7,9 +7,12 @@
     解析:…
 
 Above the first question of a part, 科目, 执业类别, 考点, 难度 and 用途 hold for all that follow; below a question for that one. A case begins
-with (2~3题共用题干), a list of options for B1 with (4~5题共用备选答案). Sub- and superscript are kept, a table becomes lines between bars.
+with (2~3题共用题干), a list of options for B1 with (4~5题共用备选答案). Sub- and superscript, pictures and simple formulas are kept where they
+stand, a table becomes lines between bars, and Word's own numbering counts as written. A question with something that can't be taken in is
+refused (`paragraphs`), for without it it would be another question.
 """
 
+import hashlib
 import io
 import re
 import zipfile
@@ -20,10 +23,9 @@ from typing import Any
 import docx
 from docx.document import Document
 from docx.oxml.exceptions import InvalidXmlError
-from docx.table import Table
-from docx.text.paragraph import Paragraph
 
 from dingkao.errors import Invalid, TooLarge
+from dingkao.exams.paragraphs import Flaw, Keep, Line, Reader
 from dingkao.outside.sheets import MAX_BYTES, Fault, Report, Row
 from dingkao.tenants.secrets import normalised
 
@@ -53,6 +55,8 @@ class _Reading:
     line: int = 0
     part: str = ""
     shared: dict[str, str] | None = None
+    flaw: Flaw | None = None
+    shared_flaw: Flaw | None = None
     until: int = 0
     groups: int = 0
 
@@ -68,19 +72,27 @@ def is_document(content: bytes) -> bool:
         return False
 
 
-def read(content: bytes, report: Report) -> Iterator[Row]:
+def read(content: bytes, report: Report, keep: Keep | None = None) -> Iterator[Row]:
     """The questions of a document as rows like a sheet's, numbered by the paragraph they begin at; what is no question is told in `report`.
-    Raises Invalid, TooLarge."""
+    A row that can't be taken in whole has the flaw among its cells, as `refused`. Pictures are given to `keep`; without it they are only
+    named, for a look at the file. Raises Invalid, TooLarge."""
     reading, found = _Reading(), False
-    for number, text in enumerate(_lines(_opened(content), report), 1):
-        for row in _taken(reading, number, text.strip(), report):
+    reader = Reader(_opened(content), keep or _named)
+    for number, line in enumerate(reader.lines(), 1):
+        for row in _taken(reading, number, line, report):
             found = True
             yield row
+    if reader.revised:
+        report.warnings.append(Fault(0, "修订", "文档中有没有接受的修订", "已按全部接受后的文字导入;请核对,或在Word中处理修订后重新导入。"))
     if reading.cells:
         found = True
         yield _row(reading)
     if not found:
         raise Invalid("没有在文档中找到试题。请下载Word模板,按其中的格式编写:题号、题干、选项、答案各占一行。")
+
+
+def _named(picture: bytes) -> str:
+    return hashlib.sha256(picture).hexdigest()[:32]
 
 
 def _opened(content: bytes) -> Document:
@@ -96,55 +108,38 @@ def _opened(content: bytes) -> Document:
         raise broken from fault
 
 
-def _lines(document: Document, report: Report) -> Iterator[str]:
-    """Paragraphs and tables in their order, each a text in our marks."""
-    pictures = 0
-    for block in document.iter_inner_content():
-        if isinstance(block, Table):
-            yield "\n".join(_row_of(cells, index) for index, cells in enumerate(block.rows))
-            continue
-        if block._p.xpath(".//w:drawing | .//w:pict"):  # noqa: SLF001 - the library has no other word for it
-            pictures += 1
-        yield _words(block)
-    if pictures:
-        report.warnings.append(Fault(0, "图片", f"文档中有{pictures}处图片没有导入", "请在题目编辑页上传图片。"))
-
-
-def _row_of(row: Any, index: int) -> str:
-    cells = [" ".join(cell.text.split()).replace("|", "/") for cell in row.cells]
-    line = f"|{'|'.join(cells)}|"
-    return f"{line}\n|{'|'.join('-' for _ in cells)}|" if index == 0 else line
-
-
-def _words(paragraph: Paragraph) -> str:
-    made = []
-    for run in paragraph.runs:
-        text = run.text
-        tag = "sub" if run.font.subscript else "sup" if run.font.superscript else ""
-        made.append(f"<{tag}>{text}</{tag}>" if tag and text.strip() else text)
-    return "".join(made) or paragraph.text
-
-
-def _taken(reading: _Reading, number: int, text: str, report: Report) -> Iterator[Row]:
+def _taken(reading: _Reading, number: int, line: Line, report: Report) -> Iterator[Row]:
     """Take one paragraph; a question that is complete with it comes out."""
-    if not text:
-        return
+    text = line.text.strip()
+    if text:
+        yield from _worded(reading, number, text, report)
+    for kind, reason, remedy in line.flaws:
+        if reading.cells is not None:
+            reading.flaw = reading.flaw or (kind, reason, remedy)
+        elif reading.shared is not None and reading.part:
+            reading.shared_flaw = reading.shared_flaw or (kind, reason, remedy)
+        else:
+            report.warnings.append(Fault(number, kind, f"{reason},不在任何题目之下", f"不是题目的内容可以不理会;否则{remedy}"))
+
+
+def _worded(reading: _Reading, number: int, text: str, report: Report) -> Iterator[Row]:
     if found := _SHARED.fullmatch(text):
         yield from _ended(reading)
         reading.groups += 1
         reading.until = int(found[2])
         of_case = found[3] in ("题干", "病例")
+        reading.shared_flaw = None
         reading.shared = {"group": f"{found[1]}~{found[2]}题组{reading.groups}", "case_stem" if of_case else "options": found[4]}
         reading.part = "case_stem" if of_case else "options"
     elif found := _TYPE.fullmatch(text):
         yield from _ended(reading)
         reading.held = {"kind": normalised(found[1])}
-        reading.shared = None
+        reading.shared = reading.shared_flaw = None
     elif found := _QUESTION.fullmatch(text):
         yield from _ended(reading)
         reading.number, reading.line = int(found[1]), number
         if reading.shared and reading.number > reading.until:
-            reading.shared = None
+            reading.shared = reading.shared_flaw = None
         reading.cells, reading.part = {"stem": found[2]}, "stem"
     elif found := _NAMED.fullmatch(text):
         name = NAMES[found[1]]
@@ -172,15 +167,17 @@ def _append(reading: _Reading, part: str, text: str) -> None:
 def _ended(reading: _Reading) -> Iterator[Row]:
     if reading.cells is not None:
         yield _row(reading)
-        reading.cells = None
+        reading.cells = reading.flaw = None
     reading.part = ""
 
 
 def _row(reading: _Reading) -> Row:
     assert reading.cells is not None  # noqa: S101 - the callers have looked
-    cells = reading.held | (reading.shared or {}) | reading.cells
+    cells: dict[str, Any] = reading.held | (reading.shared or {}) | reading.cells
     if reading.shared and "options" in reading.shared and "options" not in reading.cells:
         cells.setdefault("kind", "B1")
+    if flaw := reading.flaw or reading.shared_flaw:
+        cells["refused"] = flaw
     return Row(reading.line, cells, f"第{reading.number}题")
 
 
@@ -188,7 +185,7 @@ def template() -> bytes:
     """The template: each layout once, explained, with questions that may be left standing as examples or taken out."""
     document = docx.Document()
     document.add_heading("定考题库Word模板", 0)
-    document.add_paragraph("说明: 每题以题号开头,选项、答案、解析各另起一行。以下示例题请删去后再上传。上标、下标用Word自带的格式即可;公式写成LaTeX,放在两个$之间,如$\\frac{a}{b}$;图片请导入后在题目编辑页上传。")
+    document.add_paragraph("说明: 每题以题号开头,选项、答案、解析各另起一行。以下示例题请删去后再上传。上标、下标用Word自带的格式即可;公式写成LaTeX,放在两个$之间,如$\\frac{a}{b}$;简单的Word公式也可导入;图片(jpg或png,10 MB以内)直接插入到题干、病例、选项或解析中,以“嵌入型”放在要显示的地方,不要裁剪,不要用文本框或绘图。题号和选项字母可以用Word的自动编号。不能导入的内容,会连同所在的题目列在导入报告里。")
     for line in EXAMPLE.strip().split("\n"):
         document.add_paragraph(line)
     written = io.BytesIO()

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from dingkao import clock
 from dingkao.database.model import db, new_id
 from dingkao.doctors.codes import code_of
 from dingkao.errors import TooLarge
-from dingkao.exams import documents, gift
+from dingkao.exams import documents, gift, picturing
 from dingkao.exams.likeness import likeness
 from dingkao.exams.models import (
     DIFFICULTIES,
@@ -29,6 +30,7 @@ from dingkao.exams.models import (
     QuestionGroup,
     QuestionVersion,
 )
+from dingkao.exams.paragraphs import Keep
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.outside import sheets
@@ -149,6 +151,8 @@ Warnings = list[tuple[str, str, str]]
 def judge(row: Row) -> tuple[ReadQuestion, Warnings]:
     """`row` as a question, with warnings (column, reason, remedy). Raises Unsound."""
     warnings: Warnings = []
+    if "refused" in row.cells:
+        raise Unsound(*row.cells["refused"])
     stem = _text(row, "stem")
     if not stem:
         raise Unsound("题干", "题干未填写", "请填写题干。")
@@ -380,11 +384,11 @@ class _Intake:
             self.new_groups = []
 
 
-def rows_of(content: bytes, report: Report) -> list[Row]:
-    """The rows of a file of whichever kind, each with what its group shares; what can't be read of Word or GIFT goes into `report`. Raises
-    Invalid, TooLarge."""
+def rows_of(content: bytes, report: Report, keep: Keep | None = None) -> list[Row]:
+    """The rows of a file of whichever kind, each with what its group shares; what can't be read of Word or GIFT goes into `report`. The
+    pictures of a document are kept by `keep`. Raises Invalid, TooLarge, and what `keep` raises."""
     if documents.is_document(content):
-        rows = list(documents.read(content, report))
+        rows = list(documents.read(content, report, keep))
     elif gift.looks_like(content):
         rows = list(gift.read(content, report))
     else:
@@ -397,9 +401,9 @@ def rows_of(content: bytes, report: Report) -> list[Row]:
 
 def import_questions(content: bytes, *, bank: str, by: Actor, progress: Callable[[int], None] = lambda _done: None) -> Report:
     """Take in a file of questions into `bank`, made if new. The same question again changes nothing; one whose answer, kind or
-    explanation differs gets a new version. Raises Invalid, TooLarge."""
+    explanation differs gets a new version. Raises Invalid, TooLarge, Unavailable."""
     report = Report()
-    return take_in(rows_of(content, report), bank=bank, by=by, report=report, progress=progress)
+    return take_in(rows_of(content, report, partial(picturing.keep, by=by)), bank=bank, by=by, report=report, progress=progress)
 
 
 def take_in(
