@@ -28,6 +28,7 @@ from dingkao.exams.papers import due, locked_because, papers_for, wanted_subject
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal import writing as journal
 from dingkao.settings import Settings
+from dingkao.tenants import settings as province_settings
 
 sitting = of_province("sitting")
 MOST_OUTSTANDING, LONGEST_OUTSTANDING = 400, 200_000
@@ -96,7 +97,9 @@ def notice(paper_id: UUID) -> Response | str:
         return redirect(url_for("sitting.answer_page", sitting_id=begun.id))
     paper = _paper(record, paper_id)
     admitted = admissions(record, [paper])[paper.id]
-    return render_template("sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted)
+    return render_template(
+        "sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted, x_rule=province_settings.value("x_rule")
+    )
 
 
 def _me() -> str:

@@ -21,6 +21,7 @@ from dingkao.exams.models import Paper, QuestionVersion, Sitting, SittingAnswer
 from dingkao.exams.papers import draw, make_paper, read
 from dingkao.exams.tickets import ticket_of
 from dingkao.journal.writing import TERMINAL
+from dingkao.tenants import settings as province_settings
 from tests import people
 
 SLUG, CODE = "hunan", 43
@@ -64,6 +65,20 @@ def begin(doctor, subject="公共知识"):
 def page_of(doctor, sitting):
     shown = doctor.get(f"/sitting/{sitting}")
     return json.loads(re.search(r'id="data">(.*?)</script>', shown, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize(("rule", "told", "other"), [
+    ("partial", "少选的按选对选项所占的比例得分,有错选的不得分", "多选、少选、错选均不得分"), ("all", "多选、少选、错选均不得分", "比例得分"),
+])  # fmt: skip
+def test_the_notice_says_how_x_is_marked_here(in_province, candidate, rule, told, other):
+    doctor = candidate()
+    with in_province(SLUG):
+        province_settings.change("x_rule", rule, by=None, reason="评分办法")
+        db.session.commit()
+    paper = re.search(r"/sitting/paper/([0-9a-f-]{36})", doctor.get("/sitting"))[1]
+    shown = doctor.get(f"/sitting/paper/{paper}")
+    assert told in shown
+    assert other not in shown
 
 
 def send(doctor, data, position, letters, sequence, tapped="now", slug=SLUG):
