@@ -9,10 +9,15 @@ from sqlalchemy import select
 from dingkao.cli.surroundings import answer, inside, settings
 from dingkao.database.model import db
 from dingkao.demonstration.walking import Stuck, Walk, key_of
+from dingkao.exams import content
 from dingkao.exams.models import QuestionVersion
 from dingkao.people.accounts import staff_login_index
 from dingkao.people.models import Account
 from dingkao.tenants.secrets import Place, vault
+
+
+def _shown(text: str) -> str | dict[str, str]:
+    return content.shown(text, lambda name: name)
 
 
 @click.command("simulate")
@@ -25,7 +30,10 @@ def command(slug: str, doctors: int, as_json: bool) -> None:
     if not given.demonstration:
         raise click.ClickException("这不是演示环境,不能模拟。")
     with inside(slug) as province:
-        keys = {key_of(row.case_stem or "", row.stem, row.options): row.answer for row in db.session.scalars(select(QuestionVersion))}
+        keys = {
+            key_of(_shown(row.case_stem or ""), _shown(row.stem), [(letter, _shown(words)) for letter, words in row.options]): row.answer
+            for row in db.session.scalars(select(QuestionVersion))
+        }
 
         def code_of(user_name: str) -> str:
             account = db.session.scalars(select(Account).where(Account.login_index == staff_login_index(user_name))).one()

@@ -17,10 +17,12 @@ from dingkao.assessments.models import STATES, Assessment
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.cycles.opening import current_cycle, open_cycle
 from dingkao.database.model import db
+from dingkao.demonstration.charting import chart
 from dingkao.demonstration.states import bring_about
 from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import COLUMNS, import_roster
+from dingkao.exams import picturing
 from dingkao.exams.importing import import_questions
 from dingkao.journal.writing import SYSTEM, Actor
 from dingkao.outside import sheets
@@ -71,14 +73,19 @@ def demonstrate(province: Province) -> None:
         settings.change("contact", CONTACT, by=None, reason="演示")
     _staff(_institutions(province))
     _articles()
-    for name in ("common", "clinical", "dental", "public_health", "chinese"):
-        file = files("dingkao.demonstration") / "bank" / f"{name}.csv"
-        if file.is_file():
-            import_questions(file.read_bytes(), bank=BANK, by=SYSTEM)
+    _bank()
     roster = sheets.write([names[0] for names in COLUMNS.values()], _roster(province))
     import_roster(roster, by=SYSTEM)
     if db.session.scalar(select(Cycle.id).limit(1)) is None:
         bring_about(_cycle(), {role: _actor(user_name) for role, user_name in ACTORS.items()}, PASSWORD)
+
+
+def _bank() -> None:
+    """The bank, with questions in marks (`marked`: tables, formulas, a picture) and, of the editor's, some that wait for a second person."""
+    picture = picturing.keep(chart(), by=SYSTEM)
+    for name in ("common", "clinical", "dental", "public_health", "chinese", "marked", "waiting"):
+        content = (files("dingkao.demonstration") / "bank" / f"{name}.csv").read_bytes().replace("(图:病例数)".encode(), f"(图:{picture})".encode())
+        import_questions(content, bank=BANK, by=_actor("tiku") if name == "waiting" else SYSTEM)
 
 
 def accounts_of(province: Province) -> list[DemonstrationAccount]:

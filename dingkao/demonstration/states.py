@@ -29,7 +29,7 @@ from dingkao.people import passwords
 from dingkao.people.models import Account, Organisation
 from dingkao.results import lines, publishing
 
-PAPER_QUESTIONS, PAPER_MINUTES = 20, 60
+PAPER_QUESTIONS, PAPER_MINUTES, TRUE_FALSE = 20, 60, 4
 ASKING = ("deferred", "exempted", "refused", "asking")
 """Doctors of 待测评 who have asked for something and got it, or not, or wait."""
 STATES = (
@@ -191,6 +191,9 @@ def _papers(cycle: Cycle) -> None:
     for subject in SUBJECTS:
         for category in CATEGORIES:
             counts = proposed_counts(subject, category, PAPER_QUESTIONS)
+            if subject == "common":
+                # all of 判断题, among which are a table, a formula and a picture, in every paper
+                counts |= {"A1": counts["A1"] - TRUE_FALSE, "TF": TRUE_FALSE}
             for level in LEVELS if counts else ():
                 make_paper(
                     cycle, subject=subject, category=category, level=level, counts=counts, minutes=PAPER_MINUTES, opens_at=opens_at, closes_at=closes_at,

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -363,6 +363,14 @@ class Walk:
         walker.verdict = "passed"
 
 
-def key_of(case: str, stem: str, options: list[list[str]]) -> str:
-    """What a question is known by: its words, in whatever order its options are shown."""
-    return "\x1e".join([case or "", stem, *sorted(f"{letter}{words}" for letter, words in options)])
+Shown = str | dict[str, str]
+"""Words as a page gets them (content.shown)."""
+
+
+def key_of(case: Shown, stem: Shown, options: Iterable[Sequence[Any]]) -> str:
+    """What a question is known by: its words as they are shown, in whatever order its options are, wherever its pictures lie."""
+    return "\x1e".join([_words(case or ""), _words(stem), *sorted(f"{letter}{_words(words)}" for letter, words in options)])
+
+
+def _words(shown: Shown) -> str:
+    return shown if isinstance(shown, str) else re.sub(r'src="[^"]*/', 'src="', shown["html"])

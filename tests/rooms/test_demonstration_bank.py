@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import dingkao.demonstration
+from dingkao.demonstration.charting import chart
 from dingkao.exams.importing import COLUMNS, NEEDED, judge
 from dingkao.outside import sheets
 
@@ -24,8 +25,9 @@ def test_every_question_is_sound_and_groups_are_whole(file):
     groups = defaultdict(list)
     for question, _ in read:
         assert question.explanation
-        assert (question.subject == "common") == (file.stem == "common")
-        assert question.category == (None if file.stem == "common" else file.stem)
+        of_common = file.stem in ("common", "marked", "waiting")
+        assert (question.subject == "common") == of_common
+        assert question.category == (None if of_common else file.stem)
         assert bool(question.group) == (question.kind in ("A3", "A4", "B1")), question.stem
         if question.group:
             groups[question.group].append(question)
@@ -42,5 +44,15 @@ def test_every_question_is_sound_and_groups_are_whole(file):
 def test_there_are_enough_of_every_type():
     read = [question for file in FILES for question, _ in questions(file)]
     assert len(read) >= 120
-    assert set(Counter(question.kind for question in read)) == {"A1", "A2", "A3", "A4", "B1", "X"}
+    assert set(Counter(question.kind for question in read)) == {"A1", "A2", "A3", "A4", "B1", "X", "TF"}
     assert Counter(question.purpose for question in read)["practice"] >= 24
+
+
+def test_some_questions_show_a_table_a_formula_and_a_picture_and_some_wait():
+    stems = [question.stem for question, _ in questions(BANK / "marked.csv")]
+    assert all(any(mark in stem for stem in stems) for mark in ("|-|", "$\\frac", "](图:病例数)"))
+    assert questions(BANK / "waiting.csv")
+
+
+def test_the_chart_is_the_same_each_time():
+    assert chart() == chart()

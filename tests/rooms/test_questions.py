@@ -352,3 +352,12 @@ def test_the_sample_goes_in_whole_and_again_is_no_news(hubei, samples):
     assert outcome(report) == (3000, 0, 0, [])
     assert [fault.row for fault in report.warnings] == [781, 1100, 2331, 2345]
     assert outcome(import_questions(content, bank="样例", by=TERMINAL)) == (0, 0, 3000, [])
+
+
+@pytest.mark.parametrize(("listed", "answer", "right"), [
+    ("A 错误\\nB 正确", "B", True), ("A 错误\\nB 正确", "A", False), ("A 正确\\nB 错误", "A", True), ("A 对\\nB 错", "B", False), ("", "×", False), ("", "√", True),
+])  # fmt: skip
+def test_true_or_false_is_always_offered_in_one_order_whatever_the_sheets(listed, answer, right):
+    made = read(kind="判断题", options=listed, answer=answer)
+    assert made.options == (("A", "正确"), ("B", "错误"))
+    assert made.answer == ("A" if right else "B")
