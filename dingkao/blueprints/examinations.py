@@ -10,7 +10,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from werkzeug.wrappers import Response
-from wtforms import DateTimeLocalField, DecimalField, IntegerField, SelectField
+from wtforms import DateTimeLocalField, DecimalField, IntegerField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
@@ -18,15 +18,15 @@ from dingkao import clock
 from dingkao.assessments.models import PROCEDURES
 from dingkao.blueprints.access import allow
 from dingkao.blueprints.console import ADMIN, OF_ORGANISATION, of_office
-from dingkao.blueprints.forms import Form, Needed
+from dingkao.blueprints.forms import Form, Needed, chosen
 from dingkao.blueprints.web import limiter
 from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.doctors.codes import CATEGORIES, LEVELS
-from dingkao.errors import Forbidden, Invalid, NotFound
+from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound
 from dingkao.exams import papers as rules
-from dingkao.exams import printing
+from dingkao.exams import printing, prolonging
 from dingkao.exams.models import DIFFICULTIES, PAPER_PROCEDURES, SUBJECTS, TYPES, Paper, QuestionVersion
 
 examinations = of_office("examinations")
@@ -79,6 +79,13 @@ class PaperForm(WindowForm):
         return found
 
 
+class ProlongForm(Form):
+    """A later end for papers that are being sat."""
+
+    closes_at = DateTimeLocalField("新的结束时间(北京时间)", [Needed("请选择新的结束时间。")])
+    reason = StringField("原因(医师会看到)", [Needed("请填写延长的原因,如“本省部分地区停电”。")])
+
+
 for _kind in TYPES:
     setattr(PaperForm, _kind, IntegerField(f"{_kind}型题数", [Optional()], default=0))
     setattr(PaperForm, f"mark_{_kind}", DecimalField(f"{_kind}每题分值", [Optional()], default=Decimal(1), places=1))
@@ -120,7 +127,7 @@ def _papers(form: WindowForm) -> str:
     return render_template(
         "examinations/papers.html", cycle=cycle, rows=rows, begun=begun, subjects=SUBJECTS, categories=CATEGORIES, levels=LEVELS, forms=FORMS,
         procedures=PAPER_PROCEDURES, form=form, may_make=ADMIN in current_user.roles, missing=any(paper is None for *_, paper in rows),
-        whole=rules.whole_marks,
+        whole=rules.whole_marks, moment=clock.now(),
     )  # fmt: skip
 
 
@@ -225,6 +232,40 @@ def _wishes(typed: dict[tuple[str, str], str]) -> list[rules.Wish]:
         if int(found[1]):
             wishes.append(rules.Wish(topic or None, difficulty or None, int(found[1]), bool(found[2])))
     return wishes
+
+
+@examinations.route("/office/papers/prolong", methods=["GET", "POST"])
+@allow(ADMIN)
+@limiter.limit("60/hour", methods=["POST"])
+def prolong() -> Response | tuple[str, int] | str:
+    """延长考试时间: a later end for papers that are being sat, in an emergency. The first press shows whom it concerns and changes nothing; what
+    was shown is then confirmed."""
+    cycle = _cycle()
+    papers, wanted = prolonging.running(cycle), set(chosen("paper"))
+    first = request.args.get("paper", type=UUID)
+    picked = [row for row in papers if row.id in (wanted if request.method == "POST" else {first} if first else {one.id for one in papers})]
+    form, asked = ProlongForm(), False
+    if form.validate_on_submit():
+        closes_at, reason = form.closes_at.data.replace(tzinfo=clock.BEIJING).astimezone(UTC), form.reason.data or ""
+        try:
+            if not picked:
+                raise Invalid("请勾选要延长的试卷。")
+            for row in picked:
+                prolonging.judge(row, closes_at=closes_at, reason=reason)
+            if request.form.get("confirm"):
+                for row in sorted(picked, key=lambda one: one.id):
+                    prolonging.prolong(row, closes_at=closes_at, reason=reason, by=current_user.actor())
+                flash(f"已延长{len(picked)}份试卷的结束时间。作答中的医师随即得到时间,有关医师会收到消息。")
+                return redirect(url_for("examinations.papers"), 303)
+            asked = True
+        except (Invalid, NotAllowed) as refusal:
+            db.session.rollback()
+            form.refuse(refusal if isinstance(refusal, Invalid) else Invalid(refusal.sentence))
+    shown = render_template(
+        "examinations/prolong.html", form=form, papers=papers, picked={row.id for row in picked}, asked=asked, subjects=SUBJECTS,
+        concerned={row.id: prolonging.concerned(row) for row in papers}, slots=prolonging.slots_to_come(cycle), longest=prolonging.LONGEST.days,
+    )  # fmt: skip
+    return (shown, 422) if form.errors or form.form_errors else shown
 
 
 @examinations.get("/office/papers/<uuid:paper_id>/preview")

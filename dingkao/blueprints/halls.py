@@ -29,6 +29,7 @@ from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, NotAllowed, NotFound
 from dingkao.exams import halls as rules
+from dingkao.exams import prolonging
 from dingkao.exams.models import SUBJECTS, AdmissionTicket, ExtraTime, Hall, Slot, SlotPlace
 from dingkao.outside.sheets import write as write_sheet
 from dingkao.people.models import Organisation
@@ -278,8 +279,11 @@ def change_slot(slot_id: UUID) -> Response | tuple[str, int] | str:
     })  # fmt: skip
     _offer(form, [owner], list(db.session.scalars(select(Hall).where(Hall.organisation_id == owner.id).order_by(Hall.name))))
     if form.validate_on_submit():
+        before = row.closes_at
         try:
             _keep(form, db.session.get_one(Cycle, (row.tenant_id, row.cycle_id)), owner, row)
+            if row.closes_at > before:
+                prolonging.ask_for_slot(row, by=current_user.actor())
         except Invalid as refusal:
             form.refuse(refusal)
         else:

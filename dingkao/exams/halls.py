@@ -103,8 +103,10 @@ def _anything() -> Select[bool, bool, bool, bool]:
 _ANYTHING = Asked(_anything)
 
 
-def admissions(record: Assessment, papers: Sequence[Paper]) -> dict[UUID, Admission]:
-    """What holds for each of a record's papers, asked in one question where there is nothing beside the papers themselves. Who sits a paper again is held to a slot only while it is to come."""
+def admissions(record: Assessment, papers: Sequence[Paper], moment: datetime | None = None) -> dict[UUID, Admission]:
+    """What holds for each of a record's papers now, or held at a `moment` by the slots as they are; asked in one question where there is nothing
+    beside the papers themselves. Who sits a paper again is held to a slot only while it is to come."""
+    moment = moment or clock.now()
     if not any(_ANYTHING.first(record=record.id) or ()):
         return {paper.id: Admission(paper, None, None, None, 0) for paper in papers}
     own = select(SlotPlace.slot_id).where(SlotPlace.tenant_id == record.tenant_id, SlotPlace.assessment_id == record.id)
@@ -132,8 +134,8 @@ def admissions(record: Assessment, papers: Sequence[Paper]) -> dict[UUID, Admiss
     for paper in papers:
         fitting = [one for one in found if one[0].subject in (None, paper.subject)]
         mine = [one for one in fitting if one[1] is not None] or fitting
-        slot, seat, hall = _present(mine, clock.now()) if mine else (None, None, None)
-        if paper.id in again and slot is not None and slot.closes_at <= clock.now():
+        slot, seat, hall = _present(mine, moment) if mine else (None, None, None)
+        if paper.id in again and slot is not None and slot.closes_at <= moment:
             slot, seat, hall = None, None, None
         told[paper.id] = Admission(paper, slot, hall, seat, extra_minutes(extra, paper.minutes), again.get(paper.id))
     return told
