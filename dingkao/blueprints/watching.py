@@ -1,12 +1,12 @@
 """Watching an exam in the console: who is answering, who has lost the connection; time given back; cases about a sitting (诚信核查)."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from werkzeug.wrappers import Response
 
 from dingkao import clock
@@ -23,12 +23,16 @@ from dingkao.exams.models import (
     CASE_OUTCOMES,
     CASE_STATES,
     INTEGRITY_EVENTS,
+    SUBJECTS,
     AdmissionTicket,
+    Hall,
     IntegrityCase,
     IntegrityEvent,
     Paper,
     Sitting,
     SittingAnswer,
+    Slot,
+    SlotPlace,
 )
 from dingkao.people.models import Account, Organisation
 from dingkao.tenants import settings
@@ -36,7 +40,7 @@ from dingkao.tenants import settings
 watching = of_office("watching")
 WATCHERS = (ADMIN, AUDITOR, *OF_ORGANISATION)
 VIEWS = {"answering": "作答中", "lost": "断线", "waiting": "未开始", "handed_in": "已交卷", "noticed": "有情况记录", "voided": "已作废"}
-ROWS, MOST_OPEN = 50, 20_000
+ROWS, MOST_OPEN, MOST_PLACES = 50, 20_000, 400
 
 
 def _bound() -> ColumnElement[bool]:
@@ -64,22 +68,82 @@ def _noticed() -> ColumnElement[bool]:
     return found.correlate(Sitting).exists()
 
 
+class Place(NamedTuple):
+    """A hall or a slot that the page is narrowed to: as it stands in the address, in words, and which slots it means."""
+
+    code: str
+    name: str
+    slots: ColumnElement[bool]
+
+
+def _places() -> list[Place]:
+    """The halls and slots of the cycle that this person may watch, those to come or running first among the slots."""
+    cycle = current_cycle()
+    if cycle is None:
+        return []
+    mine = true() if {ADMIN, AUDITOR} & current_user.roles else Slot.organisation_id.in_(current_user.organisations(*OF_ORGANISATION))
+    query = select(Slot, Hall).outerjoin(Hall, and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id)).where(Slot.cycle_id == cycle.id, mine)
+    rows = db.session.execute(query.order_by(Slot.closes_at < clock.now(), Slot.opens_at, Slot.id).limit(MOST_PLACES)).all()
+    halls = {hall.id: hall for _, hall in rows if hall is not None}
+    names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_({slot.institution_id for slot, _ in rows if slot.institution_id})))}
+    found = [Place(f"hall-{one.id}", f"考场:{one.name}", Slot.hall_id == one.id) for one in sorted(halls.values(), key=lambda one: one.name)]
+    for slot, hall in rows:
+        where = hall.name if hall else names.get(slot.institution_id or slot.id, "不设考场")
+        subject = f" {SUBJECTS[slot.subject]}" if slot.subject else ""
+        opens = f"{clock.beijing(slot.opens_at):%m月%d日 %H:%M}"
+        found.append(Place(f"slot-{slot.id}", f"场次:{opens} {where}{subject}", Slot.id == slot.id))
+    return found
+
+
+def _in_slot(place: Place, *more: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether the record of a query sits in one of a place's slots: it has a seat there, or the slot is its institution's and it has none elsewhere."""
+    seated = and_(SlotPlace.tenant_id == Assessment.tenant_id, SlotPlace.assessment_id == Assessment.id)
+    here = exists().where(seated, SlotPlace.slot_id == Slot.id).correlate(Assessment, Slot)
+    theirs = and_(Slot.institution_id == Assessment.institution_id, ~exists().where(seated).correlate(Assessment))
+    return exists().where(Slot.tenant_id == Assessment.tenant_id, Slot.cycle_id == Assessment.cycle_id, place.slots, or_(here, theirs), *more)
+
+
+def _sat_at(place: Place | None) -> ColumnElement[bool]:
+    """Whether the sitting of a query is of a place: its record sits there, and the slot is for its paper."""
+    if place is None:
+        return true()
+    subject = select(Paper.subject).where(Paper.tenant_id == Sitting.tenant_id, Paper.id == Sitting.paper_id).correlate(Sitting).scalar_subquery()
+    return _in_slot(place, or_(Slot.subject.is_(None), Slot.subject == subject))
+
+
+def _to_begin(place: Place | None) -> ColumnElement[bool]:
+    """Whether the record of a query is still to begin; at a place, what a slot there is for."""
+    if place is None:
+        return Assessment.state == "ready"
+    of_paper = and_(Paper.tenant_id == Sitting.tenant_id, Paper.id == Sitting.paper_id)
+    sat = select(Sitting.id).join(Paper, of_paper).where(
+        Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.voided_at.is_(None), Paper.subject == Slot.subject
+    )  # fmt: skip
+    begun = sat.correlate(Assessment, Slot).exists()
+    return _in_slot(place, or_(Assessment.state == "ready", and_(Assessment.state == "testing", Slot.subject.is_not(None), ~begun)))
+
+
 @watching.get("/office/watching")
 @allow(*WATCHERS)
 def index() -> str:
-    """The live page: how many stand where, and the sittings of one kind, a page at a time. It loads itself anew (js/live.js)."""
+    """The live page: how many stand where, of all or at one hall or slot, and the sittings of one kind, a page at a time. It loads itself anew
+    (js/live.js)."""
     view, word = request.args.get("view", "answering"), request.args.get("name", "").strip()
     view = view if view in VIEWS else "answering"
-    opened = list(db.session.scalars(_sittings().where(_open()).with_only_columns(Sitting.id).limit(MOST_OPEN)))
+    places = _places()
+    place = next((one for one in places if one.code == request.args.get("place")), None)
+    all_ = _sittings().where(_sat_at(place))
+    opened = list(db.session.scalars(all_.where(_open()).with_only_columns(Sitting.id).limit(MOST_OPEN)))
     there = integrity.living(current_app.extensions["redis"], opened)
     cycle = current_cycle()
-    ready = select(Assessment).where(_bound(), Assessment.cycle_id == (cycle.id if cycle else UUID(int=0)), Assessment.state == "ready")
+    ready = select(Assessment).where(_bound(), Assessment.cycle_id == (cycle.id if cycle else UUID(int=0)), _to_begin(place))
     counts = {
         "answering": len(there), "lost": len(opened) - len(there), "waiting": _count(ready),
-        "handed_in": _count(_sittings().where(Sitting.handed_in_at.is_not(None), Sitting.voided_at.is_(None))),
-        "noticed": _count(_sittings().where(_noticed())), "voided": _count(_sittings().where(Sitting.voided_at.is_not(None))),
+        "handed_in": _count(all_.where(Sitting.handed_in_at.is_not(None), Sitting.voided_at.is_(None))),
+        "noticed": _count(all_.where(_noticed())), "voided": _count(all_.where(Sitting.voided_at.is_not(None))),
     }  # fmt: skip
-    shown: dict[str, Any] = {"view": view, "views": VIEWS, "counts": counts, "word": word, "moment": clock.now(), "cycle": cycle}
+    shown: dict[str, Any] = {"view": view, "views": VIEWS, "counts": counts, "word": word, "moment": clock.now(), "cycle": cycle, "places": places}
+    shown["place"] = place.code if place else None
     shown["may"] = bool(set(OF_ORGANISATION) & current_user.roles) and view in ("answering", "lost", "handed_in")
     if view == "waiting":
         found = page(_named(ready, word), [Assessment.id], request.args.get("after"), ROWS)
@@ -88,7 +152,7 @@ def index() -> str:
         "answering": Sitting.id.in_(there), "lost": Sitting.id.in_([one for one in opened if one not in there]),
         "handed_in": and_(Sitting.handed_in_at.is_not(None), Sitting.voided_at.is_(None)), "noticed": _noticed(), "voided": Sitting.voided_at.is_not(None),
     }  # fmt: skip
-    found = page(_named(_sittings().where(kinds[view]), word), [Sitting.id], request.args.get("after"), ROWS)
+    found = page(_named(all_.where(kinds[view]), word), [Sitting.id], request.args.get("after"), ROWS)
     return render_template("watching/index.html", page=found, rows=_described(found.rows, there), waiting={}, **shown)
 
 
@@ -185,7 +249,8 @@ def _back() -> str:
     sitting = _uuid(request.form.get("back", ""))
     if sitting:
         return url_for("watching.show", sitting_id=sitting)
-    return url_for("watching.index", view=request.form.get("view") if request.form.get("view") in VIEWS else None)
+    view, place = request.form.get("view"), request.form.get("place") or None
+    return url_for("watching.index", view=view if view in VIEWS else None, place=place)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -10,13 +10,14 @@ from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import Cycle
 from dingkao.database.model import db
-from dingkao.exams import sittings
-from dingkao.exams.models import AddedTime, IntegrityCase, IntegrityEvent, Paper, Sitting
+from dingkao.exams import halls, sittings
+from dingkao.exams.models import AddedTime, Hall, IntegrityCase, IntegrityEvent, Paper, Sitting, Slot
 from dingkao.exams.papers import papers_for
 from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import Actor
-from dingkao.people.models import SignInSession
+from dingkao.people.models import Organisation, SignInSession
 from dingkao.results import lines
 from tests import material, people
 from tests.blueprints.signed_in import client_of, post
@@ -373,3 +374,56 @@ def test_there_is_no_verdict_while_a_case_is_open(candidate, staff, in_province)
     assert one.state() == "grading"
     assert "发起核查?" not in text(clerk.get(f"/{SLUG}/office/watching/{one.sitting}"))
     assert admin.get(f"/{SLUG}/office/cases?state=all").status_code == 200
+
+
+def a_slot(in_province, records, *, subject=None, hall=None):
+    """A slot that runs, of the assessment organisation, with these doctors in it; its id and its hall's."""
+    by = Actor("staff", uuid4())
+    with in_province(SLUG):
+        record = the_record(records[0])
+        organisation = db.session.get_one(Organisation, (CODE, record.assessor_id))
+        hall = db.session.get_one(Hall, (CODE, hall)) if hall else halls.keep_hall(organisation, name=f"考场{uuid4().hex[:8]}", address="门诊楼", seats=20, by=by)
+        ends = db.session.scalar(select(func.max(Slot.closes_at)).where(Slot.hall_id == hall.id)) or clock.now() - timedelta(hours=1)
+        slot = halls.keep_slot(
+            db.session.get_one(Cycle, (CODE, record.cycle_id)), organisation, opens_at=ends, closes_at=ends + timedelta(hours=3), hall=hall, institution=None,
+            subject=subject, invigilated=False, by=by,
+        )  # fmt: skip
+        halls.place(slot, records, by=by)
+        db.session.commit()
+        return slot.id, hall.id
+
+
+def counts(client, **asked):
+    shown = text(client.get(f"/{SLUG}/office/watching", query_string=asked))
+    chips = re.search(r'class="chips".*?</nav>', shown, re.DOTALL)[0]
+    return shown, {word: int(number) for word, number in re.findall(r">(\w+) (\d+)</a>", chips)}
+
+
+def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(application, candidate, staff, in_province):
+    here, there, elsewhere = candidate(), candidate(), candidate()
+    waits = people.doctor(application, in_province, SLUG, next(_serial))
+    people.bring_to(in_province, waits, "ready")
+    clerk, stranger = staff("organisation_clerk"), staff("organisation_clerk", at=2)
+    first, hall = a_slot(in_province, [here.doctor.record_id, waits.record_id], subject="common")
+    second, _ = a_slot(in_province, [there.doctor.record_id], subject="professional", hall=hall)
+    here.pulse()
+    shown, found = counts(clerk, place=f"slot-{first}")
+    assert found == {"作答中": 1, "断线": 0, "未开始": 1, "已交卷": 0, "有情况记录": 1, "已作废": 0}  # of the device taken over
+    assert str(here.sitting) in shown
+    assert f'value="slot-{first}" selected' in shown
+    assert f"place=slot-{first}" in re.search(r'class="chips".*?</nav>', shown, re.DOTALL)[0]
+    assert str(there.sitting) not in text(clerk.get(f"/{SLUG}/office/watching?view=lost&place=slot-{first}"))
+    # who has sat 公共知识 is still to begin 业务水平, which the second slot is for
+    shown, found = counts(clerk, view="waiting", place=f"slot-{second}")
+    assert (found["作答中"] + found["断线"], found["未开始"]) == (0, 1)
+    assert counts(clerk, place=f"hall-{hall}")[1]["未开始"] == 2
+    everywhere = counts(clerk)[1]
+    assert everywhere["作答中"] + everywhere["断线"] >= 3
+    assert str(elsewhere.sitting) not in text(clerk.get(f"/{SLUG}/office/watching?view=lost&place=hall-{hall}"))
+    assert f"slot-{first}" not in text(stranger.get(f"/{SLUG}/office/watching?place=slot-{first}"))
+    back = post(
+        clerk, f"/{SLUG}/office/watching/time", page=f"/{SLUG}/office/watching?place=slot-{first}", view="answering", place=f"slot-{first}", minutes="5",
+        reason="本考点断网五分钟", sitting=[str(here.sitting)],
+    )  # fmt: skip
+    assert back.location.endswith(f"view=answering&place=slot-{first}")
+    assert clerk.get(f"/{SLUG}/office/watching?place=nonsense").status_code == 200
