@@ -21,9 +21,9 @@ from dingkao.cycles.models import Cycle
 from dingkao.cycles.opening import current_cycle
 from dingkao.database.model import db
 from dingkao.database.pages import page
-from dingkao.errors import Forbidden, Invalid, NotFound, Refusal
+from dingkao.errors import Forbidden, Invalid, NotAllowed, NotFound, Refusal
 from dingkao.exams import analysis as figures
-from dingkao.exams import remarking
+from dingkao.exams import banks, remarking
 from dingkao.exams import scores as rules
 from dingkao.exams.marking import TREATMENTS
 from dingkao.exams.models import (
@@ -235,8 +235,9 @@ def correction(correction_id: UUID) -> FlaskResponse:
     of_row = select(ScoreChange).where(ScoreChange.correction_id == row.id)
     found = page(of_row.where(ScoreChange.state == state) if state in CHANGE_STATES else of_row, [ScoreChange.sitting_id], request.args.get("after"), AT_ONCE)
     version = remarking.version_of(row.version_id)
+    in_bank = banks.after_correction(row) if row.approved_at and not row.superseded_at else None
     shown = render_template(
-        "scores/correction.html", row=row, version=version, kinds=TYPES, treatments=TREATMENTS, state=state, states=CHANGE_STATES, words=_state_of(row),
+        "scores/correction.html", in_bank=in_bank, row=row, version=version, kinds=TYPES, treatments=TREATMENTS, state=state, states=CHANGE_STATES, words=_state_of(row),
         names=(name_of(row.proposed_by), name_of(row.approved_by)), job=job, waits=waits, page=found, counts=revising.counts_of([row])[row.id],
         changes=revising.changes_of(row, [one.sitting_id for one in found.rows]), verdicts=VERDICTS, record_states=STATES, may=ADMIN in current_user.roles,
         own=row.proposed_by == current_user.id, may_again=bool(current_user.roles & {ADMIN, EDITOR}),
@@ -251,6 +252,20 @@ def approve_correction(correction_id: UUID) -> Response:
     row = remarking.locked(correction_id)
     if remarking.approve(row, by=current_user.actor()):
         revising.ask_remarking(row, by=current_user.actor())
+    return redirect(url_for("scores.correction", correction_id=row.id), 303)
+
+
+@scores.post("/office/corrections/<uuid:correction_id>/bank")
+@allow(ADMIN, EDITOR)
+def mend_bank(correction_id: UUID) -> Response:
+    """同时更正题库: propose the corrected key in the bank, else the next paper draws the old one again."""
+    row = remarking.locked(correction_id)
+    try:
+        banks.mend_key(row, by=current_user.actor())
+    except NotAllowed as refusal:
+        flash(refusal.sentence)
+    else:
+        flash("题库中的答案已提出更正,待另一人审核后使用。")
     return redirect(url_for("scores.correction", correction_id=row.id), 303)
 
 

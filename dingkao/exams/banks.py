@@ -38,6 +38,7 @@ from dingkao.exams.models import (
     TYPES,
     VERSION_STATES,
     ExposureTally,
+    KeyCorrection,
     Question,
     QuestionBank,
     QuestionGroup,
@@ -219,6 +220,37 @@ def revise(row: Question, cells: Mapping[str, Any], *, by: Actor) -> int:
             _propose(other, kept | shared, {name: getattr(other, name) for name in OF_QUESTION} | theirs.about, by)
             done += 1
     return done
+
+
+def after_correction(correction: KeyCorrection) -> tuple[Question, str]:
+    """The bank's question behind a corrected key, and how it stands to the correction: «same», «pending» (its newest words have the key, and wait),
+    «retired», «differs» (and its key can be mended as it is), «by_hand» (its words are others by now, or the correction is no single key)."""
+    version = db.session.scalars(select(QuestionVersion).where(QuestionVersion.id == correction.version_id)).one()
+    row = question_of(version.question_id)
+    now = versions_of([row])[row.id]
+    single = correction.treatment == "marked" and len(correction.keys) == 1
+    if single and now.answer == correction.keys[0]:
+        return row, "pending" if now.state == PENDING else "same"
+    if row.approved_at is not None and row.retired_at is not None:
+        return row, "retired"
+    alike_ = (now.kind, now.case_stem, now.stem, now.options) == (version.kind, version.case_stem, version.stem, version.options)
+    return row, "differs" if single and alike_ else "by_hand"
+
+
+def mend_key(correction: KeyCorrection, *, by: Actor) -> Question:
+    """Propose the corrected key as a new version of the bank's question, or what waits of it with that key; a second person looks first. Proposed
+    already: nothing happens. Raises NotAllowed where that can't be done by itself."""
+    if correction.approved_at is None or correction.superseded_at is not None:
+        raise NotAllowed("该更正尚未确认或已被取代,不能据此更正题库。")
+    question_of(after_correction(correction)[0].id, lock=True)
+    row, standing = after_correction(correction)
+    if standing == "differs":
+        now = versions_of([row])[row.id]
+        words = {name: getattr(now, name) for name in ("kind", "case_stem", "stem", "options", "explanation")}
+        _propose(row, words | {"answer": correction.keys[0]}, {name: getattr(row, name) for name in OF_QUESTION} | now.about, by)
+    elif standing not in ("same", "pending"):
+        raise NotAllowed("这道题在题库中已改动、停用,或更正后的判分不是一个答案,请到题目页修改。")
+    return row
 
 
 def label_of(row: Question) -> str:

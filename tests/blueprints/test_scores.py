@@ -16,6 +16,7 @@ from dingkao.exams.models import (
     AdmissionTicket,
     KeyCorrection,
     Paper,
+    Question,
     QuestionVersion,
     ScoreChange,
     ScoreImport,
@@ -270,6 +271,53 @@ def test_who_hands_in_later_is_marked_by_the_corrected_key(application, in_provi
         sittings.hand_in(record, row, by=Actor("doctor", uuid4()))
         assert row.score_tenths == 111  # one of nine that count
         assert [item.treatment for item in remarking.items_of(row)][2:4] == ["credited", "excluded"]
+
+
+def test_a_corrected_key_is_mended_in_the_bank_by_two_persons(application, in_province, admins, scored):
+    scored()
+    version, key = drawn_version(in_province)
+    page = corrected(application, in_province, admins, version, keys=key)
+    shown = admins[0].get(page).get_data(as_text=True)
+    assert "题库中这道题仍是原来的答案" in shown
+    for _ in range(2):
+        assert post(admins[0], f"{page}/bank", page=page).status_code == 303
+    assert "待另一人审核" in admins[0].get(page).get_data(as_text=True)
+    with in_province(SLUG):
+        row = db.session.scalars(select(Question).where(Question.current_version == version)).one()
+        waiting = db.session.get_one(QuestionVersion, (CODE, row.proposed_version))
+        before = db.session.get_one(QuestionVersion, (CODE, version))
+        assert (waiting.answer, waiting.stem, waiting.options, waiting.explanation) == (key, before.stem, before.options, before.explanation)
+        assert db.session.scalar(select(func.count()).where(QuestionVersion.question_id == row.id)) == waiting.number
+        bank = f"/{SLUG}/office/banks/{row.bank_id}"
+    post(admins[0], f"{bank}/approve", page=bank, question=[str(row.id)])
+    assert "待另一人审核" in admins[0].get(page).get_data(as_text=True)
+    post(admins[1], f"{bank}/approve", page=bank, question=[str(row.id)])
+    assert "已与更正一致" in admins[0].get(page).get_data(as_text=True)
+    with in_province(SLUG):
+        assert db.session.get_one(Question, (CODE, row.id)).current_version == waiting.id
+
+
+def test_what_is_no_single_key_points_to_the_bank(application, in_province, admins, scored):
+    scored()
+    version, _ = drawn_version(in_province)
+    page = corrected(application, in_province, admins, version, treatment="credited", keys="")
+    shown = admins[0].get(page).get_data(as_text=True)
+    assert "请修改或停用题库中的题目" in shown
+    assert "同时更正题库" not in shown
+    post(admins[0], f"{page}/bank", page=page)
+    assert "请到题目页修改" in admins[0].get(page).get_data(as_text=True)
+
+
+def drawn_version(in_province):
+    """A version of A1 that was drawn and whose question is in use unchanged, and another letter than its key."""
+    with in_province(SLUG):
+        for layout in db.session.scalars(select(Sitting.layout).order_by(Sitting.id.desc())):
+            for one in read(layout):
+                version = db.session.get_one(QuestionVersion, (CODE, one.version))
+                row = db.session.get_one(Question, (CODE, version.question_id))
+                if version.kind == "A1" and (row.current_version, row.proposed_version) == (version.id, None):
+                    return version.id, other_than(version)
+    raise AssertionError("none was drawn")
 
 
 def test_what_cannot_be_a_key_is_refused_at_its_field(application, in_province, admins, ready, ground):
