@@ -1,10 +1,12 @@
 """Questions with pictures, tables, formulas, sub- and superscript, and 判断题: as the candidate has them, and as the editor sees them."""
 
+import io
 import os
 import re
 from datetime import timedelta
 from pathlib import Path
 
+import docx
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
@@ -147,3 +149,30 @@ def test_an_editor_writes_looks_and_finds(ground, application, in_province, open
     look(other, "office-question-phone")
     other.get_by_role("button", name="通过", exact=True).click()
     expect(other.get_by_text("已通过,开始使用。")).to_be_visible()
+
+
+def test_an_editor_hands_in_a_word_document_with_a_picture_and_sees_it_and_what_was_refused(ground, application, in_province, open_page, tmp_path):
+    document = docx.Document()
+    document.add_paragraph("1. 图中所示为").add_run().add_picture(io.BytesIO(people.photo(320, 200, kind="PNG")))
+    for line in ("A. 甲", "B. 乙", "答案:A"):
+        document.add_paragraph(line)
+    struck = document.add_paragraph("2. 下列")
+    struck.add_run("不").font.strike = True
+    struck.add_run("正确的是")
+    for line in ("A. 甲", "B. 乙", "答案:B"):
+        document.add_paragraph(line)
+    document.save(tmp_path / "题.docx")
+    page = signed_in(open_page, client_of(application, in_province, SLUG, "question_editor"), DESK)
+    page.goto(f"/{SLUG}/office/banks")
+    page.get_by_label("题库名称").fill("文档题库")
+    page.locator("input[type=file]").set_input_files(tmp_path / "题.docx")
+    page.get_by_role("button", name="导入").click()
+    expect(page.get_by_text("新增 1,更新 0,未变 0,拒绝 1")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("有加了删除线的文字")).to_be_visible()
+    look(page, "office-docx-report")
+    page.goto(f"/{SLUG}/office/banks")
+    page.get_by_role("link", name="文档题库").last.click()
+    picture = page.locator("img[src*='/pictures/']").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("one => one.complete && one.naturalWidth > 0")
+    look(page, "office-docx-bank")

@@ -12,7 +12,7 @@ from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.model import db
 from dingkao.exams import sittings
-from dingkao.exams.models import IntegrityEvent, Sitting
+from dingkao.exams.models import IntegrityEvent, Paper, Sitting
 from dingkao.exams.papers import papers_for
 from dingkao.journal.writing import Actor
 from tests import material, people
@@ -121,6 +121,37 @@ def test_time_given_back_reaches_the_page_before_its_clock_is_over(watched):
     give_time(watched.desk(), watched)
     phone.evaluate(HIDE % "visible")
     expect(phone.locator("#clock")).to_contain_text(re.compile("00:1[12]:"), timeout=10_000)
+
+
+def test_an_administrator_prolongs_a_paper_and_the_page_that_was_cut_short_gets_its_minutes(in_province, watched):
+    with in_province(SLUG):
+        end = clock.now() + timedelta(minutes=3)
+        paper = watched.row().paper_id
+        db.session.execute(update(Paper).where(Paper.id == paper).values(closes_at=end))
+        db.session.commit()
+    watched.ends(end)
+    phone = watched.phone()
+    expect(phone.locator("#clock")).to_contain_text(re.compile("00:0[12]:"))
+    desk = watched.desk("province_admin")
+    desk.goto(f"/{SLUG}/office/papers")
+    desk.get_by_role("link", name="延长时间").first.click()
+    desk.get_by_label("新的结束时间").fill(f"{clock.beijing(end + timedelta(hours=5)):%Y-%m-%dT%H:%M}")
+    desk.get_by_label("原因").fill("本省部分地区停电")
+    desk.get_by_role("button", name="核对影响范围").click()
+    desk.get_by_role("button", name="确认延长").click()
+    expect(desk.get_by_text("已延长1份试卷的结束时间")).to_be_visible()
+    for _ in range(150):
+        if watched.row().closes_at > end:
+            break
+        desk.wait_for_timeout(100)
+    assert watched.row().closes_at == watched.row().opened_at + timedelta(minutes=60)
+    phone.evaluate(HIDE % "visible")
+    expect(phone.locator("#clock")).to_contain_text(re.compile("00:5[789]:|01:00:"), timeout=10_000)
+    phone.goto(f"/{SLUG}/notices")
+    expect(phone.get_by_text("作答时间已延长")).to_be_visible()
+    with in_province(SLUG):
+        db.session.execute(update(Paper).where(Paper.id == paper).values(closes_at=end + timedelta(days=30)))
+        db.session.commit()
 
 
 def test_a_page_that_did_not_hear_of_it_goes_on_instead_of_handing_in(watched):
