@@ -16,6 +16,7 @@ from dingkao.database.model import db, new_id
 from dingkao.journal.models import JournalEntry
 from dingkao.tenants.asking import TENANT, Asked, ids
 from dingkao.tenants.secrets import vault
+from dingkao.tenants.sending import send
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _append(entries: list[JournalEntry]) -> None:
         entry.previous = last.get(entry.subject_id)
         entry.seal = last[entry.subject_id] = _seal(entry)
     db.session.add_all(entries)
-    db.session.flush()
+    send(db.session())
 
 
 def broken_entries(subject_id: UUID) -> list[UUID]:

@@ -1,21 +1,26 @@
 """Statements put together once, for what a whole province asks within the same minutes: beginning an exam, answering, handing in.
 
 The ORM builds, keys and compiles a statement each time it is asked, which costs more than PostgreSQL's part in it. What stands here is compiled
-at its first use and sent as text with its values; it gives columns, no objects. It names the province itself, beside the policy, as every
-statement does.
+at its first use and sent as text with its values; it gives columns, or the session's own objects where `whole` rows are asked for. It names the
+province itself, beside the policy, as every statement does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Date, Integer, Uuid, bindparam
+import psycopg
+from psycopg.rows import RowFactory, namedtuple_row, tuple_row
+from sqlalchemy import Date, Integer, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql import ClauseElement
 
 from dingkao.database.model import db
-from dingkao.tenants.rls import one_session_one_province
+from dingkao.tenants.rls import OfTenant, one_session_one_province
 
 TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
@@ -36,6 +41,15 @@ def a_day(name: str) -> Any:
     return bindparam(name, type_=Date)
 
 
+def _names(kind: type[OfTenant]) -> list[str]:
+    return list(inspect(kind).column_attrs.keys())
+
+
+def whole(*kinds: type[OfTenant]) -> list[InstrumentedAttribute[Any]]:
+    """The columns of whole rows, as `Asked.objects` reads them."""
+    return [getattr(kind, name) for kind in kinds for name in _names(kind)]
+
+
 class Asked:
     """A statement that is compiled once. `make` gives it; its values are bindparams, TENANT among them. `alone`: nothing that a session may
     hold back bears on it, so it is asked without writing that first."""
@@ -51,16 +65,62 @@ class Asked:
             raise ValueError("a statement about a province's rows has to name the province")
         return str(compiled), dict(compiled.params)
 
-    def rows(self, **given: Any) -> Sequence[Any]:
-        """What it gives for these values."""
+    def rows(self, **given: Any) -> list[Any]:
+        """What it gives for these values, each row a tuple with the columns' names."""
+        return self._rows(given, namedtuple_row)
+
+    def _rows(self, given: dict[str, Any], form: RowFactory[Any]) -> list[Any]:
         session = db.session()
         tenant = one_session_one_province(session)
-        if not self.alone:
+        if not self.alone and session.autoflush:
             session.flush()
         text, values = self.compiled
-        return session.connection().exec_driver_sql(text, values | given | {TENANT.key: tenant}).all()
+        return sent(session, text, values | given | {TENANT.key: tenant}, form)
+
+    def objects(self, *kinds: type[OfTenant], fresh: bool = False, **given: Any) -> list[tuple[Any, ...]]:
+        """Its rows, of `whole(*kinds)` and what else follows them, as objects of the session and that; None for one that an outer join didn't find.
+        One that the session has already stays as it is; with `fresh`, for rows that are asked for locked, it becomes what the database says."""
+        session, found = db.session(), []
+        for row in self._rows(given, tuple_row):
+            values = iter(row)
+            held = [_held(session, kind, {name: next(values) for name in _names(kind)}, fresh) for kind in kinds]
+            found.append((*held, *values))
+        return found
 
     def first(self, **given: Any) -> Any:
         """The first of its rows, or None."""
         found = self.rows(**given)
         return found[0] if found else None
+
+
+def sent(session: Session, text: str, values: dict[str, Any], form: RowFactory[Any] = tuple_row) -> list[Any]:
+    """The rows that the driver gives for a statement within the session's transaction, asked without SQLAlchemy's own cursor, which costs more
+    than the driver's. Raises what SQLAlchemy would."""
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    try:
+        return list(driver.cursor(row_factory=form).execute(text, values))
+    except psycopg.Error as fault:
+        if gone := driver.closed:
+            connection.invalidate(fault)
+        raise DBAPIError.instance(
+            text, None, fault, psycopg.Error, hide_parameters=True, connection_invalidated=gone, dialect=connection.dialect
+        ) from fault  # fmt: skip
+
+
+def _held(session: Session, kind: type[OfTenant], values: dict[str, Any], fresh: bool) -> Any:
+    """The session's object of a row."""
+    mapper = inspect(kind)
+    identity = tuple(values[mapper.get_property_by_column(column).key] for column in mapper.primary_key)
+    if identity[0] is None:
+        return None
+    held = session.identity_map.get(mapper.identity_key_from_primary_key(identity))
+    if held is None:
+        held = mapper.class_manager.new_instance()
+        held.__dict__.update(values)
+        make_transient_to_detached(held)
+        session.add(held)
+    elif fresh:
+        for name, value in values.items():
+            set_committed_value(held, name, value)
+    return held
