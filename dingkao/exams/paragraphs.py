@@ -172,8 +172,7 @@ class Reader:
         if child.tag == qn("w:noBreakHyphen"):
             return "-"
         if child.tag == qn("w:sym"):
-            code = int(child.get(qn("w:char"), "0"), 16)
-            return self._symbols(chr(code | 0xF000 if code < 0x100 else code), child.get(qn("w:font"), ""), line)
+            return self._symbols(_character(child.get(qn("w:char"), "")), child.get(qn("w:font"), ""), line)
         return self._one(child, line)
 
     def _symbols(self, text: str, typeface: str, line: Line) -> str:
@@ -324,12 +323,18 @@ def _counted(number: int, form: str) -> str:
 
 def _level(element: Any) -> int:
     found = element.get(qn("w:ilvl"), "0")
-    return int(found) if found.isdigit() else 0
+    return int(found) if re.fullmatch("[0-9]{1,4}", found) else 0
 
 
 def _number(element: Any, default: int) -> int:
     found = "" if element is None else element.get(qn("w:val"), "")
-    return int(found) if found.isdigit() else default
+    return int(found) if re.fullmatch("[0-9]{1,4}", found) else default
+
+
+def _character(code: str) -> str:
+    """A symbol typeface's character (w:sym), where Word keeps it in text; of what is no number, one that no typeface has."""
+    number = int(code, 16) if re.fullmatch("[0-9A-Fa-f]{1,4}", code) else 0xE000
+    return chr(number | 0xF000 if number < 0x100 else number)
 
 
 def _is_on(run: Any, name: str) -> bool:

@@ -56,7 +56,7 @@ def bring(content: bytes, name: str, *, whole: bool) -> Report:
     edition rises if anything changed. Raises Invalid, TooLarge."""
     report = Report()
     read: dict[bytes, ReadQuestion] = {}
-    for row in rows_of(content, report):
+    for row in rows_of(content, report, _no_picture):
         try:
             question, warnings = judge(row)
             if question.digest() in read:
@@ -71,6 +71,11 @@ def bring(content: bytes, name: str, *, whole: bool) -> Report:
         raise Invalid(f"文件有{len(report.errors)}处错误(第{report.errors[0].row}行:{report.errors[0].reason}),不能作为全部题目导入。请更正后重试。", "file")
     _write(read, name, whole=whole, report=report)
     return report
+
+
+def _no_picture(_content: bytes) -> str:
+    """Pictures are a province's own; a shared bank has none to show."""
+    raise Invalid("共享题库不能带图片,请改用文字、表格或公式,或由各省在本省题库中录入。")
 
 
 def _write(read: dict[bytes, ReadQuestion], name: str, *, whole: bool, report: Report) -> None:

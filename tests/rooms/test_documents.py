@@ -12,7 +12,7 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from dingkao.database.model import db
-from dingkao.exams import content, documents, equations, picturing
+from dingkao.exams import content, documents, equations, picturing, sharing
 from dingkao.exams.importing import Unsound, import_questions, judge
 from dingkao.exams.models import QuestionPicture, QuestionVersion
 from dingkao.journal.writing import TERMINAL
@@ -138,6 +138,15 @@ def test_a_picture_of_a_shared_case_that_is_refused_refuses_the_whole_case():
             judge(row)
 
 
+def test_a_shared_bank_takes_no_pictures(application, ground):
+    writer = Writer()
+    writer.question(picture=png())
+    with application.app_context():
+        report = sharing.bring(writer.content, "共享带图", whole=False)
+    assert report.accepted == 0
+    assert "共享题库不能带图片" in report.errors[0].remedy
+
+
 TEXT_BOX = (
     f'<w:r {W} xmlns:v="urn:schemas-microsoft-com:vml"><w:pict><v:shape><v:textbox><w:txbxContent><w:p><w:r><w:t>除外</w:t></w:r></w:p>'
     "</w:txbxContent></v:textbox></v:shape></w:pict></w:r>"
@@ -153,6 +162,7 @@ UNSEEN = {
     ),
     "a footnote": (f'<w:r {W}><w:footnoteReference w:id="2"/></w:r>', "脚注"),
     "a symbol": (f'<w:r {W}><w:sym w:font="Wingdings" w:char="F04A"/></w:r>', "符号"),
+    "no symbol at all": (f'<w:r {W}><w:sym w:font="Symbol" w:char="zz"/></w:r>', "符号"),
     "a matrix": (f"<m:oMath {M}><m:m><m:mr><m:e><m:r><m:t>1</m:t></m:r></m:e></m:mr></m:m></m:oMath>", "Word公式"),
 }  # fmt: skip
 
