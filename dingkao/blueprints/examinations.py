@@ -244,7 +244,7 @@ def prolong() -> Response | tuple[str, int] | str:
     papers, wanted = prolonging.running(cycle), set(chosen("paper"))
     first = request.args.get("paper", type=UUID)
     picked = [row for row in papers if row.id in (wanted if request.method == "POST" else {first} if first else {one.id for one in papers})]
-    form, asked = ProlongForm(), False
+    form, asked = ProlongForm(), ""
     if form.validate_on_submit():
         closes_at, reason = form.closes_at.data.replace(tzinfo=clock.BEIJING).astimezone(UTC), form.reason.data or ""
         try:
@@ -252,14 +252,16 @@ def prolong() -> Response | tuple[str, int] | str:
                 raise Invalid("请勾选要延长的试卷。")
             for row in picked:
                 prolonging.judge(row, closes_at=closes_at, reason=reason)
-            if request.form.get("confirm"):
+            # what is confirmed is what was shown, not what has been typed since
+            asked = " ".join((closes_at.isoformat(), *sorted(str(row.id) for row in picked)))
+            if request.form.get("confirm") == asked:
                 for row in sorted(picked, key=lambda one: one.id):
                     prolonging.prolong(row, closes_at=closes_at, reason=reason, by=current_user.actor())
                 flash(f"已延长{len(picked)}份试卷的结束时间。作答中的医师随即得到时间,有关医师会收到消息。")
                 return redirect(url_for("examinations.papers"), 303)
-            asked = True
         except (Invalid, NotAllowed) as refusal:
             db.session.rollback()
+            asked = ""
             form.refuse(refusal if isinstance(refusal, Invalid) else Invalid(refusal.sentence))
     shown = render_template(
         "examinations/prolong.html", form=form, papers=papers, picked={row.id for row in picked}, asked=asked, subjects=SUBJECTS,

@@ -112,7 +112,11 @@ def test_an_administrator_prolongs_and_each_whom_it_concerns_gets_time_and_is_to
     assert shown.status_code == 200
     assert "确认延长" in shown.get_data(as_text=True)
     assert sitting(in_province, short).closes_at == before
-    assert post(admin, f"{OFFICE}/papers/prolong", page=page, **given, confirm="1").status_code == 303
+    seen = re.search(r'name="confirm" value="([^"]+)"', shown.get_data(as_text=True))[1].replace("&#43;", "+")
+    other = given | {"closes_at": typed(later + timedelta(hours=1))}
+    assert "确认延长" in post(admin, f"{OFFICE}/papers/prolong", page=page, **other, confirm=seen).get_data(as_text=True)
+    assert sitting(in_province, short).closes_at == before
+    assert post(admin, f"{OFFICE}/papers/prolong", page=page, **given, confirm=seen).status_code == 303
     people.work_off(application, in_province, SLUG)
     with in_province(SLUG):
         assert db.session.get_one(Paper, (CODE, paper.id)).closes_at == later

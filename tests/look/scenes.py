@@ -6,6 +6,7 @@ A scene yields after each step that is worth a picture. It is done on the page o
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -363,6 +364,21 @@ def administer(page: Page, slug: str) -> Iterator[str]:
     yield "设置没有改"
 
 
+def prolong(page: Page, slug: str) -> Iterator[str]:
+    """A later end for papers that are being sat, looked at and not confirmed."""
+    page.goto(f"/{slug}/office/papers/prolong")
+    page.get_by_label("原因").fill("停电")
+    page.get_by_role("button", name="核对影响范围").click()
+    page.wait_for_load_state("networkidle")
+    yield "延长有误"
+    until = page.get_by_label("新的结束时间")
+    until.fill(f"{datetime.now() + timedelta(days=102):%Y-%m-%dT%H:%M}")  # noqa: DTZ005 - what someone types
+    page.get_by_label("原因").fill("本省部分地区停电")
+    page.get_by_role("button", name="核对影响范围").click()
+    page.wait_for_load_state("networkidle")
+    yield "核对延长"
+
+
 SCENES: tuple[tuple[str, str, Act], ...] = (
     ("谁都可以", "登录", wrong_password),
     ("谁都可以", "提示", refused),
@@ -380,5 +396,6 @@ SCENES: tuple[tuple[str, str, Act], ...] = (
     ("待测评", "测评", sit),
     ("不合格", "复核", appeal),
     ("机构审核人", "审核", review),
-    ("省级管理员", "管理", administer),
+    ("管理员", "管理", administer),
+    ("管理员", "延长", prolong),
 )
