@@ -39,6 +39,7 @@ ARGUMENTS = {
     "include_all": {"cycle": "cycle", "institutions": ["organisation"]},
     "issue_certificates": {"publication": "publication"},
     "print_paper": {"paper": "paper", "what": "sheet"},
+    "prolong_sittings": {"paper": "paper", "before": "2026-03-01T09:00:00+00:00", "until": "2026-03-01T10:00:00+00:00", "reason": "停电"},
     "publish": {"publication": "publication"},
 }
 JOBS = sorted(performing.JOBS)
