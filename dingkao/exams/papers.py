@@ -76,7 +76,10 @@ def written(layout: Sequence[Drawn]) -> list[str]:
 
 def read(layout: Sequence[str]) -> list[Drawn]:
     """The layout that a sitting's row keeps."""
-    return [Drawn(UUID(entry[:36]), entry[37:]) for entry in layout]
+    return [Drawn(_version(entry[:36]), entry[37:]) for entry in layout]
+
+
+_version = lru_cache(maxsize=8192)(UUID)  # many sit the same questions
 
 
 # --- who sits which
