@@ -352,7 +352,7 @@ def practisable(subject: str, category: str, counts: Mapping[str, int], *, human
     sizes: dict[str, list[int]] = {}
     for kind, size, number in db.session.execute(select(units.c.kind, units.c.size, func.count()).group_by(units.c.kind, units.c.size)):
         sizes.setdefault(kind, []).extend([size] * min(number, counts.get(kind, 0)))
-    found = {kind: _within(sizes.get(kind, ()), number) for kind, number in counts.items()}
+    found = {kind: _within(sizes.get(kind, ()), counts[kind]) for kind in TYPES if kind in counts}
     return {kind: number for kind, number in found.items() if number}
 
 
