@@ -186,6 +186,18 @@ def test_signed_out_it_says_so_and_nothing_is_lost(trying):
     assert trying.kept() == {0: "A", 1: "B"}
 
 
+def test_a_page_whose_token_is_of_another_session_says_so_and_goes_on_after_a_reload(trying):
+    page = trying.phone()
+    trying.begin(page)
+    page.context.clear_cookies(name=f"dk-{SLUG}-form")
+    tap(page, 1, "A")
+    expect(page.locator("#told")).to_contain_text("刷新页面")
+    expect(page.locator("#state")).to_have_text("未保存 1 题")
+    page.get_by_role("link", name="刷新页面").click()
+    saved(page)
+    assert trying.kept() == {0: "A"}
+
+
 def test_at_the_end_of_the_time_it_hands_itself_in(trying, in_province):
     page = trying.phone()
     trying.begin(page)

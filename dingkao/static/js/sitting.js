@@ -246,7 +246,7 @@ async function send() {
       }
       const said = await reply.json().catch(() => ({}));
       if (!reply.ok) {
-        if (said.final && !handing) stop(said.error);
+        if ((said.final || reply.status === 400) && !handing) stop(said.error ?? "页面已失效,请刷新后继续。");
         else later();
         return;
       }
