@@ -106,7 +106,7 @@ def _me() -> str:
 
 @sitting.post("/sitting/paper/<uuid:paper_id>")
 @allow(DOCTOR)
-@limiter.limit("10/10minutes", key_func=_me, deduct_when=lambda _answer: "wrong_code" in g)
+@limiter.limit("10/10minutes", key_func=_me, exempt_when=lambda: not request.form.get("code"), deduct_when=lambda _answer: "wrong_code" in g)
 def begin(paper_id: UUID) -> Response:
     """「进入考试」: the sitting begins, once. Wrong start codes are counted, and nothing else."""
     record = _record(lock=True)

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from dingkao.exams.models import PAPER_PROCEDURES, SUBJECTS, TYPES, Paper, Quest
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.tenants import settings
+from dingkao.tenants.asking import TENANT, Asked, an_id, whole
 from dingkao.tenants.keys import cache_key
 
 GROUPED_OPTIONS, UNSHUFFLED = "B1", "TF"
@@ -104,8 +104,7 @@ def with_sittings(record: Assessment) -> tuple[list[Paper], dict[UUID, Sitting]]
     record's are among them."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     subjects, about = subjects_of(record.procedure), (record.cycle_id, doctor.category, doctor.level)
-    given = {"record": record.id, "cycle": about[0], "category": about[1], "level": about[2]}
-    rows = db.session.execute(_with_sittings(), given).all()
+    rows = _WITH_SITTINGS.objects(Paper, Sitting, record=record.id, cycle=about[0], category=about[1], level=about[2])
     papers = [
         paper for paper, _ in rows
         if (paper.cycle_id, paper.category, paper.level) == about and paper.subject in subjects and paper.procedure in ("any", record.procedure)
@@ -113,13 +112,13 @@ def with_sittings(record: Assessment) -> tuple[list[Paper], dict[UUID, Sitting]]
     return sorted(papers, key=lambda paper: subjects.index(paper.subject)), {paper.id: sitting for paper, sitting in rows if sitting is not None}
 
 
-@lru_cache(maxsize=1)
-def _with_sittings() -> Select[Paper, Sitting]:
-    sat = and_(
-        Sitting.tenant_id == Paper.tenant_id, Sitting.paper_id == Paper.id, Sitting.assessment_id == bindparam("record"), Sitting.voided_at.is_(None)
-    )
-    fits = and_(Paper.cycle_id == bindparam("cycle"), Paper.category == bindparam("category"), Paper.level == bindparam("level"))
-    return select(Paper, Sitting).outerjoin(Sitting, sat).where(or_(fits, Sitting.id.is_not(None)))
+def _with_sittings() -> Select[Any]:
+    sat = and_(Sitting.tenant_id == Paper.tenant_id, Sitting.paper_id == Paper.id, Sitting.assessment_id == an_id("record"), Sitting.voided_at.is_(None))
+    fits = and_(Paper.cycle_id == an_id("cycle"), Paper.category == bindparam("category"), Paper.level == bindparam("level"))
+    return select(*whole(Paper, Sitting)).outerjoin(Sitting, sat).where(Paper.tenant_id == TENANT, or_(fits, Sitting.id.is_not(None)))
+
+
+_WITH_SITTINGS = Asked(_with_sittings)
 
 
 def wanted_subjects(record: Assessment) -> int:

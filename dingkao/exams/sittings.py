@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, Select, Uuid, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import Select, and_, func, or_, select, tuple_
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -30,7 +29,7 @@ from dingkao.exams.resits import resits_after, resits_of
 from dingkao.exams.words import words_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import SYSTEM, Actor
-from dingkao.tenants.asking import TENANT, Asked, an_id
+from dingkao.tenants.asking import TENANT, Asked, a_day, an_id, whole
 
 GRACE = timedelta(seconds=60)
 AT_ONCE = 200
@@ -49,31 +48,30 @@ def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessm
 def sitter(account_id: UUID, *, lock: bool = False) -> tuple[Assessment, Doctor] | None:
     """Who sits, by account: the record of the present cycle (held locked where it is to change) and the doctor, in one question; None where
     there is no cycle yet or no record in it."""
-    found = db.session.execute(_sitter(lock), {"account": account_id, "today": clock.today()}).first()
-    return (found[0], found[1]) if found else None
+    asked = _SITTER_HELD if lock else _SITTER
+    found = asked.objects(Assessment, Doctor, fresh=lock, account=account_id, today=clock.today())
+    return (found[0][0], found[0][1]) if found else None
 
 
-@lru_cache(maxsize=2)
-def _sitter(lock: bool) -> Select[Assessment, Doctor]:
-    query = _of_account(select(Assessment, Doctor), select(Cycle.id))
-    return query.with_for_update(of=Assessment).execution_options(populate_existing=True) if lock else query
-
-
-def _of_account(query: Any, cycles: Any) -> Any:
-    """The record of an account in the present one of `cycles`."""
-    cycle = cycles.order_by(*in_turn(bindparam("today", type_=Date))).limit(1).scalar_subquery()
+def _of_account(*columns: Any) -> Select[Any]:
+    """The record of an account in the present cycle, and its doctor."""
+    cycle = select(Cycle.id).where(Cycle.tenant_id == TENANT).order_by(*in_turn(a_day("today"))).limit(1).scalar_subquery()
     return (
-        query.join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
-        .where(Doctor.account_id == bindparam("account", type_=Uuid), Assessment.cycle_id == cycle)
+        select(*columns)
+        .select_from(Assessment)
+        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
+        .where(Assessment.tenant_id == TENANT, Doctor.account_id == an_id("account"), Assessment.cycle_id == cycle)
         .order_by(Assessment.id.desc())
         .limit(1)
     )
 
 
+_SITTER = Asked(lambda: _of_account(*whole(Assessment, Doctor)))
+_SITTER_HELD = Asked(lambda: _of_account(*whole(Assessment, Doctor)).with_for_update(of=Assessment))
+
+
 def _page() -> Select[Any]:
-    record = _of_account(
-        select(Assessment.tenant_id, Assessment.id).where(Assessment.tenant_id == TENANT), select(Cycle.id).where(Cycle.tenant_id == TENANT)
-    ).subquery("record")  # fmt: skip
+    record = _of_account(Assessment.tenant_id, Assessment.id).subquery("record")
     answers = select(func.jsonb_agg(func.jsonb_build_array(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence))).where(
         SittingAnswer.tenant_id == Sitting.tenant_id, SittingAnswer.sitting_id == Sitting.id
     )  # fmt: skip
@@ -104,16 +102,19 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
     """A sitting of this record. Raises NotFound for anyone else's."""
-    sitting = db.session.scalar(_sitting(lock), {"sitting": sitting_id, "record": record.id})
-    if sitting is None:
+    asked = _SITTING_HELD if lock else _SITTING
+    found = asked.objects(Sitting, fresh=lock, sitting=sitting_id, record=record.id)
+    if not found:
         raise NotFound
-    return sitting
+    return found[0][0]
 
 
-@lru_cache(maxsize=2)
-def _sitting(lock: bool) -> Select[Sitting]:
-    query = select(Sitting).where(Sitting.id == bindparam("sitting"), Sitting.assessment_id == bindparam("record"))
-    return _locked(query) if lock else query
+def _sitting() -> Select[Any]:
+    return select(*whole(Sitting)).where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"), Sitting.assessment_id == an_id("record"))
+
+
+_SITTING = Asked(_sitting)
+_SITTING_HELD = Asked(lambda: _sitting().with_for_update())
 
 
 def sittings_of(record: Assessment) -> dict[UUID, Sitting]:

@@ -5,11 +5,10 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from dingkao import clock
 from dingkao.database.model import db, new_id
@@ -20,6 +19,7 @@ from dingkao.people import passwords
 from dingkao.people.accounts import code_hash, doctor_login_index, staff_login_index
 from dingkao.people.models import Account, Membership, OneTimeCode, SignInSession
 from dingkao.tenants import settings
+from dingkao.tenants.asking import TENANT, Asked, whole
 from dingkao.tenants.secrets import Place, vault
 
 NOBODY = UUID(int=0)
@@ -30,6 +30,16 @@ WRONG_INITIAL = (
     "过期的请联系本机构延长,或领取一次性代码在密码处输入。"
 )
 WRONG_STAFF = "账号或密码不正确。首次登录、忘记密码或账号停用的,请联系省级管理员领取一次性代码,在密码处输入。"
+
+
+_LIVE = Asked(
+    lambda: select(*whole(SignInSession, Account))
+    .join(Account, (Account.tenant_id == SignInSession.tenant_id) & (Account.id == SignInSession.account_id))
+    .where(
+        SignInSession.tenant_id == TENANT, SignInSession.token_hash == bindparam("token_hash"), SignInSession.ended_at.is_(None),
+        SignInSession.ends_at > bindparam("now"), SignInSession.seen_at > bindparam("idle"), Account.state == "active",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,21 +139,8 @@ def begin_session(account: Account, device: str = "") -> str:
 def session_of(token: str) -> tuple[SignInSession, Account] | None:
     """The live session of `token` with its account, or None: ended, idle for half an hour, older than twelve, or the account closed."""
     now = clock.now()
-    found = db.session.execute(_live(), {"token_hash": _hash(token), "now": now, "idle": now - IDLE}).one_or_none()
-    return (found[0], found[1]) if found else None
-
-
-@lru_cache(maxsize=1)
-def _live() -> Select[SignInSession, Account]:
-    """The live session of a token; put together once, for every page asks it."""
-    return (
-        select(SignInSession, Account)
-        .join(Account, (Account.tenant_id == SignInSession.tenant_id) & (Account.id == SignInSession.account_id))
-        .where(
-            SignInSession.token_hash == bindparam("token_hash"), SignInSession.ended_at.is_(None), SignInSession.ends_at > bindparam("now"),
-            SignInSession.seen_at > bindparam("idle"), Account.state == "active",
-        )
-    )  # fmt: skip
+    found = _LIVE.objects(SignInSession, Account, token_hash=_hash(token), now=now, idle=now - IDLE)
+    return (found[0][0], found[0][1]) if found else None
 
 
 def renew_token(row: SignInSession) -> str:

@@ -1,21 +1,23 @@
 """Statements put together once, for what a whole province asks within the same minutes: beginning an exam, answering, handing in.
 
 The ORM builds, keys and compiles a statement each time it is asked, which costs more than PostgreSQL's part in it. What stands here is compiled
-at its first use and sent as text with its values; it gives columns, no objects. It names the province itself, beside the policy, as every
-statement does.
+at its first use and sent as text with its values; it gives columns, or the session's own objects where `whole` rows are asked for. It names the
+province itself, beside the policy, as every statement does.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Date, Integer, Uuid, bindparam
+from sqlalchemy import Date, Integer, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql import ClauseElement
 
 from dingkao.database.model import db
-from dingkao.tenants.rls import one_session_one_province
+from dingkao.tenants.rls import OfTenant, one_session_one_province
 
 TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
@@ -34,6 +36,15 @@ def ids(name: str) -> Any:
 def a_day(name: str) -> Any:
     """The place of a date."""
     return bindparam(name, type_=Date)
+
+
+def _names(kind: type[OfTenant]) -> list[str]:
+    return list(inspect(kind).column_attrs.keys())
+
+
+def whole(*kinds: type[OfTenant]) -> list[InstrumentedAttribute[Any]]:
+    """The columns of whole rows, as `Asked.objects` reads them."""
+    return [getattr(kind, name) for kind in kinds for name in _names(kind)]
 
 
 class Asked:
@@ -60,7 +71,34 @@ class Asked:
         text, values = self.compiled
         return session.connection().exec_driver_sql(text, values | given | {TENANT.key: tenant}).all()
 
+    def objects(self, *kinds: type[OfTenant], fresh: bool = False, **given: Any) -> list[tuple[Any, ...]]:
+        """Its rows, of `whole(*kinds)`, as objects of the session; None for one that an outer join didn't find. One that the session has already
+        stays as it is; with `fresh`, for rows that are asked for locked, it becomes what the database says."""
+        session, found = db.session(), []
+        for row in self.rows(**given):
+            values = iter(row)
+            found.append(tuple(_held(session, kind, {name: next(values) for name in _names(kind)}, fresh) for kind in kinds))
+        return found
+
     def first(self, **given: Any) -> Any:
         """The first of its rows, or None."""
         found = self.rows(**given)
         return found[0] if found else None
+
+
+def _held(session: Session, kind: type[OfTenant], values: dict[str, Any], fresh: bool) -> Any:
+    """The session's object of a row."""
+    mapper = inspect(kind)
+    identity = tuple(values[mapper.get_property_by_column(column).key] for column in mapper.primary_key)
+    if identity[0] is None:
+        return None
+    held = session.identity_map.get(mapper.identity_key_from_primary_key(identity))
+    if held is None:
+        held = mapper.class_manager.new_instance()
+        held.__dict__.update(values)
+        make_transient_to_detached(held)
+        session.add(held)
+    elif fresh:
+        for name, value in values.items():
+            set_committed_value(held, name, value)
+    return held
