@@ -1,6 +1,5 @@
 """A mock exam on a phone: begun from the home page, answered by touch, without network for a while, on two pages, handed in, looked through."""
 
-import os
 import re
 
 import pytest
@@ -16,7 +15,6 @@ from tests import people
 from tests.browser.conftest import PHONE
 
 SLUG, CODE = "tianjin", 12
-PICTURES = os.environ.get("PICTURES")
 _serial = people.serials(SLUG)
 
 
@@ -78,12 +76,6 @@ def trying(application, in_province, open_page, ground):
     return Trying(application, in_province, open_page)
 
 
-def picture(page: Page, name: str) -> None:
-    """Where pictures are asked for: the page as it stands."""
-    if PICTURES:
-        page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
-
-
 def go(page: Page, number: int) -> None:
     page.get_by_role("button", name="答题列表").click()
     page.locator("#sheet button").nth(number - 1).click()
@@ -105,12 +97,9 @@ def saved(page: Page) -> None:
 
 def test_from_the_home_page_to_the_answers(trying):
     page = trying.phone()
-    page.goto(f"/{SLUG}/practice")
-    picture(page, "practice")
     trying.begin(page)
     expect(page.get_by_role("heading", name="模拟考试 不计入成绩")).to_be_visible()
     expect(page.locator("#clock")).to_have_text(re.compile(r"^倒计时: 00:0[89]:\d\d$"))
-    picture(page, "answer")
     first = tap(page, 1, trying.key(0))
     saved(page)
     page.get_by_role("button", name="标注本题").click()
@@ -133,11 +122,9 @@ def test_from_the_home_page_to_the_answers(trying):
     page.get_by_role("button", name="交卷", exact=True).click()
     expect(page.locator("#confirm-said")).to_contain_text("还有11题没有作答")
     expect(page.locator("#confirm-said")).to_contain_text("有1题标注了待检查。模拟考试不计入成绩,交卷后马上显示得分、答案和解析。确定交卷?")
-    picture(page, "confirm")
     page.get_by_role("button", name="确认交卷").click()
     expect(page.get_by_role("heading", name="模拟考试答卷")).to_be_visible()
     expect(page.get_by_text("共14题,答对2题")).to_be_visible()
-    picture(page, "end")
     page.get_by_role("link", name="只看错题(12)").click()
     expect(page.locator("#q2")).to_contain_text("✗ 您的选择,错误")
     expect(page.locator("#q1")).to_have_count(0)
@@ -147,7 +134,6 @@ def test_from_the_home_page_to_the_answers(trying):
     expect(page.locator("#q1")).to_contain_text("✓ 您的选择,正确")
     page.get_by_role("link", name="再做一次模拟考试").click()
     expect(page.get_by_role("link", name="查看答卷")).to_be_visible()
-    picture(page, "list")
     page.goto(f"/{SLUG}/practice/lists/wrong")
     expect(page.get_by_role("heading", name="错题 1题")).to_be_visible()
 
