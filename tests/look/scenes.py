@@ -308,7 +308,7 @@ def try_out(page: Page, slug: str) -> Iterator[str]:
     for number in range(3):
         page.locator("#options button").nth(number).click()
         page.get_by_role("button", name="下一题").click()
-    expect(page.locator("#state")).to_have_text("已保存")
+    expect(page.locator("#state")).to_have_text("已保存", timeout=20_000)
     yield "作答"
     page.get_by_role("button", name="答题列表").click()
     yield "答题列表"
@@ -317,6 +317,7 @@ def try_out(page: Page, slug: str) -> Iterator[str]:
     page.goto(f"/{slug}/practice/mocks")
     yield "有未完成的"
     page.get_by_role("link", name="继续作答").first.click()
+    expect(page.locator("#options button").first).to_be_visible()
     page.get_by_role("button", name="交卷", exact=True).click()
     page.get_by_role("button", name="确认交卷").click()
     page.wait_for_url("**/end")
