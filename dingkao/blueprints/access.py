@@ -22,12 +22,12 @@ from dingkao.people.devices import described
 from dingkao.people.models import DISPLAYS, Account, Membership, SignInSession
 from dingkao.settings import Settings
 from dingkao.tenants.context import current_tenant
-from dingkao.tenants.door import PROVINCE
+from dingkao.tenants.door import PROVINCE, READING
 from dingkao.tenants.registry import Province
 from dingkao.tenants.rls import writing
 
 ANYONE, TICKET, DOCTOR, STAFF, HALF, OPERATOR = "anyone", "ticket", "doctor", "staff", "half", "operator"
-SEEN_EVERY_SECONDS = 60
+SEEN_EVERY_SECONDS = 120
 DISPLAY_SECONDS = 365 * 24 * 3600
 DEVICE_SECONDS, DEVICE_ACCOUNTS = 180 * 86400, 5
 View = TypeVar("View", bound=Callable[..., Any])
@@ -176,17 +176,21 @@ def install(app: Flask) -> None:
     @app.after_request
     def seen(response: Response) -> Response:
         if "_login_user" in g and g._login_user.is_authenticated:
-            session = g._login_user.session
-            if (clock.now() - session.seen_at).total_seconds() > SEEN_EVERY_SECONDS:
-                _mark_seen(session.id)
+            _mark_seen(g._login_user.session, response)
         return response
 
 
-def _mark_seen(session_id: UUID) -> None:
+def _mark_seen(session: SignInSession, response: Response) -> None:
+    """Note that a session is in use; together with what the request itself has changed, where it may change anything and did."""
+    if (clock.now() - session.seen_at).total_seconds() <= SEEN_EVERY_SECONDS:
+        return
+    if request.method not in READING and response.status_code < 400:
+        session.seen_at = clock.now()
+        return
     with writing(), db.engine.begin() as connection:
         connection.execute(
             update(SignInSession)
-            .where(SignInSession.tenant_id == current_tenant(), SignInSession.id == session_id)
+            .where(SignInSession.tenant_id == current_tenant(), SignInSession.id == session.id)
             .values(seen_at=clock.now())
         )
 

@@ -43,6 +43,15 @@ def _record(*, lock: bool = False) -> Assessment:
     return record
 
 
+def _held(sitting_id: UUID) -> tuple[Assessment, Sitting]:
+    found = sittings.held(sitting_id, current_user.id)
+    if found is None:
+        _record()
+        raise NotFound
+    record, g.doctor, row = found
+    return record, row
+
+
 @sitting.route("/sitting", methods=["GET", "POST"])
 @allow(DOCTOR)
 def papers() -> Response | tuple[str, int] | str:
@@ -232,9 +241,12 @@ def cases() -> Response | tuple[str, int] | str:
 @allow(DOCTOR)
 def hand_in(sitting_id: UUID) -> Any:
     """「交卷」: what the page could not send yet comes along. Where the database is away nothing is handed in, so that nothing is lost."""
-    record = _record(lock=True)
     outstanding = outstanding_answers()
-    row = sittings.sitting_of(sitting_id, record, lock=not outstanding)  # what comes along is kept by another connection, and would wait for us
+    if outstanding:  # what comes along is kept by another connection, which would wait for us if we held the sitting
+        record = _record(lock=True)
+        row = sittings.sitting_of(sitting_id, record)
+    else:
+        record, row = _held(sitting_id)
     if row.handed_in_at is None:
         if request.form.get("automatic") and (left := row.closes_at - clock.now()) > AT_THE_END:
             raise NotAllowed(f"作答时间已延长,还有{math.ceil(left.total_seconds() / 60)}分钟,请继续作答。")

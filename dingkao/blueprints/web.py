@@ -31,6 +31,7 @@ from dingkao.settings import Settings
 from dingkao.tenants.door import PROVINCE
 from dingkao.tenants.guard import UnknownProvince
 from dingkao.tenants.registry import PROVINCES, Province
+from dingkao.tenants.sending import send
 
 log = structlog.get_logger()
 csrf = CSRFProtect()
@@ -126,6 +127,7 @@ def settle(response: Response) -> Response:
     if request.environ.get(PROVINCE) is None or not db.session.registry.has():
         return response
     if response.status_code < 400:
+        send(db.session())
         db.session.commit()
     else:
         db.session.rollback()

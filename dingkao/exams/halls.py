@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
 
 from dingkao import clock
 from dingkao.assessments.enrolment import of_doctor
@@ -87,8 +88,9 @@ class Admission:
             raise Late(f"您的考试场次({_minute(self.opens_at)}至{_minute(self.closes_at)})已结束,不能进入。请联系所属考核机构另行安排场次。")
 
 
-def _anything() -> Select[bool, bool, bool, bool]:
-    """Whether a record has extra time, a slot that may be its own, or a paper to sit again; most have none of them."""
+def anything() -> ScalarSelect[Any]:
+    """Whether `record` has extra time, a slot that may be its own, or a paper to sit again, as a column of a statement of Asked; most have none of
+    them."""
     extra = exists().where(
         ExtraTime.tenant_id == Assessment.tenant_id, ExtraTime.cycle_id == Assessment.cycle_id, ExtraTime.doctor_id == Assessment.doctor_id
     )  # fmt: skip
@@ -97,15 +99,17 @@ def _anything() -> Select[bool, bool, bool, bool]:
     )  # fmt: skip
     place = exists().where(SlotPlace.tenant_id == Assessment.tenant_id, SlotPlace.assessment_id == Assessment.id)
     again = exists().where(IntegrityCase.tenant_id == Assessment.tenant_id, IntegrityCase.assessment_id == Assessment.id, granted())
-    return select(extra, slot, place, again).where(Assessment.tenant_id == TENANT, Assessment.id == an_id("record"))
+    query = select(or_(extra, slot, place, again)).where(Assessment.tenant_id == TENANT, Assessment.id == an_id("record"))
+    return query.scalar_subquery()
 
 
-_ANYTHING = Asked(_anything)
+_ANYTHING = Asked(lambda: select(anything()))
 
 
-def admissions(record: Assessment, papers: Sequence[Paper]) -> dict[UUID, Admission]:
-    """What holds for each of a record's papers, asked in one question where there is nothing beside the papers themselves. Who sits a paper again is held to a slot only while it is to come."""
-    if not any(_ANYTHING.first(record=record.id) or ()):
+def admissions(record: Assessment, papers: Sequence[Paper], *, plain: bool | None = None) -> dict[UUID, Admission]:
+    """What holds for each of a record's papers. `plain`: that there is nothing beside the papers themselves, where the caller knows by `anything`;
+    else it is asked first. Who sits a paper again is held to a slot only while it is to come."""
+    if not _ANYTHING.first(record=record.id)[0] if plain is None else plain:
         return {paper.id: Admission(paper, None, None, None, 0) for paper in papers}
     own = select(SlotPlace.slot_id).where(SlotPlace.tenant_id == record.tenant_id, SlotPlace.assessment_id == record.id)
     query = (

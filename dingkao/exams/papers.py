@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import lru_cache
+from itertools import permutations
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,6 +34,7 @@ GROUPED_OPTIONS, UNSHUFFLED = "B1", "TF"
 SHARES = {"A1": 40, "A2": 20, "A3": 10, "A4": 10, "B1": 10, "X": 10}
 MOST_QUESTIONS, MOST_MINUTES, MOST_MARK, MOST_CELLS = 300, 600, 1000, 200
 POOL_SECONDS, POOLS = 30.0, 64
+FEW = 5
 SHORT = "题库中的题目不足以组成这份试卷,请联系所属考核机构。"
 SHORT_OF_PRACTICE = "练习题刚刚有变动,请返回后重新开始。"
 
@@ -99,26 +102,28 @@ def papers_for(record: Assessment) -> list[Paper]:
     return sorted(db.session.scalars(query), key=lambda paper: subjects.index(paper.subject))
 
 
-def with_sittings(record: Assessment) -> tuple[list[Paper], dict[UUID, Sitting]]:
+def with_sittings(record: Assessment, asked: Asked | None = None) -> tuple[list[Paper], dict[UUID, Sitting], tuple[Any, ...]]:
     """The same, and the record's sittings by paper without the voided ones, in one question. Sittings of papers that are no longer the
-    record's are among them."""
+    record's are among them. `asked`: another statement of `and_sittings`, of whose further columns the first row's come along."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     subjects, about = subjects_of(record.procedure), (record.cycle_id, doctor.category, doctor.level)
-    rows = _WITH_SITTINGS.objects(Paper, Sitting, record=record.id, cycle=about[0], category=about[1], level=about[2])
+    rows = (asked or _AND_SITTINGS).objects(Paper, Sitting, record=record.id, cycle=about[0], category=about[1], level=about[2])
     papers = [
-        paper for paper, _ in rows
+        paper for paper, *_ in rows
         if (paper.cycle_id, paper.category, paper.level) == about and paper.subject in subjects and paper.procedure in ("any", record.procedure)
     ]  # fmt: skip
-    return sorted(papers, key=lambda paper: subjects.index(paper.subject)), {paper.id: sitting for paper, sitting in rows if sitting is not None}
+    begun = {paper.id: sitting for paper, sitting, *_ in rows if sitting is not None}
+    return sorted(papers, key=lambda paper: subjects.index(paper.subject)), begun, rows[0][2:] if rows else ()
 
 
-def _with_sittings() -> Select[Any]:
+def and_sittings(*further: Any) -> Select[Any]:
+    """Papers for a category and level, and all those that `record` has begun, with its sittings, and what else is asked about it."""
     sat = and_(Sitting.tenant_id == Paper.tenant_id, Sitting.paper_id == Paper.id, Sitting.assessment_id == an_id("record"), Sitting.voided_at.is_(None))
     fits = and_(Paper.cycle_id == an_id("cycle"), Paper.category == bindparam("category"), Paper.level == bindparam("level"))
-    return select(*whole(Paper, Sitting)).outerjoin(Sitting, sat).where(Paper.tenant_id == TENANT, or_(fits, Sitting.id.is_not(None)))
+    return select(*whole(Paper, Sitting), *further).select_from(Paper).outerjoin(Sitting, sat).where(Paper.tenant_id == TENANT, or_(fits, Sitting.id.is_not(None)))
 
 
-_WITH_SITTINGS = Asked(_with_sittings)
+_AND_SITTINGS = Asked(and_sittings)
 
 
 def wanted_subjects(record: Assessment) -> int:
@@ -337,9 +342,22 @@ def _laid_out(units: Iterable[Unit], chance: random.Random) -> list[Drawn]:
         order = ""
         for version, letters in unit.versions:
             if unit.kind != GROUPED_OPTIONS or sorted(order) != sorted(letters):
-                order = letters if unit.kind == UNSHUFFLED else "".join(chance.sample(letters, len(letters)))
+                order = letters if unit.kind == UNSHUFFLED else _in_disorder(letters, chance)
             layout.append(Drawn(version, order))
     return layout
+
+
+def _in_disorder(letters: str, chance: random.Random) -> str:
+    """The letters in an order of chance: of few, one of all their orders, which are laid out once."""
+    if len(letters) > FEW:
+        return "".join(chance.sample(letters, len(letters)))
+    orders = _orders(letters)
+    return orders[int(chance.random() * len(orders))]
+
+
+@lru_cache(maxsize=64)
+def _orders(letters: str) -> list[str]:
+    return ["".join(order) for order in permutations(letters)]
 
 
 def practisable(subject: str, category: str, counts: Mapping[str, int], *, humanities: int = 0) -> dict[str, int]:

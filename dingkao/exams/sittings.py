@@ -19,11 +19,21 @@ from dingkao.cycles.opening import in_turn
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotAllowed, NotFound
-from dingkao.exams.halls import admissions, check_code
+from dingkao.exams.halls import admissions, anything, check_code
 from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import Paper, Sitting, SittingAnswer
-from dingkao.exams.papers import draw, due, locked_because, read, their_papers, wanted_subjects, with_sittings, written
+from dingkao.exams.papers import (
+    and_sittings,
+    draw,
+    due,
+    locked_because,
+    read,
+    their_papers,
+    wanted_subjects,
+    with_sittings,
+    written,
+)
 from dingkao.exams.remarking import sheet_of
 from dingkao.exams.resits import resits_after, resits_of
 from dingkao.exams.words import words_of
@@ -115,6 +125,19 @@ def _sitting() -> Select[Any]:
 
 _SITTING = Asked(_sitting)
 _SITTING_HELD = Asked(lambda: _sitting().with_for_update())
+_BOTH_HELD = Asked(
+    lambda: _of_account(*whole(Assessment, Doctor, Sitting))
+    .join(Sitting, and_(Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id))
+    .where(Sitting.id == an_id("sitting"))
+    .with_for_update(of=[Assessment, Sitting])
+)
+
+
+def held(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
+    """The record of an account in the present cycle and a sitting of its, both held locked in this order, and the doctor; None where there is
+    none such."""
+    found = _BOTH_HELD.objects(Assessment, Doctor, Sitting, fresh=True, sitting=sitting_id, account=account_id, today=clock.today())
+    return (found[0][0], found[0][1], found[0][2]) if found else None
 
 
 def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
@@ -123,11 +146,14 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
     return {row.paper_id: row for row in db.session.scalars(query)}
 
 
+_AND_ANYTHING = Asked(lambda: and_sittings(anything()))
+
+
 def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: str | None = None) -> Sitting:
     """The sitting of the paper `wanted`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
     fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
     `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
-    papers, begun = with_sittings(record)
+    papers, begun, more = with_sittings(record, _AND_ANYTHING)
     paper_id = wanted.id if isinstance(wanted, Paper) else wanted
     paper = next((one for one in papers if one.id == paper_id), None)
     if paper is None:
@@ -135,7 +161,7 @@ def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: s
     if paper.id in begun:
         return begun[paper.id]
     now = clock.now()
-    admission = admissions(record, [paper])[paper.id]
+    admission = admissions(record, [paper], plain=more == (False,))[paper.id]
     admission.refuse(now)
     if locked := locked_because(paper, papers, begun):
         raise NotAllowed(locked)
@@ -267,7 +293,7 @@ def _finish(record: Assessment, by: Actor) -> None:
     """Where no paper is to come: all handed in is 已交卷, one never begun is 缺考."""
     if record.state not in ("ready", "testing"):
         return
-    papers, begun = with_sittings(record)
+    papers, begun, _ = with_sittings(record)
     mine = due(papers, begun)
     if len(papers) < wanted_subjects(record) or _to_come(record, mine, begun):
         return

@@ -16,6 +16,7 @@ from dingkao.database.model import db, new_id
 from dingkao.journal.models import JournalEntry
 from dingkao.tenants.asking import TENANT, Asked, ids
 from dingkao.tenants.secrets import vault
+from dingkao.tenants.sending import send
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ TERMINAL = Actor("operator", name="命令行")
 def write(
     subject_kind: str, subject_id: UUID, verb: str, *, by: Actor, before: str | None = None, after: str | None = None,
     reason: str | None = None, **details: Any,
-) -> JournalEntry:  # fmt: skip
+) -> None:  # fmt: skip
     """One entry on a subject whose row the caller holds locked; it leaves with the transaction that it tells of. `details` must
     hold no personal data."""
     entry = JournalEntry(
@@ -60,7 +61,6 @@ def write(
         _append([entry])
     else:
         waiting.append(entry)
-    return entry
 
 
 @contextmanager
@@ -87,8 +87,7 @@ def _append(entries: list[JournalEntry]) -> None:
     for entry in entries:
         entry.previous = last.get(entry.subject_id)
         entry.seal = last[entry.subject_id] = _seal(entry)
-    db.session.add_all(entries)
-    db.session.flush()
+    send(db.session(), *entries)
 
 
 def broken_entries(subject_id: UUID) -> list[UUID]:

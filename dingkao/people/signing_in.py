@@ -33,7 +33,7 @@ WRONG_STAFF = "账号或密码不正确。首次登录、忘记密码或账号�
 
 
 _LIVE = Asked(
-    lambda: select(*whole(SignInSession, Account))
+    lambda: select(*whole(SignInSession, Account), settings.in_force())
     .join(Account, (Account.tenant_id == SignInSession.tenant_id) & (Account.id == SignInSession.account_id))
     .where(
         SignInSession.tenant_id == TENANT, SignInSession.token_hash == bindparam("token_hash"), SignInSession.ended_at.is_(None),
@@ -138,9 +138,13 @@ def begin_session(account: Account, device: str = "") -> str:
 
 def session_of(token: str) -> tuple[SignInSession, Account] | None:
     """The live session of `token` with its account, or None: ended, idle for half an hour, older than twelve, or the account closed."""
-    now = clock.now()
-    found = _LIVE.objects(SignInSession, Account, token_hash=_hash(token), now=now, idle=now - IDLE)
-    return (found[0][0], found[0][1]) if found else None
+    now, today = clock.now(), clock.today()
+    found = _LIVE.objects(SignInSession, Account, token_hash=_hash(token), now=now, idle=now - IDLE, today=today)
+    if not found:
+        return None
+    [(session, account, set_here)] = found
+    settings.remember(today, set_here)  # every page wants some of them
+    return session, account
 
 
 def renew_token(row: SignInSession) -> str:

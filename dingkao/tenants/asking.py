@@ -5,13 +5,16 @@ at its first use and sent as text with its values; it gives columns, or the sess
 province itself, beside the policy, as every statement does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import psycopg
+from psycopg.rows import RowFactory, namedtuple_row, tuple_row
 from sqlalchemy import Date, Integer, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql import ClauseElement
@@ -62,28 +65,47 @@ class Asked:
             raise ValueError("a statement about a province's rows has to name the province")
         return str(compiled), dict(compiled.params)
 
-    def rows(self, **given: Any) -> Sequence[Any]:
-        """What it gives for these values."""
+    def rows(self, **given: Any) -> list[Any]:
+        """What it gives for these values, each row a tuple with the columns' names."""
+        return self._rows(given, namedtuple_row)
+
+    def _rows(self, given: dict[str, Any], form: RowFactory[Any]) -> list[Any]:
         session = db.session()
         tenant = one_session_one_province(session)
-        if not self.alone:
+        if not self.alone and session.autoflush:
             session.flush()
         text, values = self.compiled
-        return session.connection().exec_driver_sql(text, values | given | {TENANT.key: tenant}).all()
+        return sent(session, text, values | given | {TENANT.key: tenant}, form)
 
     def objects(self, *kinds: type[OfTenant], fresh: bool = False, **given: Any) -> list[tuple[Any, ...]]:
-        """Its rows, of `whole(*kinds)`, as objects of the session; None for one that an outer join didn't find. One that the session has already
-        stays as it is; with `fresh`, for rows that are asked for locked, it becomes what the database says."""
+        """Its rows, of `whole(*kinds)` and what else follows them, as objects of the session and that; None for one that an outer join didn't find.
+        One that the session has already stays as it is; with `fresh`, for rows that are asked for locked, it becomes what the database says."""
         session, found = db.session(), []
-        for row in self.rows(**given):
+        for row in self._rows(given, tuple_row):
             values = iter(row)
-            found.append(tuple(_held(session, kind, {name: next(values) for name in _names(kind)}, fresh) for kind in kinds))
+            held = [_held(session, kind, {name: next(values) for name in _names(kind)}, fresh) for kind in kinds]
+            found.append((*held, *values))
         return found
 
     def first(self, **given: Any) -> Any:
         """The first of its rows, or None."""
         found = self.rows(**given)
         return found[0] if found else None
+
+
+def sent(session: Session, text: str, values: dict[str, Any], form: RowFactory[Any] = tuple_row) -> list[Any]:
+    """The rows that the driver gives for a statement within the session's transaction, asked without SQLAlchemy's own cursor, which costs more
+    than the driver's. Raises what SQLAlchemy would."""
+    connection = session.connection()
+    driver: Any = connection.connection.driver_connection
+    try:
+        return list(driver.cursor(row_factory=form).execute(text, values))
+    except psycopg.Error as fault:
+        if gone := driver.closed:
+            connection.invalidate(fault)
+        raise DBAPIError.instance(
+            text, None, fault, psycopg.Error, hide_parameters=True, connection_invalidated=gone, dialect=connection.dialect
+        ) from fault  # fmt: skip
 
 
 def _held(session: Session, kind: type[OfTenant], values: dict[str, Any], fresh: bool) -> Any:

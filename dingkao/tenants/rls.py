@@ -4,7 +4,7 @@ Row-level security does the keeping apart. What stands here makes the same true 
 serves one province, a row of another is refused before it is sent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -108,12 +108,16 @@ def _own(tenant: int) -> Any:
 
 
 @event.listens_for(Session, "before_flush")
-def refuse_foreign_rows(session: Session, _context: Any, _instances: Any) -> None:
-    """A row of another province doesn't leave this process."""
-    rows = [row for row in (*session.new, *session.dirty, *session.deleted) if isinstance(row, OfTenant)]
-    if rows:
+def _before_flush(session: Session, _context: Any, _instances: Any) -> None:
+    refuse_foreign_rows(session, (*session.new, *session.dirty, *session.deleted))
+
+
+def refuse_foreign_rows(session: Session, rows: Iterable[Any]) -> None:
+    """A row of another province doesn't leave this process: raises WrongProvince."""
+    owned = [row for row in rows if isinstance(row, OfTenant)]
+    if owned:
         tenant = one_session_one_province(session)
-        for row in rows:
+        for row in owned:
             if row.tenant_id not in (None, tenant):
                 raise WrongProvince(f"a {type(row).__name__} of province {row.tenant_id} in province {tenant}")
 

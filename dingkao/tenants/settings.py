@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from dingkao import clock
 from dingkao.database.model import db
@@ -158,22 +159,35 @@ SETTINGS: Mapping[str, Setting] = {
 }  # fmt: skip
 
 
-_IN_FORCE = Asked(
-    lambda: select(ProvinceSetting.name, ProvinceSetting.value)
-    .where(ProvinceSetting.tenant_id == TENANT, ProvinceSetting.effective_from <= a_day("day"))
-    .order_by(ProvinceSetting.effective_from, ProvinceSetting.id),
-    alone=True,
-)
+def in_force() -> ScalarSelect[Any]:
+    """What the province has set, on the day `today`, as a column of a statement of Asked: pairs of name and value, of several for one name the
+    last holds."""
+    pair = func.jsonb_build_array(ProvinceSetting.name, ProvinceSetting.value)
+    return (
+        select(func.jsonb_agg(aggregate_order_by(pair, ProvinceSetting.effective_from, ProvinceSetting.id)))
+        .where(ProvinceSetting.tenant_id == TENANT, ProvinceSetting.effective_from <= a_day("today"))
+        .scalar_subquery()
+    )
+
+
+_IN_FORCE = Asked(lambda: select(in_force()), alone=True)
+
+
+def remember(day: date, pairs: list[Any] | None) -> dict[str, Any]:
+    """Remember for this session what `in_force` gave for a day."""
+    remembered: dict[date, dict[str, Any]] = db.session().info.setdefault(REMEMBERED, {})
+    remembered[day] = dict(pairs or ())
+    return remembered[day]
 
 
 def value(name: str, on: date | None = None) -> Any:
     """What setting `name` is in this province on a day (today when none is given). Raises KeyError for a name that is none. All of
     them are asked for at once and remembered for this session, because a page wants several."""
     default, day = SETTINGS[name].default, on or clock.today()
-    remembered: dict[date, dict[str, Any]] = db.session().info.setdefault(REMEMBERED, {})
-    if day not in remembered:
-        remembered[day] = {row.name: row.value for row in _IN_FORCE.rows(day=day)}
-    return remembered[day].get(name, default)
+    found = db.session().info.get(REMEMBERED, {}).get(day)
+    if found is None:
+        found = remember(day, _IN_FORCE.first(today=day)[0])
+    return found.get(name, default)
 
 
 def judged(name: str, text: str) -> Any:
