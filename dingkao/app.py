@@ -24,6 +24,7 @@ from dingkao.blueprints.filing import filing
 from dingkao.blueprints.halls import halls
 from dingkao.blueprints.home import home
 from dingkao.blueprints.institutions import institutions
+from dingkao.blueprints.mocks import mocks
 from dingkao.blueprints.notices import notices
 from dingkao.blueprints.office import office
 from dingkao.blueprints.platform import platform
@@ -54,7 +55,7 @@ from dingkao.tenants.secrets import Vault, install
 
 ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, display, home, notices, articles, filing, uploads, practice, sitting, ticket, requests, result,
+    front, public, account, display, home, notices, articles, filing, uploads, practice, mocks, sitting, ticket, requests, result,
     office, doctors, enrolment, review, deciding, banks, examinations, halls, watching, scores, results, certificates, institutions, staff, province, work,
     editorial,
     verifying, platform,

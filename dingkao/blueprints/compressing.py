@@ -28,7 +28,7 @@ def install(app: Flask) -> None:
 
 def shorten(response: Response) -> Response:
     """The answer, compressed where nobody else can have asked for it; a form with faults (422) too, which the library leaves alone."""
-    if not asked_by_ours():
+    if response.status_code not in (200, 422) or not asked_by_ours():
         return response
     status, response.status_code = response.status, 200 if response.status_code == 422 else response.status_code
     response = compress.after_request(response)

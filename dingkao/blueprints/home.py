@@ -166,10 +166,10 @@ def show() -> Response | str:
         return redirect(url_for("filing.notice"))
     phases = {kind: Phase(*map(date.fromisoformat, days)) for kind, days in (mine.phases or {}).items()}
     state = mine.state or "not_included"
-    standing = STANDINGS[state]
+    standing, no_practice = STANDINGS[state], _no_practice(state, phases)
     return render_template(
         "home/show.html", mine=mine, phases=phases, stages=_stages(standing, phases), state=state, standing=standing if mine.cycle_id else None,
-        message=_message(state, mine, phases) if mine.cycle_id else NO_CYCLE, tiles=_tiles(state, mine, phases),
+        message=_message(state, mine, phases) if mine.cycle_id else NO_CYCLE, tiles=_tiles(state, mine, phases, no_practice), practising=no_practice is None,
         until=_until(standing, phases), unsent=UNSENT.get(state), ask=_ask(standing, mine), asking=_asking(mine.asked),
         help="deadline-passed" if _over(state, standing, phases) else standing.help, contact=settings.value("contact"),
         hours=settings.value("contact_hours"), menu=[(label, url_for(endpoint, **more)) for label, endpoint, more in MENU],
@@ -256,14 +256,18 @@ def _stages(standing: Standing, phases: Mapping[str, Phase]) -> list[tuple[str, 
     return [(label, mark, phases.get(kind)) for (kind, label), mark in zip(PHASES.items(), marks, strict=True)]
 
 
-def _tiles(state: str, mine: Row[Any], phases: Mapping[str, Phase]) -> list[Tile]:
+def _no_practice(state: str, phases: Mapping[str, Phase]) -> str | None:
+    """Why there is no practice, in few words; None while there is."""
+    examination = phases.get("examination")
+    return PRACTICE.get(closed_in(state, examination.last_day if examination else None) or "")
+
+
+def _tiles(state: str, mine: Row[Any], phases: Mapping[str, Phase], learn: str | None) -> list[Tile]:
     """The four functions [S6]; what is not open yet says why."""
     stage, filing = STANDINGS[state].stage, phases.get("filing")
     before_review = stage in ("filing", "review")
     early = state == "included" and filing is not None and clock.today() < filing.first_day
     file = "纳入考核后开放" if not mine.cycle_id or state == "not_included" else f"{filing.first_day:%m月%d日}开放" if early and filing else None
-    examination = phases.get("examination")
-    learn = PRACTICE.get(closed_in(state, examination.last_day if examination else None) or "")
     test = "通过审核后开放" if before_review else None if state in ("ready", "testing") else "不参加测评" if without_test(mine.procedure) or mine.exempted else "延考另行通知" if state == "deferred" else "测评已结束"
     wanted = (
         ("填报信息", "img/filing.svg", "filing.begin", file), ("在线学习", "img/practice.svg", "practice.choose", learn),

@@ -32,25 +32,25 @@ A_PAGE = 20
 FARTHEST = 1000
 
 
-def _record(*, lock: bool = False) -> Assessment:
+def present_record(*, lock: bool = False) -> Assessment:
     cycle = current_cycle()
     if cycle is None:
         raise NotFound(NO_CYCLE)
     return record_of(current_user.doctor().id, cycle.id, lock=lock)
 
 
-def _open_record() -> Assessment:
+def open_record() -> Assessment:
     """The record, where practice is open to it. Raises NotAllowed, NotFound."""
-    record, closed = _standing_of()
+    record, closed = record_and_reason()
     if record is None or closed:
         raise NotAllowed(closed or NO_CYCLE)
     return record
 
 
-def _standing_of() -> tuple[Assessment | None, str | None]:
+def record_and_reason() -> tuple[Assessment | None, str | None]:
     """The record, and why there is no practice just now; None while there is."""
     try:
-        record = _record()
+        record = present_record()
     except NotFound as refusal:
         return None, refusal.sentence
     return record, runs.closed_because(record)
@@ -63,11 +63,11 @@ def choose() -> Response | str:
     doctor = current_user.doctor()
     if request.method == "POST":
         try:
-            return _begun(runs.begin(_record(lock=True), doctor.category, bank=request.form.get("bank", "")))
+            return _begun(runs.begin(present_record(lock=True), doctor.category, bank=request.form.get("bank", "")))
         except Invalid as refusal:
             flash(refusal.sentence)
             return redirect(url_for("practice.choose"), 303)
-    record, closed = _standing_of()
+    record, closed = record_and_reason()
     if record is None or closed:
         return render_template("practice/closed.html", closed=closed)
     offered = runs.banks(record, doctor.category)
@@ -90,7 +90,7 @@ def listed(which: str) -> Response | str:
     if which not in runs.LISTS:
         raise NotFound
     doctor = current_user.doctor()
-    record = _open_record()
+    record = open_record()
     if request.method == "POST":
         try:
             if "begin" in request.form:
@@ -128,7 +128,7 @@ def progress() -> str:
 @allow(DOCTOR)
 def question(run_id: UUID, number: int) -> Response | str:
     """[S13]: one question; the right answer after one's own. With scripts the page goes on by itself from here."""
-    _open_record()
+    open_record()
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id, lock=request.method == "POST")
     large = request.cookies.get(cookie_name("large")) == "1"
@@ -179,7 +179,7 @@ def _in_marks(shown: dict[str, Any]) -> dict[str, Any]:
 @allow(DOCTOR)
 def sheet(run_id: UUID) -> str:
     """「答题卡」; once all is answered, how it went and what next."""
-    _open_record()
+    open_record()
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id)
     asked = runs.questions_of(run, doctor.id)
@@ -193,7 +193,7 @@ def sheet(run_id: UUID) -> str:
 @allow(DOCTOR)
 def data(run_id: UUID) -> FlaskResponse:
     """The run whole, for the script: it asks once and goes on without network."""
-    _open_record()
+    open_record()
     doctor = current_user.doctor()
     run = runs.run_of(run_id, doctor.id)
     asked = runs.questions_of(run, doctor.id)
@@ -209,7 +209,7 @@ def answers(run_id: UUID) -> FlaskResponse:
     run = runs.run_of(run_id, doctor.id, lock=True)
     given = _given()
     runs.take_in(run, doctor.id, given.get("answers"), given.get("stars"))
-    return _told(**_standing(run, runs.questions_of(run, doctor.id)), closed=_standing_of()[1])
+    return _told(**_standing(run, runs.questions_of(run, doctor.id)), closed=record_and_reason()[1])
 
 
 def _standing(run: PracticeRun, asked: list[runs.Asked]) -> dict[str, Any]:

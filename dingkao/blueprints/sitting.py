@@ -157,20 +157,25 @@ def answer_page(sitting_id: UUID) -> Response | str:
         return redirect(url_for("sitting.end", sitting_id=sitting_id))
     if session.get("sitting") != {"id": str(row.id), "epoch": row.epoch}:
         return render_template("sitting/take_over.html", sitting=row, paper=row)
-    questions = [
+    questions = as_shown(sittings.questions_of(row))
+    data = {
+        "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **standing_of(row, {position: (letters, number) for position, letters, number in row.answers or ()}),
+        "token": saving.token_of(row, str(current_app.secret_key)), "address": address_of(request.script_root, row.id),
+        "standing": url_for("sitting.standing", sitting_id=row.id), "events": url_for("sitting.events", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
+    }  # fmt: skip
+    return render_template("sitting/answer.html", sitting=row, paper=row, data=data, first=questions[0])
+
+
+def as_shown(questions: list[sittings.ShownQuestion]) -> list[dict[str, Any]]:
+    """Questions as js/sitting.js takes them."""
+    return [
         {
             "position": one.position, "kind": one.kind, "type": TYPES[one.kind], "case": content.shown(one.case_stem, picture_address),
             "stem": content.shown(one.stem, picture_address),
             "options": [(letter, content.shown(words, picture_address)) for letter, words in one.options], "place": one.place, "size": one.size,
         }
-        for one in sittings.questions_of(row)
+        for one in questions
     ]  # fmt: skip
-    data = {
-        "id": str(row.id), "questions": questions, "opened": _milliseconds(row.opened_at), **_standing(row, {position: (letters, number) for position, letters, number in row.answers or ()}),
-        "token": saving.token_of(row, str(current_app.secret_key)), "address": address_of(request.script_root, row.id),
-        "standing": url_for("sitting.standing", sitting_id=row.id), "events": url_for("sitting.events", sitting_id=row.id), "end": url_for("sitting.end", sitting_id=row.id),
-    }  # fmt: skip
-    return render_template("sitting/answer.html", sitting=row, paper=row, data=data, first=questions[0])
 
 
 @sitting.get("/sitting/<uuid:sitting_id>/standing")
@@ -180,10 +185,11 @@ def standing(sitting_id: UUID) -> Any:
     the session, for saving answers doesn't touch it."""
     row = sittings.sitting_of(sitting_id, _record())
     mine = session.get("sitting") == {"id": str(row.id), "epoch": row.epoch}
-    return jsonify(open=row.handed_in_at is None, mine=mine, **_standing(row, sittings.numbered_answers_of(row)))
+    return jsonify(open=row.handed_in_at is None, mine=mine, **standing_of(row, sittings.numbered_answers_of(row)))
 
 
-def _standing(row: Any, kept: dict[int, tuple[str, int]]) -> dict[str, Any]:
+def standing_of(row: Any, kept: dict[int, tuple[str, int]]) -> dict[str, Any]:
+    """What is kept (position → letters, sequence number) and the time, as js/sitting.js takes them."""
     return {
         "answers": {position: letters for position, (letters, _) in kept.items()},
         "sequences": {position: number for position, (_, number) in kept.items()}, "sequence": max((number for _, number in kept.values()), default=0),
@@ -238,7 +244,7 @@ def cases() -> Response | tuple[str, int] | str:
 @allow(DOCTOR)
 def hand_in(sitting_id: UUID) -> Any:
     """「交卷」: what the page could not send yet comes along. Where the database is away nothing is handed in, so that nothing is lost."""
-    outstanding = _outstanding()
+    outstanding = outstanding_answers()
     if outstanding:  # what comes along is kept by another connection, which would wait for us if we held the sitting
         record = _record(lock=True)
         row = sittings.sitting_of(sitting_id, record)
@@ -254,7 +260,7 @@ def hand_in(sitting_id: UUID) -> Any:
                 flash(TOO_LATE)
             row = sittings.sitting_of(sitting_id, record, lock=True)
         sittings.hand_in(record, row, by=current_user.actor())
-    elif outstanding and _not_kept(outstanding, row):
+    elif outstanding and newer(outstanding, sittings.numbered_answers_of(row)):
         flash(TOO_LATE)
     address = url_for("sitting.end", sitting_id=sitting_id)
     return jsonify(end=address) if request.accept_mimetypes.best == "application/json" else redirect(address, 303)
@@ -276,16 +282,16 @@ def _keep_outstanding(outstanding: list[Any], token: saving.Token) -> bool:
     return refused
 
 
-def _not_kept(outstanding: list[Any], row: Sitting) -> bool:
-    """Whether anything came along to a sitting handed in before that is newer than what was marked."""
-    kept = sittings.numbered_answers_of(row)
+def newer(outstanding: list[Any], kept: dict[int, tuple[str, int]]) -> bool:
+    """Whether anything came along, to what was handed in before, that is newer than what was marked."""
     found = [given for given in outstanding if isinstance(given, dict)]
     return any(
         type(number := given.get("sequence")) is int and type(place := given.get("position")) is int and number > kept.get(place, ("", 0))[1] for given in found
     )
 
 
-def _outstanding() -> list[Any]:
+def outstanding_answers() -> list[Any]:
+    """What the page could not send before it handed in."""
     text = request.form.get("outstanding") or "[]"
     try:
         given = json.loads(text) if len(text) <= LONGEST_OUTSTANDING else []

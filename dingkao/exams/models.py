@@ -257,8 +257,35 @@ class PracticeRun(TenantOwned, Model):
     begun_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class MockExam(TenantOwned, Model):
+    """A mock exam (模拟考试) of one subject over the practice share: a sitting in everything that its doctor sees, and in nothing that counts.
+    `layout` and `x_rule` as a sitting keeps them, `marks` the tenths of a point by type, `answers` position → [letters, sequence number],
+    `score_tenths` of a hundred points."""
+
+    __tablename__ = "mock_exam"
+    __table_args__ = (
+        Index(None, "tenant_id", "assessment_id", "id"),
+        one_of("subject", tuple(SUBJECTS)),
+        one_of("x_rule", tuple(X_RULES)),
+        CheckConstraint("(handed_in_at is null) = (score_tenths is null)", name="handed_in_is_marked"),
+        inside("assessment_id", "assessment"),
+    )
+
+    assessment_id: Mapped[UUID]
+    subject: Mapped[str]
+    title: Mapped[str]
+    layout: Mapped[list[Any]]
+    marks: Mapped[dict[str, Any]]
+    x_rule: Mapped[str] = mapped_column(default=lambda: settings.value("x_rule"))
+    answers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    opened_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    handed_in_at: Mapped[datetime | None]
+    score_tenths: Mapped[int | None]
+
+
 class PractisedQuestion(OfTenant, Model):
-    """What a doctor has had to do with a question in practice, over all runs and cycles: when it was last answered, whether it stands on the
+    """What a doctor has had to do with a question in practice, over all runs, mock exams and cycles: when it was last answered, whether it stands on the
     list of wrong ones (错题), and since when it is marked (标注)."""
 
     __tablename__ = "practised_question"

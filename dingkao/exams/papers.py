@@ -36,6 +36,7 @@ MOST_QUESTIONS, MOST_MINUTES, MOST_MARK, MOST_CELLS = 300, 600, 1000, 200
 POOL_SECONDS, POOLS = 30.0, 64
 FEW = 5
 SHORT = "题库中的题目不足以组成这份试卷,请联系所属考核机构。"
+SHORT_OF_PRACTICE = "练习题刚刚有变动,请返回后重新开始。"
 
 
 class Drawn(NamedTuple):
@@ -76,7 +77,10 @@ def written(layout: Sequence[Drawn]) -> list[str]:
 
 def read(layout: Sequence[str]) -> list[Drawn]:
     """The layout that a sitting's row keeps."""
-    return [Drawn(UUID(entry[:36]), entry[37:]) for entry in layout]
+    return [Drawn(_version(entry[:36]), entry[37:]) for entry in layout]
+
+
+_version = lru_cache(maxsize=8192)(UUID)  # many sit the same questions
 
 
 # --- who sits which
@@ -307,19 +311,20 @@ def proposed_counts(subject: str, category: str, total: int) -> dict[str, int]:
     with groups whole; what is lacking of the others is made up in A1."""
     counts, pool = {}, _pool(subject, category, set(), humanities=False)
     for kind, share in SHARES.items():
-        sizes = [len(unit.versions) for units in pool.get(kind, {}).values() for unit in units]
-        wanted = min(sum(sizes), round(total * share / 100))
-        counts[kind] = next(number for number in range(wanted, -1, -1) if _reachable(sizes, number))
+        counts[kind] = _within([len(unit.versions) for units in pool.get(kind, {}).values() for unit in units], round(total * share / 100))
     lacking = total - sum(counts.values())
     counts["A1"] += max(0, min(lacking, sum(len(units) for units in pool.get("A1", {}).values()) - counts["A1"]))
     return {kind: number for kind, number in counts.items() if number}
 
 
-def _reachable(sizes: Sequence[int], number: int) -> bool:
+def _within(sizes: Iterable[int], most: int) -> int:
+    """The largest number of questions up to `most` that units of `sizes` make up whole."""
     sums = {0}
     for size in sizes:
-        sums |= {reached + size for reached in sums if reached + size <= number}
-    return number in sums
+        sums |= {reached + size for reached in sums if reached + size <= most}
+        if most in sums:
+            break
+    return max(sums)
 
 
 # --- drawing
@@ -331,8 +336,12 @@ def draw(paper: Paper, seed: int) -> list[Drawn]:
     B1's options in one order. Raises NotAllowed where the banks no longer suffice."""
     found = _drawn_from(paper)
     chance = random.Random(seed)  # noqa: S311 - a seed that is kept, so that a sitting can be shown again; no secret
+    return _laid_out(_chosen(found.pool, found.plan, chance) if found.fixed is None else found.fixed, chance)
+
+
+def _laid_out(units: Iterable[Unit], chance: random.Random) -> list[Drawn]:
     layout = []
-    for unit in _chosen(found.pool, found.plan, chance) if found.fixed is None else found.fixed:
+    for unit in units:
         order = ""
         for version, letters in unit.versions:
             if unit.kind != GROUPED_OPTIONS or sorted(order) != sorted(letters):
@@ -352,6 +361,33 @@ def _in_disorder(letters: str, chance: random.Random) -> str:
 @lru_cache(maxsize=64)
 def _orders(letters: str) -> list[str]:
     return ["".join(order) for order in permutations(letters)]
+
+
+def practisable(subject: str, category: str, counts: Mapping[str, int], *, humanities: int = 0) -> dict[str, int]:
+    """How much of `counts` by type the practice share can fill with groups whole: what a mock exam of that blueprint has."""
+    fits = _fit(subject, category, "practice")
+    if humanities:
+        fits = or_(fits, _fit("common", category, "practice"))
+    units = select(Question.kind, func.count().label("size")).where(fits).group_by(Question.kind, func.coalesce(Question.group_id, Question.id)).subquery()
+    sizes: dict[str, list[int]] = {}
+    for kind, size, number in db.session.execute(select(units.c.kind, units.c.size, func.count()).group_by(units.c.kind, units.c.size)):
+        sizes.setdefault(kind, []).extend([size] * min(number, counts.get(kind, 0)))
+    found = {kind: _within(sizes.get(kind, ()), counts[kind]) for kind in TYPES if kind in counts}
+    return {kind: number for kind, number in found.items() if number}
+
+
+def draw_practice(
+    subject: str, category: str, counts: Mapping[str, int], chance: random.Random, *, humanities: int = 0, cells: Sequence[Cell] = (),
+) -> list[Drawn]:  # fmt: skip
+    """A layout of the practice share alone, as a sitting's would be: `counts` (see practisable) exactly, and of the share of 公共知识 and the
+    cells what can be had. Raises NotAllowed where the share no longer suffices."""
+    pool = _pool(subject, category, _named(cells), humanities=humanities > 0, purpose="practice")
+    stock = _stock(pool)
+    for wanted, asked in ((humanities, cells), (humanities, ()), (0, ())):
+        assembly = assemble(stock, counts, humanities=wanted, cells=asked)
+        if assembly.complete:
+            return _laid_out(_chosen(pool, assembly.plan, chance), chance)
+    raise NotAllowed(SHORT_OF_PRACTICE)
 
 
 def _chosen(pool: Pool, plan: Plan, chance: random.Random) -> list[Unit]:
@@ -405,11 +441,11 @@ def _fixed_units(fixed: Sequence[Sequence[str]]) -> list[Unit]:
     return [Unit(found[UUID(unit[0])][0], tuple((UUID(version), found[UUID(version)][1]) for version in unit)) for unit in fixed]
 
 
-def _pool(subject: str, category: str, named: set[str], *, humanities: bool) -> Pool:
+def _pool(subject: str, category: str, named: set[str], *, humanities: bool, purpose: str = "exam") -> Pool:
     """The units of all fitting questions, with 公共知识 among them for a paper that has a share of it; topics but for the `named` count as one."""
-    fits = _fit(subject, category)
+    fits = _fit(subject, category, purpose)
     if humanities:
-        fits = or_(fits, _fit("common", category))
+        fits = or_(fits, _fit("common", category, purpose))
     query = (
         select(
             Question.group_id, Question.id, Question.kind, Question.subject, Question.topic, Question.difficulty, Question.current_version, _letters()
@@ -433,11 +469,11 @@ def _letters() -> ColumnElement[Any]:
     return func.jsonb_path_query_array(QuestionVersion.options, literal_column("'$[*][0]'"))
 
 
-def _fit(subject: str, category: str) -> ColumnElement[bool]:
+def _fit(subject: str, category: str, purpose: str = "exam") -> ColumnElement[bool]:
     of_category: ColumnElement[bool] = Question.category == category
     if subject == "common":
         of_category = or_(Question.category.is_(None), of_category)
-    return and_(Question.subject == subject, of_category, Question.purpose == "exam", Question.retired_at.is_(None))
+    return and_(Question.subject == subject, of_category, Question.purpose == purpose, Question.retired_at.is_(None))
 
 
 def _stock(pool: Pool) -> dict[str, dict[Sorts, int]]:

@@ -357,18 +357,33 @@ def _at(asked: Sequence[Asked], position: int) -> Asked:
 
 def _note(run: PracticeRun, doctor_id: UUID, given: Mapping[Asked, tuple[str, datetime]]) -> None:
     """What is new of `given` goes into the run, the doctor's history and the week's numbers; all of it or, by the run's lock, none twice."""
-    new = sorted(((one, *told) for one, told in given.items() if str(one.position) not in run.answers), key=lambda row: row[0].question_id)
+    new = [(one, *told) for one, told in given.items() if str(one.position) not in run.answers]
     if not new:
         return
     run.answers = dict(run.answers) | {str(one.position): letters for one, letters, _ in new}
+    remember(doctor_id, [Answered(one.question_id, one.bank, moment, right(one.version.answer, letters)) for one, letters, moment in new])
+
+
+class Answered(NamedTuple):
+    """A question of the practice share that was answered: of which bank, when, and whether rightly."""
+
+    question_id: UUID
+    bank: str
+    moment: datetime
+    rightly: bool
+
+
+def remember(doctor_id: UUID, answered: Sequence[Answered]) -> None:
+    """Put questions, each of them once, into the doctor's history, from which the list of wrong ones comes, and into the week's numbers."""
+    if not answered:
+        return
     weeks: dict[tuple[date, str], list[int]] = defaultdict(lambda: [0, 0])
     rows = []
-    for one, letters, moment in new:
-        was_right = right(one.version.answer, letters)
-        rows.append({"doctor_id": doctor_id, "question_id": one.question_id, "seen_at": moment, "wrong": not was_right})
-        week = weeks[monday_of(moment), one.bank]
+    for one in sorted(answered):
+        rows.append({"doctor_id": doctor_id, "question_id": one.question_id, "seen_at": one.moment, "wrong": not one.rightly})
+        week = weeks[monday_of(one.moment), one.bank]
         week[0] += 1
-        week[1] += was_right
+        week[1] += one.rightly
     history = insert(PractisedQuestion).values(rows)
     db.session.execute(
         history.on_conflict_do_update(

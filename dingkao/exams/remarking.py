@@ -76,9 +76,13 @@ def sheet_of(sitting: Sitting) -> tuple[list[Item], dict[int, str]]:
     written = words_of(versions)
     [(marks, corrections, answers)] = _SHEET.rows(paper=sitting.paper_id, sitting=sitting.id, versions=list(written))
     keys = _as_corrected(written, corrections or ())
-    items = [item_of(keys[version], marks) for version in versions]
-    items = items if counts(items) else [item._replace(treatment="credited", worth=WORTH) for item in items]
-    return items, dict(answers or ())
+    return marked(item_of(keys[version], marks) for version in versions), dict(answers or ())
+
+
+def marked(items: Iterable[Item]) -> list[Item]:
+    """The questions as they are marked: where none of them counts, all are credited."""
+    found = list(items)
+    return found if counts(found) else [item._replace(treatment="credited", worth=WORTH) for item in found]
 
 
 def counts(items: Iterable[Item]) -> bool:

@@ -1,6 +1,7 @@
 """Looking through one's own answers after publication [S19], as far as the province allows: right and wrong alone, or the questions with keys
 and explanations (domain.md §13)."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,11 +10,12 @@ from sqlalchemy import select
 from dingkao.assessments.models import FINAL, Assessment
 from dingkao.database.model import db
 from dingkao.errors import NotAllowed, NotFound
-from dingkao.exams.marking import share
+from dingkao.exams.marking import Item, share
 from dingkao.exams.models import Paper, QuestionVersion, Sitting
-from dingkao.exams.papers import read
+from dingkao.exams.papers import Drawn, read
 from dingkao.exams.remarking import items_of
 from dingkao.exams.sittings import answers_of, sitting_of
+from dingkao.exams.words import words_of as words_by_version
 from dingkao.tenants import settings
 
 PAGE = 5
@@ -59,16 +61,19 @@ def reviewed(record: Assessment, sitting_id: UUID) -> tuple[Sitting, list[Review
     sitting = sitting_of(sitting_id, record)
     if sitting.voided_at is not None or sitting.handed_in_at is None or not sitting.layout:
         raise NotFound
-    layout, answers, found = read(sitting.layout), answers_of(sitting), []
-    versions = [one.version for one in layout]
-    drawn = {row[0]: row[1] for row in db.session.execute(select(QuestionVersion.id, QuestionVersion.answer).where(QuestionVersion.id.in_(versions)))}
-    for position, (one, item) in enumerate(zip(layout, items_of(sitting), strict=True)):
+    return sitting, held_against(read(sitting.layout), items_of(sitting), answers_of(sitting), sitting.x_rule)
+
+
+def held_against(layout: Sequence[Drawn], items: Iterable[Item], answers: Mapping[int, str], rule: str) -> list[Reviewed]:
+    """How each question of a layout came out: `items` as they are marked, `answers` position → letters."""
+    drawn, found = words_by_version(one.version for one in layout), []
+    for position, (one, item) in enumerate(zip(layout, items, strict=True)):
         letters = "".join(sorted(answers.get(position, "")))
-        part = share(item, letters, sitting.x_rule)
+        part = share(item, letters, rule)
         standing = item.treatment if item.treatment != "marked" else "blank" if not letters else "right" if part == 1 else "part" if part else "wrong"
-        corrected = item.treatment != "marked" or item.keys != (drawn[one.version],)
+        corrected = item.treatment != "marked" or item.keys != (drawn[one.version].answer,)
         found.append(Reviewed(position + 1, item.kind, standing, letters, item.keys, corrected, one.version, one.order))
-    return sitting, found
+    return found
 
 
 def words_of(rows: list[Reviewed]) -> dict[UUID, QuestionVersion]:

@@ -58,7 +58,7 @@ class Malformed(Refusal):
 def save(database_url: str, token: Token, given: Any) -> str:
     """Keep one answer: `given` has position, letters, sequence, tapped (milliseconds since 1970, by the server's clock) or null.
     Gives «saved», or «older» where a newer answer is kept already. Raises Malformed, NotFound, NotAllowed, Unavailable."""
-    position, letters, sequence, tapped = _judged(given)
+    position, letters, sequence, tapped = judged(given)
     parameters = (token.tenant, token.sitting, token.epoch, position, letters, sequence, tapped)
     try:
         row = _connection(database_url).execute(SAVE, parameters, prepare=True).fetchone()
@@ -85,7 +85,8 @@ def _told(word: str) -> str:
     raise NotFound("没有找到这份试卷,请返回主页重新进入。")
 
 
-def _judged(given: Any) -> tuple[int, str, int, datetime | None]:
+def judged(given: Any) -> tuple[int, str, int, datetime | None]:
+    """Position, letters in order, sequence number and moment of tapping of what a page has sent. Raises Malformed."""
     if not isinstance(given, Mapping):
         raise Malformed("请求无法识别,请刷新页面。")
     position, letters, sequence, tapped = (given.get(name) for name in ("position", "letters", "sequence", "tapped"))

@@ -25,6 +25,8 @@ from dingkao.tenants.rls import OfTenant, one_session_one_province
 TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
 
+CURSOR = "dingkao cursor"
+
 
 def an_id(name: str) -> Any:
     """The place of an id."""
@@ -97,11 +99,16 @@ def sent(session: Session, text: str, values: dict[str, Any], form: RowFactory[A
     """The rows that the driver gives for a statement within the session's transaction, asked without SQLAlchemy's own cursor, which costs more
     than the driver's. Raises what SQLAlchemy would."""
     connection = session.connection()
-    driver: Any = connection.connection.driver_connection
+    if (cursor := connection.info.get(CURSOR)) is None:
+        driver: Any = connection.connection.driver_connection
+        cursor = connection.info[CURSOR] = driver.cursor()
+    cursor.row_factory = form
+    for hear in connection.dispatch.before_cursor_execute:  # whoever listens to the engine hears these too: the province's guard first of all
+        hear(connection, cursor, text, values, None, False)
     try:
-        return list(driver.cursor(row_factory=form).execute(text, values))
+        return cursor.execute(text, values).fetchall()
     except psycopg.Error as fault:
-        if gone := driver.closed:
+        if gone := cursor.connection.closed:
             connection.invalidate(fault)
         raise DBAPIError.instance(
             text, None, fault, psycopg.Error, hide_parameters=True, connection_invalidated=gone, dialect=connection.dialect

@@ -189,12 +189,12 @@ def test_before_the_filing_begins_its_tile_says_when(someone, in_province):
             db.session.commit()
 
 
-def test_the_page_is_answered_with_three_statements(application, someone, in_province):
+def test_the_page_is_answered_with_two_statements(application, someone, in_province):
     put(in_province, someone, "ready")
     someone.get("/home")
     with application.app_context(), heard(db.engine) as said:
         someone.get("/home")
-    assert len(said) == 3
+    assert len(said) == 2
     assert without_province(said) == []
 
 

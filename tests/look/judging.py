@@ -23,7 +23,7 @@ RUN = """async ([type, values, enhanced]) => {
 OWN = """([smallest, lowest]) => {
   const said = [];
   const name = (one) => `${one.tagName.toLowerCase()}${one.id ? "#" + one.id : ""}${[...one.classList].map((each) => "." + each).join("")}`;
-  const hidden = (one) => !one.checkVisibility() || one.closest(".skip, .unseen, .visually-hidden, noscript, svg") || one.getBoundingClientRect().right < 0;
+  const hidden = (one) => !one.checkVisibility() || one.closest(".skip, .unseen, .heard, .visually-hidden, noscript, svg") || one.getBoundingClientRect().right < 0;
   const slides = (one) => one.closest(".table-responsive, .slides");
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide) {

@@ -301,6 +301,34 @@ def practise(page: Page, slug: str) -> Iterator[str]:
     yield "有未完成的练习"
 
 
+def try_out(page: Page, slug: str) -> Iterator[str]:
+    """A mock exam: none yet, under way, its list and its confirmation, looked through, one that was done."""
+    page.goto(f"/{slug}/practice/mocks")
+    yield "还没有"
+    page.get_by_role("button", name="开始模拟").first.click()
+    for number in range(3):
+        page.locator("#options button").nth(number).click()
+        page.get_by_role("button", name="下一题").click()
+    expect(page.locator("#state")).to_have_text("已保存", timeout=20_000)
+    yield "作答"
+    page.get_by_role("button", name="答题列表").click()
+    yield "答题列表"
+    page.get_by_role("button", name="交卷", exact=True).click()
+    yield "确认交卷"
+    page.goto(f"/{slug}/practice/mocks")
+    yield "有未完成的"
+    page.get_by_role("link", name="继续作答").first.click()
+    expect(page.locator("#options button").first).to_be_visible()
+    page.get_by_role("button", name="交卷", exact=True).click()
+    page.get_by_role("button", name="确认交卷").click()
+    page.wait_for_url("**/end")
+    yield "答卷"
+    page.get_by_role("link", name="只看错题").click()
+    yield "只看错题"
+    page.goto(f"/{slug}/practice/mocks")
+    yield "做过一次"
+
+
 def sit(page: Page, slug: str) -> Iterator[str]:
     """[S15 to S18]."""
     page.goto(f"/{slug}/home")
@@ -390,6 +418,7 @@ SCENES: tuple[tuple[str, str, Act], ...] = (
     ("填报中", "填报", wrong_fields),
     ("机构退回", "修改", mend),
     ("待测评", "练习", practise),
+    ("待测评", "模拟考试", try_out),
     ("待测评", "申请", ask),
     ("待测评", "申请修改", ask_for_change),
     ("待测评", "更正", ask_for_correction),

@@ -26,6 +26,10 @@ let over = false;
 let ended = false; // over because the time is
 let warned = Infinity;
 const ASK_EVERY = 240000;
+// How answers are sent: to the door of sittings by the token alone; a mock exam says how it has them.
+const SAVING = data.saving ?? { credentials: "omit", headers: { "X-Sitting": data.token } };
+const SEND = { method: "POST", credentials: SAVING.credentials, headers: { "Content-Type": "application/json", ...SAVING.headers, Accept: "application/json" } };
+const WORDS = { confirm: "交卷后不能再修改,确定交卷?", signedOut: "登录已过期。答案仍会继续保存;交卷前请先", ...data.words };
 const DRIFT = 0.001;
 const WARNINGS = [
   [180, "考试时间还剩3分钟"],
@@ -198,7 +202,7 @@ function confirmHandIn() {
   const left = unanswered();
   const which = `${left.slice(0, 10).map(([, index]) => index + 1).join("、")}${left.length > 10 ? "等" : ""}`;
   const sentence = left.length ? `还有${left.length}题没有作答(第${which}题)。` : "全部题目已作答。";
-  part("confirm-said").textContent = `${sentence}${marked.size ? `有${marked.size}题标注了待检查。` : ""}交卷后不能再修改,确定交卷?`;
+  part("confirm-said").textContent = `${sentence}${marked.size ? `有${marked.size}题标注了待检查。` : ""}${WORDS.confirm}`;
   only("confirm");
   part("confirm-title").focus({ preventScroll: true });
 }
@@ -230,19 +234,19 @@ async function send() {
       const asked = performance.now();
       let reply;
       try {
-        reply = await ask(data.address, {
-          method: "POST",
-          credentials: "omit",
-          headers: { "Content-Type": "application/json", "X-Sitting": data.token, Accept: "application/json" },
-          body: JSON.stringify(sent(answer)),
-        });
+        reply = await ask(data.address, { ...SEND, body: JSON.stringify(sent(answer)) });
       } catch {
+        later();
+        return;
+      }
+      if (reply.redirected) {
+        signedOut();
         later();
         return;
       }
       const said = await reply.json().catch(() => ({}));
       if (!reply.ok) {
-        if (said.final && !handing) stop(said.error);
+        if ((said.final || reply.status === 400) && !handing) stop(said.error ?? "页面已失效,请刷新后继续。");
         else later();
         return;
       }
@@ -344,7 +348,7 @@ function goOn() {
 }
 
 function signedOut() {
-  tell("登录已过期。答案仍会继续保存;交卷前请先", [window.location.href, "重新登录"]);
+  tell(WORDS.signedOut, [window.location.href, "重新登录"]);
 }
 
 async function handIn(atTheEnd) {
