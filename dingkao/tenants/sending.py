@@ -83,11 +83,11 @@ def _statement(parts: tuple[Part, ...]) -> tuple[str, list[list[tuple[str, str, 
         quoted = {name: _DIALECT.identifier_preparer.quote(columns[name].name) for name in columns}
         table = _DIALECT.identifier_preparer.format_table(mapper.local_table)
         if how == _NEW:
-            act = f"insert into {table} ({', '.join(quoted.values())}) values ({', '.join(places.values())})"  # noqa: S608 - names of our models
+            act = f"INSERT INTO {table} ({', '.join(quoted.values())}) VALUES ({', '.join(places.values())})"  # noqa: S608 - names of our models
         else:
-            whole = " and ".join(f"{quoted[name]} = {places[name]}" for name in keys)
-            act = f"update {table} set {', '.join(f'{quoted[name]} = {places[name]}' for name in names)} where {whole}"  # noqa: S608 - the same
-        texts.append(f"sent_{at} as ({act} returning 1)")
+            whole = " AND ".join(f"{quoted[name]} = {places[name]}" for name in keys)
+            act = f"UPDATE {table} SET {', '.join(f'{quoted[name]} = {places[name]}' for name in names)} WHERE {whole}"  # noqa: S608 - the same
+        texts.append(f"sent_{at} AS ({act} RETURNING 1)")
         wanted.append([(f"{name}_{at}", name, columns[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT)) for name in given])
-    counted = " union all ".join(f"table sent_{at}" for at in range(len(parts)))
-    return f"with {', '.join(texts)} select count(*) from ({counted}) rows", wanted  # noqa: S608 - the same
+    counted = " UNION ALL ".join(f"TABLE sent_{at}" for at in range(len(parts)))
+    return f"WITH {', '.join(texts)} SELECT count(*) FROM ({counted}) rows", wanted  # noqa: S608 - the same
