@@ -53,22 +53,14 @@ FLAT = 1.05
 IDLE = 4  # seconds after which a server may have closed a kept connection
 
 
-class Phone:
-    """A doctor with a phone: cookies, the form's token, and what the sitting's page was given."""
+class Line:
+    """A kept connection to a server, or a new one where the server may have closed it meanwhile."""
 
-    def __init__(self, port: int, token: str, name: str, ticket: str) -> None:
-        self.cookies = {f"dk-{SLUG}": token}
-        self.name, self.ticket = name, ticket
-        self.form = self.sitting = ""
-        self.connect(port)
-
-    def connect(self, port: int) -> None:
-        """To this server from now on."""
-        self.connection = HTTPConnection("127.0.0.1", port, timeout=60)
-        self.used = 0.0
+    def __init__(self, port: int) -> None:
+        self.connection, self.used = HTTPConnection("127.0.0.1", port, timeout=60), 0.0
 
     def send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> HTTPResponse:
-        """On the connection kept, or a new one where a server may have closed it meanwhile."""
+        """Send a request; its reply, whose body is to be read."""
         if time.monotonic() - self.used > IDLE:
             self.connection.close()
         self.connection.request(method, path, body, headers)
@@ -76,10 +68,24 @@ class Phone:
         self.used = time.monotonic()
         return reply
 
+
+class Phone:
+    """A doctor with a phone: cookies, the form's token, and what the sitting's page was given."""
+
+    def __init__(self, port: int, token: str, name: str, ticket: str) -> None:
+        self.cookies = {f"dk-{SLUG}": token}
+        self.name, self.ticket = name, ticket
+        self.form = self.sitting = ""
+        self.connect(Line(port))
+
+    def connect(self, line: Line) -> None:
+        """By this line from now on: one of its own, or one that many share, as behind a proxy."""
+        self.line = line
+
     def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, str, str]:
         """Status, place, text. Raises AssertionError for anything that is no success."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        reply = self.send(method, path, body, {"Cookie": cookies} | headers)
+        reply = self.line.send(method, path, body, {"Cookie": cookies} | headers)
         text = reply.read().decode()
         for cookie in reply.headers.get_all("Set-Cookie", []):
             name, _, value = cookie.partition("=")
@@ -125,7 +131,7 @@ class Phone:
         """One answer."""
         body = json.dumps({"position": position, "letters": "ABCDE"[sequence % 5], "sequence": sequence, "tapped": self.data["now"]})
         headers = {"X-Sitting": self.data["token"], "Content-Type": "application/json"}
-        reply = self.send("POST", self.data["address"], body, headers)
+        reply = self.line.send("POST", self.data["address"], body, headers)
         text = reply.read().decode()
         assert reply.status == 200, text
 
@@ -155,7 +161,9 @@ def candidates(bench: Bench, number: int) -> list[Phone]:
         db.session.commit()
     with bench.superuser() as connection:
         connection.execute("vacuum (analyze)")
+    line = Line(bench.stack.port)
     for phone in phones:
+        phone.connect(line)
         phone.enter()
     return phones
 
@@ -223,7 +231,7 @@ class Sitting:
         self.faults: list[BaseException] = []
         self.threads = [threading.Thread(target=self._sit, args=(phone, index)) for index, phone in enumerate(phones)]
         for phone in phones:
-            phone.connect(port)
+            phone.connect(Line(port))
 
     def run(self) -> float:
         """Let them sit to the end, or until the time given; seconds."""
@@ -262,12 +270,13 @@ def crowds(bench: Bench, phones: list[Phone]) -> None:
     """How long each step takes while many sit at once, on one web process and on one a core; and how many saves a second both take."""
     cores = os.cpu_count() or 1
     for workers in sorted({1, cores}):
+        line = Line(bench.stack.port)
         for phone in phones:
-            phone.connect(bench.stack.port)
+            phone.connect(line)
         again(bench, phones)
         with bench.gunicorn(workers, 8) as port, unpinned(bench):
             for phone in phones[:8]:
-                phone.connect(port)
+                phone.connect(Line(port))
                 phone.get("/home")
             sat = Sitting(phones, port, thinking=THINKING, each=EACH)
             seconds = sat.run()
@@ -277,11 +286,12 @@ def crowds(bench: Bench, phones: list[Phone]) -> None:
             for step in STEPS:
                 for share in (50, 95, 99):
                     told(f"{name}_{step}_p{share}", percentile(sat.took[step], share), "ms", None, None)
-            for phone in phones:
-                phone.connect(bench.stack.port)
+            line = Line(bench.stack.port)
+            for phone in phones[:CLOSED]:
+                phone.connect(line)
             again(bench, phones[:CLOSED])
             for phone in phones[:CLOSED]:
-                phone.connect(port)
+                phone.connect(Line(port))
                 phone.start()
                 phone.page()
             told(f"{name}_save_rate", _closed_loop(phones[:CLOSED]), "per second", None, None)
