@@ -24,7 +24,7 @@ from tests import people
 from tests.blueprints.signed_in import client_of
 from tests.browser.conftest import DESK, PHONE
 
-SLUG = "guizhou"
+SLUG = "shandong"
 PICTURES = os.environ.get("DINGKAO_PICTURES")
 
 

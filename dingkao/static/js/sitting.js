@@ -408,6 +408,8 @@ async function begin() {
     }
   }
   go(notes.here ?? Math.max(0, unanswered()[0]?.[1] ?? 0));
+  part("show-list").disabled = false; // a press before this was good for nothing
+  for (const id of ["finish", "mark"]) part(id).disabled = over;
   if (document.activeElement === document.body) part("stem").focus({ preventScroll: true });
   status();
   tick();
