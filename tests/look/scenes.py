@@ -127,7 +127,8 @@ def picture_of_oneself(page: Page, slug: str) -> Iterator[str]:
         page.get_by_role("button", name="预览").click()
         expect(page.get_by_role("heading", name="预览")).to_be_visible()
         yield "预览"
-        page.get_by_role("button", name="使用这张照片").click()
+        with page.expect_navigation():  # the page says of the photo before that it was kept
+            page.get_by_role("button", name="使用这张照片").click()
         expect(page.get_by_text("照片已保存。")).to_be_visible()
         yield name
 
