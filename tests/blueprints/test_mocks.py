@@ -19,7 +19,7 @@ from dingkao.journal.models import JournalEntry
 from dingkao.journal.writing import Actor
 from tests import people
 
-SLUG, CODE = "fujian", 35
+SLUG, CODE = "zhejiang", 33
 _serial = people.serials(SLUG)
 
 
