@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.database.model import db
+from dingkao.doctors.models import Doctor
 from dingkao.people import passwords
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, SignInSession
@@ -46,7 +47,7 @@ def test_a_refusal_is_the_same_after_a_pause(doctor, in_province, method, addres
     long_ago(in_province)
     assert getattr(doctor.client, method)(f"/{SLUG}{address}").status_code == status
     with in_province(SLUG):
-        row = db.session.scalars(select(SignInSession).join(Account, Account.id == SignInSession.account_id).where(Account.kind == "doctor")).first()
+        row = db.session.scalars(select(SignInSession).join(Doctor, Doctor.account_id == SignInSession.account_id).where(Doctor.id == doctor.doctor_id)).one()
         assert clock.now() - row.seen_at < timedelta(minutes=1)
 
 
