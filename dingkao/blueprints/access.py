@@ -21,6 +21,7 @@ from dingkao.people import signing_in
 from dingkao.people.devices import described
 from dingkao.people.models import DISPLAYS, Account, Membership, SignInSession
 from dingkao.settings import Settings
+from dingkao.tenants.asking import TENANT, Asked, an_id, whole
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.door import PROVINCE, READING
 from dingkao.tenants.registry import Province
@@ -30,6 +31,7 @@ ANYONE, TICKET, DOCTOR, STAFF, HALF, OPERATOR = "anyone", "ticket", "doctor", "s
 SEEN_EVERY_SECONDS = 120
 DISPLAY_SECONDS = 365 * 24 * 3600
 DEVICE_SECONDS, DEVICE_ACCOUNTS = 180 * 86400, 5
+_DOCTOR = Asked(lambda: select(*whole(Doctor)).where(Doctor.tenant_id == TENANT, Doctor.account_id == an_id("account")))
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -70,7 +72,7 @@ class Person(UserMixin):
     def doctor(self) -> Doctor:
         """The doctor of a doctor's account."""
         if "doctor" not in g:
-            g.doctor = db.session.scalars(select(Doctor).where(Doctor.account_id == self.account.id)).one()
+            [(g.doctor,)] = _DOCTOR.objects(Doctor, account=self.account.id)
         return g.doctor
 
 

@@ -11,6 +11,7 @@ from dingkao.database.model import db, new_id
 from dingkao.errors import Invalid
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
+from dingkao.tenants.asking import TENANT, Asked, a_day, an_id, whole
 
 
 def open_cycle(
@@ -45,14 +46,19 @@ def in_turn(today: Any) -> tuple[ColumnElement[Any], ...]:
     return (Cycle.starts_on <= today).desc(), Cycle.starts_on.desc(), Cycle.id.desc()
 
 
+_CURRENT = Asked(lambda: select(*whole(Cycle)).where(Cycle.tenant_id == TENANT).order_by(*in_turn(a_day("today"))).limit(1))
+_PHASES = Asked(lambda: select(*whole(CyclePhase)).where(CyclePhase.tenant_id == TENANT, CyclePhase.cycle_id == an_id("cycle")))
+
+
 def current_cycle() -> Cycle | None:
     """The cycle being worked in; None before the first."""
-    return db.session.scalar(select(Cycle).order_by(*in_turn(clock.today())).limit(1))
+    found = _CURRENT.objects(Cycle, today=clock.today())
+    return found[0][0] if found else None
 
 
 def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:
     """A cycle's phases by kind."""
-    return {row.kind: row for row in db.session.scalars(select(CyclePhase).where(CyclePhase.cycle_id == cycle.id))}
+    return {row.kind: row for row, in _PHASES.objects(CyclePhase, cycle=cycle.id)}
 
 
 def is_open(cycle: Cycle, kind: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, bindparam, delete, select
 
 from dingkao import clock
 from dingkao.assessments import moves
@@ -49,6 +49,7 @@ from dingkao.outside import pictures
 from dingkao.outside.storage import store
 from dingkao.people.identity import RESIDENT_KINDS
 from dingkao.tenants import settings
+from dingkao.tenants.asking import TENANT, Asked, an_id, whole
 from dingkao.tenants.secrets import Place, vault
 from dingkao.uploads import taking as uploads
 
@@ -157,16 +158,24 @@ class Dossier:
         }  # fmt: skip
 
 
+def _theirs(kind: type[Assessment | Filing]) -> Select[Any]:
+    return select(*whole(kind)).where(kind.tenant_id == TENANT, kind.cycle_id == an_id("cycle"), kind.doctor_id == an_id("doctor"))
+
+
+_RECORD = Asked(lambda: _theirs(Assessment).order_by(Assessment.id.desc()).limit(1))
+_RECORD_HELD = Asked(lambda: _theirs(Assessment).order_by(Assessment.id.desc()).limit(1).with_for_update())
+_FILING = Asked(lambda: _theirs(Filing))
+_FILING_HELD = Asked(lambda: _theirs(Filing).with_for_update())
+
+
 def dossier_of(doctor: Doctor, cycle: Cycle, *, lock: bool = False) -> Dossier:
     """The dossier of `doctor` in `cycle`; `lock` holds record and filing for a change. Raises NotFound where there is no record."""
-    records = select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.doctor_id == doctor.id).order_by(Assessment.id.desc()).limit(1)
-    filings = select(Filing).where(Filing.cycle_id == cycle.id, Filing.doctor_id == doctor.id)
-    if lock:
-        records, filings = records.with_for_update(), filings.with_for_update()
-    record = db.session.scalar(records)
-    if record is None or record.state == "not_included":
+    records, filings = (_RECORD_HELD, _FILING_HELD) if lock else (_RECORD, _FILING)
+    found = records.objects(Assessment, fresh=lock, cycle=cycle.id, doctor=doctor.id)
+    if not found or found[0][0].state == "not_included":
         raise NotFound("您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人。")
-    return Dossier(record, doctor, cycle, db.session.scalar(filings))
+    filed = filings.objects(Filing, fresh=lock, cycle=cycle.id, doctor=doctor.id)
+    return Dossier(found[0][0], doctor, cycle, filed[0][0] if filed else None)
 
 
 def filing_of(record: Assessment) -> Filing | None:
@@ -457,9 +466,15 @@ def forget_loose_proofs(dossier: Dossier, *, by: Actor) -> None:
             journal.write("document", row.id, "proof_removed", by=by)
 
 
+_PROOFS = Asked(
+    lambda: select(*whole(Document))
+    .where(Document.tenant_id == TENANT, Document.doctor_id == an_id("doctor"), Document.cycle_id == an_id("cycle"), Document.kind == "proof")
+    .order_by(Document.id)
+)
+
+
 def _proofs(record: Assessment) -> list[Document]:
-    query = select(Document).where(Document.doctor_id == record.doctor_id, Document.cycle_id == record.cycle_id, Document.kind == "proof")
-    return list(db.session.scalars(query.order_by(Document.id)))
+    return [row for row, in _PROOFS.objects(Document, doctor=record.doctor_id, cycle=record.cycle_id)]
 
 
 def _carriers(filing: Filing | None, *, gone: bool = False) -> set[str]:
@@ -624,12 +639,17 @@ def withdraw(dossier: Dossier, *, by: Actor) -> None:
     moves.withdraw(dossier.record, by=by)
 
 
+_NOTICE_READ = Asked(
+    lambda: select(NoticeReading.id).where(
+        NoticeReading.tenant_id == TENANT, NoticeReading.doctor_id == an_id("doctor"), NoticeReading.cycle_id == an_id("cycle"),
+        NoticeReading.digest == bindparam("digest"),
+    )
+)  # fmt: skip
+
+
 def has_read_notice(doctor: Doctor, cycle: Cycle) -> bool:
     """Whether the doctor has confirmed the user notice that stands now [S5]."""
-    wanted = select(NoticeReading.id).where(
-        NoticeReading.doctor_id == doctor.id, NoticeReading.cycle_id == cycle.id, NoticeReading.digest == notice_digest()
-    )
-    return db.session.scalar(wanted) is not None
+    return bool(_NOTICE_READ.rows(doctor=doctor.id, cycle=cycle.id, digest=notice_digest()))
 
 
 def read_notice(doctor: Doctor, cycle: Cycle, *, by: Actor) -> None:
