@@ -36,7 +36,8 @@ OWN = """([smallest, lowest]) => {
     const texts = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
     const typed = one.matches("input:not([type=checkbox], [type=radio], [type=hidden], [type=file]), textarea, select");
     const size = parseFloat(style.fontSize);
-    if ((texts || typed) && size > 0 && size < smallest) said.push(`type of ${size} px: ${name(one)}`);
+    const script = one.closest("sub, sup, math");  // smaller than the line it stands in, whose own size is judged
+    if ((texts || typed) && !script && size > 0 && size < smallest) said.push(`type of ${size} px: ${name(one)}`);
     if (texts && ["hidden", "clip"].includes(style.overflowX) && one.scrollWidth > one.clientWidth + 1) said.push(`cut off: ${name(one)}`);
     const pressed = one.matches("button, summary, select, textarea, a[href], input:not([type=hidden])");
     if (pressed && style.display !== "inline") {
