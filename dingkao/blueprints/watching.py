@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import current_app, flash, redirect, render_template, request, url_for
 from flask_login import current_user
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, func, or_, select, true
 from werkzeug.wrappers import Response
 
 from dingkao import clock
@@ -76,23 +76,26 @@ class Place(NamedTuple):
     slots: ColumnElement[bool]
 
 
-def _places() -> list[Place]:
-    """The halls and slots of the cycle that this person may watch, those to come or running first among the slots."""
+def _places(code: str) -> tuple[list[Place], bool]:
+    """The halls of the cycle that this person may watch, and its slots, those to come or running first: the next MOST_PLACES, and what `code`
+    names wherever it stands; and whether there are more slots."""
     cycle = current_cycle()
     if cycle is None:
-        return []
+        return [], False
     mine = true() if {ADMIN, AUDITOR} & current_user.roles else Slot.organisation_id.in_(current_user.organisations(*OF_ORGANISATION))
-    query = select(Slot, Hall).outerjoin(Hall, and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id)).where(Slot.cycle_id == cycle.id, mine)
-    rows = db.session.execute(query.order_by(Slot.closes_at < clock.now(), Slot.opens_at, Slot.id).limit(MOST_PLACES)).all()
-    halls = {hall.id: hall for _, hall in rows if hall is not None}
+    at_hall = and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id)
+    halls = db.session.scalars(select(Hall).join(Slot, at_hall).where(Slot.cycle_id == cycle.id, mine).order_by(Hall.name, Hall.id).distinct())
+    query = select(Slot, Hall).outerjoin(Hall, at_hall).where(Slot.cycle_id == cycle.id, mine)
+    named = func.concat("slot-", cast(Slot.id, Text)) == code
+    rows = list(db.session.execute(query.order_by(~named, Slot.closes_at < clock.now(), Slot.opens_at, Slot.id).limit(MOST_PLACES + 1)))
     names = {row.id: row.name for row in db.session.scalars(select(Organisation).where(Organisation.id.in_({slot.institution_id for slot, _ in rows if slot.institution_id})))}
-    found = [Place(f"hall-{one.id}", f"考场:{one.name}", Slot.hall_id == one.id) for one in sorted(halls.values(), key=lambda one: one.name)]
-    for slot, hall in rows:
+    found = [Place(f"hall-{one.id}", f"考场:{one.name}", Slot.hall_id == one.id) for one in halls]
+    for slot, hall in rows[:MOST_PLACES]:
         where = hall.name if hall else names.get(slot.institution_id or slot.id, "不设考场")
         subject = f" {SUBJECTS[slot.subject]}" if slot.subject else ""
         opens = f"{clock.beijing(slot.opens_at):%m月%d日 %H:%M}"
         found.append(Place(f"slot-{slot.id}", f"场次:{opens} {where}{subject}", Slot.id == slot.id))
-    return found
+    return found, len(rows) > MOST_PLACES
 
 
 def _in_slot(place: Place, *more: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -130,8 +133,9 @@ def index() -> str:
     (js/live.js)."""
     view, word = request.args.get("view", "answering"), request.args.get("name", "").strip()
     view = view if view in VIEWS else "answering"
-    places = _places()
-    place = next((one for one in places if one.code == request.args.get("place")), None)
+    wanted = request.args.get("place", "")
+    places, further = _places(wanted)
+    place = next((one for one in places if one.code == wanted), None)
     all_ = _sittings().where(_sat_at(place))
     opened = list(db.session.scalars(all_.where(_open()).with_only_columns(Sitting.id).limit(MOST_OPEN)))
     there = integrity.living(current_app.extensions["redis"], opened)
@@ -142,7 +146,7 @@ def index() -> str:
         "handed_in": _count(all_.where(Sitting.handed_in_at.is_not(None), Sitting.voided_at.is_(None))),
         "noticed": _count(all_.where(_noticed())), "voided": _count(all_.where(Sitting.voided_at.is_not(None))),
     }  # fmt: skip
-    shown: dict[str, Any] = {"view": view, "views": VIEWS, "counts": counts, "word": word, "moment": clock.now(), "cycle": cycle, "places": places}
+    shown: dict[str, Any] = {"view": view, "views": VIEWS, "counts": counts, "word": word, "moment": clock.now(), "cycle": cycle, "places": places, "further": further}
     shown["place"] = place.code if place else None
     shown["may"] = bool(set(OF_ORGANISATION) & current_user.roles) and view in ("answering", "lost", "handed_in")
     if view == "waiting":

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
+from dingkao.blueprints import watching
 from dingkao.cycles.models import Cycle
 from dingkao.database.model import db
 from dingkao.exams import halls, sittings
@@ -46,9 +47,7 @@ class Candidate:
     """A doctor with an open sitting of 公共知识, by HTTP, and its page's data."""
 
     def __init__(self, application, in_province):
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready")
+        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
         self.in_province = in_province
         with in_province(SLUG):
             record = the_record(self.doctor.record_id)
@@ -399,7 +398,7 @@ def counts(client, **asked):
     return shown, {word: int(number) for word, number in re.findall(r">(\w+) (\d+)</a>", chips)}
 
 
-def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(application, candidate, staff, in_province):
+def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(application, candidate, staff, in_province, monkeypatch):
     here, there, elsewhere = candidate(), candidate(), candidate()
     waits = people.doctor(application, in_province, SLUG, next(_serial))
     people.bring_to(in_province, waits, "ready")
@@ -427,3 +426,11 @@ def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(applicat
     )  # fmt: skip
     assert back.location.endswith(f"view=answering&place=slot-{first}")
     assert clerk.get(f"/{SLUG}/office/watching?place=nonsense").status_code == 200
+    # of very many slots some are listed, and that one which is asked for
+    assert f'href="/{SLUG}/office/watching?place=slot-{second}"' in text(clerk.get(f"/{SLUG}/office/slots/{second}"))
+    monkeypatch.setattr(watching, "MOST_PLACES", 1)
+    for slot in (first, second):
+        shown = counts(clerk, place=f"slot-{slot}")[0]
+        assert f'value="slot-{slot}" selected' in shown
+        assert "场次较多" in shown
+        assert shown.count('<option value="slot-') == 1
