@@ -163,6 +163,14 @@ def actor(*roles: str) -> Actor:
     return Actor("staff", uuid4(), frozenset(roles))
 
 
+def ready(application: Flask, in_province: Any, slug: str, serial: int, *, procedure: str = "general", **cells: Any) -> Someone:
+    """A doctor who has read the notice and is 待测评, with a ticket; `cells` change the roster row."""
+    someone = doctor(application, in_province, slug, serial, **cells)
+    someone.post("/filing/notice")
+    bring_to(in_province, someone, "ready", procedure=procedure)
+    return someone
+
+
 def bring_to(in_province: Any, someone: Someone, state: str, *, procedure: str = "general") -> None:
     """Move the record on from where it is to `state` (up to 待测评) by its moves, with a ticket at the end."""
     with in_province(someone.slug):

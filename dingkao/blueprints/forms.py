@@ -1,5 +1,6 @@
 """The form every form is: blanks stripped, one CSRF token, messages that say what to do."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -140,3 +141,11 @@ def chosen(name: str = "record") -> list[UUID]:
         except ValueError:
             continue
     return ids
+
+
+def posted_json(longest: int) -> Any:
+    """What a script has sent as JSON, up to `longest` bytes of it; None where it is more, or no JSON."""
+    try:
+        return json.loads(request.get_data()) if (request.content_length or 0) <= longest else None
+    except (ValueError, RecursionError):
+        return None

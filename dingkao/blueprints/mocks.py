@@ -1,6 +1,5 @@
 """Mock exams (模拟考试): what may be tried, the screen of the exam with saves and handing in of its own, looking at how it went."""
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from werkzeug.wrappers import Response
 from dingkao import clock
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow
+from dingkao.blueprints.forms import posted_json
 from dingkao.blueprints.practice import open_record, present_record, record_and_reason
 from dingkao.blueprints.sitting import AT_THE_END, as_shown, newer, outstanding_answers, standing_of
 from dingkao.database.model import db
@@ -32,6 +32,13 @@ SIGNED_OUT = "登录已过期。答案都存在这台手机上,请先"
 
 def _mine(mock_id: UUID, *, lock: bool = False) -> MockExam:
     return exams.mock_of(mock_id, current_user.doctor().id, lock=lock)
+
+
+def _looked_at(mock_id: UUID) -> MockExam:
+    """The one that a page is about, handed in where its time is over."""
+    open_record()
+    _settle()
+    return _mine(mock_id)
 
 
 def _settle() -> None:
@@ -71,9 +78,7 @@ def choose() -> Response | str:
 @allow(DOCTOR)
 def answer_page(mock_id: UUID) -> Response | str:
     """Answering, as in the exam; several pages and devices come together by their sequence numbers."""
-    open_record()
-    _settle()
-    mock = _mine(mock_id)
+    mock = _looked_at(mock_id)
     if mock.handed_in_at is not None:
         return redirect(url_for("mocks.end", mock_id=mock_id))
     data = {
@@ -91,17 +96,10 @@ def answer_page(mock_id: UUID) -> Response | str:
 def save(mock_id: UUID) -> Any:
     """Keep one answer, though practice has closed meanwhile. `final`: trying again is of no use."""
     try:
-        kept = exams.save(_mine(mock_id, lock=True), _given())
+        kept = exams.save(_mine(mock_id, lock=True), posted_json(LONGEST))
     except (Malformed, NotFound, NotAllowed) as refusal:
         return jsonify(error=refusal.sentence, final=True), refusal.status
     return jsonify(kept=kept, now=int(clock.now().timestamp() * 1000))
-
-
-def _given() -> Any:
-    try:
-        return json.loads(request.get_data()) if (request.content_length or 0) <= LONGEST else None
-    except (ValueError, RecursionError):
-        return None
 
 
 @mocks.get("/practice/mocks/<uuid:mock_id>/standing")
@@ -147,9 +145,7 @@ def _keep(mock: MockExam, outstanding: list[Any]) -> bool:
 @allow(DOCTOR)
 def end(mock_id: UUID) -> Response | str:
     """How it went: the score, and every question with one's own answer, the right one and why; with `wrong` only what was not right."""
-    open_record()
-    _settle()
-    mock = _mine(mock_id)
+    mock = _looked_at(mock_id)
     if mock.handed_in_at is None:
         return redirect(url_for("mocks.answer_page", mock_id=mock_id))
     rows, start, only_wrong = exams.reviewed(mock), max(request.args.get("from", 1, int), 1), "wrong" in request.args

@@ -16,6 +16,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.blueprints import of_province
 from dingkao.blueprints.access import DOCTOR, allow, cookie_name
 from dingkao.blueprints.banks import picture_address
+from dingkao.blueprints.forms import posted_json
 from dingkao.cycles.opening import current_cycle
 from dingkao.errors import Invalid, NotAllowed, NotFound
 from dingkao.exams import content
@@ -218,10 +219,7 @@ def _standing(run: PracticeRun, asked: list[runs.Asked]) -> dict[str, Any]:
 
 def _given() -> dict[str, Any]:
     """What the script sent; Invalid where it is nothing of ours."""
-    try:
-        given = json.loads(request.get_data()) if (request.content_length or 0) <= LONGEST else None
-    except (ValueError, RecursionError):
-        given = None
+    given = posted_json(LONGEST)
     if not isinstance(given, dict):
         raise Invalid("请求无法识别,请刷新页面。")
     return given

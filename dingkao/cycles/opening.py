@@ -52,8 +52,8 @@ _PHASES = Asked(lambda: select(*whole(CyclePhase)).where(CyclePhase.tenant_id ==
 
 def current_cycle() -> Cycle | None:
     """The cycle being worked in; None before the first."""
-    found = _CURRENT.objects(Cycle, today=clock.today())
-    return found[0][0] if found else None
+    found = _CURRENT.one(Cycle, today=clock.today())
+    return found[0] if found else None
 
 
 def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:

@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 
 from dingkao import clock
 from dingkao.assessments.enrolment import of_doctor
@@ -17,13 +16,13 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, Late, NotAllowed, NotFound
-from dingkao.exams.models import SUBJECTS, ExtraTime, Hall, IntegrityCase, Paper, Slot, SlotPlace
-from dingkao.exams.papers import subjects_of
-from dingkao.exams.resits import granted, resits_of
+from dingkao.exams.models import SUBJECTS, ExtraTime, Hall, Paper, Slot, SlotPlace
+from dingkao.exams.papers import beside_papers, subjects_of
+from dingkao.exams.resits import resits_of
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.people.models import Organisation
-from dingkao.tenants.asking import TENANT, Asked, an_id
+from dingkao.tenants.asking import Asked
 from dingkao.tenants.secrets import Place, vault
 
 CODE_SECONDS = 600
@@ -88,29 +87,14 @@ class Admission:
             raise Late(f"您的考试场次({_minute(self.opens_at)}至{_minute(self.closes_at)})已结束,不能进入。请联系所属考核机构另行安排场次。")
 
 
-def anything() -> ScalarSelect[Any]:
-    """Whether `record` has extra time, a slot that may be its own, or a paper to sit again, as a column of a statement of Asked; most have none of
-    them."""
-    extra = exists().where(
-        ExtraTime.tenant_id == Assessment.tenant_id, ExtraTime.cycle_id == Assessment.cycle_id, ExtraTime.doctor_id == Assessment.doctor_id
-    )  # fmt: skip
-    slot = exists().where(
-        Slot.tenant_id == Assessment.tenant_id, Slot.cycle_id == Assessment.cycle_id, Slot.institution_id == Assessment.institution_id
-    )  # fmt: skip
-    place = exists().where(SlotPlace.tenant_id == Assessment.tenant_id, SlotPlace.assessment_id == Assessment.id)
-    again = exists().where(IntegrityCase.tenant_id == Assessment.tenant_id, IntegrityCase.assessment_id == Assessment.id, granted())
-    query = select(or_(extra, slot, place, again)).where(Assessment.tenant_id == TENANT, Assessment.id == an_id("record"))
-    return query.scalar_subquery()
-
-
-_ANYTHING = Asked(lambda: select(anything()))
+_BESIDE_PAPERS = Asked(lambda: select(beside_papers()))
 
 
 def admissions(record: Assessment, papers: Sequence[Paper], moment: datetime | None = None, *, plain: bool | None = None) -> dict[UUID, Admission]:
     """What holds for each of a record's papers now, or held at a `moment` by the slots as they are. `plain`: that there is nothing beside the
     papers themselves, where the caller knows; else it is asked first. Who sits a paper again is held to a slot only while it is to come."""
     moment = moment or clock.now()
-    if not _ANYTHING.first(record=record.id)[0] if plain is None else plain:
+    if not _BESIDE_PAPERS.first(record=record.id)[0] if plain is None else plain:
         return {paper.id: Admission(paper, None, None, None, 0) for paper in papers}
     own = select(SlotPlace.slot_id).where(SlotPlace.tenant_id == record.tenant_id, SlotPlace.assessment_id == record.id)
     query = (

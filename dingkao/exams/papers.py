@@ -13,7 +13,19 @@ from itertools import permutations
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
@@ -23,7 +35,20 @@ from dingkao.doctors.codes import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Invalid, NotAllowed
 from dingkao.exams.assembling import Assembly, Cell, Plan, Sort, Sorts, assemble
-from dingkao.exams.models import PAPER_PROCEDURES, SUBJECTS, TYPES, Paper, Question, QuestionVersion, Sitting
+from dingkao.exams.models import (
+    PAPER_PROCEDURES,
+    SUBJECTS,
+    TYPES,
+    ExtraTime,
+    IntegrityCase,
+    Paper,
+    Question,
+    QuestionVersion,
+    Sitting,
+    Slot,
+    SlotPlace,
+)
+from dingkao.exams.resits import granted
 from dingkao.journal import writing as journal
 from dingkao.journal.writing import Actor
 from dingkao.tenants import settings
@@ -105,28 +130,51 @@ def papers_for(record: Assessment) -> list[Paper]:
     return sorted(db.session.scalars(query), key=lambda paper: subjects.index(paper.subject))
 
 
-def with_sittings(record: Assessment, asked: Asked | None = None) -> tuple[list[Paper], dict[UUID, Sitting], tuple[Any, ...]]:
-    """The same, and the record's sittings by paper without the voided ones, in one question. Sittings of papers that are no longer the
-    record's are among them. `asked`: another statement of `and_sittings`, of whose further columns the first row's come along."""
+class Standing(NamedTuple):
+    """The papers that a record is to sit, its sittings by paper without the voided ones, those of papers that are no longer its own among them,
+    and whether the papers alone say when it may sit (`plain`)."""
+
+    papers: list[Paper]
+    begun: dict[UUID, Sitting]
+    plain: bool
+
+
+def with_sittings(record: Assessment) -> Standing:
+    """How a record stands with its papers, in one question."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     subjects, about = subjects_of(record.procedure), (record.cycle_id, doctor.category, doctor.level)
-    rows = (asked or _AND_SITTINGS).objects(Paper, Sitting, record=record.id, cycle=about[0], category=about[1], level=about[2])
+    rows = _STANDING.objects(Paper, Sitting, record=record.id, cycle=about[0], category=about[1], level=about[2])
     papers = [
-        paper for paper, *_ in rows
+        paper for paper, _, _ in rows
         if (paper.cycle_id, paper.category, paper.level) == about and paper.subject in subjects and paper.procedure in ("any", record.procedure)
     ]  # fmt: skip
-    begun = {paper.id: sitting for paper, sitting, *_ in rows if sitting is not None}
-    return sorted(papers, key=lambda paper: subjects.index(paper.subject)), begun, rows[0][2:] if rows else ()
+    begun = {paper.id: sitting for paper, sitting, _ in rows if sitting is not None}
+    return Standing(sorted(papers, key=lambda paper: subjects.index(paper.subject)), begun, not any(more for _, _, more in rows))
 
 
-def and_sittings(*further: Any) -> Select[Any]:
-    """Papers for a category and level, and all those that `record` has begun, with its sittings, and what else is asked about it."""
+def _standing() -> Select[Any]:
+    """Papers for a category and level, and all those that `record` has begun, with its sittings."""
     sat = and_(Sitting.tenant_id == Paper.tenant_id, Sitting.paper_id == Paper.id, Sitting.assessment_id == an_id("record"), Sitting.voided_at.is_(None))
     fits = and_(Paper.cycle_id == an_id("cycle"), Paper.category == bindparam("category"), Paper.level == bindparam("level"))
-    return select(*whole(Paper, Sitting), *further).select_from(Paper).outerjoin(Sitting, sat).where(Paper.tenant_id == TENANT, or_(fits, Sitting.id.is_not(None)))
+    return select(*whole(Paper, Sitting), beside_papers()).select_from(Paper).outerjoin(Sitting, sat).where(Paper.tenant_id == TENANT, or_(fits, Sitting.id.is_not(None)))
 
 
-_AND_SITTINGS = Asked(and_sittings)
+_STANDING = Asked(_standing)
+
+
+def beside_papers() -> ScalarSelect[Any]:
+    """Whether `record` has extra time, a slot that may be its own, or a paper to sit again, as a column of a statement of Asked; most have none of
+    them."""
+    extra = exists().where(
+        ExtraTime.tenant_id == Assessment.tenant_id, ExtraTime.cycle_id == Assessment.cycle_id, ExtraTime.doctor_id == Assessment.doctor_id
+    )  # fmt: skip
+    slot = exists().where(
+        Slot.tenant_id == Assessment.tenant_id, Slot.cycle_id == Assessment.cycle_id, Slot.institution_id == Assessment.institution_id
+    )  # fmt: skip
+    place = exists().where(SlotPlace.tenant_id == Assessment.tenant_id, SlotPlace.assessment_id == Assessment.id)
+    again = exists().where(IntegrityCase.tenant_id == Assessment.tenant_id, IntegrityCase.assessment_id == Assessment.id, granted())
+    query = select(or_(extra, slot, place, again)).where(Assessment.tenant_id == TENANT, Assessment.id == an_id("record"))
+    return query.scalar_subquery()
 
 
 def wanted_subjects(record: Assessment) -> int:

@@ -19,12 +19,11 @@ from dingkao.cycles.opening import in_turn
 from dingkao.database.model import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotAllowed, NotFound
-from dingkao.exams.halls import admissions, anything, check_code
+from dingkao.exams.halls import admissions, check_code
 from dingkao.exams.integrity import another_device
 from dingkao.exams.marking import score_tenths
 from dingkao.exams.models import Paper, Sitting, SittingAnswer
 from dingkao.exams.papers import (
-    and_sittings,
     draw,
     due,
     locked_because,
@@ -58,9 +57,8 @@ def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessm
 def sitter(account_id: UUID, *, lock: bool = False) -> tuple[Assessment, Doctor] | None:
     """Who sits, by account: the record of the present cycle (held locked where it is to change) and the doctor, in one question; None where
     there is no cycle yet or no record in it."""
-    asked = _SITTER_HELD if lock else _SITTER
-    found = asked.objects(Assessment, Doctor, fresh=lock, account=account_id, today=clock.today())
-    return (found[0][0], found[0][1]) if found else None
+    found = _SITTER.one(Assessment, Doctor, hold=(Assessment,) if lock else (), account=account_id, today=clock.today())
+    return (found[0], found[1]) if found else None
 
 
 def _of_account(*columns: Any) -> Select[Any]:
@@ -77,7 +75,6 @@ def _of_account(*columns: Any) -> Select[Any]:
 
 
 _SITTER = Asked(lambda: _of_account(*whole(Assessment, Doctor)))
-_SITTER_HELD = Asked(lambda: _of_account(*whole(Assessment, Doctor)).with_for_update(of=Assessment))
 
 
 def _page() -> Select[Any]:
@@ -112,32 +109,28 @@ def _locked(query: Select[Any]) -> Select[Any]:
 
 def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
     """A sitting of this record. Raises NotFound for anyone else's."""
-    asked = _SITTING_HELD if lock else _SITTING
-    found = asked.objects(Sitting, fresh=lock, sitting=sitting_id, record=record.id)
-    if not found:
+    found = _SITTING.one(Sitting, hold=(Sitting,) if lock else (), sitting=sitting_id, record=record.id)
+    if found is None:
         raise NotFound
-    return found[0][0]
+    sitting: Sitting = found[0]
+    return sitting
 
 
-def _sitting() -> Select[Any]:
-    return select(*whole(Sitting)).where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"), Sitting.assessment_id == an_id("record"))
-
-
-_SITTING = Asked(_sitting)
-_SITTING_HELD = Asked(lambda: _sitting().with_for_update())
-_BOTH_HELD = Asked(
+_SITTING = Asked(
+    lambda: select(*whole(Sitting)).where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"), Sitting.assessment_id == an_id("record"))
+)
+_BOTH = Asked(
     lambda: _of_account(*whole(Assessment, Doctor, Sitting))
     .join(Sitting, and_(Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id))
     .where(Sitting.id == an_id("sitting"))
-    .with_for_update(of=[Assessment, Sitting])
 )
 
 
 def held(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
     """The record of an account in the present cycle and a sitting of its, both held locked in this order, and the doctor; None where there is
     none such."""
-    found = _BOTH_HELD.objects(Assessment, Doctor, Sitting, fresh=True, sitting=sitting_id, account=account_id, today=clock.today())
-    return (found[0][0], found[0][1], found[0][2]) if found else None
+    found = _BOTH.one(Assessment, Doctor, Sitting, hold=(Assessment, Sitting), sitting=sitting_id, account=account_id, today=clock.today())
+    return (found[0], found[1], found[2]) if found else None
 
 
 def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
@@ -146,14 +139,11 @@ def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
     return {row.paper_id: row for row in db.session.scalars(query)}
 
 
-_AND_ANYTHING = Asked(lambda: and_sittings(anything()))
-
-
 def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: str | None = None) -> Sitting:
     """The sitting of the paper `wanted`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
     fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
     `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
-    papers, begun, more = with_sittings(record, _AND_ANYTHING)
+    papers, begun, plain = with_sittings(record)
     paper_id = wanted.id if isinstance(wanted, Paper) else wanted
     paper = next((one for one in papers if one.id == paper_id), None)
     if paper is None:
@@ -161,7 +151,7 @@ def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: s
     if paper.id in begun:
         return begun[paper.id]
     now = clock.now()
-    admission = admissions(record, [paper], plain=more == (False,))[paper.id]
+    admission = admissions(record, [paper], plain=plain)[paper.id]
     admission.refuse(now)
     if locked := locked_because(paper, papers, begun):
         raise NotAllowed(locked)

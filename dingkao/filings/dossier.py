@@ -163,19 +163,16 @@ def _theirs(kind: type[Assessment | Filing]) -> Select[Any]:
 
 
 _RECORD = Asked(lambda: _theirs(Assessment).order_by(Assessment.id.desc()).limit(1))
-_RECORD_HELD = Asked(lambda: _theirs(Assessment).order_by(Assessment.id.desc()).limit(1).with_for_update())
 _FILING = Asked(lambda: _theirs(Filing))
-_FILING_HELD = Asked(lambda: _theirs(Filing).with_for_update())
 
 
 def dossier_of(doctor: Doctor, cycle: Cycle, *, lock: bool = False) -> Dossier:
     """The dossier of `doctor` in `cycle`; `lock` holds record and filing for a change. Raises NotFound where there is no record."""
-    records, filings = (_RECORD_HELD, _FILING_HELD) if lock else (_RECORD, _FILING)
-    found = records.objects(Assessment, fresh=lock, cycle=cycle.id, doctor=doctor.id)
-    if not found or found[0][0].state == "not_included":
+    found = _RECORD.one(Assessment, hold=(Assessment,) if lock else (), cycle=cycle.id, doctor=doctor.id)
+    if found is None or found[0].state == "not_included":
         raise NotFound("您未被主要执业机构纳入本周期考核,如需参加考核,请联系本机构相关负责人。")
-    filed = filings.objects(Filing, fresh=lock, cycle=cycle.id, doctor=doctor.id)
-    return Dossier(found[0][0], doctor, cycle, filed[0][0] if filed else None)
+    filed = _FILING.one(Filing, hold=(Filing,) if lock else (), cycle=cycle.id, doctor=doctor.id)
+    return Dossier(found[0], doctor, cycle, filed[0] if filed else None)
 
 
 def filing_of(record: Assessment) -> Filing | None:

@@ -139,10 +139,10 @@ def begin_session(account: Account, device: str = "") -> str:
 def session_of(token: str) -> tuple[SignInSession, Account] | None:
     """The live session of `token` with its account, or None: ended, idle for half an hour, older than twelve, or the account closed."""
     now, today = clock.now(), clock.today()
-    found = _LIVE.objects(SignInSession, Account, token_hash=_hash(token), now=now, idle=now - IDLE, today=today)
-    if not found:
+    found = _LIVE.one(SignInSession, Account, token_hash=_hash(token), now=now, idle=now - IDLE, today=today)
+    if found is None:
         return None
-    [(session, account, set_here)] = found
+    session, account, set_here = found
     settings.remember(today, set_here)  # every page wants some of them
     return session, account
 

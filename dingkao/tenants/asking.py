@@ -6,18 +6,16 @@ province itself, beside the policy, as every statement does.
 """
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import psycopg
 from psycopg.rows import RowFactory, namedtuple_row, tuple_row
-from sqlalchemy import Date, Integer, Uuid, bindparam, inspect
+from sqlalchemy import Date, Integer, Select, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.sql import ClauseElement
 
 from dingkao.database.model import db
 from dingkao.tenants.rls import OfTenant, one_session_one_province
@@ -26,6 +24,7 @@ TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
 
 CURSOR = "dingkao cursor"
+Kinds = tuple[type[OfTenant], ...]
 
 
 def an_id(name: str) -> Any:
@@ -56,38 +55,48 @@ class Asked:
     """A statement that is compiled once. `make` gives it; its values are bindparams, TENANT among them. `alone`: nothing that a session may
     hold back bears on it, so it is asked without writing that first."""
 
-    def __init__(self, make: Callable[[], ClauseElement], *, alone: bool = False) -> None:
+    def __init__(self, make: Callable[[], Select[*tuple[Any, ...]]], *, alone: bool = False) -> None:
         self.make, self.alone = make, alone
+        self._compiled: dict[Kinds, tuple[str, dict[str, Any]]] = {}
 
-    @cached_property
-    def compiled(self) -> tuple[str, dict[str, Any]]:
-        """The text, and the values that stand in the statement itself. Raises ValueError for one that names no province."""
-        compiled = self.make().compile(dialect=dialect())
-        if TENANT.key not in compiled.params:
-            raise ValueError("a statement about a province's rows has to name the province")
-        return str(compiled), dict(compiled.params)
+    def compiled(self, hold: Kinds = ()) -> tuple[str, dict[str, Any]]:
+        """The text, and the values that stand in the statement itself; with `hold` it locks the rows of these kinds, in this order. Raises
+        ValueError for one that names no province."""
+        if hold not in self._compiled:
+            made = self.make().with_for_update(of=list(hold)) if hold else self.make()
+            compiled = made.compile(dialect=dialect())
+            if TENANT.key not in compiled.params:
+                raise ValueError("a statement about a province's rows has to name the province")
+            self._compiled[hold] = str(compiled), dict(compiled.params)
+        return self._compiled[hold]
 
     def rows(self, **given: Any) -> list[Any]:
         """What it gives for these values, each row a tuple with the columns' names."""
-        return self._rows(given, namedtuple_row)
+        return self._rows(given, namedtuple_row, ())
 
-    def _rows(self, given: dict[str, Any], form: RowFactory[Any]) -> list[Any]:
+    def _rows(self, given: dict[str, Any], form: RowFactory[Any], hold: Kinds) -> list[Any]:
         session = db.session()
         tenant = one_session_one_province(session)
         if not self.alone and session.autoflush:
             session.flush()
-        text, values = self.compiled
+        text, values = self.compiled(hold)
         return sent(session, text, values | given | {TENANT.key: tenant}, form)
 
-    def objects(self, *kinds: type[OfTenant], fresh: bool = False, **given: Any) -> list[tuple[Any, ...]]:
+    def objects(self, *kinds: type[OfTenant], hold: Kinds = (), **given: Any) -> list[tuple[Any, ...]]:
         """Its rows, of `whole(*kinds)` and what else follows them, as objects of the session and that; None for one that an outer join didn't find.
-        One that the session has already stays as it is; with `fresh`, for rows that are asked for locked, it becomes what the database says."""
+        Those of the kinds in `hold` are locked, in this order. What the session has already stays as it is, unless it is locked now: then it
+        becomes what the database says."""
         session, found = db.session(), []
-        for row in self._rows(given, tuple_row):
+        for row in self._rows(given, tuple_row, hold):
             values = iter(row)
-            held = [_held(session, kind, {name: next(values) for name in _names(kind)}, fresh) for kind in kinds]
-            found.append((*held, *values))
+            own = [_own(session, kind, {name: next(values) for name in _names(kind)}, fresh=kind in hold) for kind in kinds]
+            found.append((*own, *values))
         return found
+
+    def one(self, *kinds: type[OfTenant], hold: Kinds = (), **given: Any) -> tuple[Any, ...] | None:
+        """The first of these, or None."""
+        found = self.objects(*kinds, hold=hold, **given)
+        return found[0] if found else None
 
     def first(self, **given: Any) -> Any:
         """The first of its rows, or None."""
@@ -115,7 +124,7 @@ def sent(session: Session, text: str, values: dict[str, Any], form: RowFactory[A
         ) from fault  # fmt: skip
 
 
-def _held(session: Session, kind: type[OfTenant], values: dict[str, Any], fresh: bool) -> Any:
+def _own(session: Session, kind: type[OfTenant], values: dict[str, Any], *, fresh: bool) -> Any:
     """The session's object of a row."""
     mapper = inspect(kind)
     identity = tuple(values[mapper.get_property_by_column(column).key] for column in mapper.primary_key)

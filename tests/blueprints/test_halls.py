@@ -50,9 +50,7 @@ def candidate(application, in_province, ground):
     """Make a doctor who is 待测评 and has signed in to the exam."""
 
     def make(procedure="general"):
-        doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        doctor.post("/filing/notice")
-        people.bring_to(in_province, doctor, "ready", procedure=procedure)
+        doctor = people.ready(application, in_province, SLUG, next(_serial), procedure=procedure)
         with in_province(SLUG):
             number = ticket_of(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
         doctor.name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]

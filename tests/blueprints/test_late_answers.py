@@ -33,9 +33,7 @@ class LateSitting:
 
     def __init__(self, application, in_province, ago):
         self.application, self.in_province = application, in_province
-        doctor = self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        doctor.post("/filing/notice")
-        people.bring_to(in_province, doctor, "ready")
+        doctor = self.doctor = people.ready(application, in_province, SLUG, next(_serial))
         with in_province(SLUG):
             number = ticket_of(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
         name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]

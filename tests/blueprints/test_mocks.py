@@ -34,9 +34,7 @@ class Trying:
 
     def __init__(self, application, in_province):
         self.in_province = in_province
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready")
+        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
 
     def begin(self, subject="common") -> str:
         """The address of a mock exam begun now."""

@@ -343,9 +343,7 @@ def test_what_was_tapped_before_practice_closed_is_kept(practising):
 def test_another_doctors_run_is_not_found(practising, application, in_province):
     place = practising.begin("common")
     asked = practising.keys(place)
-    other = people.doctor(application, in_province, SLUG, next(_serial))
-    other.post("/filing/notice")
-    people.bring_to(in_province, other, "ready")
+    other = people.ready(application, in_province, SLUG, next(_serial))
     for address in (f"{place}/1", place, f"{place}/data"):
         assert other.client.get(f"/{SLUG}{address}").status_code == 404
     theirs = Practising(other, in_province)

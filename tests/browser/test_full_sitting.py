@@ -32,9 +32,7 @@ def ground(application, in_province, address):
 @pytest.fixture
 def candidate(application, in_province, ground):
     """A doctor of 公共卫生 in 简易程序, who has a ticket."""
-    doctor = people.doctor(application, in_province, SLUG, next(_serial), 执业类别="公共卫生", 执业范围="公共卫生类别专业")
-    doctor.post("/filing/notice")
-    people.bring_to(in_province, doctor, "ready", procedure="simple")
+    doctor = people.ready(application, in_province, SLUG, next(_serial), 执业类别="公共卫生", 执业范围="公共卫生类别专业", procedure="simple")
     with in_province(SLUG):
         doctor.ticket = ticket_of(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     doctor.name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]

@@ -28,9 +28,7 @@ class Trying:
     """A doctor who is 待测评, on a phone."""
 
     def __init__(self, application, in_province, open_page):
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready")
+        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
         self.in_province, self.open_page = in_province, open_page
 
     def phone(self) -> Page:

@@ -48,9 +48,7 @@ def questions(picture):
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
-    someone = people.doctor(application, in_province, SLUG, next(people.serials(SLUG)))
-    someone.post("/filing/notice")
-    people.bring_to(in_province, someone, "ready")
+    someone = people.ready(application, in_province, SLUG, next(people.serials(SLUG)))
     with in_province(SLUG):
         picture = picturing.keep(people.photo(640, 360, kind="PNG"), by=TERMINAL)
         rows = [Row(number, cells) for number, cells in enumerate(questions(picture), 1)]

@@ -32,9 +32,7 @@ class Candidate:
     """A doctor who is 待测评, on a phone."""
 
     def __init__(self, application, in_province, open_page):
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready")
+        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
         self.in_province, self.open_page = in_province, open_page
         with in_province(SLUG):
             self.number = ticket_of(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number

@@ -34,9 +34,7 @@ class Watched:
 
     def __init__(self, application, in_province, open_page):
         self.application, self.in_province, self.open_page = application, in_province, open_page
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready")
+        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
         with in_province(SLUG):
             record = db.session.scalars(select(Assessment).where(Assessment.id == self.doctor.record_id).with_for_update()).one()
             paper = next(one for one in papers_for(record) if one.subject == "common")

@@ -17,9 +17,7 @@ SLUG = "qinghai"
 
 
 def test_a_sitting_is_counted_once_and_only_when_it_is_settled(application, in_province):
-    someone = people.doctor(application, in_province, SLUG, next(people.serials(SLUG)))
-    someone.post("/filing/notice")
-    people.bring_to(in_province, someone, "ready")
+    someone = people.ready(application, in_province, SLUG, next(people.serials(SLUG)))
     people.bank(in_province, SLUG)
     people.papers(in_province, SLUG)
     with in_province(SLUG):

@@ -139,7 +139,7 @@ def test_rows_come_as_the_sessions_own_objects(inside):
     with db.session.no_autoflush:
         assert ONE.objects(ProvinceSetting, id=row.id)[0][0] is found
         assert found.reason == "typed here"
-        ONE.objects(ProvinceSetting, fresh=True, id=row.id)
+        ONE.objects(ProvinceSetting, hold=(ProvinceSetting,), id=row.id)
     assert found.reason == ""
     assert not db.session.is_modified(found)
     found.reason = "sent before it is asked"
@@ -164,7 +164,7 @@ def test_a_session_of_one_province_asks_nothing_in_another(application, province
 
 def test_a_statement_that_names_no_province_is_none():
     with pytest.raises(ValueError, match="province"):
-        Asked(lambda: select(*whole(ProvinceSetting))).compiled  # noqa: B018 - that it raises
+        Asked(lambda: select(*whole(ProvinceSetting))).compiled()
 
 
 def test_a_connection_that_was_cut_is_told_and_the_next_is_good(inside, stack):
