@@ -44,7 +44,7 @@ from dingkao.blueprints.uploads import uploads
 from dingkao.blueprints.verify import verifying
 from dingkao.blueprints.watching import watching
 from dingkao.blueprints.work import work
-from dingkao.database.connections import PATIENCE, POOL, keep_fresh
+from dingkao.database.connections import PATIENCE, POOL, UNPREPARED, keep_fresh
 from dingkao.database.model import db
 from dingkao.errors import Unavailable
 from dingkao.outside import sms, storage, wechat
@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": PATIENCE | {"autocommit": True}, "pool_size": 4, "max_overflow": 8} | POOL,
+        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": PATIENCE | UNPREPARED | {"autocommit": True}, "pool_size": 4, "max_overflow": 8} | POOL,
         SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, "connect_args": PATIENCE, "pool_size": 1, "max_overflow": 3} | POOL},
         MAX_CONTENT_LENGTH=25 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,

@@ -56,12 +56,12 @@ def initialise(data: Path, password: str) -> None:
         secret_file.unlink()
 
 
-def child(data: Path, port: int, password: str, log: Path, *, connections: int = 60) -> Child:
-    """The server as a child. Commits are durable: nothing here is switched off for speed."""
+def child(data: Path, port: int, password: str, log: Path) -> Child:
+    """The server as a child, with places enough for a web process on each core and for who else works. Commits are durable: nothing here is switched off for speed."""
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
-        "max_connections": str(connections),
+        "max_connections": str(36 + 12 * (os.cpu_count() or 1)),
         "shared_buffers": "256MB",
         "timezone": "UTC",
         "log_min_messages": "warning",

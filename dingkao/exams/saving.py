@@ -5,21 +5,24 @@ The token names province, sitting and epoch. The statement (migration 0004) ente
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from itsdangerous import BadSignature, Signer
 
+from dingkao.database import libpq
 from dingkao.errors import NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams.models import Sitting
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.rls import STRENGTH, StrongRole
 
-SAVE = "select save_answer(%s, %s, %s, %s, %s, %s, %s)"
+SAVE = b"select save_answer($1, $2, $3, $4, $5, $6, $7)"
+PREPARED = b"dingkao_save"
 AWAY = "暂时连接不上,答案已存在手机上,恢复后会自动发送。"
 LETTERS = frozenset("ABCDEFGHIJ")
 PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000, "options": "-c statement_timeout=5s"}
@@ -43,11 +46,18 @@ def token_of(sitting: Sitting, secret_key: str) -> str:
 def read_token(text: str, secret_key: str) -> Token:
     """The token, if it is ours and of the province entered. Raises Malformed."""
     try:
-        tenant, sitting, epoch = _signer(secret_key).unsign(text).decode().split("|")
+        token = _signed(text, secret_key)
     except (BadSignature, ValueError) as fault:
         raise Malformed("作答页面已失效,请刷新页面。您的答案还在这台手机上。") from fault
-    if int(tenant) != current_tenant():
+    if token.tenant != current_tenant():
         raise Malformed("作答页面已失效,请刷新页面。")
+    return token
+
+
+@lru_cache(maxsize=20_000)
+def _signed(text: str, secret_key: str) -> Token:
+    """What a signature vouches for; the same page sends the same token with each of its answers, so it is looked into once."""
+    tenant, sitting, epoch = _signer(secret_key).unsign(text).decode().split("|")
     return Token(int(tenant), UUID(sitting), int(epoch))
 
 
@@ -60,16 +70,23 @@ def save(database_url: str, token: Token, given: Any) -> str:
     Gives «saved», or «older» where a newer answer is kept already. Raises Malformed, NotFound, NotAllowed, Unavailable."""
     position, letters, sequence, tapped = judged(given)
     parameters = (token.tenant, token.sitting, token.epoch, position, letters, sequence, tapped)
+    values = [None if value is None else str(value).encode() for value in parameters]
     try:
-        row = _connection(database_url).execute(SAVE, parameters, prepare=True).fetchone()
-    except psycopg.OperationalError:
+        word = _asked(database_url, values)
+    except (psycopg.OperationalError, *libpq.STALE):
         _forget()
         try:
-            row = _connection(database_url).execute(SAVE, parameters, prepare=True).fetchone()
+            word = _asked(database_url, values)
         except psycopg.OperationalError as fault:
             _forget()
             raise Unavailable(AWAY) from fault
-    return _told(row[0] if row else "absent")
+    return _told(word)
+
+
+def _asked(database_url: str, values: Sequence[bytes | None]) -> str:
+    """What the statement says. Raises psycopg.Error."""
+    result = libpq.call(_connection(database_url), PREPARED, values)
+    return (result.get_value(0, 0) or b"absent").decode()
 
 
 def _told(word: str) -> str:
@@ -109,6 +126,7 @@ def _connection(database_url: str) -> psycopg.Connection[Any]:
         if found is None or any(found):
             connection.close()
             raise StrongRole("The database role is stronger than the application may be; use dingkao_app.")
+        libpq.prepare(connection, PREPARED, SAVE)
         _local.connection, _local.url = connection, database_url
     return connection
 

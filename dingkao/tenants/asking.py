@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg.rows import RowFactory, namedtuple_row, tuple_row
 from sqlalchemy import Date, Integer, Select, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
@@ -17,13 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
+from dingkao.database import libpq
 from dingkao.database.model import db
 from dingkao.tenants.rls import OfTenant, one_session_one_province
 
 TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
 
-CURSOR = "dingkao cursor"
+PREPARED = "dingkao prepared"
 Kinds = tuple[type[OfTenant], ...]
 
 
@@ -72,22 +72,22 @@ class Asked:
 
     def rows(self, **given: Any) -> list[Any]:
         """What it gives for these values, each row a tuple with the columns' names."""
-        return self._rows(given, namedtuple_row, ())
+        return self._rows(given, (), named=True)
 
-    def _rows(self, given: dict[str, Any], form: RowFactory[Any], hold: Kinds) -> list[Any]:
+    def _rows(self, given: dict[str, Any], hold: Kinds, *, named: bool = False) -> list[Any]:
         session = db.session()
         tenant = one_session_one_province(session)
         if not self.alone and session.autoflush:
             session.flush()
         text, values = self.compiled(hold)
-        return sent(session, text, values | given | {TENANT.key: tenant}, form)
+        return sent(session, text, values | given | {TENANT.key: tenant}, named=named)
 
     def objects(self, *kinds: type[OfTenant], hold: Kinds = (), **given: Any) -> list[tuple[Any, ...]]:
         """Its rows, of `whole(*kinds)` and what else follows them, as objects of the session and that; None for one that an outer join didn't find.
         Those of the kinds in `hold` are locked, in this order. What the session has already stays as it is, unless it is locked now: then it
         becomes what the database says."""
         session, found = db.session(), []
-        for row in self._rows(given, tuple_row, hold):
+        for row in self._rows(given, hold):
             values = iter(row)
             own = [_own(session, kind, {name: next(values) for name in _names(kind)}, fresh=kind in hold) for kind in kinds]
             found.append((*own, *values))
@@ -104,20 +104,17 @@ class Asked:
         return found[0] if found else None
 
 
-def sent(session: Session, text: str, values: dict[str, Any], form: RowFactory[Any] = tuple_row) -> list[Any]:
-    """The rows that the driver gives for a statement within the session's transaction, asked without SQLAlchemy's own cursor, which costs more
-    than the driver's. Raises what SQLAlchemy would."""
+def sent(session: Session, text: str, values: dict[str, Any], *, named: bool = False) -> list[Any]:
+    """The rows that PostgreSQL gives for a statement within the session's transaction, asked without SQLAlchemy's and the driver's cursors, which
+    cost more than the statement. Raises what SQLAlchemy would."""
     connection = session.connection()
-    if (cursor := connection.info.get(CURSOR)) is None:
-        driver: Any = connection.connection.driver_connection
-        cursor = connection.info[CURSOR] = driver.cursor()
-    cursor.row_factory = form
+    driver: Any = connection.connection.driver_connection
     for hear in connection.dispatch.before_cursor_execute:  # whoever listens to the engine hears these too: the province's guard first of all
-        hear(connection, cursor, text, values, None, False)
+        hear(connection, None, text, values, None, False)
     try:
-        return cursor.execute(text, values).fetchall()
+        return libpq.rows(driver, connection.info.setdefault(PREPARED, {}), text, values, named=named)
     except psycopg.Error as fault:
-        if gone := cursor.connection.closed:
+        if gone := driver.closed:
             connection.invalidate(fault)
         raise DBAPIError.instance(
             text, None, fault, psycopg.Error, hide_parameters=True, connection_invalidated=gone, dialect=connection.dialect

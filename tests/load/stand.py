@@ -47,6 +47,7 @@ class Bench:
 
     def __init__(self, home: Path) -> None:
         self.stack = Stack(home, conftest.free_port(), lambda line: print(line, file=sys.stderr))  # noqa: T201
+        os.sched_setaffinity(0, {SERVER_CORE})  # the server begins as on a machine of one core
         self.stack.begin()
         self.stack.serve()
         self.other: subprocess.Popen[bytes] | None = None

@@ -468,11 +468,11 @@ class Cut:
                 other.execute("select pg_terminate_backend(%s, 5000)", (real.info.backend_pid,))
             return real
 
-        def execute(*arguments: Any, **options: Any) -> Any:
-            real.execute(*arguments, **options)
+        def exec_prepared(*arguments: Any) -> Any:
+            real.pgconn.exec_prepared(*arguments)
             raise psycopg.OperationalError("the connection was cut after the commit")
 
-        return SimpleNamespace(execute=execute)
+        return SimpleNamespace(pgconn=SimpleNamespace(exec_prepared=exec_prepared))
 
     home = Path()
 

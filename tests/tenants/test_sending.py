@@ -6,10 +6,11 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import and_, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import and_, literal_column, select
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm.exc import StaleDataError
 
+from dingkao.database import libpq
 from dingkao.database.model import db, new_id
 from dingkao.people.models import Organisation
 from dingkao.tenants.asking import TENANT, Asked, an_id, whole
@@ -175,3 +176,43 @@ def test_a_connection_that_was_cut_is_told_and_the_next_is_good(inside, stack):
         ONE.rows(id=new_id())
     db.session.rollback()
     assert ONE.rows(id=new_id()) == []
+
+
+def prepared() -> set[str]:
+    """The statements of ours that this connection has prepared."""
+    return set(db.session.connection().exec_driver_sql("select name from pg_prepared_statements where name like 'dingkao%%'").scalars())
+
+
+def test_a_statement_is_prepared_once_and_outlives_what_is_rolled_back(inside):
+    ONE.rows(id=new_id())
+    before = prepared()
+    assert before
+    db.session.rollback()
+    db.session.execute(select(ProvinceSetting).limit(1))
+    ONE.rows(id=new_id())
+    assert prepared() == before
+
+
+def test_a_statement_that_was_thrown_away_is_prepared_anew(inside):
+    row = setting(reason="found")
+    db.session.add(row)
+    db.session.commit()
+    assert ONE.rows(id=row.id)
+    db.session.connection().exec_driver_sql("deallocate all")
+    with pytest.raises(ProgrammingError):
+        ONE.rows(id=row.id)
+    db.session.rollback()
+    assert ONE.rows(id=row.id)[0].reason == "found"
+    db.session.delete(row)
+    db.session.commit()
+
+
+def test_more_statements_than_a_connection_keeps_are_sent_whole(inside, monkeypatch):
+    monkeypatch.setattr(libpq, "PREPARED", 0)
+    row = setting(reason="whole")
+    db.session.add(row)
+    send(db.session())
+    before, share = prepared(), literal_column("'5 %'").label("share")
+    fresh = Asked(lambda: select(ProvinceSetting.reason, share).where(ProvinceSetting.tenant_id == TENANT, ProvinceSetting.id == an_id("id")))
+    assert [tuple(found) for found in fresh.rows(id=row.id)] == [("whole", "5 %")]
+    assert prepared() == before
