@@ -20,7 +20,8 @@ PREPARED = 200
 """How many statements a connection keeps prepared; more are sent whole each time."""
 
 STALE = (FeatureNotSupported, InvalidSqlStatementName)
-"""What a prepared statement answers with once a migration has changed the type of a column, or somebody has thrown it away."""
+"""What a prepared statement answers with once a migration has changed the type of a column, or somebody has thrown it away: then all of that
+connection are prepared anew."""
 
 _serial = itertools.count()
 _PLACE = re.compile(r"%(?:\((\w+)\)s|(%))")
@@ -63,7 +64,7 @@ def rows(driver: psycopg.Connection[Any], names: Names, text: str, values: Mappi
         else:
             result = answered(driver, driver.pgconn.exec_params(numbered, given, key[1], formats))
     except STALE:
-        names.pop(key, None)
+        names.clear()
         raise
     transformer.set_pgresult(result)
     form = _named(*(result.fname(at) for at in range(result.nfields))) if named else tuple

@@ -94,6 +94,20 @@ def tap(page: Page, number: int, choice: int) -> str:
     return str(option.get_attribute("data-letter"))
 
 
+def on_the_phone(page: Page, number: int) -> None:
+    """Wait until so many answers are written where they outlive the page."""
+    page.wait_for_function(
+        """async (number) => {
+             const asked = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+             const base = await asked(indexedDB.open("dingkao-sittings"));
+             const rows = await asked(base.transaction("waiting").objectStore("waiting").getAll());
+             base.close();
+             return rows.length === number;
+           }""",
+        arg=number,
+    )
+
+
 def saved(page: Page) -> None:
     expect(page.locator("#state")).to_have_text("已保存", timeout=20_000)
 
@@ -169,6 +183,7 @@ def test_what_was_tapped_before_the_page_was_killed_is_sent_by_the_next(candidat
     page.context.set_offline(True)
     chosen |= {0: tap(page, 1, 2), 1: tap(page, 2, 1)}
     expect(page.locator("#state")).to_have_text("未保存 2 题")
+    on_the_phone(page, 2)
     address = page.url
     page.close()
     assert len(candidate.kept()) == 1

@@ -9,7 +9,8 @@ const UNREADABLE = "这不是可以识别的照片。请选择jpg或png格式的
 const STEP = 12;
 let uploading = null;
 let cropper = null;
-let laid = null; // kept when the cropper has laid out its picture: until then it can't be cut
+let laid = null; // kept when the cropper has laid out its picture, or another has taken its place: until then nothing can be cut
+let layNext = () => {};
 let item = null;
 let stop = null;
 let failed = false;
@@ -66,7 +67,9 @@ async function take(file) {
   only("crop");
   cropper?.destroy();
   part("cropping").src = picture.src;
+  layNext();
   laid = new Promise((resolve) => {
+    layNext = resolve;
     cropper = new window.Cropper(part("cropping"), {
       aspectRatio: WIDTH / HEIGHT, viewMode: 1, dragMode: "move", autoCropArea: 0.9, cropBoxMovable: false, cropBoxResizable: false,
       toggleDragModeOnDblclick: false, checkOrientation: false, guides: false, center: false, background: false,
@@ -100,7 +103,10 @@ const acts = {
 const blobOf = (canvas, quality) => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
 
 async function cut() {
-  await laid;
+  for (let waited = null; waited !== laid; ) {
+    waited = laid;
+    await waited;
+  }
   if (!cropper) return; // cancelled meanwhile
   const found = cropper.getData(true);
   const width = Math.max(1, Math.min(Math.round(found.width), WIDTH * LARGEST)); // never larger than what was photographed
