@@ -23,6 +23,7 @@ from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound, Refusal, Unavailable
 from dingkao.exams import content, integrity, saving, sittings, voiding
 from dingkao.exams.halls import WrongCode, admissions
+from dingkao.exams.marking import X_TOLD
 from dingkao.exams.models import CASE_OUTCOMES, CASE_STATES, TYPES, Paper, Sitting
 from dingkao.exams.papers import due, locked_because, papers_for, wanted_subjects, whole_marks
 from dingkao.exams.tickets import ticket_of
@@ -107,8 +108,9 @@ def notice(paper_id: UUID) -> Response | str:
     paper = _paper(record, paper_id)
     admitted = admissions(record, [paper])[paper.id]
     return render_template(
-        "sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted, x_rule=province_settings.value("x_rule")
-    )
+        "sitting/notice.html", paper=paper, moment=clock.now(), whole=whole_marks(paper), admitted=admitted,
+        x_told=X_TOLD[province_settings.value("x_rule")],
+    )  # fmt: skip
 
 
 def _me() -> str:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 SEVERAL = "X"
 """The type that has several right choices; of all others one choice is right."""
 X_RULES = {"all": "全对才得分", "partial": "少选按比例得分,有错选不得分"}
+X_TOLD = {"all": "多选、少选、错选均不得分", "partial": "少选的按选对选项所占的比例得分,有错选的不得分"}
+"""The same as candidates are told it, on the notice and on the booklet."""
 TREATMENTS = {"marked": "按答案判分", "credited": "全部给分", "excluded": "不计分"}
 WORTH = 10
 """Tenths of a point that a question earns where its paper gives no marks for its type."""

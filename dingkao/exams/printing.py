@@ -15,6 +15,7 @@ from dingkao import clock
 from dingkao.database.model import db
 from dingkao.errors import Invalid, NotAllowed, NotFound
 from dingkao.exams import content, picturing
+from dingkao.exams.marking import X_TOLD
 from dingkao.exams.models import TYPES, Paper, QuestionVersion
 from dingkao.exams.papers import GROUPED_OPTIONS, marks_of, whole_marks
 from dingkao.jobs import asking, performing
@@ -25,6 +26,7 @@ from dingkao.outside import formulas
 from dingkao.outside import paper as sheets
 from dingkao.outside.storage import store
 from dingkao.settings import Settings
+from dingkao.tenants import settings as province_settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.registry import by_code
 
@@ -154,6 +156,7 @@ def draw(paper: Paper, what: str) -> bytes:
     pages = [questions[start : start + ROWS * COLUMNS] for start in range(0, len(questions), ROWS * COLUMNS)]
     return sheets.pdf(
         what, words=_on_paper, paper=paper, parts=parts, code=code_of(paper), issuer=province.commission if province else "", total=len(questions),
-        whole=f"{whole_marks(paper) / 10:g}", sample=Settings.in_force().demonstration, digits=DIGITS, day=f"{clock.today():%Y年%m月%d日}",
+        whole=f"{whole_marks(paper) / 10:g}", sample=Settings.in_force().demonstration, digits=DIGITS,
+        x_told=X_TOLD[province_settings.value("x_rule")], day=f"{clock.today():%Y年%m月%d日}",
         sheets=[[page[start : start + ROWS] for start in range(0, len(page), ROWS)] for page in pages],
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """The exam's part of `make bench`: what starting, answering and handing in a sitting of fifty cost, and how long they take while many sit
-at once on gunicorn's processes. `python -m tests.load.exam` is this part alone; `--soak 30` lets them sit for that many minutes and looks at
+at once on one web process and on one a core. `python -m tests.load.exam` is this part alone; `--soak 30` lets them sit for that many minutes and looks at
 the memory of the web's processes.
 """
 
@@ -275,14 +275,15 @@ class Sitting:
 
 
 def crowds(bench: Bench, phones: list[Phone]) -> None:
-    """How long each step takes while many sit at once, on one web process and on one a core; and how many saves a second both take."""
-    cores = os.cpu_count() or 1
-    for workers in sorted({1, cores}):
+    """How long each step takes while many sit at once, on one web process with one core and on one a core with all; and how many saves a
+    second both take."""
+    rates = []
+    for workers in sorted({1, os.cpu_count() or 1}):
         line = Line(bench.stack.port)
         for phone in phones:
             phone.connect(line)
         again(bench, phones)
-        with bench.gunicorn(workers, 8) as port, unpinned(bench):
+        with bench.web(workers) as port, spread(bench, workers):
             for phone in phones[:8]:
                 phone.connect(Line(port))
                 phone.get("/home")
@@ -305,12 +306,14 @@ def crowds(bench: Bench, phones: list[Phone]) -> None:
             rate, cost = _closed_loop(bench, phones[:CLOSED], port)
             told(f"{name}_save_rate", rate, "per second", None, None)
             told(f"{name}_save_cpu_ms", cost, "ms", None, None)
+            rates.append(rate)
+    told("exam_save_growth", rates[-1] / rates[0], "ratio", None, None)
 
 
 def _closed_loop(bench: Bench, phones: list[Phone], port: int) -> tuple[float, float]:
     """Saves a second by as many as there are phones, each sending the next as soon as the last is acknowledged, over bare connections, and the
     CPU milliseconds that one took of web and database. Where that is the same on one process and on one a core, they wait for nothing
-    in common, and what can be saved grows with the cores."""
+    in common; how the rate grows is less than that, as the generator needs its part of the cores."""
     counts, until = [0] * len(phones), time.monotonic() + CLOSED_SECONDS
 
     def press(which: int) -> None:
@@ -329,12 +332,12 @@ def _closed_loop(bench: Bench, phones: list[Phone], port: int) -> tuple[float, f
 
 
 @contextmanager
-def unpinned(bench: Bench) -> Iterator[None]:
-    """The server on every core, as it is installed; the generator too, which therefore costs it something."""
+def spread(bench: Bench, cores: int) -> Iterator[None]:
+    """The server on so many cores; the generator on those that are left, or where none is on every one, and then it costs the server something."""
     every = set(range(os.cpu_count() or 1))
-    mine = os.sched_getaffinity(0)
-    bench.pin(every)
-    os.sched_setaffinity(0, every)
+    server, mine = set(range(cores)), os.sched_getaffinity(0)
+    bench.pin(server)
+    os.sched_setaffinity(0, every - server or every)
     try:
         yield
     finally:
@@ -350,7 +353,8 @@ def percentile(values: list[float], share: int) -> float:
 def soak(bench: Bench, phones: list[Phone], minutes: float) -> None:
     """Let them sit for so long, and hold the web's memory in the last quarter against that in the second."""
     again(bench, phones)
-    with bench.gunicorn(os.cpu_count() or 1, 8) as port, unpinned(bench):
+    cores = os.cpu_count() or 1
+    with bench.web(cores) as port, spread(bench, cores):
         until = time.monotonic() + minutes * 60
         sat = Sitting(phones, port, thinking=THINKING, each=0, until=until)
         seen: list[float] = []

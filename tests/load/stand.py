@@ -1,4 +1,4 @@
-"""The stand that figures are taken on: a stack with its processes pinned, their CPU counted, gunicorn in the place of our server, bare HTTP."""
+"""The stand that figures are taken on: a stack with its processes pinned, their CPU counted, another server in the place of the stack's, bare HTTP."""
 
 import contextlib
 import json
@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from dingkao.app import ROOT, create_app
+from dingkao.embedded.children import program
 from dingkao.embedded.stack import Stack
 from dingkao.settings import Settings
 from dingkao.tenants.context import entered
@@ -125,12 +126,20 @@ class Bench:
             work(number)
         return (self.cpu() - before) * 1000 / requests
 
-    @contextmanager
-    def gunicorn(self, workers: int = 2, threads: int = 2) -> Iterator[int]:
+    def gunicorn(self) -> AbstractContextManager[int]:
         """The same application served by gunicorn in the place of our server; its port."""
         port = conftest.free_port()
-        command = [sys.executable, "-m", "gunicorn", "--workers", str(workers), "--threads", str(threads), "--keep-alive", "75", "--log-level", "error", "--bind", f"127.0.0.1:{port}", "wsgi:application"]
-        self.other = subprocess.Popen(command, cwd=ROOT, env=os.environ | self.stack.environment)  # noqa: S603
+        command = ["-m", "gunicorn", "--workers", "2", "--threads", "2", "--keep-alive", "75", "--log-level", "error", "--bind", f"127.0.0.1:{port}", "wsgi:application"]
+        return self._instead(port, command)
+
+    def web(self, workers: int) -> AbstractContextManager[int]:
+        """Our server with so many processes in the place of the stack's own; its port."""
+        port = conftest.free_port()
+        return self._instead(port, program("web")[1:], PORT=str(port), WEB_WORKERS=str(workers))
+
+    @contextmanager
+    def _instead(self, port: int, arguments: list[str], **told: str) -> Iterator[int]:
+        self.other = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=os.environ | self.stack.environment | told)  # noqa: S603
         try:
             deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
@@ -138,6 +147,7 @@ class Bench:
                     break
                 time.sleep(0.2)
             time.sleep(2)
+            self.pin()
             yield port
         finally:
             self.other.terminate()

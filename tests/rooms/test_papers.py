@@ -245,6 +245,7 @@ def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province
         truths = {question.number: dict(question.version.options)[question.version.answer] for question in questions if question.version.kind == "TF"}
         assert all(re.search(rf"\b{number}\s*[AB]\s*{word}", "".join(key)) for number, word in truths.items())
         assert "判断题 共5题" in "".join(booklet)
+        assert "".join("".join(booklet).split()).count("请全部选出。多选、少选、错选均不得分。") == 1
         assert "TF" not in "".join(booklet + sheet + key)
         assert re.search(r"A\. 正确\s*B\. 错误", "".join(booklet))
         assert printing.code_of(made(level="assistant", fixed=True, counts={"A1": 90})) != code

@@ -9,8 +9,6 @@ const UNREADABLE = "这不是可以识别的照片。请选择jpg或png格式的
 const STEP = 12;
 let uploading = null;
 let cropper = null;
-let laid = null; // kept when the cropper has laid out its picture, or another has taken its place: until then nothing can be cut
-let layNext = () => {};
 let item = null;
 let stop = null;
 let failed = false;
@@ -67,18 +65,20 @@ async function take(file) {
   only("crop");
   cropper?.destroy();
   part("cropping").src = picture.src;
-  layNext();
-  laid = new Promise((resolve) => {
-    layNext = resolve;
-    cropper = new window.Cropper(part("cropping"), {
-      aspectRatio: WIDTH / HEIGHT, viewMode: 1, dragMode: "move", autoCropArea: 0.9, cropBoxMovable: false, cropBoxResizable: false,
-      toggleDragModeOnDblclick: false, checkOrientation: false, guides: false, center: false, background: false,
-      ready: () => {
-        fill();
-        resolve();
-      },
-    });
+  laidOut(false);
+  cropper = new window.Cropper(part("cropping"), {
+    aspectRatio: WIDTH / HEIGHT, viewMode: 1, dragMode: "move", autoCropArea: 0.9, cropBoxMovable: false, cropBoxResizable: false,
+    toggleDragModeOnDblclick: false, checkOrientation: false, guides: false, center: false, background: false,
+    ready: () => {
+      fill();
+      laidOut(true);
+    },
   });
+}
+
+// Until the picture is laid out nothing can be done with it, and the buttons still move as it takes its place.
+function laidOut(whether) {
+  for (const button of [part("cut"), ...form.querySelectorAll("[data-act]")]) button.disabled = !whether;
 }
 
 // The picture fills the frame, and is never smaller than it.
@@ -100,21 +100,20 @@ const acts = {
   south: () => cropper.move(0, STEP),
 };
 
-const blobOf = (canvas, quality) => new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
+// At once: `toBlob` waits for an idle moment, which on a busy phone is seconds away, for each quality again.
+function jpegOf(canvas, quality) {
+  const written = window.atob(canvas.toDataURL("image/jpeg", quality).split(",")[1] ?? "");
+  return written ? new Blob([Uint8Array.from(written, (letter) => letter.charCodeAt(0))], { type: "image/jpeg" }) : null;
+}
 
-async function cut() {
-  for (let waited = null; waited !== laid; ) {
-    waited = laid;
-    await waited;
-  }
-  if (!cropper) return; // cancelled meanwhile
+function cut() {
   const found = cropper.getData(true);
   const width = Math.max(1, Math.min(Math.round(found.width), WIDTH * LARGEST)); // never larger than what was photographed
   const canvas = cropper.getCroppedCanvas({
     width, height: Math.round((width * HEIGHT) / WIDTH), fillColor: "#fff", imageSmoothingQuality: "high",
   });
-  let blob = await blobOf(canvas, 0.92);
-  for (let quality = 0.85; blob?.size > MOST_BYTES && quality > 0.4; quality -= 0.1) blob = await blobOf(canvas, quality);
+  let blob = jpegOf(canvas, 0.92);
+  for (let quality = 0.85; blob?.size > MOST_BYTES && quality > 0.4; quality -= 0.1) blob = jpegOf(canvas, quality);
   if (!blob) {
     wrong("照片没有裁剪成功。请再点一次“预览”,仍不成功的请取消后重新选择照片。");
     return;
