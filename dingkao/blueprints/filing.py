@@ -26,7 +26,7 @@ from dingkao.outside.pictures import MAX_BYTES
 from dingkao.outside.storage import store
 from dingkao.people import signing_in
 from dingkao.people.identity import RESIDENT_KINDS, masked
-from dingkao.people.models import Organisation
+from dingkao.people.organisations import organisation_of
 from dingkao.requests.making import closed_because
 from dingkao.tenants import settings
 
@@ -190,7 +190,7 @@ def _step(
     differ: list[tuple[Field, str, str]] | None = None,
 ) -> str:  # fmt: skip
     doctor = mine.doctor
-    institution = db.session.get(Organisation, (doctor.tenant_id, mine.record.institution_id))
+    institution = organisation_of(mine.record.institution_id) if number == 2 else None
     mobile = signing_in.bound_mobile(current_user.account)
     facts = {
         1: [
@@ -358,7 +358,7 @@ def photo() -> Response | tuple[str, int] | str:
         else:
             flash("照片已保存。请核对是否清晰、是否完整;不满意可以重新上传。")
             return redirect(url_for("filing.photo"), 303)
-    institution = db.session.get_one(Organisation, (mine.record.tenant_id, mine.record.institution_id))
+    institution = organisation_of(mine.record.institution_id)
     hints = dossiers.hints_of(mine.filing)
     return render_template("filing/photo.html", dossier=mine, fault=fault, hints=hints, institution=institution, mark=_mark(mine, 1, "photo")), status
 
@@ -454,7 +454,7 @@ def view() -> Response | str:
     if mine.editable():
         return redirect(url_for("filing.begin"))
     pending = mine.record.state == "institution_pending"
-    institution = db.session.get_one(Organisation, (mine.record.tenant_id, mine.record.institution_id))
+    institution = organisation_of(mine.record.institution_id)
     return render_template(
         "filing/view.html", dossier=mine, sections=dossiers.shown(mine, revealed=True), pending=pending, institution=institution,
         unopened=pending and mine.record.opened_at is None, enrolling=is_open(mine.cycle, "filing"),

@@ -71,17 +71,17 @@ class Dossier:
     doctor: Doctor
     cycle: Cycle
     filing: Filing | None
-    _made: dict[int, tuple[Terms, list[Field]]] = field(default_factory=dict, repr=False, compare=False)
+    _made: dict[int, tuple[dict[str, str], list[Field]]] = field(default_factory=dict, repr=False, compare=False)
 
     def fields(self, step: int) -> list[Field]:
-        """The fields of a step for this doctor, in this province; made once, for a page asks for them many times."""
-        terms = terms_of(self.filing)
-        if step not in self._made or self._made[step][0] != terms:
+        """The fields of a step for this doctor, in this province; made once for what was chosen, as a page asks for them many times."""
+        chosen = chosen_from(self.filing)
+        if step not in self._made or self._made[step][0] != chosen:
             made = fields_of(
                 step, level=self.doctor.level, category=self.doctor.category, years=self.cycle.years,
-                telling=self.doctor.document_type in RESIDENT_KINDS, terms=terms,
+                telling=self.doctor.document_type in RESIDENT_KINDS, terms=terms_of(self.filing),
             )  # fmt: skip
-            self._made[step] = (terms, made)
+            self._made[step] = (dict(chosen), made)
         return self._made[step][1]
 
     def born(self) -> date | None:
@@ -604,13 +604,18 @@ def flags_only() -> bool:
 
 def terms_of(filing: Filing | None) -> Terms:
     """What the province asks differently now. What fails a doctor directly keeps, where it was chosen, the words it was chosen from."""
-    value = settings.value
-    chosen = filing.performance.get(CHOSEN_FROM, {}) if filing else {}
+    value, chosen = settings.value, chosen_from(filing)
     return Terms(
         value("simple_years_with_good_record"), value("simple_years_without_bad_record"), tuple(value("simple_other_cases")),
         value("simple_report_least"), frozenset(value("filing_also_needed")), frozenset(value("filing_not_needed")),
         dict(sorted(({line[:2]: line for line in value("direct_fail_list")} | chosen).items())),
     )  # fmt: skip
+
+
+def chosen_from(filing: Filing | None) -> dict[str, str]:
+    """Of what fails a doctor directly, what was chosen: code → the words it was chosen from."""
+    found: dict[str, str] = filing.performance.get(CHOSEN_FROM, {}) if filing else {}
+    return found
 
 
 def submit(dossier: Dossier, *, by: Actor) -> None:

@@ -59,7 +59,9 @@ def to_keep(dossier: Dossier, marks: Mapping[str, str]) -> dict[str, Any] | None
 
 def marks_of(dossier: Dossier) -> list[Mark]:
     """The marks of a returned record in the order of the steps."""
-    kept = dossier.record.returned_marks or {}
+    kept = dossier.record.returned_marks
+    if not kept:
+        return []
     order = list(may_be_marked(dossier))
     found = []
     for key in sorted((key for key in kept if key in order), key=order.index):

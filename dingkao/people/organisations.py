@@ -14,6 +14,7 @@ from dingkao.journal.writing import Actor
 from dingkao.outside import sheets
 from dingkao.outside.sheets import Fault, Report, Row
 from dingkao.people.models import Organisation
+from dingkao.tenants.asking import TENANT, Asked, an_id, whole
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.divisions import UnknownDivision, division_of, health_authority
 from dingkao.tenants.registry import by_code
@@ -27,6 +28,7 @@ COLUMNS = {
     "contact": ("联系电话", "咨询电话", "联系方式", "联系人及电话"),
 }
 NEEDED = ("name", "registration_number", "division")
+_ONE = Asked(lambda: select(*whole(Organisation)).where(Organisation.tenant_id == TENANT, Organisation.id == an_id("organisation")))
 BATCH = 1000
 DEFAULT_CATEGORY = "医疗机构"
 LONGEST_NAME, LONGEST_NUMBER, LONGEST_CATEGORY, LONGEST_CONTACT = 100, 50, 50, 60
@@ -42,6 +44,12 @@ class InstitutionEntry:
     division: str
     category: str
     contact: str = ""
+
+
+def organisation_of(identity: UUID | None) -> Organisation | None:
+    """An organisation; None where there is none."""
+    found = _ONE.one(Organisation, organisation=identity) if identity else None
+    return found[0] if found else None
 
 
 def import_institutions(content: bytes, *, by: Actor) -> Report:

@@ -6,14 +6,15 @@ province itself, beside the policy, as every statement does.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import psycopg
-from sqlalchemy import Date, Integer, Select, Uuid, bindparam, inspect
+from sqlalchemy import Connection, Date, Integer, Select, Uuid, bindparam, inspect
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import InstrumentedAttribute, Session, make_transient_to_detached
+from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, SessionTransaction, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from dingkao.database import libpq
@@ -23,7 +24,7 @@ from dingkao.tenants.rls import OfTenant, one_session_one_province
 TENANT = bindparam("tenant", type_=Integer)
 """The province; every table of a statement is held against it."""
 
-PREPARED = "dingkao prepared"
+PREPARED, CONNECTION = "dingkao prepared", "dingkao connection"
 Kinds = tuple[type[OfTenant], ...]
 
 
@@ -42,13 +43,19 @@ def a_day(name: str) -> Any:
     return bindparam(name, type_=Date)
 
 
-def _names(kind: type[OfTenant]) -> list[str]:
-    return list(inspect(kind).column_attrs.keys())
+@lru_cache(maxsize=256)
+def _names(mapper: Mapper[Any]) -> tuple[str, ...]:
+    return tuple(mapper.column_attrs.keys())
+
+
+@lru_cache(maxsize=256)
+def _keys(mapper: Mapper[Any]) -> tuple[str, ...]:
+    return tuple(mapper.get_property_by_column(column).key for column in mapper.primary_key)
 
 
 def whole(*kinds: type[OfTenant]) -> list[InstrumentedAttribute[Any]]:
     """The columns of whole rows, as `Asked.objects` reads them."""
-    return [getattr(kind, name) for kind in kinds for name in _names(kind)]
+    return [getattr(kind, name) for kind in kinds for name in _names(inspect(kind))]
 
 
 class Asked:
@@ -89,7 +96,7 @@ class Asked:
         session, found = db.session(), []
         for row in self._rows(given, hold):
             values = iter(row)
-            own = [_own(session, kind, {name: next(values) for name in _names(kind)}, fresh=kind in hold) for kind in kinds]
+            own = [_own(session, kind, {name: next(values) for name in _names(inspect(kind))}, fresh=kind in hold) for kind in kinds]
             found.append((*own, *values))
         return found
 
@@ -107,7 +114,7 @@ class Asked:
 def sent(session: Session, text: str, values: dict[str, Any], *, named: bool = False) -> list[Any]:
     """The rows that PostgreSQL gives for a statement within the session's transaction, asked without SQLAlchemy's and the driver's cursors, which
     cost more than the statement. Raises what SQLAlchemy would."""
-    connection = session.connection()
+    connection = _connection(session)
     driver: Any = connection.connection.driver_connection
     for hear in connection.dispatch.before_cursor_execute:  # whoever listens to the engine hears these too: the province's guard first of all
         hear(connection, None, text, values, None, False)
@@ -121,10 +128,19 @@ def sent(session: Session, text: str, values: dict[str, Any], *, named: bool = F
         ) from fault  # fmt: skip
 
 
+def _connection(session: Session) -> Connection:
+    """The connection of the session's transaction, asked of SQLAlchemy once a transaction."""
+    kept: tuple[SessionTransaction | None, Connection] | None = session.info.get(CONNECTION)
+    if kept is None or kept[0] is None or kept[0] is not session.get_transaction():
+        connection = session.connection()
+        kept = session.info[CONNECTION] = session.get_transaction(), connection
+    return kept[1]
+
+
 def _own(session: Session, kind: type[OfTenant], values: dict[str, Any], *, fresh: bool) -> Any:
     """The session's object of a row."""
     mapper = inspect(kind)
-    identity = tuple(values[mapper.get_property_by_column(column).key] for column in mapper.primary_key)
+    identity = tuple(values[key] for key in _keys(mapper))
     if identity[0] is None:
         return None
     held = session.identity_map.get(mapper.identity_key_from_primary_key(identity))
