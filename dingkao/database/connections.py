@@ -8,9 +8,9 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
 PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
-UNPREPARED: dict[str, Any] = {"prepare_threshold": None}
+UNPREPARED: dict[str, Any] = {"prepare_threshold": None, "options": "-c plan_cache_mode=force_generic_plan"}
 """The driver prepares nothing of its own: with each ROLLBACK, thus with each page that was only read, it would have the server forget all that
-the connection has prepared, ours too (libpq.py)."""
+the connection has prepared, ours too (libpq.py). What we prepare finds its rows by their keys, so it is planned once and for all."""
 POOL: dict[str, Any] = {"pool_timeout": 5}
 FRESH_SECONDS = 2.0
 
