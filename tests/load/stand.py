@@ -139,7 +139,7 @@ class Bench:
 
     @contextmanager
     def _instead(self, port: int, arguments: list[str], **told: str) -> Iterator[int]:
-        self.other = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=os.environ | self.stack.environment | told)  # noqa: S603
+        self.other = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=os.environ | self.stack.environment | told, stdout=sys.stderr)  # noqa: S603
         try:
             deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
