@@ -57,7 +57,8 @@ def initialise(data: Path, password: str) -> None:
 
 
 def child(data: Path, port: int, password: str, log: Path) -> Child:
-    """The server as a child, with places enough for a web process on each core and for who else works. Commits are durable: nothing here is switched off for speed."""
+    """The server as a child, with connections enough for a web process on each core and for the workers. Commits are durable: nothing here
+    is switched off for speed."""
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
