@@ -1,34 +1,62 @@
+READABLE = characters=38 long_lines_outside_tables=0 complexity=2.8 complex_functions=1.5 vague_names=8 tests.vague_names=8 \
+	shared_names=0 tests.shared_names=0 templates.long_lines=0
 PAPER = libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk
 
 environment:
 	@deploy/prepare
 	@deploy/frontend/copy
 
+development: environment
+	@deploy/prepare --dev
+
 run: environment
 	@deploy/packages $(PAPER)
-	@.venv/bin/python -m dingkao.cli run
+	@deploy/python -m dingkao.cli run --with-parent
 
-test: environment
-	@deploy/packages chromium $(PAPER)
-	.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
+test: development
+	@deploy/packages chromium-headless-shell || deploy/packages chromium
+	@deploy/packages pgbouncer $(PAPER)
+	@.venv/bin/python -m compileall -q -j 0 dingkao migrations
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
 
-bench: environment
+bench: development
 	@deploy/packages $(PAPER)
 	@.venv/bin/python -m tests.load.bench
 
 bench-full: bench
 	@.venv/bin/python -m tests.load.exam --soak 30
+	@.venv/bin/python -m tests.load.exposure
+	@.venv/bin/python -m tests.load.sign_in_rush
+	@.venv/bin/python -m tests.load.province --doctors 70000
+	@.venv/bin/python -m tests.load.banks
+	@.venv/bin/python -m tests.load.journal
 
-chaos: environment
+chaos: development
+	@deploy/packages chromium-headless-shell || deploy/packages chromium
+	@deploy/packages $(PAPER)
 	@.venv/bin/python -m tests.load.chaos
+	@.venv/bin/python -m tests.load.process_kills
+	@.venv/bin/python -m tests.load.malicious_file_bounds
+	@.venv/bin/python -m tests.load.rewriting
+	@DINGKAO_DEEP=200 .venv/bin/python -m pytest -q -n 2 --dist loadfile -m hypothesis tests
 
-look: environment
-	@deploy/packages chromium $(PAPER)
-	@.venv/bin/python -m tests.look
+look: development
+	@deploy/packages chromium-headless-shell || deploy/packages chromium
+	@deploy/packages $(PAPER)
+	@.venv/bin/python -m tests.visual
 
-lint: environment
+mutants: development
+	@deploy/packages $(PAPER)
+	@.venv/bin/python -m tests.mutants
+
+metrics: development
+	@.venv/bin/python -m tests.metrics
+
+lint: development
+	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/mypy
+	@.venv/bin/python -m tests.metrics --check $(READABLE)
 
-.PHONY: environment run test bench bench-full chaos look lint
+.PHONY: environment development run test bench bench-full chaos look mutants metrics lint

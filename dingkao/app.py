@@ -1,117 +1,177 @@
-"""The web application, as a table of contents."""
+"""Builds the web application: its parts are listed and joined here, and defined elsewhere."""
 
 from pathlib import Path
 
 import redis
 from flask import Flask
-from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from dingkao.blueprints import access, compressing, web
-from dingkao.blueprints.account import account
-from dingkao.blueprints.answering import AnswerDoor
-from dingkao.blueprints.articles import articles
-from dingkao.blueprints.banks import banks
-from dingkao.blueprints.certificates import certificates
-from dingkao.blueprints.deciding import deciding
-from dingkao.blueprints.display import display
-from dingkao.blueprints.doctors import doctors
-from dingkao.blueprints.editorial import editorial
-from dingkao.blueprints.enrolment import enrolment
-from dingkao.blueprints.examinations import examinations
-from dingkao.blueprints.filing import filing
-from dingkao.blueprints.halls import halls
-from dingkao.blueprints.home import home
-from dingkao.blueprints.institutions import institutions
-from dingkao.blueprints.mocks import mocks
-from dingkao.blueprints.notices import notices
-from dingkao.blueprints.office import office
-from dingkao.blueprints.platform import platform
-from dingkao.blueprints.practice import practice
-from dingkao.blueprints.province import province
-from dingkao.blueprints.public import front, public
-from dingkao.blueprints.pulse import PulseDoor
-from dingkao.blueprints.requests import requests
-from dingkao.blueprints.result import result
-from dingkao.blueprints.results import results
-from dingkao.blueprints.review import review
-from dingkao.blueprints.scores import scores
-from dingkao.blueprints.sitting import sitting
-from dingkao.blueprints.staff import staff
-from dingkao.blueprints.ticket import ticket
-from dingkao.blueprints.uploads import uploads
-from dingkao.blueprints.verify import verifying
-from dingkao.blueprints.watching import watching
-from dingkao.blueprints.work import work
-from dingkao.database.connections import PATIENCE, POOL, UNPREPARED, keep_fresh
-from dingkao.database.model import db
-from dingkao.errors import Unavailable
-from dingkao.outside import sms, storage, wechat
-from dingkao.settings import Settings
-from dingkao.tenants.door import ProvinceDoor
-from dingkao.tenants.rls import enclose_engine, refuse_strong_role
-from dingkao.tenants.secrets import Vault, install
+from dingkao.assessments import reminders  # noqa: F401 - declares a setting; no page imports it
+from dingkao.blueprints.console.articles import article_editor
+from dingkao.blueprints.console.certificates import certificates
+from dingkao.blueprints.console.dashboard import dashboard
+from dingkao.blueprints.console.doctors import doctors
+from dingkao.blueprints.console.enrolment import enrolment
+from dingkao.blueprints.console.exam_monitoring import exam_monitoring
+from dingkao.blueprints.console.filing_review import filing_review
+from dingkao.blueprints.console.halls import halls
+from dingkao.blueprints.console.institutions import institutions
+from dingkao.blueprints.console.jobs import jobs
+from dingkao.blueprints.console.journal_verification import (
+    journal_verification,
+)
+from dingkao.blueprints.console.outages import outages
+from dingkao.blueprints.console.papers import papers
+from dingkao.blueprints.console.proposed_acts import proposed_acts
+from dingkao.blueprints.console.province_settings import (
+    settings_pages,
+)
+from dingkao.blueprints.console.question_banks import question_banks
+from dingkao.blueprints.console.request_decisions import (
+    request_decisions,
+)
+from dingkao.blueprints.console.results import results
+from dingkao.blueprints.console.scoring import scoring
+from dingkao.blueprints.console.staff import staff
+from dingkao.blueprints.doctor.admission_ticket import (
+    admission_ticket,
+)
+from dingkao.blueprints.doctor.filing import filing
+from dingkao.blueprints.doctor.home import home
+from dingkao.blueprints.doctor.mock_exams import mock_exams
+from dingkao.blueprints.doctor.notices import notices
+from dingkao.blueprints.doctor.practice import practice
+from dingkao.blueprints.doctor.requests import requests
+from dingkao.blueprints.doctor.result import result
+from dingkao.blueprints.doctor.sitting import sitting
+from dingkao.blueprints.doctor_or_staff.account import account
+from dingkao.blueprints.doctor_or_staff.uploads import uploads
+from dingkao.blueprints.platform.access import platform
+from dingkao.blueprints.public.account_setup import account_setup
+from dingkao.blueprints.public.articles import articles
+from dingkao.blueprints.public.certificate_lookup import (
+    certificate_lookup,
+)
+from dingkao.blueprints.public.display_mode import display_mode
+from dingkao.blueprints.public.sign_in import front, public
+from dingkao.config import ROOT, AppConfig
+from dingkao.database import clock_skew
+from dingkao.database.base import db
+from dingkao.database.connections import (
+    CONNECT_OPTIONS,
+    POOL_OPTIONS,
+    POOLER_OPTIONS,
+    ping_idle_connections,
+)
+from dingkao.integrations import sms, storage, wechat_api
+from dingkao.operators import key_check
+from dingkao.people import notice_delivery  # noqa: F401 - declares settings; no page imports it
+from dingkao.processes import deferred_garbage_collection
+from dingkao.tenants.encryption import Vault, install
+from dingkao.tenants.middleware import ProvinceMiddleware
+from dingkao.tenants.rls import (
+    require_restricted_role,
+    set_tenant_on_begin,
+)
+from dingkao.web import (
+    access_control,
+    compression,
+    health,
+    request_lifecycle,
+    template_filters,
+    written_assets,
+)
+from dingkao.web.answer_middleware import AnswerMiddleware
+from dingkao.web.heartbeat_middleware import HeartbeatMiddleware
+from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
-ROOT = Path(__file__).resolve().parents[1]
 BLUEPRINTS = (
-    front, public, account, display, home, notices, articles, filing, uploads, practice, mocks, sitting, ticket, requests, result,
-    office, doctors, enrolment, review, deciding, banks, examinations, halls, watching, scores, results, certificates, institutions, staff, province, work,
-    editorial,
-    verifying, platform,
+    front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
+    dashboard, doctors, enrolment, filing_review, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    journal_verification,
+    article_editor,
+    certificate_lookup, platform,
 )  # fmt: skip
-YEAR = 365 * 24 * 3600
+ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 
-def create_app(settings: Settings) -> Flask:
-    """The application for `settings`. Raises StrongRole at the first query if a database role is stronger than it may be."""
-    app = Flask("dingkao", root_path=str(ROOT / "dingkao"), template_folder=str(ROOT / "templates"), static_folder=None)
+@deferred_garbage_collection()
+def create_app(config: AppConfig) -> Flask:
+    """Returns the application for `config`, with all blueprints, engines and middleware. Raises
+    key_check.WrongDataKey if its data key is not that of the database; at the first query,
+    rls.RoleTooPowerful is raised if a database role has more rights than it may have."""
+    app = Flask(
+        "dingkao",
+        root_path=str(ROOT / "dingkao"),
+        template_folder=str(ROOT / "templates"),
+        static_folder=None,
+    )
     app.config.update(
-        SECRET_KEY=settings.secret_key,
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"connect_args": PATIENCE | UNPREPARED | {"autocommit": True}, "pool_size": 4, "max_overflow": 8} | POOL,
-        SQLALCHEMY_BINDS={"platform": {"url": settings.platform_database_url, "connect_args": PATIENCE, "pool_size": 1, "max_overflow": 3} | POOL},
+        SECRET_KEY=config.secret_key,
+        SQLALCHEMY_DATABASE_URI=config.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "connect_args": CONNECT_OPTIONS | POOLER_OPTIONS | {"autocommit": True},
+            "pool_size": 4,
+            "max_overflow": 8,
+        }
+        | POOL_OPTIONS,
+        SQLALCHEMY_BINDS={
+            "platform": {
+                "url": config.platform_database_url,
+                "connect_args": CONNECT_OPTIONS | POOLER_OPTIONS,
+                "pool_size": 1,
+                "max_overflow": 3,
+            }
+            | POOL_OPTIONS
+        },
+        # of a whole form with its files; the limits of single files: uploads.chunked_uploads.UploadLimits
         MAX_CONTENT_LENGTH=25 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=2 * 1024 * 1024,
     )
-    app.extensions["settings"] = settings
-    app.extensions["redis"] = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=2)
-    app.extensions["sms"] = sms.from_settings(settings, app.extensions["redis"])
-    app.extensions["sms later"] = sms.Later(app.extensions["sms"])
-    app.extensions["wechat"] = wechat.from_settings(settings, app.extensions["redis"])
-    install(app, Vault(settings.data_key))
-    storage.install(app, storage.from_settings(settings))
+    app.extensions["settings"] = config
+    app.extensions["redis"] = redis.Redis.from_url(
+        config.redis_url, socket_timeout=3, socket_connect_timeout=2
+    )
+    app.extensions["sms"] = sms.from_settings(config, app.extensions["redis"])
+    app.extensions["background_sms"] = sms.BackgroundSender(app.extensions["sms"])
+    app.extensions["wechat"] = wechat_api.from_settings(config, app.extensions["redis"])
+    install(app, Vault(config.data_keys))
+    storage.install(app, storage.from_settings(config))
     db.init_app(app)
     with app.app_context():
-        enclose_engine(db.engine)
+        clock_skew.install(app, db.engines["platform"])
+        set_tenant_on_begin(db.engine)
         for engine in db.engines.values():
-            keep_fresh(engine)
-        refuse_strong_role(db.engines["platform"])
-    compressing.install(app)
-    web.install(app)
-    access.install(app)
+            ping_idle_connections(engine)
+        require_restricted_role(db.engines["platform"])
+        key_check.install(app)
+    compression.install(app)
+    request_lifecycle.install(app)
+    access_control.install(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    _health(app)
-    served = WhiteNoise(ProvinceDoor(AnswerDoor(PulseDoor(app.wsgi_app, settings, app.extensions["redis"]), settings)), max_age=YEAR)
-    compressing.prepare(ROOT / "dingkao" / "static")
-    served.add_files(str(ROOT / "dingkao" / "static"), prefix="static/")
-    app.wsgi_app = ProxyFix(served, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies)  # type: ignore[method-assign]
+    health.install(app)
+    served = WhiteNoise(
+        ProvinceMiddleware(
+            AnswerMiddleware(
+                HeartbeatMiddleware(app.wsgi_app, config, app.extensions["redis"]),
+                config,
+            )
+        ),
+        max_age=ONE_YEAR_SECONDS,
+    )
+    own_folder = template_filters.STATIC_DIR
+    written_folder = template_filters.written_folder(config)
+    written_assets.write_assets(own_folder, written_folder)
+    for folder in (own_folder, written_folder):
+        compression.precompress_static(folder)
+    for folder in filter(Path.is_dir, reversed(template_filters.static_folders(config))):  # the later counts
+        served.add_files(str(folder), prefix="static/")
+    served.add_files(str(written_folder), prefix=f"static/{written_assets.FOLDER}/")
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        SameOriginMiddleware(served, config),
+        x_for=config.trusted_proxies,
+        x_proto=config.trusted_proxies,
+    )
     return app
-
-
-def _health(app: Flask) -> None:
-    @app.get("/healthz")
-    @access.allow(access.ANYONE)
-    def healthz() -> str:
-        return "ok\n"
-
-    @app.get("/readyz")
-    @access.allow(access.ANYONE)
-    def readyz() -> str:
-        with db.engines["platform"].connect() as connection:
-            connection.execute(text("select 1"))
-        app.extensions["redis"].ping()
-        if not storage.store().answers():
-            raise Unavailable(storage.DOWN)
-        return "ready\n"

@@ -1,4 +1,5 @@
-"""The time. One place to ask, so that a test can move it; stored times are UTC, shown times Beijing."""
+"""The current time. All code asks here, and a test can replace the answer. Stored times are UTC, displayed
+times Beijing time."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -6,15 +7,27 @@ BEIJING = timezone(timedelta(hours=8), "北京时间")
 
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """Returns the present moment, with time zone, in UTC."""
     return datetime.now(UTC)
 
 
 def today() -> date:
-    """The calendar date in Beijing: phases open and close by it."""
+    """Returns the current date in Beijing. Phases open and close by this date."""
     return now().astimezone(BEIJING).date()
 
 
-def beijing(moment: datetime) -> datetime:
-    """The same moment on a clock in Beijing."""
+def to_beijing(moment: datetime) -> datetime:
+    """Returns the same moment in the time zone of Beijing."""
     return moment.astimezone(BEIJING)
+
+
+def end_of_minute(moment: datetime) -> datetime:
+    """Returns the last moment of the minute of `moment`: a period that lasts until 23:59 includes that whole
+    minute."""
+    return moment.replace(second=59, microsecond=999_999)
+
+
+def minute_of(moment: datetime) -> datetime:
+    """Returns `moment` without seconds: the first moment of its minute. People type times in whole minutes,
+    so a time to compare with a typed one is cut to the minute first."""
+    return moment.replace(second=0, microsecond=0)

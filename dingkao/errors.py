@@ -1,71 +1,93 @@
-"""The refusals. Each carries a sentence for the person it is shown to; the web gives it the status written here."""
+"""The refusals: exceptions that carry a sentence for the user. The web answers with the `status` of the
+class."""
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of the program
-    """Something was asked that is not done; `sentence` (Chinese) says why and what to do instead."""
+    """A request is refused; `message` (Chinese) tells the user why and what to do instead. `retry_after`:
+    after how many seconds the request may be repeated, if that is known."""
 
     status = 400
+    retry_after: int | None = None
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
 
 
-class Invalid(Refusal):
-    """What was handed in can't be used as it is. `field` names the form field or column it stands in, where there is one."""
+class InvalidInput(Refusal):
+    """The submitted value can't be used. `field` is the name of its form field or column, if there is one."""
 
     status = 422
 
-    def __init__(self, sentence: str, field: str | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
         self.field = field
 
 
 class NotFound(Refusal):
-    """No such thing, or none this person may know of: another province's row is the same as no row."""
+    """The thing does not exist, or the person may not know that it exists: a row of another province is
+    treated like a missing row."""
 
     status = 404
 
-    def __init__(self, sentence: str = "没有找到您要的内容,可能已被移动或删除。请返回上一页重新选择。") -> None:
-        super().__init__(sentence)
+    def __init__(
+        self,
+        message: str = "没有找到您要的内容，可能已被移动或删除。请返回上一页重新选择。",
+    ) -> None:
+        super().__init__(message)
 
 
 class Forbidden(Refusal):
-    """The person is known, and this is not for them."""
+    """The person is signed in, but has no permission for this."""
 
     status = 403
 
-    def __init__(self, sentence: str = "您的账号没有此项权限。如确需办理,请联系本单位或省级管理员。") -> None:
-        super().__init__(sentence)
+    def __init__(
+        self,
+        message: str = "您的账号没有此项权限。如确需办理，请联系本单位或省级管理员。",
+    ) -> None:
+        super().__init__(message)
 
 
-class NotAllowed(Refusal):
-    """The thing is not in a state in which this can be done."""
+class InvalidState(Refusal):
+    """The thing is in a state in which this can't be done."""
 
     status = 409
 
 
-class Late(NotAllowed):
-    """It could have been done, but the time for it is over."""
+class DeadlinePassed(InvalidState):
+    """It could have been done earlier, but its deadline has passed."""
 
 
 class TooLarge(Refusal):
-    """More bytes than we take."""
+    """The submitted data have more bytes than are accepted."""
 
     status = 413
 
 
-class TooMany(Refusal):
-    """Asked too often; `retry_after` is in seconds."""
+class RateLimited(Refusal):
+    """The client has asked too often; `retry_after` is in seconds."""
 
     status = 429
+    retry_after: int
 
-    def __init__(self, sentence: str, retry_after: int = 60) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Busy(Refusal):
+    """More people ask for it at this moment than can be served at once; `retry_after` is in seconds."""
+
+    status = 503
+    retry_after: int
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 
 class Unavailable(Refusal):
-    """An engine we need (store, queue, database) does not answer just now."""
+    """An engine that is needed (store, queue, database) does not respond at the moment."""
 
     status = 503

@@ -1,106 +1,246 @@
-"""What tests stand on: one stack for the session, an application on it, two provinces with people in them."""
+"""What tests stand on: engines for the whole run, a stack on them for each process, a database for each
+module, an application on that, two provinces with people in them."""
 
-import json
+import gc
 import os
-import socket
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
+from hypothesis import settings as hypothesis_settings
 
 from dingkao.app import create_app
-from dingkao.database.model import db
-from dingkao.doctors.roster import import_roster
-from dingkao.embedded import postgres
+from dingkao.config import AppConfig
+from dingkao.database.base import db
+from dingkao.embedded import ports
 from dingkao.embedded.stack import Stack
-from dingkao.journal.writing import TERMINAL
-from dingkao.people.opening import open_province
-from dingkao.people.organisations import import_institutions
-from dingkao.settings import Settings
-from dingkao.tenants.context import entered
+from dingkao.embedded.supervisor import ManagedProcess, Supervisor
+from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people import passwords
+from dingkao.people.institution_imports import import_institutions
+from dingkao.people.provinces import open_province
+from dingkao.tenants.context import in_tenant
 from dingkao.tenants.registry import Province, by_slug
-from tests import material
+from tests import actors, engines, sample_data
+from tests.engines import FROM_OUTSIDE, superuser_connection
 
-FROM_OUTSIDE = (
-    "DATABASE_URL", "PLATFORM_DATABASE_URL", "MIGRATOR_DATABASE_URL", "REDIS_URL", "S3_ENDPOINT_URL", "PUBLIC_URL", "SMS_ADAPTER",
-    *(f"{name}_PORT" for name in ("POSTGRES", "VALKEY", "ACCOUNT", "CONTAINER", "OBJECT", "PROXY")),
+__all__ = ["FROM_OUTSIDE", "free_port", "superuser_connection"]
+LONGEST = (
+    "test_make_run.py", "test_end_to_end.py", "browser/test_requests.py", "test_binary_locations.py", "test_worker.py",
+    "test_external_services.py", "blueprints/test_scoring.py", "test_page_weight.py", "test_full_sitting.py", "browser/test_watching.py", "browser/test_sitting.py", "test_sitting_time.py",
+    "test_late_answers.py", "rooms/test_papers.py", "test_sitting_machine.py", "test_appearance.py", "test_filing_pages.py", "test_question_exports.py",
+    "rooms/test_names.py", "browser/test_manual.py", "test_large_sheet.py", "browser/test_questions.py",
 )  # fmt: skip
-LONGEST = ("test_make_run.py", "test_whole_way.py", "test_answers_survive.py", "test_given_engines.py")
 SLUGS = ("shanxi", "henan")
+ODD = "定 考 #;'\"$x%41"
+"""What a folder may be called and the engines still start in it."""
+ENGINES = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+hypothesis_settings.register_profile(
+    "suite", deadline=None
+)  # how long an example takes is the machine's affair
+hypothesis_settings.load_profile("suite")
 DOCTORS = 6
+REAL_HASHES = (passwords._hasher, passwords._DUMMY_HASH)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes by themselves begin first, then those of many tests, so that no worker is left with a long one at the end."""
+    """Files that take minutes by themselves begin first, then those of many tests, so that no worker is left
+    with a long one at the end."""
     tests = Counter(item.path for item in items)
-    rank = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: (rank.get(item.path.name, len(rank)), -tests[item.path], item.path))
+    rank = {
+        path: next(
+            (place for place, name in enumerate(LONGEST) if path.as_posix().endswith(f"/{name}")),
+            len(LONGEST),
+        )
+        for path in tests
+    }
+    items.sort(key=lambda item: (rank[item.path], -tests[item.path], item.path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[Any]:
+    """While tests are read nothing becomes garbage, and what was read stays: it is not looked through again
+    and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of the run where its engines will be."""
+    if ENGINES not in node.config.stash:
+        node.config.stash[ENGINES] = temporary_directory = tempfile.TemporaryDirectory(
+            prefix=f"dingkao-tests {ODD} ", ignore_cleanup_errors=True
+        )
+        Path(temporary_directory.name).chmod(0o755)
+    node.workerinput["engines"] = node.config.stash[ENGINES].name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[Any]:
+    """Where the tests are shared out among processes, the one that shares them out keeps the engines for all;
+    they end with it, whatever ends it. The others read the tests in the meantime."""
+    if ENGINES not in session.config.stash:
+        return (yield)
+    with session.config.stash[ENGINES] as folder, engines.running(Path(folder) / "home"):
+        return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """Passwords cost next to nothing to hash in this process; a test of their cost asks for `real_hashes`."""
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", quick)
+        patch.setattr(passwords, "_DUMMY_HASH", quick.hash("nobody has this password"))
+        yield
+
+
+@pytest.fixture
+def real_hashes(monkeypatch: pytest.MonkeyPatch) -> PasswordHasher:
+    """Passwords cost what they cost those who sign in; gives what hashes them."""
+    hasher, dummy = REAL_HASHES
+    monkeypatch.setattr(passwords, "_hasher", hasher)
+    monkeypatch.setattr(passwords, "_DUMMY_HASH", dummy)
+    return hasher
 
 
 def free_port() -> int:
     """A TCP port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def superuser_connection(home: Path) -> psycopg.Connection:
-    """A connection to the cluster of the stack in `home`, as its superuser, which no policy holds."""
-    return psycopg.connect(
-        host="127.0.0.1", port=json.loads((home / "ports.json").read_text())["postgres"], user=postgres.SUPERUSER,
-        password=json.loads((home / "secrets.json").read_text())["superuser"], dbname=postgres.DATABASE,
-    )  # fmt: skip
+    return ports.free_port(set())
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The engines in a home of their own, whatever engines the environment names."""
+def shared_engines(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """The home of the engines of the whole run. Where there is but this one process, it keeps them itself."""
+    worker_input = getattr(request.config, "workerinput", None)
+    if worker_input is None:
+        home = tmp_path_factory.mktemp("engines") / "home"
+        with engines.running(home):
+            yield home
+    else:
+        home = Path(worker_input["engines"]) / "home"
+        engines.wait_for(home)
+        yield home
+
+
+@pytest.fixture(scope="session")
+def session_stack(
+    request: pytest.FixtureRequest, shared_engines: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """This process's stack, whatever the environment names. A module asks for `stack`, which is this one,
+    emptied."""
+    worker = getattr(request.config, "workerinput", {"workerid": "alone"})["workerid"]
     with pytest.MonkeyPatch.context() as patch:
         for name in FROM_OUTSIDE:
             patch.delenv(name, raising=False)
-        running = Stack(tmp_path_factory.mktemp("stack") / "home", free_port())
+        running = engines.begin_stack(shared_engines, tmp_path_factory.mktemp("stack") / "home", worker)
         try:
-            running.begin()
             yield running
         finally:
-            running.end()
+            running.stop()
 
 
 @pytest.fixture(scope="session")
-def application(stack: Stack) -> Flask:
-    """The application on the session's stack."""
-    return create_app(Settings.from_environment(stack.environment))
+def session_application(session_stack: Stack) -> Flask:
+    """The application on this process's stack. A module asks for `application`, which is this one, without
+    its connections of before."""
+    return create_app(AppConfig.from_environment(session_stack.environment))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def stack(shared_engines: Path, session_stack: Stack) -> Stack:
+    """The engines with nothing in them but what the migrations make: a database of the module's own, an empty
+    cache, an empty store."""
+    engines.clone(shared_engines, engines.database_of(session_stack))
+    engines.empty(session_stack)
+    actors.forget_serials()
+    return session_stack
+
+
+@pytest.fixture(scope="module")
+def application(stack: Stack, session_application: Flask) -> Flask:
+    """The application on the module's stack."""
+    with session_application.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+    return session_application
+
+
+@pytest.fixture(scope="module")
+def background_processes(stack: Stack) -> Iterator[Supervisor]:
+    """The worker and the timetable, whose duties it does too, for a module that asks for them. Others do the
+    jobs they ask for themselves."""
+    with brought_up(
+        [child for child in stack.background_processes() if child.name != "Duties"]
+    ) as supervisor:
+        yield supervisor
+
+
+@pytest.fixture(scope="module")
+def worker(stack: Stack) -> Iterator[Supervisor]:
+    """The worker alone, for a module whose jobs are asked for by its pages and not by the timetable."""
+    with brought_up(
+        [child for child in stack.background_processes() if child.name == "Worker"]
+    ) as supervisor:
+        yield supervisor
+
+
+@contextmanager
+def brought_up(children: list[ManagedProcess]) -> Iterator[Supervisor]:
+    """What keeps `children`, as long as it is wanted."""
+    supervisor = Supervisor(lambda _told: None)
+    try:
+        for child in children:
+            supervisor.start(child)
+        yield supervisor
+    finally:
+        supervisor.stop()
+
+
+@pytest.fixture(scope="module")
 def in_province(application: Flask) -> Callable[[str], AbstractContextManager[Province]]:
-    """`with in_province(slug):` is a unit of work in that province: a context and a session of its own. What is not committed in it
-    is undone."""
+    """`with in_province(slug):` is a unit of work in that province: a context and a session of its own. What
+    is not committed in it is undone."""
 
     @contextmanager
     def inside(slug: str) -> Iterator[Province]:
         province = by_slug(slug)
         assert province is not None, slug
-        with application.app_context(), entered(province.code):
+        with application.app_context(), in_tenant(province.code):
             yield province
 
     return inside
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def provinces(in_province: Callable[[str], AbstractContextManager[Province]]) -> dict[str, Province]:
     """山西 and 河南, opened, with three institutions and six doctors each."""
     opened = {}
     for slug in SLUGS:
         with in_province(slug) as province:
-            open_province(province, by=TERMINAL)
-            assert import_institutions(material.institutions(province.code), by=TERMINAL).accepted == 3
-            rows = [material.roster_row(province.code, serial, at=serial % 3 + 1) for serial in range(DOCTORS)]
-            assert import_roster(material.roster(rows), by=TERMINAL).accepted == DOCTORS
+            open_province(province, by=TERMINAL_ACTOR)
+            assert (
+                import_institutions(sample_data.institutions_csv(province.code), by=TERMINAL_ACTOR).accepted
+                == 3
+            )
+            roster_rows = [
+                sample_data.roster_row(province.code, serial, at=serial % 3 + 1) for serial in range(DOCTORS)
+            ]
+            assert actors.put_on_roster(*roster_rows).accepted == DOCTORS
             db.session.commit()
             opened[slug] = province
     return opened
@@ -108,7 +248,7 @@ def provinces(in_province: Callable[[str], AbstractContextManager[Province]]) ->
 
 @pytest.fixture
 def owner_connection(stack: Stack) -> Iterator[psycopg.Connection]:
-    """The superuser's connection to the session's database; what is not committed is undone."""
+    """The superuser's connection to the module's database; what is not committed is undone."""
     connection = superuser_connection(stack.home)
     try:
         yield connection
@@ -120,8 +260,8 @@ def owner_connection(stack: Stack) -> Iterator[psycopg.Connection]:
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of samples; without it the test is skipped."""
-    given = os.environ.get("DINGKAO_SHARED")
-    shared = Path(given) if given else Path(__file__).resolve().parents[2] / "shared"
+    shared_folder = os.environ.get("DINGKAO_SHARED")
+    shared = Path(shared_folder) if shared_folder else Path(__file__).resolve().parents[2] / "shared"
     if not (shared / "samples").is_dir():
         pytest.skip(f"no samples in {shared}; name their folder's parent in DINGKAO_SHARED")
     return shared / "samples"

@@ -1,1 +1,2 @@
-"""What a province tells everyone: policy news (政策资讯) and answers to what is asked often (百问百答)."""
+"""Articles of a province for everyone: policy news (政策资讯), and answers to frequent questions
+(百问百答)."""

@@ -1,4 +1,4 @@
-"""An article."""
+"""The table of articles."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,28 +7,39 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, one_of
+from dingkao.database.base import Model, check_in
 from dingkao.tenants.rls import TenantOwned
 
-KINDS = {"news": "政策资讯", "faq": "百问百答"}
-STATES = {"draft": "草稿", "published": "已发布", "withdrawn": "已撤下"}
-CATEGORIES = {"account": "登录与账户", "filing": "填报与提交", "procedure": "程序与免考", "exam": "学习与测评", "result": "结果与证书", "other": "其他"}
+ARTICLE_KINDS = {"news": "政策资讯", "faq": "百问百答"}
+ARTICLE_STATES = {
+    "draft": "草稿",
+    "published": "已发布",
+    "withdrawn": "已撤下",
+}
+CATEGORIES = {
+    "account": "登录与账户",
+    "filing": "填报与提交",
+    "procedure": "程序与免考",
+    "exam": "学习与测评",
+    "result": "结果与证书",
+    "other": "其他",
+}
 
 
 class Article(TenantOwned, Model):
-    """One piece of policy news, or one question with its answer: `title` is the question, `body` the answer, in Markdown.
+    """A news article, or a question with its answer (`title` is the question, `body` the answer in Markdown).
 
-    News stands newest first, what is pinned before it; answers stand by category and `position`. `topic` says which of the house's own
-    helps (`answers.ANSWERS`) the article is the long form of.
+    News are listed pinned first, then newest first; answers by category and `position`. `topic` is the topic
+    of `default_answers.ANSWERS` that this article answers at length, or None.
     """
 
     __tablename__ = "article"
     __table_args__ = (
         Index(None, "tenant_id", "kind", "state", "published_at", "id"),
         UniqueConstraint("tenant_id", "topic"),
-        one_of("kind", tuple(KINDS)),
-        one_of("state", tuple(STATES)),
-        one_of("category", tuple(CATEGORIES)),
+        check_in("kind", tuple(ARTICLE_KINDS)),
+        check_in("state", tuple(ARTICLE_STATES)),
+        check_in("category", tuple(CATEGORIES)),
     )
 
     kind: Mapped[str]
@@ -43,3 +54,8 @@ class Article(TenantOwned, Model):
     created_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now)
     published_at: Mapped[datetime | None]
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether it may be deleted: a draft that was never published."""
+        return self.state == "draft"

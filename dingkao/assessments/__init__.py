@@ -1,1 +1,1 @@
-"""The record of one doctor in one cycle and round: its state, and the moves that change it."""
+"""The record of one doctor in one cycle and round: its state, and the transitions that change it."""

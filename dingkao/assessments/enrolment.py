@@ -1,124 +1,352 @@
-"""Enrolment (报名): a record for every doctor of the roster, and putting doctors on the list by the hundred."""
+"""Enrolment (报名): creating a record for every doctor of the roster, and including doctors in the cycle
+(纳入) in batches."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    func,
+    insert,
+    select,
+    text,
+)
 
-from dingkao.assessments import moves
-from dingkao.assessments.models import Assessment
+from dingkao import clock
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.doctor_notices import notify
+from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.database.model import db, new_id
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db, new_id
+from dingkao.database.pagination import (
+    CappedCount,
+    capped_count_query,
+)
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Invalid, Refusal
-from dingkao.jobs import asking, performing
+from dingkao.errors import InvalidInput, Refusal
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
-from dingkao.journal.writing import Actor
-from dingkao.people import notifying
-from dingkao.people.accounts import actor_of
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import load_actor
+from dingkao.people.models import Organisation
+from dingkao.people.notice_catalogue import (
+    ENROLLED,
+    REMOVED_FROM_LIST,
+)
+from dingkao.people.scopes import Grant, load_grant, scope_condition
 from dingkao.tenants.context import current_tenant
 
-BATCH, AT_ONCE, NAMED = 5000, 200, 200
+ENROL_BATCH_SIZE, INCLUDE_BATCH_SIZE = 5000, 200
+FIRST_ID = UUID(int=0)
 
 
 @dataclass
-class Inclusion:
-    """What putting doctors on the list did: how many, and whom not, with the reason."""
+class InclusionResult:
+    """The result of including or excluding records: how many were, and for the others doctor's name and
+    reason."""
 
-    done: int = 0
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    included_count: int = 0
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+_ENROL = text("""
+WITH next AS (
+    SELECT id, organisation_id FROM doctor WHERE tenant_id = :tenant AND id > :after ORDER BY id LIMIT :most
+), missing AS (
+    SELECT next.id, next.organisation_id, row_number() OVER (ORDER BY next.id) AS place FROM next
+    WHERE NOT EXISTS (
+        SELECT FROM assessment AS a
+        WHERE a.tenant_id = :tenant AND a.doctor_id = next.id AND a.cycle_id = :cycle
+    )
+), created AS (
+    INSERT INTO assessment (
+        tenant_id, id, doctor_id, cycle_id, round, institution_id, state, changed_at, exempted
+    )
+    SELECT
+        :tenant, new_ids.id, missing.id, :cycle, 'first', missing.organisation_id, 'not_included', :at, false
+    FROM missing
+    JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS new_ids (id, place) ON new_ids.place = missing.place
+    ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT
+    (SELECT count(*) FROM next) AS examined,
+    (SELECT count(*) FROM created) AS created,
+    (SELECT id FROM next ORDER BY id DESC LIMIT 1) AS last
+""")
+
+
+class EnrolledBatch(NamedTuple):
+    """The result for a batch of doctors: how many there were, how many got a record, and the id of the last
+    one."""
+
+    examined_count: int
+    created_count: int
+    last_id: UUID | None
+
+
+def count_records_by_state(
+    cycle: Cycle,
+    *conditions: ColumnElement[bool],
+    states: Iterable[str] = ASSESSMENT_STATES,
+) -> dict[str, CappedCount]:
+    """Returns state → number of the cycle's records that meet `conditions`, for each of `states`. Large
+    numbers are counted only up to the limit that pages show (CappedCount)."""
+    query = (
+        select(Assessment)
+        .where(Assessment.cycle_id == cycle.id, *conditions)
+        .order_by(Assessment.state, Assessment.id)
+    )
+    counts = [capped_count_query(query.where(Assessment.state == state)).label(state) for state in states]
+    count_row = db.session.execute(select(*counts)).one()
+    return {state: CappedCount(number) for state, number in count_row._mapping.items()}
 
 
 def enrol(cycle: Cycle, doctor: Doctor | None = None) -> int:
-    """Make a record, not yet included, for every doctor (or for `doctor` alone) who has none in `cycle`; the number made. Repeatable:
-    run after each roster."""
-    theirs = and_(Assessment.tenant_id == Doctor.tenant_id, Assessment.doctor_id == Doctor.id, Assessment.cycle_id == cycle.id)
-    missing = select(Doctor.id, Doctor.organisation_id).outerjoin(Assessment, theirs).where(Assessment.id.is_(None))
+    """Create a record, not yet included, for every doctor (or for `doctor` only) who has none in `cycle`.
+    Returns how many. Idempotent. It runs in the caller's transaction, for the command line; the console
+    enqueues a job (`enqueue_enrolment`)."""
     if doctor is not None:
-        missing = missing.where(Doctor.id == doctor.id)
-    rows = [
+        return enrol_doctors(cycle, [(doctor.id, doctor.organisation_id)])
+    created_count, last_id = 0, FIRST_ID
+    while True:
+        batch = enrol_batch(cycle, last_id)
+        created_count += batch.created_count
+        if batch.last_id is None or batch.examined_count < ENROL_BATCH_SIZE:
+            return created_count
+        last_id = batch.last_id
+
+
+def enrol_batch(cycle: Cycle, after: UUID) -> EnrolledBatch:
+    """Create records for those of the next ENROL_BATCH_SIZE doctors, by id after `after`, who have none in
+    `cycle`."""
+    parameters: dict[str, Any] = {
+        "tenant": current_tenant(),
+        "cycle": cycle.id,
+        "after": after,
+        "most": ENROL_BATCH_SIZE,
+        "at": clock.now(),
+        "ids": [new_id() for _ in range(ENROL_BATCH_SIZE)],
+    }
+    db.session.flush()
+    return EnrolledBatch(*db.session.execute(_ENROL, parameters).one())
+
+
+def enrol_doctors(cycle: Cycle, doctors: Sequence[tuple[UUID, UUID]]) -> int:
+    """Create records for those of `doctors` (id, institution's id) who have none in `cycle`. Returns how
+    many."""
+    enrolled_ids = _enrolled_ids(cycle, [doctor_id for doctor_id, _ in doctors])
+    records = [
         {
-            "tenant_id": current_tenant(), "id": new_id(), "doctor_id": doctor_id, "cycle_id": cycle.id, "round": "first",
-            "institution_id": organisation, "state": "not_included",
+            "tenant_id": current_tenant(),
+            "id": new_id(),
+            "doctor_id": doctor_id,
+            "cycle_id": cycle.id,
+            "round": "first",
+            "institution_id": organisation_id,
+            "state": "not_included",
         }
-        for doctor_id, organisation in db.session.execute(missing)
-    ]  # fmt: skip
-    for start in range(0, len(rows), BATCH):
-        db.session.execute(insert(Assessment), rows[start : start + BATCH])
-    return len(rows)
+        for doctor_id, organisation_id in doctors
+        if doctor_id not in enrolled_ids
+    ]
+    if records:
+        db.session.execute(insert(Assessment), records)
+    return len(records)
 
 
-def of_doctor() -> ColumnElement[bool]:
-    """The join of a record to its doctor."""
-    return and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id)
+def _enrolled_ids(cycle: Cycle, doctor_ids: Iterable[UUID]) -> set[UUID]:
+    """Returns the ids of those doctors who have a record in `cycle`."""
+    query = select(Assessment.doctor_id).where(
+        in_array(Assessment.doctor_id, doctor_ids),
+        Assessment.cycle_id == cycle.id,
+    )
+    return set(db.session.scalars(query))
 
 
-def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None) -> Inclusion:
-    """Put the records `ids` of `cycle` on the list; `institutions` bounds whose they may be (None: the whole province). Those already
-    on it are left as they are; who can't be included is told with the reason."""
-    wanted = select(Assessment, Doctor).join(Doctor, of_doctor()).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)))
-    if institutions is not None:
-        wanted = wanted.where(Assessment.institution_id.in_(institutions))
-    outcome = Inclusion()
-    for record, doctor in db.session.execute(wanted.order_by(Assessment.id).with_for_update(of=Assessment)):
+def enqueue_enrolment(cycle: Cycle, *, by: Actor) -> Job:
+    """Enqueue the creation of a record in `cycle` for every doctor of the province."""
+    return enqueueing.enqueue(
+        "enrol_all",
+        f"建立考核名单（{cycle.label}）",
+        {"cycle": str(cycle.id)},
+        by=by.id,
+        subject=cycle.id,
+    )
+
+
+@worker.register_chunked_job("enrol_all")
+def enrol_all_step(job: Job, cursor: Cursor) -> Chunk:
+    """Create records for the next doctors who have none. Idempotent; a doctor who is added meanwhile gets a
+    record when added."""
+    cycle = _cycle_of_job(job)
+    total = None if cursor else db.session.scalar(select(func.count()).select_from(Doctor)) or 0
+    batch = enrol_batch(cycle, UUID(cursor.get("after", str(FIRST_ID))))
+    next_cursor = {"after": str(batch.last_id)} if batch.examined_count == ENROL_BATCH_SIZE else None
+    return Chunk(
+        next_cursor,
+        done=batch.examined_count,
+        total=total,
+        counts={"enrolled": batch.created_count},
+    )
+
+
+def _cycle_of_job(job: Job) -> Cycle:
+    return db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
+
+
+def doctor_join() -> ColumnElement[bool]:
+    """The condition that joins a record to its doctor."""
+    return and_(
+        Doctor.tenant_id == Assessment.tenant_id,
+        Doctor.id == Assessment.doctor_id,
+    )
+
+
+def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[Assessment, Doctor]:
+    """Returns the query of the records `ids` of `cycle` that are within `grant`, with their doctors; locked,
+    by id."""
+    return (
+        select(Assessment, Doctor)
+        .join(Doctor, doctor_join())
+        .where(
+            Assessment.cycle_id == cycle.id,
+            in_array(Assessment.id, ids),
+            scope_condition(grant, institution=Assessment.institution_id),
+        )
+        .order_by(Assessment.id)
+        .with_for_update(of=Assessment)
+    )
+
+
+def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
+    """Include those of the records `ids` of `cycle` that are within `grant`. Records that are already
+    included don't change; those that can't be included are in the result with the reason."""
+    query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
+    rows = db.session.execute(query).all()
+    institution_ids = {record.institution_id for record, _ in rows}
+    institutions = db.session.scalars(
+        select(Organisation).where(in_array(Organisation.id, institution_ids))
+    ).all()  # this reference keeps them in the session, where the transitions find them
+    result = InclusionResult()
+    with journal.batched_entries():
+        for record, doctor in rows if institutions else ():
+            if record.state == "not_included":
+                _include_record(record, doctor, cycle, result, by)
+    return result
+
+
+def _include_record(
+    record: Assessment,
+    doctor: Doctor,
+    cycle: Cycle,
+    result: InclusionResult,
+    by: Actor,
+) -> None:
+    """Include one record and notify its doctor, or add the reason why not to `result`."""
+    try:
+        assessment_transitions.include(record, by=by)
+    except Refusal as refusal:
+        result.skipped.append((doctor.name, refusal.message))
+        return
+    result.included_count += 1
+    notify(
+        record,
+        ENROLLED,
+        account_id=doctor.account_id,
+        cycle=cycle.label,
+    )
+
+
+def enqueue_inclusion(cycle: Cycle, *, by: Actor) -> Job:
+    """Enqueue the inclusion of all records that `by` may include and that are not included yet."""
+    return enqueueing.enqueue(
+        "include_all",
+        f"纳入全部医师（{cycle.label}）",
+        {"cycle": str(cycle.id)},
+        by=by.id,
+        subject=cycle.id,
+    )
+
+
+@worker.register_chunked_job("include_all")
+def include_all_step(job: Job, cursor: Cursor) -> Chunk:
+    """Include the next records; those that can't be included are reported with the reason. The roles that the
+    asker has now decide which records: those of the whole province, or of the asker's own institutions."""
+    cycle = _cycle_of_job(job)
+    by = load_actor(job.asked_by)
+    grant = load_grant("enrolment.manage", job.asked_by)
+    conditions = [
+        Assessment.cycle_id == cycle.id,
+        Assessment.state == "not_included",
+        scope_condition(grant, institution=Assessment.institution_id),
+    ]
+    total = None
+    if not cursor:
+        total = db.session.scalar(select(func.count()).select_from(Assessment).where(*conditions))
+    last_id = UUID(cursor.get("after", str(FIRST_ID)))
+    query = select(Assessment.id).where(*conditions, Assessment.id > last_id).order_by(Assessment.id)
+    ids = list(db.session.scalars(query.limit(INCLUDE_BATCH_SIZE)))
+    result = include(cycle, ids, by=by, grant=grant)
+    return Chunk(
+        {"after": str(ids[-1])} if len(ids) == INCLUDE_BATCH_SIZE else None,
+        done=len(ids),
+        total=total,
+        counts={
+            "included": result.included_count,
+            "left_out": len(result.skipped),
+        },
+        reasons=Counter(reason for _, reason in result.skipped),
+        names=result.skipped,
+    )
+
+
+def exclude(
+    cycle: Cycle,
+    ids: Iterable[UUID],
+    *,
+    by: Actor,
+    grant: Grant,
+    reason: str,
+) -> InclusionResult:
+    """Exclude those of the records `ids` that are within `grant`. A record with a filing is not excluded, but
+    reported in the result; `included_count` there is the number excluded. Raises InvalidInput without a
+    reason."""
+    max_length = assessment_transitions.MAX_REASON_LENGTH
+    if not 0 < len(reason.strip()) <= max_length:
+        raise InvalidInput(f"请填写移出名单的原因，不超过{max_length}字。", "reason")
+    result = InclusionResult()
+    for record, doctor in db.session.execute(_records_query(cycle, ids, grant)):
         if record.state != "not_included":
-            continue
-        try:
-            moves.include(record, by=by)
-        except Refusal as refusal:
-            outcome.left_out.append((doctor.name, refusal.sentence))
-            continue
-        outcome.done += 1
-        notifying.tell(doctor.account_id, "您已被纳入本周期考核", f"您已被主要执业机构纳入{cycle.label}考核,请及时填报信息并提交。", leads="filing")
-    return outcome
+            _exclude_record(record, doctor, cycle, result, reason, by)
+    return result
 
 
-def ask_inclusion(cycle: Cycle, *, by: Actor, institutions: list[UUID] | None) -> Job:
-    """Ask for everyone who isn't on the list yet to be put on it: slow work, for a province has a hundred thousand."""
-    bounds = None if institutions is None else [str(one) for one in institutions]
-    return asking.ask("include_all", f"纳入全部医师({cycle.label})", {"cycle": str(cycle.id), "institutions": bounds}, by=by.id)
-
-
-@performing.job("include_all")
-def include_all(job: Job, progress: performing.Progress) -> dict[str, Any]:
-    """Put on the list, a few hundred a transaction, whoever isn't on it and can be; the others are told with the reason."""
-    cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
-    bounds = job.arguments["institutions"]
-    institutions = None if bounds is None else [UUID(one) for one in bounds]
-    waiting = select(Assessment.id).where(Assessment.cycle_id == cycle.id, Assessment.state == "not_included")
-    if institutions is not None:
-        waiting = waiting.where(Assessment.institution_id.in_(institutions))
-    ids = list(db.session.scalars(waiting.order_by(Assessment.id)))
-    done, left_out, by = 0, list[tuple[str, str]](), actor_of(job.asked_by)
-    for start in range(0, len(ids), AT_ONCE):
-        outcome = include(cycle, ids[start : start + AT_ONCE], by=by, institutions=institutions)
-        db.session.commit()
-        done, left_out = done + outcome.done, left_out + outcome.left_out
-        progress(min(start + AT_ONCE, len(ids)), len(ids))
-    return {"included": done, "left_out": len(left_out), "reasons": Counter(reason for _, reason in left_out), "names": left_out[:NAMED]}
-
-
-def exclude(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, institutions: list[UUID] | None, reason: str) -> Inclusion:
-    """Take the records `ids` off the list again, with a reason; who has begun to file stays and is told with the reason. Bounds as for
-    `include`. Raises Invalid without a reason."""
-    if not 0 < len(reason.strip()) <= moves.LONGEST_REASON:
-        raise Invalid(f"请填写移出名单的原因,不超过{moves.LONGEST_REASON}字。", "reason")
-    wanted = select(Assessment, Doctor).join(Doctor, of_doctor()).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)))
-    if institutions is not None:
-        wanted = wanted.where(Assessment.institution_id.in_(institutions))
-    outcome = Inclusion()
-    for record, doctor in db.session.execute(wanted.order_by(Assessment.id).with_for_update(of=Assessment)):
-        if record.state == "not_included":
-            continue
-        try:
-            moves.exclude(record, by=by, reason=reason)
-        except Refusal as refusal:
-            outcome.left_out.append((doctor.name, refusal.sentence))
-            continue
-        outcome.done += 1
-        told = f"主要执业机构已将您移出{cycle.label}考核名单,原因:{reason.strip()}。如有疑问请联系本机构。"
-        notifying.tell(doctor.account_id, "您已被移出本周期考核名单", told)
-    return outcome
+def _exclude_record(
+    record: Assessment,
+    doctor: Doctor,
+    cycle: Cycle,
+    result: InclusionResult,
+    reason: str,
+    by: Actor,
+) -> None:
+    """Exclude one record and notify its doctor, or add the reason why not to `result`."""
+    try:
+        assessment_transitions.exclude(record, by=by, reason=reason)
+    except Refusal as refusal:
+        result.skipped.append((doctor.name, refusal.message))
+        return
+    result.included_count += 1
+    notify(
+        record,
+        REMOVED_FROM_LIST,
+        account_id=doctor.account_id,
+        cycle=cycle.label,
+        reason=reason.strip(),
+    )

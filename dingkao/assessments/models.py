@@ -1,4 +1,5 @@
-"""The record: one doctor, one cycle, one round (考核记录). Its state changes only by the moves in `moves.py`."""
+"""The table of records (考核记录): one doctor, one cycle, one round. The state changes only through
+`assessment_transitions`."""
 
 from datetime import date, datetime
 from typing import Any
@@ -8,47 +9,83 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
+from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
 
-STATES = {
+ASSESSMENT_STATES = {
     "not_included": "未纳入", "included": "待填报", "draft": "填报中", "institution_pending": "待机构审核", "institution_returned": "机构退回",
     "organisation_pending": "待考核机构复核", "organisation_returned": "考核机构退回", "ready": "待测评", "deferred": "已延考备案", "testing": "测评中",
     "scored": "已交卷待划线", "absent": "缺考", "grading": "待综合评定", "confirming": "待发布", "passed": "合格", "failed": "不合格",
 }  # fmt: skip
-ROUNDS = {"first": "首考", "makeup": "补考", "reassessment": "再次考核", "early": "提前考核"}
-PARTS = {"performance": "工作成绩", "ethics": "职业道德", "competence": "业务水平"}
+ROUNDS = {
+    "first": "首考",
+    "makeup": "补考",
+    "reassessment": "再次考核",
+    "early": "提前考核",
+}
+VERDICT_PARTS = {
+    "performance": "工作成绩",
+    "ethics": "职业道德",
+    "competence": "业务水平",
+}
 VERDICTS = {"pass": "合格", "fail": "不合格"}
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
-FINAL = ("passed", "failed")
-REMINDED = ("included", "draft", "institution_returned", "ready", "testing")
+FINAL_STATES = ("passed", "failed")
+REMINDER_STATES = (
+    "included",
+    "draft",
+    "institution_returned",
+    "ready",
+    "testing",
+    "resit",
+)
 
 
 class Assessment(TenantOwned, Model):
-    """The state of one doctor in one cycle and round, and the three verdicts, which stay apart: 工作成绩, 职业道德, 业务水平.
+    """The state of one doctor in one cycle and round, and three separate verdicts: 工作成绩, 职业道德,
+    业务水平.
 
-    The institution and its assessment organisation are those of the day of inclusion. A reviewer who opens the record holds a lease on it.
-    `exempted`: 业务水平 counts as 合格 without a test (免考).
+    Institution and assessment organisation are stored when the doctor is included. A reviewer who opens the
+    record gets a lease on it (`leased_by`, `leased_until`). `exempted`: 业务水平 counts as 合格 without a
+    test (免考). `result_received_at`: when the doctor read the notice of the published result; NULL until
+    then.
     """
 
     __tablename__ = "assessment"
     __table_args__ = (
         UniqueConstraint("tenant_id", "cycle_id", "doctor_id", "round"),
-        Index(None, "tenant_id", "institution_id", "cycle_id", "state", "id"),
-        Index(None, "tenant_id", "assessor_id", "cycle_id", "state", "id"),
+        Index(
+            None,
+            "tenant_id",
+            "institution_id",
+            "cycle_id",
+            "state",
+            "id",
+        ),
+        Index(
+            None,
+            "tenant_id",
+            "assessor_id",
+            "cycle_id",
+            "state",
+            "id",
+        ),
         Index(None, "tenant_id", "cycle_id", "state", "id"),
         Index(None, "tenant_id", "doctor_id"),
-        one_of("state", tuple(STATES)),
-        one_of("round", tuple(ROUNDS)),
-        one_of("procedure", tuple(PROCEDURES)),
-        one_of("performance", tuple(VERDICTS)),
-        one_of("ethics", tuple(VERDICTS)),
-        one_of("competence", tuple(VERDICTS)),
-        CheckConstraint("state not in ('passed', 'failed') or (performance is not null and ethics is not null)", name="final_is_graded"),
-        inside("doctor_id", "doctor"),
-        inside("cycle_id", "cycle"),
-        inside("institution_id", "organisation"),
-        inside("assessor_id", "organisation"),
+        check_in("state", tuple(ASSESSMENT_STATES)),
+        check_in("round", tuple(ROUNDS)),
+        check_in("procedure", tuple(PROCEDURES)),
+        check_in("performance", tuple(VERDICTS)),
+        check_in("ethics", tuple(VERDICTS)),
+        check_in("competence", tuple(VERDICTS)),
+        CheckConstraint(
+            "state not in ('passed', 'failed') or (performance is not null and ethics is not null)",
+            name="final_is_graded",
+        ),
+        tenant_foreign_key("doctor_id", "doctor"),
+        tenant_foreign_key("cycle_id", "cycle"),
+        tenant_foreign_key("institution_id", "organisation"),
+        tenant_foreign_key("assessor_id", "organisation"),
     )
 
     doctor_id: Mapped[UUID]
@@ -65,31 +102,39 @@ class Assessment(TenantOwned, Model):
     competence: Mapped[str | None]
     opinion: Mapped[str | None]
     returned_reason: Mapped[str | None]
-    returned_marks: Mapped[dict[str, Any] | None]
+    return_marks: Mapped[dict[str, Any] | None]
     leased_by: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]
     graded_by: Mapped[UUID | None]
     accepted_by: Mapped[UUID | None]
     exempted: Mapped[bool] = mapped_column(default=False)
+    result_received_at: Mapped[datetime | None]
 
 
-class Reminding(TenantOwned, Model):
-    """A round of reminders: the doctors of one state, told so many days before a last day. Where it has got to stands in the row, so it
-    goes on where it stopped and tells nobody twice; a deadline that was moved begins rounds of its own."""
+class ReminderRound(TenantOwned, Model):
+    """A round of reminders: the doctors in one state are reminded `days_before` the `last_day`. The row
+    stores the last record that was notified, so an interrupted round continues there and reminds nobody
+    twice. If a deadline is moved, new rounds begin for it."""
 
-    __tablename__ = "reminding"
+    __tablename__ = "reminder_round"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "cycle_id", "state", "last_day", "days"),
-        one_of("state", REMINDED),
-        inside("cycle_id", "cycle"),
+        UniqueConstraint(
+            "tenant_id",
+            "cycle_id",
+            "state",
+            "last_day",
+            "days_before",
+        ),
+        check_in("state", REMINDER_STATES),
+        tenant_foreign_key("cycle_id", "cycle"),
     )
 
     cycle_id: Mapped[UUID]
     state: Mapped[str]
     last_day: Mapped[date]
-    days: Mapped[int]
-    reached: Mapped[UUID | None]
-    told: Mapped[int] = mapped_column(default=0)
+    days_before: Mapped[int]
+    last_assessment_id: Mapped[UUID | None]
+    notified_count: Mapped[int] = mapped_column(default=0)
     begun_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]

@@ -1,129 +1,366 @@
-"""Reminders (domain.md §6 no. 1): whoever has not handed in, or not sat the test, is told when the last day comes near. A province has
-446,000 doctors, so they are told by rounds (a state, a last day, so many days before it), a batch a statement, a few batches a time."""
+"""Reminders (domain.md §6 no. 1): doctors who have not submitted, or not sat the test, are notified before
+the last day. A province has up to 446,000 doctors, so notices are written in rounds (a state, a last day, a
+number of days before it): each round is a chunked job, and each chunk one SQL statement."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from dingkao import clock
-from dingkao.assessments.models import Reminding
-from dingkao.cycles.models import Cycle
-from dingkao.cycles.opening import current_cycle, phases_of
-from dingkao.database.model import db, new_id
-from dingkao.people import notifying
+from dingkao.assessments.models import (
+    ASSESSMENT_STATES,
+    Assessment,
+    ReminderRound,
+)
+from dingkao.cycles.cycles import current_cycle, phases_of
+from dingkao.cycles.models import Cycle, CyclePhase
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db, new_id
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor, RetryLater
+from dingkao.jobs.models import Job
+from dingkao.people import notices
+from dingkao.people.notice_catalogue import (
+    REMINDER_DRAFT,
+    REMINDER_INCLUDED,
+    REMINDER_READY,
+    REMINDER_RESIT,
+    REMINDER_RETURNED,
+    REMINDER_TESTING,
+    NoticeKind,
+)
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
+from dingkao.tenants.settings import Setting
 
-BATCH, BATCHES = 2000, 5
-HOURS = range(8, 21)
+JOB_NAME, BATCH_SIZE = "remind", 2000
+SENDING_HOURS = range(8, 21)
+settings.register(
+    "reminder_days",
+    Setting(
+        "截止前几天提醒医师（用逗号隔开，0为当天，不填则不提醒）",
+        "7,3,1,0",
+        kind="days",
+        group="通知",
+        order=70,
+        max_value=60,
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Reminder:
-    """What doctors of a state are told: up to the end of which phase (the later one counts), what it is they have not done, and what to do."""
+    """The reminder for doctors in a state. `phases`: the kinds of phases that bound it, of which the latest
+    end counts; `deadline_label`: what has to be done by then (Chinese); `kind`: the notice with its texts."""
 
     phases: tuple[str, ...]
-    what: str
-    body: str
-    leads: str
+    deadline_label: str
+    kind: NoticeKind
 
 
 REMINDERS = {
-    "draft": Reminder(("filing",), "报名", "您的报名信息已保存,尚未提交,机构无法审核。请在主页点击“填报信息”,检查无误后提交。", "filing"),
-    "included": Reminder(("filing",), "报名", "您还没有填报。请在主页点击“填报信息”,填写完整后提交;只保存不提交,机构无法审核。", "filing"),
-    "institution_returned": Reminder(
-        ("filing", "review"), "重新提交", "您的报名信息已被退回,尚未重新提交。请在主页点击“填报信息”,按退回原因修改后重新提交。", "filing"
-    ),
-    "testing": Reminder(("examination",), "测评", "您还有试卷没有完成。请在主页点击“参加测评”,在截止时间前完成全部试卷。", "sitting"),
-    "ready": Reminder(("examination",), "测评", "您还没有参加测评。请在主页点击“参加测评”,按时完成;无正当理由不参加的,考核不合格。", "sitting"),
-}  # in this order a doctor who goes on to the next state meanwhile is not told a second time
+    "draft": Reminder(("filing",), "报名", REMINDER_DRAFT),
+    "included": Reminder(("filing",), "报名", REMINDER_INCLUDED),
+    "institution_returned": Reminder(("filing", "review"), "重新提交", REMINDER_RETURNED),
+    "testing": Reminder(("examination",), "测评", REMINDER_TESTING),
+    "ready": Reminder(("examination",), "测评", REMINDER_READY),
+    "resit": Reminder((), "重考", REMINDER_RESIT),
+}  # in this order (see _has_earlier_round)
+RESIT_STATE, TEST_STATES = "resit", ("ready", "testing")
+"""RESIT_STATE stands for doctors who may sit a paper again until a day of their own; their records are in one
+of TEST_STATES."""
 
-TELL = text("""
-WITH due AS (
+RESIT_QUERY = """
+    SELECT c.assessment_id, CAST(max(c.resit_until) AT TIME ZONE 'Asia/Shanghai' AS date) AS day
+    FROM integrity_case AS c JOIN sitting AS s ON s.tenant_id = c.tenant_id AND s.id = c.sitting_id
+    WHERE c.tenant_id = :tenant AND c.state = 'voided' AND c.outcome = 'resit' AND c.resit_until >= :at
+        AND NOT EXISTS (
+            SELECT FROM sitting AS anew
+            WHERE anew.tenant_id = :tenant AND anew.assessment_id = s.assessment_id
+                AND anew.paper_id = s.paper_id AND anew.voided_at IS NULL
+        )
+    GROUP BY c.assessment_id
+"""
+"""The records with a paper that may still be sat again, and the last day for that; same rule as
+exams.resits."""
+RESIT_DAYS_QUERY = text(f"""
+WITH again AS ({RESIT_QUERY})
+SELECT DISTINCT again.day
+FROM again JOIN assessment AS a ON a.tenant_id = :tenant AND a.id = again.assessment_id
+WHERE a.cycle_id = :cycle AND a.state = ANY(:states) AND again.day > :after ORDER BY again.day
+""")  # noqa: S608 - a constant
+INSERT_NOTICES_QUERY = text(f"""
+WITH again AS ({RESIT_QUERY}), due AS (
     SELECT a.id, d.account_id, row_number() OVER (ORDER BY a.id) AS place
     FROM assessment AS a JOIN doctor AS d ON d.tenant_id = a.tenant_id AND d.id = a.doctor_id
-    WHERE a.tenant_id = :tenant AND a.cycle_id = :cycle AND a.state = :state AND a.id > :reached
+    LEFT JOIN again ON again.assessment_id = a.id
+    WHERE a.tenant_id = :tenant AND a.cycle_id = :cycle AND a.state = ANY(:states) AND a.id > :reached
+    AND CASE
+        WHEN :resits THEN again.day = :last_day
+        -- those who only have papers to sit again are reminded by their own last day
+        WHEN again.day > :last_day THEN (
+            SELECT count(DISTINCT s.paper_id) FROM sitting AS s
+            WHERE s.tenant_id = :tenant AND s.assessment_id = a.id
+        ) < CASE a.procedure WHEN 'simple' THEN 1 ELSE :papers END
+        ELSE true END
     ORDER BY a.id LIMIT :batch
 ), told AS (
-    INSERT INTO notice (tenant_id, id, account_id, title, body, leads, outward, written_at)
-    SELECT :tenant, fresh.id, due.account_id, :title, :body, :leads, :outward, :at
+    INSERT INTO notice (
+        tenant_id, id, account_id, kind, subject_id, title, body, target, delivery_state, written_at
+    )
+    SELECT :tenant, fresh.id, due.account_id, :kind, due.id, :title, :body, :leads, :outward, :at
     FROM due JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS fresh (id, place) ON fresh.place = due.place
 )
 SELECT id, place FROM due ORDER BY place DESC LIMIT 1
-""")
-BEGINNING = "00000000-0000-0000-0000-000000000000"
+""")  # noqa: S608 - a constant
+FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 
-def remind() -> int:
-    """Go on with every round that is due, in the province entered, by day alone; the number of doctors told. Commits after each batch:
-    the messages leave together with how far the round has got, so that nobody is told twice. Who comes into a state after its round is
-    told at the next mark: what brought him there has just told him."""
-    if clock.beijing(clock.now()).hour not in HOURS:
-        return 0
-    cycle = current_cycle()
+def start_due_rounds() -> int:
+    """Scheduled task: start every round that is due in the current province, each as a job; only in daytime.
+    Returns how many. A doctor who enters a state after its round is reminded at the next threshold; a notice
+    about the change itself was just sent."""
+    cycle = current_cycle() if _is_sending_hour() else None
     if cycle is None:
         return 0
-    told, ended = 0, select(Reminding.state, Reminding.last_day, Reminding.days).where(Reminding.cycle_id == cycle.id, Reminding.ended_at.is_not(None))
-    done = {tuple(row) for row in db.session.execute(ended)}
-    for state, last_day, mark in due(cycle):
-        if (state, last_day, mark) in done:
-            continue
-        while told < BATCH * BATCHES:
-            batch = _batch(cycle, state, last_day, mark)
-            db.session.commit()
-            told += batch or 0
-            if batch is None or batch < BATCH:
-                break
-    return told
+    started_rounds = _started_rounds(cycle)
+    new_rounds = [due_round for due_round in due_rounds(cycle) if due_round not in started_rounds]
+    return sum(_start_round(cycle, *new_round) for new_round in new_rounds)
 
 
-def due(cycle: Cycle) -> Iterator[tuple[str, date, int]]:
-    """The rounds that are due today: state, last day, and the mark that has been reached, the nearest to the last day. A mark that was
-    missed, because nobody worked that day or the deadline was moved, is made up for until the next."""
-    marks = sorted(int(part) for part in settings.value("reminder_days").split(",") if part)
-    phases, today = phases_of(cycle), clock.today()
-    for state, reminder in REMINDERS.items():
-        wanted = [phases[kind] for kind in reminder.phases if kind in phases]
-        if not wanted or today < min(phase.first_day for phase in wanted):
-            continue
-        last_day = max(phase.last_day for phase in wanted)
-        left = (last_day - today).days
-        mark = next((mark for mark in marks if mark >= left), None)
-        if left >= 0 and mark is not None:
-            yield state, last_day, mark
+def _started_rounds(cycle: Cycle) -> set[tuple[str, date, int]]:
+    """Returns the rounds of a cycle that were started: (state, last day, threshold in days)."""
+    columns = (
+        ReminderRound.state,
+        ReminderRound.last_day,
+        ReminderRound.days_before,
+    )
+    rows = db.session.execute(select(*columns).where(ReminderRound.cycle_id == cycle.id))
+    return {(state, last_day, days_before) for state, last_day, days_before in rows}
 
 
-def _batch(cycle: Cycle, state: str, last_day: date, mark: int) -> int | None:
-    """Tell the next doctors of a round; how many, or None where it has ended."""
-    key = {"cycle_id": cycle.id, "state": state, "last_day": last_day, "days": mark}
-    row = {"tenant_id": current_tenant(), "id": new_id(), "told": 0, "begun_at": clock.now()} | key
-    db.session.execute(insert(Reminding).values(**row).on_conflict_do_nothing())
-    theirs = select(Reminding).filter_by(**key).where(Reminding.ended_at.is_(None)).with_for_update()
-    made = db.session.scalar(theirs.execution_options(populate_existing=True))
-    if made is None:
+def _start_round(cycle: Cycle, state: str, last_day: date, threshold_days: int) -> bool:
+    """Store a round, and enqueue its job if any record is in its states. Returns whether the job was
+    enqueued."""
+    query = select(Assessment.id).where(
+        Assessment.cycle_id == cycle.id,
+        in_array(Assessment.state, _states_of_round(state)),
+    )
+    is_needed = db.session.scalar(query.limit(1)) is not None
+    values = {
+        "tenant_id": current_tenant(),
+        "id": new_id(),
+        "cycle_id": cycle.id,
+        "state": state,
+        "last_day": last_day,
+        "days_before": threshold_days,
+        "notified_count": 0,
+        "begun_at": clock.now(),
+        "ended_at": None if is_needed else clock.now(),
+    }
+    round_id = db.session.scalar(
+        insert(ReminderRound).values(**values).on_conflict_do_nothing().returning(ReminderRound.id)
+    )
+    if round_id is None or not is_needed:
+        return False
+    _enqueue_round(round_id, state, threshold_days)
+    return True
+
+
+def _enqueue_round(round_id: UUID, state: str, threshold_days: int) -> None:
+    """Enqueue the job that notifies the doctors of a round."""
+    state_label = ASSESSMENT_STATES.get(state, "准予重考")
+    title = f"提醒医师：{REMINDERS[state].deadline_label}（{state_label}，还有{threshold_days}天以内）"
+    enqueueing.enqueue(
+        JOB_NAME,
+        title,
+        {"reminding": str(round_id)},
+        by=None,
+        subject=round_id,
+    )
+
+
+def _is_sending_hour() -> bool:
+    """Whether it is daytime in Beijing: reminders are written only then."""
+    return clock.to_beijing(clock.now()).hour in SENDING_HOURS
+
+
+def due_rounds(cycle: Cycle) -> Iterator[tuple[str, date, int]]:
+    """Yields the rounds that are due today: state, last day, and the smallest threshold in days that has been
+    reached. If a threshold was missed (no worker ran that day, or the deadline was moved), it is due until
+    the next one."""
+    thresholds = sorted(
+        map(
+            int,
+            filter(None, settings.value("reminder_days").split(",")),
+        )
+    )
+    if not thresholds:
+        return
+    phases = phases_of(cycle)
+    for state, last_day in _phase_last_days(phases) + _resit_last_days(cycle, phases):
+        threshold = _reached_threshold(last_day, thresholds)
+        if threshold is not None:
+            yield state, last_day, threshold
+
+
+def _reached_threshold(last_day: date, thresholds: list[int]) -> int | None:
+    """Returns the smallest of `thresholds` (days before `last_day`, ascending) that has been reached; None if
+    none has, or the last day is over."""
+    days_left = (last_day - clock.today()).days
+    if days_left < 0:
         return None
-    title, body = words(state, last_day, cycle.label)
-    given: dict[str, Any] = {
-        "tenant": current_tenant(), "cycle": cycle.id, "state": state, "reached": made.reached or BEGINNING, "batch": BATCH, "title": title,
-        "body": body, "leads": REMINDERS[state].leads, "outward": notifying.outward(), "at": clock.now(), "ids": [new_id() for _ in range(BATCH)],
-    }  # fmt: skip
-    last = db.session.execute(TELL, given).one_or_none()
-    told = last.place if last else 0
-    made.told += told
-    if last:
-        made.reached = last.id
-    if told < BATCH:
-        made.ended_at = clock.now()
-    return int(told)
+    return next(
+        (threshold for threshold in thresholds if threshold >= days_left),
+        None,
+    )
 
 
-def words(state: str, last_day: date, label: str) -> tuple[str, str]:
-    """Title and body of a reminder as it is read today."""
-    reminder, left = REMINDERS[state], (last_day - clock.today()).days
-    when = f"还有{left}天" if left else "今天是最后一天"
-    title = f"{reminder.what}即将截止:{when}"
-    return title, f"{label}的{reminder.what}将于{last_day:%Y年%m月%d日}截止,{when}。{reminder.body}"
+def _phase_last_days(
+    phases: Mapping[str, CyclePhase],
+) -> list[tuple[str, date]]:
+    """Returns (state, last day of its phases) for each reminder of which the first phase has begun."""
+    last_days = []
+    for state, reminder in REMINDERS.items():
+        own_phases = [phases[kind] for kind in reminder.phases if kind in phases]
+        if _has_any_begun(own_phases):
+            last_days.append((state, max(phase.last_day for phase in own_phases)))
+    return last_days
+
+
+def _has_any_begun(phases: Iterable[CyclePhase]) -> bool:
+    return any(clock.today() >= phase.first_day for phase in phases)
+
+
+def _states_of_round(state: str) -> tuple[str, ...]:
+    """Returns the states of the records that are notified by the round of `state`."""
+    return TEST_STATES if state == RESIT_STATE else (state,)
+
+
+def _resit_last_days(cycle: Cycle, phases: Mapping[str, CyclePhase]) -> list[tuple[str, date]]:
+    """Returns (RESIT_STATE, day) for each day, after the end of the examination, that is the last one on
+    which some doctors may sit a paper again."""
+    if "examination" not in phases:
+        return []
+    parameters = {
+        "tenant": current_tenant(),
+        "cycle": cycle.id,
+        "at": clock.now(),
+        "states": list(TEST_STATES),
+        "after": phases["examination"].last_day,
+    }
+    return [(RESIT_STATE, day) for day in db.session.scalars(RESIT_DAYS_QUERY, parameters)]
+
+
+def _has_earlier_round(reminder_round: ReminderRound) -> bool:
+    """Returns whether a round of a state that comes earlier in REMINDERS is unfinished. Then this round
+    waits, because a doctor who moves on to the next state meanwhile would be reminded twice."""
+    states = list(REMINDERS)[: list(REMINDERS).index(reminder_round.state)]
+    query = select(ReminderRound.id).where(
+        ReminderRound.cycle_id == reminder_round.cycle_id,
+        in_array(ReminderRound.state, states),
+        ReminderRound.ended_at.is_(None),
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def _find_round_for_update(job: Job) -> ReminderRound | None:
+    """Returns the round of a job, locked, or None."""
+    round_id = UUID(job.arguments["reminding"])
+    return db.session.scalar(select(ReminderRound).where(ReminderRound.id == round_id).with_for_update())
+
+
+def _on_cancel(job: Job, _cursor: Cursor) -> None:
+    """End the round of a cancelled job."""
+    reminder_round = _find_round_for_update(job)
+    if reminder_round is not None:
+        reminder_round.ended_at = clock.now()
+
+
+@worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
+def notify_batch(job: Job, _cursor: Cursor) -> Chunk:
+    """Notify the next doctors of a round. The notices are committed together with the round's progress. A
+    round that is no longer due (day over, another threshold) notifies nobody. Raises RetryLater at night, and
+    while an earlier round is unfinished."""
+    reminder_round = _find_round_for_update(job)
+    if reminder_round is None or reminder_round.ended_at:
+        return Chunk(None)
+    cycle = db.session.get_one(Cycle, (reminder_round.tenant_id, reminder_round.cycle_id))
+    if not _is_sending_hour():
+        raise RetryLater(f"夜间不打扰医师，{SENDING_HOURS.start}点后自动继续。")
+    if not _is_due(reminder_round, cycle):
+        reminder_round.ended_at = clock.now()
+        return Chunk(None)
+    if _has_earlier_round(reminder_round):
+        raise RetryLater("前一批提醒发完后自动继续。")
+    count = _write_notices(reminder_round, cycle)
+    next_cursor = None
+    if count == BATCH_SIZE:
+        next_cursor = {"reached": str(reminder_round.last_assessment_id)}
+    else:
+        reminder_round.ended_at = clock.now()
+    return Chunk(next_cursor, done=count, counts={"told": count})
+
+
+def _is_due(reminder_round: ReminderRound, cycle: Cycle) -> bool:
+    """Returns whether the round is still one of `due_rounds`."""
+    key = (
+        reminder_round.state,
+        reminder_round.last_day,
+        reminder_round.days_before,
+    )
+    return key in due_rounds(cycle)
+
+
+def _write_notices(reminder_round: ReminderRound, cycle: Cycle) -> int:
+    """Write the notices of the next batch of a round, and store the round's progress. Returns how many."""
+    parameters = _notice_parameters(reminder_round, cycle)
+    last_row = db.session.execute(INSERT_NOTICES_QUERY, parameters).one_or_none()
+    if last_row is None:
+        return 0
+    count = int(last_row.place)
+    reminder_round.notified_count += count
+    reminder_round.last_assessment_id = last_row.id
+    return count
+
+
+def _notice_parameters(reminder_round: ReminderRound, cycle: Cycle) -> dict[str, Any]:
+    """The parameters of INSERT_NOTICES_QUERY for the next batch of a round."""
+    state = reminder_round.state
+    kind = REMINDERS[state].kind
+    title, body = reminder_text(state, reminder_round.last_day, cycle.label)
+    return {
+        "tenant": current_tenant(),
+        "cycle": cycle.id,
+        "states": list(_states_of_round(state)),
+        "resits": state == RESIT_STATE,
+        "last_day": reminder_round.last_day,
+        "papers": 1 if settings.value("exam_stages") == "combined" else 2,
+        "reached": reminder_round.last_assessment_id or FIRST_ID,
+        "batch": BATCH_SIZE,
+        "title": title,
+        "body": body,
+        "kind": kind.code,
+        "leads": kind.target,
+        "outward": notices.initial_delivery_state(kind),
+        "at": clock.now(),
+        "ids": [new_id() for _ in range(BATCH_SIZE)],
+    }
+
+
+def reminder_text(state: str, last_day: date, label: str) -> tuple[str, str]:
+    """Returns title and body of a reminder sent today. `label` is that of the cycle."""
+    reminder = REMINDERS[state]
+    days_left = (last_day - clock.today()).days
+    fields = {
+        "what": reminder.deadline_label,
+        "when": f"还有{days_left}天" if days_left else "今天是最后一天",
+        "cycle": label,
+        "last_day": f"{last_day:%Y年%m月%d日}",
+    }
+    return reminder.kind.title_text(**fields), reminder.kind.body_text(**fields)

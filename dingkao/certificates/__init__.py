@@ -1,1 +1,2 @@
-"""Certificates (考核结果通知书): numbered, drawn, sealed, verified."""
+"""Certificates (考核结果通知书) and admission tickets: numbered, drawn as PDF, stored encrypted, looked
+up."""

@@ -1,219 +1,407 @@
-"""Certificates (考核结果通知书): issued once for a record that passed, drawn from what was sealed then, revoked with a reason."""
+"""Issues certificates (考核结果通知书): once for a record that passed. Its printed content is stored
+encrypted when it is issued, and every later drawing uses that."""
 
-import base64
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-import segno
-from sqlalchemy import select
+from sqlalchemy import (
+    ColumnElement,
+    func,
+    select,
+)
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.moves import LONGEST_REASON
-from dingkao.certificates import seals
+from dingkao.certificates.certificate_queries import (
+    lacks_certificate,
+    valid_certificate,
+)
+from dingkao.certificates.certificate_rendering import (
+    render_and_store,
+)
 from dingkao.certificates.models import Certificate
-from dingkao.certificates.numbering import new_serial
+from dingkao.certificates.serials import new_serial
+from dingkao.certificates.unprintable_names import (
+    MAX_UNPRINTABLE_SHOWN,
+)
 from dingkao.cycles.models import Cycle
-from dingkao.database.model import db, new_id
-from dingkao.doctors.codes import CATEGORIES, SCOPES, SEXES
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db, new_id
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Invalid, NotAllowed, NotFound
-from dingkao.filings.dossier import filing_of, numbers_of
-from dingkao.jobs import asking, performing
+from dingkao.errors import InvalidState
+from dingkao.filings.dossier import certificate_numbers, filing_of
+from dingkao.filings.models import Filing
+from dingkao.integrations.pdf.fonts import unprintable_characters
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
-from dingkao.journal import writing as journal
-from dingkao.journal.writing import SYSTEM, Actor
-from dingkao.outside import paper
-from dingkao.outside.storage import store
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people.models import Organisation
 from dingkao.results.models import PublicationEntry
-from dingkao.settings import Settings
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
+from dingkao.tenants.encryption import SecretLocation, current_vault
 from dingkao.tenants.registry import by_code
-from dingkao.tenants.secrets import Place, vault
+from dingkao.tenants.settings import Setting
 
-BATCH = 100
-PDF, PNG = "certificate-pdf", "certificate-png"
-SEXES_ENGLISH = {"male": "Male", "female": "Female"}
-CATEGORIES_ENGLISH = {"clinical": "Clinical Medicine", "dental": "Stomatology", "public_health": "Public Health", "chinese": "Traditional Chinese Medicine"}
-SCOPES_ENGLISH = {
-    "11": "Internal Medicine", "12": "Surgery", "13": "Obstetrics and Gynecology", "14": "Pediatrics", "15": "Ophthalmology and Otorhinolaryngology",
-    "16": "Dermatology and Venereology", "17": "Psychiatry", "18": "Occupational Medicine", "19": "Medical Imaging and Radiotherapy",
-    "20": "Laboratory Medicine and Pathology", "21": "General Practice", "22": "Emergency Medicine", "23": "Rehabilitation Medicine",
-    "24": "Preventive Health Care", "25": "Special and Military Medicine", "26": "Family Planning Services", "31": "Stomatology", "41": "Public Health",
-    "51": "Traditional Chinese Medicine", "52": "Integrated Chinese and Western Medicine", "53": "Mongolian Medicine", "54": "Tibetan Medicine",
-    "55": "Uygur Medicine", "56": "Dai Medicine", "99": "Other Specialties",
-}  # fmt: skip
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+ISSUE_BATCH_SIZE, RENDER_BATCH_SIZE = 100, 10
+FIRST_ID = UUID(int=0)
+NOT_VALID_MESSAGE = "该通知书已撤销或已被替换。"
+PRINTED_FIELDS = ("name", "institution", "issuer", "foot")
+"""The parts of a certificate's content that people have typed, which may contain unprintable characters."""
+settings.register(
+    "certificate_number_form",
+    Setting(
+        "证书编号形式",
+        "serial",
+        kind="one",
+        group="证书",
+        order=10,
+        choices={
+            "serial": "随机编号（不含证件号）",
+            "manual": "证件号码+KH+日期",
+        },
+    ),
+)
+settings.register(
+    "certificate_download",
+    Setting(
+        "允许医师下载结果通知书",
+        True,
+        kind="yes_no",
+        group="证书",
+        order=20,
+    ),
+)
+settings.register(
+    "certificate_foot",
+    Setting(
+        "结果通知书底部说明",
+        "本通知书加盖发证机关公章后方可生效。",
+        group="证书",
+        order=40,
+    ),
+)
 
 
-def standing(record: Assessment) -> Certificate | None:
-    """The record's certificate that stands."""
-    return db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id, Certificate.state == "issued"))
+class UnprintableCharacters(InvalidState):
+    """A certificate can't be issued because no font here has some of its characters."""
 
-
-def newest(record: Assessment) -> Certificate | None:
-    """The record's certificate issued last, whether it stands or not."""
-    return db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id).order_by(Certificate.id.desc()).limit(1))
+    def __init__(self, characters: str) -> None:
+        super().__init__(
+            f"“{characters}”无法打印，通知书没有签发。请核对姓名、机构名称是否录错；确为生僻字的，"
+            "请联系平台运营增加字体后再签发。"
+        )
 
 
 def issue(record: Assessment) -> Certificate:
-    """The certificate of a record that passed, held locked; issued already: the same again. What is printed is sealed now and never
-    read anew. Raises NotAllowed for a record that hasn't passed."""
-    existing = standing(record)
-    if existing:
-        return existing
+    """Returns the certificate of a record that passed (locked); a valid one that exists, else a new one. Its
+    content is stored now and never read again from other tables. Raises InvalidState for a record that hasn't
+    passed, UnprintableCharacters if a character would be printed as an empty box."""
+    return valid_certificate(record) or _issue_new(record)
+
+
+def _issue_new(record: Assessment) -> Certificate:
+    """Create the certificate; see `issue`."""
     if record.state != "passed":
-        raise NotAllowed("考核结果为合格并发布后,才能签发通知书。")
+        raise InvalidState("考核结果为合格并发布后，才能签发通知书。")
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     cycle = db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
-    identity, serial, today = new_id(), _free_serial(cycle), clock.today()
-    content = _content(record, doctor, cycle) | {"serial": serial, "issued_on": today.isoformat()}
+    identity = new_id()
+    serial = _unused_serial(cycle)
+    today = clock.today()
+    content = _certificate_content(record, doctor, cycle) | {
+        "serial": serial,
+        "issued_on": today.isoformat(),
+    }
+    if characters := _unprintable_in(content):
+        raise UnprintableCharacters(characters)
     if settings.value("certificate_number_form") == "manual":
         content["printed_number"] = f"{content['number']}KH{today:%Y%m%d}"
-    row = Certificate(
-        id=identity, assessment_id=record.id, serial=serial, cycle_label=content["cycle"], issued_on=today, holder_masked=mask(doctor.name), state="issued",
-        content_sealed=vault().seal(Place("certificate", "content", identity), json.dumps(content, ensure_ascii=False)), issued_at=clock.now(),
-    )  # fmt: skip
-    db.session.add(row)
+    certificate = Certificate(
+        id=identity,
+        assessment_id=record.id,
+        serial=serial,
+        cycle_label=content["cycle"],
+        issued_on=today,
+        holder_masked=mask_name(doctor.name),
+        state="issued",
+        content_sealed=current_vault().encrypt(
+            SecretLocation("certificate", "content", identity),
+            json.dumps(content, ensure_ascii=False),
+        ),
+        issued_at=clock.now(),
+    )
+    db.session.add(certificate)
     db.session.flush()
-    journal.write("certificate", row.id, "issued", by=SYSTEM, serial=serial)
-    return row
+    journal.write_entry(
+        "certificate",
+        certificate.id,
+        "issued",
+        by=SYSTEM_ACTOR,
+        serial=serial,
+    )
+    return certificate
 
 
-def _content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:
+def _unprintable_in(content: dict[str, Any]) -> str:
+    """Returns the characters of a certificate's content that no font here has."""
+    return unprintable_characters(*(content[name] for name in PRINTED_FIELDS))
+
+
+def _certificate_content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:
+    """Returns what a new certificate prints, name → value, from roster, filing and settings."""
     filing = filing_of(record)
-    numbers = numbers_of(filing) if filing else {}
-    scopes = (filing.practice.get("scope") if filing else None) or [code for code in (doctor.scope or "").split(",") if code]
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
     province = by_code(current_tenant())
     return {
-        "name": doctor.name, "sex": doctor.sex, "number": vault().unseal(Place("doctor", "number", doctor.id), doctor.number_sealed),
-        "qualification": numbers.get("qualification", ""), "practice": numbers.get("practice", ""), "category": doctor.category, "scopes": scopes,
-        "institution": institution.name, "issuer": province.commission if province else "", "photo": str(filing.photo_id) if filing and filing.photo_id else None,
-        "cycle": f"{cycle.starts_on.year}年{cycle.starts_on.month:02d}月-{cycle.ends_on.year}年{cycle.ends_on.month:02d}月",
-        "since": cycle.starts_on.isoformat(), "until": cycle.ends_on.isoformat(), "foot": settings.value("certificate_foot"),
-    }  # fmt: skip
+        "name": doctor.name,
+        "sex": doctor.sex,
+        "number": document_number_of(doctor),
+        "category": doctor.category,
+        "institution": institution.name,
+        "issuer": province.commission if province else "",
+        "cycle": f"{cycle.starts_on:%Y年%m月}-{cycle.ends_on:%Y年%m月}",
+        "since": cycle.starts_on.isoformat(),
+        "until": cycle.ends_on.isoformat(),
+        "foot": settings.value("certificate_foot"),
+        "scopes": _roster_scopes(doctor),
+        **(_filed_content(filing) if filing else _UNFILED_CONTENT),
+    }
 
 
-def draw(certificate: Certificate) -> tuple[bytes, bytes]:
-    """The certificate as PDF and PNG, from its sealed content; nothing is stored. Raises Unavailable."""
-    content = json.loads(vault().unseal(Place("certificate", "content", certificate.id), certificate.content_sealed))
-    photo = None
-    if content["photo"]:
-        try:
-            photo = "data:image/jpeg;base64," + base64.b64encode(store().get("photo", UUID(content["photo"]))).decode()
-        except NotFound:
-            photo = None
-    stamp = seals.seal()
-    address = f"{Settings.in_force().public_url}/verify/{certificate.serial}"
-    day, since, until = certificate.issued_on, content["since"], content["until"]
-    page = paper.pdf(
-        "certificate", number=content.get("printed_number", certificate.serial), serial=certificate.serial, name=content["name"],
-        sex=SEXES.get(content["sex"], ""), sex_english=SEXES_ENGLISH.get(content["sex"], ""), id_number=content["number"],
-        qualification=content["qualification"], practice=content["practice"], category=CATEGORIES[content["category"]],
-        category_english=CATEGORIES_ENGLISH[content["category"]], scopes="、".join(SCOPES[code][1] for code in content["scopes"] if code in SCOPES),
-        scopes_english="; ".join(SCOPES_ENGLISH[code] for code in content["scopes"] if code in SCOPES_ENGLISH), institution=content["institution"],
-        issuer=content["issuer"], photo=photo, seal=stamp.data_uri(), sample=stamp.sample, foot=content["foot"], address=address,
-        qr=segno.make(address, error="m").svg_data_uri(scale=4, border=1), day=f"{day.year}年{day.month:02d}月{day.day:02d}日",
-        day_english=f"{MONTHS[day.month - 1]} {day.day}, {day.year}", cycle=content["cycle"], cycle_english=f"{_month(since)} to {_month(until)}",
-    )  # fmt: skip
-    return page, paper.png(page)
+_UNFILED_CONTENT = {
+    "qualification": "",
+    "practice": "",
+    "photo": None,
+}
 
 
-def keep(certificate: Certificate) -> None:
-    """Draw it and put both files into the store, sealed; drawn before: drawn again, the same. Raises Unavailable."""
-    page, picture = draw(certificate)
-    store().put(PDF, certificate.id, page, "application/pdf", sealed=True)
-    store().put(PNG, certificate.id, picture, "image/png", sealed=True)
-    certificate.drawn_at = clock.now()
+def _filed_content(filing: Filing) -> dict[str, Any]:
+    """Returns the part of the content that comes from the filing: certificate numbers, photo's id, and the
+    scopes of practice if they were filed."""
+    numbers = certificate_numbers(filing)
+    filed_scopes = filing.practice.get("scope")
+    return {
+        "qualification": numbers.get("qualification", ""),
+        "practice": numbers.get("practice", ""),
+        "photo": str(filing.photo_id) if filing.photo_id else None,
+        **({"scopes": filed_scopes} if filed_scopes else {}),
+    }
 
 
-def revoke(certificate: Certificate, *, by: Actor, reason: str) -> None:
-    """Revoke (撤销) a certificate, held locked, with a reason the public page doesn't show. Raises Invalid, NotAllowed."""
-    if not reason.strip():
-        raise Invalid("请填写撤销原因。", "reason")
-    if len(reason.strip()) > LONGEST_REASON:
-        raise Invalid(f"撤销原因请不要超过{LONGEST_REASON}字。", "reason")
-    if certificate.state != "issued":
-        raise NotAllowed("该通知书已撤销或已被替换。")
-    certificate.state, certificate.state_reason = "revoked", reason.strip()
-    journal.write("certificate", certificate.id, "revoked", by=by, before="issued", after="revoked", reason=reason.strip())
+def _roster_scopes(doctor: Doctor) -> list[str]:
+    """Returns the codes of the scopes of practice in the roster."""
+    return [code for code in (doctor.scope or "").split(",") if code]
 
 
-def reissue(record: Assessment, *, by: Actor, reason: str) -> Certificate | None:
-    """Put a new certificate in the place of the one that stands, where one does, because what it prints was corrected (record held
-    locked): the old one is 已替换 from now on, the new one has a serial of its own. None where none stands."""
-    old = db.session.scalar(select(Certificate).where(Certificate.assessment_id == record.id, Certificate.state == "issued").with_for_update())
-    if old is None:
+def replace(record: Assessment, *, by: Actor, reason: str) -> Certificate | None:
+    """Replace the record's valid certificate (record locked), because its content was corrected: the old one
+    becomes 已替换, the new one gets its own serial. Returns the new one, or None if there was no valid one.
+    Raises UnprintableCharacters."""
+    replaced = db.session.scalar(
+        select(Certificate)
+        .where(
+            Certificate.assessment_id == record.id,
+            Certificate.state == "issued",
+        )
+        .with_for_update()
+    )
+    if replaced is None:
         return None
-    old.state, old.state_reason = "replaced", reason
+    replaced.state, replaced.state_reason = "replaced", reason
     db.session.flush()
-    journal.write("certificate", old.id, "replaced", by=by, before="issued", after="replaced", reason=reason)
-    fresh = issue(record)
-    ask_drawing(fresh, by=by)
-    return fresh
+    journal.write_entry(
+        "certificate",
+        replaced.id,
+        "replaced",
+        by=by,
+        before="issued",
+        after="replaced",
+        reason=reason,
+    )
+    replacement = issue(record)
+    enqueue_rendering(replacement, by=by)
+    return replacement
 
 
-def ask_issuing(record: Assessment, *, by: Actor) -> Job:
-    """Ask for the certificate of one record that passed after the list was published."""
-    return asking.ask("issue_one", "签发结果通知书", {"record": str(record.id)}, by=by.id)
+def enqueue_issue(record: Assessment, *, by: Actor) -> Job:
+    """Enqueue the certificate of one record that passed only after its list was published."""
+    return enqueueing.enqueue(
+        "issue_one",
+        "签发结果通知书",
+        {"record": str(record.id)},
+        by=by.id,
+    )
 
 
-@performing.job("issue_one")
-def issue_one(job: Job, _progress: performing.Progress) -> None:
-    """Issue and draw the certificate of one record; repeatable."""
-    row = issue(db.session.scalars(select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update()).one())
-    if row.drawn_at is None:
-        keep(row)
+@worker.register_job("issue_one")
+def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
+    """Issue and draw the certificate of one record. Idempotent."""
+    certificate = issue(
+        db.session.scalars(
+            select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update()
+        ).one()
+    )
+    if certificate.drawn_at is None:
+        render_and_store(certificate)
 
 
-def mask(name: str) -> str:
-    """A name as strangers may see it: its first character and a star for each other."""
+def enqueue_unissued(cycle: Cycle, *, by: Actor) -> int:
+    """Enqueue the certificates of those who passed in the cycle without getting one, if they can be printed
+    by now (new fonts). Returns how many, MAX_UNPRINTABLE_SHOWN at most."""
+    query = select(Assessment).where(*lacks_certificate(cycle)).order_by(Assessment.id)
+    records = db.session.scalars(query.limit(MAX_UNPRINTABLE_SHOWN)).all()
+    printable_records = [record for record in records if _is_printable(record, cycle)]
+    for record in printable_records:
+        enqueue_issue(record, by=by)
+    return len(printable_records)
+
+
+def _is_printable(record: Assessment, cycle: Cycle) -> bool:
+    """Returns whether all characters of a record's certificate can be printed."""
+    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+    return not _unprintable_in(_certificate_content(record, doctor, cycle))
+
+
+def mask_name(name: str) -> str:
+    """Returns a name as strangers may see it: the first character, and a star for each other one."""
     return name[:1] + "*" * (len(name) - 1)
 
 
-@performing.job("issue_certificates")
-def issue_certificates(job: Job, progress: performing.Progress) -> dict[str, int]:
-    """Issue and draw a certificate for each who passed in a publication; repeatable, what is there is left."""
-    query = select(PublicationEntry.assessment_id).where(
-        PublicationEntry.publication_id == UUID(job.arguments["publication"]), PublicationEntry.verdict == "passed"
+@worker.register_chunked_job("issue_certificates")
+def issue_batch(job: Job, cursor: Cursor) -> Chunk:
+    """Issue a certificate for everyone who passed in a publication, then draw them, which takes a hundred
+    times as long.
+
+    Certificates that are issued or drawn already are left as they are. The cursor has the phase as its key,
+    `issued` or `drawn`, and the last record's id as value.
+    """
+    publication_id = UUID(job.arguments["publication"])
+    if "drawn" in cursor:
+        return _render_batch(publication_id, UUID(cursor["drawn"]))
+    total = None if cursor else 2 * _passed_count(publication_id)
+    return _issue_batch(
+        publication_id,
+        UUID(cursor.get("issued", str(FIRST_ID))),
+        total,
     )
-    ids = sorted(db.session.scalars(query))
-    for start in range(0, len(ids), BATCH):
-        for record in db.session.scalars(select(Assessment).where(Assessment.id.in_(ids[start : start + BATCH])).with_for_update()):
+
+
+def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chunk:
+    """Issue the certificates of the next records; names that can't be printed are reported in the chunk."""
+    record_ids = _passed_record_ids(publication_id, last_id, ISSUE_BATCH_SIZE)
+    records = (
+        select(Assessment)
+        .where(
+            in_array(Assessment.id, record_ids),
+            Assessment.state == "passed",
+        )
+        .order_by(Assessment.id)
+        .with_for_update()
+    )
+    with journal.batched_entries():
+        refused = _issue_each(db.session.scalars(records.execution_options(populate_existing=True)).all())
+    is_last = len(record_ids) < ISSUE_BATCH_SIZE
+    next_cursor = {"drawn": str(FIRST_ID)} if is_last else {"issued": str(record_ids[-1])}
+    return Chunk(
+        next_cursor,
+        done=len(record_ids),
+        total=total,
+        counts={"issued": len(record_ids) - len(refused)},
+        reasons=Counter(reason for _, reason in refused),
+        names=refused,
+    )
+
+
+def _issue_each(
+    records: Iterable[Assessment],
+) -> list[tuple[str, str]]:
+    """Issue the certificates of locked records. Returns (doctor's name, refusal) of those that can't be
+    printed."""
+    refused: list[tuple[str, str]] = []
+    for record in records:
+        try:
             issue(record)
-        db.session.commit()
-    drawn = 0
-    for done, record_id in enumerate(ids, 1):
-        row = db.session.scalar(select(Certificate).where(Certificate.assessment_id == record_id, Certificate.state == "issued"))
-        if row and row.drawn_at is None:
-            keep(row)
-            db.session.commit()
-            drawn += 1
-        progress(done, len(ids))
-    return {"issued": len(ids), "drawn": drawn}
+        except UnprintableCharacters as refusal:
+            doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+            refused.append((doctor.name, refusal.message))
+    return refused
 
 
-@performing.job("draw_certificate")
-def draw_certificate(job: Job, _progress: performing.Progress) -> None:
-    """Draw one certificate anew, such as after its files were lost."""
-    keep(db.session.scalars(select(Certificate).where(Certificate.id == UUID(job.arguments["certificate"]))).one())
+def _render_batch(publication_id: UUID, last_id: UUID) -> Chunk:
+    """Draw the certificates of the next records that are not drawn yet."""
+    record_ids = _passed_record_ids(publication_id, last_id, RENDER_BATCH_SIZE)
+    not_drawn = select(Certificate).where(
+        in_array(Certificate.assessment_id, record_ids),
+        Certificate.state == "issued",
+        Certificate.drawn_at.is_(None),
+    )
+    certificates = db.session.scalars(not_drawn.order_by(Certificate.id)).all()
+    for certificate in certificates:
+        render_and_store(certificate)
+    is_last = len(record_ids) < RENDER_BATCH_SIZE
+    next_cursor = None if is_last else {"drawn": str(record_ids[-1])}
+    return Chunk(
+        next_cursor,
+        done=len(record_ids),
+        counts={"drawn": len(certificates)},
+    )
 
 
-def ask_drawing(certificate: Certificate, *, by: Actor) -> Job:
-    """Ask for one certificate to be drawn anew."""
-    return asking.ask("draw_certificate", "重新生成结果通知书", {"certificate": str(certificate.id)}, by=by.id)
+def _passed_record_ids(publication_id: UUID, last_id: UUID, limit: int) -> list[UUID]:
+    """Returns the next `limit` record ids after `last_id` that passed in a publication."""
+    query = select(PublicationEntry.assessment_id).where(
+        *_passed_in(publication_id),
+        PublicationEntry.assessment_id > last_id,
+    )
+    return list(db.session.scalars(query.order_by(PublicationEntry.assessment_id).limit(limit)))
 
 
-def _free_serial(cycle: Cycle) -> str:
+def _passed_count(publication_id: UUID) -> int:
+    """Returns how many records passed in a publication."""
+    query = select(func.count()).select_from(PublicationEntry).where(*_passed_in(publication_id))
+    return db.session.scalars(query).one()
+
+
+def _passed_in(
+    publication_id: UUID,
+) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions that a publication's entry is passed."""
+    return (
+        PublicationEntry.publication_id == publication_id,
+        PublicationEntry.verdict == "passed",
+    )
+
+
+@worker.register_job("draw_certificate")
+def render_certificate_job(job: Job, _progress: worker.ProgressCallback) -> None:
+    """Draw one certificate again, for example after its files were lost."""
+    render_and_store(
+        db.session.scalars(
+            select(Certificate).where(Certificate.id == UUID(job.arguments["certificate"]))
+        ).one()
+    )
+
+
+def enqueue_rendering(certificate: Certificate, *, by: Actor) -> Job:
+    """Enqueue the drawing of one certificate."""
+    return enqueueing.enqueue(
+        "draw_certificate",
+        "重新生成结果通知书",
+        {"certificate": str(certificate.id)},
+        by=by.id,
+    )
+
+
+def _unused_serial(cycle: Cycle) -> str:
+    """Returns a new serial that no certificate of the province has."""
     while True:
         serial = new_serial(current_tenant() % 100, cycle.ends_on.year)
         if db.session.scalar(select(Certificate.id).where(Certificate.serial == serial)) is None:
             return serial
-
-
-def _month(day: str) -> str:
-    return f"{MONTHS[int(day[5:7]) - 1]} {day[:4]}"

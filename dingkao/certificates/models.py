@@ -1,4 +1,4 @@
-"""A certificate as issued."""
+"""The table of certificates."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -7,20 +7,27 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
+from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
 
 
 class Certificate(TenantOwned, Model):
-    """A certificate (考核结果通知书). `content_sealed` is what was printed, as JSON, sealed; `holder_masked` is what the public page shows.
-    The files are in the store under the certificate's id, sealed too, from `drawn_at` on."""
+    """A certificate (考核结果通知书). `content_sealed`: what it prints, as encrypted JSON; `holder_masked`:
+    the name as the public page shows it. From `drawn_at` on, the files are in the store under the
+    certificate's id, encrypted."""
 
     __tablename__ = "certificate"
     __table_args__ = (
         UniqueConstraint("tenant_id", "serial"),
-        Index("certificate_standing_ix", "tenant_id", "assessment_id", unique=True, postgresql_where=text("state = 'issued'")),
-        one_of("state", ("issued", "revoked", "replaced")),
-        inside("assessment_id", "assessment"),
+        Index(
+            "certificate_standing_ix",
+            "tenant_id",
+            "assessment_id",
+            unique=True,
+            postgresql_where=text("state = 'issued'"),
+        ),
+        check_in("state", ("issued", "revoked", "replaced")),
+        tenant_foreign_key("assessment_id", "assessment"),
     )
 
     assessment_id: Mapped[UUID]
@@ -34,3 +41,8 @@ class Certificate(TenantOwned, Model):
     issued_at: Mapped[datetime] = mapped_column(default=now)
     drawn_at: Mapped[datetime | None]
     downloaded_at: Mapped[datetime | None]
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it is in force: neither revoked nor replaced."""
+        return self.state == "issued"

@@ -1,16 +1,21 @@
-"""`dingkao roster import SLUG FILE`."""
+"""`dingkao roster import SLUG FILE` and `dingkao roster index SLUG`."""
 
 from pathlib import Path
 
 import click
 
 from dingkao.assessments.enrolment import enrol
-from dingkao.cli.surroundings import answer, inside, leave
-from dingkao.cycles.opening import current_cycle
-from dingkao.database.model import db
+from dingkao.cli.context import (
+    in_province_context,
+    print_import_report,
+    print_result,
+    refusals_as_click_errors,
+)
+from dingkao.cycles.cycles import current_cycle
+from dingkao.database.base import db
+from dingkao.doctors.number_reindexing import reindex_numbers
 from dingkao.doctors.roster import import_roster
-from dingkao.errors import Refusal
-from dingkao.journal.writing import TERMINAL
+from dingkao.journal.entries import TERMINAL_ACTOR
 
 
 @click.group("roster")
@@ -20,22 +25,37 @@ def command() -> None:
 
 @command.command("import")
 @click.argument("slug")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="只检查,不写入")
+@click.argument(
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option("--dry-run", is_flag=True, help="只检查，不写入")
 @click.option("--json", "as_json", is_flag=True, help="以JSON输出")
 def import_(slug: str, file: Path, dry_run: bool, as_json: bool) -> None:
     """把名单导入省份 SLUG;可重复执行."""
-    with inside(slug, opened=True):
-        try:
-            report = import_roster(file.read_bytes(), by=TERMINAL, dry_run=dry_run)
-        except Refusal as refusal:
-            raise click.ClickException(refusal.sentence) from refusal
+    with in_province_context(slug, must_be_open=True):
+        with refusals_as_click_errors():
+            report = import_roster(
+                file.read_bytes(),
+                by=TERMINAL_ACTOR,
+                dry_run=dry_run,
+                progress=None if dry_run else lambda _done: db.session.commit(),
+            )
         if not dry_run and (cycle := current_cycle()):
             enrol(cycle)
         db.session.commit()
-    result = report.as_dict()
-    lines = [f"新增 {report.accepted},更新 {report.changed},未变 {report.unchanged},拒绝 {len(report.errors)},提醒 {len(report.warnings)}"]
-    lines += [f"第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.errors]
-    lines += [f"提醒 第{fault.row}行 {fault.column}: {fault.reason}。{fault.remedy}" for fault in report.warnings]
-    answer(result, as_json, "\n".join(lines))
-    leave(len(report.errors))
+    print_import_report(report, as_json=as_json)
+
+
+@command.command("index")
+@click.argument("slug")
+@click.option("--json", "as_json", is_flag=True, help="以JSON输出")
+def index(slug: str, as_json: bool) -> None:
+    """重建省份 SLUG 中带括号、横线等符号的证件号码的查找索引;可重复执行."""
+    with in_province_context(slug, must_be_open=True):
+        checked_count, changed_count = reindex_numbers(db.session.commit)
+    print_result(
+        {"looked": checked_count, "changed": changed_count},
+        as_json,
+        f"已检查 {checked_count} 个证件号码，更新 {changed_count} 个。",
+    )

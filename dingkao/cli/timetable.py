@@ -1,18 +1,30 @@
-"""`dingkao timetable`: asks for what is due."""
+"""`dingkao timetable`: enqueues the scheduled tasks when they are due."""
 
 import click
 import redis
 from rq.cron import CronScheduler
 
-from dingkao.cli.surroundings import settings
-from dingkao.jobs import asking
-from dingkao.timetable import DUTIES, round_of
+from dingkao.cli.process_settings import settings
+from dingkao.jobs import enqueueing
+from dingkao.timetable import SCHEDULED_TASKS, run_task
 
 
 @click.command("timetable")
 def command() -> None:
-    """Queue each duty of the timetable when it is due; a round nobody took in time lapses."""
-    scheduler = CronScheduler(connection=redis.Redis.from_url(settings().redis_url), logging_level="WARNING")
-    for duty in DUTIES:
-        scheduler.register(round_of, asking.DUTIES, args=(duty.name,), interval=duty.seconds, result_ttl=0, ttl=duty.seconds, failure_ttl=600)
+    """Enqueue each scheduled task at its interval. A run that no worker takes within the interval is
+    dropped."""
+    scheduler = CronScheduler(
+        connection=redis.Redis.from_url(settings().redis_url),
+        logging_level="WARNING",
+    )
+    for task in SCHEDULED_TASKS:
+        scheduler.register(
+            run_task,
+            enqueueing.SCHEDULED_QUEUE,
+            args=(task.name,),
+            interval=task.interval_seconds,
+            result_ttl=0,
+            ttl=task.interval_seconds,
+            failure_ttl=600,
+        )
     scheduler.start()

@@ -5,17 +5,53 @@ import sys
 
 import click
 
-from dingkao.app import ROOT
-from dingkao.cli.surroundings import environment
+from dingkao.cli.process_settings import environment
+from dingkao.config import ROOT
+from dingkao.embedded import ports
+
+SHUTDOWN_TIMEOUT_SECONDS = 10
+"""How long a worker process may take to finish its requests when it is asked to stop."""
 
 
 @click.command("web")
 def command() -> None:
-    """Serve the application on PORT with granian: a worker of four threads for each core it may use, the best measured for the save path."""
-    told = environment()
+    """Serve the application on PORT with granian: a worker process with four threads for each available core,
+    which measured best for saving answers. Raises ports.StartupError if the port is taken."""
+    variables = environment()
+    host = os.environ.get("HOST", "127.0.0.1")
+    port = variables.get("PORT", "8000")
+    ports.require_free_port(host, int(port))
+    workers = int(os.environ.get("WEB_WORKERS") or len(os.sched_getaffinity(0)))
     arguments = [
-        "--interface", "wsgi", "--host", os.environ.get("HOST", "127.0.0.1"), "--port", told.get("PORT", "8000"),
-        "--workers", os.environ.get("WEB_WORKERS") or str(len(os.sched_getaffinity(0))), "--blocking-threads", "4", "--backpressure", "256",
-        "--respawn-failed-workers", "--no-ws", "--working-dir", str(ROOT), "wsgi:application",
-    ]  # fmt: skip
-    os.execve(sys.executable, [sys.executable, "-m", "granian", *arguments], told)  # noqa: S606
+        sys.executable,
+        *serving(host, port, workers),
+        "wsgi:application",
+    ]
+    os.execve(sys.executable, arguments, variables)  # noqa: S606
+
+
+def serving(host: str, port: str, workers: int) -> list[str]:
+    """Returns the arguments with which Python starts granian; the name of the application is to be
+    appended."""
+    return [
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--host",
+        host,
+        "--port",
+        port,
+        "--workers",
+        str(workers),
+        "--blocking-threads",
+        "4",
+        "--backpressure",
+        "256",
+        "--respawn-failed-workers",
+        "--workers-kill-timeout",
+        str(SHUTDOWN_TIMEOUT_SECONDS),
+        "--no-ws",
+        "--working-dir",
+        str(ROOT),
+    ]

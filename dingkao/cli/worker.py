@@ -1,6 +1,7 @@
-"""`dingkao worker`: does the slow work."""
+"""`dingkao worker`: runs background jobs."""
 
-import signal
+import os
+from typing import Any
 
 import click
 import redis
@@ -8,28 +9,35 @@ from rq import Queue, Worker
 from rq.job import Job
 
 from dingkao.app import create_app
-from dingkao.cli.surroundings import settings
-from dingkao.embedded.children import die_with_parent
-from dingkao.jobs import performing
-from dingkao.jobs.asking import DUTIES, QUEUE
+from dingkao.cli.process_settings import settings
+from dingkao.jobs import worker
+from dingkao.jobs.enqueueing import DEFAULT_QUEUE, SCHEDULED_QUEUE
+from dingkao.processes import terminate_with_parent
 
 
-class Whole(Worker):
-    """A worker whose processes end with it: half a job is never carried on by nobody's child, the sweep brings it again."""
+class JobWorker(Worker):
+    """A worker whose child processes end with it, so that no orphan continues half a job; `requeue_lost`
+    queues that job again."""
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> Any:
+        """Start the process of one job."""
+        self.parent = os.getpid()
+        return super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """What the process of one job does."""
-        die_with_parent(signal.SIGKILL)
+        """The work of one job's process."""
+        terminate_with_parent(self.parent)
         super().main_work_horse(job, queue)
 
 
 @click.command("worker")
-@click.option("--duties", is_flag=True, help="只做定时事务,不接其他任务。")
+@click.option("--duties", is_flag=True, help="只做定时事务，不接其他任务。")
 def command(duties: bool) -> None:
-    """Take jobs from the queue, one at a time, each in a process of its own, until stopped; what the timetable asks for comes first.
-    With `--duties` nothing else is taken, so that a long job keeps no paper from being handed in at its end."""
-    given = settings()
-    application = create_app(given)
-    performing.install(application.app_context)
-    queues = [DUTIES] if duties else [DUTIES, QUEUE]
-    Whole(queues, connection=redis.Redis.from_url(given.redis_url)).work(logging_level="WARNING")
+    """Run the jobs of the queues, one at a time, each in a process of its own, until stopped; scheduled tasks
+    first. With `--duties` only scheduled tasks, so that a long job can't delay the handing-in of papers whose
+    time is over."""
+    config = settings()
+    application = create_app(config)
+    worker.set_application_context(application.app_context)
+    queues = [SCHEDULED_QUEUE] if duties else [SCHEDULED_QUEUE, DEFAULT_QUEUE]
+    JobWorker(queues, connection=redis.Redis.from_url(config.redis_url)).work(logging_level="WARNING")

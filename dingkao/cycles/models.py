@@ -7,17 +7,27 @@ from sqlalchemy import CheckConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
+from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
 
-PHASES = {"filing": "报名", "review": "审核", "examination": "考核", "completion": "完成"}
+PHASES = {
+    "filing": "报名",
+    "review": "审核",
+    "examination": "考核",
+    "completion": "完成",
+}
+"""The kinds of a phase → their labels, in their order."""
 
 
 class Cycle(TenantOwned, Model):
-    """A cycle (考核周期) of a province: the years it looks back on and the dates of its phases, which may overlap [S6]."""
+    """A cycle (考核周期) of a province. `starts_on` and `ends_on` bound the period that is assessed; `years`
+    is how many years of work it looks back on. Its phases (CyclePhase) may overlap [S6]."""
 
     __tablename__ = "cycle"
-    __table_args__ = (UniqueConstraint("tenant_id", "label"), CheckConstraint("starts_on < ends_on", name="in_order"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "label"),
+        CheckConstraint("starts_on < ends_on", name="in_order"),
+    )
 
     label: Mapped[str]
     starts_on: Mapped[date]
@@ -27,14 +37,15 @@ class Cycle(TenantOwned, Model):
 
 
 class CyclePhase(TenantOwned, Model):
-    """One phase of a cycle (阶段), first and last day, both counted, by the calendar of Beijing."""
+    """One phase (阶段) of a cycle. `kind`: a key of PHASES; `first_day` and `last_day` are both included, as
+    dates in Beijing."""
 
     __tablename__ = "cycle_phase"
     __table_args__ = (
         UniqueConstraint("tenant_id", "cycle_id", "kind"),
-        one_of("kind", tuple(PHASES)),
+        check_in("kind", tuple(PHASES)),
         CheckConstraint("first_day <= last_day", name="in_order"),
-        inside("cycle_id", "cycle"),
+        tenant_foreign_key("cycle_id", "cycle"),
     )
 
     cycle_id: Mapped[UUID]

@@ -1,1 +1,2 @@
-"""Rows: the base of every model, column types, migrations, roles. Knows of provinces only that a row has one."""
+"""Rows: the base of all models, column types, migrations, roles. Of provinces this package knows only that a
+row belongs to one."""

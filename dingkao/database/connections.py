@@ -1,4 +1,5 @@
-"""Connections to PostgreSQL: how long one is waited for, and whether one that has lain in the pool is still alive."""
+"""Options of the connections to PostgreSQL: timeouts, and the test whether a pooled connection is still
+alive."""
 
 import time
 from typing import Any
@@ -7,17 +8,24 @@ import psycopg
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
-PATIENCE: dict[str, Any] = {"connect_timeout": 3, "tcp_user_timeout": 5000}
-UNPREPARED: dict[str, Any] = {"prepare_threshold": None, "options": "-c plan_cache_mode=force_generic_plan"}
-"""The driver prepares nothing of its own: with each ROLLBACK, thus with each page that was only read, it would have the server forget all that
-the connection has prepared, ours too (libpq.py). What we prepare finds its rows by their keys, so it is planned once and for all."""
-POOL: dict[str, Any] = {"pool_timeout": 5}
-FRESH_SECONDS = 2.0
+CONNECT_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 5000,
+}
+POOLER_OPTIONS: dict[str, Any] = {
+    "prepare_threshold": None,
+    "options": "-c plan_cache_mode=force_generic_plan",
+}
+"""The driver must not prepare statements itself: with each ROLLBACK, and thus after each page that only
+reads, it would delete all prepared statements of the connection, also ours (libpq.py). Ours find their rows
+by keys, so one generic plan is good for all values."""
+POOL_OPTIONS: dict[str, Any] = {"pool_timeout": 5}
+PING_AFTER_IDLE_SECONDS = 2.0
 
 
-def keep_fresh(engine: Engine) -> None:
-    """Ask a connection that nobody has used for two seconds whether it lives before it is handed out, and take another where not. Those
-    in use are not asked each time: that would be a round trip a request."""
+def ping_idle_connections(engine: Engine) -> None:
+    """Test a pooled connection that was unused for PING_AFTER_IDLE_SECONDS before it is used, and replace it
+    if it is dead. Others are not tested, because that costs a round trip for each request."""
 
     @event.listens_for(engine, "checkin")
     def put_back(_driver: Any, record: Any) -> None:
@@ -25,7 +33,7 @@ def keep_fresh(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkout")
     def taken(driver: Any, record: Any, _proxy: Any) -> None:
-        if time.monotonic() - record.info.get("put_back", time.monotonic()) < FRESH_SECONDS:
+        if time.monotonic() - record.info.get("put_back", time.monotonic()) < PING_AFTER_IDLE_SECONDS:
             return
         try:
             driver.execute("")

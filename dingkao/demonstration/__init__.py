@@ -1,1 +1,2 @@
-"""Provinces to look at and learn in: made-up institutions, doctors and staff, a cycle under way, a bank of our own making. 样张."""
+"""Demonstration provinces, for looking around and learning: invented institutions, doctors and staff, a
+running cycle, our own question bank. 样张."""

@@ -3,21 +3,27 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
-from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, LEVELS
+from dingkao.database.base import Model, check_in, tenant_foreign_key
+from dingkao.doctors.code_lists import (
+    CATEGORIES,
+    DOCUMENT_TYPES,
+    LEVELS,
+)
 from dingkao.tenants.rls import TenantOwned
+
+RARE_NAME_SQL = "name !~ '^[一-龥·A-Za-z ]*$'"
+"""SQL condition: doctors whose names have rare characters, for which there may be no font. They are few."""
 
 
 class Doctor(TenantOwned, Model):
     """A doctor (医师) of a province, at the institution where he or she mainly practises (主要执业机构).
-
-    Numbers are sealed; `number_index` finds the whole ID number, `tail_index` its last four. `roster_digest` is a keyed hash of the
-    roster row as taken in, so that the same row again is seen to be the same. `name_key` sorts by pinyin.
-    """
+    Columns «…_sealed» are encrypted. `number_index` is the blind index of the whole document number,
+    `tail_index` that of its last four characters; `name_key` sorts by pinyin. `roster_digest` is a keyed hash
+    of the roster row imported last, by which an unchanged row is recognised."""
 
     __tablename__ = "doctor"
     __table_args__ = (
@@ -26,12 +32,19 @@ class Doctor(TenantOwned, Model):
         Index(None, "tenant_id", "organisation_id", "name_key", "id"),
         Index(None, "tenant_id", "name_key", "id"),
         Index(None, "tenant_id", "tail_index"),
-        one_of("sex", ("male", "female")),
-        one_of("document_type", tuple(DOCUMENT_TYPES)),
-        one_of("level", tuple(LEVELS)),
-        one_of("category", tuple(CATEGORIES)),
-        inside("organisation_id", "organisation"),
-        inside("account_id", "account"),
+        Index(
+            "doctor_rare_name_ix",
+            "tenant_id",
+            "name_key",
+            "id",
+            postgresql_where=text(RARE_NAME_SQL),
+        ),
+        check_in("sex", ("male", "female")),
+        check_in("document_type", tuple(DOCUMENT_TYPES)),
+        check_in("level", tuple(LEVELS)),
+        check_in("category", tuple(CATEGORIES)),
+        tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("account_id", "account"),
     )
 
     account_id: Mapped[UUID]
@@ -51,6 +64,7 @@ class Doctor(TenantOwned, Model):
     ethnicity: Mapped[str | None]
     education: Mapped[str | None]
     title: Mapped[str | None]
+    """职称 as the roster has it, free text; the filed one is in the practice step of the filing."""
     department: Mapped[str | None]
     qualification_sealed: Mapped[bytes | None]
     practice_sealed: Mapped[bytes | None]

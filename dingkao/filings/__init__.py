@@ -1,1 +1,1 @@
-"""What the doctor files (填报信息) and its review."""
+"""The filings of doctors (填报信息) and their review."""

@@ -1,4 +1,4 @@
-"""What a doctor files for a cycle (填报信息): five steps, kept as filed; the numbers in it sealed."""
+"""The tables of filings (填报信息): five steps, stored as typed; certificate numbers are encrypted."""
 
 from datetime import datetime
 from typing import Any
@@ -8,16 +8,21 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
+from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
 
 
 class Filing(TenantOwned, Model):
-    """The dossier of a doctor in a cycle. `revision` rises with each save: a page that shows an older one may not overwrite.
-    `pens` names, by field, the page that wrote it last by itself: that page isn't told of its own writing as of another's."""
+    """What a doctor filed in a cycle. `revision` rises with each save: a page that shows an older revision
+    must not overwrite a newer one. `client_ids`: «step.field» → page that wrote it last by autosave, so that
+    a page is not warned of its own changes."""
 
     __tablename__ = "filing"
-    __table_args__ = (UniqueConstraint("tenant_id", "doctor_id", "cycle_id"), inside("doctor_id", "doctor"), inside("cycle_id", "cycle"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "doctor_id", "cycle_id"),
+        tenant_foreign_key("doctor_id", "doctor"),
+        tenant_foreign_key("cycle_id", "cycle"),
+    )
 
     doctor_id: Mapped[UUID]
     cycle_id: Mapped[UUID]
@@ -30,7 +35,7 @@ class Filing(TenantOwned, Model):
     qualification_sealed: Mapped[bytes | None]
     practice_sealed: Mapped[bytes | None]
     photo_id: Mapped[UUID | None]
-    pens: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    client_ids: Mapped[dict[str, Any]] = mapped_column(default=dict)
     saved_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -38,16 +43,20 @@ DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料"}
 
 
 class Document(TenantOwned, Model):
-    """A file the doctor handed in (照片、证明材料), checked and re-encoded; the file itself is in the store under the row's id. `hints`:
-    what the checks of a photo remarked, by the codes of `outside.pictures.HINTS`. `entry_id`: the entry of a list that a proof belongs to."""
+    """A file that the doctor uploaded (照片, 证明材料), checked and re-encoded; the file itself is in the
+    store under the row's id. `hints`: codes of `images.HINTS` from the checks of a photo. `entry_id`: the
+    entry that a proof belongs to. `size` is in bytes."""
 
     __tablename__ = "document"
     __table_args__ = (
         Index(None, "tenant_id", "doctor_id", "id"),
-        one_of("kind", tuple(DOCUMENT_KINDS)),
-        CheckConstraint("entry_id is null or kind = 'proof'", name="entry_of_proof"),
-        inside("doctor_id", "doctor"),
-        inside("cycle_id", "cycle"),
+        check_in("kind", tuple(DOCUMENT_KINDS)),
+        CheckConstraint(
+            "entry_id is null or kind = 'proof'",
+            name="entry_of_proof",
+        ),
+        tenant_foreign_key("doctor_id", "doctor"),
+        tenant_foreign_key("cycle_id", "cycle"),
     )
 
     doctor_id: Mapped[UUID]
@@ -62,13 +71,14 @@ class Document(TenantOwned, Model):
 
 
 class NoticeReading(TenantOwned, Model):
-    """That a doctor has read the user notice (用户告知书) of a cycle, in the version that stood then [S5]."""
+    """A doctor has confirmed the user notice (用户告知书) of a cycle, in the version with this digest
+    [S5]."""
 
     __tablename__ = "notice_reading"
     __table_args__ = (
         UniqueConstraint("tenant_id", "doctor_id", "cycle_id", "digest"),
-        inside("doctor_id", "doctor"),
-        inside("cycle_id", "cycle"),
+        tenant_foreign_key("doctor_id", "doctor"),
+        tenant_foreign_key("cycle_id", "cycle"),
     )
 
     doctor_id: Mapped[UUID]

@@ -1,1 +1,1 @@
-"""Slow work: a row that says what, written with the change that wants it; rq runs it after the commit."""
+"""Background jobs: a row is written in the transaction that needs the job; after the commit, rq runs it."""

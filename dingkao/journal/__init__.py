@@ -1,1 +1,2 @@
-"""The journal (审计日志): append-only, who did what to which row; and the moves, which can't happen without it."""
+"""The journal (审计日志): append-only entries of who did what to which row, and the state transitions that
+write them."""

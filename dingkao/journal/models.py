@@ -1,4 +1,4 @@
-"""One entry of the journal."""
+"""The table of journal entries."""
 
 from datetime import datetime
 from typing import Any
@@ -8,17 +8,23 @@ from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, one_of
+from dingkao.database.base import Model, check_in
 from dingkao.tenants.rls import TenantOwned
 
-ACTORS = ("doctor", "staff", "operator", "system")
+ACTOR_KINDS = ("doctor", "staff", "operator", "system")
 
 
 class JournalEntry(TenantOwned, Model):
-    """Who did what to which row. `seal` is a keyed hash over the entry and `previous`, the seal of its subject's last entry."""
+    """Who did what to which row, with address and device. `seal`: MAC of the entry and of `previous`, which
+    is the seal of the preceding entry of the same subject; `form`: format of the content that the MAC covers
+    (`entries.entry_mac`)."""
 
     __tablename__ = "journal_entry"
-    __table_args__ = (one_of("actor_kind", ACTORS), Index(None, "tenant_id", "subject_id", "id"), Index(None, "tenant_id", "at", "id"))
+    __table_args__ = (
+        check_in("actor_kind", ACTOR_KINDS),
+        Index(None, "tenant_id", "subject_id", "id"),
+        Index(None, "tenant_id", "at", "id"),
+    )
 
     subject_kind: Mapped[str]
     subject_id: Mapped[UUID]
@@ -31,5 +37,8 @@ class JournalEntry(TenantOwned, Model):
     state_after: Mapped[str | None]
     reason: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    address: Mapped[str | None]
+    device: Mapped[str | None]
+    form: Mapped[int] = mapped_column(server_default="1")
     previous: Mapped[bytes | None]
     seal: Mapped[bytes]

@@ -1,1 +1,2 @@
-"""Operators of the platform: who they are, their sessions, what they did. Outside every province, by an engine and role of their own."""
+"""Operators of the platform: their accounts, sessions and acts. They are outside every province and have an
+engine and database role of their own."""

@@ -1,4 +1,4 @@
-"""Accounts: made, found, handed a one-time code."""
+"""Accounts: how they are created, and given roles, mobile numbers and one-time codes."""
 
 import secrets
 from datetime import timedelta
@@ -7,105 +7,289 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from dingkao import clock
-from dingkao.database.model import db, new_id
-from dingkao.errors import Invalid, NotAllowed
-from dingkao.journal import writing as journal
-from dingkao.journal.writing import Actor
-from dingkao.people.identity import login_number
-from dingkao.people.models import PROVINCE_ROLES, ROLES, Account, Membership, OneTimeCode, Organisation, SignInSession
+from dingkao.database.base import db, new_id
+from dingkao.errors import InvalidInput, InvalidState
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.people.identity_numbers import normalise_login_number
+from dingkao.people.models import (
+    Account,
+    Membership,
+    OneTimeCode,
+    Organisation,
+)
+from dingkao.people.names import normalise_name
+from dingkao.people.permissions import PROVINCE_ROLES, ROLE_LABELS
+from dingkao.people.second_person import record_appointment
+from dingkao.people.sign_in_sessions import end_all_sessions
 from dingkao.tenants import settings
-from dingkao.tenants.secrets import normalised, vault
+from dingkao.tenants.encryption import (
+    SecretLocation,
+    current_vault,
+    normalise_text,
+)
+from dingkao.tenants.settings import Setting
 
 CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 10
-CODE_DAYS = 14
+PROVINCE_ADMIN = "province_admin"
+CODE_VALID_DAYS = 14
+settings.register(
+    "credential_mode",
+    Setting(
+        "首次登录方式",
+        "initial_password",
+        kind="one",
+        group="账户",
+        order=10,
+        choices={
+            "initial_password": "初始密码666666",
+            "one_time_code": "一次性代码",
+        },
+    ),
+)
+settings.register(
+    "initial_days",
+    Setting(
+        "初始凭证有效天数",
+        90,
+        kind="whole",
+        group="账户",
+        order=20,
+        min_value=1,
+        max_value=365,
+    ),
+)
 
 
 def doctor_login_index(number: str) -> bytes:
-    """By what a doctor's account is found: the ID number as typed."""
-    return vault().blind_index("login-number", login_number(number))
+    """The blind index by which a doctor's account is found from the document number as it was typed."""
+    return current_vault().blind_index("login-number", normalise_login_number(number))
 
 
 def staff_login_index(user_name: str) -> bytes:
-    """By what a member of staff's account is found: the user name, capitals or not."""
-    return vault().blind_index("login-name", normalised(user_name))
+    """The blind index by which a staff account is found from the user name; case is ignored."""
+    return current_vault().blind_index("login-name", normalise_text(user_name))
 
 
-def make_staff(user_name: str, name: str, roles: list[tuple[str, Organisation | None]], *, by: Actor) -> Account:
-    """An account of staff with its roles, not yet opened; hand over a code by `issue_code`. Raises Invalid."""
-    if not 3 <= len(user_name) <= 40 or not user_name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise Invalid("用户名请用3至40个字母、数字、点或横线。", "user_name")
-    index = staff_login_index(user_name)
-    if db.session.scalar(select(Account.id).where(Account.login_index == index)):
-        raise Invalid(f"用户名“{user_name}”已被使用,请换一个。", "user_name")
+def create_staff(
+    user_name: str,
+    name: str,
+    roles: list[tuple[str, Organisation | None]],
+    *,
+    by: Actor,
+    mobile: str | None = None,
+) -> Account:
+    """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial». The
+    caller then issues a one-time code (`issue_code`) or, to an administrator, who must have a `mobile`, sends
+    a link (`administrator_invitations`). Raises InvalidInput naming the field."""
+    _require_valid_user_name(user_name)
     account = Account(
-        id=new_id(), kind="staff", login_index=index, user_name=user_name, name=name,
+        id=new_id(),
+        kind="staff",
+        login_index=_unused_login_index(user_name),
+        user_name=user_name,
+        name=normalise_name(name),
         initial_until=clock.now() + timedelta(days=settings.value("initial_days")),
-    )  # fmt: skip
+    )
     db.session.add(account)
     db.session.flush()
+    if mobile is not None:
+        bind_mobile(
+            account,
+            mobile,
+            administrator=any(role == PROVINCE_ADMIN for role, _ in roles),
+        )
+        account.mobile_bound_at = None
     for role, organisation in roles:
         give_role(account, role, organisation, by=by)
-    journal.write("account", account.id, "made", by=by, after=account.state)
+    journal.write_entry("account", account.id, "made", by=by, after=account.state)
     return account
 
 
-def give_role(account: Account, role: str, organisation: Organisation | None, *, by: Actor) -> None:
-    """Add a role; a province's role has no organisation, every other has one. Sessions begun with fewer rights end. Repeatable. Raises
-    Invalid."""
-    if role not in ROLES or (role in PROVINCE_ROLES) != (organisation is None):
-        raise Invalid("请为该角色选择所属机构。", "role")
-    organisation_id = organisation.id if organisation else None
-    held = select(Membership.id).where(
-        Membership.account_id == account.id, Membership.role == role, Membership.organisation_id.is_not_distinct_from(organisation_id)
-    )
-    if db.session.scalar(held) is None:
-        db.session.add(Membership(account_id=account.id, organisation_id=organisation_id, role=role))
-        db.session.execute(
-            update(SignInSession).where(SignInSession.account_id == account.id, SignInSession.ended_at.is_(None)).values(ended_at=clock.now())
+def _unused_login_index(user_name: str) -> bytes:
+    """The blind index of a user name that no account has yet. Raises InvalidInput."""
+    index = staff_login_index(user_name)
+    if db.session.scalar(select(Account.id).where(Account.login_index == index)):
+        raise InvalidInput(f"用户名“{user_name}”已被使用，请换一个。", "user_name")
+    return index
+
+
+def _require_valid_user_name(user_name: str) -> None:
+    """Raise InvalidInput unless the name has 3 to 40 letters, digits, dots, hyphens and underscores."""
+    letters = user_name.replace("-", "").replace("_", "").replace(".", "")
+    if not 3 <= len(user_name) <= 40 or not letters.isalnum():
+        raise InvalidInput("用户名请用3至40个字母、数字、点或横线。", "user_name")
+
+
+def bind_mobile(account: Account, mobile: str, *, administrator: bool) -> None:
+    """Store a mobile number, encrypted, in an account. An `administrator`'s number may belong to no other
+    administrator. Raises InvalidInput for the field `mobile`."""
+    if administrator:
+        account.mobile_index = _unshared_mobile_index(account, mobile)
+    account.mobile_sealed = current_vault().encrypt(SecretLocation("account", "mobile", account.id), mobile)
+    account.mobile_bound_at = clock.now()
+
+
+def _unshared_mobile_index(account: Account, mobile: str) -> bytes:
+    """The blind index of an administrator's number. Raises InvalidInput if another administrator has the
+    number."""
+    index = administrator_mobile_index(mobile)
+    accounts_with_mobile = select(Account).where(Account.mobile_index == index, Account.id != account.id)
+    if previous_account := db.session.scalar(accounts_with_mobile):
+        closed = "（已停用）" if previous_account.state == "closed" else ""
+        raise InvalidInput(
+            f"该手机号码已登记给管理员“{previous_account.user_name}”{closed}，一个号码只能用于一位管理员。",
+            "mobile",
         )
-        journal.write("account", account.id, "role_given", by=by, role=role, organisation=str(organisation_id or ""))
+    return index
 
 
-def new_code() -> str:
-    """A fresh one-time code: 50 bits in letters and digits that aren't mistaken for each other, written 5-5."""
+def require_unshared_mobile(account: Account, mobile: str) -> None:
+    """Raise InvalidInput for the field `mobile` if the account is an administrator's and another
+    administrator has the number."""
+    if is_administrator(account.id):
+        _unshared_mobile_index(account, mobile)
+
+
+def administrator_mobile_index(mobile: str) -> bytes:
+    """The blind index of an administrator's mobile number."""
+    return current_vault().blind_index("administrator-mobile", mobile)
+
+
+def is_administrator(account_id: UUID) -> bool:
+    """Whether an account holds the role of an administrator of the province."""
+    role = select(Membership.id).where(
+        Membership.account_id == account_id,
+        Membership.role == PROVINCE_ADMIN,
+    )
+    return db.session.scalar(role.limit(1)) is not None
+
+
+def give_role(
+    account: Account,
+    role: str,
+    organisation: Organisation | None,
+    *,
+    by: Actor,
+) -> None:
+    """Give an account a role, at an organisation or, for a role of the province's office, at None; end its
+    sessions. Does nothing if it has the role already. Raises InvalidInput."""
+    _require_role_fits(account, role, organisation, by=by)
+    organisation_id = organisation.id if organisation else None
+    if _has_role(account, role, organisation_id):
+        return
+    db.session.add(
+        Membership(
+            account_id=account.id,
+            organisation_id=organisation_id,
+            role=role,
+        )
+    )
+    end_all_sessions(account.id)
+    record_appointment(account.id, "role", by=by)
+    journal.write_entry(
+        "account",
+        account.id,
+        "role_given",
+        by=by,
+        role=role,
+        organisation=str(organisation_id or ""),
+    )
+
+
+def _require_role_fits(
+    account: Account,
+    role: str,
+    organisation: Organisation | None,
+    *,
+    by: Actor,
+) -> None:
+    """Raise InvalidInput for an unknown role, one with a missing or superfluous organisation, or an
+    administrator without a mobile number (unless the terminal appoints one)."""
+    if role not in ROLE_LABELS or (role in PROVINCE_ROLES) != (organisation is None):
+        raise InvalidInput("请为该角色选择所属机构。", "role")
+    if role == PROVINCE_ADMIN and by.id is not None and account.mobile_index is None:
+        raise InvalidInput("请填写该管理员本人的手机号码。", "mobile")
+
+
+def _has_role(account: Account, role: str, organisation_id: UUID | None) -> bool:
+    """Whether the account has the role at this organisation (None: in the province's office)."""
+    membership_query = select(Membership.id).where(
+        Membership.account_id == account.id,
+        Membership.role == role,
+        Membership.organisation_id.is_not_distinct_from(organisation_id),
+    )
+    return db.session.scalar(membership_query) is not None
+
+
+def generate_code() -> str:
+    """A new one-time code «XXXXX-XXXXX»: 50 random bits in letters and digits that can't be confused with
+    each other."""
     code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
     return f"{code[:5]}-{code[5:]}"
 
 
-def issue_code(account: Account, *, by: Actor) -> str:
-    """A one-time code for `account`, shown once and kept as a keyed hash; codes issued before lose their force, and an account
-    nobody has opened is renewed (security.md 1)."""
-    db.session.execute(
-        update(OneTimeCode).where(OneTimeCode.account_id == account.id, OneTimeCode.used_at.is_(None)).values(used_at=clock.now())
+def issue_code(account: Account, *, by: Actor, asked_by: UUID | None = None) -> str:
+    """Issue a one-time code for `account`, valid for CODE_VALID_DAYS days, and return it; only its keyed hash
+    is stored. Earlier codes become invalid, and an account in the state «initial» may be opened for another
+    `initial_days` days (security.md 1). `asked_by`: the account that requested the code, if two persons issue
+    it."""
+    _use_up_codes(account)
+    code = generate_code()
+    one_time_code = OneTimeCode(
+        account_id=account.id,
+        code_hash=code_hash(account.id, code),
+        issued_by=by.id,
+        asked_by=asked_by,
+        expires_at=clock.now() + timedelta(days=CODE_VALID_DAYS),
     )
-    code = new_code()
-    row = OneTimeCode(
-        account_id=account.id, code_hash=code_hash(account.id, code), issued_by=by.id, expires_at=clock.now() + timedelta(days=CODE_DAYS)
-    )
-    db.session.add(row)
+    db.session.add(one_time_code)
+    if account.kind == "staff":
+        record_appointment(account.id, "code", by=by)
     if account.state == "initial":
         account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
-    journal.write("account", account.id, "code_issued", by=by)
+    journal.write_entry(
+        "account",
+        account.id,
+        "code_issued",
+        by=by,
+        **({"asked_by": str(asked_by)} if asked_by else {}),
+    )
     return code
 
 
-def renew_initial(account: Account, *, by: Actor) -> None:
-    """Let the initial credential of an account that nobody has opened hold for another term (security.md 1); the caller holds it locked.
-    Raises NotAllowed."""
+def _use_up_codes(account: Account) -> None:
+    """Make all unused codes of the account invalid."""
+    unused_codes = update(OneTimeCode).where(
+        OneTimeCode.account_id == account.id,
+        OneTimeCode.used_at.is_(None),
+    )
+    db.session.execute(unused_codes.values(used_at=clock.now(), awaits_approval=False))
+
+
+def extend_initial_credential(account: Account, *, by: Actor) -> None:
+    """Let the initial credential of a locked account be valid for another `initial_days` days from now (the
+    province's setting; security.md 1). Raises InvalidState unless the account is in the state «initial»."""
     if account.state != "initial":
-        raise NotAllowed("该账号已启用或已停用,没有可延长的初始凭证。忘记密码的,请发放一次性代码。")
+        raise InvalidState("该账号已启用或已停用，没有可延长的初始凭证。忘记密码的，请发放一次性代码。")
     account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
-    journal.write("account", account.id, "initial_renewed", by=by)
+    journal.write_entry("account", account.id, "initial_renewed", by=by)
 
 
-def actor_of(account_id: UUID | None) -> Actor:
-    """Who asked for slow work, with the roles held now; somebody without any where the account is gone."""
+def load_actor(account_id: UUID | None) -> Actor:
+    """The actor for whom a job runs: the account that enqueued it, with the roles it has now; without roles
+    if there is no such account."""
     account = db.session.scalar(select(Account).where(Account.id == account_id))
-    held = db.session.scalars(select(Membership).where(Membership.account_id == account_id)).all()
-    return Actor("staff", account_id, frozenset(one.role for one in held), name=account.name if account else "")
+    memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id)).all()
+    return Actor(
+        "staff",
+        account_id,
+        frozenset(membership.role for membership in memberships),
+        name=account.name if account else "",
+    )
 
 
 def code_hash(account_id: UUID, code: str) -> bytes:
-    """The keyed hash under which a one-time code of `account_id` is kept."""
-    return vault().blind_index(f"one-time-code|{account_id}", code.replace("-", ""))
+    """The keyed hash that is stored for a one-time code of `account_id`; hyphens are ignored."""
+    return current_vault().blind_index(f"one-time-code|{account_id}", code.replace("-", ""))

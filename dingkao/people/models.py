@@ -3,38 +3,50 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
+from dingkao.database.base import Model, check_in, tenant_foreign_key
+from dingkao.people.notice_catalogue import NOTICE_KINDS
+from dingkao.people.permissions import ROLE_LABELS
 from dingkao.tenants.rls import TenantOwned
 
-ROLES = {
-    "institution_clerk": "机构经办人",
-    "institution_reviewer": "机构审核人",
-    "organisation_clerk": "考核机构经办人",
-    "organisation_reviewer": "考核机构复核人",
-    "province_admin": "省级管理员",
-    "question_editor": "题库编辑",
-    "auditor": "审计员",
+DISPLAY_MODES = {"standard": "标准模式", "senior": "长辈模式"}
+ACCOUNT_STATES = {
+    "initial": "未启用",
+    "active": "已启用",
+    "closed": "已停用",
 }
-DISPLAYS = {"standard": "标准模式", "senior": "长辈模式"}
-ACCOUNT_STATES = {"initial": "未启用", "active": "已启用", "closed": "已停用"}
-OUTWARD = ("none", "waiting", "sending", "sent", "failed")
-PROVINCE_ROLES = ("province_admin", "question_editor", "auditor")
-LEADS = ("filing", "practice", "sitting", "result", "requests", "cases")
+DELIVERY_STATES = ("none", "waiting", "sending", "sent", "failed")
+APPOINTMENT_KINDS = ("role", "code", "mobile")
+PROPOSED_ACT_KINDS = {
+    "seal": "更换公章",
+    "revocation": "撤销结果通知书",
+    "sms_account": "更改短信账号",
+    "wechat_account": "更改微信公众号",
+}
+NOTICE_TARGETS = (
+    "filing",
+    "practice",
+    "sitting",
+    "result",
+    "requests",
+    "cases",
+)
 
 
 class Organisation(TenantOwned, Model):
-    """An institution (医疗、预防、保健机构) or an assessment organisation (考核机构), or both at once."""
+    """An institution (医疗、预防、保健机构) or an assessment organisation (考核机构; `assesses`), or both.
+    `division`: code of the administrative division, six digits; `health_authority`: the name of the
+    管辖行政."""
 
     __tablename__ = "organisation"
     __table_args__ = (
         UniqueConstraint("tenant_id", "registration_number"),
         Index(None, "tenant_id", "name"),
         Index(None, "tenant_id", "assessment_organisation_id"),
-        inside("assessment_organisation_id", "organisation"),
+        tenant_foreign_key("assessment_organisation_id", "organisation"),
     )
 
     name: Mapped[str]
@@ -49,19 +61,32 @@ class Organisation(TenantOwned, Model):
 
 
 class Account(TenantOwned, Model):
-    """Someone who can sign in: a doctor by ID number, staff by user name. `login_index` is the keyed hash of either.
-
-    While `state` is «initial» there is no password: the province's initial credential opens the change page and nothing else,
-    until `initial_until`.
-    """
+    """Somebody who can sign in: a doctor with the document number, staff with a user name; `login_index` is
+    the keyed hash of it.
+    In the state «initial» there is no password: until `initial_until` the province's initial credential opens
+    only the page that sets one. «…_sealed» is encrypted, «…_index» a keyed hash."""
 
     __tablename__ = "account"
     __table_args__ = (
         UniqueConstraint("tenant_id", "login_index"),
         UniqueConstraint("tenant_id", "wechat_index"),
-        one_of("kind", ("doctor", "staff")),
-        one_of("state", tuple(ACCOUNT_STATES)),
-        one_of("display", tuple(DISPLAYS)),
+        UniqueConstraint("tenant_id", "mobile_index"),
+        check_in("kind", ("doctor", "staff")),
+        check_in("state", tuple(ACCOUNT_STATES)),
+        check_in("display", tuple(DISPLAY_MODES)),
+        Index(
+            "account_staff_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("kind = 'staff'"),
+        ),
+        Index(
+            "account_staff_name_ix",
+            "tenant_id",
+            "name",
+            "id",
+            postgresql_where=text("kind = 'staff'"),
+        ),
     )
 
     kind: Mapped[str]
@@ -73,6 +98,7 @@ class Account(TenantOwned, Model):
     password_hash: Mapped[str | None]
     mobile_sealed: Mapped[bytes | None]
     mobile_bound_at: Mapped[datetime | None]
+    mobile_index: Mapped[bytes | None]
     wechat_sealed: Mapped[bytes | None]
     wechat_index: Mapped[bytes | None]
     wechat_bound_at: Mapped[datetime | None]
@@ -80,18 +106,32 @@ class Account(TenantOwned, Model):
     second_factor_counter: Mapped[int] = mapped_column(default=0)
     display: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    changed_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    unused_warned_at: Mapped[datetime | None]
+
+    @property
+    def is_unopened(self) -> bool:
+        """Whether the account was never opened with a password, or must be opened again."""
+        return self.state == "initial"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the account is closed, so that nobody can sign in with it."""
+        return self.state == "closed"
 
 
 class Membership(TenantOwned, Model):
-    """A role of an account: at an organisation, or in the province's own office where there is none."""
+    """A role of an account: at an organisation, or in the province's own office if `organisation_id` is
+    None."""
 
     __tablename__ = "membership"
     __table_args__ = (
         UniqueConstraint("tenant_id", "account_id", "organisation_id", "role"),
-        one_of("role", tuple(ROLES)),
+        check_in("role", tuple(ROLE_LABELS)),
         Index(None, "tenant_id", "organisation_id"),
-        inside("account_id", "account"),
-        inside("organisation_id", "organisation"),
+        tenant_foreign_key("account_id", "account"),
+        tenant_foreign_key("organisation_id", "organisation"),
     )
 
     account_id: Mapped[UUID]
@@ -100,28 +140,118 @@ class Membership(TenantOwned, Model):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class Appointment(TenantOwned, Model):
+    """A member of staff (`by_account_id`) has given another account access: by a role, a one-time code or a
+    mobile number."""
+
+    __tablename__ = "appointment"
+    __table_args__ = (
+        Index(None, "tenant_id", "account_id", "at"),
+        Index(None, "tenant_id", "by_account_id", "at"),
+        check_in("kind", APPOINTMENT_KINDS),
+        tenant_foreign_key("account_id", "account"),
+        tenant_foreign_key("by_account_id", "account"),
+    )
+
+    account_id: Mapped[UUID]
+    by_account_id: Mapped[UUID]
+    kind: Mapped[str]
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ProposedAct(TenantOwned, Model):
+    """An act that takes two administrators (`proposed_acts`): proposed with a reason, then approved by
+    another one, or withdrawn. `subject_id`: the certificate it concerns, else the province. `value`: the
+    proposed value, either the id of an official seal's picture or the encrypted account of a channel."""
+
+    __tablename__ = "proposed_act"
+    __table_args__ = (
+        Index(
+            "proposed_act_waits_ix",
+            "tenant_id",
+            "kind",
+            "subject_id",
+            unique=True,
+            postgresql_where=text("approved_at is null and withdrawn_at is null"),
+        ),
+        check_in("kind", tuple(PROPOSED_ACT_KINDS)),
+        CheckConstraint(
+            "approved_by is null or approved_by <> proposed_by",
+            name="two_persons",
+        ),
+        CheckConstraint(
+            "approved_at is null or withdrawn_at is null",
+            name="approved_or_withdrawn",
+        ),
+    )
+
+    kind: Mapped[str]
+    subject_id: Mapped[UUID]
+    value: Mapped[str | None]
+    reason: Mapped[str]
+    proposed_by: Mapped[UUID]
+    proposed_at: Mapped[datetime] = mapped_column(default=now)
+    approved_by: Mapped[UUID | None]
+    approved_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+
 class OneTimeCode(TenantOwned, Model):
-    """A code handed over on paper or by voice (一次性代码), good once for one account until it expires."""
+    """A one-time code (一次性代码), handed over on paper or by voice, valid once for one account until
+    `expires_at`. While it `awaits_approval` by a second person, its hash is empty, so that it can't be used;
+    `asked_by` is who requested it."""
 
     __tablename__ = "one_time_code"
-    __table_args__ = (Index(None, "tenant_id", "account_id", "issued_at"), inside("account_id", "account"))
+    __table_args__ = (
+        Index(None, "tenant_id", "account_id", "issued_at"),
+        Index(
+            "one_time_code_awaits_approval_ix",
+            "tenant_id",
+            "issued_at",
+            postgresql_where=text("awaits_approval"),
+        ),
+        tenant_foreign_key("account_id", "account"),
+    )
 
     account_id: Mapped[UUID]
     code_hash: Mapped[bytes]
     issued_at: Mapped[datetime] = mapped_column(default=now)
     issued_by: Mapped[UUID | None]
+    asked_by: Mapped[UUID | None]
+    awaits_approval: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    reason: Mapped[str | None]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
 
+class SetupLink(TenantOwned, Model):
+    """A link sent to an administrator's mobile number, by which password and second factor are set; valid
+    once, until `expires_at`. `token_hash`: SHA-256 of the token in the link; `ended_at`: when it was used or
+    replaced."""
+
+    __tablename__ = "setup_link"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "token_hash"),
+        Index(None, "tenant_id", "account_id", "sent_at"),
+        tenant_foreign_key("account_id", "account"),
+    )
+
+    account_id: Mapped[UUID]
+    token_hash: Mapped[bytes]
+    sent_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
 class SignInSession(TenantOwned, Model):
-    """A session on the server's side: the cookie holds a token, this row its hash; ended by the row, not by the cookie."""
+    """A session on the server: the cookie has a token, this row its hash. Ending the row ends the session,
+    even if a browser still has the cookie."""
 
     __tablename__ = "sign_in_session"
     __table_args__ = (
         UniqueConstraint("tenant_id", "token_hash"),
         Index(None, "tenant_id", "account_id", "ended_at"),
-        inside("account_id", "account"),
+        tenant_foreign_key("account_id", "account"),
     )
 
     account_id: Mapped[UUID]
@@ -135,25 +265,43 @@ class SignInSession(TenantOwned, Model):
 
 
 class Notice(TenantOwned, Model):
-    """A message to one account (消息), written by `notifying` with the move that caused it. `leads` names where one acts on it, where one can;
-    `outward`: whether word of it goes out by short message or WeChat, and how far that is."""
+    """A message to one account (消息), written together with the transition that caused it; its wording is
+    never changed.
+    `kind`: a code of `notice_catalogue`; `subject_id`: the assessment it concerns, if any; `target`: the page
+    where the recipient acts on it, if there is one; `delivery_state`: whether it is announced by SMS or
+    WeChat, and how far that is."""
 
     __tablename__ = "notice"
     __table_args__ = (
         Index(None, "tenant_id", "account_id", "id"),
-        Index("notice_outward_ix", "tenant_id", "account_id", "outward", postgresql_where=text("outward in ('waiting', 'sending')")),
-        one_of("leads", LEADS),
-        one_of("outward", OUTWARD),
-        inside("account_id", "account"),
+        Index(
+            "notice_delivery_state_ix",
+            "tenant_id",
+            "account_id",
+            "delivery_state",
+            postgresql_where=text("delivery_state in ('waiting', 'sending')"),
+        ),
+        check_in("target", NOTICE_TARGETS),
+        check_in("delivery_state", DELIVERY_STATES),
+        tenant_foreign_key("account_id", "account"),
     )
 
     account_id: Mapped[UUID]
+    kind: Mapped[str]
+    subject_id: Mapped[UUID | None]
     title: Mapped[str]
     body: Mapped[str]
-    leads: Mapped[str | None]
+    target: Mapped[str | None]
     written_at: Mapped[datetime] = mapped_column(default=now)
     read_at: Mapped[datetime | None]
-    outward: Mapped[str] = mapped_column(default="none", server_default="none")
+    delivery_state: Mapped[str] = mapped_column(default="none", server_default="none")
     claimed_at: Mapped[datetime | None]
     sms_at: Mapped[datetime | None]
     wechat_at: Mapped[datetime | None]
+
+    @validates("kind")
+    def _registered(self, _name: str, code: str) -> str:
+        """Raise ValueError for a kind that isn't in the catalogue."""
+        if code not in NOTICE_KINDS:
+            raise ValueError(f"{code} is not a notice kind of the catalogue")
+        return code

@@ -1,43 +1,54 @@
-"""Institutions and assessment organisations: taken in from a sheet or a form, appointed, assigned."""
+"""Institutions and assessment organisations: adding, finding by what was typed, appointing, assigning."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, or_, select
 
-from dingkao.database.model import db, new_id
-from dingkao.errors import Invalid
-from dingkao.journal import writing as journal
-from dingkao.journal.writing import Actor
-from dingkao.outside import sheets
-from dingkao.outside.sheets import Fault, Report, Row
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db, new_id
+from dingkao.errors import InvalidInput
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
-from dingkao.tenants.asking import TENANT, Asked, an_id, whole
+from dingkao.people.scopes import Grant
+from dingkao.tenants.characters import fold_lookalikes
 from dingkao.tenants.context import current_tenant
-from dingkao.tenants.divisions import UnknownDivision, division_of, health_authority
-from dingkao.tenants.registry import by_code
-from dingkao.tenants.secrets import normalised
+from dingkao.tenants.divisions import (
+    UnknownDivision,
+    division_code,
+    health_authority,
+)
+from dingkao.tenants.encryption import normalise_text
+from dingkao.tenants.prepared_statements import (
+    TENANT_PARAM,
+    PreparedStatement,
+    all_columns,
+    uuid_param,
+)
+from dingkao.tenants.registry import Province, by_code
 
-COLUMNS = {
-    "name": ("机构名称", "单位名称", "医疗机构名称", "名称"),
-    "registration_number": ("机构登记号", "登记号", "医疗机构登记号", "机构代码"),
-    "division": ("行政区划代码", "行政区划", "区划代码"),
-    "category": ("机构类别", "类别", "机构类型"),
-    "contact": ("联系电话", "咨询电话", "联系方式", "联系人及电话"),
-}
-NEEDED = ("name", "registration_number", "division")
-_ONE = Asked(lambda: select(*whole(Organisation)).where(Organisation.tenant_id == TENANT, Organisation.id == an_id("organisation")))
-BATCH = 1000
+_ORGANISATION_STATEMENT = PreparedStatement(
+    lambda: select(*all_columns(Organisation)).where(
+        Organisation.tenant_id == TENANT_PARAM,
+        Organisation.id == uuid_param("organisation"),
+    )
+)
+MAX_SUGGESTIONS = 5
 DEFAULT_CATEGORY = "医疗机构"
-LONGEST_NAME, LONGEST_NUMBER, LONGEST_CATEGORY, LONGEST_CONTACT = 100, 50, 50, 60
+MAX_NAME_LENGTH = 100
+MAX_NUMBER_LENGTH = 50
+MAX_CATEGORY_LENGTH = 50
+MAX_CONTACT_LENGTH = 60
 TELEPHONE = re.compile(r"\+?[0-9][0-9 ()\-]{5,}[0-9]")
 
 
 @dataclass(frozen=True)
-class InstitutionEntry:
-    """One institution as handed in."""
+class InstitutionValues:
+    """The values of one institution as a form or a spreadsheet has them."""
 
     name: str
     registration_number: str
@@ -46,137 +57,207 @@ class InstitutionEntry:
     contact: str = ""
 
 
-def organisation_of(identity: UUID | None) -> Organisation | None:
-    """An organisation; None where there is none."""
-    found = _ONE.one(Organisation, organisation=identity) if identity else None
-    return found[0] if found else None
+def get_organisation(identity: UUID | None) -> Organisation | None:
+    """The organisation with that id; None if there is none, or `identity` is None."""
+    if identity is None:
+        return None
+    columns = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)
+    return columns[0] if columns else None
 
 
-def import_institutions(content: bytes, *, by: Actor) -> Report:
-    """Take in the institutions of a csv or xlsx; the key is 机构登记号, so the same file again changes nothing. Raises Invalid."""
-    report = Report()
-    known = {row.registration_number: row for row in db.session.scalars(select(Organisation))}
-    seen: set[str] = set()
-    fresh: list[dict[str, Any]] = []
-    for row in sheets.read(content, COLUMNS, NEEDED, report):
-        if row.is_foot("name", "registration_number"):
-            continue
-        try:
-            entry = _entry(row)
-            if entry.registration_number in seen:
-                raise Invalid("机构登记号在本文件中重复", "registration_number")
-            values = _judged(entry)
-        except Invalid as fault:
-            column = row.where(COLUMNS[fault.field or "name"][0])
-            report.errors.append(Fault(row.number, column, fault.sentence, "请更正后重新导入,已导入的行不会重复。"))
-            continue
-        seen.add(entry.registration_number)
-        if entry.registration_number in known:
-            changed = _revise(known[entry.registration_number], values)
-            report.changed += changed
-            report.unchanged += not changed
-        else:
-            fresh.append(_new(values))
-    for start in range(0, len(fresh), BATCH):
-        db.session.execute(insert(Organisation), fresh[start : start + BATCH])
-    report.accepted = len(fresh)
-    journal.write(
-        "province", _province_subject(), "institutions_imported", by=by, accepted=report.accepted, changed=report.changed,
-        refused=len(report.errors),
-    )  # fmt: skip
-    return report
+def list_institutions(grant: Grant) -> Sequence[Organisation]:
+    """The institutions that `grant` names, sorted by name. Only for grants of clerks, which name few; a grant
+    for the whole province names none."""
+    query = select(Organisation).where(in_array(Organisation.id, grant.institution_ids))
+    return db.session.scalars(query.order_by(Organisation.name)).all()
 
 
-def add_institution(entry: InstitutionEntry, *, by: Actor) -> Organisation:
-    """One institution by a form; raises Invalid naming the field."""
-    number = normalised(entry.registration_number)
+def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
+    """Add one institution from a form. Raises InvalidInput naming the field."""
+    number = normalise_text(entry.registration_number)
     if db.session.scalar(select(Organisation.id).where(Organisation.registration_number == number)):
-        raise Invalid("该机构登记号已存在,请在列表中查找。", "registration_number")
-    tidy = InstitutionEntry(" ".join(entry.name.split()), number, entry.division, entry.category.strip(), " ".join(entry.contact.split()))
-    organisation = Organisation(**_new(_judged(tidy)))
+        raise InvalidInput(
+            "该机构登记号已存在，请在列表中查找。",
+            "registration_number",
+        )
+    tidy = InstitutionValues(
+        fold_lookalikes(" ".join(entry.name.split())),
+        number,
+        entry.division,
+        entry.category.strip(),
+        " ".join(entry.contact.split()),
+    )
+    organisation = Organisation(**new_organisation_row(validate_institution(tidy)))
     db.session.add(organisation)
     db.session.flush()
-    journal.write("organisation", organisation.id, "made", by=by)
+    journal.write_entry("organisation", organisation.id, "made", by=by)
     return organisation
 
 
-def assign(institution: Organisation, assessor: Organisation, *, by: Actor) -> None:
-    """Give `institution` its assessment organisation (所属考核机构); a hospital may assess its own (办法). Raises Invalid."""
+def matches_typed(words: str) -> ColumnElement[bool]:
+    """The SQL condition that an organisation has the typed 机构登记号, or a name beginning with the typed
+    words."""
+    return or_(
+        Organisation.registration_number == normalise_text(words),
+        Organisation.name.startswith(fold_lookalikes(" ".join(words.split())), autoescape=True),
+    )
+
+
+def find_one(words: str, *where: ColumnElement[bool]) -> Organisation:
+    """The organisation that was typed, among those that meet the SQL conditions `where`: the one with exactly
+    this name or 机构登记号, else the only one whose name begins with `words`. Raises InvalidInput for the
+    field `institution` if none or several match; the message suggests some."""
+    exact = or_(
+        Organisation.registration_number == normalise_text(words),
+        Organisation.name == fold_lookalikes(" ".join(words.split())),
+    )
+    for meant in (exact, matches_typed(words)):
+        matches = _list_matches(meant, *where)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise _several_match(words, matches)
+    raise InvalidInput(
+        f"没有找到机构“{words[:20]}”，请填写完整的机构名称或机构登记号。",
+        "institution",
+    )
+
+
+def _list_matches(
+    *where: ColumnElement[bool],
+) -> Sequence[Organisation]:
+    """The first organisations that meet the conditions: one more than MAX_SUGGESTIONS, which shows whether
+    there are more."""
+    query = select(Organisation).where(*where).order_by(Organisation.name, Organisation.id)
+    return db.session.scalars(query.limit(MAX_SUGGESTIONS + 1)).all()
+
+
+def _several_match(words: str, matches: Sequence[Organisation]) -> InvalidInput:
+    """The error for typed words that several organisations match."""
+    suggestions = "、".join(
+        f"{organisation.name}（{organisation.registration_number}）"
+        for organisation in matches[:MAX_SUGGESTIONS]
+    )
+    ellipsis = "等" if len(matches) > MAX_SUGGESTIONS else ""
+    return InvalidInput(
+        f"有多家机构符合“{words[:20]}”，请填写机构登记号：{suggestions}{ellipsis}。",
+        "institution",
+    )
+
+
+def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
+    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `find_one`) is `values`,
+    among those that meet the SQL conditions `where`. Raises InvalidInput for the field `institution`."""
+    try:
+        by_id = Organisation.id == UUID(values)
+    except ValueError:
+        return find_one(values, *where)
+    organisation = db.session.scalar(select(Organisation).where(*where, by_id))
+    if organisation is None:
+        raise InvalidInput("请从列表中选择一项。", "institution")
+    return organisation
+
+
+def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Actor) -> None:
+    """Make `assessor` the assessment organisation (所属考核机构) of `institution`, which may be the
+    institution itself (办法). Raises InvalidInput if `assessor` isn't an assessment organisation."""
     if not assessor.assesses:
-        raise Invalid(f"{assessor.name}尚未被指定为考核机构,请先指定。", "assessment_organisation")
+        raise InvalidInput(
+            f"{assessor.name}尚未被指定为考核机构，请先指定。",
+            "assessment_organisation",
+        )
     if institution.assessment_organisation_id != assessor.id:
         institution.assessment_organisation_id = assessor.id
-        journal.write("organisation", institution.id, "assigned", by=by, assessor=str(assessor.id))
+        journal.write_entry(
+            "organisation",
+            institution.id,
+            "assigned",
+            by=by,
+            assessor=str(assessor.id),
+        )
 
 
-def appoint(organisation: Organisation, *, by: Actor) -> None:
-    """Appoint `organisation` an assessment organisation (考核机构). Repeatable."""
+def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
+    """Make `organisation` an assessment organisation (考核机构). Does nothing if it is one."""
     if not organisation.assesses:
         organisation.assesses = True
-        journal.write("organisation", organisation.id, "appointed", by=by)
+        journal.write_entry("organisation", organisation.id, "appointed", by=by)
 
 
-def reach(organisation: Organisation, contact: str, *, by: Actor) -> None:
-    """Say whom its doctors call (联系电话): an office and a telephone, or nothing. Raises Invalid."""
-    told = _contact(" ".join(contact.split()))
-    if organisation.contact != told:
-        organisation.contact = told
-        journal.write("organisation", organisation.id, "contact_changed", by=by)
+def set_contact(organisation: Organisation, contact: str, *, by: Actor) -> None:
+    """Set the contact for an organisation's doctors (联系电话): a text that contains a telephone number, such
+    as «医务科 0355-1234567», or "" for none. Raises InvalidInput for the field `contact`."""
+    clean_contact = _validate_contact(" ".join(contact.split()))
+    if organisation.contact != clean_contact:
+        organisation.contact = clean_contact
+        journal.write_entry("organisation", organisation.id, "contact_changed", by=by)
 
 
-def _contact(text: str) -> str | None:
-    """Whom to call, as it is kept. Raises Invalid."""
-    if len(text) > LONGEST_CONTACT:
-        raise Invalid(f"联系电话超过{LONGEST_CONTACT}个字", "contact")
-    if text and not TELEPHONE.search(text):
-        raise Invalid("联系电话里没有电话号码,请写成“医务科 0355-1234567”", "contact")
-    return text or None
+def _validate_contact(text: str) -> str | None:
+    """The contact as it is stored; None for an empty text. Raises InvalidInput."""
+    if not text:
+        return None
+    if len(text) > MAX_CONTACT_LENGTH:
+        raise InvalidInput(f"联系电话超过{MAX_CONTACT_LENGTH}个字", "contact")
+    if not TELEPHONE.search(text):
+        raise InvalidInput(
+            "联系电话里没有电话号码，请写成“医务科 0355-1234567”",
+            "contact",
+        )
+    return text
 
 
-def _entry(row: Row) -> InstitutionEntry:
-    if row.lost_digits("registration_number"):
-        raise Invalid("机构登记号被Excel当作数字,后几位已丢失,请先把该列设为文本格式再填写", "registration_number")
-    name = " ".join(row.text("name").split())
-    return InstitutionEntry(
-        name, normalised(row.text("registration_number")), row.text("division"), " ".join(row.text("category").split()),
-        " ".join(row.text("contact").split()),
-    )  # fmt: skip
-
-
-def _judged(entry: InstitutionEntry) -> dict[str, Any]:
-    """`entry` as the columns of an institution's row; raises Invalid naming the field."""
-    for field, label, text, longest in (
-        ("name", "机构名称", entry.name, LONGEST_NAME),
-        ("registration_number", "机构登记号", entry.registration_number, LONGEST_NUMBER),
-        ("category", "机构类别", entry.category, LONGEST_CATEGORY),
-    ):
-        if not text and field != "category":
-            raise Invalid(f"{label}未填写", field)
-        if len(text) > longest:
-            raise Invalid(f"{label}超过{longest}个字", field)
+def validate_institution(entry: InstitutionValues) -> dict[str, Any]:
+    """The validated values of an institution, by column. Raises InvalidInput naming the field."""
+    _require_text("name", "机构名称", entry.name, MAX_NAME_LENGTH)
+    _require_text(
+        "registration_number",
+        "机构登记号",
+        entry.registration_number,
+        MAX_NUMBER_LENGTH,
+    )
+    _require_length("category", "机构类别", entry.category, MAX_CATEGORY_LENGTH)
     province = by_code(current_tenant())
-    assert province is not None  # noqa: S101 - a province that was entered is in the registry
-    try:
-        division = division_of(province, entry.division)
-    except UnknownDivision as fault:
-        raise Invalid(f"行政区划代码应为{province.short_name}的6位数字代码", "division") from fault
+    assert province is not None  # noqa: S101 - the current province is in the registry
+    division = _validate_division(province, entry.division)
     return {
-        "name": entry.name, "registration_number": entry.registration_number, "division": division, "category": entry.category,
-        "health_authority": health_authority(province, division), "contact": _contact(entry.contact),
-    }  # fmt: skip
+        "name": entry.name,
+        "registration_number": entry.registration_number,
+        "division": division,
+        "category": entry.category,
+        "health_authority": health_authority(province, division),
+        "contact": _validate_contact(entry.contact),
+    }
 
 
-def _new(values: dict[str, Any]) -> dict[str, Any]:
-    return values | {"tenant_id": current_tenant(), "id": new_id(), "category": values["category"] or DEFAULT_CATEGORY}
+def _require_text(field: str, label: str, text: str, max_length: int) -> None:
+    """Raise InvalidInput for `field`, called `label` on screens, if its text is empty or too long."""
+    if not text:
+        raise InvalidInput(f"{label}未填写", field)
+    _require_length(field, label, text, max_length)
 
 
-def _revise(row: Organisation, values: dict[str, Any]) -> bool:
-    """Bring a known institution up to date and tell whether it wasn't. An empty category or contact leaves the known one."""
-    news = {name: value for name, value in values.items() if value and value != getattr(row, name)}
-    for name, value in news.items():
-        setattr(row, name, value)
-    return bool(news)
+def _require_length(field: str, label: str, text: str, max_length: int) -> None:
+    """Raise InvalidInput for `field`, called `label` on screens, if its text is too long."""
+    if len(text) > max_length:
+        raise InvalidInput(f"{label}超过{max_length}个字", field)
 
 
-def _province_subject() -> UUID:
-    return UUID(int=current_tenant())
+def _validate_division(province: Province, text: str) -> str:
+    """The six-digit code of an administrative division. Raises InvalidInput for the field `division`."""
+    try:
+        return division_code(province, text)
+    except UnknownDivision as error:
+        raise InvalidInput(
+            f"行政区划代码应为{province.short_name}的6位数字代码",
+            "division",
+        ) from error
+
+
+def new_organisation_row(values: dict[str, Any]) -> dict[str, Any]:
+    """All column values of a new institution, from those that `validate_institution` returned."""
+    return values | {
+        "tenant_id": current_tenant(),
+        "id": new_id(),
+        "category": values["category"] or DEFAULT_CATEGORY,
+    }

@@ -1,1 +1,2 @@
-"""What a doctor asks for beside the main line (申请): 免考, 延考, changes, corrections, 复核; who decides, and what then happens."""
+"""The requests of doctors (申请): 免考, 延考, change, correction, 复核; who decides on them, and their
+effects."""

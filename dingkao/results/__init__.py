@@ -1,1 +1,1 @@
-"""Results (考核结果): pass lines, verdicts, publication; a score is not a result."""
+"""Results (考核结果): pass lines, verdicts, publication. A score alone is not a result."""

@@ -1,4 +1,4 @@
-"""Pass lines and publications: each is proposed by one person and approved by another."""
+"""The tables of pass lines and publications: one person proposes, another approves."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,15 +7,16 @@ from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.model import Model, inside, one_of
-from dingkao.doctors.codes import CATEGORIES, LEVELS
+from dingkao.database.base import Model, check_in, tenant_foreign_key
+from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.tenants.rls import OfTenant, TenantOwned
 
-ANOTHER = "approved_by is null or approved_by <> proposed_by"
+SECOND_PERSON_SQL = "approved_by is null or approved_by <> proposed_by"
 
 
 class PassLine(TenantOwned, Model):
-    """The pass line (分数线) of a cycle for a category and level, in tenths of a point of 100: every paper has to reach it."""
+    """The pass line (分数线) of a cycle for a category and level, in tenths of a point (100 points are
+    1,000). The score of every paper must reach it."""
 
     __tablename__ = "pass_line"
     __table_args__ = (
@@ -23,11 +24,11 @@ class PassLine(TenantOwned, Model):
             "pass_line_standing_ix", "tenant_id", "cycle_id", "category", "level", unique=True,
             postgresql_where=text("withdrawn_at is null"),
         ),
-        one_of("category", tuple(CATEGORIES)),
-        one_of("level", tuple(LEVELS)),
+        check_in("category", tuple(CATEGORIES)),
+        check_in("level", tuple(LEVELS)),
         CheckConstraint("line_tenths between 0 and 1000", name="line_sane"),
-        CheckConstraint(ANOTHER, name="two_persons"),
-        inside("cycle_id", "cycle"),
+        CheckConstraint(SECOND_PERSON_SQL, name="two_persons"),
+        tenant_foreign_key("cycle_id", "cycle"),
     )  # fmt: skip
 
     cycle_id: Mapped[UUID]
@@ -42,31 +43,56 @@ class PassLine(TenantOwned, Model):
 
 
 class Publication(TenantOwned, Model):
-    """A publication (发布) of results: the list as proposed, its digest, who proposed and who approved it."""
+    """A publication (发布) of results: a list of records, its digest, who proposed and who approved it.
+
+    `gathered_at`: when the list was complete and got its digest; `published_at`: when the whole list became
+    public at once; `settled_at`: when every record on it had its final state. `changed_at`: when a record on
+    it first changed while the list waited for approval.
+    """
 
     __tablename__ = "publication"
-    __table_args__ = (CheckConstraint(ANOTHER, name="two_persons"), Index(None, "tenant_id", "cycle_id", "id"), inside("cycle_id", "cycle"))
+    __table_args__ = (
+        CheckConstraint(SECOND_PERSON_SQL, name="two_persons"),
+        CheckConstraint(
+            "(gathered_at is null) = (digest is null)",
+            name="gathered_is_sealed",
+        ),
+        CheckConstraint(
+            "published_at is null or (approved_at is not null and withdrawn_at is null)",
+            name="published_is_approved",
+        ),
+        CheckConstraint(
+            "settled_at is null or published_at is not null",
+            name="settled_is_published",
+        ),
+        Index(None, "tenant_id", "cycle_id", "id"),
+        tenant_foreign_key("cycle_id", "cycle"),
+    )
 
     cycle_id: Mapped[UUID]
-    passed: Mapped[int]
-    failed: Mapped[int]
-    digest: Mapped[bytes]
+    passed: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    digest: Mapped[bytes | None]
     proposed_by: Mapped[UUID]
     proposed_at: Mapped[datetime] = mapped_column(default=now)
+    gathered_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
     approved_by: Mapped[UUID | None]
     approved_at: Mapped[datetime | None]
+    published_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
 
 
 class PublicationEntry(OfTenant, Model):
-    """One record of a publication's list with the verdict published."""
+    """One record on the list of a publication, with its verdict there."""
 
     __tablename__ = "publication_entry"
     __table_args__ = (
-        one_of("verdict", ("passed", "failed")),
+        check_in("verdict", ("passed", "failed")),
         Index(None, "tenant_id", "assessment_id"),
-        inside("publication_id", "publication"),
-        inside("assessment_id", "assessment"),
+        tenant_foreign_key("publication_id", "publication"),
+        tenant_foreign_key("assessment_id", "assessment"),
     )
 
     publication_id: Mapped[UUID] = mapped_column(primary_key=True)

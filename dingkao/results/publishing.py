@@ -1,190 +1,327 @@
-"""综合评定 and publication (发布): the list is frozen with its digest by one administrator, approved by another, then published by a job."""
+"""Publishing results (发布): a list is gathered and fixed by its digest, another administrator approves it,
+then it is published.
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+A list may have all records of a province, so each step is a chunked job; but doctors see it published at one
+moment. What makes it public is one value: `published_at` of the publication, set after every record on the
+list was compared with it. From then on each record on it counts as published (`state_for_doctor`), while the
+job changes the records themselves to 合格 or 不合格, with journal entry and notice, in chunks. From the
+approval until that is done nothing else changes records of the cycle that are 待发布 (`is_frozen`), so what
+was compared is what is published.
+"""
+
+from collections.abc import Mapping
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, select, text
 
 from dingkao import clock
-from dingkao.assessments import moves
-from dingkao.assessments.models import STATES, Assessment
-from dingkao.assessments.notices import tell
-from dingkao.cycles.models import Cycle
-from dingkao.database.model import db, new_id
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.doctor_notices import notify
+from dingkao.assessments.enrolment import doctor_join
+from dingkao.assessments.models import Assessment
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
-from dingkao.errors import Forbidden, NotAllowed, NotFound, Refusal
-from dingkao.jobs import asking, performing
+from dingkao.errors import InvalidState, NotFound
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
-from dingkao.journal import writing as journal
-from dingkao.journal.proposing import held, take_back
-from dingkao.journal.writing import SYSTEM, Actor
-from dingkao.people.accounts import actor_of
-from dingkao.people.models import Account
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
+from dingkao.people.notice_catalogue import RESULT_PUBLISHED
+from dingkao.people.permissions import roles_for
+from dingkao.people.second_person import require_second_person
 from dingkao.results.models import Publication, PublicationEntry
+from dingkao.results.publication_lists import (
+    FIRST_ID,
+    FROZEN_MESSAGE,
+    VERDICT_SQL,
+    BatchCount,
+    get_publication_for_update,
+    is_frozen,
+    list_summary,
+    mark_list_changed,
+    publication_of_job,
+)
 from dingkao.tenants.context import current_tenant
 
-BATCH = 200
-CERTIFICATES = "issue_certificates"
+PUBLISH_JOB, CERTIFICATES_JOB = "publish", "issue_certificates"
+COMPARE_BATCH_SIZE, SETTLE_BATCH_SIZE = 20_000, 500
+LIST_CHANGED_MESSAGE = "清单生成后有医师的状态或评定发生变化，请撤回本清单并重新生成。"
 
 
-def conclude_many(cycle: Cycle, ids: Iterable[UUID], *, assessors: list[UUID], by: Actor) -> tuple[int, list[str]]:
-    """综合评定 of the records `ids` of the assessors' own; how many were concluded, and the reasons of those that weren't."""
-    query = select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.id.in_(list(ids)), Assessment.assessor_id.in_(assessors))
-    done, reasons = 0, []
-    for record in db.session.scalars(query.order_by(Assessment.id).with_for_update()):
-        if record.state == "confirming":
-            continue
-        try:
-            moves.conclude(record, by=by)
-        except Refusal as refusal:
-            reasons.append(refusal.sentence)
-        else:
-            done += 1
-    return done, sorted(set(reasons))
-
-
-def ask_conclusion(cycle: Cycle, *, assessors: list[UUID], by: Actor) -> Job:
-    """Ask for 综合评定 of everyone of the assessors' own who waits for it."""
-    arguments = {"cycle": str(cycle.id), "assessors": [str(one) for one in assessors]}
-    return asking.ask("conclude_all", f"综合评定({cycle.label})", arguments, by=by.id)
-
-
-@performing.job("conclude_all")
-def conclude_all(job: Job, progress: performing.Progress) -> dict[str, Any]:
-    """综合评定 of all who wait, a batch a transaction; concluded before: left, so it may run again."""
-    cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
-    assessors = [UUID(one) for one in job.arguments["assessors"]]
-    waiting = select(Assessment.id).where(
-        Assessment.cycle_id == cycle.id, Assessment.state.in_(("grading", "absent")), Assessment.assessor_id.in_(assessors)
-    )
-    ids, done, by = list(db.session.scalars(waiting.order_by(Assessment.id))), 0, actor_of(job.asked_by)
-    reasons: Counter[str] = Counter()
-    for start in range(0, len(ids), BATCH):
-        batch = ids[start : start + BATCH]
-        concluded, why = conclude_many(cycle, batch, assessors=assessors, by=by)
-        db.session.commit()
-        done += concluded
-        reasons.update(dict.fromkeys(why, len(batch) - concluded))
-        progress(min(start + BATCH, len(ids)), len(ids))
-    return {"concluded": done, "left_out": len(ids) - done, "reasons": reasons}
-
-
-def propose(cycle: Cycle, *, by: Actor) -> Publication:
-    """Propose to publish every record that is 待发布: the list as it stands, and its digest. Raises NotAllowed where there is none, or
-    where a proposal waits already."""
-    db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
-    if _open_proposal(cycle):
-        raise NotAllowed("已有一份发布清单等待确认,请先确认或撤回。")
-    records = db.session.scalars(select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.state == "confirming").order_by(Assessment.id)).all()
-    if not records:
-        raise NotAllowed("没有待发布的医师。考核机构完成综合评定后,才能发布结果。")
-    verdicts = {record.id: "passed" if moves.passes(record) else "failed" for record in records}
-    passed = sum(verdict == "passed" for verdict in verdicts.values())
-    row = Publication(
-        id=new_id(), cycle_id=cycle.id, passed=passed, failed=len(records) - passed, digest=digest_of(verdicts), proposed_by=by.id, proposed_at=clock.now()
-    )
-    db.session.add(row)
-    db.session.flush()
-    db.session.execute(insert(PublicationEntry), [
-        {"tenant_id": current_tenant(), "publication_id": row.id, "assessment_id": record_id, "verdict": verdict} for record_id, verdict in verdicts.items()
-    ])  # fmt: skip
-    journal.write("publication", row.id, "proposed", by=by, passed=row.passed, failed=row.failed, digest=row.digest.hex())
-    return row
-
-
-def digest_of(verdicts: dict[UUID, str]) -> bytes:
-    """The digest of a list: the same for the same records and verdicts, in whatever order."""
-    return hashlib.sha256("\n".join(f"{record}={verdict}" for record, verdict in sorted(verdicts.items())).encode()).digest()
-
-
-def locked(publication_id: UUID) -> Publication:
-    """A publication, held locked. Raises NotFound."""
-    return held(Publication, publication_id)
-
-
-def withdraw(row: Publication, *, by: Actor) -> None:
-    """Take a proposal back (held locked). Raises NotAllowed once it is approved."""
-    take_back(row, by=by, refusal="结果已确认发布,不能撤回。")
-
-
-def approve(row: Publication, *, by: Actor) -> Job | None:
-    """Approve a proposal (held locked), by another person; asks for the job that publishes. None where it was approved before. Raises
-    Forbidden, and NotAllowed where a record of the list has moved since."""
-    if row.withdrawn_at:
-        raise NotAllowed("该发布清单已撤回,请重新生成。")
-    if row.approved_at:
+def approve_publication(publication: Publication, *, by: Actor) -> Job | None:
+    """Approve a publication (locked) and enqueue the job that publishes it; returns the job, or None if it
+    was approved before. Raises Forbidden for the person who proposed it; InvalidState if it is withdrawn, the
+    list is incomplete, or a record on it has changed."""
+    if publication.withdrawn_at:
+        raise InvalidState("该发布清单已撤回，请重新生成。")
+    if publication.approved_at:
         return None
-    if row.proposed_by == by.id:
-        raise Forbidden("提出人与确认人不能是同一人,请由另一位省级管理员确认。")
-    verdicts = entries_of(row)
-    records = db.session.scalars(select(Assessment).where(Assessment.id.in_(verdicts)).order_by(Assessment.id).with_for_update()).all()
-    now = {record.id: "passed" if moves.passes(record) else "failed" for record in records if record.state == "confirming"}
-    if digest_of(now) != row.digest:
-        raise NotAllowed("清单生成后有医师的状态或评定发生变化,请撤回本清单并重新生成。")
-    row.approved_by, row.approved_at = by.id, clock.now()
-    journal.write("publication", row.id, "approved", by=by, digest=row.digest.hex())
-    return asking.ask("publish", f"发布考核结果({row.passed + row.failed}人)", {"publication": str(row.id)}, by=by.id)
+    require_second_person(
+        by,
+        publication.proposed_by,
+        same="提出人与确认人不能是同一人，请由另一位省级管理员确认。",
+    )
+    _require_whole_list(publication)
+    publication.approved_by, publication.approved_at = (
+        by.id,
+        clock.now(),
+    )
+    journal.write_entry(
+        "publication",
+        publication.id,
+        "approved",
+        by=by,
+        digest=(publication.digest or b"").hex(),
+    )
+    return enqueueing.enqueue(
+        PUBLISH_JOB,
+        f"发布考核结果（{publication.passed + publication.failed}人）",
+        {"publication": str(publication.id)},
+        by=by.id,
+        subject=publication.id,
+    )
 
 
-def entries_of(row: Publication) -> dict[UUID, str]:
-    """The list: record → verdict."""
-    query = select(PublicationEntry.assessment_id, PublicationEntry.verdict).where(PublicationEntry.publication_id == row.id)
-    return {record: verdict for record, verdict in db.session.execute(query)}  # noqa: C416
+def _require_whole_list(publication: Publication) -> None:
+    """Raises InvalidState if the list is incomplete or a record on it has changed."""
+    if publication.gathered_at is None:
+        raise InvalidState("清单还没有生成完，请稍候再确认。")
+    if publication.changed_at:
+        raise InvalidState(LIST_CHANGED_MESSAGE)
 
 
-def object_to(record_id: UUID, *, by: Actor, reason: str) -> None:
-    """省级退回 one record that is 待发布 to its assessment organisation. Raises NotFound, Invalid, NotAllowed."""
+def return_record(record_id: UUID, *, by: Actor, reason: str) -> None:
+    """省级退回: return one record that is 待发布 to its assessment organisation. Raises NotFound,
+    InvalidInput without a reason; InvalidState if it is not 待发布 or its list is being published."""
     record = db.session.scalar(select(Assessment).where(Assessment.id == record_id).with_for_update())
     if record is None:
         raise NotFound
-    moves.object_to(record, by=by, reason=reason)
+    if is_frozen(record.cycle_id):
+        raise InvalidState(FROZEN_MESSAGE)
+    assessment_transitions.return_for_objection(record, by=by, reason=reason)
+    mark_list_changed(record)
 
 
-@performing.job("publish")
-def publish(job: Job, progress: performing.Progress) -> dict[str, int]:
-    """Publish an approved list, a batch a transaction; records published before are left, so it may run again. Then certificates."""
-    row = db.session.scalars(select(Publication).where(Publication.id == UUID(job.arguments["publication"]))).one()
-    if row.approved_at is None or row.approved_by is None:
-        raise NotAllowed("该发布清单尚未确认。")
-    by = Actor("staff", row.approved_by, frozenset({"province_admin"}))
-    verdicts = sorted(entries_of(row).items())
-    for start in range(0, len(verdicts), BATCH):
-        batch = dict(verdicts[start : start + BATCH])
-        for record in db.session.scalars(select(Assessment).where(Assessment.id.in_(batch)).order_by(Assessment.id).with_for_update()):
-            if record.state != "confirming":
-                continue
-            (moves.publish_pass if batch[record.id] == "passed" else moves.publish_fail)(record, by=by)
-            tell(record, "考核结果已发布", "您本周期的考核结果已发布,请在主页点击“考核结果”查看。")
-        db.session.commit()
-        progress(min(start + BATCH, len(verdicts)), len(verdicts))
-    if row.passed:
-        asking.ask(CERTIFICATES, f"生成结果通知书({row.passed}人)", {"publication": str(row.id)}, by=job.asked_by)
-    journal.write("publication", row.id, "published", by=SYSTEM)
-    return {"passed": row.passed, "failed": row.failed}
+# --- publishing it
 
 
-def counts(cycle: Cycle) -> dict[str, int]:
-    """How many records of a cycle are in which state."""
-    found = db.session.execute(select(Assessment.state, func.count()).where(Assessment.cycle_id == cycle.id).group_by(Assessment.state)).all()
-    by_state: dict[str, int] = {state: number for state, number in found}  # noqa: C416
-    return {state: by_state.get(state, 0) for state in STATES}
+_COMPARE_QUERY = text(f"""
+WITH next AS (
+    SELECT assessment_id, verdict FROM publication_entry
+    WHERE tenant_id = :tenant AND publication_id = :publication AND assessment_id > :after
+    ORDER BY assessment_id LIMIT :most
+)
+SELECT count(*) AS number,
+       count(*) FILTER (
+           WHERE a.state <> next.verdict
+               AND (a.state <> 'confirming' OR next.verdict <> {VERDICT_SQL.format("a")})
+       ) AS told,
+       (SELECT assessment_id FROM next ORDER BY assessment_id DESC LIMIT 1) AS last
+FROM next JOIN assessment AS a ON a.tenant_id = :tenant AND a.id = next.assessment_id
+""")  # noqa: S608 - a constant
 
 
-def listed(verdicts: dict[UUID, str]) -> list[tuple[Assessment, Doctor, str]]:
-    """The records of (a part of) a publication's list, record → verdict, with their doctors, by name."""
-    joined = select(Assessment, Doctor).join(Doctor, (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id))
-    rows = db.session.execute(joined.where(Assessment.id.in_(verdicts)).order_by(Doctor.name_key, Doctor.id)).all()
-    return [(record, doctor, verdicts[record.id]) for record, doctor in rows]
+def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
+    """Void the approval, so that the list waits for approval again. Raises InvalidState if the list is public
+    already."""
+    publication = get_publication_for_update(UUID(job.arguments["publication"]))
+    if publication.published_at:
+        raise InvalidState("结果已经发布，不能取消。")
+    publication.approved_by = publication.approved_at = None
+    journal.write_entry(
+        "publication",
+        publication.id,
+        "approval_withdrawn",
+        by=SYSTEM_ACTOR,
+    )
 
 
-def name_of(account_id: UUID | None) -> str:
-    """Who proposed or approved, by name."""
-    return db.session.scalar(select(Account.name).where(Account.id == account_id)) or "" if account_id else ""
+@worker.register_chunked_job(PUBLISH_JOB, undo=_on_publish_cancel)
+def publish_step(job: Job, cursor: Cursor) -> Chunk:
+    """Publish an approved list: compare it with its records, make it public, change its records to their
+    final states, then enqueue the certificates. Raises InvalidState."""
+    publication = publication_of_job(job, for_update=True)
+    if publication.approved_at is None or publication.approved_by is None:
+        raise InvalidState("该发布清单尚未确认。")
+    if publication.published_at is None:
+        return _compare_batch(publication, cursor)
+    return _settle_batch(job, publication, cursor)
 
 
-def _open_proposal(cycle: Cycle) -> UUID | None:
-    query = select(Publication.id).where(Publication.cycle_id == cycle.id, Publication.approved_at.is_(None), Publication.withdrawn_at.is_(None))
-    return db.session.scalar(query)
+def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
+    """Compare the next part of the list with its records; after the last one, make the list public. Raises
+    InvalidState if the list or a record has changed."""
+    parameters = {
+        "tenant": current_tenant(),
+        "publication": publication.id,
+        "after": cursor.get("compared", FIRST_ID),
+        "most": COMPARE_BATCH_SIZE,
+    }
+    batch = BatchCount(*db.session.execute(_COMPARE_QUERY, parameters).one())
+    if batch.reported:
+        _fail_publication(publication, batch.reported)
+    step_total = 2 * (publication.passed + publication.failed)
+    if batch.number == COMPARE_BATCH_SIZE:
+        return Chunk(
+            {"compared": str(batch.last_id)},
+            done=batch.number,
+            total=step_total,
+        )
+    summary = list_summary(publication)
+    if bytes(summary.digest) != publication.digest:
+        _fail_publication(publication, 0)
+    publication.published_at = clock.now()
+    journal.write_entry(
+        "publication",
+        publication.id,
+        "published",
+        by=SYSTEM_ACTOR,
+        passed=publication.passed,
+        failed=publication.failed,
+        digest=(publication.digest or b"").hex(),
+    )
+    return Chunk(
+        {"settled": str(FIRST_ID)},
+        done=batch.number,
+        total=step_total,
+    )
+
+
+def _fail_publication(publication: Publication, moved: int) -> None:
+    """Withdraw a publication whose list differs from what was approved (`moved`: how many records have
+    changed), before anything of it was shown. Always raises InvalidState."""
+    publication.withdrawn_at = clock.now()
+    journal.write_entry(
+        "publication",
+        publication.id,
+        "found_changed",
+        by=SYSTEM_ACTOR,
+        moved=moved,
+    )
+    db.session.commit()
+    raise InvalidState(
+        f"清单生成后有{moved}位医师的状态或评定发生变化，本清单已作废，没有发布。请重新生成清单。"
+        if moved
+        else "清单内容与生成时的摘要不一致，本清单已作废，没有发布。请重新生成清单，并联系平台运营。"
+    )
+
+
+def _settle_batch(job: Job, publication: Publication, cursor: Cursor) -> Chunk:
+    """Change the next records of a public list to their final states and notify their doctors; after the last
+    one, enqueue the certificates."""
+    verdict_by_record = _next_verdicts(publication, UUID(cursor["settled"]))
+    _settle_records(publication, verdict_by_record)
+    verdicts = list(verdict_by_record.values())
+    counts = {
+        "passed": verdicts.count("passed"),
+        "failed": verdicts.count("failed"),
+    }
+    if len(verdict_by_record) == SETTLE_BATCH_SIZE:
+        return Chunk(
+            {"settled": str(max(verdict_by_record))},
+            done=len(verdict_by_record),
+            counts=counts,
+        )
+    publication.settled_at = clock.now()
+    journal.write_entry("publication", publication.id, "settled", by=SYSTEM_ACTOR)
+    if publication.passed:
+        enqueueing.enqueue(
+            CERTIFICATES_JOB,
+            f"生成结果通知书（{publication.passed}人）",
+            {"publication": str(publication.id)},
+            by=job.asked_by,
+            subject=publication.id,
+        )
+    return Chunk(None, done=len(verdict_by_record), counts=counts)
+
+
+def _next_verdicts(publication: Publication, after: UUID) -> dict[UUID, str]:
+    """Returns record id → verdict for the next records on a list."""
+    query = select(PublicationEntry.assessment_id, PublicationEntry.verdict).where(
+        PublicationEntry.publication_id == publication.id,
+        PublicationEntry.assessment_id > after,
+    )
+    query = query.order_by(PublicationEntry.assessment_id)
+    return dict(db.session.execute(query.limit(SETTLE_BATCH_SIZE)).all())
+
+
+def _settle_records(publication: Publication, verdict_by_record: Mapping[UUID, str]) -> None:
+    """Change those records of a public list that are still 待发布 to their final states."""
+    query = (
+        select(Assessment, Doctor.account_id)
+        .join(Doctor, doctor_join())
+        .where(in_array(Assessment.id, verdict_by_record))
+        .order_by(Assessment.id)
+        .with_for_update(of=Assessment)
+    )
+    records = db.session.execute(query.execution_options(populate_existing=True)).all()
+    with journal.batched_entries():
+        for record, account in records:
+            if record.state == "confirming":
+                _settle_record(
+                    publication,
+                    record,
+                    account,
+                    verdict_by_record[record.id],
+                )
+
+
+def _settle_record(
+    publication: Publication,
+    record: Assessment,
+    account: UUID,
+    verdict: str,
+) -> None:
+    """Change one record (locked) of a public list to its final state, and notify its doctor."""
+    approver = Actor("staff", publication.approved_by, roles_for("results.publish"))
+    (assessment_transitions.publish_pass if verdict == "passed" else assessment_transitions.publish_fail)(
+        record, by=approver
+    )
+    notify(record, RESULT_PUBLISHED, account_id=account)
+
+
+def settle_record_now(record: Assessment) -> None:
+    """Change a record (locked) on a public list to its final state before the job reaches it, because its
+    doctor acts on the result. Does nothing otherwise."""
+    publication_and_verdict = (
+        db.session.execute(_public_entry_of(record)).one_or_none() if record.state == "confirming" else None
+    )
+    if publication_and_verdict is not None:
+        account = db.session.scalars(select(Doctor.account_id).where(Doctor.id == record.doctor_id)).one()
+        _settle_record(
+            publication_and_verdict[0],
+            record,
+            account,
+            publication_and_verdict[1],
+        )
+
+
+def state_for_doctor(record: Assessment) -> str:
+    """Returns a record's state as its doctor may see it: the verdict, if its list is public but not settled
+    yet."""
+    publication_and_verdict = (
+        db.session.execute(_public_entry_of(record)).one_or_none() if record.state == "confirming" else None
+    )
+    return publication_and_verdict[1] if publication_and_verdict is not None else record.state
+
+
+def _public_entry_of(record: Assessment) -> Select[Publication, str]:
+    """Returns the query of the newest public list that the record is on, with the verdict there."""
+    joined = select(Publication, PublicationEntry.verdict).join(
+        PublicationEntry,
+        (PublicationEntry.tenant_id == Publication.tenant_id)
+        & (PublicationEntry.publication_id == Publication.id),
+    )
+    return (
+        joined.where(
+            PublicationEntry.assessment_id == record.id,
+            Publication.published_at.is_not(None),
+        )
+        .order_by(Publication.id.desc())
+        .limit(1)
+    )
+
+
+# --- to be looked at

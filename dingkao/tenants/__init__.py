@@ -1,1 +1,2 @@
-"""Provinces: which there are, which one a request or job is in, and how the database is told."""
+"""Provinces (the tenants): the registry, the current province of a request or job, and how it is passed to
+the database."""

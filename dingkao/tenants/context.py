@@ -1,4 +1,5 @@
-"""Which province we are in. One place holds it; everything that needs a province asks here and is refused when there is none."""
+"""The current province, stored in one place. Code that needs it asks here; outside a province that raises
+NoProvince."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +9,17 @@ _current: ContextVar[int | None] = ContextVar("dingkao_tenant", default=None)
 
 
 class NoProvince(RuntimeError):  # noqa: N818
-    """Something that belongs to a province was asked for outside every province: a fault of the program, not of the user."""
+    """Something that belongs to a province was used outside every province: an error in the program, not the
+    user's."""
 
 
 class WrongProvince(RuntimeError):  # noqa: N818
-    """Something of one province was handed to another: a fault of the program, stopped before it reaches the database."""
+    """Something of one province was used in another: an error in the program, stopped before it reaches the
+    database."""
 
 
 def current_tenant() -> int:
-    """The code of the province we are in; raises NoProvince outside."""
+    """Returns the code of the current province. Raises NoProvince if there is none."""
     tenant = _current.get()
     if tenant is None:
         raise NoProvince("no province has been entered")
@@ -24,8 +27,9 @@ def current_tenant() -> int:
 
 
 @contextmanager
-def entered(tenant: int) -> Iterator[int]:
-    """Be in province `tenant` (its code) for the length of the block. One province can't be entered from inside another."""
+def in_tenant(tenant: int) -> Iterator[int]:
+    """Make `tenant` (a province's code) the current province within the block. Raises WrongProvince inside
+    another province."""
     if isinstance(tenant, bool) or not isinstance(tenant, int) or tenant <= 0:
         raise WrongProvince(f"not a province's code: {tenant!r}")
     already = _current.get()

@@ -1,7 +1,7 @@
-"""The 32 provinces that can be opened (省级行政区): written by hand, the same in every installation.
+"""The 32 provinces that can be opened (省级行政区), the same in every installation.
 
-A code is the province's two digits of GB/T 2260 and never changes; 兵团 has none there, 66 is the custom of the registries.
-Slugs are the first segment of the address and name the cookies.
+A code is the province's first two digits of GB/T 2260 and never changes; 兵团 has none there, and registries
+use 66. Slugs are the first segment of the address and part of the names of cookies.
 """
 
 import unicodedata
@@ -14,7 +14,8 @@ FIRST_SANDBOX_CODE = 900
 
 @dataclass(frozen=True)
 class Province:
-    """One province (省份): `code` is the tenant number, `name` as the login page shows it, `commission` the issuing authority."""
+    """One province (省份): `code` is the tenant's number, `name` as on the sign-in page, `commission` the
+    issuing authority."""
 
     code: int
     slug: str
@@ -23,8 +24,21 @@ class Province:
     commission: str
 
 
-def _province(code: int, slug: str, name: str, short_name: str, commission: str | None = None) -> Province:
-    return Province(code, slug, name, short_name, commission or f"{name}卫生健康委员会")
+def _province(
+    code: int,
+    slug: str,
+    name: str,
+    short_name: str,
+    commission: str | None = None,
+) -> Province:
+    """Returns a province; `commission` is by default the name with 卫生健康委员会."""
+    return Province(
+        code,
+        slug,
+        name,
+        short_name,
+        commission or f"{name}卫生健康委员会",
+    )
 
 
 PROVINCES = (
@@ -59,7 +73,13 @@ PROVINCES = (
     _province(63, "qinghai", "青海省", "青海"),
     _province(64, "ningxia", "宁夏回族自治区", "宁夏"),
     _province(65, "xinjiang", "新疆维吾尔自治区", "新疆"),
-    _province(66, "bingtuan", "新疆生产建设兵团", "兵团", "新疆生产建设兵团卫生健康委员会"),
+    _province(
+        66,
+        "bingtuan",
+        "新疆生产建设兵团",
+        "兵团",
+        "新疆生产建设兵团卫生健康委员会",
+    ),
 )
 
 _SYLLABLES = {
@@ -70,34 +90,52 @@ _SYLLABLES = {
     "guizhou": "gui zhou", "yunnan": "yun nan", "xizang": "xi zang", "shaanxi": "shan xi", "gansu": "gan su", "qinghai": "qing hai",
     "ningxia": "ning xia", "xinjiang": "xin jiang", "bingtuan": "bing tuan",
 }  # fmt: skip
-"""How each short name is read. 山西 and 陕西 are read alike but for the tone, so «shanxi» finds both; only an address tells them apart."""
+"""Slug → pinyin of the short name. 山西 and 陕西 differ only in tone, so «shanxi» finds both; only their
+slugs differ."""
 
 _BY_SLUG = {province.slug: province for province in PROVINCES}
 _BY_CODE = {province.code: province for province in PROVINCES}
 
 
 def by_slug(slug: str) -> Province | None:
-    """The province whose address begins with `slug`, or None. Capitals are not another province."""
+    """Returns the province with this slug, in upper or lower case, or None."""
     return _BY_SLUG.get(slug.lower())
 
 
 def by_code(code: int) -> Province | None:
-    """The province with this tenant number, or None."""
+    """Returns the province with this code, or None."""
     return _BY_CODE.get(code)
 
 
-def search_words(province: Province) -> tuple[str, ...]:
-    """What people type when they look for `province`: its name, its pinyin, the first letters, its address."""
+def search_terms(province: Province) -> tuple[str, ...]:
+    """Returns what people type to find `province`: names, pinyin, initials, slug."""
     syllables = _SYLLABLES[province.slug].split()
-    return province.name, province.short_name, "".join(syllables), "".join(one[0] for one in syllables), province.slug
+    return (
+        province.name,
+        province.short_name,
+        "".join(syllables),
+        "".join(syllable[0] for syllable in syllables),
+        province.slug,
+    )
 
 
-def found(typed: str, among: Iterable[Province]) -> list[Province]:
-    """Those of `among` that `typed` may mean, by Chinese name (any part), pinyin or first letters (from the start); all where nothing
-    was typed. Blanks, capitals and full-width letters make no difference."""
-    wanted = "".join(one for one in unicodedata.normalize("NFKC", typed).lower() if one.isalnum())
-    return [one for one in among if not wanted or any(_begins(word, wanted) for word in search_words(one))]
+def search(typed: str, among: Iterable[Province]) -> list[Province]:
+    """Returns the provinces among `among` that `typed` may mean: a part of the Chinese name, or the beginning
+    of pinyin, initials or slug; all for an empty text. Blanks, case and full-width letters are ignored."""
+    folded = unicodedata.normalize("NFKC", typed).lower()
+    search_text = "".join(filter(str.isalnum, folded))
+    if not search_text:
+        return list(among)
+    return [province for province in among if _may_mean(province, search_text)]
 
 
-def _begins(word: str, wanted: str) -> bool:
-    return word.startswith(wanted) if word.isascii() else wanted in word or (len(word) > 1 and wanted.startswith(word))
+def _may_mean(province: Province, search_text: str) -> bool:
+    return any(_matches_term(term, search_text) for term in search_terms(province))
+
+
+def _matches_term(term: str, typed: str) -> bool:
+    """Whether the typed text may mean a term. A term of letters must begin with it; a Chinese name must
+    contain it, or be its beginning (山西 of 山西卫健委)."""
+    if term.isascii():
+        return term.startswith(typed)
+    return typed in term or (len(term) > 1 and typed.startswith(term))

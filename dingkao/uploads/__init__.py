@@ -1,1 +1,2 @@
-"""Files on their way in: sent in pieces, taken up again where the connection was cut, handed to the room that wants them."""
+"""Uploads: files sent in chunks, continued after an interruption, and passed to the package that uses
+them."""

@@ -4,7 +4,10 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from dingkao.database.migrating import enclose, share
+from dingkao.database.migrations import (
+    grant_platform_table,
+    secure_tenant_table,
+)
 
 revision = "0001"
 down_revision = None
@@ -17,14 +20,22 @@ def upgrade() -> None:
         sa.Column("slug", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state in ('open', 'closed')", name=op.f("province_state_known_ck")),
+        sa.CheckConstraint(
+            "state in ('open', 'closed')",
+            name=op.f("province_state_known_ck"),
+        ),
         sa.PrimaryKeyConstraint("code", name=op.f("province_pk")),
         sa.UniqueConstraint("slug", name=op.f("province_slug_uq")),
         schema="platform",
     )
     op.create_table(
         "account",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("login_index", sa.LargeBinary(), nullable=False),
@@ -38,14 +49,29 @@ def upgrade() -> None:
         sa.Column("second_factor_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("second_factor_counter", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("kind in ('doctor', 'staff')", name=op.f("account_kind_known_ck")),
-        sa.CheckConstraint("state in ('initial', 'active', 'closed')", name=op.f("account_state_known_ck")),
+        sa.CheckConstraint(
+            "kind in ('doctor', 'staff')",
+            name=op.f("account_kind_known_ck"),
+        ),
+        sa.CheckConstraint(
+            "state in ('initial', 'active', 'closed')",
+            name=op.f("account_state_known_ck"),
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("account_pk")),
-        sa.UniqueConstraint("tenant_id", "login_index", name=op.f("account_tenant_id_login_index_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "login_index",
+            name=op.f("account_tenant_id_login_index_uq"),
+        ),
     )
     op.create_table(
         "cycle",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("label", sa.Text(), nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
@@ -58,7 +84,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "journal_entry",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("subject_kind", sa.Text(), nullable=False),
         sa.Column("subject_id", sa.Uuid(), nullable=False),
@@ -74,11 +105,17 @@ def upgrade() -> None:
         sa.Column("previous", sa.LargeBinary(), nullable=True),
         sa.Column("seal", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint(
-            "actor_kind in ('doctor', 'staff', 'operator', 'system')", name=op.f("journal_entry_actor_kind_known_ck")
+            "actor_kind in ('doctor', 'staff', 'operator', 'system')",
+            name=op.f("journal_entry_actor_kind_known_ck"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("journal_entry_pk")),
     )
-    op.create_index(op.f("journal_entry_tenant_id_at_id_ix"), "journal_entry", ["tenant_id", "at", "id"], unique=False)
+    op.create_index(
+        op.f("journal_entry_tenant_id_at_id_ix"),
+        "journal_entry",
+        ["tenant_id", "at", "id"],
+        unique=False,
+    )
     op.create_index(
         op.f("journal_entry_tenant_id_subject_id_id_ix"),
         "journal_entry",
@@ -87,7 +124,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "organisation",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("registration_number", sa.Text(), nullable=False),
@@ -104,7 +146,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("organisation_pk")),
         sa.UniqueConstraint(
-            "tenant_id", "registration_number", name=op.f("organisation_tenant_id_registration_number_uq")
+            "tenant_id",
+            "registration_number",
+            name=op.f("organisation_tenant_id_registration_number_uq"),
         ),
     )
     op.create_index(
@@ -113,10 +157,20 @@ def upgrade() -> None:
         ["tenant_id", "assessment_organisation_id"],
         unique=False,
     )
-    op.create_index(op.f("organisation_tenant_id_name_ix"), "organisation", ["tenant_id", "name"], unique=False)
+    op.create_index(
+        op.f("organisation_tenant_id_name_ix"),
+        "organisation",
+        ["tenant_id", "name"],
+        unique=False,
+    )
     op.create_table(
         "province_setting",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", postgresql.JSONB(), nullable=False),
@@ -134,25 +188,46 @@ def upgrade() -> None:
     )
     op.create_table(
         "cycle_phase",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("cycle_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("first_day", sa.Date(), nullable=False),
         sa.Column("last_day", sa.Date(), nullable=False),
         sa.CheckConstraint(
-            "kind in ('filing', 'review', 'examination', 'completion')", name=op.f("cycle_phase_kind_known_ck")
+            "kind in ('filing', 'review', 'examination', 'completion')",
+            name=op.f("cycle_phase_kind_known_ck"),
         ),
-        sa.CheckConstraint("first_day <= last_day", name=op.f("cycle_phase_in_order_ck")),
+        sa.CheckConstraint(
+            "first_day <= last_day",
+            name=op.f("cycle_phase_in_order_ck"),
+        ),
         sa.ForeignKeyConstraint(
-            ["tenant_id", "cycle_id"], ["cycle.tenant_id", "cycle.id"], name=op.f("cycle_phase_tenant_id_cycle_id_fk")
+            ["tenant_id", "cycle_id"],
+            ["cycle.tenant_id", "cycle.id"],
+            name=op.f("cycle_phase_tenant_id_cycle_id_fk"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("cycle_phase_pk")),
-        sa.UniqueConstraint("tenant_id", "cycle_id", "kind", name=op.f("cycle_phase_tenant_id_cycle_id_kind_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "cycle_id",
+            "kind",
+            name=op.f("cycle_phase_tenant_id_cycle_id_kind_uq"),
+        ),
     )
     op.create_table(
         "doctor",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("organisation_id", sa.Uuid(), nullable=False),
@@ -179,14 +254,24 @@ def upgrade() -> None:
         sa.Column("roster_digest", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "category in ('clinical', 'dental', 'public_health', 'chinese')", name=op.f("doctor_category_known_ck")
+            "category in ('clinical', 'dental', 'public_health', 'chinese')",
+            name=op.f("doctor_category_known_ck"),
         ),
         sa.CheckConstraint(
-            "document_type in ('resident', 'residence_permit', 'hk_macao_permit', 'taiwan_permit', 'foreign_permanent', 'passport', 'officer', 'hong_kong', 'macao', 'taiwan')",
+            (
+                "document_type in ('resident', 'residence_permit', 'hk_macao_permit', 'taiwan_permit', "
+                "'foreign_permanent', 'passport', 'officer', 'hong_kong', 'macao', 'taiwan')"
+            ),
             name=op.f("doctor_document_type_known_ck"),
         ),
-        sa.CheckConstraint("level in ('physician', 'assistant')", name=op.f("doctor_level_known_ck")),
-        sa.CheckConstraint("sex in ('male', 'female')", name=op.f("doctor_sex_known_ck")),
+        sa.CheckConstraint(
+            "level in ('physician', 'assistant')",
+            name=op.f("doctor_level_known_ck"),
+        ),
+        sa.CheckConstraint(
+            "sex in ('male', 'female')",
+            name=op.f("doctor_sex_known_ck"),
+        ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "account_id"],
             ["account.tenant_id", "account.id"],
@@ -198,8 +283,16 @@ def upgrade() -> None:
             name=op.f("doctor_tenant_id_organisation_id_fk"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("doctor_pk")),
-        sa.UniqueConstraint("tenant_id", "account_id", name=op.f("doctor_tenant_id_account_id_uq")),
-        sa.UniqueConstraint("tenant_id", "number_index", name=op.f("doctor_tenant_id_number_index_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "account_id",
+            name=op.f("doctor_tenant_id_account_id_uq"),
+        ),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "number_index",
+            name=op.f("doctor_tenant_id_number_index_uq"),
+        ),
     )
     op.create_index(
         op.f("doctor_tenant_id_organisation_id_name_key_id_ix"),
@@ -207,17 +300,30 @@ def upgrade() -> None:
         ["tenant_id", "organisation_id", "name_key", "id"],
         unique=False,
     )
-    op.create_index(op.f("doctor_tenant_id_tail_index_ix"), "doctor", ["tenant_id", "tail_index"], unique=False)
+    op.create_index(
+        op.f("doctor_tenant_id_tail_index_ix"),
+        "doctor",
+        ["tenant_id", "tail_index"],
+        unique=False,
+    )
     op.create_table(
         "membership",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("organisation_id", sa.Uuid(), nullable=True),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "role in ('institution_clerk', 'institution_reviewer', 'organisation_clerk', 'organisation_reviewer', 'province_admin', 'question_editor', 'auditor')",
+            (
+                "role in ('institution_clerk', 'institution_reviewer', 'organisation_clerk', "
+                "'organisation_reviewer', 'province_admin', 'question_editor', 'auditor')"
+            ),
             name=op.f("membership_role_known_ck"),
         ),
         sa.ForeignKeyConstraint(
@@ -240,11 +346,19 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        op.f("membership_tenant_id_organisation_id_ix"), "membership", ["tenant_id", "organisation_id"], unique=False
+        op.f("membership_tenant_id_organisation_id_ix"),
+        "membership",
+        ["tenant_id", "organisation_id"],
+        unique=False,
     )
     op.create_table(
         "notice",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
@@ -259,11 +373,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("notice_pk")),
     )
     op.create_index(
-        op.f("notice_tenant_id_account_id_id_ix"), "notice", ["tenant_id", "account_id", "id"], unique=False
+        op.f("notice_tenant_id_account_id_id_ix"),
+        "notice",
+        ["tenant_id", "account_id", "id"],
+        unique=False,
     )
     op.create_table(
         "one_time_code",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("code_hash", sa.LargeBinary(), nullable=False),
@@ -286,7 +408,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "sign_in_session",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=False),
@@ -294,14 +421,22 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("second_factor_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "second_factor_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+        ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "account_id"],
             ["account.tenant_id", "account.id"],
             name=op.f("sign_in_session_tenant_id_account_id_fk"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("sign_in_session_pk")),
-        sa.UniqueConstraint("tenant_id", "token_hash", name=op.f("sign_in_session_tenant_id_token_hash_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "token_hash",
+            name=op.f("sign_in_session_tenant_id_token_hash_uq"),
+        ),
     )
     op.create_index(
         op.f("sign_in_session_tenant_id_account_id_ended_at_ix"),
@@ -310,7 +445,7 @@ def upgrade() -> None:
         unique=False,
     )
 
-    share("platform.province")
+    grant_platform_table("platform.province")
     for table in (
         "account",
         "cycle",
@@ -323,5 +458,5 @@ def upgrade() -> None:
         "one_time_code",
         "sign_in_session",
     ):
-        enclose(table)
-    enclose("journal_entry", app="SELECT, INSERT")
+        secure_tenant_table(table)
+    secure_tenant_table("journal_entry", app="SELECT, INSERT")

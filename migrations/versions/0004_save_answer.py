@@ -1,4 +1,5 @@
-"""The one statement that saves an answer: it enters the province, looks whether the sitting takes answers, and keeps the newest."""
+"""The one statement that saves an answer: it enters the province, looks whether the sitting takes answers,
+and keeps the newest."""
 
 from alembic import op
 
@@ -7,7 +8,8 @@ down_revision = "0003"
 
 FUNCTION = """
 CREATE FUNCTION save_answer(
-    in_tenant int, in_sitting uuid, in_epoch int, in_position int, in_letters text, in_sequence int, in_tapped timestamptz
+    in_tenant int, in_sitting uuid, in_epoch int, in_position int, in_letters text, in_sequence int,
+    in_tapped timestamptz
 ) RETURNS text LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $$
 DECLARE
     open_one record;
@@ -21,12 +23,16 @@ BEGIN
     IF open_one.handed_in_at IS NOT NULL THEN RETURN 'handed_in'; END IF;
     IF open_one.epoch <> in_epoch THEN RETURN 'superseded'; END IF;
     IF moment > open_one.closes_at AND NOT (
-        in_tapped IS NOT NULL AND in_tapped <= open_one.closes_at AND moment <= open_one.closes_at + interval '60 seconds'
+        in_tapped IS NOT NULL AND in_tapped <= open_one.closes_at
+            AND moment <= open_one.closes_at + interval '60 seconds'
     ) THEN RETURN 'closed'; END IF;
-    INSERT INTO sitting_answer AS a (tenant_id, sitting_id, position, letters, sequence, tapped_at, received_at)
+    INSERT INTO sitting_answer AS a (
+            tenant_id, sitting_id, position, letters, sequence, tapped_at, received_at
+        )
         VALUES (in_tenant, in_sitting, in_position::smallint, in_letters, in_sequence, in_tapped, moment)
         ON CONFLICT (tenant_id, sitting_id, position) DO UPDATE
-        SET letters = excluded.letters, sequence = excluded.sequence, tapped_at = excluded.tapped_at, received_at = excluded.received_at
+        SET letters = excluded.letters, sequence = excluded.sequence, tapped_at = excluded.tapped_at,
+            received_at = excluded.received_at
         WHERE a.tenant_id = excluded.tenant_id AND a.sequence < excluded.sequence;
     GET DIAGNOSTICS kept = ROW_COUNT;
     RETURN CASE WHEN kept = 1 THEN 'saved' ELSE 'older' END;

@@ -7,7 +7,11 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    op.create_index("doctor_tenant_id_name_key_id_ix", "doctor", ["tenant_id", "name_key", "id"])
+    op.create_index(
+        "doctor_tenant_id_name_key_id_ix",
+        "doctor",
+        ["tenant_id", "name_key", "id"],
+    )
 
 
 def downgrade() -> None:

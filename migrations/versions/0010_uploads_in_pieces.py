@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from dingkao.database.migrating import enclose
+from dingkao.database.migrations import secure_tenant_table
 
 revision = "0010"
 down_revision = "0009"
@@ -13,7 +13,12 @@ down_revision = "0009"
 def upgrade() -> None:
     op.create_table(
         "upload",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("key", sa.Uuid(), nullable=False),
@@ -26,19 +31,41 @@ def upgrade() -> None:
         sa.Column("document_id", sa.Uuid(), nullable=True),
         sa.Column("cleared", sa.Boolean(), nullable=False),
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state in ('open', 'done', 'cancelled')", name=op.f("upload_state_known_ck")),
+        sa.CheckConstraint(
+            "state in ('open', 'done', 'cancelled')",
+            name=op.f("upload_state_known_ck"),
+        ),
         sa.ForeignKeyConstraint(
-            ["tenant_id", "account_id"], ["account.tenant_id", "account.id"], name=op.f("upload_tenant_id_account_id_fk")
+            ["tenant_id", "account_id"],
+            ["account.tenant_id", "account.id"],
+            name=op.f("upload_tenant_id_account_id_fk"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("upload_pk")),
-        sa.UniqueConstraint("tenant_id", "account_id", "key", name=op.f("upload_tenant_id_account_id_key_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "account_id",
+            "key",
+            name=op.f("upload_tenant_id_account_id_key_uq"),
+        ),
     )
-    op.create_index(op.f("upload_tenant_id_begun_at_ix"), "upload", ["tenant_id", "begun_at"], unique=False)
     op.create_index(
-        "upload_uncleared_ix", "upload", ["tenant_id", "begun_at"], unique=False, postgresql_where=sa.text("not cleared")
+        op.f("upload_tenant_id_begun_at_ix"),
+        "upload",
+        ["tenant_id", "begun_at"],
+        unique=False,
     )
-    enclose("upload")
-    op.add_column("document", sa.Column("hints", postgresql.JSONB(), nullable=True))
+    op.create_index(
+        "upload_uncleared_ix",
+        "upload",
+        ["tenant_id", "begun_at"],
+        unique=False,
+        postgresql_where=sa.text("not cleared"),
+    )
+    secure_tenant_table("upload")
+    op.add_column(
+        "document",
+        sa.Column("hints", postgresql.JSONB(), nullable=True),
+    )
 
 
 def downgrade() -> None:

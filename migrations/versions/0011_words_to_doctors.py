@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from dingkao.database.migrating import enclose
+from dingkao.database.migrations import secure_tenant_table
 
 revision = "0011"
 down_revision = "0010"
@@ -12,7 +12,12 @@ down_revision = "0010"
 def upgrade() -> None:
     op.create_table(
         "article",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("category", sa.Text(), nullable=True),
@@ -26,20 +31,38 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("kind in ('news', 'faq')", name=op.f("article_kind_known_ck")),
-        sa.CheckConstraint("state in ('draft', 'published', 'withdrawn')", name=op.f("article_state_known_ck")),
         sa.CheckConstraint(
-            "category in ('account', 'filing', 'procedure', 'exam', 'result', 'other')", name=op.f("article_category_known_ck")
+            "kind in ('news', 'faq')",
+            name=op.f("article_kind_known_ck"),
+        ),
+        sa.CheckConstraint(
+            "state in ('draft', 'published', 'withdrawn')",
+            name=op.f("article_state_known_ck"),
+        ),
+        sa.CheckConstraint(
+            "category in ('account', 'filing', 'procedure', 'exam', 'result', 'other')",
+            name=op.f("article_category_known_ck"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("article_pk")),
-        sa.UniqueConstraint("tenant_id", "topic", name=op.f("article_tenant_id_topic_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "topic",
+            name=op.f("article_tenant_id_topic_uq"),
+        ),
     )
     op.create_index(
-        op.f("article_tenant_id_kind_state_published_at_id_ix"), "article", ["tenant_id", "kind", "state", "published_at", "id"]
+        op.f("article_tenant_id_kind_state_published_at_id_ix"),
+        "article",
+        ["tenant_id", "kind", "state", "published_at", "id"],
     )
     op.create_table(
         "reminding",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("cycle_id", sa.Uuid(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -50,21 +73,33 @@ def upgrade() -> None:
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state in ('included', 'draft', 'institution_returned', 'ready', 'testing')", name=op.f("reminding_state_known_ck")
+            "state in ('included', 'draft', 'institution_returned', 'ready', 'testing')",
+            name=op.f("reminding_state_known_ck"),
         ),
-        sa.ForeignKeyConstraint(["tenant_id", "cycle_id"], ["cycle.tenant_id", "cycle.id"], name=op.f("reminding_tenant_id_cycle_id_fk")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "cycle_id"],
+            ["cycle.tenant_id", "cycle.id"],
+            name=op.f("reminding_tenant_id_cycle_id_fk"),
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("reminding_pk")),
         sa.UniqueConstraint(
-            "tenant_id", "cycle_id", "state", "last_day", "days", name=op.f("reminding_tenant_id_cycle_id_state_last_day_days_uq")
+            "tenant_id",
+            "cycle_id",
+            "state",
+            "last_day",
+            "days",
+            name=op.f("reminding_tenant_id_cycle_id_state_last_day_days_uq"),
         ),
     )
     op.add_column("organisation", sa.Column("contact", sa.Text(), nullable=True))
     op.add_column("notice", sa.Column("leads", sa.Text(), nullable=True))
     op.create_check_constraint(
-        op.f("notice_leads_known_ck"), "notice", "leads in ('filing', 'practice', 'sitting', 'result', 'requests')"
+        op.f("notice_leads_known_ck"),
+        "notice",
+        "leads in ('filing', 'practice', 'sitting', 'result', 'requests')",
     )
-    enclose("article")
-    enclose("reminding")
+    secure_tenant_table("article")
+    secure_tenant_table("reminding")
 
 
 def downgrade() -> None:

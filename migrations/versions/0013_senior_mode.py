@@ -9,7 +9,11 @@ down_revision = "0012"
 
 def upgrade() -> None:
     op.add_column("account", sa.Column("display", sa.Text()))
-    op.create_check_constraint(op.f("account_display_known_ck"), "account", "display in ('standard', 'senior')")
+    op.create_check_constraint(
+        op.f("account_display_known_ck"),
+        "account",
+        "display in ('standard', 'senior')",
+    )
 
 
 def downgrade() -> None:

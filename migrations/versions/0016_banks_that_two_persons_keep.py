@@ -1,16 +1,32 @@
-"""Banks that two persons keep: versions with who wrote and who approved them, exposures, likeness, pictures; banks that the platform shares."""
+"""Banks that two persons keep: versions with who wrote and who approved them, exposures, likeness, pictures;
+banks that the platform shares."""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from dingkao.database.migrating import enclose, share
+from dingkao.database.migrations import (
+    grant_platform_table,
+    secure_tenant_table,
+)
 
 revision = "0016"
 down_revision = "0015"
 
-OF_QUESTION = ("likeness", "proposed_version", "approved_at", "exposures")
-OF_VERSION = ("about", "state", "made_by", "decided_by", "opinion", "changed_at")
+OF_QUESTION = (
+    "likeness",
+    "proposed_version",
+    "approved_at",
+    "exposures",
+)
+OF_VERSION = (
+    "about",
+    "state",
+    "made_by",
+    "decided_by",
+    "opinion",
+    "changed_at",
+)
 OF_BANK = ("shared_bank_id", "shared_edition")
 
 
@@ -32,24 +48,60 @@ def upgrade() -> None:
     op.add_column("question", sa.Column("likeness", sa.LargeBinary()))
     op.add_column("question", sa.Column("proposed_version", sa.Uuid()))
     op.add_column("question", _moment("approved_at", nullable=True))
-    _kept("question", sa.Column("exposures", sa.Integer(), nullable=False), "0")
+    _kept(
+        "question",
+        sa.Column("exposures", sa.Integer(), nullable=False),
+        "0",
+    )
     op.execute("update question set approved_at = now()")
-    op.create_check_constraint(op.f("question_unapproved_is_out_of_use_ck"), "question", "approved_at is not null or retired_at is not null")
-    op.create_index(op.f("question_tenant_id_likeness_ix"), "question", ["tenant_id", "likeness"])
-    _kept("question_version", sa.Column("about", JSONB, nullable=False), "'{}'")
-    _kept("question_version", sa.Column("state", sa.Text(), nullable=False), "'approved'")
+    op.create_check_constraint(
+        op.f("question_unapproved_is_out_of_use_ck"),
+        "question",
+        "approved_at is not null or retired_at is not null",
+    )
+    op.create_index(
+        op.f("question_tenant_id_likeness_ix"),
+        "question",
+        ["tenant_id", "likeness"],
+    )
+    _kept(
+        "question_version",
+        sa.Column("about", JSONB, nullable=False),
+        "'{}'",
+    )
+    _kept(
+        "question_version",
+        sa.Column("state", sa.Text(), nullable=False),
+        "'approved'",
+    )
     for name in ("made_by", "decided_by"):
         op.add_column("question_version", sa.Column(name, sa.Uuid()))
     op.add_column("question_version", sa.Column("opinion", sa.Text()))
     _kept("question_version", _moment("changed_at"), "now()")
-    op.create_check_constraint(op.f("question_version_state_known_ck"), "question_version", "state in ('pending', 'approved', 'returned')")
     op.create_check_constraint(
-        op.f("question_version_two_persons_ck"), "question_version", "decided_by is null or made_by is null or decided_by <> made_by"
+        op.f("question_version_state_known_ck"),
+        "question_version",
+        "state in ('pending', 'approved', 'returned')",
     )
-    op.create_index("question_version_pending_ix", "question_version", ["tenant_id", "id"], postgresql_where=sa.text("state = 'pending'"))
+    op.create_check_constraint(
+        op.f("question_version_two_persons_ck"),
+        "question_version",
+        "decided_by is null or made_by is null or decided_by <> made_by",
+    )
+    op.create_index(
+        "question_version_pending_ix",
+        "question_version",
+        ["tenant_id", "id"],
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.create_table(
         "question_picture",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("content_type", sa.Text(), nullable=False),
@@ -59,16 +111,25 @@ def upgrade() -> None:
         sa.Column("made_by", sa.Uuid()),
         _moment("made_at"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("question_picture_pk")),
-        sa.UniqueConstraint("tenant_id", "digest", name=op.f("question_picture_tenant_id_digest_uq")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "digest",
+            name=op.f("question_picture_tenant_id_digest_uq"),
+        ),
     )
     op.create_table(
         "exposure_tally",
-        sa.Column("tenant_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column(
+            "tenant_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("reached", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("exposure_tally_pk")),
     )
-    enclose("question_picture")
-    enclose("exposure_tally")
+    secure_tenant_table("question_picture")
+    secure_tenant_table("exposure_tally")
     op.create_table(
         "shared_bank",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -90,12 +151,20 @@ def upgrade() -> None:
         sa.Column("edition", sa.Integer(), nullable=False),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("shared_question_pk")),
-        sa.ForeignKeyConstraint(["bank_id"], ["platform.shared_bank.id"], name=op.f("shared_question_bank_id_fk")),
-        sa.UniqueConstraint("bank_id", "digest", name=op.f("shared_question_bank_id_digest_uq")),
+        sa.ForeignKeyConstraint(
+            ["bank_id"],
+            ["platform.shared_bank.id"],
+            name=op.f("shared_question_bank_id_fk"),
+        ),
+        sa.UniqueConstraint(
+            "bank_id",
+            "digest",
+            name=op.f("shared_question_bank_id_digest_uq"),
+        ),
         schema="platform",
     )
-    share("platform.shared_bank")
-    share("platform.shared_question")
+    grant_platform_table("platform.shared_bank")
+    grant_platform_table("platform.shared_question")
 
 
 def downgrade() -> None:

@@ -6,11 +6,11 @@ import re
 import pytest
 from sqlalchemy import delete, select
 
-from dingkao.articles.answers import ANSWERS, HELPS
+from dingkao.articles.default_answers import ANSWERS, HELP_BY_TOPIC
 from dingkao.articles.models import Article
-from dingkao.database.model import db
+from dingkao.database.base import db
 from dingkao.journal.models import JournalEntry
-from tests.blueprints.signed_in import client_of, post
+from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 OFFICE = "/shanxi/office/articles"
 
@@ -20,7 +20,7 @@ def admin(application, provinces, in_province):
     with in_province("shanxi"):
         db.session.execute(delete(Article))
         db.session.commit()
-    return client_of(application, in_province, "shanxi", "province_admin")
+    return signed_in_client(application, in_province, "shanxi", "province_admin")
 
 
 @pytest.fixture
@@ -33,8 +33,12 @@ def read(client, address, slug="shanxi"):
 
 
 def write(admin, kind="news", publish=True, **given):
-    data = {"title": "关于报名的通知", "body": "请按时报名。"} | ({"category": "filing", "topic": ""} if kind == "faq" else {}) | given
-    answer = post(admin, f"{OFFICE}/new?kind={kind}", **data, **({"publish": "1"} if publish else {}))
+    data = (
+        {"title": "关于报名的通知", "body": "请按时报名。"}
+        | ({"category": "filing", "topic": ""} if kind == "faq" else {})
+        | given
+    )
+    answer = post_form(admin, f"{OFFICE}/new?kind={kind}", **data, **({"publish": "1"} if publish else {}))
     assert answer.status_code == 303, answer.get_data(as_text=True)
     return answer.location.rsplit("/", 1)[1].split("?")[0]
 
@@ -43,27 +47,34 @@ def titles(page):
     return re.findall(r"<strong>(?:<small.*?</small> )?(.*?)</strong>", page)
 
 
-def test_a_draft_is_seen_by_nobody_until_it_is_published_and_no_more_once_withdrawn(admin, anyone, in_province):
-    which = write(admin, publish=False)
+def test_a_draft_is_seen_by_nobody_until_it_is_published_and_no_more_once_withdrawn(
+    admin, anyone, in_province
+):
+    article_id = write(admin, publish=False)
     assert "还没有发布政策资讯" in read(anyone, "/news")
-    assert anyone.get(f"/shanxi/news/{which}").status_code == 404
-    post(admin, f"{OFFICE}/publish?kind=news", page=f"{OFFICE}?kind=news", article=which)
+    assert anyone.get(f"/shanxi/news/{article_id}").status_code == 404
+    post_form(admin, f"{OFFICE}/publish?kind=news", page=f"{OFFICE}?kind=news", article=article_id)
     assert "关于报名的通知" in read(anyone, "/news")
-    assert "请按时报名" in read(anyone, f"/news/{which}")
-    post(admin, f"{OFFICE}/{which}/withdraw", page=f"{OFFICE}?kind=news")
-    assert anyone.get(f"/shanxi/news/{which}").status_code == 404
+    assert "请按时报名" in read(anyone, f"/news/{article_id}")
+    post_form(admin, f"{OFFICE}/{article_id}/withdraw", page=f"{OFFICE}?kind=news")
+    assert anyone.get(f"/shanxi/news/{article_id}").status_code == 404
     assert "还没有发布政策资讯" in read(anyone, "/news")
-    post(admin, f"{OFFICE}/publish?kind=news", page=f"{OFFICE}?kind=news", article=which)
+    post_form(admin, f"{OFFICE}/publish?kind=news", page=f"{OFFICE}?kind=news", article=article_id)
     assert "关于报名的通知" in read(anyone, "/news")
     with in_province("shanxi"):
-        verbs = [one.verb for one in db.session.scalars(select(JournalEntry).where(JournalEntry.subject_id == which).order_by(JournalEntry.id))]
+        verbs = [
+            journal_entry.verb
+            for journal_entry in db.session.scalars(
+                select(JournalEntry).where(JournalEntry.subject_id == article_id).order_by(JournalEntry.id)
+            )
+        ]
     assert verbs == ["written", "publish", "withdraw", "publish"]
 
 
 def test_only_a_draft_can_be_deleted(admin):
     draft, published = write(admin, publish=False, title="草稿一"), write(admin)
-    assert post(admin, f"{OFFICE}/{published}/delete", page=f"{OFFICE}?kind=news").status_code == 409
-    assert post(admin, f"{OFFICE}/{draft}/delete", page=f"{OFFICE}?kind=news").status_code == 303
+    assert post_form(admin, f"{OFFICE}/{published}/delete", page=f"{OFFICE}?kind=news").status_code == 409
+    assert post_form(admin, f"{OFFICE}/{draft}/delete", page=f"{OFFICE}?kind=news").status_code == 303
     assert admin.get(f"{OFFICE}/{draft}").status_code == 404
 
 
@@ -84,25 +95,35 @@ def test_the_pinned_stand_before_the_newest_and_pages_follow(admin, anyone):
 def test_words_are_found_in_title_and_body_and_mean_themselves(admin, anyone):
     write(admin, title="百分之100%的要求", body="ABC_def 甲")
     write(admin, title="另一篇", body="100分 乙")
-    for words, found in (
-        ("100%", ["百分之100%的要求"]), ("abc_", ["百分之100%的要求"]), ("100", ["另一篇", "百分之100%的要求"]), ("100 乙", ["另一篇"]), ("\\", []), ("%", ["百分之100%的要求"]),
+    for words, expected_titles in (
+        ("100%", ["百分之100%的要求"]),
+        ("abc_", ["百分之100%的要求"]),
+        ("100", ["另一篇", "百分之100%的要求"]),
+        ("100 乙", ["另一篇"]),
+        ("\\", []),
+        ("%", ["百分之100%的要求"]),
         ("没有的词", []),
-    ):  # fmt: skip
+    ):
         page = anyone.get("/shanxi/news", query_string={"q": words}).get_data(as_text=True)
-        assert titles(page) == found, words
-        assert ("没有找到" in page) == (not found)
+        assert titles(page) == expected_titles, words
+        assert ("没有找到" in page) == (not expected_titles)
 
 
 def test_what_was_searched_for_is_shown_as_text(admin, anyone):
     write(admin)
-    assert "<script" not in anyone.get("/shanxi/faq?q=<script>alert(1)").get_data(as_text=True).replace('<script type="module" src', "")
+    assert "<script" not in anyone.get("/shanxi/faq?q=<script>alert(1)").get_data(as_text=True).replace(
+        '<script type="module" src', ""
+    )
 
 
 def test_what_is_written_becomes_no_html_of_its_own(admin, anyone):
-    body = "<script>alert(1)</script>\n\n[点](javascript:alert(1)) ![图](https://x/y.png)\n\n- 一\n- 二\n\n[好](https://dk.example/a)"
-    which = write(admin, body=body)
-    page = anyone.get(f"/shanxi/news/{which}").get_data(as_text=True)
-    prose = page.split('class="prose">')[1].split("</article>")[0]
+    body = (
+        "<script>alert(1)</script>\n\n[点](javascript:alert(1)) ![图](https://x/y.png)\n\n- 一\n- "
+        "二\n\n[好](https://dk.example/a)"
+    )
+    article_id = write(admin, body=body)
+    page = anyone.get(f"/shanxi/news/{article_id}").get_data(as_text=True)
+    prose = page.split('class="article-body">')[1].split("</article>")[0]
     assert "<script" not in prose
     assert "javascript:alert" not in re.sub(r">[^<]*<", "><", prose)
     assert "<img" not in prose
@@ -111,21 +132,25 @@ def test_what_is_written_becomes_no_html_of_its_own(admin, anyone):
 
 
 def test_a_preview_keeps_nothing(admin, anyone):
-    shown = post(admin, f"{OFFICE}/new?kind=news", title="预览的", body="**要紧**", preview="1")
-    assert "<strong>要紧</strong>" in shown.get_data(as_text=True)
+    preview = post_form(admin, f"{OFFICE}/new?kind=news", title="预览的", body="**要紧**", preview="1")
+    assert "<strong>要紧</strong>" in preview.get_data(as_text=True)
     assert "预览的" not in read(admin, "/office/articles?kind=news")
 
 
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
-        ("news", {"title": ""}, "请填写标题"), ("news", {"body": " "}, "请填写正文"), ("news", {"title": "长" * 101}, "请不要超过100字,现有101字"),
-        ("news", {"body": "长" * 20_001}, "请不要超过20000字"), ("faq", {"category": ""}, "请选择分类"), ("faq", {"topic": "none-such"}, "请从列表中选择"),
+        ("news", {"title": ""}, "请填写标题"),
+        ("news", {"body": " "}, "请填写正文"),
+        ("news", {"title": "长" * 101}, "请不要超过100字，现有101字"),
+        ("news", {"body": "长" * 20_001}, "请不要超过20000字"),
+        ("faq", {"category": ""}, "请选择分类"),
+        ("faq", {"topic": "none-such"}, "请从列表中选择"),
     ],
-)  # fmt: skip
+)
 def test_faults_stand_at_their_field_and_what_was_typed_stays(admin, kind, given, said):
     data = {"title": "标题甲", "body": "正文乙", "category": "filing", "topic": ""} | given
-    answer = post(admin, f"{OFFICE}/new?kind={kind}", **data)
+    answer = post_form(admin, f"{OFFICE}/new?kind={kind}", **data)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert said in page
@@ -133,50 +158,54 @@ def test_faults_stand_at_their_field_and_what_was_typed_stays(admin, kind, given
 
 
 def test_answers_stand_by_category_in_the_order_given(admin, anyone):
-    one, two, three = (write(admin, "faq", title=name, category="exam") for name in ("问甲", "问乙", "问丙"))
+    first, second, third = (
+        write(admin, "faq", title=name, category="exam") for name in ("问甲", "问乙", "问丙")
+    )
     write(admin, "faq", title="问丁", category="account")
     order = lambda: re.findall(r"<summary>(.*?)</summary>", read(anyone, "/faq"))  # noqa: E731
     assert order() == ["问丁", "问甲", "问乙", "问丙"]
-    post(admin, f"{OFFICE}/{three}/shift", page=f"{OFFICE}?kind=faq", way="up")
-    post(admin, f"{OFFICE}/{one}/shift", page=f"{OFFICE}?kind=faq", way="down")
-    post(admin, f"{OFFICE}/{two}/shift", page=f"{OFFICE}?kind=faq", way="down")
+    post_form(admin, f"{OFFICE}/{third}/shift", page=f"{OFFICE}?kind=faq", way="up")
+    post_form(admin, f"{OFFICE}/{first}/shift", page=f"{OFFICE}?kind=faq", way="down")
+    post_form(admin, f"{OFFICE}/{second}/shift", page=f"{OFFICE}?kind=faq", way="down")
     assert order() == ["问丁", "问丙", "问甲", "问乙"]
 
 
 def test_a_help_leads_to_the_provinces_answer_and_before_there_is_one_to_the_houses(admin, anyone):
     topic = "saved-not-submitted"
-    assert HELPS[topic].question in read(anyone, f"/faq/about/{topic}")
-    which = write(admin, "faq", title="本省的说法", category="filing", topic=topic)
-    assert anyone.get(f"/shanxi/faq/about/{topic}").location.endswith(f"/faq/{which}")
-    again = post(admin, f"{OFFICE}/new?kind=faq", title="又一条", body="正文", category="filing", topic=topic)
-    assert "已有另一条问答对应这处帮助" in again.get_data(as_text=True)
+    assert HELP_BY_TOPIC[topic].question in read(anyone, f"/faq/about/{topic}")
+    article_id = write(admin, "faq", title="本省的说法", category="filing", topic=topic)
+    assert anyone.get(f"/shanxi/faq/about/{topic}").location.endswith(f"/faq/{article_id}")
+    second_answer = post_form(
+        admin, f"{OFFICE}/new?kind=faq", title="又一条", body="正文", category="filing", topic=topic
+    )
+    assert "已有另一条问答对应这处帮助" in second_answer.get_data(as_text=True)
     assert anyone.get("/shanxi/faq/about/none-such").status_code == 404
 
 
 def test_the_houses_answers_are_taken_over_as_drafts_once(admin, anyone, in_province):
-    post(admin, f"{OFFICE}/examples", page=f"{OFFICE}?kind=faq")
-    post(admin, f"{OFFICE}/examples", page=f"{OFFICE}?kind=faq")
+    post_form(admin, f"{OFFICE}/examples", page=f"{OFFICE}?kind=faq")
+    post_form(admin, f"{OFFICE}/examples", page=f"{OFFICE}?kind=faq")
     with in_province("shanxi"):
-        rows = db.session.scalars(select(Article)).all()
-    assert sorted(row.topic for row in rows) == sorted(one.topic for one in ANSWERS)
-    assert {row.state for row in rows} == {"draft"}
+        articles = db.session.scalars(select(Article)).all()
+    assert sorted(article.topic for article in articles) == sorted(answer.topic for answer in ANSWERS)
+    assert {article.state for article in articles} == {"draft"}
     assert "还没有发布问答" in read(anyone, "/faq")
 
 
 def test_another_province_reads_nothing_of_it(admin, anyone):
-    which = write(admin)
+    article_id = write(admin)
     assert "关于报名的通知" not in read(anyone, "/news", "henan")
-    assert anyone.get(f"/henan/news/{which}").status_code == 404
+    assert anyone.get(f"/henan/news/{article_id}").status_code == 404
 
 
 @pytest.mark.parametrize("role", ["auditor", "question_editor", "institution_clerk"])
 def test_nobody_but_the_administrator_writes(application, admin, in_province, role):
-    which = write(admin)
+    article_id = write(admin)
     organisation = None if role in ("auditor", "question_editor") else "PDY1400000001"
-    client = client_of(application, in_province, "shanxi", role, organisation)
+    client = signed_in_client(application, in_province, "shanxi", role, organisation)
     assert client.get(OFFICE).status_code == (200 if role == "auditor" else 403)
     assert client.get(f"{OFFICE}/new").status_code == 403
-    assert client.get(f"{OFFICE}/{which}").status_code == 403
+    assert client.get(f"{OFFICE}/{article_id}").status_code == 403
 
 
 def test_back_leads_to_where_one_came_from(application, admin, anyone, in_province):

@@ -1,4 +1,5 @@
-"""One doctor: added by a form under the rules of the roster, looked at with masked numbers, helped into the account."""
+"""One doctor: added by a form under the rules of the roster, looked at with masked numbers, helped into the
+account."""
 
 import re
 from datetime import timedelta
@@ -8,62 +9,76 @@ from sqlalchemy import func, select
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
-from dingkao.database.model import db
-from dingkao.doctors.adding import add_doctor
+from dingkao.database.base import db
+from dingkao.doctors import corrections
+from dingkao.doctors.disclosure_limits import DisclosureLimit
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster
-from dingkao.errors import Invalid
+from dingkao.doctors.single_entry import add_doctor
+from dingkao.errors import InvalidInput
+from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.journal.models import JournalEntry
-from dingkao.journal.writing import TERMINAL
-from dingkao.people import organisations
+from dingkao.people import institution_imports
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
-from dingkao.people.opening import open_province
+from dingkao.people.provinces import open_province
+from dingkao.tenants import settings
+from dingkao.tenants.encryption import current_vault
 from dingkao.tenants.registry import by_slug
-from dingkao.tenants.secrets import vault
-from tests import material, people
-from tests.blueprints.signed_in import client_of, post
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "gansu", 62
-NEW = f"/{SLUG}/office/doctors/new"
+NEW_DOCTOR_PAGE = f"/{SLUG}/office/doctors/new"
 
 
 def typed(serial, *, at=1, **changed):
     sex = "男" if serial % 2 else "女"
     return {
-        "name": "王 新", "document_type": "居民身份证", "number": material.resident_number(serial, sex=sex, area="620107"), "sex": "",
-        "registration_number": material.registration_number(CODE, at), "level": "执业医师", "category": "临床", "scope": "内科", "mobile": f"139{serial:08d}",
+        "name": "王 新",
+        "document_type": "居民身份证",
+        "number": sample_data.resident_number(serial, sex=sex, area="620107"),
+        "sex": "",
+        "registration_number": sample_data.registration_number(CODE, at),
+        "level": "执业医师",
+        "category": "临床",
+        "scope": "内科",
+        "mobile": f"139{serial:08d}",
         "department": "内科",
-    } | changed  # fmt: skip
+    } | changed
 
 
 def found(number):
-    return db.session.scalar(select(Doctor).where(Doctor.number_index == vault().blind_index("number", number)))
+    return db.session.scalar(
+        select(Doctor).where(Doctor.number_index == current_vault().blind_index("number", number))
+    )
 
 
 @pytest.fixture(scope="module")
 def gansu(application, provinces, in_province):
     """甘肃, with its institutions and a cycle."""
     with in_province(SLUG):
-        open_province(by_slug(SLUG), by=TERMINAL)
-        organisations.import_institutions(material.institutions(CODE), by=TERMINAL)
-        people.running_cycle()
+        open_province(by_slug(SLUG), by=TERMINAL_ACTOR)
+        institution_imports.import_institutions(sample_data.institutions_csv(CODE), by=TERMINAL_ACTOR)
+        actors.get_or_open_cycle()
         db.session.commit()
 
 
 @pytest.fixture
 def clerk(application, gansu, in_province):
-    return client_of(application, in_province, SLUG, "institution_clerk", material.registration_number(CODE, 1))
+    return signed_in_client(
+        application, in_province, SLUG, "institution_clerk", sample_data.registration_number(CODE, 1)
+    )
 
 
 @pytest.fixture
 def admin(application, gansu, in_province):
-    return client_of(application, in_province, SLUG, "province_admin")
+    return signed_in_client(application, in_province, SLUG, "province_admin")
 
 
 def test_one_doctor_comes_in_with_account_and_record(clerk, in_province):
-    given = typed(1, number=" " + typed(1)["number"][:6] + " " + typed(1)["number"][6:].lower())
-    answer = post(clerk, NEW, **given)
+    form = typed(1, number=" " + typed(1)["number"][:6] + " " + typed(1)["number"][6:].lower())
+    answer = post_form(clerk, NEW_DOCTOR_PAGE, **form)
     assert answer.status_code == 303
     page = clerk.get(answer.location).get_data(as_text=True)
     assert "已添加王新" in page
@@ -71,20 +86,33 @@ def test_one_doctor_comes_in_with_account_and_record(clerk, in_province):
     assert typed(1)["number"] not in page
     assert "未纳入" in page
     with in_province(SLUG):
-        row = found(typed(1)["number"])
-        assert (row.name, row.sex, row.scope, row.department) == ("王新", "male", "11", "内科")
-        account = db.session.scalars(select(Account).where(Account.id == row.account_id)).one()
+        new_doctor = found(typed(1)["number"])
+        assert (new_doctor.name, new_doctor.sex, new_doctor.scope, new_doctor.department) == (
+            "王新",
+            "male",
+            "11",
+            "内科",
+        )
+        account = db.session.scalars(select(Account).where(Account.id == new_doctor.account_id)).one()
         assert (account.state, account.login_index) == ("initial", doctor_login_index(typed(1)["number"]))
-        assert db.session.scalars(select(Assessment.state).where(Assessment.doctor_id == row.id)).all() == ["not_included"]
-        entry = db.session.scalars(select(JournalEntry).where(JournalEntry.subject_id == row.id)).one()
+        assert db.session.scalars(
+            select(Assessment.state).where(Assessment.doctor_id == new_doctor.id)
+        ).all() == ["not_included"]
+        entry = db.session.scalars(select(JournalEntry).where(JournalEntry.subject_id == new_doctor.id)).one()
         assert (entry.verb, entry.actor_role) == ("added", "institution_clerk")
 
 
 def test_the_same_as_a_row_of_the_roster_so_that_row_is_no_news(clerk, in_province):
-    assert post(clerk, NEW, **typed(3)).status_code == 303
-    row = material.roster_row(CODE, 3) | {"姓名": "王新", "证件号码": typed(3)["number"], "手机号码": typed(3)["mobile"], "执业范围": "内科", "首次注册日期": ""}
+    assert post_form(clerk, NEW_DOCTOR_PAGE, **typed(3)).status_code == 303
+    roster_row = sample_data.roster_row(CODE, 3) | {
+        "姓名": "王新",
+        "证件号码": typed(3)["number"],
+        "手机号码": typed(3)["mobile"],
+        "执业范围": "内科",
+        "首次注册日期": "",
+    }
     with in_province(SLUG):
-        report = import_roster(material.roster([row]), by=TERMINAL)
+        report = import_roster(sample_data.roster_xlsx([roster_row]), by=TERMINAL_ACTOR)
         assert (report.accepted, report.changed, report.unchanged, report.errors) == (0, 0, 1, [])
 
 
@@ -92,7 +120,7 @@ def test_the_same_as_a_row_of_the_roster_so_that_row_is_no_news(clerk, in_provin
     ("changed", "field", "sentence"),
     [
         ({"name": ""}, "name", "请填写与身份证一致的姓名"),
-        ({"number": material.wrong_check_digit(typed(5)["number"])}, "number", "校验位不符"),
+        ({"number": sample_data.wrong_check_digit(typed(5)["number"])}, "number", "校验位不符"),
         ({"number": ""}, "number", "请填写证件号码"),
         ({"sex": "女"}, "sex", "性别与证件号码不一致"),
         ({"category": ""}, "category", "请选择执业类别"),
@@ -101,109 +129,238 @@ def test_the_same_as_a_row_of_the_roster_so_that_row_is_no_news(clerk, in_provin
         ({"document_type": "护照", "number": "1"}, "number", "格式不正确"),
     ],
 )
-def test_a_fault_is_told_at_its_field_and_what_was_typed_is_kept(clerk, in_province, changed, field, sentence):
-    given = typed(5, department="急诊抢救室") | changed
-    answer = post(clerk, NEW, **given)
+def test_a_fault_is_told_at_its_field_and_what_was_typed_is_kept(
+    clerk, in_province, changed, field, sentence
+):
+    form = typed(5, department="急诊抢救室") | changed
+    answer = post_form(clerk, NEW_DOCTOR_PAGE, **form)
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
     cell = re.search(rf'(?s)<(?:input|select)[^>]*id="{field}".*?(?=<label|</form>)', page)[0]
     assert sentence in cell
     assert "is-invalid" in cell
     assert 'value="急诊抢救室"' in page
-    assert f'value="{given["mobile"]}"' in page
+    assert f'value="{form["mobile"]}"' in page
     with in_province(SLUG):
         assert found(typed(5)["number"]) is None
 
 
 def test_a_clerk_adds_to_the_own_institution_alone_and_an_administrator_anywhere(clerk, admin, in_province):
-    assert "请从列表中选择一项" in post(clerk, NEW, **typed(7, at=2)).get_data(as_text=True)
+    assert "请从列表中选择一项" in post_form(clerk, NEW_DOCTOR_PAGE, **typed(7, at=2)).get_data(as_text=True)
     with in_province(SLUG):
         assert found(typed(7)["number"]) is None
-        other = db.session.scalars(select(Organisation).where(Organisation.registration_number == material.registration_number(CODE, 2))).one()
-        own = db.session.scalars(select(Organisation.id).where(Organisation.registration_number == material.registration_number(CODE, 1))).one()
-        with pytest.raises(Invalid, match="不是本机构的医师"):
-            add_doctor(typed(7, at=2), by=TERMINAL, only=[own])
-    assert post(admin, NEW, **typed(7, at=2)).status_code == 303
+        organisation = db.session.scalars(
+            select(Organisation).where(
+                Organisation.registration_number == sample_data.registration_number(CODE, 2)
+            )
+        ).one()
+        organisation_id = db.session.scalars(
+            select(Organisation.id).where(
+                Organisation.registration_number == sample_data.registration_number(CODE, 1)
+            )
+        ).one()
+        with pytest.raises(InvalidInput, match="不是本机构的医师"):
+            add_doctor(typed(7, at=2), by=TERMINAL_ACTOR, restrict_to=[organisation_id])
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(7, at=2)).status_code == 303
     with in_province(SLUG):
-        assert found(typed(7)["number"]).organisation_id == other.id
-    unknown = post(admin, NEW, **typed(9, registration_number="PDY404"))
+        assert found(typed(7)["number"]).organisation_id == organisation.id
+    unknown = post_form(admin, NEW_DOCTOR_PAGE, **typed(9, registration_number="PDY404"))
     assert unknown.status_code == 422
     assert "机构登记号PDY404未在本省登记" in unknown.get_data(as_text=True)
 
 
 def test_who_is_on_the_roster_is_not_added_again(clerk, admin, in_province):
-    assert post(admin, NEW, **typed(11, at=2)).status_code == 303
-    for person, at, sentence in ((clerk, 1, "已在另一机构的名单中"), (admin, 2, "已在62省第2人民医院的名单中")):
-        answer = post(person, NEW, **typed(11, at=at, name="别人"))
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(11, at=2)).status_code == 303
+    for person, organisation_number, sentence in (
+        (clerk, 1, "已在另一机构的名单中"),
+        (admin, 2, "已在62省第2人民医院的名单中"),
+    ):
+        answer = post_form(person, NEW_DOCTOR_PAGE, **typed(11, at=organisation_number, name="别人"))
         assert answer.status_code == 422
         assert sentence in answer.get_data(as_text=True)
     with in_province(SLUG):
-        assert db.session.scalar(select(func.count()).select_from(Doctor).where(Doctor.number_index == vault().blind_index("number", typed(11)["number"]))) == 1
+        assert (
+            db.session.scalar(
+                select(func.count())
+                .select_from(Doctor)
+                .where(Doctor.number_index == current_vault().blind_index("number", typed(11)["number"]))
+            )
+            == 1
+        )
         assert found(typed(11)["number"]).name == "王新"
 
 
 def test_of_two_at_once_one_is_added(in_province, gansu, monkeypatch):
     """The second has looked before the first has committed."""
     with in_province(SLUG):
-        add_doctor(typed(13), by=TERMINAL)
+        add_doctor(typed(13), by=TERMINAL_ACTOR)
         db.session.commit()
-    monkeypatch.setattr("dingkao.doctors.adding._unknown", lambda *_given: None)
-    with in_province(SLUG), pytest.raises(Invalid, match="刚刚已被添加"):
-        add_doctor(typed(13), by=TERMINAL)
+    monkeypatch.setattr("dingkao.doctors.single_entry._require_unknown", lambda *_given: None)
+    with in_province(SLUG), pytest.raises(InvalidInput, match="刚刚已被添加"):
+        add_doctor(typed(13), by=TERMINAL_ACTOR)
 
 
 def test_what_is_odd_is_told_and_taken(clerk):
-    answer = post(clerk, NEW, **typed(15, practice="123"))
+    answer = post_form(clerk, NEW_DOCTOR_PAGE, **typed(15, practice="123"))
     assert "执业证书编码通常为15位" in clerk.get(answer.location).get_data(as_text=True)
 
 
 def test_numbers_are_shown_by_a_journalled_act(clerk, in_province):
-    place = post(clerk, NEW, **typed(17)).location
+    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(17)).location
     page = clerk.get(place).get_data(as_text=True)
     assert typed(17)["number"] not in page
     assert typed(17)["mobile"] not in page
-    shown = post(clerk, f"{place}/reveal", page=place).get_data(as_text=True)
-    assert typed(17)["number"] in shown
-    assert typed(17)["mobile"] in shown
+    text = post_form(clerk, f"{place}/reveal", page=place).get_data(as_text=True)
+    assert typed(17)["number"] in text
+    assert typed(17)["mobile"] in text
     with in_province(SLUG):
-        row = found(typed(17)["number"])
-        verbs = db.session.scalars(select(JournalEntry.verb).where(JournalEntry.subject_id == row.id).order_by(JournalEntry.id)).all()
+        new_doctor = found(typed(17)["number"])
+        verbs = db.session.scalars(
+            select(JournalEntry.verb)
+            .where(JournalEntry.subject_id == new_doctor.id)
+            .order_by(JournalEntry.id)
+        ).all()
         assert verbs == ["added", "numbers_revealed"]
     assert typed(17)["number"] not in clerk.get(place).get_data(as_text=True)
 
 
 def test_an_auditor_looks_and_a_neighbour_does_not(application, clerk, in_province):
-    place = post(clerk, NEW, **typed(19)).location
-    auditor = client_of(application, in_province, SLUG, "auditor")
+    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(19)).location
+    auditor = signed_in_client(application, in_province, SLUG, "auditor")
     page = auditor.get(place).get_data(as_text=True)
     assert "620107********" in page
     assert "查看完整号码" not in page
     assert "一次性代码" not in page
-    neighbour = client_of(application, in_province, SLUG, "institution_clerk", material.registration_number(CODE, 2))
+    neighbour = signed_in_client(
+        application, in_province, SLUG, "institution_clerk", sample_data.registration_number(CODE, 2)
+    )
     assert neighbour.get(place).status_code == 403
-    foreign = client_of(application, in_province, "henan", "province_admin")
+    foreign = signed_in_client(application, in_province, "henan", "province_admin")
     assert foreign.get(place.replace(SLUG, "henan")).status_code == 404
     for act in ("reveal", "renew", "code"):
-        assert post(neighbour, f"{place}/{act}", page=NEW).status_code == 403, act
-        assert post(auditor, f"{place}/{act}", page=f"/{SLUG}/office/doctors").status_code == 403, act
-        assert post(foreign, f"{place}/{act}".replace(SLUG, "henan"), page=NEW.replace(SLUG, "henan")).status_code == 404, act
+        assert post_form(neighbour, f"{place}/{act}", page=NEW_DOCTOR_PAGE).status_code == 403, act
+        assert post_form(auditor, f"{place}/{act}", page=f"/{SLUG}/office/doctors").status_code == 403, act
+        assert (
+            post_form(
+                foreign, f"{place}/{act}".replace(SLUG, "henan"), page=NEW_DOCTOR_PAGE.replace(SLUG, "henan")
+            ).status_code
+            == 404
+        ), act
 
 
 def test_a_lapsed_credential_is_renewed_and_an_opened_account_has_none(clerk, in_province):
-    place = post(clerk, NEW, **typed(21)).location
+    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(21)).location
     with in_province(SLUG):
-        account = db.session.scalars(select(Account).where(Account.id == found(typed(21)["number"]).account_id)).one()
+        account = db.session.scalars(
+            select(Account).where(Account.id == found(typed(21)["number"]).account_id)
+        ).one()
         account.initial_until = clock.now() - timedelta(days=1)
         db.session.commit()
     assert "失效" in clerk.get(place).get_data(as_text=True)
-    assert post(clerk, f"{place}/renew", page=place).status_code == 303
+    assert post_form(clerk, f"{place}/renew", page=place).status_code == 303
     assert "有效至" in clerk.get(place).get_data(as_text=True)
-    assert re.search(r"[2-9A-Z]{5}-[2-9A-Z]{5}", post(clerk, f"{place}/code", page=place).get_data(as_text=True))
+    assert re.search(
+        r"[2-9A-Z]{5}-[2-9A-Z]{5}", post_form(clerk, f"{place}/code", page=place).get_data(as_text=True)
+    )
     with in_province(SLUG):
-        account = db.session.scalars(select(Account).where(Account.id == found(typed(21)["number"]).account_id)).one()
+        account = db.session.scalars(
+            select(Account).where(Account.id == found(typed(21)["number"]).account_id)
+        ).one()
         assert account.initial_until > clock.now() + timedelta(days=80)
         account.state = "active"
         db.session.commit()
     page = clerk.get(place).get_data(as_text=True)
     assert "延长初始凭证" not in page
-    assert post(clerk, f"{place}/renew", page=place).status_code == 409
+    assert post_form(clerk, f"{place}/renew", page=place).status_code == 409
+
+
+@pytest.fixture
+def told_twice(application, gansu, in_province):
+    """The province tells an institution twice an hour that a doctor is another's; nothing has been told
+    yet."""
+    with in_province(SLUG):
+        settings.change("elsewhere_told_an_hour", 2, by=None, reason="试")
+        db.session.commit()
+        for key in application.extensions["redis"].scan_iter(f"t:{CODE}:told-elsewhere:*"):
+            application.extensions["redis"].delete(key)
+    yield
+    with in_province(SLUG):
+        settings.change("elsewhere_told_an_hour", 30, by=None, reason="试")
+        db.session.commit()
+
+
+def test_that_a_doctor_is_anothers_is_told_so_often_and_then_nothing_is_looked_up(
+    clerk, admin, in_province, told_twice
+):
+    for serial in (31, 33, 35):
+        assert post_form(admin, NEW_DOCTOR_PAGE, **typed(serial, at=2)).status_code == 303
+    for serial in (31, 33):
+        assert "已在另一机构的名单中" in post_form(clerk, NEW_DOCTOR_PAGE, **typed(serial)).get_data(
+            as_text=True
+        )
+    answers = [
+        post_form(clerk, NEW_DOCTOR_PAGE, **typed(serial, department="急诊抢救室")) for serial in (35, 37)
+    ]
+    assert [answer.status_code for answer in answers] == [429, 429]
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    pages = [answer.get_data(as_text=True) for answer in answers]
+    assert all(
+        "本机构一小时内已有2次填写了另一机构的医师" in page and 'value="急诊抢救室"' in page for page in pages
+    )
+    with in_province(SLUG):
+        assert found(typed(37)["number"]) is None
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(37)).status_code == 303
+    assert "不需要重复添加" in post_form(clerk, NEW_DOCTOR_PAGE, **typed(37)).get_data(as_text=True), (
+        "one's own may be told as often as one likes"
+    )
+
+
+def test_a_roster_too_tells_it_so_often_and_leaves_the_rest(admin, in_province, told_twice):
+    for serial in (41, 43, 45):
+        assert post_form(admin, NEW_DOCTOR_PAGE, **typed(serial, at=2)).status_code == 303
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(47)).status_code == 303
+    roster_rows = [
+        sample_data.roster_row(CODE, 1) | {"证件号码": typed(serial)["number"], "手机号码": ""}
+        for serial in (39, 41, 43, 45, 49, 47)
+    ]
+    with in_province(SLUG):
+        organisation = db.session.scalars(
+            select(Organisation).where(
+                Organisation.registration_number == sample_data.registration_number(CODE, 1)
+            )
+        ).one()
+        report = import_roster(
+            sample_data.roster_xlsx(roster_rows), by=TERMINAL_ACTOR, restrict_to=organisation
+        )
+        reason_by_row = {fault.row: fault.reason for fault in report.errors}
+        assert (report.accepted, report.changed, sorted(reason_by_row)) == (1, 1, [3, 4, 5, 6])
+        assert reason_by_row[3] == reason_by_row[4] == "该医师已在另一机构的名单中"
+        assert (
+            reason_by_row[5]
+            == reason_by_row[6]
+            == "本机构一小时内提示“已在另一机构的名单中”已达2次，此行未处理"
+        )
+        everywhere = import_roster(sample_data.roster_xlsx(roster_rows), by=TERMINAL_ACTOR)
+        assert [(fault.row, fault.reason) for fault in everywhere.errors] == [
+            (number, reason_by_row[3]) for number in (3, 4, 5)
+        ], "who sees all of them is not bounded"
+        db.session.rollback()
+
+
+def test_a_doctor_who_asks_for_anothers_number_is_told_five_times(application, admin, in_province):
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(51, at=2)).status_code == 303
+    assert post_form(admin, NEW_DOCTOR_PAGE, **typed(53)).status_code == 303
+    with in_province(SLUG):
+        doctor, telling = (
+            found(typed(53)["number"]),
+            DisclosureLimit.for_doctor(found(typed(53)["number"]).id),
+        )
+        for _ in range(5):
+            with pytest.raises(InvalidInput, match="已登记在另一位医师名下"):
+                corrections.validate_changes(doctor, {"number": typed(51)["number"]}, telling)
+        for number in (typed(51)["number"], typed(55)["number"]):
+            with pytest.raises(InvalidInput, match="多次与他人重复"):
+                corrections.validate_changes(doctor, {"number": number}, telling)
+        assert corrections.validate_changes(doctor, {"number": typed(55)["number"]}) == {
+            "number": typed(55)["number"]
+        }

@@ -1,4 +1,5 @@
-"""Proofs of single good and bad records (domain.md §2.1, step 4): handed in on the entry's page, shown beside it everywhere, gone with it."""
+"""Proofs of single good and bad records (domain.md §2.1, step 4): handed in on the entry's page, shown beside
+it everywhere, gone with it."""
 
 import io
 import re
@@ -9,14 +10,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from dingkao.database.model import db
+from dingkao.database.base import db
 from dingkao.errors import NotFound, Unavailable
 from dingkao.filings.models import Document, Filing
-from dingkao.outside import storage
-from tests import material, people
-from tests.blueprints.signed_in import client_of, post
+from dingkao.integrations import storage
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import post_form, signed_in_client
 from tests.blueprints.test_uploads import Sender
-from tests.rooms.test_pictures import a_pdf
+from tests.rooms.test_images import a_pdf
 
 SLUG, CODE = "guizhou", 52
 SERIALS = count()
@@ -26,8 +27,8 @@ BAD = {"when": "2025-04", "name": "警告处罚", "by": "县卫生健康局"}
 
 def a_doctor(application, in_province):
     serial = next(SERIALS)
-    number = material.resident_number(serial, sex="男" if serial % 2 else "女", birth=date(1976, 7, 8))
-    someone = people.doctor(application, in_province, SLUG, serial, 证件号码=number)
+    number = sample_data.resident_number(serial, sex="男" if serial % 2 else "女", birth=date(1976, 7, 8))
+    someone = actors.signed_in_doctor(application, in_province, SLUG, serial, 证件号码=number)
     someone.post("/filing/notice")
     return someone
 
@@ -39,7 +40,9 @@ def doctor(application, in_province):
 
 @pytest.fixture
 def reviewer(application, in_province, doctor):
-    return lambda role, place=1: client_of(application, in_province, SLUG, role, material.registration_number(CODE, place))
+    return lambda role, place=1: signed_in_client(
+        application, in_province, SLUG, role, sample_data.registration_number(CODE, place)
+    )
 
 
 def add(someone, kind="good_records", **fields):
@@ -50,43 +53,53 @@ def add(someone, kind="good_records", **fields):
 
 
 def upload(someone, page, *names):
-    return someone.post(f"{page}/proofs", page=page, proof=[(io.BytesIO(a_pdf() if name.endswith("pdf") else people.photo()), name) for name in names])
+    return someone.post(
+        f"{page}/proofs",
+        page=page,
+        proof=[
+            (io.BytesIO(a_pdf() if name.endswith("pdf") else actors.portrait_image()), name) for name in names
+        ],
+    )
 
 
 def complete(someone, **work):
     someone.file()
-    someone.save(4, people.WORK | {"good_record": "yes"} | work)
+    someone.save(4, actors.WORK | {"good_record": "yes"} | work)
 
 
 def proofs(in_province, someone):
     """The proofs kept of a doctor: name → document."""
     with in_province(SLUG):
-        rows = db.session.scalars(select(Document).where(Document.doctor_id == someone.doctor_id, Document.kind == "proof").order_by(Document.id))
-        return {row.name: row.id for row in rows}
+        documents = db.session.scalars(
+            select(Document)
+            .where(Document.doctor_id == someone.doctor_id, Document.kind == "proof")
+            .order_by(Document.id)
+        )
+        return {document.name: document.id for document in documents}
 
 
 def stored(in_province, document):
     with in_province(SLUG):
         try:
-            return bool(storage.store().get("proof", document))
+            return bool(storage.current_store().get("proof", document))
         except NotFound:
             return False
 
 
 def test_a_new_record_leads_to_its_page_and_there_to_its_proofs(doctor, in_province):
     page = add(doctor)
-    shown = doctor.get(page)
-    assert "已保存。有证明材料的,请在本页上传" in shown
-    assert "证明材料 0 件" in shown
+    response = doctor.get(page)
+    assert "已保存。有证明材料的，请在本页上传" in response
+    assert "证明材料 0 件" in response
     assert upload(doctor, page, "奖状.jpg", "文件.pdf").location == f"/{SLUG}{page}#files"
-    kept = proofs(in_province, doctor)
-    assert list(kept) == ["奖状.jpg", "文件.pdf"]
-    assert doctor.client.get(f"/{SLUG}/filing/proof/{kept['文件.pdf']}").mimetype == "application/pdf"
-    assert "证明材料:奖状.jpg、文件.pdf" in doctor.get("/filing/4")
+    proof_ids = proofs(in_province, doctor)
+    assert list(proof_ids) == ["奖状.jpg", "文件.pdf"]
+    assert doctor.client.get(f"/{SLUG}/filing/proof/{proof_ids['文件.pdf']}").mimetype == "application/pdf"
+    assert "证明材料：奖状.jpg、文件.pdf" in doctor.get("/filing/4")
     assert "已上传 0 件" in doctor.get("/filing/proof")
-    again = doctor.post(f"{page}/proofs/{kept['文件.pdf']}/remove", page=page)
-    assert again.location == f"/{SLUG}{page}#files"
-    assert doctor.post(f"{page}/proofs/{kept['文件.pdf']}/remove", page=page).status_code == 303
+    second_removal = doctor.post(f"{page}/proofs/{proof_ids['文件.pdf']}/remove", page=page)
+    assert second_removal.location == f"/{SLUG}{page}#files"
+    assert doctor.post(f"{page}/proofs/{proof_ids['文件.pdf']}/remove", page=page).status_code == 303
     assert list(proofs(in_province, doctor)) == ["奖状.jpg"]
     assert doctor.post(page, **GOOD | {"name": "省级先进个人"}).location == f"/{SLUG}/filing/4#good_records"
     assert "证明材料 1 件" in doctor.get(page)
@@ -95,16 +108,20 @@ def test_a_new_record_leads_to_its_page_and_there_to_its_proofs(doctor, in_provi
 
 def test_of_several_files_the_unsound_are_named_and_no_more_than_five_are_kept(doctor, in_province):
     page = add(doctor, "bad_records")
-    mixed = doctor.post(f"{page}/proofs", page=page, proof=[(io.BytesIO(people.photo()), "一.jpg"), (io.BytesIO(b"MZ"), "说明.exe")])
+    mixed = doctor.post(
+        f"{page}/proofs",
+        page=page,
+        proof=[(io.BytesIO(actors.portrait_image()), "一.jpg"), (io.BytesIO(b"MZ"), "说明.exe")],
+    )
     assert mixed.status_code == 200
-    assert "已上传1件,以下文件没有上传" in (told := mixed.get_data(as_text=True))
-    assert "说明.exe:" in told
-    assert f'action="/{SLUG}{page}"' in told, "the entry's own form still goes to the entry"
+    assert "已上传1件，以下文件没有上传" in (text := mixed.get_data(as_text=True))
+    assert "说明.exe：" in text
+    assert f'action="/{SLUG}{page}"' in text, "the entry's own form still goes to the entry"
     assert doctor.client.get(f"/{SLUG}{page}/proofs").location == f"/{SLUG}{page}"
     none = doctor.post(f"{page}/proofs", page=page, proof=(io.BytesIO(b""), ""))
     assert (none.status_code, "请选择文件。" in none.get_data(as_text=True)) == (422, True)
     full = upload(doctor, page, *(f"{n}.pdf" for n in "二三四五六"))
-    assert "六.pdf:证明材料最多5件,请先删除不需要的。" in full.get_data(as_text=True)
+    assert "六.pdf：证明材料最多5件，请先删除不需要的。" in full.get_data(as_text=True)
     assert len(proofs(in_province, doctor)) == 5
     assert "已达到5件上限" in doctor.get(page)
     assert upload(doctor, add(doctor), "另一条.jpg").status_code == 303, "each record counts for itself"
@@ -113,46 +130,56 @@ def test_of_several_files_the_unsound_are_named_and_no_more_than_five_are_kept(d
 def test_proofs_of_a_record_come_in_pieces(doctor, in_province):
     page = add(doctor)
     entry = page.rsplit("/", 1)[1]
-    sender = Sender(doctor, people.photo(), "filing_entry_proof", "奖状.jpg")
+    sender = Sender(doctor, actors.portrait_image(), "filing_entry_proof", "奖状.jpg")
     assert sender.begin(subject="").status_code == 404
     assert sender.begin(subject=str(uuid4())).status_code == 404
     assert sender.begin(subject=entry).status_code == 201
     sender.piece(0)
     document = sender.finish().json["document"]
-    assert {name: str(one) for name, one in proofs(in_province, doctor).items()} == {"奖状.jpg": document}
-    late = Sender(doctor, people.photo(), "filing_entry_proof", "晚到.jpg")
+    assert {name: str(proof_id) for name, proof_id in proofs(in_province, doctor).items()} == {
+        "奖状.jpg": document
+    }
+    late = Sender(doctor, actors.portrait_image(), "filing_entry_proof", "晚到.jpg")
     late.begin(subject=entry)
     late.piece(0)
     doctor.post(f"{page}/remove", page=page)
-    gone = late.finish()
-    assert (gone.status_code, gone.json["error"]) == (404, "这条经历已被删除,请返回上一页查看。")
-    other = add(doctor, name="另一项")
-    assert upload(doctor, other, *(f"{n}.pdf" for n in "一二三四五")).status_code == 303
-    assert "最多5件" in Sender(doctor, people.photo(), "filing_entry_proof").begin(subject=other.rsplit("/", 1)[1]).json["error"]
+    late_finish = late.finish()
+    assert (late_finish.status_code, late_finish.json["error"]) == (
+        404,
+        "这条经历已被删除，请返回上一页查看。",
+    )
+    other_page = add(doctor, name="另一项")
+    assert upload(doctor, other_page, *(f"{n}.pdf" for n in "一二三四五")).status_code == 303
+    assert (
+        "最多5件"
+        in Sender(doctor, actors.portrait_image(), "filing_entry_proof")
+        .begin(subject=other_page.rsplit("/", 1)[1])
+        .json["error"]
+    )
 
 
 def test_proofs_go_with_their_record_and_come_back_with_it(doctor, application, in_province):
     first, second = add(doctor), add(doctor, name="第二项")
     upload(doctor, first, "甲.jpg")
     upload(doctor, second, "乙.jpg")
-    kept = proofs(in_province, doctor)
+    proof_ids = proofs(in_province, doctor)
     doctor.post(f"{first}/remove", page=first)
-    assert doctor.client.get(f"/{SLUG}/filing/proof/{kept['甲.jpg']}").status_code == 404
+    assert doctor.client.get(f"/{SLUG}/filing/proof/{proof_ids['甲.jpg']}").status_code == 404
     assert "甲.jpg" not in doctor.get("/filing/4")
     doctor.save(4, {}, list="restore/good_records")
-    assert "证明材料:甲.jpg" in doctor.get("/filing/4")
-    assert doctor.client.get(f"/{SLUG}/filing/proof/{kept['甲.jpg']}").status_code == 200
+    assert "证明材料：甲.jpg" in doctor.get("/filing/4")
+    assert doctor.client.get(f"/{SLUG}/filing/proof/{proof_ids['甲.jpg']}").status_code == 200
     doctor.post(f"{first}/remove", page=first)
     doctor.post(f"{second}/remove", page=second)
     assert list(proofs(in_province, doctor)) == ["乙.jpg"], "only the record taken off last can be put back"
-    people.work_off(application, in_province, SLUG)
-    assert not stored(in_province, kept["甲.jpg"])
-    assert stored(in_province, kept["乙.jpg"])
+    actors.run_pending_jobs(application, in_province, SLUG)
+    assert not stored(in_province, proof_ids["甲.jpg"])
+    assert stored(in_province, proof_ids["乙.jpg"])
     complete(doctor, good_record="no")
     assert doctor.submit().status_code == 303
     assert proofs(in_province, doctor) == {}
-    people.work_off(application, in_province, SLUG)
-    assert not stored(in_province, kept["乙.jpg"])
+    actors.run_pending_jobs(application, in_province, SLUG)
+    assert not stored(in_province, proof_ids["乙.jpg"])
 
 
 def test_who_reviews_sees_them_beside_the_record_and_nobody_else(doctor, application, in_province, reviewer):
@@ -160,54 +187,76 @@ def test_who_reviews_sees_them_beside_the_record_and_nobody_else(doctor, applica
     upload(doctor, page, "奖状.jpg")
     complete(doctor)
     proof = proofs(in_province, doctor)["奖状.jpg"]
-    own = f'href="/{SLUG}/filing/proof/{proof}"'
-    assert own in doctor.get("/filing/check")
+    text = f'href="/{SLUG}/filing/proof/{proof}"'
+    assert text in doctor.get("/filing/check")
     doctor.submit()
-    assert own in doctor.get("/filing/view")
+    assert text in doctor.get("/filing/view")
     assert doctor.client.get(f"/{SLUG}{page}").status_code == 303
     for address in (f"{page}/proofs", f"{page}/proofs/{proof}/remove"):
-        doctor.post(address, page="/home", proof=(io.BytesIO(people.photo()), "迟.jpg"))
+        doctor.post(address, page="/home", proof=(io.BytesIO(actors.portrait_image()), "迟.jpg"))
     assert list(proofs(in_province, doctor)) == ["奖状.jpg"], "what is handed in stands"
     record = f"/{SLUG}/office/review/{doctor.record_id}"
     for role in ("institution_reviewer", "institution_clerk", "organisation_reviewer"):
         client = reviewer(role)
         side = role.partition("_")[0]
-        seen = client.get(f"{record}?side={side}").get_data(as_text=True)
-        assert re.search(rf'市卫生健康委</td>\s*<td>\s*<a class="d-block" href="{record}/proof/{proof}\?side={side}"', seen)
+        page_text = client.get(f"{record}?side={side}").get_data(as_text=True)
+        assert re.search(
+            rf'市卫生健康委</td>\s*<td>\s*<a class="d-block"\s+href="{record}/proof/{proof}\?side={side}"',
+            page_text,
+        )
         assert client.get(f"{record}/proof/{proof}?side={side}").mimetype == "image/jpeg"
     assert reviewer("institution_reviewer", 2).get(f"{record}/proof/{proof}").status_code == 404
-    other = a_doctor(application, in_province)
-    theirs = add(other)
-    assert other.client.get(f"/{SLUG}/filing/proof/{proof}").status_code == 404
-    assert other.client.get(f"/{SLUG}{page}").status_code == 404
-    assert upload(other, page.replace(page, theirs), "自己的.jpg").status_code == 303
-    assert other.post(f"{page}/proofs", page=theirs, proof=(io.BytesIO(people.photo()), "x.jpg")).status_code == 404
-    other.post(f"{theirs}/proofs/{proof}/remove", page=theirs)
-    other.post(f"/filing/proof/{proof}/remove", page="/filing/proof")
+    other_doctor = a_doctor(application, in_province)
+    other_page = add(other_doctor)
+    assert other_doctor.client.get(f"/{SLUG}/filing/proof/{proof}").status_code == 404
+    assert other_doctor.client.get(f"/{SLUG}{page}").status_code == 404
+    assert upload(other_doctor, page.replace(page, other_page), "自己的.jpg").status_code == 303
+    assert (
+        other_doctor.post(
+            f"{page}/proofs", page=other_page, proof=(io.BytesIO(actors.portrait_image()), "x.jpg")
+        ).status_code
+        == 404
+    )
+    other_doctor.post(f"{other_page}/proofs/{proof}/remove", page=other_page)
+    other_doctor.post(f"/filing/proof/{proof}/remove", page="/filing/proof")
     assert list(proofs(in_province, doctor)) == ["奖状.jpg"]
-    strange = Sender(other, people.photo(), "filing_entry_proof").begin(subject=page.rsplit("/", 1)[1])
+    strange = Sender(other_doctor, actors.portrait_image(), "filing_entry_proof").begin(
+        subject=page.rsplit("/", 1)[1]
+    )
     assert strange.status_code == 404
 
 
 def test_only_good_and_bad_records_carry_proofs_of_their_own(doctor):
-    doctor.post("/filing/list/education/new", **people.ENTRIES["education"])
+    doctor.post("/filing/list/education/new", **actors.ENTRIES["education"])
     page = re.search(rf'href="/{SLUG}(/filing/list/education/[0-9a-f]{{32}})"', doctor.get("/filing/3"))[1]
     assert 'type="file"' not in doctor.get(page)
-    assert doctor.post(f"{page}/proofs", page=page, proof=(io.BytesIO(people.photo()), "x.jpg")).status_code == 404
-    assert Sender(doctor, people.photo(), "filing_entry_proof").begin(subject=page.rsplit("/", 1)[1]).status_code == 404
+    assert (
+        doctor.post(
+            f"{page}/proofs", page=page, proof=(io.BytesIO(actors.portrait_image()), "x.jpg")
+        ).status_code
+        == 404
+    )
+    assert (
+        Sender(doctor, actors.portrait_image(), "filing_entry_proof")
+        .begin(subject=page.rsplit("/", 1)[1])
+        .status_code
+        == 404
+    )
 
 
-def test_the_store_being_down_is_said_on_the_records_page_and_nothing_is_kept(doctor, in_province, monkeypatch):
+def test_the_store_being_down_is_said_on_the_records_page_and_nothing_is_kept(
+    doctor, in_province, monkeypatch
+):
     page = add(doctor)
 
     def down(*_args, **_more):
-        raise Unavailable(storage.DOWN)
+        raise Unavailable(storage.UNAVAILABLE_MESSAGE)
 
-    monkeypatch.setattr(storage.Store, "put", down)
+    monkeypatch.setattr(storage.ObjectStore, "put", down)
     answer = upload(doctor, page, "奖状.jpg")
     assert answer.status_code == 503
-    assert "文件存储暂时连接不上" in (shown := answer.get_data(as_text=True))
-    assert "市级先进个人" in shown
+    assert "文件存储暂时连接不上" in (text := answer.get_data(as_text=True))
+    assert "市级先进个人" in text
     assert proofs(in_province, doctor) == {}
 
 
@@ -216,15 +265,24 @@ def test_a_proof_added_mends_what_was_returned_and_pages_of_files_show_the_mark(
     complete(doctor)
     doctor.submit()
     institution, record = reviewer("institution_reviewer"), f"/{SLUG}/office/review/{doctor.record_id}"
-    post(institution, f"{record}/open", page=f"/{SLUG}/office/review?side=institution", side="institution")
+    post_form(
+        institution, f"{record}/open", page=f"/{SLUG}/office/review?side=institution", side="institution"
+    )
     marks = {"mark-4.good_records": "请上传奖状", "mark-1.photo": "请换近照", "mark-5.proofs": "看不清"}
-    post(institution, f"{record}/decide", page=f"{record}?side=institution", side="institution", decision="return", **marks)
-    assert "退回:请换近照" in doctor.get("/filing/photo")
-    assert "退回:看不清" in doctor.get("/filing/proof")
-    assert "退回:请上传奖状" in (before := doctor.get(page))
-    assert "已修改" not in before
+    post_form(
+        institution,
+        f"{record}/decide",
+        page=f"{record}?side=institution",
+        side="institution",
+        decision="return",
+        **marks,
+    )
+    assert "退回：请换近照" in doctor.get("/filing/photo")
+    assert "退回：看不清" in doctor.get("/filing/proof")
+    assert "退回：请上传奖状" in (response := doctor.get(page))
+    assert "已修改" not in response
     upload(doctor, page, "奖状.jpg")
-    assert "已修改 · 退回:请上传奖状" in doctor.get(page)
+    assert "已修改 · 退回：请上传奖状" in doctor.get(page)
 
 
 def test_a_change_of_a_record_keeps_its_proofs_and_taking_it_off_ends_them(doctor, in_province, reviewer):
@@ -233,19 +291,32 @@ def test_a_change_of_a_record_keeps_its_proofs_and_taking_it_off_ends_them(docto
     upload(doctor, second, "乙.jpg")
     complete(doctor)
     doctor.submit()
-    people.bring_to(in_province, doctor, "ready")
-    begun = doctor.post("/requests/new/change").location.removeprefix(f"/{SLUG}")
-    changed = begun + first.removeprefix("/filing")
-    assert "已上传的证明材料不受影响。" in doctor.get(changed)
-    doctor.post(changed, **GOOD | {"name": "省级先进个人"})
-    doctor.post(begun + second.removeprefix("/filing"), **GOOD | {"remove": "1"})
-    assert doctor.post(f"{begun}/save", page=begun, submit="1").status_code == 303
+    actors.advance_to(in_province, doctor, "ready")
+    request_page = doctor.post("/requests/new/change").location.removeprefix(f"/{SLUG}")
+    change_page = request_page + first.removeprefix("/filing")
+    assert "已上传的证明材料不受影响。" in doctor.get(change_page)
+    doctor.post(change_page, **GOOD | {"name": "省级先进个人"})
+    doctor.post(request_page + second.removeprefix("/filing"), **GOOD | {"remove": "1"})
+    assert doctor.post(f"{request_page}/save", page=request_page, submit="1").status_code == 303
     assert list(proofs(in_province, doctor)) == ["甲.jpg", "乙.jpg"]
     for side in ("institution", "organisation"):
-        desk = f"/{SLUG}/office{begun}"
-        assert post(reviewer(f"{side}_reviewer"), f"{desk}/decide", page=f"{desk}?side={side}", side=side, decision="agree").status_code == 303
+        desk = f"/{SLUG}/office{request_page}"
+        assert (
+            post_form(
+                reviewer(f"{side}_reviewer"),
+                f"{desk}/decide",
+                page=f"{desk}?side={side}",
+                side=side,
+                decision="agree",
+            ).status_code
+            == 303
+        )
     with in_province(SLUG):
-        [entry] = db.session.scalars(select(Filing).where(Filing.doctor_id == doctor.doctor_id)).one().performance["good_records"]
+        [entry] = (
+            db.session.scalars(select(Filing).where(Filing.doctor_id == doctor.doctor_id))
+            .one()
+            .performance["good_records"]
+        )
     assert entry["name"] == "省级先进个人"
     assert proofs(in_province, doctor).keys() == {"甲.jpg"}
-    assert re.search(r"省级先进个人[^<]*<a [^>]*>证明材料:甲.jpg</a>", doctor.get("/filing/view"))
+    assert re.search(r"省级先进个人[^<]*<a [^>]*>证明材料：甲.jpg</a>", doctor.get("/filing/view"))

@@ -1,4 +1,5 @@
-"""Messages: newest first, a hundred a page, read by opening them, never by looking; from each to where one acts."""
+"""Messages: newest first, a hundred a page, read by opening them, never by looking; from each to where one
+acts."""
 
 import re
 from datetime import timedelta
@@ -7,25 +8,26 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from dingkao import clock
+from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.notices import tell
-from dingkao.database.model import db
-from dingkao.people.models import LEADS, Notice
-from tests import people
+from dingkao.database.base import db
+from dingkao.people.models import NOTICE_TARGETS, Notice
+from dingkao.people.notice_catalogue import SCORE_CORRECTED
+from tests import actors
 
 SLUG = "jiangsu"
 
 
 @pytest.fixture(scope="module")
 def someone(application, in_province):
-    doctor = people.doctor(application, in_province, SLUG, 410)
+    doctor = actors.signed_in_doctor(application, in_province, SLUG, 410)
     doctor.post("/filing/notice")
     return doctor
 
 
 @pytest.fixture(scope="module")
 def another(application, in_province):
-    doctor = people.doctor(application, in_province, SLUG, 411)
+    doctor = actors.signed_in_doctor(application, in_province, SLUG, 411)
     doctor.post("/filing/notice")
     return doctor
 
@@ -36,23 +38,29 @@ def told(in_province, someone):
 
     def put(count, **more):
         with in_province(SLUG):
-            account = people.account_of(someone.record_id)
+            account = actors.account_of(someone.record_id)
             db.session.execute(delete(Notice).where(Notice.account_id == account))
-            rows = []
+            notices = []
             for serial in range(count):
-                rows.append(Notice(account_id=account, title=f"第{serial}条", body="正文", written_at=clock.now() + timedelta(seconds=serial), **more))
-                db.session.add(rows[-1])
+                fields = {"kind": "legacy", "title": f"第{serial}条", "body": "正文", **more}
+                notices.append(
+                    Notice(account_id=account, written_at=clock.now() + timedelta(seconds=serial), **fields)
+                )
+                db.session.add(notices[-1])
                 db.session.flush()
             db.session.commit()
-            return [row.id for row in rows]
+            return [notice.id for notice in notices]
 
     return put
 
 
 def unread(in_province, someone):
     with in_province(SLUG):
-        theirs = Notice.account_id == people.account_of(someone.record_id), Notice.read_at.is_(None)
-        return db.session.scalar(select(func.count()).select_from(Notice).where(*theirs))
+        unread_conditions = (
+            Notice.account_id == actors.account_of(someone.record_id),
+            Notice.read_at.is_(None),
+        )
+        return db.session.scalar(select(func.count()).select_from(Notice).where(*unread_conditions))
 
 
 def test_an_empty_box_says_what_will_come(someone, told):
@@ -63,12 +71,12 @@ def test_an_empty_box_says_what_will_come(someone, told):
 
 def test_a_hundred_a_page_and_the_older_after_them(someone, told):
     told(230)
-    page, seen = someone.get("/notices"), []
+    page, serials = someone.get("/notices"), []
     for _ in range(3):
-        seen += [int(serial) for serial in re.findall(r"<strong>第(\d+)条", page)]
-        onward = re.search(r'href="/jiangsu(/notices\?before=[^"]+)"', page)
-        page = someone.get(onward[1].replace("&amp;", "&")) if onward else ""
-    assert seen == list(reversed(range(230)))
+        serials += [int(serial) for serial in re.findall(r"<strong>第(\d+)条", page)]
+        match = re.search(r'href="/jiangsu(/notices\?before=[^"]+)"', page)
+        page = someone.get(match[1].replace("&amp;", "&")) if match else ""
+    assert serials == list(reversed(range(230)))
 
 
 @pytest.mark.parametrize("mark", ["nonsense", "0", "%00"])
@@ -100,24 +108,32 @@ def test_another_doctors_message_is_none(someone, another, told, in_province):
     assert unread(in_province, someone) == 1
 
 
-@pytest.mark.parametrize("leads", [*LEADS, None])
-def test_from_a_message_one_gets_to_where_one_acts(application, someone, told, leads):
-    (only,) = told(1, leads=leads)
+@pytest.mark.parametrize("leads", [*NOTICE_TARGETS, None])
+def test_from_a_message_one_gets_to_where_one_acts(someone, told, leads):
+    (only,) = told(1, target=leads)
     page = someone.get(f"/notices/{only}")
-    found = re.search(r'<a class="weui-btn weui-btn_primary" href="([^"]+)">', page)
-    wanted = {"filing": "/filing", "practice": "/practice", "sitting": "/sitting", "result": "/result", "cases": "/sitting/cases"}.get(leads)
-    if leads == "requests" and "requests.index" in application.view_functions:
-        wanted = "/requests"
-    assert (found[1] if found else None) == (f"/{SLUG}{wanted}" if wanted else None)
+    match = re.search(r'<a class="button button--primary" href="([^"]+)">', page)
+    target_path = {
+        "filing": "/filing",
+        "practice": "/practice",
+        "sitting": "/sitting",
+        "result": "/result",
+        "requests": "/requests",
+        "cases": "/sitting/cases",
+    }.get(leads)
+    assert (match[1] if match else None) == (f"/{SLUG}{target_path}" if target_path else None)
 
 
-@pytest.mark.parametrize(("state", "leads"), [("institution_returned", "filing"), ("ready", "practice"), ("passed", "result"), ("absent", None)])
+@pytest.mark.parametrize(
+    ("state", "leads"),
+    [("institution_returned", "filing"), ("ready", "practice"), ("passed", "result"), ("absent", None)],
+)
 def test_a_move_that_tells_leads_to_what_its_state_asks_for(someone, told, in_province, state, leads):
     told(0)
     with in_province(SLUG):
         record = db.session.scalars(select(Assessment).where(Assessment.id == someone.record_id)).one()
         record.state, record.performance, record.ethics = state, "pass", "pass"
-        tell(record, "标题", "正文")
+        notify(record, SCORE_CORRECTED)
         with db.session.no_autoflush:
-            assert next(row for row in db.session.new if isinstance(row, Notice)).leads == leads
+            assert next(new_row for new_row in db.session.new if isinstance(new_row, Notice)).target == leads
         db.session.rollback()

@@ -11,29 +11,31 @@ import pytest
 from sqlalchemy import select
 
 from dingkao import clock
-from dingkao.assessments import moves
+from dingkao.assessments import assessment_transitions
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import CyclePhase
-from dingkao.database.model import db
-from dingkao.exams.models import Paper, PracticeRun, PracticeWeek, Question, QuestionVersion
-from dingkao.journal.writing import Actor
+from dingkao.database.base import db
+from dingkao.exams.models.paper_models import Paper
+from dingkao.journal.entries import Actor
+from dingkao.practice.models import PracticeRun, PracticeWeek
+from dingkao.question_banks.models import Question, QuestionVersion
 from dingkao.tenants import settings as province_settings
-from tests import material, people
-from tests.blueprints.signed_in import client_of, post
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "sichuan", 51
-_serial = people.serials(SLUG)
+_serial = actors.unused_serials(SLUG)
 
 
 @pytest.fixture(scope="module")
 def ground(application, in_province):
-    people.doctor(application, in_province, SLUG, next(_serial))
-    people.bank(in_province, SLUG)
+    actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
+    actors.demonstration_bank(in_province, SLUG)
 
 
 @pytest.fixture
 def doctor(application, in_province, ground):
-    doctor = people.doctor(application, in_province, SLUG, next(_serial))
+    doctor = actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
     doctor.post("/filing/notice")
     return doctor
 
@@ -52,8 +54,13 @@ class Practising:
         """The questions of a run."""
         with self.in_province(SLUG):
             run = db.session.get_one(PracticeRun, (CODE, UUID(place.rsplit("/", 1)[1])))
-            rows = {str(row.id): row for row in db.session.scalars(select(QuestionVersion).where(QuestionVersion.id.in_(run.layout)))}
-            return [rows[version] for version in run.layout]
+            version_by_id = {
+                str(question_version.id): question_version
+                for question_version in db.session.scalars(
+                    select(QuestionVersion).where(QuestionVersion.id.in_(run.layout))
+                )
+            }
+            return [version_by_id[version] for version in run.layout]
 
     def data(self, place: str) -> dict[str, Any]:
         """What the script asks for."""
@@ -67,8 +74,12 @@ class Practising:
     def week(self) -> tuple[int, int]:
         """How many were answered, and how many of them rightly."""
         with self.in_province(SLUG):
-            rows = db.session.scalars(select(PracticeWeek).where(PracticeWeek.doctor_id == self.doctor.doctor_id)).all()
-            return sum(row.answered for row in rows), sum(row.answered_right for row in rows)
+            practice_weeks = db.session.scalars(
+                select(PracticeWeek).where(PracticeWeek.doctor_id == self.doctor.doctor_id)
+            ).all()
+            return sum(practice_week.answered for practice_week in practice_weeks), sum(
+                practice_week.answered_right for practice_week in practice_weeks
+            )
 
     def set(self, name: str, value: str) -> None:
         """A setting of the province, from today."""
@@ -79,7 +90,7 @@ class Practising:
 
 @pytest.fixture
 def practising(doctor, in_province):
-    people.bring_to(in_province, doctor, "ready")
+    actors.advance_to(in_province, doctor, "ready")
     return Practising(doctor, in_province)
 
 
@@ -90,20 +101,20 @@ def wrong_of(asked: QuestionVersion) -> str:
 
 def test_practice_opens_when_ready(doctor, in_province):
     assert "审核通过、进入待测评状态后开放" in doctor.get("/practice")
-    people.bring_to(in_province, doctor, "ready")
+    actors.advance_to(in_province, doctor, "ready")
     page = doctor.get("/practice")
     assert "请选择考试题库" in page
     assert page.index("业务水平") < page.index("公共知识")
     assert page.index("professional:clinical") < page.index("professional:dental")
     assert 'value="common"' in doctor.get("/practice?subject=common")
     place = doctor.post("/practice", bank="professional:clinical").location
-    shown = doctor.get(place.removeprefix(f"/{SLUG}"))
-    assert "练习 1/12" in shown
-    assert "正确答案" not in shown
+    response = doctor.get(place.removeprefix(f"/{SLUG}"))
+    assert "练习 1/12" in response
+    assert "正确答案" not in response
 
 
 def test_a_doctor_of_the_simple_procedure_practises_what_he_is_tested_in(doctor, in_province):
-    people.bring_to(in_province, doctor, "ready", procedure="simple")
+    actors.advance_to(in_province, doctor, "ready", procedure="simple")
     page = doctor.get("/practice")
     assert 'value="common"' in page
     assert "professional:" not in page
@@ -115,12 +126,14 @@ def test_the_province_opens_it_from_inclusion_and_closes_it_with_the_phase(docto
         practising.set("practice_opens", "included")
         place = practising.begin()
         assert "练习 1/12" in doctor.get(f"{place}/1")
-        people.bring_to(in_province, doctor, "ready")
+        actors.advance_to(in_province, doctor, "ready")
         with in_province(SLUG):
-            record = db.session.scalars(select(Assessment).where(Assessment.id == doctor.record_id).with_for_update()).one()
-            moves.begin_test(record, by=Actor("doctor", uuid4()))
+            record = db.session.scalars(
+                select(Assessment).where(Assessment.id == doctor.record_id).with_for_update()
+            ).one()
+            assessment_transitions.start_test(record, by=Actor("doctor", uuid4()))
             db.session.commit()
-        assert "测评已开始,在线学习已关闭" in doctor.get("/practice")
+        assert "测评已开始，在线学习已关闭" in doctor.get("/practice")
         assert doctor.client.get(f"/{SLUG}{place}/data").status_code == 409
         practising.set("practice_closes", "phase_end")
         assert "请选择考试题库" in doctor.get("/practice")
@@ -130,7 +143,9 @@ def test_the_province_opens_it_from_inclusion_and_closes_it_with_the_phase(docto
             db.session.commit()
         assert "考核阶段已经结束" in doctor.get("/practice")
         with in_province(SLUG):
-            db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "examination")).one().last_day = last
+            db.session.scalars(
+                select(CyclePhase).where(CyclePhase.kind == "examination")
+            ).one().last_day = last
             db.session.commit()
     finally:
         practising.set("practice_opens", "reviewed")
@@ -139,20 +154,26 @@ def test_the_province_opens_it_from_inclusion_and_closes_it_with_the_phase(docto
 
 def test_page_by_page_the_right_answer_is_shown_after_ones_own_and_the_first_stands(practising):
     doctor, place = practising.doctor, practising.begin()
-    asked = practising.keys(place)
-    at = next(index for index, one in enumerate(asked) if one.kind != "X")
-    here, key = f"{place}/{at + 1}", asked[at].answer
-    doctor.post(here, letter=wrong_of(asked[at]))
-    doctor.post(here, letter=key)
-    shown = doctor.get(here)
-    assert f"正确答案: {key}" in shown
-    for said in ("回答错误", "✗ 您的选择,错误", "✓ 正确答案", "option false", "option missed"):
-        assert said in shown
-    doctor.post(here, star="1")
-    doctor.post(here, star="1")
+    questions = practising.keys(place)
+    position = next(index for index, question in enumerate(questions) if question.kind != "X")
+    text, key = f"{place}/{position + 1}", questions[position].answer
+    doctor.post(text, letter=wrong_of(questions[position]))
+    doctor.post(text, letter=key)
+    response = doctor.get(text)
+    assert f"正确答案: {key}" in response
+    for sentence in (
+        "回答错误",
+        "✗ 您的选择，错误",
+        "✓ 正确答案",
+        "answer-option is-incorrect",
+        "answer-option is-missed",
+    ):
+        assert sentence in response
+    doctor.post(text, star="1")
+    doctor.post(text, star="1")
     sheet = doctor.get(place)
     assert "1/12" in sheet
-    assert f'aria-label="第{at + 1}题,答错,已标注"' in sheet
+    assert f'aria-label="第{position + 1}题，答错，已标注"' in sheet
     assert "没有做完的练习" in doctor.get("/practice")
     assert practising.week() == (1, 0)
 
@@ -161,109 +182,151 @@ def test_several_choices_are_judged_together(practising):
     doctor = practising.doctor
     for bank in ("common", "professional:clinical"):
         place = practising.begin(bank)
-        found = [(index, one) for index, one in enumerate(practising.keys(place)) if one.kind == "X"]
-        if found:
+        multiple_choice = [
+            (index, key) for index, key in enumerate(practising.keys(place)) if key.kind == "X"
+        ]
+        if multiple_choice:
             break
-    at, asked = found[0]
-    assert 'type="checkbox"' in doctor.get(f"{place}/{at + 1}")
-    doctor.post(f"{place}/{at + 1}")
-    assert "请至少选择一个选项" in doctor.get(f"{place}/{at + 1}")
-    doctor.post(f"{place}/{at + 1}", letter=list(asked.answer))
-    assert "回答正确" in doctor.get(f"{place}/{at + 1}")
+    position, question = multiple_choice[0]
+    assert 'type="checkbox"' in doctor.get(f"{place}/{position + 1}")
+    doctor.post(f"{place}/{position + 1}")
+    assert "请至少选择一个选项" in doctor.get(f"{place}/{position + 1}")
+    doctor.post(f"{place}/{position + 1}", letter=list(question.answer))
+    assert "回答正确" in doctor.get(f"{place}/{position + 1}")
 
 
 def test_enlarged_stays_enlarged(practising):
     doctor, place = practising.doctor, practising.begin()
-    assert 'class="enlarged"' not in doctor.get(f"{place}/1")
+    assert 'class="text-enlarged"' not in doctor.get(f"{place}/1")
     doctor.post(f"{place}/1", large="1")
-    assert 'class="enlarged"' in doctor.get(f"{place}/2")
-    assert 'class="enlarged"' in doctor.get(f"{practising.begin()}/1")
+    assert 'class="text-enlarged"' in doctor.get(f"{place}/2")
+    assert 'class="text-enlarged"' in doctor.get(f"{practising.begin()}/1")
     doctor.post(f"{place}/1", large="1")
-    assert 'class="enlarged"' not in doctor.get(f"{place}/2")
+    assert 'class="text-enlarged"' not in doctor.get(f"{place}/2")
 
 
 def test_a_case_is_shown_with_its_questions(practising):
     place = practising.begin()
-    asked = practising.data(place)["questions"]
-    at = next(index for index, one in enumerate(asked) if one["place"] == "第2小题")
-    assert asked[at]["heading"].startswith("A3/A4型题[2/")
-    assert asked[at]["case"] == asked[at - 1]["case"] != ""
-    shown = practising.doctor.get(f"{place}/{at + 1}")
-    assert "第2小题" in shown
-    assert asked[at]["case"] in shown
-    shared = [one for one in asked if one["heading"].startswith("B1型题[")]
+    questions = practising.data(place)["questions"]
+    position = next(index for index, question in enumerate(questions) if question["place"] == "第2小题")
+    assert questions[position]["heading"].startswith("A3/A4型题[2/")
+    assert questions[position]["case"] == questions[position - 1]["case"] != ""
+    response = practising.doctor.get(f"{place}/{position + 1}")
+    assert "第2小题" in response
+    assert questions[position]["case"] in response
+    shared = [question for question in questions if question["heading"].startswith("B1型题[")]
     assert shared
     assert shared[0]["options"] == shared[1]["options"]
 
 
 def test_what_was_kept_without_network_is_taken_once(practising):
     place = practising.begin()
-    asked = practising.keys(place)
+    questions = practising.keys(place)
     tapped = int(clock.now().timestamp() * 1000)
     answers = [
-        {"position": position, "letters": one.answer if position % 2 else wrong_of(one), "tapped": tapped} for position, one in enumerate(asked)
+        {
+            "position": position,
+            "letters": question.answer if position % 2 else wrong_of(question),
+            "tapped": tapped,
+        }
+        for position, question in enumerate(questions)
     ]
-    stars = [{"position": 3, "starred": True}, {"position": 4, "starred": True}, {"position": 4, "starred": False}]
+    stars = [
+        {"position": 3, "starred": True},
+        {"position": 4, "starred": True},
+        {"position": 4, "starred": False},
+    ]
     for _ in range(2):
-        told = practising.send(place, answers=answers, stars=stars).get_json()
-        assert told["answers"] == {str(one["position"]): one["letters"] for one in answers}
-        assert told["starred"] == [3]
-        assert told["closed"] is None
+        payload = practising.send(place, answers=answers, stars=stars).get_json()
+        assert payload["answers"] == {str(answer["position"]): answer["letters"] for answer in answers}
+        assert payload["starred"] == [3]
+        assert payload["closed"] is None
     assert practising.week() == (12, 6)
-    other = [one | {"letters": asked[one["position"]].answer} for one in answers]
-    assert practising.send(place, answers=other).get_json()["answers"]["0"] == answers[0]["letters"]
+    right_answers = [answer | {"letters": questions[answer["position"]].answer} for answer in answers]
+    assert practising.send(place, answers=right_answers).get_json()["answers"]["0"] == answers[0]["letters"]
     assert practising.week() == (12, 6)
     page = practising.doctor.get(place)
     assert "本次练习已完成" in page
-    assert "共12题,答对6题,答错6题,正确率50%" in page
+    assert "共12题，答对6题，答错6题，正确率50%" in page
     assert "再练下一组" in page
 
 
 def test_what_no_page_of_ours_would_send_is_passed_over(practising):
     place = practising.begin()
-    asked = practising.keys(place)
-    single = next(index for index, one in enumerate(asked) if one.kind != "X")
+    questions = practising.keys(place)
+    single = next(index for index, question in enumerate(questions) if question.kind != "X")
     for answers in (
-        None, "x", 7, [None, [], "a"], [{"position": -1, "letters": "A"}], [{"position": 99, "letters": "A"}], [{"position": True, "letters": "A"}],
-        [{"position": single, "letters": "AB"}], [{"position": single, "letters": "Z"}], [{"position": single, "letters": ""}], [{"position": single}],
+        None,
+        "x",
+        7,
+        [None, [], "a"],
+        [{"position": -1, "letters": "A"}],
+        [{"position": 99, "letters": "A"}],
+        [{"position": True, "letters": "A"}],
+        [{"position": single, "letters": "AB"}],
+        [{"position": single, "letters": "Z"}],
+        [{"position": single, "letters": ""}],
+        [{"position": single}],
         [{"position": single, "letters": ["A"]}],
-    ):  # fmt: skip
-        told = practising.send(place, answers=answers, stars=answers)
-        assert (told.status_code, told.get_json()["answers"]) == (200, {}), answers
-    assert practising.send(place, answers=[{"position": single, "letters": "A", "tapped": "soon"}]).get_json()["answers"] == {str(single): "A"}
+    ):
+        response = practising.send(place, answers=answers, stars=answers)
+        assert (response.status_code, response.get_json()["answers"]) == (200, {}), answers
+    assert practising.send(
+        place, answers=[{"position": single, "letters": "A", "tapped": "soon"}]
+    ).get_json()["answers"] == {str(single): "A"}
     token = practising.data(place)["token"]
     for body in (b"[]", b"{", b"[" * 90000):
         headers = {"X-CSRFToken": token, "Accept": "application/json", "Content-Type": "application/json"}
-        assert practising.doctor.client.post(f"/{SLUG}{place}/answers", data=body, headers=headers).status_code == 422
+        assert (
+            practising.doctor.client.post(f"/{SLUG}{place}/answers", data=body, headers=headers).status_code
+            == 422
+        )
 
 
 def test_the_run_comes_whole_and_compressed(practising):
     place = practising.begin()
-    answer = practising.doctor.client.get(f"/{SLUG}{place}/data", headers={"Accept-Encoding": "gzip, deflate"})
+    answer = practising.doctor.client.get(
+        f"/{SLUG}{place}/data", headers={"Accept-Encoding": "gzip, deflate"}
+    )
     assert answer.headers["Content-Encoding"] == "gzip"
-    told = json.loads(gzip.decompress(answer.data))
-    assert [one["answer"] for one in told["questions"]] == [one.answer for one in practising.keys(place)]
+    payload = json.loads(gzip.decompress(answer.data))
+    assert [question["answer"] for question in payload["questions"]] == [
+        question.answer for question in practising.keys(place)
+    ]
     assert len(gzip.compress(practising.doctor.get(f"{place}/1").encode())) < 15_000
 
 
 def test_wrong_and_marked_ones_are_lists_of_their_own(practising):
     doctor, place = practising.doctor, practising.begin()
-    asked = practising.keys(place)
-    answers = [{"position": position, "letters": wrong_of(one) if position < 3 else one.answer} for position, one in enumerate(asked)]
-    practising.send(place, answers=answers, stars=[{"position": 5, "starred": True}, {"position": 6, "starred": True}])
+    questions = practising.keys(place)
+    answers = [
+        {"position": position, "letters": wrong_of(question) if position < 3 else question.answer}
+        for position, question in enumerate(questions)
+    ]
+    practising.send(
+        place, answers=answers, stars=[{"position": 5, "starred": True}, {"position": 6, "starred": True}]
+    )
     page = doctor.get("/practice")
     assert "错题 <span>3题" in page
     assert "标注 <span>2题" in page
-    assert "以后的练习中答对了,该题自动移出" in doctor.get("/practice/lists/wrong")
-    again = doctor.post("/practice/lists/wrong", begin="1").location.removeprefix(f"/{SLUG}").rsplit("/", 1)[0]
-    repeated = practising.keys(again)
-    assert {one.id for one in repeated} == {one.id for one in asked[:3]}
-    practising.send(again, answers=[{"position": 0, "letters": repeated[0].answer}, {"position": 1, "letters": wrong_of(repeated[1])}])
+    assert "以后的练习中答对了，该题自动移出" in doctor.get("/practice/lists/wrong")
+    wrong_list_run = (
+        doctor.post("/practice/lists/wrong", begin="1").location.removeprefix(f"/{SLUG}").rsplit("/", 1)[0]
+    )
+    repeated = practising.keys(wrong_list_run)
+    assert {question.id for question in repeated} == {question.id for question in questions[:3]}
+    practising.send(
+        wrong_list_run,
+        answers=[
+            {"position": 0, "letters": repeated[0].answer},
+            {"position": 1, "letters": wrong_of(repeated[1])},
+        ],
+    )
     page = doctor.get("/practice/lists/wrong")
     assert "错题 2题" in page
     assert repeated[0].stem not in page
-    question = re.search(r'name="question" value="([0-9a-f-]{36})"', page)[1]
-    doctor.post("/practice/lists/wrong", question=question)
+    question_id = re.search(r'name="question" value="([0-9a-f-]{36})"', page)[1]
+    doctor.post("/practice/lists/wrong", question=question_id)
     assert "错题 1题" in doctor.get("/practice/lists/wrong")
     doctor.post("/practice/lists/wrong", empty="1")
     assert "还没有错题" in doctor.get("/practice/lists/wrong")
@@ -277,24 +340,44 @@ def test_wrong_and_marked_ones_are_lists_of_their_own(practising):
 
 def test_a_tap_of_before_does_not_undo_a_later_one(practising):
     first, second = practising.begin(), practising.begin()
-    asked = practising.keys(first)[0]
-    at = [one.id for one in practising.keys(second)].index(asked.id)
+    key = practising.keys(first)[0]
+    position = [key.id for key in practising.keys(second)].index(key.id)
     now = int(clock.now().timestamp() * 1000)
-    practising.send(second, answers=[{"position": at, "letters": asked.answer, "tapped": now + 3_600_000}])
-    practising.send(first, answers=[{"position": 0, "letters": wrong_of(asked), "tapped": 1}])
+    practising.send(
+        second, answers=[{"position": position, "letters": key.answer, "tapped": now + 3_600_000}]
+    )
+    practising.send(first, answers=[{"position": 0, "letters": wrong_of(key), "tapped": 1}])
     assert "错题 <span>0题" in practising.doctor.get("/practice")
 
 
 def test_progress_by_week_and_bank(practising):
     doctor, place = practising.doctor, practising.begin()
     assert "还没有练习记录" in doctor.get("/practice/progress")
-    asked = practising.keys(place)
-    practising.send(place, answers=[{"position": position, "letters": one.answer if position else wrong_of(one)} for position, one in enumerate(asked[:3])])
+    questions = practising.keys(place)
+    practising.send(
+        place,
+        answers=[
+            {"position": position, "letters": question.answer if position else wrong_of(question)}
+            for position, question in enumerate(questions[:3])
+        ],
+    )
     with practising.in_province(SLUG):
-        db.session.add(PracticeWeek(doctor_id=doctor.doctor_id, monday=date(2026, 1, 5), bank="common", answered=8, answered_right=7))
+        db.session.add(
+            PracticeWeek(
+                doctor_id=doctor.doctor_id,
+                monday=date(2026, 1, 5),
+                bank="common",
+                answered=8,
+                answered_right=7,
+            )
+        )
         db.session.commit()
     page = re.sub(r"\s+", " ", doctor.get("/practice/progress"))
-    assert re.search(r'业务水平 · 临床</th><td>3</td><td><meter min="0" max="100" value="67" aria-hidden="true"></meter> 67%', page)
+    assert re.search(
+        r"业务水平 · 临床</th><td>3</td>"
+        r'<td><meter min="0" max="100" value="67" aria-hidden="true"></meter> 67%',
+        page,
+    )
     assert page.index("2026年01月05日至01月11日") > page.index("每周练习")
     assert "<td>8</td>" in page
     assert "88%" in page
@@ -302,39 +385,55 @@ def test_progress_by_week_and_bank(practising):
 
 def test_a_question_that_left_the_practice_share_is_shown_no_more(practising):
     place = practising.begin("professional:dental")
-    one = practising.keys(place)[0]
-    practising.send(place, answers=[{"position": 0, "letters": wrong_of(one)}], stars=[{"position": 0, "starred": True}])
+    key = practising.keys(place)[0]
+    practising.send(
+        place, answers=[{"position": 0, "letters": wrong_of(key)}], stars=[{"position": 0, "starred": True}]
+    )
     with practising.in_province(SLUG):
-        row = db.session.get_one(Question, (CODE, one.question_id))
-        row.purpose = "exam"
+        question = db.session.get_one(Question, (CODE, key.question_id))
+        question.purpose = "exam"
         db.session.commit()
     try:
-        shown = practising.data(place)["questions"][0]
-        assert (shown["withdrawn"], shown["answer"], shown["options"], shown["explanation"]) == (True, "", [], "")
+        shown_question = practising.data(place)["questions"][0]
+        assert (
+            shown_question["withdrawn"],
+            shown_question["answer"],
+            shown_question["options"],
+            shown_question["explanation"],
+        ) == (
+            True,
+            "",
+            [],
+            "",
+        )
         for address in (f"{place}/1", "/practice/lists/wrong", "/practice/lists/starred"):
             page = practising.doctor.get(address)
-            assert one.stem not in page, address
-            assert one.options[0][1] not in page, address
-        assert one.id not in {other.id for other in practising.keys(practising.begin("professional:dental"))}
+            assert key.stem not in page, address
+            assert key.options[0][1] not in page, address
+        assert key.id not in {key.id for key in practising.keys(practising.begin("professional:dental"))}
     finally:
         with practising.in_province(SLUG):
-            db.session.get_one(Question, (CODE, one.question_id)).purpose = "practice"
+            db.session.get_one(Question, (CODE, key.question_id)).purpose = "practice"
             db.session.commit()
 
 
 def test_what_was_tapped_before_practice_closed_is_kept(practising):
     place = practising.begin()
-    asked = practising.keys(place)
+    questions = practising.keys(place)
     token = practising.data(place)["token"]
     with practising.in_province(SLUG):
-        record = db.session.scalars(select(Assessment).where(Assessment.id == practising.doctor.record_id).with_for_update()).one()
-        moves.begin_test(record, by=Actor("doctor", uuid4()))
+        record = db.session.scalars(
+            select(Assessment).where(Assessment.id == practising.doctor.record_id).with_for_update()
+        ).one()
+        assessment_transitions.start_test(record, by=Actor("doctor", uuid4()))
         db.session.commit()
-    told = practising.doctor.client.post(
-        f"/{SLUG}{place}/answers", json={"answers": [{"position": 0, "letters": asked[0].answer}]}, headers={"X-CSRFToken": token}
+    payload = practising.doctor.client.post(
+        f"/{SLUG}{place}/answers",
+        json={"answers": [{"position": 0, "letters": questions[0].answer}]},
+        headers={"X-CSRFToken": token},
     ).get_json()
-    assert told["answers"] == {"0": asked[0].answer}
-    assert "在线学习已关闭" in told["closed"]
+    assert payload["answers"] == {"0": questions[0].answer}
+    assert "在线学习已关闭" in payload["closed"]
     assert practising.doctor.client.get(f"/{SLUG}{place}/1").status_code == 409
     assert practising.week() == (1, 1)
     assert practising.doctor.client.get(f"/{SLUG}/practice/progress").status_code == 200
@@ -342,34 +441,44 @@ def test_what_was_tapped_before_practice_closed_is_kept(practising):
 
 def test_another_doctors_run_is_not_found(practising, application, in_province):
     place = practising.begin("common")
-    asked = practising.keys(place)
-    other = people.ready(application, in_province, SLUG, next(_serial))
+    questions = practising.keys(place)
+    other_doctor = actors.ready_doctor(application, in_province, SLUG, next(_serial))
     for address in (f"{place}/1", place, f"{place}/data"):
-        assert other.client.get(f"/{SLUG}{address}").status_code == 404
-    theirs = Practising(other, in_province)
-    token = theirs.data(theirs.begin("common"))["token"]
-    sent = {"answers": [{"position": 0, "letters": asked[0].answer}]}
-    assert other.client.post(f"/{SLUG}{place}/answers", json=sent, headers={"X-CSRFToken": token}).status_code == 404
+        assert other_doctor.client.get(f"/{SLUG}{address}").status_code == 404
+    other_practising = Practising(other_doctor, in_province)
+    token = other_practising.data(other_practising.begin("common"))["token"]
+    payload = {"answers": [{"position": 0, "letters": questions[0].answer}]}
+    assert (
+        other_doctor.client.post(
+            f"/{SLUG}{place}/answers", json=payload, headers={"X-CSRFToken": token}
+        ).status_code
+        == 404
+    )
     assert practising.data(place)["answers"] == {}
 
 
 def test_papers_in_the_console(application, in_province, ground):
-    admin = client_of(application, in_province, SLUG, "province_admin")
-    window = {"minutes": "60", "opens_at": "2026-11-01T09:00", "closes_at": "2027-11-30T17:00"}
-    answer = post(admin, f"/{SLUG}/office/papers", **window)
+    admin = signed_in_client(application, in_province, SLUG, "province_admin")
+    window = {"minutes": "60", "opens_at": "2026-11-01T09:00", "closes_at": "2027-11-30T23:59"}
+    answer = post_form(admin, f"/{SLUG}/office/papers", **window)
     assert answer.status_code == 303
     assert "已生成16份试卷" in admin.get(f"/{SLUG}/office/papers").get_data(as_text=True)
     with in_province(SLUG):
-        rows = db.session.scalars(select(Paper)).all()
-        assert len(rows) == 16
-        assert {row.opens_at.isoformat() for row in rows} == {"2026-11-01T01:00:00+00:00"}
-    assert "样卷" in admin.get(f"/{SLUG}/office/papers/{rows[0].id}/preview").get_data(as_text=True)
-    one = f"/{SLUG}/office/papers/professional/clinical/physician"
-    refused = post(admin, one, **window | {"A1": "200"})
+        papers = db.session.scalars(select(Paper)).all()
+        assert len(papers) == 16
+        assert {paper.opens_at.isoformat() for paper in papers} == {"2026-11-01T01:00:00+00:00"}
+        assert {paper.closes_at.isoformat() for paper in papers} == {"2027-11-30T15:59:59.999999+00:00"}, (
+            "the whole of the minute typed belongs to it"
+        )
+    assert "样卷" in admin.get(f"/{SLUG}/office/papers/{papers[0].id}/preview").get_data(as_text=True)
+    text = f"/{SLUG}/office/papers/professional/clinical/physician"
+    refused = post_form(admin, text, **window | {"A1": "200"})
     assert refused.status_code == 422
     assert "题库凑不成这份试卷" in refused.get_data(as_text=True)
     assert 'value="200"' in refused.get_data(as_text=True)
-    assert post(admin, one, **window | {"A1": "5"}).status_code == 303
-    reader = client_of(application, in_province, SLUG, "organisation_clerk", material.registration_number(CODE, 1))
+    assert post_form(admin, text, **window | {"A1": "5"}).status_code == 303
+    reader = signed_in_client(
+        application, in_province, SLUG, "organisation_clerk", sample_data.registration_number(CODE, 1)
+    )
     assert "尚未安排" not in reader.get(f"/{SLUG}/office/papers").get_data(as_text=True)
-    assert reader.get(one).status_code == 403
+    assert reader.get(text).status_code == 403

@@ -1,4 +1,5 @@
-"""An exam watched: the clerk on duty sees who answers and who is lost, gives time back, and the doctor's page goes on with it."""
+"""An exam watched: the clerk on duty sees who answers and who is lost, gives time back, and the doctor's page
+goes on with it."""
 
 import re
 from datetime import timedelta
@@ -10,23 +11,28 @@ from sqlalchemy import select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
-from dingkao.database.model import db
+from dingkao.database.base import db
 from dingkao.exams import sittings
-from dingkao.exams.models import IntegrityEvent, Paper, Sitting
+from dingkao.exams.models.monitoring_models import IntegrityEvent
+from dingkao.exams.models.paper_models import Paper
+from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import papers_for
-from dingkao.journal.writing import Actor
-from tests import material, people
-from tests.blueprints.signed_in import client_of
+from dingkao.journal.entries import Actor
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import signed_in_client
 from tests.browser.conftest import DESK, PHONE
 
 SLUG, CODE = "shanghai", 31
-_serial = people.serials(SLUG)
-HIDE = "Object.defineProperty(document, 'visibilityState', { value: '%s', configurable: true }); document.dispatchEvent(new Event('visibilitychange'));"
+_serial = actors.unused_serials(SLUG)
+HIDE = (
+    "Object.defineProperty(document, 'visibilityState', { value: '%s', configurable: true }); "
+    "document.dispatchEvent(new Event('visibilitychange'));"
+)
 
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
-    people.exam(application, in_province, SLUG)
+    actors.exam_setup(application, in_province, SLUG)
 
 
 class Watched:
@@ -34,17 +40,29 @@ class Watched:
 
     def __init__(self, application, in_province, open_page):
         self.application, self.in_province, self.open_page = application, in_province, open_page
-        self.doctor = people.ready(application, in_province, SLUG, next(_serial))
+        self.doctor = actors.ready_doctor(application, in_province, SLUG, next(_serial))
         with in_province(SLUG):
-            record = db.session.scalars(select(Assessment).where(Assessment.id == self.doctor.record_id).with_for_update()).one()
-            paper = next(one for one in papers_for(record) if one.subject == "common")
+            record = db.session.scalars(
+                select(Assessment).where(Assessment.id == self.doctor.record_id).with_for_update()
+            ).one()
+            paper = next(
+                common_paper for common_paper in papers_for(record) if common_paper.subject == "common"
+            )
             self.sitting: UUID = sittings.open_sitting(record, paper, by=Actor("doctor", record.doctor_id)).id
             db.session.commit()
 
     def _signed_in(self, client, size) -> Page:
         page = self.open_page(size)
         name = f"dk-{SLUG}"
-        page.context.add_cookies([{"name": name, "value": client.get_cookie(name).value, "url": page.context._impl_obj._options["baseURL"]}])
+        page.context.add_cookies(
+            [
+                {
+                    "name": name,
+                    "value": client.get_cookie(name).value,
+                    "url": page.context._impl_obj._options["baseURL"],
+                }
+            ]
+        )
         page.on("dialog", lambda dialog: dialog.accept())
         return page
 
@@ -56,8 +74,8 @@ class Watched:
         return page
 
     def desk(self, role="organisation_clerk") -> Page:
-        place = material.registration_number(CODE, 1) if role.startswith("organisation") else None
-        return self._signed_in(client_of(self.application, self.in_province, SLUG, role, place), DESK)
+        place = sample_data.registration_number(CODE, 1) if role.startswith("organisation") else None
+        return self._signed_in(signed_in_client(self.application, self.in_province, SLUG, role, place), DESK)
 
     def ends(self, moment):
         with self.in_province(SLUG):
@@ -70,7 +88,11 @@ class Watched:
 
     def events(self):
         with self.in_province(SLUG):
-            return db.session.scalars(select(IntegrityEvent).where(IntegrityEvent.sitting_id == self.sitting).order_by(IntegrityEvent.began_at)).all()
+            return db.session.scalars(
+                select(IntegrityEvent)
+                .where(IntegrityEvent.sitting_id == self.sitting)
+                .order_by(IntegrityEvent.began_at)
+            ).all()
 
 
 @pytest.fixture
@@ -81,7 +103,7 @@ def watched(application, in_province, open_page, ground):
 def give_time(desk: Page, watched, minutes="10"):
     desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
     desk.get_by_label("补时分钟").fill(minutes)
-    desk.get_by_label(re.compile("原因\\(医师会看到")).fill("本考点断网十分钟")
+    desk.get_by_label(re.compile("原因（医师会看到")).fill("本考点断网十分钟")
     desk.get_by_role("button", name="补时", exact=True).click()
     expect(desk.get_by_text(f"已为1场作答补时{minutes}分钟")).to_be_visible()
 
@@ -101,11 +123,11 @@ def test_the_clerk_sees_who_answers_and_the_page_that_left_is_noted(watched):
     expect(phone.locator("#state")).to_have_text("已保存")
     desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
     for _ in range(50):
-        if any(one.kind == "left" for one in watched.events()):
+        if any(event.kind == "left" for event in watched.events()):
             break
         phone.wait_for_timeout(100)
-    left = next(one for one in watched.events() if one.kind == "left")
-    assert 2 <= left.seconds <= 10
+    leaving = next(event for event in watched.events() if event.kind == "left")
+    assert 2 <= leaving.seconds <= 10
     desk.reload()
     expect(desk.get_by_role("cell", name="离开作答页面")).to_be_visible()
     expect(desk.get_by_role("cell", name="更换设备继续作答")).to_be_visible()
@@ -121,7 +143,9 @@ def test_time_given_back_reaches_the_page_before_its_clock_is_over(watched):
     expect(phone.locator("#clock")).to_contain_text(re.compile("00:1[12]:"), timeout=10_000)
 
 
-def test_an_administrator_prolongs_a_paper_and_the_page_that_was_cut_short_gets_its_minutes(in_province, watched):
+def test_an_administrator_prolongs_a_paper_and_the_page_that_was_cut_short_gets_its_minutes(
+    application, in_province, watched
+):
     with in_province(SLUG):
         end = clock.now() + timedelta(minutes=3)
         paper = watched.row().paper_id
@@ -133,15 +157,12 @@ def test_an_administrator_prolongs_a_paper_and_the_page_that_was_cut_short_gets_
     desk = watched.desk("province_admin")
     desk.goto(f"/{SLUG}/office/papers")
     desk.get_by_role("link", name="延长时间").first.click()
-    desk.get_by_label("新的结束时间").fill(f"{clock.beijing(end + timedelta(hours=5)):%Y-%m-%dT%H:%M}")
+    desk.get_by_label("新的结束时间").fill(f"{clock.to_beijing(end + timedelta(hours=5)):%Y-%m-%dT%H:%M}")
     desk.get_by_label("原因").fill("本省部分地区停电")
     desk.get_by_role("button", name="核对影响范围").click()
     desk.get_by_role("button", name="确认延长").click()
     expect(desk.get_by_text("已延长1份试卷的结束时间")).to_be_visible()
-    for _ in range(150):
-        if watched.row().closes_at > end:
-            break
-        desk.wait_for_timeout(100)
+    actors.run_pending_jobs(application, in_province, SLUG)
     assert watched.row().closes_at == watched.row().opened_at + timedelta(minutes=60)
     phone.evaluate(HIDE % "visible")
     expect(phone.locator("#clock")).to_contain_text(re.compile("00:5[789]:|01:00:"), timeout=10_000)
@@ -161,7 +182,7 @@ def test_a_page_that_did_not_hear_of_it_goes_on_instead_of_handing_in(watched):
     expect(phone.locator("#clock")).to_contain_text("00:00:0")
     phone.context.set_offline(True)
     give_time(watched.desk(), watched)
-    expect(phone.locator("#told")).to_contain_text("作答时间已到,网络未连接", timeout=15_000)
+    expect(phone.locator("#told")).to_contain_text("作答时间已到，网络未连接", timeout=15_000)
     phone.context.set_offline(False)
     expect(phone.locator("#clock")).to_contain_text(re.compile("00:(09|10):"), timeout=15_000)
     expect(phone.locator("#told")).to_be_hidden()
@@ -187,15 +208,15 @@ def test_a_case_is_stated_on_the_phone_and_decided_at_two_desks(watched):
     reviewer = watched.desk("organisation_reviewer")
     reviewer.goto(f"/{SLUG}/office/cases")
     reviewer.get_by_role("row").filter(has_text="监考员看到另一人").get_by_role("link", name="查看").click()
-    reviewer.get_by_label("作废本次作答,按缺考处理").check()
-    reviewer.get_by_label("依据(医师会看到)").fill("核对监控录像后认定")
+    reviewer.get_by_label("作废本次作答，按缺考处理").check()
+    reviewer.get_by_label("依据（医师会看到）").fill("核对监控录像后认定")
     reviewer.get_by_role("button", name="提出").click()
     expect(reviewer.get_by_text("等待省级管理员确认")).to_be_visible()
     admin = watched.desk("province_admin")
     admin.goto(f"/{SLUG}/office/cases?state=proposed")
     admin.get_by_role("link", name="查看").last.click()
-    admin.get_by_role("button", name=re.compile("^确认:作废")).click()
-    expect(admin.get_by_text("已确认,医师会收到通知")).to_be_visible()
+    admin.get_by_role("button", name=re.compile("^确认：作废")).click()
+    expect(admin.get_by_text("已确认，医师会收到通知")).to_be_visible()
     assert watched.row().voided_at is not None
     phone.goto(f"/{SLUG}/sitting/cases")
-    expect(phone.get_by_text("作废本次作答,按缺考处理")).to_be_visible()
+    expect(phone.get_by_text("作废本次作答，按缺考处理")).to_be_visible()

@@ -1,147 +1,78 @@
-"""An engine that is killed comes back with what it had; so does the whole stack."""
+"""A stack is refused a port that is taken, before it has begun anything; what serves is tended while the
+demonstration is filled. What is killed: test_make_run.py."""
 
-import json
 import os
-import signal
-import stat
-import subprocess
+import socket
 import sys
-import time
-from contextlib import suppress
+from types import SimpleNamespace
 
-import boto3
-import psycopg
+import psutil
 import pytest
-import redis
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from click.testing import CliRunner
 
-from dingkao.embedded.stack import Stack, answers, remembered
-from tests import conftest
-
-# What `make run` is, without the web: begins, tells its children's process ids, tends them until it is killed.
-KEEPER = """
-import json, sys
-from pathlib import Path
+from dingkao.cli import run, web
+from dingkao.embedded import ports
 from dingkao.embedded.stack import Stack
-stack = Stack(Path(sys.argv[1]), int(sys.argv[2]), lambda told: print(told, file=sys.stderr, flush=True))
-stack.begin()
-print(json.dumps({child.name: child.process.pid for child in stack.supervisor.children}), flush=True)
-stack.supervisor.keep()
-"""
-KILLED = ("PostgreSQL", "Valkey", "Swift object")
-UNCHANGING = ("SECRET_KEY", "DATA_KEY", "S3_SECRET_KEY")
-PATIENCE = 40
-KEY, BODY = "t/14/photo/01890a5d-ac96-774b-bcce-b302099a8057", b"kept"
+from dingkao.embedded.startup_errors import StartupError
+from dingkao.embedded.supervisor import ManagedProcess, Supervisor
+from tests import conftest
 
 
 @pytest.fixture
-def keeper(tmp_path, monkeypatch):
-    """A stack kept by a process of its own: (home, that process, its children's process ids by name)."""
-    for name in conftest.FROM_OUTSIDE:
-        monkeypatch.delenv(name, raising=False)
-    home = tmp_path / "home"
-    with (tmp_path / "said").open("w") as said:
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", KEEPER, str(home), str(conftest.free_port())], stdout=subprocess.PIPE, stderr=said, text=True
+def at_once(monkeypatch):
+    """No predecessor is waited for."""
+    monkeypatch.setattr(ports, "WAIT_SECONDS", 0)
+
+
+def test_a_taken_port_is_refused_with_its_holder_and_nothing_is_begun(tmp_path, at_once):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(StartupError) as refused:
+            Stack(tmp_path / "home", port, lambda _told: None).start_engines()
+        assert f"端口 {port}" in str(refused.value)
+        assert f"进程 {os.getpid()}（{' '.join(psutil.Process().cmdline())[:60]}" in str(refused.value)
+        result = CliRunner().invoke(web.command, env={"PORT": str(port), "DINGKAO_HOME": str(tmp_path)})
+        assert result.exit_code
+        assert f"进程 {os.getpid()}" in result.output
+    assert sorted(file.name for file in (tmp_path / "home").iterdir()) == ["lock"]
+
+
+def test_a_port_that_another_stack_is_about_to_use_is_refused(tmp_path):
+    port = conftest.free_port()
+    with ports.reserve_port(port), pytest.raises(StartupError) as refused:
+        Stack(tmp_path / "home", port, lambda _told: None).start_engines()
+    assert f"端口 {port}" in str(refused.value)
+
+
+def test_an_engine_port_that_is_named_and_taken_is_refused(tmp_path, at_once, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("VALKEY_PORT", str(server.getsockname()[1]))
+        with pytest.raises(StartupError) as refused:
+            Stack(tmp_path / "home", conftest.free_port(), lambda _told: None).start_engines()
+    assert "VALKEY_PORT" in str(refused.value)
+    assert f"进程 {os.getpid()}" in str(refused.value)
+
+
+def test_a_demonstration_that_cannot_be_filled_leaves_standing_what_serves(tmp_path, monkeypatch, capsys):
+    serving = ManagedProcess(
+        "Serving", [sys.executable, "-c", "import time; time.sleep(600)"], tmp_path / "log", lambda: True
+    )
+    stack = SimpleNamespace(supervisor=Supervisor(lambda _told: None), environment={})
+    stack.supervisor.start(serving)
+    try:
+        pid = serving.process.pid
+        monkeypatch.setattr(
+            run,
+            "program_command",
+            lambda *_: [
+                sys.executable,
+                "-c",
+                f"import os, time; os.kill({pid}, 9); time.sleep(1); os._exit(3)",
+            ],
         )
-    try:
-        line = process.stdout.readline()
-        assert line, (tmp_path / "said").read_text()
-        yield home, process, json.loads(line)
+        run._seed_demonstration(stack)
+        assert "accounts --fill" in capsys.readouterr().err
+        assert serving.is_running()
+        assert serving.process.pid != pid  # tended meanwhile
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
-
-
-def cache(home):
-    return redis.Redis.from_url(remembered(home)["REDIS_URL"], socket_timeout=2)
-
-
-def store(home):
-    environment = remembered(home)
-    return boto3.client(
-        "s3", endpoint_url=environment["S3_ENDPOINT_URL"], aws_access_key_id=environment["S3_ACCESS_KEY"],
-        aws_secret_access_key=environment["S3_SECRET_KEY"], region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, read_timeout=5),
-    )  # fmt: skip
-
-
-def put(home):
-    """A row, a key and an object, each acknowledged as kept by its engine."""
-    with conftest.superuser_connection(home) as connection:
-        connection.execute("insert into platform.province values (14, 'shanxi', 'open', now())")
-    assert cache(home).set("t:14:code:x", "kept")
-    cache(home).execute_command("WAITAOF", 1, 0, 5000)
-    store(home).put_object(Bucket=remembered(home)["S3_BUCKET"], Key=KEY, Body=BODY)
-
-
-def kept(home):
-    """Whether row, key and object are there; raises while an engine does not answer."""
-    with conftest.superuser_connection(home) as connection:
-        rows = connection.execute("select code, slug from platform.province").fetchall()
-    found = store(home).get_object(Bucket=remembered(home)["S3_BUCKET"], Key=KEY)["Body"].read()
-    return rows == [(14, "shanxi")], cache(home).get("t:14:code:x") == b"kept", found == BODY
-
-
-def kept_before_long(home):
-    """What `kept` says as soon as every engine answers again."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        with suppress(psycopg.Error, redis.RedisError, BotoCoreError, ClientError):
-            return kept(home)
-        time.sleep(0.2)
-    return kept(home)
-
-
-def living(process_id):
-    """Whether a process is there and not a corpse waiting to be reaped."""
-    try:
-        with open(f"/proc/{process_id}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def test_killed_engines_and_a_killed_stack_come_back_with_what_they_had(keeper):
-    home, process, children = keeper
-    assert set(KILLED) < set(children)
-    put(home)
-    assert kept(home) == (True, True, True)
-    environment, secrets = remembered(home), (home / "secrets.json").read_text()
-    for name in ("secrets.json", "environment", "ports.json"):
-        assert stat.S_IMODE((home / name).stat().st_mode) == 0o600, name
-
-    for name in KILLED:
-        os.kill(children[name], signal.SIGKILL)
-    assert kept_before_long(home) == (True, True, True)
-    assert not [name for name in KILLED if living(children[name])]
-    assert [name for name in children if living(children[name])] == [name for name in children if name not in KILLED]
-
-    process.kill()
-    process.wait()
-    again = Stack(home, conftest.free_port(), lambda _told: None)
-    try:
-        again.begin()
-        assert kept(home) == (True, True, True)
-        assert not [name for name in children if living(children[name])], "a child outlived its supervisor"
-        assert (home / "secrets.json").read_text() == secrets
-        assert [remembered(home)[name] for name in UNCHANGING] == [environment[name] for name in UNCHANGING]
-        assert stat.S_IMODE((home / "environment").stat().st_mode) == 0o600
-        began = time.monotonic()
-        victim = next(child for child in again.supervisor.children if child.name == "PostgreSQL")
-        os.kill(victim.process.pid, signal.SIGKILL)
-        victim.process.wait()
-        while not answers(again.environment):
-            assert time.monotonic() < began + PATIENCE
-            again.supervisor.tend()
-            time.sleep(0.1)
-        assert kept(home) == (True, True, True)
-    finally:
-        again.end()
-    assert not answers(again.environment)
+        stack.supervisor.stop()

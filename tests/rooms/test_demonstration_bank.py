@@ -6,16 +6,25 @@ from pathlib import Path
 import pytest
 
 import dingkao.demonstration
-from dingkao.demonstration.charting import chart
-from dingkao.exams.importing import COLUMNS, NEEDED, judge
-from dingkao.outside import sheets
+from dingkao.demonstration.sample_chart import draw_chart
+from dingkao.doctors.code_lists import CATEGORIES
+from dingkao.integrations.spreadsheets import sheet_reader
+from dingkao.question_banks.importing.columns import COLUMNS, REQUIRED_COLUMNS
+from dingkao.question_banks.importing.row_validation import validate_row
 
 BANK = Path(dingkao.demonstration.__file__).parent / "bank"
 FILES = sorted(BANK.glob("*.csv"))
 
 
+PICTURE = f"(图:{'0' * 32})"
+
+
 def questions(file):
-    return [judge(row) for row in sheets.read(file.read_bytes(), COLUMNS, NEEDED)]
+    """A file's questions, the chart that they name called as a kept picture is, as the demonstration does."""
+    content = file.read_bytes().replace("(图:病例数)".encode(), PICTURE.encode())
+    return [
+        validate_row(import_row) for import_row in sheet_reader.read_rows(content, COLUMNS, REQUIRED_COLUMNS)
+    ]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -33,12 +42,20 @@ def test_every_question_is_sound_and_groups_are_whole(file):
             groups[question.group].append(question)
     for members in groups.values():
         assert len(members) >= 2
-        assert len({(one.kind, one.purpose, one.case_stem) for one in members}) == 1
+        assert len({(member.kind, member.purpose, member.case_stem) for member in members}) == 1
         if members[0].kind == "B1":
-            assert len({one.options for one in members}) == 1
+            assert len({member.options for member in members}) == 1
         else:
             assert members[0].case_stem
-    assert len({question.digest() for question, _ in read}) == len(read)
+    assert len({question.content_digest() for question, _ in read}) == len(read)
+
+
+def test_each_category_has_forty_questions_and_so_has_common_knowledge():
+    counter = Counter(
+        (question.subject, question.category) for file in FILES for question, _ in questions(file)
+    )
+    assert set(counter) == {("common", None), *(("professional", category) for category in CATEGORIES)}
+    assert min(counter.values()) >= 40
 
 
 def test_there_are_enough_of_every_type():
@@ -50,9 +67,9 @@ def test_there_are_enough_of_every_type():
 
 def test_some_questions_show_a_table_a_formula_and_a_picture_and_some_wait():
     stems = [question.stem for question, _ in questions(BANK / "marked.csv")]
-    assert all(any(mark in stem for stem in stems) for mark in ("|-|", "$\\frac", "](图:病例数)"))
+    assert all(any(mark in stem for stem in stems) for mark in ("|-|", "$\\frac", f"]{PICTURE}"))
     assert questions(BANK / "waiting.csv")
 
 
 def test_the_chart_is_the_same_each_time():
-    assert chart() == chart()
+    assert draw_chart() == draw_chart()

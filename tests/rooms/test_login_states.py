@@ -1,19 +1,20 @@
-"""The states of a login as a machine (security.md 1): whatever is done in whatever order, what opens an account is what should."""
+"""The states of a login as a machine (security.md 1): whatever is done in whatever order, what opens an
+account is what should."""
 
 from datetime import timedelta
 
 import pytest
-from argon2 import PasswordHasher
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from dingkao import clock
-from dingkao.database.model import db, new_id
-from dingkao.errors import Invalid, NotAllowed
-from dingkao.journal.writing import TERMINAL
-from dingkao.people import accounts, passwords, signing_in
+from dingkao.database.base import db, new_id
+from dingkao.errors import InvalidInput, InvalidState
+from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people import accounts, authentication, passwords, sign_in_sessions
 from dingkao.people.models import Account
+from tests.property_examples import property_examples
 
 WORDS = ("helan-shanxia-77", "huanghe-rushui-31", "tumen-jiangpan-8")
 NEVER = ("", "666666 ", "not-this-one-1", "66666", "AAAAA-AAAAA")
@@ -31,7 +32,10 @@ class Login(RuleBasedStateMachine):
         self.inside.__enter__()
         self.number, self.moment = f"E{new_id().int % 10**8:08d}", clock.now()
         self.account = Account(
-            kind="doctor", login_index=accounts.doctor_login_index(self.number), name="测试", initial_until=self.moment + timedelta(days=90)
+            kind="doctor",
+            login_index=accounts.doctor_login_index(self.number),
+            name="测试",
+            initial_until=self.moment + timedelta(days=90),
         )
         db.session.add(self.account)
         db.session.flush()
@@ -45,38 +49,44 @@ class Login(RuleBasedStateMachine):
             return None
         if self.state == "active" and typed == self.word:
             return "session"
-        if self.state == "initial" and typed == passwords.INITIAL and self.moment < self.lapses:
+        if self.state == "initial" and typed == passwords.INITIAL_PASSWORD and self.moment < self.lapses:
             return "change"
         return "change" if typed == self.code and self.moment < self.code_ends else None
 
     @rule(data=st.data())
     def try_to_sign_in(self, data):
-        known = [passwords.INITIAL, *WORDS, *NEVER, *self.spent, *([self.code] if self.code else [])]
-        typed = data.draw(st.sampled_from(known))
+        passwords_to_try = [
+            passwords.INITIAL_PASSWORD,
+            *WORDS,
+            *NEVER,
+            *self.spent,
+            *([self.code] if self.code else []),
+        ]
+        password = data.draw(st.sampled_from(passwords_to_try))
         try:
-            found = signing_in.by_password("doctor", self.number, typed)
-            told = "change" if found.change else "session"
-        except Invalid:
-            told = None
-        assert told == self.opens(typed), (typed, self.state)
-        if told == "session":
-            self.tokens.append(signing_in.begin_session(self.account))
+            account = authentication.authenticate("doctor", self.number, password)
+            opened = "change" if account.must_change_password else "session"
+        except InvalidInput:
+            opened = None
+        assert opened == self.opens(password), (password, self.state)
+        if opened == "session":
+            self.tokens.append(sign_in_sessions.start_session(self.account))
 
     @rule(new=st.sampled_from(WORDS))
     def set_a_password_by_the_initial_one(self, new):
-        if self.opens(passwords.INITIAL) == "change":
-            signing_in.set_password(self.account, new, code=None, mobile=None)
+        if self.opens(passwords.INITIAL_PASSWORD) == "change":
+            authentication.set_password(self.account, new, code=None, mobile=None)
             self.becomes(new)
 
     @rule(new=st.sampled_from(WORDS))
     def set_a_password_by_the_code(self, new):
         if self.code and self.opens(self.code) == "change":
-            row = signing_in.one_time_code(self.account, self.code)
+            one_time_code = authentication.find_one_time_code(self.account, self.code)
             if new == self.word:
-                with pytest.raises(Invalid):
-                    signing_in.set_password(self.account, new, code=row, mobile=None)
+                with pytest.raises(InvalidInput):
+                    authentication.set_password(self.account, new, code=one_time_code, mobile=None)
                 return
-            signing_in.set_password(self.account, new, code=row, mobile=None)
+            authentication.set_password(self.account, new, code=one_time_code, mobile=None)
             self.spent.append(self.code)
             self.code = None
             self.becomes(new)
@@ -84,22 +94,25 @@ class Login(RuleBasedStateMachine):
     def becomes(self, new):
         self.state, self.word = "active", new
         for token in self.tokens:
-            assert signing_in.session_of(token) is None
+            assert sign_in_sessions.load_session(token) is None
         self.tokens.clear()
 
     @rule()
     def hand_over_a_code(self):
         if self.code:
             self.spent.append(self.code)
-        self.code, self.code_ends = accounts.issue_code(self.account, by=TERMINAL), self.moment + timedelta(days=accounts.CODE_DAYS)
+        self.code, self.code_ends = (
+            accounts.issue_code(self.account, by=TERMINAL_ACTOR),
+            self.moment + timedelta(days=accounts.CODE_VALID_DAYS),
+        )
         if self.state == "initial":
             self.lapses = self.moment + timedelta(days=90)
 
     @rule()
     def renew(self):
         try:
-            accounts.renew_initial(self.account, by=TERMINAL)
-        except NotAllowed:
+            accounts.extend_initial_credential(self.account, by=TERMINAL_ACTOR)
+        except InvalidState:
             assert self.state != "initial"
         else:
             assert self.state == "initial"
@@ -118,7 +131,7 @@ class Login(RuleBasedStateMachine):
     @invariant()
     def sessions_are_those_of_an_open_account(self):
         for token in getattr(self, "tokens", ()):
-            assert (signing_in.session_of(token) is not None) is (self.state == "active")
+            assert (sign_in_sessions.load_session(token) is not None) is (self.state == "active")
 
     @invariant()
     def nothing_of_the_initial_password_is_kept(self):
@@ -131,10 +144,13 @@ class Login(RuleBasedStateMachine):
             self.inside.__exit__(None, None, None)
 
 
+@pytest.mark.hypothesis
 def test_the_states_of_a_login(in_province, monkeypatch):
-    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(passwords, "_hasher", quick)
-    monkeypatch.setattr(passwords, "_DUMMY", quick.hash("nobody has this password"))
     Login.in_province = staticmethod(in_province)
     Login.now = staticmethod(lambda moment: monkeypatch.setattr(clock, "now", lambda: moment))
-    run_state_machine_as_test(Login, settings=hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(
+        Login,
+        settings=hypothesis_settings(
+            max_examples=property_examples(40), stateful_step_count=25, deadline=None
+        ),
+    )

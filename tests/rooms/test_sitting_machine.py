@@ -1,26 +1,21 @@
-"""One sitting under everything that happens to one, at random, by HTTP on the real database: taps, losses, repetitions, answers that arrive
-late or out of order, reloads, tabs, other devices, wrong clocks, the end of the time, hand-in, cut connections.
+"""One sitting under everything that happens to one, at random, by HTTP on the real database: taps, losses,
+repetitions, answers that arrive late or out of order, reloads, tabs, other devices, wrong clocks, the end of
+the time, hand-in, cut connections.
 
-`Page` does what static/js/sitting.js does. What is held, after every step: the database has exactly what the rules say was accepted; what
-the doctor last saw as 已保存 is kept, or a later tap of the doctor's own; after the end, what is kept is what was marked, once.
+`Page` does what static/js/sitting.js does. What is held, after every step: the database has exactly what the
+rules say was accepted; what the doctor last saw as 已保存 is kept, or a later tap of the doctor's own; after
+the end, what is kept is what was marked, once.
 
 DINGKAO_DEEP=500 tries 500 examples of chance instead of the few that are the same in every run.
 """
 
 import json
-import os
 import re
 import threading
-from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -31,87 +26,22 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import func, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, select
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
-from dingkao.blueprints import sitting as views
-from dingkao.database.model import db
-from dingkao.exams import saving, sittings
-from dingkao.exams.models import QuestionVersion, Sitting, SittingAnswer
-from dingkao.exams.papers import make_paper, read
-from dingkao.exams.tickets import ticket_of
+from dingkao.database.base import db
+from dingkao.exams import answer_saving, sitting_completion
+from dingkao.exams.models.sitting_models import Sitting
 from dingkao.journal.models import JournalEntry
-from dingkao.journal.writing import TERMINAL
-from tests import conftest, people
+from tests.property_examples import DEEP
+from tests.rooms.sitting_world import CODE, SIZE, SLUG, Browser, Cut, Page, World
 
-SLUG, CODE, SIZE = "jiangsu", 32, 6
 LETTERS = st.sets(st.sampled_from("ABCDE"), max_size=3).map(lambda chosen: "".join(sorted(chosen)))
 SKEWS = st.sampled_from([0, 0, 3_600_000, -3_600_000])
 FATES = st.sampled_from(["fine", "fine", "fine", "request lost", "reply lost", "twice", "held"])
 CUTS = st.sampled_from([None, None, None, "before", "after", "for good"])
-LEFT = {"open": 3000, "grace": -20, "over": -120}
-TRULY_NOW = clock.now
-_serial = people.serials(SLUG)
-
-
-@dataclass
-class Browser:
-    """A phone: its cookies, what it has stored, and how far the clock it believes in is from the server's."""
-
-    client: Any
-    skew: int
-    stored: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(eq=False)
-class Page:
-    """An open page of the sitting, as sitting.js has it."""
-
-    browser: Browser
-    data: dict[str, Any]
-    form: str
-    known: dict[int, tuple[str, int]] = field(default_factory=dict)
-    waiting: dict[int, dict[str, Any]] = field(default_factory=dict)
-    sequence: int = 0
-    over: bool = False
-
-    def __post_init__(self) -> None:
-        self.sequence = self.data["sequence"]
-        self.adopt(self.data)
-        for position, answer in list(self.browser.stored.items()):
-            if answer["sequence"] <= self.known.get(position, ("", 0))[1]:
-                self.drop(position, answer["sequence"])
-            else:
-                self.sequence = max(self.sequence, answer["sequence"])
-                self.known[position] = (answer["letters"], answer["sequence"])
-                self.waiting[position] = answer
-
-    def tap(self, position: int, letters: str) -> dict[str, Any]:
-        """Choose."""
-        now = int(clock.now().timestamp() * 1000) + self.browser.skew
-        self.sequence = max(self.sequence + 1, (now - self.data["opened"]) // 10)
-        answer = {"position": position, "letters": letters, "sequence": self.sequence, "tapped": now}
-        self.known[position], self.waiting[position] = (letters, self.sequence), answer
-        if self.browser.stored.get(position, {"sequence": 0})["sequence"] < self.sequence:
-            self.browser.stored[position] = answer
-        return answer
-
-    def drop(self, position: int, sequence: int) -> None:
-        """What the server keeps waits no more."""
-        if self.browser.stored.get(position, {"sequence": sequence + 1})["sequence"] <= sequence:
-            del self.browser.stored[position]
-
-    def adopt(self, standing: dict[str, Any]) -> None:
-        """What the server keeps under a number not lower is newer."""
-        for place, letters in standing["answers"].items():
-            position, number = int(place), standing["sequences"][place]
-            self.sequence = max(self.sequence, number)
-            if number >= self.known.get(position, ("", 0))[1]:
-                self.known[position] = (letters, number)
-                self.waiting.pop(position, None)
-                self.drop(position, number)
+SECONDS_LEFT = {"open": 3000, "grace": -20, "over": -120}
 
 
 class SittingMachine(RuleBasedStateMachine):
@@ -123,10 +53,7 @@ class SittingMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """A fresh sitting, on a first phone."""
         world = self.world
-        with world.in_province(SLUG):
-            db.session.execute(update(Sitting).where(Sitting.assessment_id == world.doctor.record_id).values(voided_at=TRULY_NOW()))
-            db.session.execute(update(Assessment).where(Assessment.id == world.doctor.record_id).values(state="ready"))
-            db.session.commit()
+        world.begin_anew()
         self.epoch, self.left, self.handed_in = 1, "open", False
         self.server: dict[int, tuple[str, int]] = {}  # what must be kept
         self.taps: dict[tuple[int, int], set[str]] = {}  # what the doctor has tapped, by position and number
@@ -138,8 +65,8 @@ class SittingMachine(RuleBasedStateMachine):
         place = world.doctor.post(f"/sitting/paper/{paper[1]}", promise="yes").location
         self.sitting = place.rsplit("/", 1)[1]
         self.owner: tuple[Browser, int] = (self.browsers[0], 1)
-        self.end = self.fixed_end()
-        self.keys = self.read_keys()
+        self.end = self.world.set_end(self.sitting, SECONDS_LEFT[self.left])
+        self.keys = world.keys(self.sitting)
         self.pages: list[Page] = []
         self.front: Page | None = None
         self.visit(self.browsers[0])
@@ -173,12 +100,13 @@ class SittingMachine(RuleBasedStateMachine):
     def kill(self, which: int) -> None:
         """The page is closed or its browser killed; what the phone has stored stays."""
         if self.pages:
-            gone = self.pages.pop(which % len(self.pages))
-            self.front = None if self.front is gone else self.front
+            closed_page = self.pages.pop(which % len(self.pages))
+            self.front = None if self.front is closed_page else self.front
 
     @rule(which=st.integers(0, 5))
     def open_again(self, which: int) -> None:
-        """Open the page, or a second tab, or reload: on a phone that is not the one answering this takes over."""
+        """Open the page, or a second tab, or reload: on a phone that is not the one answering this takes
+        over."""
         self.visit(self.browsers[which % len(self.browsers)])
 
     @rule(skew=SKEWS)
@@ -205,14 +133,14 @@ class SittingMachine(RuleBasedStateMachine):
         """The end comes nearer: into the minute of grace, then past it."""
         if chance == 0 and self.left != "over":
             self.left = {"open": "grace", "grace": "over"}[self.left]
-            self.end = self.fixed_end()
+            self.end = self.world.set_end(self.sitting, SECONDS_LEFT[self.left])
 
     @rule()
     def duty(self) -> None:
         """The timetable hands in what is past its grace, by the clock of its own process."""
         with self.world.in_province(SLUG):
-            due = self.end < clock.now() - sittings.GRACE
-            sittings.close_overdue()
+            due = self.end < clock.now() - sitting_completion.GRACE_PERIOD
+            sitting_completion.close_overdue()
         self.handed_in = self.handed_in or due
 
     @rule(which=st.integers(0, 5), fate=st.sampled_from(["fine", "fine", "reply lost", "twice", "crash"]))
@@ -221,19 +149,21 @@ class SittingMachine(RuleBasedStateMachine):
         if (page := self.attended(which)) is None:
             return
         if fate == "crash":
-            with self.world.broken(views.sittings, "hand_in"):
-                assert self.post_hand_in(page).status_code == (503 if self.may_hand_in(page) else self.wanted_of_hand_in(page))
+            with self.world.broken(sitting_completion, "hand_in_sitting"):
+                assert page.hand_in(self.sitting).status_code == (
+                    503 if self.may_hand_in(page) else self.wanted_of_hand_in(page)
+                )
             if self.may_hand_in(page):
                 self.accept_outstanding(page)
             return
         for _ in range(2 if fate == "twice" else 1):
-            wanted, may = self.wanted_of_hand_in(page), self.may_hand_in(page)
-            reply = self.post_hand_in(page)
-            assert reply.status_code == wanted, reply.get_data(as_text=True)
+            expected_status, may = self.wanted_of_hand_in(page), self.may_hand_in(page)
+            reply = page.hand_in(self.sitting)
+            assert reply.status_code == expected_status, reply.get_data(as_text=True)
             if may:
                 self.accept_outstanding(page)
                 self.handed_in = True
-        if fate != "reply lost" and wanted == 200:
+        if fate != "reply lost" and expected_status == 200:
             page.browser.stored.clear()
             self.pages.remove(page)
             self.front = None
@@ -241,7 +171,8 @@ class SittingMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.handed_in and self.left != "over")
     @rule(position=st.integers(0, SIZE - 1), letters=LETTERS)
     def hand_in_while_saving(self, position: int, letters: str) -> None:
-        """Hand in from one tab while another saves, truly at once: the answer is refused, or kept and marked."""
+        """Hand in from one tab while another saves, truly at once: the answer is refused, or kept and
+        marked."""
         page = next((page for page in self.pages if not page.over and self.may_hand_in(page)), None)
         if page is None:
             return
@@ -249,10 +180,15 @@ class SittingMachine(RuleBasedStateMachine):
         self.taps.setdefault((position, answer["sequence"]), set()).add(letters)
         del page.waiting[position]
         replies: list[Any] = []
-        other = threading.Thread(target=lambda: (replies.append(self.post_answer(answer, page.data["token"])), saving._forget()))
-        other.start()
-        assert self.post_hand_in(page).status_code == 200
-        other.join()
+        thread = threading.Thread(
+            target=lambda: (
+                replies.append(self.world.post_answer(self.sitting, answer, page.data["token"])),
+                answer_saving._close_connection(),
+            )
+        )
+        thread.start()
+        assert page.hand_in(self.sitting).status_code == 200
+        thread.join()
         if replies[0].status_code == 200:
             self.accept(answer)
             self.seen[position] = self.server[position]
@@ -268,14 +204,16 @@ class SittingMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_accepted_is_kept(self) -> None:
         """The database has what the rules accepted and nothing else."""
-        assert self.kept() == self.server
+        assert self.world.kept(self.sitting) == self.server
 
     @invariant()
     def what_was_seen_as_saved_is_kept(self) -> None:
         """Or a later tap of the doctor's own, whose reply was lost."""
         for position, (letters, number) in self.seen.items():
-            kept = self.server[position]
-            assert kept == (letters, number) or (kept[1] > number and kept[0] in self.taps[position, kept[1]])
+            stored_answer = self.server[position]
+            assert stored_answer == (letters, number) or (
+                stored_answer[1] > number and stored_answer[0] in self.taps[position, stored_answer[1]]
+            )
 
     def teardown(self) -> None:
         """At last the time is over: nothing more is taken, and what is kept is what is marked."""
@@ -283,23 +221,25 @@ class SittingMachine(RuleBasedStateMachine):
             return
         self.world.shift(0)
         self.left = "over"
-        self.end = self.fixed_end()
+        self.end = self.world.set_end(self.sitting, SECONDS_LEFT[self.left])
         for page, answer, token in self.held:
             self.deliver(page if page in self.pages else None, answer, token)
         for page in self.pages:
             for answer in list(page.waiting.values()):
-                assert self.post_answer(answer, page.data["token"]).status_code == 409
+                assert self.world.post_answer(self.sitting, answer, page.data["token"]).status_code == 409
         for _ in range(2):
             self.duty()
         self.what_was_accepted_is_kept()
         self.what_was_seen_as_saved_is_kept()
         right = sum(self.server.get(position, ("", 0))[0] == key for position, key in enumerate(self.keys))
         with self.world.in_province(SLUG):
-            row = db.session.get_one(Sitting, (CODE, UUID(self.sitting)))
-            assert row.score_tenths == (2000 * right + SIZE) // (2 * SIZE)
-            handed = select(func.count()).where(JournalEntry.subject_id == row.id, JournalEntry.verb == "handed_in")
+            sitting = db.session.get_one(Sitting, (CODE, UUID(self.sitting)))
+            assert sitting.score_tenths == (2000 * right + SIZE) // (2 * SIZE)
+            handed = select(func.count()).where(
+                JournalEntry.subject_id == sitting.id, JournalEntry.verb == "handed_in"
+            )
             assert db.session.scalar(handed) == 1
-            assert db.session.get_one(Assessment, (CODE, row.assessment_id)).state == "scored"
+            assert db.session.get_one(Assessment, (CODE, sitting.assessment_id)).state == "scored"
 
     # --- the rules, once more
 
@@ -310,7 +250,9 @@ class SittingMachine(RuleBasedStateMachine):
         in_time = answer["tapped"] <= self.end.timestamp() * 1000
         if self.left == "over" or (self.left == "grace" and not in_time):
             return 409, ""
-        return 200, "saved" if answer["sequence"] > self.server.get(answer["position"], ("", 0))[1] else "older"
+        return 200, "saved" if answer["sequence"] > self.server.get(answer["position"], ("", 0))[
+            1
+        ] else "older"
 
     def accept(self, answer: dict[str, Any]) -> None:
         """Keep the newest."""
@@ -347,7 +289,7 @@ class SittingMachine(RuleBasedStateMachine):
     def deliver(self, page: Page | None, answer: dict[str, Any], token: str, cut: str | None = None) -> None:
         """The answer arrives; `page` learns of the reply, None where it is lost."""
         status, word = self.verdict(answer, int(token.split("|")[2].split(".")[0]))
-        reply = self.post_answer(answer, token)
+        reply = self.world.post_answer(self.sitting, answer, token)
         if status == 200:
             self.accept(answer)
         if cut == "for good":
@@ -372,30 +314,25 @@ class SittingMachine(RuleBasedStateMachine):
             if page is self.front:
                 self.seen[position] = (answer["letters"], answer["sequence"])
 
-    def post_answer(self, answer: dict[str, Any], token: str) -> Any:
-        """By the door that comes before Flask, on a client without cookies."""
-        return self.world.application.test_client().post(f"/{SLUG}/sitting/{self.sitting}/answer", json=answer, headers={"X-Sitting": token})
-
-    def post_hand_in(self, page: Page) -> Any:
-        """As the page does."""
-        form = {"csrf_token": page.form, "outstanding": json.dumps(list(page.waiting.values()))}
-        return page.browser.client.post(f"/{SLUG}/sitting/{self.sitting}/hand-in", data=form, headers={"Accept": "application/json"})
-
     def ask(self, page: Page) -> None:
         """How the sitting stands: asked when a page is shown again."""
-        standing = page.browser.client.get(page.data["standing"]).get_json()
-        assert standing["open"] is not self.handed_in
-        assert standing["mine"] is (self.owner == (page.browser, self.epoch) and not self.handed_in)
-        if not standing["mine"]:
+        payload = page.browser.client.get(page.data["standing"]).get_json()
+        assert payload["open"] is not self.handed_in
+        assert payload["mine"] is (self.owner == (page.browser, self.epoch) and not self.handed_in)
+        if not payload["mine"]:
             page.over = True
             return
-        page.adopt(standing)
+        page.adopt(payload)
         self.looked_at(page)
 
     def looked_at(self, page: Page) -> None:
         """All that the page shows and does not wait is shown as saved."""
         self.front = page
-        self.seen |= {position: shown for position, shown in page.known.items() if position not in page.waiting}
+        self.seen |= {
+            position: shown_answer
+            for position, shown_answer in page.known_answers.items()
+            if position not in page.waiting
+        }
 
     def attended(self, which: int) -> Page | None:
         """The page the doctor turns to, when it still takes answers."""
@@ -410,11 +347,11 @@ class SittingMachine(RuleBasedStateMachine):
     def visit(self, browser: Browser) -> None:
         """Open the sitting's page on a phone; where it asks whether to go on here, say yes."""
         place = f"/{SLUG}/sitting/{self.sitting}"
-        shown = browser.client.get(place)
+        response = browser.client.get(place)
         if self.handed_in:
-            assert shown.location.endswith("/end")
+            assert response.location.endswith("/end")
             return
-        text = shown.get_data(as_text=True)
+        text = response.get_data(as_text=True)
         if 'id="data"' not in text:
             assert self.owner != (browser, self.epoch)
             token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', text)
@@ -423,138 +360,38 @@ class SittingMachine(RuleBasedStateMachine):
             self.epoch += 1
             self.owner = (browser, self.epoch)
             text = browser.client.get(place).get_data(as_text=True)
-        data, form = (re.search(pattern, text, re.DOTALL) for pattern in (r'id="data">(.*?)</script>', r'name="csrf_token"[^>]*value="([^"]+)"'))
+        data, form = (
+            re.search(pattern, text, re.DOTALL)
+            for pattern in (r'id="data">(.*?)</script>', r'name="csrf_token"[^>]*value="([^"]+)"')
+        )
         assert data
         assert form
         self.pages.append(Page(browser, json.loads(data[1]), form[1]))
         self.looked_at(self.pages[-1])
-
-    # --- the database
-
-    def fixed_end(self) -> Any:
-        """Move the end to where `left` has it, by the database's clock."""
-        with self.world.in_province(SLUG):
-            end = db.session.scalar(select(func.clock_timestamp())) + timedelta(seconds=LEFT[self.left])
-            db.session.execute(update(Sitting).where(Sitting.id == UUID(self.sitting)).values(closes_at=end))
-            db.session.commit()
-        return end
-
-    def read_keys(self) -> list[str]:
-        """The keys of the sitting's questions."""
-        with self.world.in_province(SLUG):
-            layout = db.session.get_one(Sitting, (CODE, UUID(self.sitting))).layout
-            return [db.session.get_one(QuestionVersion, (CODE, one.version)).answer for one in read(layout)]
-
-    def kept(self) -> dict[int, tuple[str, int]]:
-        """What the database has."""
-        with self.world.in_province(SLUG):
-            rows = db.session.execute(select(SittingAnswer).where(SittingAnswer.sitting_id == UUID(self.sitting))).scalars()
-            return {row.position: (row.letters, row.sequence) for row in rows}
-
-
-class Cut:
-    """The saving connection of this thread, cut once the statement has run (or before), once or for good."""
-
-    def __init__(self, connect: Any, kind: str) -> None:
-        self.connect, self.kind, self.left = connect, kind, 2 if kind == "for good" else 1
-
-    def __call__(self, url: str) -> Any:
-        real = self.connect(url)
-        if self.left == 0:
-            return real
-        self.left -= 1
-        if self.kind == "before":
-            with conftest.superuser_connection(self.home) as other:
-                other.execute("select pg_terminate_backend(%s, 5000)", (real.info.backend_pid,))
-            return real
-
-        def exec_prepared(*arguments: Any) -> Any:
-            real.pgconn.exec_prepared(*arguments)
-            raise psycopg.OperationalError("the connection was cut after the commit")
-
-        return SimpleNamespace(pgconn=SimpleNamespace(exec_prepared=exec_prepared))
-
-    home = Path()
-
-
-class World:
-    """What the machine stands on: one doctor, who begins anew with every example."""
-
-    def __init__(self, application: Flask, in_province: Any, patch: pytest.MonkeyPatch) -> None:
-        self.application, self.in_province, self.patch = application, in_province, patch
-        self.doctor = people.doctor(application, in_province, SLUG, next(_serial))
-        people.bank(in_province, SLUG)
-        with in_province(SLUG):
-            make_paper(
-                people.running_cycle(), subject="common", category="clinical", level="physician", counts={"A1": SIZE}, minutes=60,
-                opens_at=clock.now() - timedelta(days=1), closes_at=clock.now() + timedelta(days=30), by=TERMINAL,
-            )  # fmt: skip
-            db.session.commit()
-        self.doctor.post("/filing/notice")
-        people.bring_to(in_province, self.doctor, "ready", procedure="simple")
-        with in_province(SLUG):
-            number = ticket_of(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number
-        name = re.search(r"<h2>(医师.)</h2>", self.doctor.get("/home"))
-        assert name
-        assert self.doctor.post("/sitting", name=name[1], number=number, consent="yes").status_code == 303
-
-    def shift(self, seconds: int) -> None:
-        """Set the web server's clock."""
-        self.patch.setattr(clock, "now", lambda: TRULY_NOW() + timedelta(seconds=seconds))
-
-    @staticmethod
-    def cut(kind: str | None) -> Any:
-        """Cut the saving connection in what follows."""
-        patch = pytest.MonkeyPatch.context()
-        if kind is None:
-            return patch
-
-        class Within:
-            def __enter__(self) -> None:
-                patch.__enter__().setattr(saving, "_connection", Cut(saving._connection, kind))
-
-            def __exit__(self, *_: Any) -> None:
-                patch.__exit__(None, None, None)
-
-        return Within()
-
-    @staticmethod
-    def broken(place: Any, name: str) -> Any:
-        """The database goes away right after `name` has done its work, before anything is committed."""
-        patch = pytest.MonkeyPatch.context()
-        work = getattr(place, name)
-
-        def then_gone(*arguments: Any, **options: Any) -> None:
-            work(*arguments, **options)
-            raise OperationalError("commit", {}, psycopg.OperationalError("the server closed the connection"))
-
-        class Within:
-            def __enter__(self) -> None:
-                patch.__enter__().setattr(place, name, then_gone)
-
-            def __exit__(self, *_: Any) -> None:
-                patch.__exit__(None, None, None)
-
-        return Within()
 
 
 @pytest.fixture
 def world(application, in_province, monkeypatch, stack):
     Cut.home = stack.home
     yield World(application, in_province, monkeypatch)
-    saving._forget()
+    answer_saving._close_connection()
 
 
+@pytest.mark.hypothesis
 def test_what_the_doctor_last_saw_as_saved_is_what_is_marked(world):
     class Machine(SittingMachine):
         pass
 
     Machine.world = world
-    deep = int(os.environ.get("DINGKAO_DEEP", "0"))
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=deep or 25, stateful_step_count=60 if deep else 40, deadline=None, derandomize=not deep,
-            suppress_health_check=list(HealthCheck), print_blob=True, report_multiple_bugs=False,
+            max_examples=DEEP or 12,
+            stateful_step_count=60 if DEEP else 40,
+            deadline=None,
+            derandomize=not DEEP,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+            report_multiple_bugs=False,
         ),
-    )  # fmt: skip
+    )

@@ -1,0 +1,414 @@
+"""The transitions of a record (domain.md §11): each names the states it starts from, the state it leads to,
+and who may make it. All raise InvalidState in another state and Forbidden for another actor, besides what the
+docstring names."""
+
+from collections.abc import Callable
+from typing import Any
+
+from dingkao import clock
+from dingkao.assessments.models import (
+    ASSESSMENT_STATES,
+    PROCEDURES,
+    VERDICTS,
+    Assessment,
+)
+from dingkao.assessments.procedure_tests import skips_test
+from dingkao.assessments.verdicts import is_passing, require_verdict, set_verdicts, verdicts_of
+from dingkao.cycles.cycles import is_phase_open
+from dingkao.cycles.models import Cycle
+from dingkao.database.base import db
+from dingkao.errors import DeadlinePassed, InvalidInput, InvalidState
+from dingkao.journal.entries import Actor
+from dingkao.journal.state_machine import transition
+from dingkao.people.models import Organisation
+from dingkao.people.permissions import roles_for
+from dingkao.people.second_person import require_second_person
+
+MAX_REASON_LENGTH = 500
+ReturnedMarks = dict[str, Any] | None
+
+
+def _transition(
+    *from_states: str,
+    to: str,
+    action: str | None = None,
+    by_system: bool = False,
+    verb: str | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a transition of a record. It may be made by the roles with the permission `action`, and by the
+    system if `by_system`. `verb`: its name in the journal, if not that of the function."""
+    roles = roles_for(action) if action else frozenset()
+    actors = roles | {"system"} if by_system else roles
+    return transition(
+        *from_states,
+        to=to,
+        actors=actors,
+        states=ASSESSMENT_STATES,
+        verb=verb,
+    )
+
+
+@_transition("not_included", to="included", action="enrolment.manage")
+def include(record: Assessment, *, by: Actor) -> None:
+    """纳入 (§11 no. 1): the institution puts its doctor on the list. Raises DeadlinePassed outside the filing
+    phase, InvalidInput if the institution has no assessment organisation yet."""
+    if not is_phase_open(_cycle(record), "filing"):
+        raise DeadlinePassed("当前不在报名阶段，不能纳入。如需补报，请联系省级管理员调整阶段日期。")
+    institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
+    if institution.assessment_organisation_id is None:
+        raise InvalidInput(f"{institution.name}尚未指定所属考核机构，请先联系省级管理员指定。")
+    record.assessor_id = institution.assessment_organisation_id
+
+
+@_transition("included", to="not_included", action="enrolment.manage")
+def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
+    """取消纳入 (§11 no. 2), possible only before anything was filed. Raises InvalidInput without a reason."""
+    _validate_reason(reason)
+
+
+@_transition("included", to="draft", action="filing.edit", verb="begin_filing")
+def start_filing(record: Assessment, *, by: Actor) -> None:
+    """开始填报 (§11 no. 3): the doctor's first save. The caller has checked that the user notice was
+    confirmed. Raises DeadlinePassed outside the filing phase."""
+    if not is_phase_open(_cycle(record), "filing"):
+        raise DeadlinePassed("当前不在报名阶段，不能填报。如需补报，请联系本机构。")
+
+
+@_transition(
+    "draft",
+    "institution_returned",
+    to="institution_pending",
+    action="filing.submit",
+)
+def submit(record: Assessment, *, by: Actor, procedure: str) -> None:
+    """提交 (§11 nos. 4 and 7). The caller has checked that the filing is complete. A filing that the
+    institution returned may be submitted again until the review phase ends. Raises InvalidInput,
+    DeadlinePassed."""
+    if procedure not in PROCEDURES:
+        raise InvalidInput("请选择考核程序。", "procedure")
+    if not is_time_to_file(record, _cycle(record)):
+        raise DeadlinePassed("报名已截止，不能提交。您填写的内容已保存，请联系本机构。")
+    record.procedure, record.submitted_at = procedure, clock.now()
+    record.returned_reason = record.return_marks = None
+    _reset_opening(record)
+
+
+def is_time_to_file(record: Assessment, cycle: Cycle) -> bool:
+    """Whether a filing may be changed and submitted today: while enrolment lasts, and what the institution
+    has returned while the review lasts, too."""
+    if is_phase_open(cycle, "filing"):
+        return True
+    return record.state == "institution_returned" and is_phase_open(cycle, "review")
+
+
+@_transition("institution_pending", to="draft", action="filing.withdraw")
+def withdraw(record: Assessment, *, by: Actor) -> None:
+    """撤回 (§11 no. 5). Raises InvalidState once a reviewer has opened it."""
+    if record.opened_at is not None:
+        raise InvalidState("机构已开始审核，不能撤回。如需修改，请联系本机构退回。")
+
+
+@_transition(
+    "institution_pending",
+    "organisation_returned",
+    to="institution_returned",
+    action="filings.approve",
+)
+def return_to_doctor(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+    marks: ReturnedMarks = None,
+) -> None:
+    """机构退回 (§11 no. 6), with a reason and return marks at fields, both shown to the doctor. Raises
+    InvalidInput without a reason."""
+    _store_return(record, reason, marks)
+
+
+@_transition(
+    "institution_pending",
+    "organisation_returned",
+    to="organisation_pending",
+    action="filings.approve",
+)
+def approve(
+    record: Assessment,
+    *,
+    by: Actor,
+    performance: str,
+    ethics: str,
+    opinion: str,
+) -> None:
+    """机构审核通过 (§11 no. 8): `performance` (工作成绩) and `ethics` (职业道德) are graded pass or fail;
+    `opinion` is the reviewer's. Raises InvalidInput."""
+    require_verdict(performance, "performance", "请评定工作成绩。")
+    require_verdict(ethics, "ethics", "请评定职业道德。")
+    if len(opinion.strip()) > MAX_REASON_LENGTH:
+        raise InvalidInput(f"审核意见请不要超过{MAX_REASON_LENGTH}字。", "text")
+    record.performance, record.ethics = performance, ethics
+    record.opinion, record.graded_by = (
+        opinion.strip() or "同意",
+        by.id,
+    )
+    record.returned_reason = record.return_marks = None
+    _reset_opening(record)
+
+
+@_transition(
+    "organisation_pending",
+    to="organisation_returned",
+    action="filings.accept",
+)
+def return_to_institution(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+    marks: ReturnedMarks = None,
+) -> None:
+    """考核机构退回机构 (§11 no. 9): the institution is to check its grades again. Raises InvalidInput without
+    a reason."""
+    _store_return(record, reason, marks)
+
+
+@_transition(
+    "organisation_pending",
+    to="institution_returned",
+    action="filings.accept",
+    verb="return_past_institution",
+)
+def return_to_doctor_by_organisation(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+    marks: ReturnedMarks = None,
+) -> None:
+    """考核机构退回医师 (§11 no. 9): the doctor is to correct the filing. Raises InvalidInput without a
+    reason."""
+    _store_return(record, reason, marks)
+
+
+@_transition("organisation_pending", to="ready", action="filings.accept")
+def accept(record: Assessment, *, by: Actor) -> None:
+    """考核机构复核通过 (§11 no. 10), by another person than the one who graded; compared by person, because a
+    hospital may assess its own doctors. Raises InvalidState if this record's procedure has no test, Forbidden
+    for the same person."""
+    _require_second_person(record, by)
+    if skips_test(record.procedure):
+        raise InvalidState("本省简易程序不参加测评，请使用“通过并转综合评定”。")
+    record.accepted_by = by.id
+
+
+@_transition("organisation_pending", to="grading", action="filings.accept")
+def accept_without_test(record: Assessment, *, by: Actor, competence: str) -> None:
+    """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
+    (业务水平, pass or fail) is graded from the 述职报告. Raises InvalidState if a test is required,
+    InvalidInput, Forbidden for the person who graded."""
+    _require_second_person(record, by)
+    if not skips_test(record.procedure):
+        raise InvalidState("该医师需要参加测评。")
+    require_verdict(competence, "competence", "请评定业务水平。")
+    record.competence, record.accepted_by = competence, by.id
+
+
+@_transition("ready", to="grading", action="requests.exempt_or_defer")
+def exempt(record: Assessment, *, by: Actor) -> None:
+    """免考通过 (§11 nos. 11 and 18; §1.5): 业务水平 counts as 合格; the two other verdicts stay as graded.
+    Raises InvalidState for 简易程序."""
+    if record.procedure != "general":
+        raise InvalidState("免考只适用于一般程序。")
+    record.competence, record.exempted = "pass", True
+
+
+@_transition("ready", to="deferred", action="requests.exempt_or_defer")
+def defer(record: Assessment, *, by: Actor) -> None:
+    """延考备案 (§11 no. 12; §1.6): the test is postponed to a later round; the doctor does not count as
+    absent now."""
+
+
+@_transition("ready", to="testing", action="sitting.sit", verb="begin_test")
+def start_test(record: Assessment, *, by: Actor) -> None:
+    """开始测评 (§11 no. 14). The caller has checked the paper's window and the admission ticket."""
+
+
+@_transition(
+    "ready",
+    "absent",
+    to="testing",
+    action="scores.import",
+    verb="sit_on_paper",
+)
+def record_paper_test(record: Assessment, *, by: Actor) -> None:
+    """线下测评 (§11 no. 14, on paper): the first score of an exam on paper is imported. A doctor who was
+    marked absent, because there was no online sitting, was present after all."""
+    record.competence = None
+
+
+@_transition("testing", to="scored", action="sitting.sit", by_system=True)
+def finish_test(record: Assessment, *, by: Actor) -> None:
+    """全部交卷 (§11 no. 16): every paper has been handed in, by the doctor or automatically when its time was
+    over."""
+
+
+@_transition(
+    "ready",
+    "testing",
+    to="absent",
+    action="sittings.mark_absent",
+    by_system=True,
+    verb="miss_test",
+)
+def mark_absent(record: Assessment, *, by: Actor) -> None:
+    """缺考 (§11 no. 17). The caller has checked that every window is over and that some paper was never
+    begun."""
+    record.competence = "fail"
+
+
+@_transition("scored", "absent", to="testing", action="sittings.reopen")
+def reopen_test(record: Assessment, *, by: Actor) -> None:
+    """重新打开作答 (§11 no. 15): the doctor gets time back for a paper that was closed automatically (the
+    caller has checked that). If another paper was missed, the verdict 缺考 waits until this one is closed
+    again."""
+    record.competence = None
+
+
+@_transition(
+    "testing",
+    "scored",
+    to="ready",
+    action="cases.decide",
+    verb="void_for_another",
+)
+def void_with_resit(record: Assessment, *, by: Actor) -> None:
+    """作答作废,准予重考 (§11 no. 16c): the sitting is void and the doctor may sit the paper again; decided by
+    two persons after the doctor was heard."""
+
+
+@_transition(
+    "testing",
+    "scored",
+    to="absent",
+    action="cases.decide",
+    verb="void_as_absent",
+)
+def void_as_absence(record: Assessment, *, by: Actor) -> None:
+    """作答作废,按缺考处理 (§11 no. 16c): the sitting is void and counts as absence; decided by two persons
+    after the doctor was heard."""
+    record.competence = "fail"
+
+
+@_transition("scored", to="grading", action="pass_lines.manage", by_system=True)
+def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
+    """划线 (§11 no. 18): the approved pass line turns the scores into the verdict `competence` on 业务水平.
+    Raises InvalidInput if it is neither pass nor fail."""
+    if competence not in VERDICTS:
+        raise InvalidInput("请先确定分数线。")
+    record.competence = competence
+
+
+@_transition(
+    "grading",
+    "confirming",
+    to="grading",
+    by_system=True,
+    verb="regrade",
+)
+def reapply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
+    """更正答案后重新划线 (§11 no. 18): before publication, a new score changes the verdict on 业务水平, and
+    综合评定 has to be made again."""
+    record.competence = competence
+
+
+@_transition("grading", "absent", to="confirming", action="conclusions.decide")
+def conclude(record: Assessment, *, by: Actor) -> None:
+    """综合评定 (§11 no. 19). Raises InvalidState unless all three verdicts exist."""
+    if None in verdicts_of(record):
+        raise InvalidState("三项评定尚不齐全，不能综合评定。")
+
+
+@_transition(
+    "confirming",
+    to="grading",
+    action="results.return_record",
+    verb="object_to",
+)
+def return_for_objection(record: Assessment, *, by: Actor, reason: str) -> None:
+    """省级退回 (§11 no. 20) after a spot check. Raises InvalidInput without a reason."""
+    _validate_reason(reason)
+
+
+@_transition("confirming", to="passed", action="results.publish")
+def publish_pass(record: Assessment, *, by: Actor) -> None:
+    """发布合格 (§11 no. 21); a second person has approved the publication. Raises InvalidState unless all
+    three verdicts are 合格."""
+    if not is_passing(record):
+        raise InvalidState("三项中有不合格，不能发布为合格。")
+
+
+@_transition("confirming", to="failed", action="results.publish")
+def publish_fail(record: Assessment, *, by: Actor) -> None:
+    """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格). Raises InvalidState if all three verdicts are
+    合格."""
+    if is_passing(record):
+        raise InvalidState("三项均合格，不能发布为不合格。")
+
+
+@_transition("failed", to="passed", action="results.overturn", verb="overturn")
+def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
+    """复核改判为合格 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) make all three 合格; the
+    province confirms what the assessment organisation proposed. Raises InvalidInput; InvalidState if one is
+    still 不合格.
+    """
+    set_verdicts(record, verdicts)
+    if not is_passing(record):
+        raise InvalidState("三项中仍有不合格，不能改判为合格。")
+
+
+@_transition("failed", to="failed", action="results.overturn", verb="amend")
+def amend_verdict(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
+    """复核更正单项 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) are changed, but another
+    is 不合格, so the result stays 不合格. The days for an appeal begin again. Raises InvalidInput;
+    InvalidState if all are 合格."""
+    set_verdicts(record, verdicts)
+    if is_passing(record):
+        raise InvalidState("三项均合格，应改判为合格。")
+    record.result_received_at = clock.now()
+
+
+def _cycle(record: Assessment) -> Cycle:
+    return db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
+
+
+def _store_return(record: Assessment, reason: str, marks: ReturnedMarks) -> None:
+    """Store reason and return marks, and end the reviewer's lease. Raises InvalidInput without a reason."""
+    record.returned_reason, record.return_marks = (
+        _validate_reason(reason),
+        marks,
+    )
+    _reset_opening(record)
+
+
+def _validate_reason(reason: str) -> str:
+    """Returns the reason without surrounding blanks. Raises InvalidInput if it is empty or too long."""
+    stripped_reason = reason.strip()
+    if not stripped_reason:
+        raise InvalidInput("请填写原因。", "reason")
+    if len(stripped_reason) > MAX_REASON_LENGTH:
+        raise InvalidInput(f"原因请不要超过{MAX_REASON_LENGTH}字。", "reason")
+    return stripped_reason
+
+
+def _reset_opening(record: Assessment) -> None:
+    """Make the record unopened again: nobody has opened it, and nobody has a lease."""
+    record.opened_at = record.leased_by = record.leased_until = None
+
+
+def _require_second_person(record: Assessment, by: Actor) -> None:
+    """Raises Forbidden if `by` is the person who graded the record."""
+    require_second_person(
+        by,
+        record.graded_by,
+        same="评定人与复核人不能是同一人，请由另一位复核人办理。",
+    )

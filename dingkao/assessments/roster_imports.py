@@ -1,0 +1,161 @@
+"""Adding doctors: a roster as a background job (the file is stored encrypted until it is read, the report
+lists the result of each row), or a single doctor from a form. The job is cut by `people.spreadsheet_imports`,
+into chunks of its ROWS_PER_CHUNK."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from sqlalchemy import select
+
+from dingkao.assessments.enrolment import enrol, enrol_doctors
+from dingkao.cycles.cycles import current_cycle
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.doctors.roster import (
+    import_batch,
+    log_import,
+    row_number_indices,
+)
+from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_rows import read_rows
+from dingkao.doctors.single_entry import add_doctor
+from dingkao.errors import Forbidden
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+)
+from dingkao.jobs.models import Job
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import load_actor
+from dingkao.people.models import Organisation
+from dingkao.people.scopes import in_scope, load_grant
+from dingkao.people.spreadsheet_imports import (
+    UPLOAD_LIMITS,
+    SpreadsheetImport,
+)
+from dingkao.uploads import chunked_uploads
+
+
+def enqueue_roster_import(
+    content: bytes,
+    name: str,
+    *,
+    restrict_to: Organisation | None,
+    by: Actor,
+) -> Job:
+    """Store the roster and enqueue its import; see `SpreadsheetImport.enqueue`. `restrict_to`: the only
+    institution whose doctors are accepted (None: all). Raises InvalidInput, TooLarge, Unavailable."""
+    return ROSTER_IMPORT.enqueue(
+        content,
+        f"导入名单 {name[:60]}",
+        by=by,
+        only=str(restrict_to.id) if restrict_to else None,
+    )
+
+
+def add_doctor_with_record(
+    values: Mapping[str, str],
+    *,
+    by: Actor,
+    restrict_to: Collection[UUID] | None,
+) -> tuple[Doctor, list[str]]:
+    """Add one doctor from a form (see `doctors.single_entry`), with a record in the current cycle. Returns
+    the doctor and what is unusual about the values (sentences). Raises InvalidInput with the field's name,
+    RateLimited."""
+    doctor, odd = add_doctor(values, by=by, restrict_to=restrict_to)
+    cycle = current_cycle()
+    if cycle:
+        enrol(cycle, doctor)
+    return doctor, odd
+
+
+# --- a roster, chunk by chunk
+
+
+def _import_batch(
+    job: Job,
+    rows: list[ImportRow],
+    report: ImportReport,
+    seen: set[bytes],
+) -> None:
+    """Import rows, and create a record in the current cycle for each new doctor. `seen`: the numbers' index
+    values of earlier rows of the file."""
+    new_doctors = import_batch(
+        rows,
+        report,
+        restrict_to=_restricted_institution(job),
+        seen=seen,
+    )
+    cycle = current_cycle()
+    if cycle:
+        enrol_doctors(cycle, new_doctors)
+
+
+def _finish_import(job: Job, counts: dict[str, int]) -> None:
+    """Write the journal entry of a finished import."""
+    log_import(
+        **counts,
+        restrict_to=_restricted_institution(job),
+        by=load_actor(job.asked_by),
+    )
+
+
+def _restricted_institution(job: Job) -> Organisation | None:
+    """Returns the only institution whose doctors this job accepts, or None for all."""
+    if not job.arguments["only"]:
+        return None
+    return db.session.scalars(
+        select(Organisation).where(Organisation.id == UUID(job.arguments["only"]))
+    ).one()
+
+
+ROSTER_IMPORT = SpreadsheetImport(
+    "import_roster",
+    read_rows,
+    row_number_indices,
+    _import_batch,
+    COLUMNS,
+    _finish_import,
+)
+
+
+# --- a large roster, in pieces
+
+
+def _institution_of_upload(subject: UUID | None, by: Actor) -> Organisation | None:
+    """Returns the only institution whose roster `by` may upload: the clerk's own, named by `subject`, or None
+    for a whole province. Raises Forbidden."""
+    if by.kind != "staff":
+        raise Forbidden
+    grant = load_grant("doctors.import", by.id)
+    if grant.is_province:
+        return None
+    if not in_scope(grant, institution_id=subject):
+        raise Forbidden
+    return db.session.scalars(select(Organisation).where(Organisation.id == subject)).one()
+
+
+def _authorize_upload(subject: UUID | None, by: Actor) -> None:
+    """Raises Forbidden if `by` may not upload the roster of the institution `subject` (None: of a whole
+    province)."""
+    _institution_of_upload(subject, by)
+
+
+def _accept_upload(
+    subject: UUID | None,
+    name: str,
+    content: bytes,
+    by: Actor,
+    _fields: Mapping[str, str],
+) -> UUID:
+    """Enqueue the import of an uploaded roster; returns the job's id. Raises what `enqueue_roster_import`
+    raises."""
+    return enqueue_roster_import(
+        content,
+        name,
+        restrict_to=_institution_of_upload(subject, by),
+        by=by,
+    ).id
+
+
+chunked_uploads.register_purpose("roster", _authorize_upload, _accept_upload, UPLOAD_LIMITS)

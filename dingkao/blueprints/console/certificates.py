@@ -1,0 +1,132 @@
+"""Certificates in the console: the list, revoking, rendering again."""
+
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.certificates import (
+    certificate_queries,
+    certificate_rendering,
+    issuing,
+    revocation,
+    unprintable_names,
+)
+from dingkao.certificates.serials import normalise_serial
+from dingkao.cycles.cycles import current_cycle
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.errors import InvalidInput, NotFound
+from dingkao.integrations.storage import current_store
+from dingkao.journal import entries as journal
+from dingkao.people import proposed_acts
+from dingkao.web.access_control import require
+from dingkao.web.request_lifecycle import limiter
+
+certificates = console_blueprint("certificates")
+STATE_LABELS = {
+    "issued": "有效",
+    "revoked": "已撤销",
+    "replaced": "已替换",
+}
+
+
+@certificates.get("/office/certificates")
+@require("certificates.view")
+def list_certificates() -> str:
+    """The certificates of the province, or the one with the serial number in the address."""
+    serial = normalise_serial(request.args.get("serial", ""))
+    page = certificate_queries.certificates_page(serial, request.args.get("after"))
+    return render_template(
+        "console/certificates/list.html",
+        proposed=proposed_acts.pending_ids_about(
+            "revocation",
+            (certificate.id for certificate in page.rows),
+        ),
+        boxes=[] if serial else _unprintable_people(),
+        page=page,
+        people=certificate_queries.doctors_of_certificates(page.rows),
+        states=STATE_LABELS,
+        serial=serial,
+        may=current_user.may("certificates.manage"),
+        max_reason_length=proposed_acts.MAX_REASON_LENGTH,
+    )
+
+
+def _unprintable_people() -> list[tuple[Doctor, str]]:
+    """The doctors who passed in the current cycle but have no certificate because their name can't be
+    printed, each with the characters."""
+    cycle = current_cycle()
+    return unprintable_names.unprintable_in_cycle(cycle) if cycle else []
+
+
+@certificates.post("/office/certificates/<uuid:certificate_id>/file")
+@require("certificates.manage")
+def certificate_pdf(certificate_id: UUID) -> FlaskResponse:
+    """The certificate as PDF; who downloaded it is entered in the journal, because it contains the ID number.
+    Raises NotFound."""
+    certificate = certificate_queries.get_certificate_for_update(certificate_id)
+    if certificate.drawn_at is None:
+        raise NotFound("通知书正在生成，请稍后再试。")
+    content = current_store().get(certificate_rendering.PDF_KIND, certificate.id)
+    journal.write_entry(
+        "certificate",
+        certificate.id,
+        "fetched",
+        by=current_user.as_actor(),
+    )
+    return FlaskResponse(
+        content,
+        mimetype="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="{certificate.serial}.pdf"'},
+    )
+
+
+@certificates.post("/office/certificates/<uuid:certificate_id>/revoke")
+@require("certificates.manage")
+def propose_revocation(
+    certificate_id: UUID,
+) -> Response | tuple[str, int]:
+    """Propose to revoke a certificate, with a reason. Raises NotFound, InvalidState."""
+    certificate = certificate_queries.get_certificate_for_update(certificate_id)
+    try:
+        act = revocation.propose_revocation(
+            certificate,
+            by=current_user.as_actor(),
+            reason=request.form.get("reason", ""),
+        )
+    except InvalidInput as refusal:
+        db.session.rollback()
+        flash(refusal.message, "refusal")
+        return list_certificates(), refusal.status
+    flash("已提出，请另一位省级管理员确认，确认后撤销。")
+    return redirect(url_for("proposed_acts.show_act", act_id=act.id), 303)
+
+
+@certificates.post("/office/certificates/waiting")
+@require("certificates.manage")
+@limiter.limit("60/hour")
+def issue_waiting() -> Response:
+    """Enqueue the certificates that could not be printed before, for instance after a font was added."""
+    cycle = current_cycle()
+    enqueued_count = issuing.enqueue_unissued(cycle, by=current_user.as_actor()) if cycle else 0
+    flash(
+        f"已重新提交{enqueued_count}人的通知书，请稍后刷新本页。"
+        if enqueued_count
+        else "目前没有可以签发的通知书：这些字仍然无法打印。"
+    )
+    return redirect(url_for("certificates.list_certificates"), 303)
+
+
+@certificates.post("/office/certificates/<uuid:certificate_id>/draw")
+@require("certificates.manage")
+def redraw(certificate_id: UUID) -> Response:
+    """Enqueue the job that renders a certificate again. Raises NotFound."""
+    job = issuing.enqueue_rendering(
+        certificate_queries.get_certificate_for_update(certificate_id),
+        by=current_user.as_actor(),
+    )
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)

@@ -1,0 +1,326 @@
+"""The console's first page: the tasks that wait for the current user (待办), and for a new province the setup
+steps still to be done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from flask import render_template, url_for
+from flask_login import current_user
+
+from dingkao.assessments import doctor_codes
+from dingkao.assessments.enrolment import count_records_by_state
+from dingkao.assessments.models import Assessment
+from dingkao.blueprints.console import outages, request_decisions
+from dingkao.blueprints.console.exam_monitoring.cases import (
+    pending_case_counts,
+)
+from dingkao.blueprints.console.filing_review import waiting_counts
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+    count_decidable,
+)
+from dingkao.blueprints.console.proposed_acts import pending_counts
+from dingkao.blueprints.console.scoring.pending_scoring_tasks import (
+    pending_tasks as scoring_tasks,
+)
+from dingkao.blueprints.console.setup_steps import open_setup_steps
+from dingkao.cycles.cycles import current_cycle, phases_of
+from dingkao.cycles.models import PHASES, Cycle
+from dingkao.database.arrays import in_array
+from dingkao.people import organisation_queries
+from dingkao.people.name_lookups import organisation_names
+from dingkao.people.permissions import ROLE_LABELS
+from dingkao.requests.dashboard import (
+    count_to_conclude,
+    count_unopened_doctors,
+    proposed_publications_query,
+)
+from dingkao.requests.models import SIDES
+from dingkao.results import pass_lines
+from dingkao.results.models import PassLine, Publication
+from dingkao.web.access_control import require
+
+dashboard = console_blueprint("dashboard")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task that waits: how many items for the current user, the URL of the page on which it is done with
+    its link text, and how many items only another person may do."""
+
+    label: str
+    count: int
+    address: str
+    action_label: str
+    count_for_others: int = 0
+
+
+@dashboard.get("/office")
+@require("console.open")
+def show_tasks() -> str:
+    """The tasks that wait for the current user, each with a link, in the order of the work."""
+    cycle = current_cycle()
+    tasks = _all_tasks(cycle)
+    return render_template(
+        "console/dashboard/tasks.html",
+        waiting=[task for task in tasks if task.count],
+        others=[task for task in tasks if task.count_for_others],
+        roles=_roles_with_organisations(),
+        cycle=cycle,
+        names=PHASES,
+        phases=phases_of(cycle) if cycle else {},
+        steps=open_setup_steps(cycle) if current_user.may("cycle.manage") else [],
+    )
+
+
+def _all_tasks(cycle: Cycle | None) -> list[Task]:
+    """All tasks of the current user, also those with the count 0."""
+    return [
+        *_tasks_of_roles(cycle),
+        *_request_tasks(),
+        *_code_request_tasks(),
+        *_exam_tasks(),
+        *(Task(*pending_task) for pending_task in scoring_tasks()),
+    ]
+
+
+def _tasks_of_roles(cycle: Cycle | None) -> list[Task]:
+    """The tasks of an administrator, of an institution's and of an assessment organisation's staff."""
+    tasks: list[Task] = []
+    if current_user.may("cycle.manage"):
+        tasks += _administrator_tasks(cycle)
+    if current_user.grant("filings.review").institution_ids:
+        tasks += _institution_tasks(cycle)
+    if current_user.grant("filings.review").assessor_ids:
+        tasks += _organisation_tasks(cycle)
+    return tasks
+
+
+def _exam_tasks() -> list[Task]:
+    """Integrity cases to be handled, and sittings for which time was lost in an outage."""
+    case_count, other_cases = pending_case_counts()
+    return [
+        Task(
+            "诚信核查等待您办理",
+            case_count,
+            url_for("exam_monitoring.list_cases"),
+            "去办理",
+            other_cases,
+        ),
+        Task(
+            "服务中断期间到时，待补时的作答",
+            outages.sittings_awaiting_time(),
+            url_for("outages.list_outages"),
+            "去补时",
+        ),
+    ]
+
+
+def _roles_with_organisations() -> list[tuple[str, str]]:
+    """The current user's roles as pairs of label and organisation name ("" for the province's office)."""
+    names = organisation_names(current_user.organisation_ids)
+    return [
+        (
+            ROLE_LABELS[membership.role],
+            names.get(membership.organisation_id, "") if membership.organisation_id else "",
+        )
+        for membership in current_user.memberships
+    ]
+
+
+def _request_tasks() -> list[Task]:
+    """Requests of doctors to be decided on, by side."""
+    return [
+        Task(
+            f"医师申请等待您办理（{SIDES[side]}）",
+            count,
+            url_for("request_decisions.pending_requests", side=side),
+            "去办理",
+            other_count,
+        )
+        for side, (
+            count,
+            other_count,
+        ) in request_decisions.waiting_counts().items()
+    ]
+
+
+def _code_request_tasks() -> list[Task]:
+    """Requests for one-time codes that the current user may issue as the second person."""
+    if not current_user.may("doctors.issue_code"):
+        return []
+    grant = current_user.grant("doctors.issue_code")
+    decidable, undecidable = (
+        doctor_codes.doctors_with_pending_requests(grant, by=current_user.id, others=of_others)
+        for of_others in (False, True)
+    )
+    return [
+        Task(
+            "一次性代码等待您审核发放",
+            len(decidable),
+            _address_of_first([*decidable, *undecidable]),
+            "去审核",
+            len(undecidable),
+        )
+    ]
+
+
+def _address_of_first(doctor_ids: Sequence[UUID]) -> str:
+    """The URL of the first of these doctors; "" if there is none."""
+    return url_for("doctors.show_doctor", doctor_id=doctor_ids[0]) if doctor_ids else ""
+
+
+def _administrator_tasks(cycle: Cycle | None) -> list[Task]:
+    """An administrator's tasks; without a current cycle only those about institutions and proposed acts."""
+    unassigned_count = organisation_queries.count_without_assessor()
+    act_count, other_acts = pending_counts()
+    institutions_url = url_for("institutions.list_institutions")
+    acts_url = url_for("proposed_acts.list_acts")
+    tasks = [
+        Task(
+            "尚未指定考核机构的机构",
+            unassigned_count,
+            institutions_url,
+            "去指定",
+        ),
+        Task(
+            "公章、证书、账号事项等待您确认",
+            act_count,
+            acts_url,
+            "去确认",
+            other_acts,
+        ),
+    ]
+    return tasks + _administrator_tasks_of_cycle(cycle) if cycle else tasks
+
+
+def _administrator_tasks_of_cycle(cycle: Cycle) -> list[Task]:
+    """An administrator's tasks in the cycle: pass lines, publications, doctors who aren't included."""
+    line_count, other_lines = count_decidable(pass_lines.proposed_lines(cycle), PassLine.proposed_by)
+    publication_count, other_publications = count_decidable(
+        proposed_publications_query(cycle), Publication.proposed_by
+    )
+    records = count_records_by_state(cycle, states=("scored", "confirming", "not_included"))
+    lines_url = url_for("results.pass_lines")
+    publications_url = url_for("results.publications")
+    return [
+        Task(
+            "合格线等待您确认",
+            line_count,
+            lines_url,
+            "去确认",
+            other_lines,
+        ),
+        Task(
+            "发布清单等待您确认",
+            publication_count,
+            publications_url,
+            "去确认",
+            other_publications,
+        ),
+        Task(
+            "已交卷，合格线未生效",
+            records["scored"],
+            lines_url,
+            "看合格线",
+        ),
+        Task(
+            "综合评定完成，待发布",
+            records["confirming"],
+            publications_url,
+            "去发布",
+        ),
+        Task(
+            "未纳入本周期的医师",
+            records["not_included"],
+            url_for("enrolment.inclusion"),
+            "去纳入",
+        ),
+    ]
+
+
+def _institution_tasks(cycle: Cycle | None) -> list[Task]:
+    """The tasks of an institution's staff: its doctors' accounts and, in the cycle, their assessments."""
+    institution_ids = current_user.grant("enrolment.manage").institution_ids
+    unopened_count = count_unopened_doctors(institution_ids)
+    tasks = _institution_tasks_of_cycle(cycle, institution_ids) if cycle else []
+    doctors_url = url_for("doctors.list_doctors")
+    return [
+        *tasks,
+        Task(
+            "还没有登录过的医师",
+            unopened_count,
+            doctors_url,
+            "看名单",
+        ),
+    ]
+
+
+def _institution_tasks_of_cycle(cycle: Cycle, institution_ids: tuple[UUID, ...]) -> list[Task]:
+    """The tasks of an institution's staff in the cycle: reviews, and assessments in states before that."""
+    records = count_records_by_state(
+        cycle,
+        in_array(Assessment.institution_id, institution_ids),
+        states=(
+            "not_included",
+            "included",
+            "draft",
+            "institution_returned",
+        ),
+    )
+    review_count, _ = waiting_counts().get("institution", (0, 0))
+    review_url = url_for("filing_review.pending_records", side="institution")
+    lists = (
+        ("已纳入，还没有填报", "included"),
+        ("填报中，还没有提交", "draft"),
+        ("退回后还没有重新提交", "institution_returned"),
+    )
+    return [
+        Task("待机构审核", review_count, review_url, "去审核"),
+        Task(
+            "未纳入本周期的医师",
+            records["not_included"],
+            url_for("enrolment.inclusion"),
+            "去纳入",
+        ),
+        *(
+            Task(
+                label,
+                records[state],
+                url_for("enrolment.inclusion", state=state),
+                "看名单",
+            )
+            for label, state in lists
+        ),
+    ]
+
+
+def _organisation_tasks(cycle: Cycle | None) -> list[Task]:
+    """The tasks of an assessment organisation's staff in the cycle: reviews, and 综合评定."""
+    if cycle is None:
+        return []
+    review_count, other_count = waiting_counts().get("organisation", (0, 0))
+    review_url = url_for("filing_review.pending_records", side="organisation")
+    return [
+        Task(
+            "待考核机构复核",
+            review_count,
+            review_url,
+            "去复核",
+            other_count,
+        ),
+        Task(
+            "待综合评定",
+            _count_to_conclude(cycle),
+            url_for("results.conclusions"),
+            "去评定",
+        ),
+    ]
+
+
+def _count_to_conclude(cycle: Cycle) -> int:
+    """How many assessments the current user may conclude (综合评定)."""
+    if not current_user.may("conclusions.decide"):
+        return 0
+    return count_to_conclude(cycle, current_user.grant("conclusions.decide"))

@@ -1,0 +1,36 @@
+"""The blueprint of exam monitoring, and what its views have in common."""
+
+from uuid import UUID
+
+from flask import current_app
+from flask_login import current_user
+
+from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.cycles.cycles import current_cycle
+from dingkao.exams import integrity_events
+from dingkao.exams.monitoring import MonitoringFilter
+
+exam_monitoring = console_blueprint("exam_monitoring")
+
+
+def filter_for(action: str) -> MonitoringFilter:
+    """The filter of the current cycle's sittings that the current user reaches with `action`."""
+    return MonitoringFilter(current_cycle(), current_user.grant(action))
+
+
+def connected_among(sitting_ids: list[UUID]) -> set[UUID]:
+    """Those of the sittings whose page has recently sent a heartbeat."""
+    return integrity_events.with_recent_heartbeat(current_app.extensions["redis"], sitting_ids)
+
+
+def request_recheck(sitting_id: UUID) -> None:
+    """Let the pages of a sitting request its state soon (in the response to their next heartbeat)."""
+    integrity_events.request_recheck(current_app.extensions["redis"], sitting_id)
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """The id in a text; None if it is no id."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,239 @@
+"""Institutions in the console: the list, adding one with a form or many with a spreadsheet, and assigning
+assessment organisations."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import BooleanField, StringField
+
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+    get_organisation,
+)
+from dingkao.errors import InvalidInput, Refusal
+from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
+from dingkao.jobs.models import Job
+from dingkao.people import (
+    institution_imports,
+    organisation_queries,
+    organisations,
+)
+from dingkao.people.models import Organisation
+from dingkao.people.name_lookups import organisation_names
+from dingkao.web.access_control import require
+from dingkao.web.form_submission import form_page, submit_form
+from dingkao.web.forms import (
+    MAX_CHOICES,
+    EntityChoice,
+    Form,
+    Required,
+    SpreadsheetForm,
+)
+from dingkao.web.request_lifecycle import limiter
+
+institutions = console_blueprint("institutions")
+
+
+class InstitutionForm(Form):
+    """One institution."""
+
+    name = StringField("机构名称", [Required("请填写机构名称。")])
+    registration_number = StringField("机构登记号", [Required("请填写机构登记号。")])
+    division = StringField(
+        "行政区划代码",
+        [Required("请填写6位行政区划代码，如140400。")],
+    )
+    category = StringField("机构类别", default="医疗机构")
+    contact = StringField("联系电话")
+
+
+INSTITUTION_FIELDS = (
+    "name",
+    "registration_number",
+    "division",
+    "category",
+    "contact",
+)
+"""The fields of the form in the order of `organisations.InstitutionValues`."""
+
+
+class AssessorForm(Form):
+    """Whether the institution is an assessment organisation itself, which organisation assesses it, and its
+    contact."""
+
+    assesses = BooleanField("指定为考核机构")
+    assessor = EntityChoice("所属考核机构")
+    contact = StringField("联系电话")
+
+
+@institutions.get("/office/institutions")
+@require("institutions.view")
+def list_institutions() -> str:
+    """The institutions of the province."""
+    return _render_list(SpreadsheetForm(), InstitutionForm(), None)
+
+
+@institutions.post("/office/institutions")
+@require("institutions.manage")
+def add_institution() -> Response | tuple[str, int]:
+    """Add one institution with the form."""
+    form = InstitutionForm()
+    response = submit_form(form, partial(_add_from_form, form))
+    if response is not None:
+        return response
+    return _render_list(SpreadsheetForm(formdata=None), form, None), 422
+
+
+def _add_from_form(form: InstitutionForm) -> Response:
+    """Add the institution of the form. Raises InvalidInput."""
+    values = organisations.InstitutionValues(*(form[name].data or "" for name in INSTITUTION_FIELDS))
+    organisations.add_institution(values, by=current_user.as_actor())
+    flash(f"已添加{values.name}。")
+    return redirect(url_for("institutions.list_institutions"), 303)
+
+
+@institutions.post("/office/institutions/import")
+@require("institutions.manage")
+@limiter.limit("20/hour")
+def import_institutions() -> tuple[str, int] | Response:
+    """Import institutions from a spreadsheet. The report is shown above the list; a large file is imported by
+    a job."""
+    form = SpreadsheetForm()
+    report = submit_form(
+        form,
+        partial(_import_upload, form),
+        refusals=(Refusal,),
+        field="file",
+    )
+    if isinstance(report, Job):
+        flash("机构较多，已转为后台任务，完成后在此页查看结果。")
+        return redirect(url_for("jobs.show_job", job_id=report.id), 303)
+    return _render_list(form, InstitutionForm(formdata=None), report), 200 if report else 422
+
+
+def _import_upload(form: SpreadsheetForm) -> Any:
+    """The report of the import (an ImportReport), or for a large file the Job. Raises Refusal."""
+    upload = form.file.data
+    return institution_imports.import_or_enqueue(
+        upload.read(MAX_IMPORT_FILE_BYTES + 1),
+        upload.filename or "",
+        by=current_user.as_actor(),
+    )
+
+
+def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> str:
+    """The list of institutions, with the forms to import a `file` and to add one, and the `report` of an
+    import (None if there is none)."""
+    words = request.args.get("q", "").strip()
+    page = organisation_queries.organisations_page(words, request.args.get("after"))
+    assessors = organisation_names(institution.assessment_organisation_id for institution in page.rows)
+    return render_template(
+        "console/institutions/list.html",
+        appointed=organisation_queries.list_assessors(MAX_CHOICES + 1),
+        most=MAX_CHOICES,
+        unassigned=organisation_queries.count_without_assessor(),
+        page=page,
+        assessors=assessors,
+        file=file,
+        form=form,
+        report=report,
+        q=words,
+    )
+
+
+@institutions.route(
+    "/office/institutions/<uuid:organisation_id>",
+    methods=["GET", "POST"],
+)
+@require("institutions.manage")
+def show_institution(
+    organisation_id: UUID,
+) -> Response | tuple[str, int] | str:
+    """One institution: making it an assessment organisation, assigning it one, setting its contact. Raises
+    NotFound."""
+    institution = get_organisation(organisation_id)
+    form = _assessor_form(institution)
+    response = submit_form(form, partial(_save_institution, institution, form))
+    if response is not None:
+        return response
+    page = render_template(
+        "console/institutions/institution.html",
+        row=institution,
+        form=form,
+    )
+    return form_page(page)
+
+
+def _assessor_form(institution: Organisation) -> AssessorForm:
+    """The form with the institution's stored values and the organisations to choose from."""
+    assessor_id = institution.assessment_organisation_id
+    form = AssessorForm(
+        assesses=institution.assesses,
+        assessor=str(assessor_id or ""),
+        contact=institution.contact or "",
+    )
+    form.assessor.set_choices(_assessors_offered_to(institution).items())
+    if form.assessor.is_typed and assessor_id and not form.is_submitted():
+        form.assessor.data = get_organisation(assessor_id).registration_number
+    return form
+
+
+def _assessors_offered_to(
+    institution: Organisation,
+) -> dict[str, str]:
+    """The assessment organisations to choose from, id → name; an institution may be its own."""
+    assessors = organisation_queries.list_assessors(MAX_CHOICES + 1)
+    return {
+        **{str(assessor.id): assessor.name for assessor in assessors},
+        str(institution.id): f"{institution.name}（本机构）",
+    }
+
+
+def _save_institution(institution: Organisation, form: AssessorForm) -> Response:
+    """Store what the form says. Raises InvalidInput."""
+    organisations.set_contact(
+        institution,
+        form.contact.data or "",
+        by=current_user.as_actor(),
+    )
+    try:
+        _save_assessor(institution, form)
+    except InvalidInput as refusal:
+        raise InvalidInput(refusal.message, "assessor") from refusal
+    flash("已保存。")
+    return redirect(url_for("institutions.list_institutions"), 303)
+
+
+def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
+    """Make the institution an assessment organisation, and assign it one, as the form says. Raises
+    InvalidInput."""
+    actor = current_user.as_actor()
+    if form.assesses.data:
+        organisations.appoint_assessor(institution, by=actor)
+    if form.assessor.data:
+        assessor = organisations.resolve_choice(form.assessor.data)
+        organisations.assign_assessor(institution, assessor, by=actor)
+
+
+@institutions.post("/office/institutions/assign")
+@require("institutions.manage")
+def assign_assessor_to_all() -> Response | tuple[str, int]:
+    """Enqueue a job that assigns the chosen assessment organisation to every institution that has none."""
+    try:
+        assessor = organisations.resolve_choice(
+            request.form.get("assessor", ""),
+            Organisation.assesses.is_(True),
+        )
+    except InvalidInput as refusal:
+        flash(refusal.message, "refusal")
+        return _render_list(
+            SpreadsheetForm(formdata=None),
+            InstitutionForm(formdata=None),
+            None,
+        ), refusal.status
+    job = institution_imports.enqueue_assignment(assessor, by=current_user.as_actor())
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)

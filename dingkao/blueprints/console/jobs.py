@@ -1,0 +1,205 @@
+"""Jobs in the console: the list, progress, pausing and cancelling, and results."""
+
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import ColumnElement, exists
+from werkzeug.wrappers import Response
+
+from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.certificates import admission_tickets
+from dingkao.database.arrays import in_array
+from dingkao.database.pagination import fetch_page
+from dingkao.errors import InvalidState, NotFound
+from dingkao.integrations.storage import current_store
+from dingkao.jobs import control
+from dingkao.jobs.enqueueing import is_unfinished
+from dingkao.jobs.models import Job
+from dingkao.journal import entries as journal
+from dingkao.people import list_exports
+from dingkao.people.models import Membership
+from dingkao.people.name_lookups import account_name, account_names
+from dingkao.people.permissions import roles_for
+from dingkao.web.access_control import require
+from dingkao.web.request_lifecycle import (
+    auto_refreshing_page,
+    text_response,
+    xlsx_response,
+)
+
+jobs = console_blueprint("jobs")
+STATE_LABELS = {
+    "waiting": "等待处理",
+    "running": "正在处理",
+    "paused": "已暂停",
+    "done": "已完成",
+    "failed": "未完成",
+    "cancelled": "已取消",
+}
+ACTION_MESSAGES = {
+    "pause": "已请求暂停，当前一批办完后停下。已办理的都已保存。", "resume": "已继续，将从停下的地方接着办理。",
+    "cancel": "已请求取消，当前一批办完后停下。",
+}  # fmt: skip
+COUNT_LABELS = {
+    "accepted": "新增", "changed": "更新", "unchanged": "未变", "withdrawn": "撤下", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成",
+    "included": "已纳入", "enrolled": "已建立考核记录", "concluded": "已评定", "judged": "已评定业务水平", "assigned": "已指定", "left_out": "未办理",
+    "lifted": "已延长作答", "told": "已通知", "sittings": "已处理作答", "remarked": "成绩有变化", "waiting": "已发布待决定", "entered": "已登记",
+    "compensated": "已补时", "sealed": "新加密",
+}  # fmt: skip
+COUNT_UNITS = {"approve_bank": "题"}
+"""Name of a job → what its numbers count, if these aren't people."""
+
+
+@jobs.get("/office/work")
+@require("jobs.own")
+def list_jobs() -> FlaskResponse:
+    """The jobs that the current user enqueued; for administrators also those of other administrators and of
+    the system."""
+    query = control.visible_jobs(current_user.id, *_visible_jobs_of_others())
+    page = fetch_page(query, [Job.id], request.args.get("after"), descending=True)
+    askers = {job.asked_by for job in page.rows if job.asked_by and job.asked_by != current_user.id}
+    names = account_names(askers) | {current_user.id: current_user.account.name}
+    html = render_template(
+        "console/jobs/list.html",
+        page=page,
+        words=STATE_LABELS,
+        names=names,
+    )
+    return auto_refreshing_page(html, waits=any(job.state == "running" for job in page.rows))
+
+
+def _visible_jobs_of_others() -> list[ColumnElement[bool]]:
+    """SQL conditions for jobs of chunks that the current user may see beside the own."""
+    if not current_user.may("jobs.see_all"):
+        return []
+    of_asker = (
+        Membership.tenant_id == Job.tenant_id,
+        Membership.account_id == Job.asked_by,
+        in_array(Membership.role, roles_for("jobs.see_all")),
+    )
+    return [
+        Job.asked_by.is_(None),
+        exists().where(*of_asker).correlate(Job),
+    ]
+
+
+def _get_job(job_id: UUID, *, for_update: bool = False) -> Job:
+    """A job that the current user may see. Raises NotFound."""
+    return control.get_job(
+        job_id,
+        current_user.id,
+        *_visible_jobs_of_others(),
+        for_update=for_update,
+    )
+
+
+@jobs.get("/office/work/<uuid:job_id>")
+@require("jobs.own")
+def show_job(job_id: UUID) -> FlaskResponse:
+    """One job, for the user who enqueued it and for administrators. The page reloads itself while the job
+    runs, with or without scripts. Only the user who enqueued it sees names and files. Raises NotFound."""
+    job = _get_job(job_id)
+    html = render_template(
+        "console/jobs/job.html",
+        job=job,
+        words=STATE_LABELS,
+        unit=COUNT_UNITS.get(job.name, "人"),
+        numbers=_labelled_numbers(job),
+        result=job.result or {},
+        own=job.asked_by == current_user.id,
+        asker=account_name(job.asked_by) or "系统",
+        acts=control.available_actions(job),
+    )
+    return auto_refreshing_page(html, waits=is_unfinished(job))
+
+
+def _labelled_numbers(job: Job) -> list[tuple[str, int]]:
+    """The job's counts, each with its label."""
+    result = job.result or {}
+    return [(label, result[name]) for name, label in COUNT_LABELS.items() if name in result]
+
+
+@jobs.post("/office/work/<uuid:job_id>/<act>")
+@require("jobs.own")
+def control_job(job_id: UUID, act: str) -> Response:
+    """Pause, resume or cancel a job of chunks (`act`: one of JOB_ACTIONS). Raises NotFound."""
+    if act not in control.JOB_ACTIONS:
+        raise NotFound
+    job = _get_job(job_id, for_update=True)
+    try:
+        is_new_request = control.request_action(job, act)
+    except InvalidState as refusal:
+        flash(refusal.message, "refusal")
+    else:
+        if is_new_request:
+            _log_action(job, act)
+        flash(ACTION_MESSAGES[act])
+    return redirect(url_for("jobs.show_job", job_id=job_id), 303)
+
+
+def _log_action(job: Job, act: str) -> None:
+    """Enter in the journal that the action was requested."""
+    journal.write_entry(
+        "job",
+        job.id,
+        f"{act}_asked",
+        by=current_user.as_actor(),
+        name=job.name,
+    )
+
+
+@jobs.get("/office/work/<uuid:job_id>/report.xlsx")
+@require("jobs.own")
+def job_report(job_id: UUID) -> FlaskResponse:
+    """The report of a job as xlsx, for the user who enqueued it. Raises NotFound, Unavailable."""
+    job = control.get_job(job_id, current_user.id)
+    if not (job.result or {}).get("report"):
+        raise NotFound("这项任务没有可下载的报告。")
+    return xlsx_response(current_store().get("report", job.id), "report.xlsx")
+
+
+@jobs.get("/office/work/<uuid:job_id>/sheet.xlsx")
+@require("jobs.own")
+def job_file(job_id: UUID) -> FlaskResponse:
+    """The file that a job has built, for the user who enqueued it. Raises NotFound, Unavailable."""
+    job = control.get_job(job_id, current_user.id)
+    content = list_exports.exported_file(job)
+    name = str((job.result or {})[list_exports.FILE_KIND])
+    return xlsx_response(content, name) if name.endswith(".xlsx") else text_response(content, name)
+
+
+@jobs.get("/office/work/<uuid:job_id>/document-<int:number>.pdf")
+@require("jobs.own")
+def job_document_number(job_id: UUID, number: int) -> FlaskResponse:
+    """PDF number `number` (from 1) of the tickets that a job has rendered, for the user who enqueued it.
+    Raises NotFound, Unavailable."""
+    job = control.get_job(job_id, current_user.id)
+    if not 1 <= number <= (job.result or {}).get("documents", 0):
+        raise NotFound("这项任务没有可下载的文件。")
+    return _pdf_response(
+        current_store().get(
+            admission_tickets.BATCH_PDF_KIND,
+            admission_tickets.batch_pdf_id(job.id, number),
+        ),
+        f"tickets-{number}.pdf",
+    )
+
+
+@jobs.get("/office/work/<uuid:job_id>/document.pdf")
+@require("jobs.own")
+def job_document(job_id: UUID) -> FlaskResponse:
+    """The PDF that a job has rendered, for the user who enqueued it. Raises NotFound, Unavailable."""
+    job = control.get_job(job_id, current_user.id)
+    if not (job.result or {}).get("document"):
+        raise NotFound("这项任务没有可下载的文件。")
+    return _pdf_response(current_store().get("document", job.id), "document.pdf")
+
+
+def _pdf_response(content: bytes, name: str) -> FlaskResponse:
+    return FlaskResponse(
+        content,
+        mimetype="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )

@@ -1,0 +1,267 @@
+"""Requests (申请) in the console: the pending ones, one request with its files, approving or refusing."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao import clock
+from dingkao.assessments.current_records import records_by_id
+from dingkao.assessments.models import (
+    ASSESSMENT_STATES,
+    VERDICT_PARTS,
+    VERDICTS,
+    Assessment,
+)
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+    count_decidable,
+    current_user_recusal_reason,
+)
+from dingkao.database.base import db
+from dingkao.doctors.code_lists import CATEGORIES, LEVELS
+from dingkao.doctors.doctor_queries import doctors_by_id
+from dingkao.errors import Forbidden, NotFound, Refusal
+from dingkao.filings.dossier import dossier_of_record
+from dingkao.people.name_lookups import (
+    account_names,
+    organisation_names,
+)
+from dingkao.people.organisations import get_organisation
+from dingkao.requests import decision_scope, decisions, request_files
+from dingkao.requests.availability import exemption_reasons
+from dingkao.requests.change_items import (
+    load_items,
+    unprintable_in_items,
+)
+from dingkao.requests.decision_scope import DecisionScope
+from dingkao.requests.earlier_deciders import (
+    EARLIER_DECIDER_COLUMNS,
+    earlier_deciders,
+    has_decided_first,
+)
+from dingkao.requests.exemption_eligibility import ReasonAssessment
+from dingkao.requests.models import REQUEST_KINDS, SIDES, Request
+from dingkao.requests.request_queries import scores_of
+from dingkao.requests.request_transitions import MAX_OPINION_LENGTH
+from dingkao.web.access_control import require
+
+request_decisions = console_blueprint("request_decisions")
+
+
+def decision_scopes() -> dict[str, DecisionScope]:
+    """The sides for which the current user decides (institution, organisation, province) → its
+    DecisionScope."""
+    grant = current_user.grant("requests.view")
+    first_grant = current_user.grant("requests.decide_first")
+    institution_scope = DecisionScope(
+        "institution",
+        grant.institution_ids,
+        current_user.id,
+        can_decide=bool(first_grant.institution_ids),
+        can_decide_second=True,
+    )
+    organisation_scope = DecisionScope(
+        "organisation",
+        grant.assessor_ids,
+        current_user.id,
+        can_decide=bool(first_grant.assessor_ids),
+        can_decide_second=False,
+    )
+    province_scope = DecisionScope(
+        "province",
+        (),
+        current_user.id,
+        can_decide=True,
+        can_decide_second=True,
+    )
+    scopes_with_grant: tuple[tuple[DecisionScope, object], ...] = (
+        (institution_scope, grant.institution_ids),
+        (organisation_scope, grant.assessor_ids),
+        (province_scope, grant.is_province),
+    )
+    return {scope.side: scope for scope, is_granted in scopes_with_grant if is_granted}
+
+
+def waiting_counts() -> dict[str, tuple[int, int]]:
+    """By side: how many requests wait for the current user, and how many only for others; for 待办."""
+    return {side: _pending_counts(scope) for side, scope in decision_scopes().items()}
+
+
+def _pending_counts(scope: DecisionScope) -> tuple[int, int]:
+    return count_decidable(
+        decision_scope.pending_at_side(scope),
+        *EARLIER_DECIDER_COLUMNS,
+    )
+
+
+def _current_scope() -> DecisionScope:
+    """The side that the request names, or the user's first one. Raises Forbidden for a side for which the
+    user doesn't decide."""
+    scopes = decision_scopes()
+    side = request.values.get("side") or next(iter(scopes))
+    if side not in scopes:
+        raise Forbidden
+    return scopes[side]
+
+
+@request_decisions.get("/office/requests")
+@require("requests.view")
+def pending_requests() -> str:
+    """The requests that wait for the current user at this side, or all that the side may see."""
+    scope = _current_scope()
+    kind = request.args.get("kind", "")
+    shows_all = "all" in request.args
+    page = decision_scope.requests_page(
+        scope,
+        kind,
+        request.args.get("after"),
+        pending_only=not shows_all,
+    )
+    return render_template(
+        "console/request_decisions/pending.html",
+        others=0 if shows_all else _pending_counts(scope)[1],
+        desk=scope,
+        desks=decision_scopes(),
+        sides=SIDES,
+        kinds=REQUEST_KINDS,
+        kind=kind,
+        every=shows_all,
+        page=page,
+        until={
+            doctor_request.id: decision_scope.appeal_deadline(doctor_request) for doctor_request in page.rows
+        },
+        today=clock.today(),
+        may={doctor_request.id: scope.can_act_on(doctor_request) for doctor_request in page.rows},
+        **_people_of(page.rows),
+    )
+
+
+def _people_of(doctor_requests: Iterable[Request]) -> dict[str, Any]:
+    """Template variables: the assessments of the requests, with doctors and names of institutions."""
+    records = records_by_id(doctor_request.assessment_id for doctor_request in doctor_requests)
+    return {
+        "records": records,
+        "people": doctors_by_id(record.doctor_id for record in records.values()),
+        "places": organisation_names(record.institution_id for record in records.values()),
+    }
+
+
+@request_decisions.get("/office/requests/<uuid:request_id>")
+@require("requests.view")
+def show_request(request_id: UUID) -> str:
+    """One request: old values beside new ones, files, earlier decisions; the decision at the bottom. Raises
+    NotFound."""
+    scope = _current_scope()
+    return _render_request(*decision_scope.get_visible_request(request_id, scope), scope)
+
+
+def _render_request(
+    doctor_request: Request,
+    record: Assessment,
+    scope: DecisionScope,
+    typed: dict[str, str] | None = None,
+    message: str | None = None,
+) -> str:
+    """The page of a request. `typed`: a form that was refused with `message`."""
+    items = load_items(doctor_request)
+    recusal_reason = current_user_recusal_reason(*earlier_deciders(doctor_request, record))
+    is_appeal = doctor_request.kind == "appeal"
+    return render_template(
+        "console/request_decisions/request.html",
+        boxes=unprintable_in_items(items),
+        row=doctor_request,
+        record=record,
+        desk=scope,
+        doctor=doctors_by_id([record.doctor_id])[record.doctor_id],
+        institution=get_organisation(record.institution_id),
+        names=account_names([doctor_request.first_by, doctor_request.second_by]),
+        scores=scores_of(record) if is_appeal else [],
+        kinds=REQUEST_KINDS,
+        sides=SIDES,
+        items=items,
+        files=request_files.list_files(doctor_request),
+        states=ASSESSMENT_STATES,
+        verdicts=VERDICTS,
+        parts=VERDICT_PARTS,
+        levels=LEVELS,
+        categories=CATEGORIES,
+        reason_assessment=_exemption_reason(doctor_request, record),
+        may=scope.can_act_on(doctor_request) and not recusal_reason,
+        typed=typed or {},
+        max_opinion_length=MAX_OPINION_LENGTH,
+        told=message,
+        until=decision_scope.appeal_deadline(doctor_request),
+        proposing=is_appeal and doctor_request.state == "first_pending",
+        mine_before=has_decided_first(doctor_request, current_user.id),
+        recused=recusal_reason,
+    )
+
+
+def _exemption_reason(doctor_request: Request, record: Assessment) -> ReasonAssessment | None:
+    """The reason of a request for 免考, with whether it is met; None for another kind of request."""
+    if doctor_request.kind != "exemption":
+        return None
+    reasons = exemption_reasons(dossier_of_record(record))
+    return next(
+        (reason for reason in reasons if reason.code == doctor_request.reason),
+        None,
+    )
+
+
+@request_decisions.post("/office/requests/<uuid:request_id>/decide")
+@require("requests.view")
+def decide_request(request_id: UUID) -> Response | tuple[str, int]:
+    """Approve or refuse a request. Raises NotFound, Forbidden."""
+    scope = _current_scope()
+    doctor_request, record = decision_scope.get_request_for_update(request_id, scope)
+    try:
+        message = _apply_decision(doctor_request, record, scope)
+    except Refusal as refusal:
+        db.session.rollback()
+        request_and_record = decision_scope.get_visible_request(request_id, scope)
+        page = _render_request(
+            *request_and_record,
+            scope,
+            request.form.to_dict(),
+            refusal.message,
+        )
+        return page, refusal.status
+    flash(message)
+    return redirect(
+        url_for("request_decisions.pending_requests", side=scope.side),
+        303,
+    )
+
+
+def _apply_decision(doctor_request: Request, record: Assessment, scope: DecisionScope) -> str:
+    """Decide as the form says and return the sentence to show. Raises every refusal of the decision, and
+    NotFound if the form has none."""
+    form = request.form
+    common: dict[str, Any] = {
+        "by": current_user.as_actor(),
+        "opinion": form.get("opinion", ""),
+    }
+    if form.get("decision") == "agree":
+        verdicts = {part: form.get(part, "") for part in VERDICT_PARTS}
+        return decisions.approve_request(doctor_request, record, scope, verdicts=verdicts, **common)
+    if form.get("decision") == "refuse":
+        return decisions.refuse_request(doctor_request, record, scope, **common)
+    raise NotFound
+
+
+@request_decisions.get("/office/requests/<uuid:request_id>/files/<uuid:file_id>")
+@require("requests.view")
+def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
+    """A file of a request. Raises NotFound, Unavailable."""
+    doctor_request, _ = decision_scope.get_visible_request(request_id, _current_scope())
+    content, content_type = request_files.file_content(doctor_request, file_id)
+    return FlaskResponse(
+        content,
+        mimetype=content_type,
+        headers={"Content-Disposition": "inline"},
+    )

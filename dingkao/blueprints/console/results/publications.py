@@ -1,0 +1,270 @@
+"""Publications in the console: the frozen list of results is reviewed, exported, and approved by a second
+person."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import flash, redirect, render_template, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.enrolment import count_records_by_state
+from dingkao.assessments.models import VERDICTS
+from dingkao.blueprints.console.navigation import (
+    current_user_recusal_reason,
+)
+from dingkao.blueprints.console.results.blueprint import results
+from dingkao.certificates import unprintable_names
+from dingkao.cycles.cycles import current_cycle, require_current_cycle
+from dingkao.cycles.models import Cycle
+from dingkao.database.base import db
+from dingkao.doctors.code_lists import CATEGORIES, LEVELS
+from dingkao.doctors.models import Doctor
+from dingkao.errors import InvalidInput, InvalidState
+from dingkao.jobs import enqueueing
+from dingkao.jobs.models import Job
+from dingkao.people import list_exports
+from dingkao.people.name_lookups import account_name, account_names
+from dingkao.results import (
+    publication_lists,
+    publishing,
+    result_exports,
+)
+from dingkao.results.models import Publication
+from dingkao.web.access_control import require
+from dingkao.web.refused_responses import refused_response
+from dingkao.web.request_lifecycle import (
+    auto_refreshing_page,
+    xlsx_response,
+)
+
+STATES_BEFORE_PUBLICATION = (
+    "grading",
+    "absent",
+    "confirming",
+    "passed",
+    "failed",
+)
+
+
+@results.get("/office/publications")
+@require("results.view")
+def publications() -> str:
+    """The publications of the cycle, and how many results aren't published."""
+    cycle = current_cycle()
+    context = _publications_context(cycle) if cycle else {}
+    return render_template(
+        "console/results/publications.html",
+        cycle=cycle,
+        may=current_user.may("results.publish"),
+        **context,
+    )
+
+
+def _publications_context(cycle: Cycle) -> dict[str, Any]:
+    """Template variables of the list of publications."""
+    listed_publications = publication_lists.list_publications(cycle)
+    return {
+        "rows": listed_publications,
+        "names": _names_of_actors(listed_publications),
+        "counts": count_records_by_state(cycle, states=STATES_BEFORE_PUBLICATION),
+        "words": _publication_state_text,
+    }
+
+
+def _names_of_actors(
+    listed_publications: Iterable[Publication],
+) -> dict[UUID, str]:
+    """The names of the accounts that proposed and approved the publications, by id."""
+    return account_names(
+        actor_id for listed in listed_publications for actor_id in (listed.proposed_by, listed.approved_by)
+    )
+
+
+@results.post("/office/publications")
+@require("results.publish")
+def propose_publication() -> Response:
+    """Freeze the list of all assessments that are 待发布, and redirect to it. Raises NotFound,
+    InvalidState."""
+    proposed = publication_lists.propose_publication(require_current_cycle(), by=current_user.as_actor())
+    return redirect(
+        url_for("results.publication", publication_id=proposed.id),
+        303,
+    )
+
+
+@results.get("/office/publications/<uuid:publication_id>")
+@require("results.view")
+def publication(publication_id: UUID) -> FlaskResponse:
+    """One publication with its list; while it is being gathered or published the page reloads itself. Raises
+    NotFound."""
+    shown_publication = publication_lists.get_publication(publication_id)
+    job = enqueueing.latest_job_about(
+        publication_id,
+        publication_lists.GATHER_JOB,
+        publishing.PUBLISH_JOB,
+    )
+    page = render_template(
+        "console/results/publication.html",
+        row=shown_publication,
+        job=_unless_done(job),
+        max_reason_length=assessment_transitions.MAX_REASON_LENGTH,
+        **_list_context(shown_publication),
+        **_approval_context(shown_publication),
+    )
+    return auto_refreshing_page(page, waits=enqueueing.is_unfinished(job))
+
+
+def _unless_done(job: Job | None) -> Job | None:
+    """The job; None if it is done, because then the page shows nothing of it."""
+    return None if job is None or job.state == "done" else job
+
+
+def _list_context(shown_publication: Publication) -> dict[str, Any]:
+    """What the page shows of the assessments on the list."""
+    page = publication_lists.entries_page(shown_publication.id, request.args.get("after"))
+    return {
+        "page": page,
+        "listed": publication_lists.records_of_entries(page.rows),
+        "verdicts": VERDICTS,
+        "categories": CATEGORIES,
+        "levels": LEVELS,
+        "short": _size(shown_publication) <= list_exports.MAX_INLINE_ROWS,
+        "boxes": _unprintable_people(shown_publication),
+    }
+
+
+def _approval_context(
+    shown_publication: Publication,
+) -> dict[str, Any]:
+    """What the page shows of who proposed the list and who may approve it."""
+    proposer_id = shown_publication.proposed_by
+    return {
+        "names": (
+            account_name(proposer_id),
+            account_name(shown_publication.approved_by),
+        ),
+        "may": current_user.may("results.publish"),
+        "own": proposer_id == current_user.id,
+        "recused": current_user_recusal_reason(proposer_id),
+        "words": _publication_state_text,
+    }
+
+
+def _size(shown_publication: Publication) -> int:
+    """The number of assessments on the list."""
+    return shown_publication.passed + shown_publication.failed
+
+
+def _unprintable_people(
+    shown_publication: Publication,
+) -> list[tuple[Doctor, str]]:
+    """The doctors on the list for whom no certificate can be printed, each with the characters; empty while
+    the list isn't gathered, or if it was withdrawn."""
+    if shown_publication.gathered_at is None or shown_publication.withdrawn_at:
+        return []
+    return unprintable_names.unprintable_in_publication(shown_publication.id)
+
+
+def _publication_state_text(shown_publication: Publication) -> str:
+    """The state of a publication as text."""
+    if shown_publication.withdrawn_at:
+        return "已撤回" if shown_publication.gathered_at else "未生成"
+    if shown_publication.published_at:
+        return "已发布" if shown_publication.settled_at else "已发布，正在逐一登记并通知医师"
+    if shown_publication.approved_at:
+        return "已确认，正在核对，核对完即发布"
+    return _proposal_state_text(shown_publication)
+
+
+def _proposal_state_text(shown_publication: Publication) -> str:
+    """The state, as text, of a publication that is neither approved nor withdrawn."""
+    if shown_publication.gathered_at is None:
+        return "正在生成清单"
+    return "清单已有变化，请撤回" if shown_publication.changed_at else "待另一位确认"
+
+
+@results.get("/office/publications/<uuid:publication_id>/list.xlsx")
+@require("results.export")
+def export_publication(publication_id: UUID) -> FlaskResponse:
+    """A short list as xlsx, numbers masked; a long one is built by a job (`enqueue_export`). Raises NotFound,
+    InvalidState."""
+    content = result_exports.PUBLICATION_EXPORT.build_inline(
+        _require_gathered(publication_id).id,
+        too_long="清单较长，请在清单页面点“生成表格”，生成后下载。",
+    )
+    return xlsx_response(content, result_exports.PUBLICATION_EXPORT.name)
+
+
+@results.post("/office/publications/<uuid:publication_id>/sheet")
+@require("results.export")
+def enqueue_export(publication_id: UUID) -> Response:
+    """Enqueue the job that builds a long list as xlsx. Raises NotFound, InvalidState."""
+    gathered = _require_gathered(publication_id)
+    job = result_exports.PUBLICATION_EXPORT.enqueue(
+        gathered.id,
+        f"发布清单表格（{_size(gathered)}人）",
+        by=current_user.as_actor(),
+    )
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
+
+
+def _require_gathered(publication_id: UUID) -> Publication:
+    """The publication with that id. Raises NotFound, and InvalidState while its list isn't complete."""
+    gathered = publication_lists.get_publication(publication_id)
+    if gathered.gathered_at is None:
+        raise InvalidState("清单还没有生成完，请稍候。")
+    return gathered
+
+
+@results.post("/office/publications/<uuid:publication_id>/approve")
+@require("results.publish")
+def approve_publication(publication_id: UUID) -> Response:
+    """Approve a publication; a job publishes it. Raises NotFound, Forbidden, InvalidState."""
+    job = publishing.approve_publication(
+        publication_lists.get_publication_for_update(publication_id),
+        by=current_user.as_actor(),
+    )
+    if job is None:
+        return redirect(
+            url_for("results.publication", publication_id=publication_id),
+            303,
+        )
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
+
+
+@results.post("/office/publications/<uuid:publication_id>/withdraw")
+@require("results.publish")
+def withdraw_publication(publication_id: UUID) -> Response:
+    """Withdraw a proposed publication. Raises NotFound, InvalidState."""
+    publication_lists.withdraw_publication(
+        publication_lists.get_publication_for_update(publication_id),
+        by=current_user.as_actor(),
+    )
+    flash("已撤回，可以重新生成清单。")
+    return redirect(url_for("results.publications"), 303)
+
+
+@results.post("/office/publications/object/<uuid:record_id>")
+@require("results.return_record")
+def return_record(record_id: UUID) -> Response | FlaskResponse:
+    """Return one assessment to its assessment organisation, with a reason; `publication` in the address is
+    the list on which it is."""
+    try:
+        publishing.return_record(
+            record_id,
+            by=current_user.as_actor(),
+            reason=request.form.get("reason", ""),
+        )
+    except InvalidInput as refusal:
+        db.session.rollback()
+        flash(refusal.message, "refusal")
+        return refused_response(
+            publication(request.args.get("publication", UUID(int=0), UUID)),
+            refusal,
+        )
+    flash("已退回考核机构重新评定。清单已有变化，请撤回后重新生成。")
+    return redirect(url_for("results.publications"), 303)

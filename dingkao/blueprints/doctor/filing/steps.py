@@ -1,0 +1,283 @@
+"""The pages of the five steps: shown, saved with a button, saved automatically by the page's script."""
+
+import json
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from flask import Response as FlaskResponse
+from flask import (
+    flash,
+    jsonify,
+    redirect,
+    request,
+    url_for,
+)
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao import clock
+from dingkao.blueprints.doctor.filing.blueprint import (
+    current_dossier,
+    filing,
+)
+from dingkao.blueprints.doctor.filing.step_page import (
+    incomplete_steps,
+    next_page,
+    render_step,
+)
+from dingkao.blueprints.doctor.form_input import (
+    FormValues,
+    is_page_under,
+    read_form_values,
+    typed_value,
+)
+from dingkao.errors import NotFound
+from dingkao.filings import (
+    entry_lists,
+    saving,
+)
+from dingkao.filings.dossier import Dossier
+from dingkao.filings.entry_list_fields import (
+    ENTRY_LISTS,
+    entry_lists_of,
+)
+from dingkao.filings.field_values import (
+    display_value,
+    etag_of,
+    form_value,
+)
+from dingkao.filings.fields import STEPS, Field
+from dingkao.filings.saving import StaleSave
+from dingkao.filings.user_notice import has_confirmed_notice
+from dingkao.web.access_control import require
+
+MAX_CLIENT_ID_LENGTH = 32
+
+
+@filing.route("/filing/<int:number>", methods=["GET", "POST"])
+@require("filing.edit")
+def step(number: int) -> Response | tuple[str, int] | str:
+    """One of the five steps: shown, or saved with a button."""
+    _require_step(number)
+    if request.method == "POST":
+        return _save_step(number)
+    dossier = current_dossier()
+    if not dossier.is_editable():
+        return redirect(url_for("filing.show_filing"))
+    if not has_confirmed_notice(dossier.doctor, dossier.cycle):
+        return redirect(url_for("filing.user_notice"))
+    return render_step(dossier, number, dossier.step_values(number))
+
+
+def _require_step(number: int) -> None:
+    """Raise NotFound for a number that is no step."""
+    if number not in STEPS:
+        raise NotFound
+
+
+class PageInput(NamedTuple):
+    """The input of a step's page: the typed texts, the etags of the values that the page had shown (None if
+    the page sends none), and the page's id (`client_id`)."""
+
+    values: FormValues
+    etags: dict[str, str] | None
+    client_id: str
+
+
+def _read_page_input() -> PageInput:
+    return PageInput(read_form_values(), _submitted_etags(), _client_id())
+
+
+def _save_step(number: int) -> Response | tuple[str, int] | str:
+    """Save the form and go on to the page that its button leads to, or render the step with errors."""
+    dossier = current_dossier(for_update=True)
+    page_input = _read_page_input()
+    try:
+        errors = saving.save_step(
+            dossier,
+            number,
+            page_input.values,
+            request.form.get("revision", 0, int),
+            by=current_user.as_actor(),
+            etags=page_input.etags,
+            client_id=page_input.client_id,
+        )
+    except StaleSave as stale:
+        return _render_stale_step(dossier, number, page_input, stale) or _leave_step(dossier, number)
+    if errors:
+        return _render_wrong_step(dossier, number, page_input, errors)
+    return _leave_step(dossier, number)
+
+
+def _render_wrong_step(
+    dossier: Dossier,
+    number: int,
+    page_input: PageInput,
+    errors: dict[str, str],
+) -> str:
+    """The step with the stored values, but with what was typed in the wrong fields."""
+    wrong_fields = [field for field in dossier.fields(number) if field.name in errors]
+    page_values = dossier.step_values(number) | _typed_values(wrong_fields, page_input.values)
+    return render_step(dossier, number, page_values, errors=errors)
+
+
+def _render_stale_step(
+    dossier: Dossier,
+    number: int,
+    page_input: PageInput,
+    stale: StaleSave,
+) -> tuple[str, int] | None:
+    """The step with what was typed and what another page has stored meanwhile, with status 409; None if they
+    don't differ."""
+    differences = saving.differences(
+        dossier,
+        number,
+        page_input.values,
+        page_input.etags,
+        page_input.client_id,
+    )
+    if not differences:
+        return None
+    page_values = dossier.step_values(number) | _values_changed_by_page(dossier, number, page_input)
+    page = render_step(
+        dossier,
+        number,
+        page_values,
+        message=stale.message,
+        differences=differences,
+    )
+    return page, 409
+
+
+def _leave_step(dossier: Dossier, number: int) -> Response:
+    """After saving, the redirect to the page that the pressed button leads to."""
+    if "list" in request.form:
+        return _handle_list_action(dossier, number, request.form["list"])
+    target = _requested_page(number)
+    if target is None:
+        flash("已保存，尚未提交。全部填好后请在最后一步提交。")
+        target = url_for("filing.step", number=number)
+    return redirect(target, 303)
+
+
+def _requested_page(number: int) -> str | None:
+    """The URL that the pressed button leads to; None for the button that only saves."""
+    if "next" in request.form:
+        return next_page(number)
+    if "back" in request.form and number > 1:
+        return url_for("filing.step", number=number - 1)
+    return _stay_page(number) if "stay" in request.form else None
+
+
+def _stay_page(number: int) -> str:
+    """The page of the filing that the form names in `stay`; for any other page this step."""
+    target = request.form["stay"]
+    return target if is_page_under(target, "/filing/") else url_for("filing.step", number=number)
+
+
+def _submitted_etags() -> dict[str, str] | None:
+    """The etags of the values that the page had shown, by field name; None if it sends none."""
+    try:
+        etags = json.loads(request.form.get("known", ""))
+    except ValueError:
+        return None
+    if not isinstance(etags, dict):
+        return None
+    return {str(name): str(etag) for name, etag in etags.items()}
+
+
+def _client_id() -> str:
+    """The id of a page that saves automatically; "" if it sends none, or one that isn't made of ASCII letters
+    and digits."""
+    client_id = request.form.get("pen", "")
+    is_valid = client_id.isalnum() and client_id.isascii() and len(client_id) <= MAX_CLIENT_ID_LENGTH
+    return client_id if is_valid else ""
+
+
+def _values_changed_by_page(dossier: Dossier, number: int, page_input: PageInput) -> dict[str, object]:
+    """What was typed in the fields that were changed on the page; its other fields may show outdated
+    values."""
+    changed_fields = [field for field in dossier.fields(number) if _is_changed_by_page(field, page_input)]
+    return _typed_values(changed_fields, page_input.values)
+
+
+def _is_changed_by_page(field: Field, page_input: PageInput) -> bool:
+    """Whether the field's value differs from the one that the page had shown; True if that is unknown."""
+    if page_input.etags is None:
+        return True
+    texts = [text for text in page_input.values.get(field.name, []) if text]
+    return etag_of(texts) != page_input.etags.get(field.name)
+
+
+def _typed_values(fields: Collection[Field], values: FormValues) -> dict[str, object]:
+    """What was typed in these fields, in the form in which the page shows it again, by field name."""
+    return {field.name: typed_value(field, values) for field in fields}
+
+
+def _handle_list_action(dossier: Dossier, number: int, action: str) -> Response:
+    """Move an entry of a list of this step (`action`: move/KIND/ENTRY/POSITION), or restore the entry removed
+    last (restore/KIND). Other actions are ignored."""
+    verb, kind, entry_id, position = [*action.split("/"), "", "", ""][:4]
+    if kind in entry_lists_of(number):
+        _change_entry_list(dossier, kind, verb, entry_id, position)
+    anchor = kind if kind in ENTRY_LISTS else None
+    return redirect(url_for("filing.step", number=number, _anchor=anchor), 303)
+
+
+def _change_entry_list(
+    dossier: Dossier,
+    kind: str,
+    verb: str,
+    entry_id: str,
+    position: str,
+) -> None:
+    """Carry out the action `verb` on the list `kind`."""
+    by = current_user.as_actor()
+    if verb == "restore":
+        entry_lists.restore_entry(dossier, kind, by=by)
+    elif verb == "move" and re.fullmatch("[0-9]+", position):
+        entry_lists.move_entry(dossier, kind, entry_id, int(position[:3]), by=by)
+
+
+@filing.post("/filing/<int:number>/keep")
+@require("filing.edit")
+def autosave(number: int) -> FlaskResponse:
+    """Save what was typed on a step, field by field, for the page's script. Responds with JSON; `fields` has
+    by field name the new etag, the error, and the stored value if another page or device saved before."""
+    _require_step(number)
+    dossier = current_dossier(for_update=True)
+    etags = _submitted_etags() or {}
+    merged = saving.autosave_step(
+        dossier,
+        number,
+        read_form_values(),
+        etags,
+        _client_id(),
+        by=current_user.as_actor(),
+    )
+    saved_at = dossier.filing.saved_at if dossier.filing else clock.now()
+    return jsonify(
+        fields={
+            field.name: _autosave_answer(field, merged)
+            for field in dossier.fields(number)
+            if field.name in etags
+        },
+        saved=f"{clock.to_beijing(saved_at):%H:%M}",
+        doubts=dossier.warnings(number),
+        lacking=sorted(incomplete_steps(dossier)),
+    )
+
+
+def _autosave_answer(field: Field, merged: saving.Merge) -> dict[str, object]:
+    """The response for one field: its etag (`mark`) and error (`fault`), and the stored value (`theirs`,
+    `words`) if another page saved before."""
+    answer: dict[str, object] = {
+        "mark": etag_of(merged.values.get(field.name)),
+        "fault": merged.errors.get(field.name),
+    }
+    if field.name in merged.conflicts:
+        stored_value = merged.conflicts[field.name]
+        answer["theirs"] = form_value(stored_value)
+        answer["words"] = display_value(field, stored_value) or "空"
+    return answer

@@ -1,0 +1,70 @@
+"""Answers that a page could not send before handing in, and that are sent with the form; also for mock
+exams."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from flask import request
+
+from dingkao.errors import InvalidState, Refusal, Unavailable
+
+MAX_OUTSTANDING, MAX_OUTSTANDING_BYTES = 400, 200_000
+END_TOLERANCE = timedelta(seconds=2)
+"""How long before the end a page may hand in automatically, because its clock may differ from the
+server's."""
+
+
+def parse_outstanding_answers() -> list[Any]:
+    """The answers sent with the form (JSON, as `save_answer` takes them); empty if the text is too long or no
+    list."""
+    text = request.form.get("outstanding", "")
+    return _parse_list(text)[:MAX_OUTSTANDING] if len(text) <= MAX_OUTSTANDING_BYTES else []
+
+
+def _parse_list(text: str) -> list[Any]:
+    """The JSON list in a text; empty if it is no list."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
+
+
+def save_outstanding_answers(outstanding: list[Any], save: Callable[[Any], str]) -> int:
+    """Save each answer with `save`, separately, so that one tapped too late doesn't prevent saving one tapped
+    in time. Returns how many came too late. Raises Unavailable."""
+    return sum(not _save_unless_late(answer, save) for answer in outstanding)
+
+
+def _save_unless_late(answer: Any, save: Callable[[Any], str]) -> bool:
+    """Save one answer; return whether it came in time. Malformed answers are ignored. Raises Unavailable."""
+    try:
+        save(answer)
+    except InvalidState:
+        return False
+    except Unavailable:
+        raise
+    except Refusal:
+        return True
+    return True
+
+
+def newer_answers(outstanding: list[Any], stored: dict[int, tuple[str, int]]) -> list[Any]:
+    """Those answers sent with the form that are newer (by sequence number) than the `stored` ones (position →
+    letters and sequence number), which were scored."""
+    return [answer for answer in outstanding if _is_newer(answer, stored)]
+
+
+def _is_newer(answer: Any, stored: dict[int, tuple[str, int]]) -> bool:
+    """Whether an answer's sequence number is greater than the stored one's for its position; False for a
+    malformed answer."""
+    if not isinstance(answer, dict):
+        return False
+    sequence = answer.get("sequence")
+    position = answer.get("position")
+    if type(sequence) is not int or type(position) is not int:  # isinstance would accept bool
+        return False
+    _, stored_sequence = stored.get(position, ("", 0))
+    return sequence > stored_sequence

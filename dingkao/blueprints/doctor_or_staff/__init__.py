@@ -1,0 +1,1 @@
+"""Pages that doctors and staff share: account and uploads."""

@@ -1,0 +1,59 @@
+"""The sessions of the own account, and signing out: here and on other devices."""
+
+from uuid import UUID
+
+from flask import flash, redirect, render_template, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.blueprints.doctor_or_staff.account.blueprint import (
+    account,
+)
+from dingkao.people import sign_in_sessions
+from dingkao.web.access_control import (
+    BEFORE_SECOND_FACTOR,
+    require,
+    rotate_csrf_token,
+)
+from dingkao.web.province_cookies import cookie_name
+
+
+@account.get("/account/sessions")
+@require("account.manage_own")
+def sessions() -> str:
+    """The list of the account's sessions."""
+    return render_template(
+        "account/sessions.html",
+        rows=sign_in_sessions.live_sessions(current_user.id),
+        mine=current_user.session.id,
+    )
+
+
+@account.post("/account/sessions/<uuid:session_id>/end")
+@require("account.manage_own")
+def end_session(session_id: UUID) -> Response:
+    """Sign out on another device."""
+    ended = sign_in_sessions.end_other_sessions(current_user.session, session_id)
+    flash("该设备上的登录已退出。" if ended else "该登录已经退出或过期。")
+    return redirect(url_for("account.sessions"), 303)
+
+
+@account.post("/account/sessions/end-others")
+@require("account.manage_own")
+def end_others() -> Response:
+    """Sign out on all other devices."""
+    ended = sign_in_sessions.end_other_sessions(current_user.session)
+    flash(f"已退出其他{ended}处登录。如果其中有您不认识的设备，请修改密码。" if ended else "没有其他登录。")
+    return redirect(url_for("account.sessions"), 303)
+
+
+@account.post("/sign-out")
+@require(BEFORE_SECOND_FACTOR)
+def sign_out() -> Response:
+    """End this session and redirect to the sign-in page."""
+    staff = 1 if current_user.account.kind == "staff" else None
+    sign_in_sessions.end_session(current_user.session)
+    rotate_csrf_token()
+    response = redirect(url_for("public.login", ended=1, staff=staff), 303)
+    response.delete_cookie(cookie_name())
+    return response

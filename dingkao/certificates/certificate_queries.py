@@ -1,0 +1,107 @@
+"""Queries of certificates for pages about other things."""
+
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    select,
+)
+
+from dingkao.assessments.current_records import records_by_id
+from dingkao.assessments.models import Assessment
+from dingkao.certificates.models import Certificate
+from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.database.pagination import Page, fetch_page
+from dingkao.doctors.doctor_queries import doctors_by_id
+from dingkao.doctors.models import Doctor
+from dingkao.errors import NotFound
+
+
+def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Returns id → serial for at most 5,000 certificates."""
+    certificates = db.session.scalars(
+        select(Certificate).where(in_array(Certificate.id, set(certificate_ids)))
+    )
+    return {certificate.id: certificate.serial for certificate in certificates}
+
+
+def certificates_page(serial: str, cursor: str | None) -> Page[Certificate]:
+    """Returns a page of the province's certificates; only the one with `serial` if it is not empty."""
+    query = select(Certificate)
+    if serial:
+        query = query.where(Certificate.serial == serial)
+    return fetch_page(query, [Certificate.id], cursor)
+
+
+def get_certificate_for_update(certificate_id: UUID) -> Certificate:
+    """Returns a certificate, locked. Raises NotFound."""
+    query = select(Certificate).where(Certificate.id == certificate_id)
+    certificate = db.session.scalar(query.with_for_update())
+    if certificate is None:
+        raise NotFound
+    return certificate
+
+
+def doctors_of_certificates(
+    certificates: Sequence[Certificate],
+) -> dict[UUID, Doctor]:
+    """Returns certificate's id → doctor for a page of certificates."""
+    records = records_by_id(certificate.assessment_id for certificate in certificates)
+    doctors = doctors_by_id(record.doctor_id for record in records.values())
+    return {
+        certificate.id: doctors[records[certificate.assessment_id].doctor_id] for certificate in certificates
+    }
+
+
+def certificate_with_doctor(
+    certificate_id: UUID,
+) -> tuple[Certificate, Doctor]:
+    """Returns a certificate and its doctor. Raises sqlalchemy.exc.NoResultFound for an unknown id."""
+    is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
+    is_doctor = (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
+    query = (
+        select(Certificate, Doctor)
+        .join(Assessment, is_record)
+        .join(Doctor, is_doctor)
+        .where(Certificate.id == certificate_id)
+    )
+    certificate, doctor = db.session.execute(query).one()
+    return certificate, doctor
+
+
+def lacks_certificate(
+    cycle: Cycle,
+) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions that a record of the cycle passed and has never got a certificate."""
+    issued = select(Certificate.id).where(
+        Certificate.tenant_id == Assessment.tenant_id,
+        Certificate.assessment_id == Assessment.id,
+    )
+    return (
+        Assessment.cycle_id == cycle.id,
+        Assessment.state == "passed",
+        ~issued.exists(),
+    )
+
+
+def valid_certificate(record: Assessment) -> Certificate | None:
+    """Returns the record's valid certificate (neither revoked nor replaced), or None."""
+    return db.session.scalar(
+        select(Certificate).where(
+            Certificate.assessment_id == record.id,
+            Certificate.state == "issued",
+        )
+    )
+
+
+def latest_certificate(record: Assessment) -> Certificate | None:
+    """Returns the certificate issued last for the record, valid or not, or None."""
+    return db.session.scalar(
+        select(Certificate)
+        .where(Certificate.assessment_id == record.id)
+        .order_by(Certificate.id.desc())
+        .limit(1)
+    )

@@ -1,0 +1,33 @@
+"""Comparing a column with a list of values. A long list is never written into a statement as single
+parameters: PostgreSQL accepts 65,535 at most."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import ARRAY, ColumnElement, any_, bindparam
+
+MAX_VALUES = 5_000
+ValueT = TypeVar("ValueT")
+
+
+class TooManyValues(ValueError):  # noqa: N818
+    """A list for a statement is too long: an error in the program, which should use a cursor instead."""
+
+
+def in_array(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
+    """Returns the condition that `column` is one of `values` (a page or batch), sent as one array: PostgreSQL
+    hashes an array, but would compare each row with every single parameter. Raises TooManyValues above
+    MAX_VALUES."""
+    value_list = list(values)
+    if len(value_list) > MAX_VALUES:
+        raise TooManyValues(f"{len(value_list)} values for {column}")
+    return column == any_(bindparam(None, value_list, ARRAY(column.type)))
+
+
+def split_into_batches(values: Iterable[ValueT], size: int = MAX_VALUES) -> Iterator[list[ValueT]]:
+    """Yields the values in lists of `size` (the last one shorter), for lists as large as a question bank that
+    must be queried completely."""
+    remaining = iter(values)
+    while batch := list(islice(remaining, size)):
+        yield batch

@@ -1,0 +1,1 @@
+"""Assembly (组卷): see `paper_assembly`."""

@@ -1,0 +1,1 @@
+"""The tables of exams, each file beside what uses it; import from the files."""

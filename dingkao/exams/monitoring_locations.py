@@ -1,0 +1,188 @@
+"""The halls and slots to which monitoring can be limited, and which records and sittings belong to one."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+)
+
+from dingkao import clock
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import Cycle
+from dingkao.database.base import db
+from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
+from dingkao.exams.models.paper_models import Paper
+from dingkao.exams.models.sitting_models import Sitting
+from dingkao.people.name_lookups import organisation_names
+from dingkao.people.scopes import Grant, scope_condition
+from dingkao.question_banks.models import SUBJECTS
+
+MAX_LOCATIONS = 400
+
+
+class Location(NamedTuple):
+    """A hall or a slot: its code in URLs, its label, and the condition that a Slot belongs to it."""
+
+    code: str
+    label: str
+    slots: ColumnElement[bool]
+
+
+def list_locations(cycle: Cycle, scope: Grant, code: str) -> tuple[list[Location], bool]:
+    """Return the halls and slots of a cycle within `scope`, and whether there are more slots than are listed.
+    At most MAX_LOCATIONS slots are listed: the one that `code` names first, then those not over yet, then the
+    others."""
+    condition = and_(
+        Slot.cycle_id == cycle.id,
+        scope_condition(scope, assessor=Slot.organisation_id),
+    )
+    hall_locations = list(map(_hall_location, _halls_with_slots(condition)))
+    slots = _next_slots(condition, code)
+    listed_slots = slots[:MAX_LOCATIONS]
+    institution_names = organisation_names(slot.institution_id for slot, _ in listed_slots)
+    slot_locations = [_slot_location(slot, hall, institution_names) for slot, hall in listed_slots]
+    return hall_locations + slot_locations, len(slots) > MAX_LOCATIONS
+
+
+def _hall_location(hall: Hall) -> Location:
+    """A hall as a location: all its slots."""
+    return Location(
+        f"hall-{hall.id}",
+        f"考场：{hall.name}",
+        Slot.hall_id == hall.id,
+    )
+
+
+def _slot_location(
+    slot: Slot,
+    hall: Hall | None,
+    institution_names: Mapping[UUID, str],
+) -> Location:
+    """A slot as a location, labelled with its hall or its institution."""
+    institution_name = institution_names.get(slot.institution_id or slot.id, "不设考场")
+    label = _slot_label(slot, hall.name if hall else institution_name)
+    return Location(f"slot-{slot.id}", label, Slot.id == slot.id)
+
+
+def _halls_with_slots(
+    condition: ColumnElement[bool],
+) -> Sequence[Hall]:
+    """The halls that have a slot fulfilling `condition`, by name."""
+    query = (
+        select(Hall)
+        .join(Slot, _hall_of_slot_condition())
+        .where(condition)
+        .order_by(Hall.name, Hall.id)
+        .distinct()
+    )
+    return db.session.scalars(query).all()
+
+
+def _next_slots(condition: ColumnElement[bool], code: str) -> list[tuple[Slot, Hall | None]]:
+    """The first slots that fulfil `condition`, with their halls, at most MAX_LOCATIONS + 1 (one more shows
+    that there are more): the one that `code` names, then those not over yet, then the others, each by
+    time."""
+    is_named = func.concat("slot-", cast(Slot.id, Text)) == code
+    is_over = Slot.closes_at < clock.now()
+    query = (
+        select(Slot, Hall)
+        .outerjoin(Hall, _hall_of_slot_condition())
+        .where(condition)
+        .order_by(~is_named, is_over, Slot.opens_at, Slot.id)
+        .limit(MAX_LOCATIONS + 1)
+    )
+    return [(slot, hall) for slot, hall in db.session.execute(query)]
+
+
+def _hall_of_slot_condition() -> ColumnElement[bool]:
+    return and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id)
+
+
+def _slot_label(slot: Slot, place: str) -> str:
+    """A slot as text: when it begins, `place`, and its subject if it has one."""
+    opens = f"{clock.to_beijing(slot.opens_at):%m月%d日 %H:%M}"
+    subject = f" {SUBJECTS[slot.subject]}" if slot.subject else ""
+    return f"场次：{opens} {place}{subject}"
+
+
+def sitting_at_condition(
+    location: Location | None,
+) -> ColumnElement[bool]:
+    """The condition that a Sitting, joined with its Assessment, belongs to `location`: the record is seated
+    in one of its slots, and that slot is for the sitting's paper. None: any location."""
+    if location is None:
+        return true()
+    subject_of_sitting = (
+        select(Paper.subject)
+        .where(
+            Paper.tenant_id == Sitting.tenant_id,
+            Paper.id == Sitting.paper_id,
+        )
+        .correlate(Sitting)
+        .scalar_subquery()
+    )
+    return _seated_condition(
+        location,
+        or_(Slot.subject.is_(None), Slot.subject == subject_of_sitting),
+    )
+
+
+def yet_to_start_condition(
+    location: Location | None,
+) -> ColumnElement[bool]:
+    """The condition that an Assessment has not begun: no paper at all, or, if a `location` is given, none of
+    the subject that a slot there is for."""
+    if location is None:
+        return Assessment.state == "ready"
+    paper_of_sitting = and_(
+        Paper.tenant_id == Sitting.tenant_id,
+        Paper.id == Sitting.paper_id,
+    )
+    sittings_of_subject = (
+        select(Sitting.id)
+        .join(Paper, paper_of_sitting)
+        .where(
+            Sitting.tenant_id == Assessment.tenant_id,
+            Sitting.assessment_id == Assessment.id,
+            Sitting.voided_at.is_(None),
+            Paper.subject == Slot.subject,
+        )
+    )
+    has_begun_subject = sittings_of_subject.correlate(Assessment, Slot).exists()
+    has_subject_left = and_(
+        Assessment.state == "testing",
+        Slot.subject.is_not(None),
+        ~has_begun_subject,
+    )
+    return _seated_condition(location, or_(Assessment.state == "ready", has_subject_left))
+
+
+def _seated_condition(location: Location, *slot_conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The condition that an Assessment belongs to one of the location's slots that fulfil `slot_conditions`:
+    it has a place in that slot, or the slot is its institution's and it has no place in any slot."""
+    place_of_record = and_(
+        SlotPlace.tenant_id == Assessment.tenant_id,
+        SlotPlace.assessment_id == Assessment.id,
+    )
+    has_place_in_slot = (
+        exists().where(place_of_record, SlotPlace.slot_id == Slot.id).correlate(Assessment, Slot)
+    )
+    has_no_place = ~exists().where(place_of_record).correlate(Assessment)
+    is_of_institution = and_(Slot.institution_id == Assessment.institution_id, has_no_place)
+    return exists().where(
+        Slot.tenant_id == Assessment.tenant_id,
+        Slot.cycle_id == Assessment.cycle_id,
+        location.slots,
+        or_(has_place_in_slot, is_of_institution),
+        *slot_conditions,
+    )

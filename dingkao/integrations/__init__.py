@@ -1,0 +1,2 @@
+"""Everything outside the application: uploaded spreadsheets and pictures, the object store, PDF, short
+messages, WeChat."""

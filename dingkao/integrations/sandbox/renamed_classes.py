@@ -1,0 +1,61 @@
+"""Former names of classes in stored job parts. To be removed with the next release."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+RENAMED: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
+    ("dingkao.outside.sheets", "Row"): (
+        "dingkao.integrations.spreadsheets.import_rows",
+        "ImportRow",
+        {
+            "flaws": "problems",
+            "lead": "header_row",
+            "pictured": "picture_columns",
+            "zero": "date_epoch",
+        },
+    ),
+    ("dingkao.integrations.spreadsheets.sheet_reader", "ImportRow"): (
+        "dingkao.integrations.spreadsheets.import_rows",
+        "ImportRow",
+        {},
+    ),
+    ("dingkao.outside.cells", "Flaw"): (
+        "dingkao.integrations.spreadsheets.cells",
+        "CellProblem",
+        {"shown": "displayed_text"},
+    ),
+    ("dingkao.outside.cells", "Shown"): (
+        "dingkao.integrations.spreadsheets.cells",
+        "FormattedNumber",
+        {},
+    ),
+    ("dingkao.outside.cells", "Raised"): (
+        "dingkao.integrations.spreadsheets.cells",
+        "RichText",
+        {"marked": "markup"},
+    ),
+}
+"""(former module, former class) → (module, class, {former field: field})."""
+
+
+def renamed_class(module: str, name: str) -> tuple[str, str, Mapping[str, str]]:
+    """Returns the present module and name of a pickled class, and former field → field of those that were
+    renamed."""
+    return RENAMED.get((module, name), (module, name, {}))
+
+
+def with_former_fields(found: Any, fields: Mapping[str, str]) -> Any:
+    """Returns a class that replaces `found` while a pickle is read: instances pickled with former field names
+    become instances of `found`."""
+
+    def set_state(instance: Any, state: dict[str, Any]) -> None:
+        object.__setattr__(instance, "__class__", found)
+        instance.__dict__.update({fields.get(name, name): value for name, value in state.items()})
+
+    return type(found.__name__, (found,), {"__setstate__": set_state})
+
+
+def loaded_class(module: str, name: str) -> Any:
+    """Returns the attribute `name` of a loaded module, or None."""
+    return getattr(sys.modules.get(module), name, None)

@@ -1,0 +1,1 @@
+"""Reads and writes spreadsheets: xlsx, xls, ods, csv."""

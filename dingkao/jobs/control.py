@@ -1,0 +1,98 @@
+"""What people can do with jobs: see them, and pause, resume and cancel chunked ones (暂停, 继续, 取消)."""
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+
+from dingkao import clock
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.errors import InvalidState, NotFound
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import ChunkedWork
+from dingkao.jobs.models import Job
+
+JOB_ACTIONS = ("pause", "resume", "cancel")
+
+
+def visible_jobs(account_id: UUID, *others: ColumnElement[bool]) -> Select[Job]:
+    """Returns the query of the jobs that an account may see: those it asked for, and chunked jobs that meet
+    one of the conditions `others`."""
+    asked_by_account = Job.asked_by == account_id
+    if not others:
+        return select(Job).where(asked_by_account)
+    names = sorted(name for name, work in worker.REGISTERED_JOBS.items() if isinstance(work, ChunkedWork))
+    return select(Job).where(
+        or_(
+            asked_by_account,
+            and_(in_array(Job.name, names), or_(*others)),
+        )
+    )
+
+
+def get_job(
+    job_id: UUID,
+    account_id: UUID,
+    *others: ColumnElement[bool],
+    for_update: bool = False,
+) -> Job:
+    """Returns the job with that id, locked with `for_update`, if the account may see it (see `visible_jobs`).
+    Raises NotFound."""
+    query = visible_jobs(account_id, *others).where(Job.id == job_id)
+    job = db.session.scalar(query.with_for_update() if for_update else query)
+    if job is None:
+        raise NotFound
+    return job
+
+
+def available_actions(job: Job) -> tuple[str, ...]:
+    """Returns those of JOB_ACTIONS that are possible for a job now."""
+    if _is_past_choosing(job):
+        return ("resume",) if job.undoing and job.state == "failed" else ()
+    if job.state in ("waiting", "running"):
+        return ("resume", "cancel") if job.requested == "pause" else ("pause", "cancel")
+    return {
+        "paused": ("resume", "cancel"),
+        "failed": ("resume",),
+    }.get(job.state, ())
+
+
+def _is_past_choosing(job: Job) -> bool:
+    """Whether nobody can influence the job any more: it is not chunked, or it is being cancelled."""
+    return not worker.is_chunked(job.name) or job.undoing or job.requested == "cancel"
+
+
+def request_action(job: Job, action: str) -> bool:
+    """Request one of JOB_ACTIONS for a locked job; a running job reacts after its present chunk. Returns
+    False if it was requested before. Raises InvalidState if the job's state does not allow it."""
+    if job.requested == action or (action == "pause" and job.state == "paused"):
+        return False
+    if action not in available_actions(job):
+        raise InvalidState("任务已结束或正在取消，不能再进行此操作。请刷新页面查看最新状态。")
+    if action == "resume":
+        _resume(job)
+    else:
+        _request(job, action)
+    return True
+
+
+def _resume(job: Job) -> None:
+    """Let a paused or failed job continue, or cancel the request for a pause."""
+    job.requested = None
+    if job.state in ("paused", "failed"):
+        job.state, job.tries, job.sentence, job.ended_at = (
+            "waiting",
+            0,
+            None,
+            None,
+        )
+        job.advanced_at = clock.now()
+        enqueueing.queue_after_commit(job)
+
+
+def _request(job: Job, action: str) -> None:
+    """Store the request; a paused job is queued so that a worker carries it out."""
+    job.requested = action
+    if job.state == "paused":
+        job.state = "waiting"
+        enqueueing.queue_after_commit(job)

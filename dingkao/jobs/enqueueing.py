@@ -1,0 +1,134 @@
+"""Enqueueing jobs: a row is written in the transaction that needs the job, and pushed to rq's queue after the
+commit."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID
+
+import redis
+import structlog
+from flask import current_app
+from rq import Queue
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
+
+from dingkao.database.base import db, new_id
+from dingkao.jobs.models import Job
+from dingkao.tenants.clients import current_client
+from dingkao.tenants.context import current_tenant
+
+DEFAULT_QUEUE, SCHEDULED_QUEUE = "default", "duties"
+TIMEOUT_SECONDS = 3600
+log = structlog.get_logger()
+
+
+def enqueue(
+    name: str,
+    title: str,
+    arguments: dict[str, Any],
+    *,
+    by: UUID | None,
+    subject: UUID | None = None,
+) -> Job:
+    """Add the job `name` (see `worker.register_job`); returns its row.
+
+    `title` (Chinese) is shown to the person who asked for it; `arguments` (JSON) hold ids and no personal
+    data; `subject` is the id of the row that the job is about (see `latest_job_about`); `by` the account that
+    asks. The job is pushed to the queue after the commit; if the queue is down then, `requeue_lost` does it
+    later.
+    """
+    client = current_client()
+    job = Job(
+        id=new_id(),
+        name=name,
+        title=title,
+        arguments=arguments,
+        asked_by=by,
+        subject_id=subject,
+        address=client.address,
+        device=client.device,
+    )
+    db.session.add(job)
+    db.session.flush()
+    queue_after_commit(job)
+    return job
+
+
+def queue_after_commit(job: Job) -> None:
+    """Push the job to the queue once the session's transaction is committed."""
+    db.session().info.setdefault("asked", []).append((current_tenant(), job.id))
+
+
+def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | None:
+    """Returns the latest job with one of `names` about the row `subject`; with `done`, the latest that is
+    done. None if there is none."""
+    conditions = (
+        Job.subject_id == subject,
+        *((Job.state == "done",) if done else ()),
+    )
+    newest = [
+        select(Job).where(Job.name == name, *conditions).order_by(Job.id.desc()).limit(1) for name in names
+    ]
+    latest_jobs = [job for query in newest if (job := db.session.scalar(query)) is not None]
+    return max(latest_jobs, key=lambda job: job.id, default=None)
+
+
+def is_unfinished(job: Job | None) -> bool:
+    """Whether there is a job and it waits or runs, so that a page about it has to be refreshed."""
+    return job is not None and job.state in ("waiting", "running")
+
+
+def push_to_queue(tenant: int, job_id: UUID, turn: int | None = None) -> bool:
+    """Push the job to the queue for the next free worker. With `turn` it continues after that turn, unless
+    another turn has begun. Returns False if the queue does not respond."""
+    arguments = (tenant, str(job_id)) if turn is None else (tenant, str(job_id), turn)
+    try:
+        _queue().enqueue(
+            "dingkao.jobs.worker.run_in_tenant",
+            *arguments,
+            job_id=_queue_job_id(tenant, job_id, turn),
+            job_timeout=TIMEOUT_SECONDS,
+            result_ttl=0,
+            failure_ttl=3600,
+        )
+    except redis.RedisError as fault:
+        log.warning("queue.down", kind=type(fault).__name__)
+        return False
+    return True
+
+
+def already_queued(tenant: int, ids: Iterable[UUID]) -> set[UUID]:
+    """Returns the jobs among `ids` that are in the queue; none if the queue does not respond."""
+    try:
+        queued_ids = {name.split("_")[0] for name in _queue().job_ids}
+    except redis.RedisError:
+        return set()
+    return {job_id for job_id in ids if _queue_job_id(tenant, job_id) in queued_ids}
+
+
+def _queue() -> Queue:
+    return Queue(DEFAULT_QUEUE, connection=current_app.extensions["redis"])
+
+
+def _queue_job_id(tenant: int, job_id: UUID, turn: int | None = None) -> str:
+    """Returns the job's id in the queue. Each turn has its own id, because rq deletes an id when its job is
+    done."""
+    return f"{tenant}-{job_id}" if turn is None else f"{tenant}-{job_id}_{turn}"
+
+
+def _on_session_event(
+    name: str,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Returns the decorator of a listener to the event `name` of all sessions."""
+    return event.listens_for(Session, name)
+
+
+@_on_session_event("after_commit")
+def _push_after_commit(session: Session) -> None:
+    for tenant, job_id in session.info.pop("asked", []):
+        push_to_queue(tenant, job_id)
+
+
+@_on_session_event("after_rollback")
+def _discard_after_rollback(session: Session) -> None:
+    session.info.pop("asked", None)

@@ -1,0 +1,36 @@
+"""The assessment organisations that a person may choose: those within the scope of an action."""
+
+from sqlalchemy import select
+
+from dingkao.database.base import db
+from dingkao.people import organisations
+from dingkao.people.models import Organisation
+from dingkao.people.scopes import Grant, scope_condition
+
+
+def list_assessors(scope: Grant, limit: int) -> list[Organisation]:
+    """The first `limit` assessment organisations within `scope`, sorted by name."""
+    query = select(Organisation).where(
+        Organisation.assesses,
+        scope_condition(scope, assessor=Organisation.id),
+    )
+    return list(db.session.scalars(query.order_by(Organisation.name).limit(limit)))
+
+
+def resolve_assessor(text: str, scope: Grant) -> Organisation:
+    """The assessment organisation within `scope` whose id, name or 机构登记号 is `text`. Raises InvalidInput
+    (see `organisations.resolve_choice`)."""
+    return organisations.resolve_choice(
+        text,
+        Organisation.assesses.is_(True),
+        scope_condition(scope, assessor=Organisation.id),
+    )
+
+
+def find_assessed_institution(words: str, scope: Grant) -> Organisation:
+    """The institution whose name or 机构登记号 was typed (`words`), among those assessed by organisations
+    within `scope`. Raises InvalidInput (see `organisations.find_one`)."""
+    return organisations.find_one(
+        words,
+        scope_condition(scope, assessor=Organisation.assessment_organisation_id),
+    )

@@ -1,0 +1,353 @@
+"""Every notice (消息) and every text message that the product sends: its wording, the page it leads to, and
+the channels by which it is announced.
+
+To add a notice, add one entry here and call `notify` (assessments.doctor_notices) or `notify_account`
+(people.notices) with it. A notice keeps the wording with which it was written; code refers to its kind, never
+to its wording.
+"""
+
+from dataclasses import dataclass
+from string import Formatter
+
+TARGET_OF_RECORD = "of_record"
+"""Target: the page that fits the state of the doctor's assessment."""
+BY_PROVINCE = frozenset({"sms", "wechat"})
+"""Channels: the notice is announced by each of these that the province has switched on."""
+
+
+@dataclass(frozen=True)
+class NoticeKind:
+    """A kind of notice. `title`, `body` and `sms` are templates for `str.format` with named fields. `code` is
+    stored in `notice.kind`.
+    `target`: one of `people.models.NOTICE_TARGETS`, TARGET_OF_RECORD, or None if the recipient has nothing to
+    do. `channels`: by which the notice is announced. `sms`: the text of a text message of its own, sent at
+    once even if the province has switched the channels off."""
+
+    code: str
+    title: str
+    body: str
+    target: str | None = TARGET_OF_RECORD
+    channels: frozenset[str] = BY_PROVINCE
+    sms: str | None = None
+
+    def title_text(self, **fields: object) -> str:
+        """The title with its fields filled in. Raises KeyError if a field is missing."""
+        return self.title.format(**fields)
+
+    def body_text(self, **fields: object) -> str:
+        """The body with its fields filled in. Raises KeyError if a field is missing."""
+        return self.body.format(**fields)
+
+    def field_names(self) -> set[str]:
+        """The fields that the title, the body and the text message need."""
+        texts = (self.title, self.body, self.sms or "")
+        return {name for text in texts for _, name, _, _ in Formatter().parse(text) if name}
+
+
+NOTICE_KINDS: dict[str, NoticeKind] = {}
+"""All kinds, by code."""
+
+
+def _register(
+    code: str,
+    title: str,
+    body: str,
+    *,
+    target: str | None = TARGET_OF_RECORD,
+    channels: frozenset[str] = BY_PROVINCE,
+    sms: str | None = None,
+) -> NoticeKind:
+    """Add a kind to NOTICE_KINDS and return it (parameters as in NoticeKind). Raises ValueError if its code
+    is taken."""
+    if code in NOTICE_KINDS:
+        raise ValueError(f"notice kind {code} is registered twice")
+    kind = NoticeKind(code, title, body, target, channels, sms)
+    NOTICE_KINDS[code] = kind
+    return kind
+
+
+LEGACY = _register("legacy", "{title}", "{body}", target=None)
+"""Notices written before the kind was stored, whose wording didn't show their kind."""
+
+# --- enrolment and review
+
+ENROLLED = _register(
+    "enrolled",
+    "您已被纳入本周期考核",
+    "您已被主要执业机构纳入{cycle}考核，请及时填报信息并提交。",
+    target="filing",
+)
+REMOVED_FROM_LIST = _register(
+    "removed_from_list",
+    "您已被移出本周期考核名单",
+    "主要执业机构已将您移出{cycle}考核名单，原因：{reason}。如有疑问请联系本机构。",
+    target=None,
+)
+INSTITUTION_APPROVED = _register(
+    "institution_approved",
+    "机构审核已通过",
+    "您的报名信息已通过主要执业机构审核，正在等待考核机构复核。",
+)
+RETURNED_BY_INSTITUTION = _register(
+    "returned_by_institution",
+    "报名信息被退回",
+    "主要执业机构退回了您的报名信息，请修改后重新提交。退回原因：{reason}",
+)
+RETURNED_BY_ORGANISATION = _register(
+    "returned_by_organisation",
+    "报名信息被退回",
+    "考核机构退回了您的报名信息，请修改后重新提交。退回原因：{reason}",
+)
+ACCEPTED = _register(  # the body is the manual's text, word for word
+    "accepted",
+    "复核已通过",
+    "个人报名信息已通过审核，请关注后续考试通知，在主页点击“参加测评”，按时完成测评。",
+)
+ACCEPTED_WITHOUT_TEST = _register(
+    "accepted_without_test",
+    "复核已通过",
+    "您的报名信息已通过考核机构复核。按本省规定，简易程序不参加测评，请等待考核结果。",
+)
+
+# --- the exam
+
+SLOT_ASSIGNED = _register(
+    "slot_assigned",
+    "考试场次安排",
+    "您的{subject}场次为{opens}至{closes}{place}。请在场次时间内进入考试。",
+)
+SLOT_CHANGED = _register(
+    "slot_changed",
+    "考试场次变更",
+    "您的{subject}场次为{opens}至{closes}{place}。请在场次时间内进入考试。",
+)
+SLOT_SEAT = "，考场：{hall}（{address}），座位{seat}号"
+"""The `place` of SLOT_ASSIGNED and SLOT_CHANGED if the slot has a hall; else `place` is ""."""
+SLOT_CANCELLED = _register(
+    "slot_cancelled",
+    "考试场次取消",
+    "您原定{opens}的考试场次已取消，请留意新的安排，或联系所属考核机构。",
+)
+TIME_ADDED = _register(
+    "time_added",
+    "作答时间已延长",
+    "因{reason}，您的作答时间已延长{minutes}分钟，截止时间为{until}。请继续作答。",
+)
+TIME_ADDED_REOPENED = _register(
+    "time_added_reopened",
+    "作答时间已延长",
+    "因{reason}，您的作答时间已延长{minutes}分钟，截止时间为{until}。"
+    "试卷已重新打开，请尽快用原来的手机从“参加测评”进入，没有送达的答案会自动送出并计入。",
+)
+SITTING_EXTENDED = _register(
+    "sitting_extended",
+    "作答时间已延长",
+    "因{reason}，您的作答截止时间由{before}延长至{until}。请继续作答。",
+)
+WINDOW_EXTENDED = _register(
+    "window_extended",
+    "考试时间已延长",
+    "因{reason}，“{paper}”的考试时间已延长，请在{until}前进入考试。",
+)
+HANDED_IN_BY_SYSTEM = _register(
+    "handed_in_by_system",
+    "试卷已到时自动交卷",
+    "您有一份试卷作答时间已到，系统已自动交卷，已保存的答案全部计入。",
+)
+ABSENT = _register(
+    "absent",
+    "缺考",
+    "您未在规定时间内参加全部测评，已记为缺考。请联系所属考核机构了解后续安排。",
+)
+PAPER_SCORE_ENTERED = _register(
+    "paper_score_entered",
+    "线下测评成绩已登记",
+    "您参加线下测评的成绩已由考核机构登记。考核结果由省级统一发布，发布后会通知您。",
+)
+CASE_OPENED = _register(
+    "case_opened",
+    "考试情况需要您说明",
+    "所属考核机构正在核查您的一次作答。请在{until}前进入系统查看原因并作出说明；说明会作为处理依据。",
+    target="cases",
+)
+CASE_DISMISSED = _register(
+    "case_dismissed",
+    "考试情况核查结果",
+    "经核查不予处理，您的作答有效。处理依据：{opinion}",
+    target="cases",
+)
+CASE_VOIDED_RESIT = _register(
+    "case_voided_resit",
+    "考试情况核查结果",
+    "经核查，您的这次作答作废，可在{until}前重新参加该试卷的考试。处理依据：{opinion}",
+    target="cases",
+)
+CASE_VOIDED_ABSENT = _register(
+    "case_voided_absent",
+    "考试情况核查结果",
+    "经核查，您的这次作答作废，按缺考处理。对处理有异议的，可在结果发布后申请复核。处理依据：{opinion}",
+    target="cases",
+)
+
+# --- the result
+
+RESULT_PUBLISHED = _register(
+    "result_published",
+    "考核结果已发布",
+    "您本周期的考核结果已发布，请在主页点击“考核结果”查看。",
+)
+RESULT_CHANGED_TO_PASSED = _register(
+    "result_changed_to_passed",
+    "考核结果已更正为合格",
+    "因试题答案更正重新判分，您的业务水平评定改为合格，考核结果改为合格。"
+    "结果通知书生成后可在“考核结果”中查看。",
+)
+VERDICT_CORRECTED = _register(
+    "verdict_corrected",
+    "业务水平评定已更正",
+    "因试题答案更正重新判分，您的业务水平评定改为合格。其他评定仍有不合格，考核结果不变。",
+)
+SCORE_CORRECTED = _register(
+    "score_corrected",
+    "测评成绩已更正",
+    "因试题答案更正重新判分，您的测评成绩有变化，考核结果不变。",
+)
+
+# --- requests; `request` is the kind of the request, as 免考
+
+REQUEST_FIRST_APPROVED = _register(
+    "request_first_approved",
+    "{request}申请已通过一级审核",
+    "您的{request}申请已通过{side}审核，正在等待{next_side}复审。",
+)
+EXEMPTION_GRANTED = _register(
+    "exemption_granted",
+    "免考申请已通过",
+    "您的免考申请已通过，业务水平测评免考，不需要参加考试。请等待综合评定和考核结果。",
+)
+DEFERRAL_GRANTED = _register(
+    "deferral_granted",
+    "延考申请已通过",
+    "您的延考申请已通过并备案，本次不需要参加考试。延考时间另行通知，请留意消息。",
+)
+CHANGE_GRANTED = _register("change_granted", "信息修改申请已通过", "您申请修改的信息已更新。")
+CORRECTION_GRANTED = _register(
+    "correction_granted",
+    "信息更正申请已通过",
+    "您申请更正的信息已更新。{new_number}{new_certificate}",
+)
+NEW_NUMBER = "今后请使用新的证件号码登录。"
+NEW_CERTIFICATE = "考核结果通知书已重新签发，原通知书作废。"
+"""Sentences that CORRECTION_GRANTED adds if the number was corrected, or a certificate issued again; else
+""."""
+APPEAL_GRANTED_PASSED = _register(
+    "appeal_granted_passed",
+    "复核申请已通过",
+    "您的复核申请已通过：{verdicts}，考核结果改为合格。结果通知书生成后可在“考核结果”中查看。",
+)
+APPEAL_GRANTED_PARTLY = _register(
+    "appeal_granted_partly",
+    "复核申请已通过",
+    "您的复核申请已部分通过：{verdicts}。其他评定仍有不合格，考核结果不变。",
+)
+REQUEST_REFUSED = _register(
+    "request_refused",
+    "{request}申请未通过",
+    "您的{request}申请未通过。原因：{opinion}",
+)
+APPEAL_UPHELD = _register(
+    "appeal_upheld",
+    "复核申请已答复",
+    "您的复核申请已有答复：维持原考核结果。答复意见：{opinion}",
+)
+REQUEST_LAPSED = _register(
+    "request_lapsed",
+    "{request}申请已撤回",
+    "您的{granted}申请已通过，{request}申请已自动撤回。",
+)
+
+# --- the account
+
+CODE_ISSUED = _register(
+    "code_issued",
+    "您的账号发放了一次性代码",
+    "{moment}，{issuer}为您的账号发放了一次性代码，凭它可以设置新密码、更换手机号。"
+    "如非本人申请，请立即联系本机构，并修改密码。",
+    target=None,
+    sms="【定考】您的{province}医师定期考核账号于{moment}由{issuer}发放了一次性代码。"
+    "如非本人申请，请立即联系本机构。",
+)
+MOBILE_CHANGED = _register(
+    "mobile_changed",
+    "手机号码已修改",
+    "您绑定的手机号码已修改，以后请用新号码找回密码。如果不是您本人操作，请立即修改密码，并联系本机构。",
+    target=None,
+)
+JOURNAL_PROBLEM = _register(  # to the province's administrators and auditors
+    "journal_problem",
+    "审计日志核验发现异常",
+    "核验审计日志发现异常：{findings}。请在“审计日志”页查看是哪些记录，并立即报告平台运营人员；"
+    "查明原因之前请保留现场。",
+    target=None,
+)
+
+# --- reminders (domain.md §6 no. 1); `what`: what must be done by the last day, `when`: how much time is left
+
+_REMINDER_TITLE = "{what}即将截止：{when}"
+_REMINDER_BODY = "{cycle}的{what}将于{last_day}截止，{when}。"
+REMINDER_INCLUDED = _register(
+    "reminder_included",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您还没有填报。请在主页点击“填报信息”，填写完整后提交；只保存不提交，机构无法审核。",
+    target="filing",
+)
+REMINDER_DRAFT = _register(
+    "reminder_draft",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您的报名信息已保存，尚未提交，机构无法审核。请在主页点击“填报信息”，检查无误后提交。",
+    target="filing",
+)
+REMINDER_RETURNED = _register(
+    "reminder_returned",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您的报名信息已被退回，尚未重新提交。请在主页点击“填报信息”，按退回原因修改后重新提交。",
+    target="filing",
+)
+REMINDER_READY = _register(
+    "reminder_ready",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您还没有参加测评。请在主页点击“参加测评”，按时完成；无正当理由不参加的，考核不合格。",
+    target="sitting",
+)
+REMINDER_TESTING = _register(
+    "reminder_testing",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您还有试卷没有完成。请在主页点击“参加测评”，在截止时间前完成全部试卷。",
+    target="sitting",
+)
+REMINDER_RESIT = _register(
+    "reminder_resit",
+    _REMINDER_TITLE,
+    _REMINDER_BODY + "您有准予重考的试卷还没有完成。请在主页点击“参加测评”，在截止时间前完成。",
+    target="sitting",
+)
+
+# --- text messages without a notice
+
+SMS_NEW_NOTICE = "【定考】您在{province}医师定期考核系统有新消息，请登录系统查看。"
+WECHAT_NEW_NOTICE = "医师定期考核有新消息"
+"""Announcements say only that there is a notice, because others may read a phone's messages."""
+SMS_CODE = "【定考】验证码{code}，{minutes}分钟内有效。请勿告诉他人。"
+SMS_CHANNEL_TEST = "【定考】{province}医师定期考核测试短信。"
+SMS_ACCOUNT_UNUSED = (
+    "【定考】您在{province}医师定期考核系统的管理账号已近{days}天未使用，将于{day}自动停用，"
+    "登录一次即可保留。"
+)
+SMS_ADMINISTRATOR_INVITED = (
+    "【定考】您已被任命为{province}医师定期考核系统省级管理员，用户名{user_name}。"
+    "请在3天内打开 {address} 设置密码和动态口令，请勿转发。"
+)
+SMS_ADMINISTRATOR_RENEWED = (
+    "【定考】请在3天内打开 {address} 重新设置{province}医师定期考核系统的密码和动态口令，用户名{user_name}。"
+    "非本人要求的请联系平台运营。"
+)

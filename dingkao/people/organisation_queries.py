@@ -1,0 +1,76 @@
+"""Queries of organisations for the console's pages."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import Select, select
+
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.database.pagination import Page, capped_count, fetch_page
+from dingkao.errors import NotFound
+from dingkao.people.models import Organisation
+from dingkao.people.organisations import matches_typed
+
+
+def require_organisation(organisation_id: UUID, *, for_update: bool = False) -> Organisation:
+    """The organisation with that id, locked with `for_update`. Raises NotFound."""
+    query = select(Organisation).where(Organisation.id == organisation_id)
+    organisation = db.session.scalar(query.with_for_update() if for_update else query)
+    if organisation is None:
+        raise NotFound
+    return organisation
+
+
+def find_by_registration_number(
+    registration_number: str,
+) -> Organisation | None:
+    """The organisation with exactly that 机构登记号; None if there is none."""
+    return db.session.scalar(
+        select(Organisation).where(Organisation.registration_number == registration_number)
+    )
+
+
+def organisations_page(words: str, cursor: str | None) -> Page[Organisation]:
+    """A page of the organisations sorted by name. `words`: only those with exactly that 机构登记号, or a name
+    beginning with the words; "" for all. `cursor`: where the page begins, None for the first."""
+    query = select(Organisation)
+    if words:
+        query = query.where(matches_typed(words))
+    return fetch_page(query, [Organisation.name, Organisation.id], cursor)
+
+
+def list_organisations(
+    organisation_ids: Collection[UUID],
+) -> list[Organisation]:
+    """The organisations with these ids, sorted by name."""
+    if not organisation_ids:
+        return []
+    query = select(Organisation).where(in_array(Organisation.id, organisation_ids))
+    return list(db.session.scalars(query.order_by(Organisation.name)))
+
+
+def list_assessors(limit: int) -> list[Organisation]:
+    """The first `limit` assessment organisations (考核机构), sorted by name."""
+    query = select(Organisation).where(Organisation.assesses).order_by(Organisation.name)
+    return list(db.session.scalars(query.limit(limit)))
+
+
+def count_without_assessor() -> int:
+    """How many organisations have no assessment organisation; counted only as far as pages show
+    (`capped_count`)."""
+    return capped_count(_without_assessor())
+
+
+def has_organisations() -> bool:
+    """Whether the province has any organisation."""
+    return db.session.scalar(select(Organisation.id).limit(1)) is not None
+
+
+def has_organisation_without_assessor() -> bool:
+    """Whether any organisation has no assessment organisation."""
+    return db.session.scalar(_without_assessor().limit(1)) is not None
+
+
+def _without_assessor() -> Select[Organisation]:
+    return select(Organisation).where(Organisation.assessment_organisation_id.is_(None))

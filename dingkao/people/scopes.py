@@ -1,0 +1,158 @@
+"""Whose records a person reaches with an action: computed once from the table (`people/permissions`), then
+applied to queries as a SQL condition and to loaded rows as a check."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    exists,
+    false,
+    or_,
+    select,
+    true,
+)
+
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.people.models import Membership, Organisation
+from dingkao.people.permissions import ACTION_ROLES, SCOPES, Scope
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The records that may be reached with one action.
+    `is_province`: all of the province; else the records of the institutions `institution_ids`, those assessed
+    by the organisations `assessor_ids`, those of institutions in `divisions` (codes of GB/T 2260 without
+    trailing zeros: two digits for a province, four for a prefecture, six for a county), and those of the
+    account `account_id`."""
+
+    is_province: bool = False
+    institution_ids: tuple[UUID, ...] = ()
+    assessor_ids: tuple[UUID, ...] = ()
+    divisions: tuple[str, ...] = ()
+    account_id: UUID | None = None
+
+    @property
+    def organisation_ids(self) -> tuple[UUID, ...]:
+        """The ids in `institution_ids` and `assessor_ids`, each once."""
+        return tuple(dict.fromkeys((*self.institution_ids, *self.assessor_ids)))
+
+
+WHOLE_PROVINCE = Grant(is_province=True)
+
+
+def grant_for(
+    action: str,
+    memberships: Iterable[Membership],
+    *,
+    doctor_account_id: UUID | None = None,
+) -> Grant:
+    """What somebody with `memberships` reaches with `action`. `doctor_account_id`: the account of a doctor,
+    who reaches the own record.
+    Only the organisations of roles that grant the action count: a person who is clerk at one organisation and
+    reviewer at another concludes only at the second. Raises KeyError for an unknown action."""
+    granting_roles = ACTION_ROLES[action]
+    granting = [membership for membership in memberships if membership.role in granting_roles]
+    return Grant(
+        is_province=any(SCOPES[membership.role] is Scope.PROVINCE for membership in granting),
+        institution_ids=_organisations(granting, Scope.INSTITUTION),
+        assessor_ids=_organisations(granting, Scope.ASSESSOR),
+        account_id=doctor_account_id if "doctor" in granting_roles else None,
+    )
+
+
+def load_grant(action: str, account_id: UUID | None) -> Grant:
+    """What a member of staff reaches with `action` by the roles held now; for jobs, which run later than the
+    request. Raises KeyError for an unknown action."""
+    memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id))
+    return grant_for(action, memberships.all())
+
+
+def _organisations(memberships: Iterable[Membership], scope: Scope) -> tuple[UUID, ...]:
+    """The organisations of the memberships whose role has `scope`, each once."""
+    organisation_ids = (
+        membership.organisation_id
+        for membership in memberships
+        if membership.organisation_id is not None and SCOPES[membership.role] is scope
+    )
+    return tuple(dict.fromkeys(organisation_ids))
+
+
+def scope_condition(
+    grant: Grant,
+    *,
+    institution: Any = None,
+    assessor: Any = None,
+    account: Any = None,
+) -> ColumnElement[bool]:
+    """The SQL condition that a row is within `grant`.
+    The keyword arguments are columns of the queried table: the id of the institution, of the assessment
+    organisation, and of the doctor's account. A part of the grant whose column isn't given reaches no rows.
+    """
+    if grant.is_province:
+        return true()
+    conditions = [
+        *_institution_conditions(grant, institution),
+        *_assessor_conditions(grant, assessor),
+        *_account_conditions(grant, account),
+    ]
+    return or_(*conditions) if conditions else false()
+
+
+def _institution_conditions(grant: Grant, institution: Any) -> Iterator[ColumnElement[bool]]:
+    if institution is None:
+        return
+    if grant.institution_ids:
+        yield in_array(institution, grant.institution_ids)
+    for division in grant.divisions:
+        yield _division_condition(division, institution)
+
+
+def _assessor_conditions(grant: Grant, assessor: Any) -> Iterator[ColumnElement[bool]]:
+    if assessor is not None and grant.assessor_ids:
+        yield in_array(assessor, grant.assessor_ids)
+
+
+def _account_conditions(grant: Grant, account: Any) -> Iterator[ColumnElement[bool]]:
+    if account is not None and grant.account_id is not None:
+        yield account == grant.account_id
+
+
+def in_scope(
+    grant: Grant,
+    *,
+    institution_id: UUID | None = None,
+    assessor_id: UUID | None = None,
+    account_id: UUID | None = None,
+    division: str | None = None,
+) -> bool:
+    """Whether a loaded row is within `grant`, given the ids of its institution, assessment organisation and
+    doctor's account, and the division of its institution."""
+    return (
+        grant.is_province
+        or _is_one_of(institution_id, grant.institution_ids)
+        or _is_one_of(assessor_id, grant.assessor_ids)
+        or _is_one_of(account_id, (grant.account_id,))
+        or (division is not None and division.startswith(grant.divisions))
+    )
+
+
+def _is_one_of(row_id: UUID | None, ids: tuple[UUID | None, ...]) -> bool:
+    return row_id is not None and row_id in ids
+
+
+def _division_condition(division: str, institution: Any) -> ColumnElement[bool]:
+    """The SQL condition that the institution is in `division`: a range of codes, so that the index on
+    `division` is used."""
+    after_last = str(int(division) + 1).zfill(len(division))
+    return exists().where(
+        and_(
+            Organisation.id == institution,
+            Organisation.division >= division,
+            Organisation.division < after_last,
+        )
+    )

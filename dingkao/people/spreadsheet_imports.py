@@ -1,0 +1,381 @@
+"""The engine of all imports of large spreadsheets (rosters, institutions, questions, scores): a job of
+chunks. The file is read once and its rows are stored in parts of ROWS_PER_CHUNK; each chunk imports one part;
+a report with the refused rows is built; then the parts are deleted. Everything stored is encrypted.
+
+A room describes its spreadsheet with a `SpreadsheetImport`. `authorize_action` checks who may upload a
+spreadsheet in chunks, if it is too large for one request.
+"""
+
+import contextlib
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from dingkao.database.arrays import split_into_batches
+from dingkao.database.base import new_id
+from dingkao.errors import Forbidden, InvalidInput, NotFound
+from dingkao.integrations import job_parts
+from dingkao.integrations.sandbox import runner
+from dingkao.integrations.spreadsheets import xlsx_writer
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+    RowProblem,
+)
+from dingkao.integrations.spreadsheets.table_opening import (
+    MAX_IMPORT_FILE_BYTES,
+    TOO_LARGE_MESSAGE,
+)
+from dingkao.integrations.storage import current_store
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
+from dingkao.jobs.models import Job
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import load_actor
+from dingkao.people.permissions import grants
+from dingkao.uploads import chunked_uploads
+
+UPLOAD_KIND, REPORT_KIND = "upload", "report"
+ROWS_SERIES = "rows"
+ERRORS_SERIES = "faults"
+WARNINGS_SERIES = "warnings"
+DUPLICATES_SERIES = "twice"
+SEEN_SERIES = "seen"
+ROWS_PER_CHUNK, MAX_ERRORS_SHOWN, LARGE_REPORT_ROWS = 1000, 200, 20_000
+COUNTS = ("accepted", "changed", "unchanged", "refused")
+UPLOAD_LIMITS = chunked_uploads.UploadLimits(
+    MAX_IMPORT_FILE_BYTES, TOO_LARGE_MESSAGE, 16 * MAX_IMPORT_FILE_BYTES, 1024 * 1024
+)
+"""The limits for a spreadsheet uploaded in chunks."""
+NO_ROWS_MESSAGE = "文件中没有数据行，请在表头下面填写后重新上传。"
+
+
+def authorize_action(
+    action: str,
+) -> Callable[[UUID | None, Actor], None]:
+    """The check, for `chunked_uploads`, of who may upload a spreadsheet for the whole province: staff who are
+    granted `action`. The check raises Forbidden for others."""
+
+    def require_granted(_subject: UUID | None, by: Actor) -> None:
+        if by.kind != "staff" or not grants(action, by.roles):
+            raise Forbidden
+
+    return require_granted
+
+
+@dataclass(frozen=True)
+class SpreadsheetImport:
+    """A kind of spreadsheet. `read_rows`: reads a file's rows in a sandbox and adds problems of the file to
+    the report; `row_keys`: the keys by which duplicates within a file are recognised; `import_rows`: imports
+    rows, given the keys imported so far, to which it adds; `columns`: our name → headings, for the report;
+    `on_finished`: writes the journal entry, given the counts by COUNTS.
+    `read`: replaces `read_rows` in the job if reading depends on the actor; `has_warnings`: the report
+    includes warnings and has a column that tells them from errors.
+    """
+
+    name: str
+    read_rows: Callable[[bytes, ImportReport], Iterator[ImportRow]]
+    row_keys: Callable[[ImportRow], Sequence[bytes]]
+    import_rows: Callable[[Job, list[ImportRow], ImportReport, set[bytes]], None]
+    columns: Mapping[str, Sequence[str]]
+    on_finished: Callable[[Job, dict[str, int]], None]
+    read: Callable[[bytes, ImportReport, Actor], Iterator[ImportRow]] | None = None
+    has_warnings: bool = False
+
+    def __post_init__(self) -> None:
+        worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
+
+    def enqueue(
+        self,
+        content: bytes,
+        title: str,
+        *,
+        by: Actor,
+        **arguments: Any,
+    ) -> Job:
+        """Store a file and enqueue the job that imports it. A wrong type, a missing column or an empty file
+        is refused now, unless the file is too large to be read within a request. `arguments`: further
+        arguments of the job. Raises InvalidInput, TooLarge, Unavailable."""
+        with contextlib.suppress(runner.LimitExceeded):
+            if next(self.read_rows(content, ImportReport()), None) is None:
+                raise InvalidInput(NO_ROWS_MESSAGE, "file")
+        return self.enqueue_unchecked(content, title, by=by, **arguments)
+
+    def enqueue_unchecked(
+        self,
+        content: bytes,
+        title: str,
+        *,
+        by: Actor,
+        **arguments: Any,
+    ) -> Job:
+        """Like `enqueue`, without reading the file: for one that was read already, or is too large. Raises
+        Unavailable."""
+        upload = new_id()
+        current_store().put(UPLOAD_KIND, upload, content)
+        return enqueueing.enqueue(
+            self.name,
+            title,
+            {"upload": str(upload)} | arguments,
+            by=by.id,
+        )
+
+    def step(self, job: Job, cursor: Cursor) -> Chunk:
+        """Run one chunk of the job: read the file, import a part, write the report, or delete the parts."""
+        if "end" in cursor:
+            return self._finish(job, cursor)
+        if "forget" in cursor:
+            return _delete_parts(job, cursor)
+        return self._import_batch(job, cursor) if cursor else self._read(job)
+
+    def _read(self, job: Job) -> Chunk:
+        """Read the file and store its rows in parts, and the keys that occur more than once in it, for which
+        the import must remember across parts what it has seen."""
+        report = ImportReport()
+        keys = _KeysOfFile()
+        number = 0
+        row_count = 0
+        rows = self._rows_of_file(job, report)
+        for number, batch in enumerate(split_into_batches(rows, ROWS_PER_CHUNK), 1):
+            row_count += len(batch)
+            keys.add(key for row in batch for key in self.row_keys(row))
+            job_parts.save_part(job.id, ROWS_SERIES, number, batch)
+        job_parts.save_part(job.id, DUPLICATES_SERIES, 0, sorted(keys.repeated))
+        self._save_report_part(job, 0, [], report)
+        counts = dict.fromkeys(COUNTS, 0) | {
+            "refused": len(report.errors),
+            "warned": len(report.warnings),
+        }
+        return Chunk(
+            {"taken": 0, "parts": number},
+            total=row_count,
+            counts=counts,
+            result=_first_problems(job, report),
+        )
+
+    def _rows_of_file(self, job: Job, report: ImportReport) -> Iterator[ImportRow]:
+        """Yield the rows of the stored file."""
+        content = current_store().get(UPLOAD_KIND, UUID(job.arguments["upload"]))
+        if self.read:
+            return self.read(content, report, load_actor(job.asked_by))
+        return self.read_rows(content, report)
+
+    def _import_batch(self, job: Job, cursor: Cursor) -> Chunk:
+        """Import the next part; after the last, go on to the report."""
+        number = cursor["taken"] + 1
+        if number > cursor["parts"]:
+            return Chunk({"end": cursor["taken"], "parts": cursor["parts"]})
+        rows = job_parts.load_part(job.id, ROWS_SERIES, number)
+        report = ImportReport()
+        repeated = set(job_parts.load_part(job.id, DUPLICATES_SERIES, 0))
+        seen_before = _load_seen(job, number - 1) if repeated else set[bytes]()
+        seen = set(seen_before)
+        self.import_rows(job, rows, report, seen)
+        if repeated:
+            seen_of_repeated = sorted(seen_before | (seen & repeated))
+            job_parts.save_part(job.id, SEEN_SERIES, number, seen_of_repeated)
+        self._save_report_part(job, number, rows, report)
+        return Chunk(
+            {"taken": number, "parts": cursor["parts"]},
+            done=len(rows),
+            counts=_counts_of(report),
+            result=_first_problems(job, report),
+        )
+
+    def _save_report_part(
+        self,
+        job: Job,
+        number: int,
+        rows: Sequence[ImportRow],
+        report: ImportReport,
+    ) -> None:
+        """Store the report's rows for a part: its errors, and its warnings if the report has these. Part 0
+        has the problems of the whole file."""
+        for series, word, faults in (
+            (ERRORS_SERIES, "未导入", report.errors),
+            (
+                WARNINGS_SERIES,
+                "提醒",
+                report.warnings if self.has_warnings else [],
+            ),
+        ):
+            if faults:
+                job_parts.save_part(
+                    job.id,
+                    series,
+                    number,
+                    self.report_rows(rows, faults, word),
+                )
+
+    def report_rows(
+        self,
+        rows: Sequence[ImportRow],
+        problems: Sequence[RowProblem],
+        word: str,
+    ) -> list[list[Any]]:
+        """The report's rows for these problems, so that they can be corrected and imported again: row number,
+        column, kind (`word`, if the report has warnings), reason, remedy, and the cells of the imported row.
+        """
+        by_number: dict[int, list[ImportRow]] = {}
+        for row in rows:
+            by_number.setdefault(row.number, []).append(row)
+        return [
+            self._report_row(
+                problem,
+                _row_of_problem(problem, by_number.get(problem.row, [])),
+                word,
+            )
+            for problem in problems
+        ]
+
+    def _report_row(self, problem: RowProblem, row: ImportRow | None, word: str) -> list[Any]:
+        """One row of the report (see `report_rows`)."""
+        return [
+            problem.row,
+            problem.column,
+            *([word] if self.has_warnings else []),
+            problem.reason,
+            problem.remedy,
+            *(row.displayed_text(name) if row else "" for name in self.columns),
+        ]
+
+    def _finish(self, job: Job, cursor: Cursor) -> Chunk:
+        """Write the report, if there is anything to report, and the journal entry."""
+        result = job.result or {}
+        line_count = result.get("refused", 0)
+        if self.has_warnings:
+            line_count += result.get("warned", 0)
+        if line_count:
+            self._save_report(job, cursor["end"], line_count)
+        self.on_finished(job, {name: result.get(name, 0) for name in COUNTS})
+        return Chunk(
+            {"forget": cursor["parts"]},
+            result={"report": bool(line_count)},
+        )
+
+    def _save_report(self, job: Job, last_part: int, line_count: int) -> None:
+        """Build the report as xlsx from the stored parts and store it."""
+        report = xlsx_writer.write_xlsx(
+            self._report_headings(),
+            _iter_problems(job, last_part),
+            "导入报告" if self.has_warnings else "未导入的行",
+            large=line_count > LARGE_REPORT_ROWS,
+        )
+        current_store().put(REPORT_KIND, job.id, report)
+
+    def _report_headings(self) -> list[str]:
+        return [
+            "行",
+            "列",
+            *(["结果"] if self.has_warnings else []),
+            "原因",
+            "处理办法",
+            *(headings[0] for headings in self.columns.values()),
+        ]
+
+
+class _KeysOfFile:
+    """Which keys occur more than once in a file. Only hashes of keys are stored for the others, to save
+    memory."""
+
+    def __init__(self) -> None:
+        self.repeated = set[bytes]()
+        self._hashes = set[int]()
+
+    def add(self, keys: Iterable[bytes]) -> None:
+        """Add the keys of the next rows."""
+        for key in keys:
+            if hash(key) in self._hashes:
+                self.repeated.add(key)
+            self._hashes.add(hash(key))
+
+
+def _load_seen(job: Job, number: int) -> set[bytes]:
+    """Those repeated keys that were imported with the parts up to `number`."""
+    return set(job_parts.load_part(job.id, SEEN_SERIES, number)) if number else set()
+
+
+def _counts_of(report: ImportReport) -> dict[str, int]:
+    """The numbers of rows in a report, as a job counts them."""
+    return {
+        "accepted": report.accepted,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "refused": len(report.errors),
+        "warned": len(report.warnings),
+    }
+
+
+def _row_of_problem(problem: RowProblem, rows: Sequence[ImportRow]) -> ImportRow | None:
+    """The row to which a problem belongs, among `rows` with its row number (one of each sheet); None if the
+    problem belongs to no readable row."""
+    rows_of_sheet = [row for row in rows if _is_of_sheet(problem, row)]
+    rows_without_sheet = [row for row in rows if not row.sheet]
+    return next(iter(rows_of_sheet or rows_without_sheet), None)
+
+
+def _is_of_sheet(problem: RowProblem, row: ImportRow) -> bool:
+    """Whether the problem's column label is one of the row's sheet; only in a file with several sheets."""
+    label = row.column_label(problem.column.removesuffix(f" ({row.sheet})"))
+    return bool(row.sheet) and problem.column == label
+
+
+def _on_cancel(_job: Job, cursor: Cursor) -> Cursor:
+    """What a cancelled job still does: imported rows stay, the report is written, and the parts are
+    deleted."""
+    return {
+        "end": cursor.get("taken", 0),
+        "parts": cursor.get("parts", 0),
+    }
+
+
+def _first_problems(job: Job, report: ImportReport) -> dict[str, Any]:
+    """The first problems of the job so far, as lists of JSON objects for the job's page."""
+    result = job.result or {}
+    return {
+        name: [*result.get(name, []), *map(problem_as_json, faults)][:MAX_ERRORS_SHOWN]
+        for name, faults in (
+            ("errors", report.errors),
+            ("warnings", report.warnings),
+        )
+    }
+
+
+def problem_as_json(problem: RowProblem) -> dict[str, Any]:
+    """A problem as a job's result has it."""
+    return {
+        "row": problem.row,
+        "column": problem.column,
+        "reason": problem.reason,
+        "remedy": problem.remedy,
+    }
+
+
+def _iter_problems(job: Job, taken: int) -> Iterator[list[Any]]:
+    """Yield the report's rows of the parts 0 to `taken`: all errors, then all warnings. A part without any
+    isn't stored."""
+    for series in (ERRORS_SERIES, WARNINGS_SERIES):
+        for number in range(taken + 1):
+            with contextlib.suppress(NotFound):
+                yield from job_parts.load_part(job.id, series, number)
+
+
+def _delete_parts(job: Job, cursor: Cursor) -> Chunk:
+    """Delete all stored parts and the file: the job's last step."""
+    for series in (
+        ROWS_SERIES,
+        ERRORS_SERIES,
+        WARNINGS_SERIES,
+        SEEN_SERIES,
+    ):
+        job_parts.delete_parts(job.id, series, range(cursor["forget"] + 1))
+    job_parts.delete_parts(job.id, DUPLICATES_SERIES, [0])
+    current_store().delete(UPLOAD_KIND, UUID(job.arguments["upload"]))
+    return Chunk(None)

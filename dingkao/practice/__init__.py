@@ -1,0 +1,1 @@
+"""Practice of doctors: runs of questions and mock exams."""

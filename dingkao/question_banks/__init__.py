@@ -1,0 +1,1 @@
+"""Question banks: import, editing, approval, export and sharing of questions."""

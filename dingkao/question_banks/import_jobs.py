@@ -1,0 +1,173 @@
+"""Importing a file of questions by a job: the file waits encrypted in the store, its questions are imported
+in batches, and the report says what happened to each."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import islice
+from uuid import UUID
+
+from dingkao.doctors.code_lists import CATEGORIES
+from dingkao.errors import InvalidInput
+from dingkao.integrations.sandbox import runner
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+)
+from dingkao.jobs.models import Job
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import load_actor
+from dingkao.people.spreadsheet_imports import (
+    UPLOAD_LIMITS,
+    SpreadsheetImport,
+    authorize_action,
+)
+from dingkao.question_banks import question_pictures
+from dingkao.question_banks.importing.batch import (
+    FileProgress,
+    import_batch,
+)
+from dingkao.question_banks.importing.columns import (
+    COLUMNS,
+    OPTION_COLUMNS,
+)
+from dingkao.question_banks.importing.file_import import (
+    iter_rows,
+    log_import,
+    row_digests,
+)
+from dingkao.question_banks.importing.known_questions import (
+    first_row_without_category,
+)
+from dingkao.uploads import chunked_uploads
+
+PREVIEW_ROWS = 500
+NO_BANK_MESSAGE = "请填写题库名称，如本省题库。"
+
+
+def enqueue_import(
+    content: bytes,
+    name: str,
+    *,
+    bank: str,
+    by: Actor,
+    category: str | None = None,
+) -> Job:
+    """Store the file and enqueue the job that imports it. The first PREVIEW_ROWS questions are read at once,
+    unless the file is too large for that, so that obvious errors (unknown format, missing column, no
+    questions, no category) are refused at once. `category`: see `import_questions`. Raises InvalidInput
+    naming the field, TooLarge, Unavailable."""
+    if not bank.strip():
+        raise InvalidInput(NO_BANK_MESSAGE, "bank")
+    with contextlib.suppress(runner.LimitExceeded):
+        preview_rows = _require_preview(content, name)
+        if not category:
+            _require_categories(preview_rows, bank)
+    return QUESTION_IMPORT.enqueue_unchecked(
+        content,
+        f"导入题目 {name[:60]}",
+        by=by,
+        bank=bank,
+        category=category,
+    )
+
+
+def _require_preview(content: bytes, name: str) -> list[ImportRow]:
+    """The first PREVIEW_ROWS questions of a file. Raises InvalidInput if it has none, TooLarge
+    (runner.LimitExceeded if a look takes too long), Unavailable."""
+    report = ImportReport()
+    rows = list(islice(iter_rows(content, report, name=name), PREVIEW_ROWS))
+    if not rows and not report.errors:
+        raise InvalidInput("文件中没有试题，请按模板填写后重新上传。", "file")
+    return rows
+
+
+def _require_categories(rows: list[ImportRow], bank: str) -> None:
+    """Raise InvalidInput if a question of 业务水平 has no category: no paper would draw it."""
+    if row := first_row_without_category(rows, bank):
+        raise InvalidInput(
+            f"文件中第{row.number}行起有业务水平的题没有写执业类别，不会用于任何试卷。"
+            "请选择它们的执业类别，再选择文件重新导入。",
+            "category",
+        )
+
+
+def _accept_upload(
+    _subject: UUID | None,
+    name: str,
+    content: bytes,
+    by: Actor,
+    fields: Mapping[str, str],
+) -> UUID:
+    """Enqueue the import of an uploaded file; returns the job's id. Raises InvalidInput, TooLarge,
+    Unavailable."""
+    category = fields.get("category") or None
+    if category and category not in CATEGORIES:
+        raise InvalidInput("请从列表中选择执业类别。", "category")
+    return enqueue_import(
+        content,
+        name,
+        bank=fields.get("bank", ""),
+        category=category,
+        by=by,
+    ).id
+
+
+chunked_uploads.register_purpose(
+    "questions",
+    authorize_action("questions.edit"),
+    _accept_upload,
+    UPLOAD_LIMITS,
+)
+
+
+def _read_rows(content: bytes, report: ImportReport, by: Actor) -> Iterator[ImportRow]:
+    """The rows of the file; pictures in it are stored."""
+    return iter_rows(
+        content,
+        report,
+        partial(question_pictures.save_processed_picture, by=by),
+    )
+
+
+def _import_batch(
+    job: Job,
+    rows: list[ImportRow],
+    report: ImportReport,
+    seen: set[bytes],
+) -> None:
+    """Import the next rows of the job's file. `seen`: the digests of the questions of previous batches; those
+    of this batch are added."""
+    import_batch(
+        rows,
+        bank=job.arguments["bank"],
+        by=load_actor(job.asked_by),
+        report=report,
+        progress=FileProgress(digests=seen),
+        category=job.arguments.get("category"),
+        category_required=True,
+    )
+
+
+def _finish_import(job: Job, counts: dict[str, int]) -> None:
+    """Journal the import's totals."""
+    log_import(
+        job.arguments["bank"],
+        accepted=counts["accepted"],
+        changed=counts["changed"],
+        refused=counts["refused"],
+        by=load_actor(job.asked_by),
+    )
+
+
+REPORT_COLUMNS = {name: headings for name, headings in COLUMNS.items() if name not in OPTION_COLUMNS[5:]}
+QUESTION_IMPORT = SpreadsheetImport(
+    "import_questions",
+    iter_rows,
+    row_digests,
+    _import_batch,
+    REPORT_COLUMNS,
+    _finish_import,
+    read=_read_rows,
+    has_warnings=True,
+)

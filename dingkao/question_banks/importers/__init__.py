@@ -1,0 +1,1 @@
+"""Parsers of question files: spreadsheets, Word documents and GIFT."""

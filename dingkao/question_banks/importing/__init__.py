@@ -1,0 +1,1 @@
+"""Question banks from files: spreadsheets, Word documents and GIFT files become questions of a bank."""

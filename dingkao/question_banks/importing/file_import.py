@@ -1,0 +1,181 @@
+"""Importing a whole file of questions into a bank, within the caller's transaction."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+from dingkao.database.arrays import split_into_batches
+from dingkao.errors import TooLarge
+from dingkao.exams.supply import require_papers_assemblable
+from dingkao.integrations.images.images import Illustration
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+)
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.question_banks import question_pictures
+from dingkao.question_banks.importers import question_files
+from dingkao.question_banks.importing.batch import (
+    FileProgress,
+    get_or_create_bank,
+    import_batch,
+)
+from dingkao.question_banks.importing.columns import (
+    COLUMNS,
+    REQUIRED_COLUMNS,
+    RICH_TEXT_COLUMNS,
+)
+from dingkao.question_banks.importing.group_content import (
+    with_shared_content,
+)
+from dingkao.question_banks.importing.known_questions import (
+    BATCH_SIZE,
+)
+from dingkao.question_banks.importing.parsed_question import (
+    InvalidQuestionRow,
+)
+from dingkao.question_banks.importing.question_rows import (
+    PurposeChanges,
+)
+from dingkao.question_banks.importing.row_validation import (
+    validate_row,
+)
+
+MAX_QUESTIONS_AT_ONCE = 50_000
+
+PictureSaver = Callable[[Illustration], object]
+
+
+def read_rows(
+    content: bytes,
+    report: ImportReport,
+    save_picture: PictureSaver | None = None,
+    name: str = "",
+) -> list[ImportRow]:
+    """The rows of a file in any known format, called `name`, each with what its group shares. What can't be
+    read in Word or GIFT is added to `report`. `save_picture` stores each picture of a document; without it
+    pictures only get names. Raises InvalidInput, TooLarge (also if it is too complex), Unavailable, and what
+    `save_picture` raises."""
+    rows = list(
+        islice(
+            iter_rows(content, report, save_picture, name=name),
+            MAX_QUESTIONS_AT_ONCE + 1,
+        )
+    )
+    if len(rows) > MAX_QUESTIONS_AT_ONCE:
+        raise TooLarge(f"文件中的题目超过{MAX_QUESTIONS_AT_ONCE}题，请分成几个文件导入。")
+    return rows
+
+
+def iter_rows(
+    content: bytes,
+    report: ImportReport,
+    save_picture: PictureSaver | None = None,
+    no_pictures: str = "",
+    name: str = "",
+) -> Iterator[ImportRow]:
+    """The rows of a file of any length, one by one; otherwise as `read_rows`. `no_pictures`: if not "",
+    questions with pictures are refused with this reason. Raises as `read_rows` does."""
+    sheet_options = {
+        "columns": COLUMNS,
+        "required_columns": REQUIRED_COLUMNS,
+        "date_columns": (),
+        "rich_text_columns": RICH_TEXT_COLUMNS,
+    }
+    return with_shared_content(
+        question_files.read_question_file(
+            content,
+            sheet_options,
+            report,
+            save_picture,
+            no_pictures,
+            name,
+        )
+    )
+
+
+def row_digests(row: ImportRow) -> list[bytes]:
+    """The digests by which a repeated row of the same file is recognised; none for a row that is refused."""
+    try:
+        return [validate_row(row)[0].content_digest()]
+    except InvalidQuestionRow:
+        return []
+
+
+def import_questions(
+    content: bytes,
+    *,
+    bank: str,
+    by: Actor,
+    category: str | None = None,
+    name: str = "",
+) -> ImportReport:
+    """Import a file of questions, called `name`, into the bank called `bank`, which is created if there is
+    none.
+
+    Importing the same question again changes nothing; one whose answer, type or explanation differs gets a
+    new version. `category`: for questions of 业务水平 for which neither file nor bank has one. Returns the
+    report. Raises InvalidInput, InvalidState if a paper whose window is not over could not be filled any
+    more, TooLarge, Unavailable.
+    """
+    report = ImportReport()
+    rows = read_rows(
+        content,
+        report,
+        partial(question_pictures.save_processed_picture, by=by),
+        name=name,
+    )
+    return import_rows(rows, bank=bank, by=by, report=report, category=category)
+
+
+def import_rows(
+    rows: Iterable[ImportRow],
+    *,
+    bank: str,
+    by: Actor,
+    report: ImportReport,
+    category: str | None = None,
+) -> ImportReport:
+    """Import rows as `import_questions` does; `report` is added to and returned. Raises InvalidState."""
+    progress, purpose_changes = FileProgress(), PurposeChanges()
+    for batch in split_into_batches(rows, BATCH_SIZE):
+        purpose_changes |= import_batch(
+            batch,
+            bank=bank,
+            by=by,
+            report=report,
+            progress=progress,
+            category=category,
+        )
+    _require_papers_assemblable(purpose_changes)
+    report.errors.sort(key=lambda problem: problem.row)
+    log_import(
+        bank,
+        accepted=report.accepted,
+        changed=report.changed,
+        refused=len(report.errors),
+        by=by,
+    )
+    return report
+
+
+def _require_papers_assemblable(
+    purpose_changes: PurposeChanges,
+) -> None:
+    """Raise InvalidState if a paper whose window is not over can't be filled after the import."""
+    for subject, former_category, purpose in sorted(purpose_changes, key=str):
+        require_papers_assemblable(subject, former_category, purpose, "按这份文件修改题目")
+
+
+def log_import(bank: str, *, accepted: int, changed: int, refused: int, by: Actor) -> None:
+    """Journal how many questions were imported into the bank called `bank`."""
+    journal.write_entry(
+        "question_bank",
+        get_or_create_bank(bank).id,
+        "questions_imported",
+        by=by,
+        accepted=accepted,
+        changed=changed,
+        refused=refused,
+    )

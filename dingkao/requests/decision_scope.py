@@ -1,0 +1,224 @@
+"""Who decides on which requests: the sides, and the queries of what each side sees and of what waits for
+it."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    false,
+    or_,
+    select,
+    true,
+)
+
+from dingkao import clock
+from dingkao.assessments.models import Assessment
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.database.pagination import Page, fetch_page
+from dingkao.errors import NotFound
+from dingkao.people.second_person import is_second_person
+from dingkao.requests.earlier_deciders import (
+    EARLIER_DECIDER_COLUMNS,
+    has_decided_first,
+)
+from dingkao.requests.models import REQUEST_KINDS, Request
+from dingkao.tenants import settings
+from dingkao.tenants.settings import Setting
+
+PAGE_SIZE = 50
+settings.register(
+    "appeal_answer_days",
+    Setting(
+        "复核答复期限（天）",
+        30,
+        kind="whole",
+        group="结果",
+        order=30,
+        min_value=1,
+        max_value=365,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class DecisionScope:
+    """A side that decides (institution, organisation, province), and the person who acts for it.
+    `organisation_ids`: the organisations for which the person acts, () for the province. `account`: the
+    person's account. `can_decide`: may decide for the side; `can_decide_second`: may be the second person of
+    a request that needs any second person («another»). A clerk of an institution may only do the latter."""
+
+    side: str
+    organisation_ids: tuple[UUID, ...]
+    account: UUID
+    can_decide: bool
+    can_decide_second: bool
+
+    def record_condition(self) -> ColumnElement[bool]:
+        """Returns the SQL condition of the records that this side may see."""
+        if self.side == "institution":
+            return in_array(Assessment.institution_id, self.organisation_ids)
+        if self.side == "organisation":
+            return in_array(Assessment.assessor_id, self.organisation_ids)
+        return true()
+
+    def includes(self, record: Assessment) -> bool:
+        """Whether this side may see requests about the record."""
+        if self.side == "institution":
+            return record.institution_id in self.organisation_ids
+        if self.side == "organisation":
+            return record.assessor_id in self.organisation_ids
+        return True
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the person may decide second on requests whose second side is «another», that is, any
+        second person."""
+        return self.can_decide_second and self.side in (
+            "institution",
+            "province",
+        )
+
+    def can_act_on(self, doctor_request: Request) -> bool:
+        """Whether the request waits for this side, and this person did not decide on it first."""
+        if has_decided_first(doctor_request, self.account):
+            return False
+        if doctor_request.pending_side == "another":
+            return self.is_another
+        return self.can_decide and doctor_request.pending_side == self.side
+
+
+def _record_join() -> ColumnElement[bool]:
+    return and_(
+        Assessment.tenant_id == Request.tenant_id,
+        Assessment.id == Request.assessment_id,
+    )
+
+
+def visible_requests(scope: DecisionScope) -> Select[Request]:
+    """Returns the query of the submitted requests that this side may see. Province and organisation see only
+    those that they decide on at some point."""
+    return (
+        select(Request)
+        .join(Assessment, _record_join())
+        .where(
+            Request.submitted_at.is_not(None),
+            Request.state != "withdrawn",
+            scope.record_condition(),
+            *_CHAIN_CONDITIONS_BY_SIDE.get(scope.side, ()),
+        )
+    )
+
+
+_CHAIN_CONDITIONS_BY_SIDE = {
+    "province": (
+        or_(
+            Request.second_side == "province",
+            Request.second_side == "another",
+        ),
+    ),
+    "organisation": (
+        or_(
+            Request.first_side == "organisation",
+            Request.second_side == "organisation",
+        ),
+    ),
+}
+"""Sides that decide on some kinds of requests only → the condition of those."""
+
+
+def pending_for_second_person(
+    scope: DecisionScope,
+) -> Select[Request]:
+    """Returns the query of the requests that wait for this side and on which this person may decide, not
+    having decided earlier."""
+    return pending_at_side(scope).where(is_second_person(scope.account, *EARLIER_DECIDER_COLUMNS))
+
+
+def pending_at_side(scope: DecisionScope) -> Select[Request]:
+    """Returns the query of the requests that wait for this side, no matter which person of it decides."""
+    conditions = [
+        *(_pending_conditions(scope.side) if scope.can_decide else ()),
+        *((_pending_at_second("another"),) if scope.is_another else ()),
+    ]
+    return visible_requests(scope).where(or_(false(), *conditions))
+
+
+def _pending_conditions(side: str) -> tuple[ColumnElement[bool], ...]:
+    """Returns the conditions that a request waits for `side` as the first or the second one."""
+    is_first = and_(
+        Request.state == "first_pending",
+        Request.first_side == side,
+    )
+    return is_first, _pending_at_second(side)
+
+
+def _pending_at_second(side: str) -> ColumnElement[bool]:
+    """Returns the condition that a request waits for `side` as the second one."""
+    return and_(
+        Request.state == "second_pending",
+        Request.second_side == side,
+    )
+
+
+def requests_page(
+    scope: DecisionScope,
+    kind: str,
+    cursor: str | None,
+    *,
+    pending_only: bool,
+) -> Page[Request]:
+    """Returns a page of the requests that this side may see, or with `pending_only` of those that wait for
+    this person; only those of `kind`, if that is a kind of requests."""
+    query = pending_for_second_person(scope) if pending_only else visible_requests(scope)
+    if kind in REQUEST_KINDS:
+        query = query.where(Request.kind == kind)
+    return fetch_page(query, [Request.id], cursor, PAGE_SIZE)
+
+
+def get_visible_request(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
+    """Returns a submitted request that this side may see, and its record. Raises NotFound."""
+    query = select(Request, Assessment).join(Assessment, _record_join())
+    request_and_record = db.session.execute(
+        query.where(
+            Request.id == request_id,
+            Request.submitted_at.is_not(None),
+        )
+    ).one_or_none()
+    if request_and_record is None or not scope.includes(request_and_record[1]):
+        raise NotFound
+    return request_and_record[0], request_and_record[1]
+
+
+def get_request_for_update(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
+    """Returns the same as `get_visible_request` with both rows locked, the record first. Raises NotFound."""
+    query = select(Request).where(Request.id == request_id)
+    doctor_request = _require_submitted(db.session.scalar(query))
+    record = db.session.scalars(
+        select(Assessment).where(Assessment.id == doctor_request.assessment_id).with_for_update()
+    ).one()
+    locked_query = query.with_for_update().execution_options(populate_existing=True)
+    doctor_request = db.session.scalars(locked_query).one()
+    if not scope.includes(record):
+        raise NotFound
+    return doctor_request, record
+
+
+def _require_submitted(doctor_request: Request | None) -> Request:
+    """Returns the request. Raises NotFound if it is None or was never submitted."""
+    if doctor_request is None or doctor_request.submitted_at is None:
+        raise NotFound
+    return doctor_request
+
+
+def appeal_deadline(doctor_request: Request) -> date | None:
+    """Returns the last day for answering an appeal (办法: 30 days; domain.md §1.8); None for requests of
+    other kinds."""
+    if doctor_request.kind != "appeal" or doctor_request.submitted_at is None:
+        return None
+    submitted_on = clock.to_beijing(doctor_request.submitted_at).date()
+    return submitted_on + timedelta(days=settings.value("appeal_answer_days"))

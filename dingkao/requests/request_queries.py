@@ -1,0 +1,94 @@
+"""Queries of the requests about a record, and of its scores."""
+
+from uuid import UUID
+
+from sqlalchemy import or_, select
+
+from dingkao.assessments.models import Assessment
+from dingkao.database.base import db
+from dingkao.errors import NotFound
+from dingkao.exams.models.paper_models import Paper
+from dingkao.exams.models.sitting_models import Sitting
+from dingkao.requests.models import OPEN_STATES, Request
+from dingkao.tenants.prepared_statements import (
+    TENANT_PARAM,
+    PreparedStatement,
+    all_columns,
+    uuid_param,
+)
+
+INSTEAD_OF_TEST = ("exemption", "deferral")
+
+
+def list_requests(record: Assessment) -> list[Request]:
+    """All requests about a record, the newest first."""
+    query = select(Request).where(Request.assessment_id == record.id).order_by(Request.id.desc())
+    return list(db.session.scalars(query))
+
+
+def latest_request(record: Assessment, kind: str) -> Request | None:
+    """Returns the record's newest request of a kind that was not withdrawn, or None."""
+    query = select(Request).where(
+        Request.assessment_id == record.id,
+        Request.kind == kind,
+        Request.state != "withdrawn",
+    )
+    return db.session.scalar(query.order_by(Request.id.desc()).limit(1))
+
+
+def get_request(request_id: UUID, record: Assessment, *, for_update: bool = False) -> Request:
+    """Returns a request about this record, locked with `for_update`. Raises NotFound for any other
+    request."""
+    query = select(Request).where(Request.id == request_id, Request.assessment_id == record.id)
+    doctor_request = db.session.scalar(query.with_for_update() if for_update else query)
+    if doctor_request is None:
+        raise NotFound
+    return doctor_request
+
+
+def open_request(record: Assessment, kind: str) -> Request | None:
+    """Returns the record's open request of a kind, or None."""
+    return db.session.scalar(
+        select(Request).where(
+            Request.assessment_id == record.id,
+            Request.kind == kind,
+            Request.state.in_(OPEN_STATES),
+        )
+    )
+
+
+def open_test_replacements(record: Assessment) -> list[Request]:
+    """Returns the record's open requests for 免考 or 延考, which would replace the test."""
+    rows = _TEST_REPLACEMENTS_STATEMENT.fetch_objects(Request, record=record.id)
+    return [doctor_request for (doctor_request,) in rows]
+
+
+_TEST_REPLACEMENTS_STATEMENT = PreparedStatement(
+    lambda: (
+        select(*all_columns(Request))
+        .where(
+            Request.tenant_id == TENANT_PARAM,
+            Request.assessment_id == uuid_param("record"),
+            or_(*(Request.kind == kind for kind in INSTEAD_OF_TEST)),
+            or_(*(Request.state == state for state in OPEN_STATES)),
+        )
+        .order_by(Request.id)
+    )
+)
+
+
+def scores_of(record: Assessment) -> list[tuple[str, int | None]]:
+    """Returns (title of the paper, score in tenths of a point) for each valid sitting of a record; the score
+    is None before it is scored."""
+    query = (
+        select(Paper.title, Sitting.score_tenths)
+        .join(
+            Sitting,
+            (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id),
+        )
+        .where(
+            Sitting.assessment_id == record.id,
+            Sitting.voided_at.is_(None),
+        )
+    )
+    return [(title, tenths) for title, tenths in db.session.execute(query)]

@@ -1,0 +1,251 @@
+"""Responses to refusals and errors: a page, or JSON for a script."""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import redis
+import structlog
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    g,
+    jsonify,
+    render_template,
+    request,
+)
+from flask_limiter.errors import RateLimitExceeded
+from flask_login import AnonymousUserMixin
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as NoConnection
+from werkzeug.exceptions import HTTPException
+
+from dingkao.database.base import db
+from dingkao.errors import (
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Refusal,
+    Unavailable,
+)
+from dingkao.people.provinces import opened_provinces
+from dingkao.tenants.blueprint_guard import UnknownProvince
+from dingkao.tenants.middleware import PROVINCE_KEY, SAFE_METHODS
+from dingkao.tenants.registry import PROVINCES, Province
+from dingkao.web.access_control import log_refused_access
+from dingkao.web.refused_responses import retry_headers
+
+log = structlog.get_logger()
+RETRY_AFTER_SECONDS = 10
+ANSWERS_ON_PHONE_MESSAGE = (
+    "您已经点选的答案存在这台手机上，没有丢失，恢复后会自动发送。请不要清除浏览器数据，也不要换用其他手机。"
+)
+ENGINE_ERRORS = (
+    OperationalError,
+    InterfaceError,
+    NoConnection,
+    redis.ConnectionError,
+    redis.TimeoutError,
+)
+"""What is raised if the database or the cache does not respond."""
+
+
+def install(app: Flask) -> None:
+    """Register the handlers on the application."""
+    app.register_error_handler(Refusal, handle_refusal)
+    app.register_error_handler(CSRFError, handle_csrf_error)
+    app.register_error_handler(RateLimitExceeded, handle_rate_limit)
+    app.register_error_handler(HTTPException, handle_http_error)
+    app.log_exception = suppress_default_logging  # type: ignore[assignment,method-assign]
+    for kinds, handler in ERROR_HANDLERS:
+        for kind in kinds:
+            app.register_error_handler(kind, handler)
+
+
+def handle_refusal(refusal: Refusal) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
+    """The response to a refusal: a page, or JSON for a script. A Forbidden in a province is entered in the
+    journal."""
+    if isinstance(refusal, Forbidden) and PROVINCE_KEY in request.environ:
+        log_refused_access()
+    db.session.rollback()
+    if isinstance(refusal, UnknownProvince):
+        return _error_page(
+            "errors/unknown_province.html",
+            404,
+            sentence=refusal.message,
+            provinces=served_provinces(),
+        )
+    return _refusal_response(refusal)
+
+
+def handle_csrf_error(_fault: CSRFError) -> tuple[Any, int]:
+    """The response to a form whose token is missing or expired."""
+    return _error_response(
+        "页面打开时间过长，为安全起见请返回上一页刷新后再提交，您填写的内容通常还在。",
+        400,
+    )
+
+
+def handle_rate_limit(_fault: RateLimitExceeded) -> tuple[Any, int, dict[str, str]]:
+    """The response if a rate limit of a view is reached."""
+    return _refusal_response(RateLimited("操作过于频繁，请稍等几分钟再试。"))
+
+
+def handle_http_error(error: HTTPException) -> tuple[Any, int]:
+    """The response to werkzeug's errors: unknown address, wrong method, too large a request; also to an error
+    raised after the view (such as in the commit), which Flask passes on as `original_exception`."""
+    original = getattr(error, "original_exception", None)
+    if original:  # an error after the view, such as in the commit
+        return _handle_original(original)
+    status = error.code or 500
+    if status == 404 and _names_no_province():
+        return _error_page(
+            "errors/unknown_province.html",
+            404,
+            sentence="没有找到这个地址。请选择您执业所在的省份。",
+            provinces=served_provinces(),
+        )
+    sentences = {
+        404: NotFound().message,
+        405: "这个操作只能从页面上的按钮进行，请返回重试。",
+        413: "上传的文件过大，请按页面提示的大小重新选择。",
+    }
+    return _error_response(
+        sentences.get(status, "请求无法处理，请返回上一页重试。"),
+        status,
+    )
+
+
+def _handle_original(original: Exception) -> tuple[Any, int]:
+    """The response to an error raised after the view."""
+    handler = next(handler for kinds, handler in ERROR_HANDLERS if isinstance(original, kinds))
+    return handler(original)
+
+
+def _names_no_province() -> bool:
+    """Whether the address has no province, though only static files and the platform are outside
+    provinces."""
+    is_elsewhere = request.path.startswith(("/static/", "/platform"))
+    return request.environ.get(PROVINCE_KEY) is None and not is_elsewhere
+
+
+def handle_engine_down(error: Exception) -> tuple[Any, int]:
+    """The response if the database or the cache does not respond. It uses neither of them, so the page does
+    not show who is signed in. A page reloads itself after RETRY_AFTER_SECONDS."""
+    log.error("engine.down", kind=type(error).__name__)
+    db.session.rollback()
+    g._login_user = AnonymousUserMixin()
+    if request.method not in SAFE_METHODS:
+        return _error_response(
+            Unavailable("服务暂时连接不上，您刚才的操作没有保存。请保留本页，一分钟后再试。").message,
+            503,
+        )
+    sentence = _engine_down_sentence()
+    if request.accept_mimetypes.best == "application/json":
+        return jsonify(error=sentence), 503
+    page = render_template(
+        "errors/unavailable.html",
+        sentence=sentence,
+        again=request.full_path.rstrip("?"),
+        seconds=RETRY_AFTER_SECONDS,
+    )
+    return Response(
+        page,
+        headers={"Refresh": str(RETRY_AFTER_SECONDS)},
+        mimetype="text/html",
+    ), 503
+
+
+def _engine_down_sentence() -> str:
+    """The sentence on the page: for pages that keep answers on the phone it says that these aren't lost."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    return ANSWERS_ON_PHONE_MESSAGE if hasattr(view, "answers_on_phone") else "服务暂时连接不上，请稍候。"
+
+
+def handle_integrity_error(error: IntegrityError) -> tuple[Any, int]:
+    """The response if two requests stored the same at the same time and the database accepted only one."""
+    log.warning(
+        "request.twice",
+        constraint=getattr(getattr(error.orig, "diag", None), "constraint_name", None),
+    )
+    db.session.rollback()
+    return _error_response(
+        "相同的内容刚刚已经提交过，没有重复办理。请返回上一页刷新后查看。",
+        409,
+    )
+
+
+def handle_data_error(_fault: DataError) -> tuple[Any, int]:
+    """The response to a value that a column can't hold: out of range, or not valid text."""
+    db.session.rollback()
+    return _error_response(
+        "填写的内容里有无法识别的字符或超出范围的数字、日期，请返回上一页核对。",
+        422,
+    )
+
+
+def handle_internal_error(error: Exception) -> tuple[Any, int]:
+    """The response to an error in the program. Its place in the source is logged, but no values, which may be
+    personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own_frames = [frame for frame in frames if "/.venv/" not in frame.filename][-4:] + frames[-1:]
+    log.error(
+        "request.broken",
+        kind=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in own_frames],
+    )
+    db.session.rollback()
+    return _error_response(
+        "系统出现问题，我们已经记录。请返回上一页重试；仍不行请联系客服并说明时间。",
+        500,
+    )
+
+
+def suppress_default_logging(_fault: Any) -> None:
+    """Replaces Flask's logging of exceptions, which would log values of the request; the handlers log without
+    them."""
+
+
+def served_provinces() -> list[Province]:
+    """The open provinces in the registry's order; empty if the platform's tables can't be read."""
+    open_codes = _open_province_codes()
+    return [province for province in PROVINCES if province.code in open_codes]
+
+
+def _open_province_codes() -> set[int]:
+    try:
+        return {province.code for province in opened_provinces() if province.state == "open"}
+    except ENGINE_ERRORS:
+        return set()
+
+
+def _refusal_response(refusal: Refusal) -> tuple[Any, int, dict[str, str]]:
+    return (*_error_response(refusal.message, refusal.status), retry_headers(refusal))
+
+
+def _error_response(message: str, status: int) -> tuple[Any, int]:
+    """JSON with the message for a script, else an error page with it."""
+    if request.accept_mimetypes.best == "application/json":
+        return jsonify(error=message), status
+    return _error_page("errors/refused.html", status, sentence=message, status=status)
+
+
+def _error_page(template: str, code: int, **shown: Any) -> tuple[Any, int]:
+    """A page of the folder errors/ with `code` as status. If the database doesn't respond while the page is
+    rendered, the response of `handle_engine_down`."""
+    try:
+        return render_template(template, **shown), code
+    except ENGINE_ERRORS as error:  # the page shows who is signed in, which is read from the database
+        return handle_engine_down(error)
+
+
+ERROR_HANDLERS: tuple[tuple[tuple[type[Exception], ...], Callable[[Any], tuple[Any, int]]], ...] = (
+    (ENGINE_ERRORS, handle_engine_down), ((IntegrityError,), handle_integrity_error), ((DataError,), handle_data_error), ((Exception,), handle_internal_error),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Who may do what, and whose records a person sees."""
