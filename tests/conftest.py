@@ -50,9 +50,17 @@ DOCTORS = 6
 REAL_HASHES = (passwords._hasher, passwords._DUMMY_HASH)
 
 
+REAL_PROCESSES = {"browser", "embedded"}
+"""Folders whose tests watch processes of their own, a browser or whole stacks, by the real clock."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes by themselves begin first, then those of many tests, so that no worker is left
-    with a long one at the end."""
+    with a long one at the end. What watches real processes is run once more where it failed, and counted as
+    "rerun" (docs/decisions/0045)."""
+    for item in items:
+        if item.path.parent.name in REAL_PROCESSES:
+            item.add_marker(pytest.mark.flaky(reruns=1))
     tests = Counter(item.path for item in items)
     rank = {
         path: next(
