@@ -50,8 +50,10 @@ def _transition(
 
 @_transition("not_included", to="included", action="enrolment.manage")
 def include(record: Assessment, *, by: Actor) -> None:
-    """纳入 (§11 no. 1): the institution puts its doctor on the list. Raises DeadlinePassed outside the filing
-    phase, InvalidInput if the institution has no assessment organisation yet."""
+    """纳入 (§11 no. 1): put a doctor on the list of its institution, and make the assessment organisation of
+    that institution the record's. Of `by` only the roles are looked at: that the record is within their grant
+    is for the caller to see to. Raises DeadlinePassed outside the filing phase, InvalidInput if the
+    institution has no assessment organisation yet."""
     if not is_phase_open(_cycle(record), "filing"):
         raise DeadlinePassed("当前不在报名阶段，不能纳入。如需补报，请联系省级管理员调整阶段日期。")
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))

@@ -47,7 +47,8 @@ def list_records(cycle: Cycle, grant: Grant, state: str, name: str, *, limit: in
 
 
 def _records_query(cycle: Cycle, grant: Grant, state: str, name: str) -> Select[Any]:
-    """Returns the query of the records that `records_page` describes."""
+    """Returns the query of the records that `records_page` describes, in no order. `name`: the whole name, ""
+    for any."""
     is_in_state = Assessment.state == state
     if state == "unsubmitted":
         is_in_state = Assessment.state.in_(UNSUBMITTED_STATES)

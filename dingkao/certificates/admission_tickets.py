@@ -336,9 +336,10 @@ def _count_rows(query: Select[Any]) -> int | None:
 
 
 def _merge_parts(job: Job, cursor: Cursor) -> Chunk:
-    """Merge the parts of the next document and store it."""
-    number, part_count = cursor["documents"], cursor["parts"]
-    first = number * PARTS_PER_PDF
+    """Merge the parts of the next document and store it. The cursor of the chunk is that of the document
+    after it, or {"forget": number of parts} after the last one."""
+    finished_count, part_count = cursor["documents"], cursor["parts"]
+    first = finished_count * PARTS_PER_PDF
     parts = job_parts.iter_parts(
         job.id,
         PAGES_SERIES,
@@ -346,13 +347,13 @@ def _merge_parts(job: Job, cursor: Cursor) -> Chunk:
     )
     current_store().put(
         BATCH_PDF_KIND,
-        batch_pdf_id(job.id, number + 1),
+        batch_pdf_id(job.id, finished_count + 1),
         _merge_pdfs(parts),
     )
     has_more_parts = first + PARTS_PER_PDF < part_count
     return Chunk(
-        {"parts": part_count, "documents": number + 1} if has_more_parts else {"forget": part_count},
-        result={"documents": number + 1},
+        {"parts": part_count, "documents": finished_count + 1} if has_more_parts else {"forget": part_count},
+        result={"documents": finished_count + 1},
     )
 
 

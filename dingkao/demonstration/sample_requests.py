@@ -48,7 +48,10 @@ def create_requests(
 
 
 def _create_request(record: Assessment, kind: str, proof: bytes, *, reason: str) -> Request:
-    """Create and submit a request for 免考 or 延考 with a proof; returns it."""
+    """Create a request of the record's doctor and submit it; returns it. `kind`: "exemption" (免考) or
+    "deferral" (延考); `proof`: the bytes of a picture; `reason`: a key of `drafting.offered_reasons`, for an
+    exemption a code, for a deferral the text itself. Raises InvalidInput for another reason, InvalidState if
+    no such request may be made now or one is submitted already."""
     dossier, by = _dossier_of(record)
     doctor_request = drafting.get_or_create_draft(dossier, kind, by=by)
     request_files.save_file(doctor_request, "证明材料.jpg", proof, by=by)

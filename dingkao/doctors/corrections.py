@@ -161,7 +161,7 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
     if "name" in changes:
         _change_name(doctor, changes["name"])
     if "number" in changes or "document_type" in changes:
-        _change_number(
+        _change_document(
             doctor,
             changes.get("document_type", doctor.document_type),
             changes.get("number"),
@@ -195,9 +195,11 @@ def _change_name(doctor: Doctor, name: str) -> None:
     db.session.execute(update(Account).where(Account.id == doctor.account_id).values(name=name))
 
 
-def _change_number(doctor: Doctor, document_type: str, number: str | None) -> None:
-    """Store another document type or number (None: keep the stored number), the sex and birth date that the
-    number contains, and the sign-in name. Raises InvalidState if another doctor has the number."""
+def _change_document(doctor: Doctor, document_type: str, number: str | None) -> None:
+    """Store another document type (a code) or number (None: keep the stored number) in a locked doctor, with
+    the sex and birth date that the number contains (those that it lacks stay), and the account's sign-in
+    name. The values have passed `validate_changes`; others raise InvalidNumber, a ValueError. Raises
+    InvalidState if another doctor has the number."""
     document = identity_numbers.parse_document(document_type, number or document_number_of(doctor))
     if _is_taken(document.number, doctor):
         raise InvalidState("该证件号码已登记在另一位医师名下，不能更正为此号码。")

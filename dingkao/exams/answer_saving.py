@@ -87,10 +87,12 @@ class MalformedAnswer(Refusal):
 
 
 def save_answer(database_url: str, token: SaveToken, payload: Any) -> str:
-    """Store one answer. `payload`, a JSON object: position (from 0), letters, sequence (from 1), tapped
-    (milliseconds since 1970 by the server's clock, or null). Returns "saved", or "older" if a newer answer is
-    stored already. Raises MalformedAnswer, NotFound, AnswerRefused (an InvalidState), Unavailable,
-    RoleTooPowerful."""
+    """Store one answer durably. `token`: from `read_token`; it is trusted here. `payload`, a JSON object:
+    position (from 0), letters (a string of option letters, each at most once; "" for no answer), sequence
+    (from 1, higher for each later answer), tapped (milliseconds since 1970 by the server's clock, or null).
+    Returns "saved", or "older" if an answer with this or a higher sequence is stored already, which may be
+    this same one, sent again. Raises MalformedAnswer, NotFound (no such sitting or position), AnswerRefused
+    (an InvalidState), Unavailable, RoleTooPowerful."""
     position, letters, sequence, tapped = validate_answer(payload)
     parameters = (
         token.tenant,

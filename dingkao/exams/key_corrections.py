@@ -66,8 +66,8 @@ def _split_keys(text: str) -> list[str]:
 
 
 def _require_valid_key(version: QuestionVersion, key: str) -> None:
-    """Raise InvalidInput unless a key has only letters of the version's options, and just one if its type
-    allows one."""
+    """Raise InvalidInput unless a key (one accepted combination of letters, in upper case, as `parse_keys`
+    gives it) has only letters of the version's options, and at most one if its type allows one."""
     option_letters = {letter for letter, _ in version.options}
     if not set(key) <= option_letters:
         raise InvalidInput(

@@ -341,14 +341,18 @@ def _merge_verified_batches(
     records: list[CheckpointRecord],
     head: CheckpointHead,
 ) -> Cursor:
-    """Merge the batches after the last volume, up to `last`, into a volume; returns the changes of the
-    cursor. Does nothing and returns {} if another process has done so meanwhile."""
+    """Write the verified batches after the last volume, up to the one with the header `last`, as a new
+    volume, and delete them. `cursor`: as it was when the step began, so that its `after` is the id of the
+    last entry before these batches; `records`: those of all entries that the batches list or should list;
+    `head`: as it was when the step began. Returns the keys of the cursor that change; writes nothing and
+    returns {} if another process has written a volume meanwhile: the next step then begins again after the
+    volumes. Raises InvalidCheckpoint, Unavailable."""
     with checkpoints.checkpoint_lock(wait=True):
         current_head = checkpoint_files.load_head()
         if current_head is None or current_head.volumes != head.volumes:
             return {}
-        first_id = UUID(cursor["after"])
-        volume = checkpoints.merge_into_volume(current_head, first_id, last, sorted(records))
+        after_id = UUID(cursor["after"])
+        volume = checkpoints.merge_into_volume(current_head, after_id, last, sorted(records))
     return {
         "volumes": volume.number,
         "base": cursor["base"] | _next_cursor(volume) | {"last": volume.last, "tip": volume.tip},

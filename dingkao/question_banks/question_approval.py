@@ -243,7 +243,8 @@ def _on_approval_cancel(job: Job, _cursor: Cursor) -> None:
 
 
 def _try_approve(version: QuestionVersion, by: Actor) -> str | None:
-    """Approve a version within a savepoint. Returns None, or the message why it can't be approved."""
+    """Approve a version (locked) within a savepoint. Returns None, or the message why its state doesn't allow
+    it. Raises Forbidden, NotFound."""
     try:
         with db.session.begin_nested():
             approve_version(version, by=by)

@@ -208,7 +208,8 @@ class VerdictCalculator:
 
 
 def enqueue_applying(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the application of the approved lines to all scored records."""
+    """Enqueue the job that gives a verdict on 业务水平 (pass or fail) to the records of the cycle in the
+    state "scored" that have an approved line; those with an open integrity case are left out."""
     return enqueueing.enqueue(
         "apply_lines",
         f"合格线：评定业务水平（{cycle.label}）",

@@ -48,7 +48,8 @@ PREVIEW_JOB, REMARK_JOB = "preview_correction", "remark"
 
 
 def enqueue_preview(correction: KeyCorrection, *, by: Actor) -> Job:
-    """Enqueue the counting of what a proposed correction would change."""
+    """Enqueue the counting of what a proposed correction would change. The counts are stored as
+    `correction.preview`, without which it can't be approved."""
     return enqueueing.enqueue(
         PREVIEW_JOB,
         "更正答案：计算影响范围",

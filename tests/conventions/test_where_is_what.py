@@ -16,6 +16,11 @@ def table_rows() -> list[tuple[str, list[str]]]:
     return rows
 
 
+def place_of(file: str) -> Path:
+    """Where a file of the table is: templates at the root, all else in dingkao/."""
+    return ROOT / file if file.startswith("templates/") else ROOT / "dingkao" / file
+
+
 def test_every_name_of_the_table_stands_in_its_file():
     rows = table_rows()
     assert len(rows) > 60
@@ -23,7 +28,6 @@ def test_every_name_of_the_table_stands_in_its_file():
         f"{file}: {name}"
         for file, names in rows
         for name in ["", *names]
-        if not (ROOT / "dingkao" / file).exists()
-        or not re.search(rf"\b{name}\b", (ROOT / "dingkao" / file).read_text())
+        if not place_of(file).exists() or not re.search(rf"(?<!\w){name}\b", place_of(file).read_text())
     ]
     assert gone == []

@@ -93,7 +93,8 @@ def waiting_counts() -> dict[str, tuple[int, int]]:
 
 
 def _current_scope() -> ReviewScope:
-    """The side that the request names, or the user's first one. Raises Forbidden for a side on which the user
+    """The side (`side`: "institution" or "organisation") that the request names, or the user's first one; for
+    views that require filings.review, whose users have one. Raises Forbidden for a side on which the user
     doesn't review."""
     scopes = review_scopes()
     name = request.values.get("side") or next(iter(scopes))

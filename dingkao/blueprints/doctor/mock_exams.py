@@ -251,8 +251,10 @@ def _requested_filter() -> str:
 
 
 def _render_result(mock: MockExam, which: str, start: int) -> str:
-    """The page of the questions with the filter `which`, beginning with number `start` (from 1). Raises
-    NotFound if there are fewer."""
+    """The HTML of the result of a mock exam that is handed in: one page of the questions that the filter
+    `which` (a key of RESULT_FILTERS) leaves, beginning with the one at position `start` (from 1) among them.
+    Raises NotFound if `start` is above 1 and beyond the last, InvalidState if the mock exam isn't handed
+    in."""
     questions = exams.review_questions(mock)
     lists = {name: _with_verdicts(questions, verdicts) for name, verdicts in RESULT_FILTERS.items()}
     page = lists[which][start - 1 : start - 1 + PAGE_SIZE]

@@ -121,14 +121,15 @@ def _is_hidden_column(table: SheetTable, column: int) -> bool:
     return any(first <= column <= last for first, last in table.hidden_columns)
 
 
-def _hidden_rows_problem(hidden_numbers: Sequence[int], suffix: str) -> RowProblem:
-    """Returns the warning about hidden rows."""
+def _hidden_rows_problem(hidden_numbers: Sequence[int], sheet_suffix: str) -> RowProblem:
+    """Returns the one warning about all hidden rows of a sheet. `hidden_numbers`: their row numbers,
+    ascending, at least one; `sheet_suffix`: the sheet's name in brackets, "" for the first sheet."""
     numbers = "、".join(str(number) for number in hidden_numbers[:MAX_ROWS_NAMED])
     if len(hidden_numbers) > MAX_ROWS_NAMED:
         numbers += "等"
     return RowProblem(
         hidden_numbers[0],
-        f"整行{suffix}",
+        f"整行{sheet_suffix}",
         f"有{len(hidden_numbers)}行被筛选或隐藏",
         f"第{numbers}行没有导入。需要导入的，请取消筛选、取消隐藏后重新上传；不需要的可以不理会。",
     )

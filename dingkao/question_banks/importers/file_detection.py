@@ -204,7 +204,8 @@ def _detect_zip(content: bytes) -> str:
 
 
 def _detect_archive(archive: zipfile.ZipFile) -> str:
-    """The format of a zip file according to its content; "" if it may be one that we read."""
+    """The format of a zip file according to its content, a key of MESSAGE_BY_FORMAT; "" if it may be one that
+    we read. One of ARCHIVE_ERRORS comes out of it if the archive is damaged or encrypted."""
     names = archive.namelist()
     if _CONTENT_TYPES in names:
         return _detect_office_zip(archive, names)

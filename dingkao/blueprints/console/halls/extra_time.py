@@ -82,6 +82,7 @@ def grant_extra_time(
         doctor=doctor,
         row=granted,
         max_minutes=extra_time.MAX_EXTRA_MINUTES,
+        max_percent=extra_time.MAX_EXTRA_PERCENT,
         place=organisation_names([doctor.organisation_id])[doctor.organisation_id],
     )
     return form_page(page)

@@ -104,10 +104,10 @@ def _save_step(number: int) -> Response | tuple[str, int] | str:
             client_id=page_input.client_id,
         )
     except StaleSave as stale:
-        return _render_stale_step(dossier, number, page_input, stale) or _leave_step(dossier, number)
+        return _render_stale_step(dossier, number, page_input, stale) or _follow_button(dossier, number)
     if errors:
         return _render_wrong_step(dossier, number, page_input, errors)
-    return _leave_step(dossier, number)
+    return _follow_button(dossier, number)
 
 
 def _render_wrong_step(
@@ -150,8 +150,10 @@ def _render_stale_step(
     return page, 409
 
 
-def _leave_step(dossier: Dossier, number: int) -> Response:
-    """After saving, the redirect to the page that the pressed button leads to."""
+def _follow_button(dossier: Dossier, number: int) -> Response:
+    """Do what the pressed button asks for besides saving: move an entry of a list or restore a removed one
+    (`list` in the form), go to another page, or, for the button that only saves, tell that the filing isn't
+    submitted yet and show step `number` again. Returns a redirect (303)."""
     if "list" in request.form:
         return _handle_list_action(dossier, number, request.form["list"])
     target = _requested_page(number)

@@ -171,7 +171,9 @@ def correction(request_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _save_correction(doctor_request: Request, dossier: Dossier) -> Response | tuple[str, int]:
-    """Store the items of a correction and redirect to the request, or render the form with errors."""
+    """Store what the submitted form would correct as the items of the request (locked), and redirect to it.
+    With errors nothing is stored: the form with them and what was typed, with status 422. Raises InvalidState
+    if the request is no longer a draft."""
     form_values = read_form_values()
     errors = drafting.save_correction(doctor_request, dossier, form_values)
     if not errors:
