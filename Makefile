@@ -17,7 +17,7 @@ test: development
 	@deploy/packages chromium-headless-shell || deploy/packages chromium
 	@deploy/packages pgbouncer $(PAPER)
 	@.venv/bin/python -m compileall -q -j 0 dingkao migrations
-	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -q -rfER -n 3 --dist loadfile --no-loadscope-reorder tests
+	env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -q -rfE --rerun-show-tracebacks -n 3 --dist loadfile --no-loadscope-reorder tests
 
 bench: development
 	@deploy/packages $(PAPER)
