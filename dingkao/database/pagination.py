@@ -4,6 +4,7 @@ counted only up to MAX_COUNTED, which is what pages show."""
 import base64
 import binascii
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     DateTime,
+    Integer,
     ScalarSelect,
     Select,
     Uuid,
@@ -24,6 +26,7 @@ from sqlalchemy import (
 from dingkao.database.base import db
 
 RowT = TypeVar("RowT")
+CursorValue = str | int | UUID | datetime
 MAX_CURSOR_LENGTH, MAX_COUNTED = 1000, 1000
 PAGE_SIZE = 50
 """Rows of a page, where the room that asks names no size of its own."""
@@ -39,7 +42,7 @@ class Page(Generic[RowT]):
 
 def fetch_page(
     query: Select[Any],
-    order_columns: list[Any],
+    order_columns: Sequence[Any],
     cursor: str | None,
     size: int = PAGE_SIZE,
     *,
@@ -51,9 +54,9 @@ def fetch_page(
     ordered = query.order_by(*(key.desc() for key in order_columns) if descending else order_columns).limit(
         size + 1
     )
-    cursor_values = _parse_cursor(cursor, order_columns)
+    cursor_values = parse_cursor(cursor, order_columns)
     if cursor_values:
-        ordered = ordered.where(_after_condition(cursor_values, order_columns, descending=descending))
+        ordered = ordered.where(after_condition(cursor_values, order_columns, descending=descending))
     page_rows = list(db.session.scalars(ordered))
     if len(page_rows) <= size:
         return Page(page_rows, None)
@@ -63,9 +66,9 @@ def fetch_page(
     )
 
 
-def _after_condition(
-    cursor_values: list[str | UUID | datetime],
-    order_columns: list[Any],
+def after_condition(
+    cursor_values: list[CursorValue],
+    order_columns: Sequence[Any],
     *,
     descending: bool,
 ) -> ColumnElement[bool]:
@@ -76,11 +79,14 @@ def _after_condition(
     return row_position < cursor_position if descending else row_position > cursor_position
 
 
-def cursor_of(row: Any, order_columns: list[Any]) -> str:
+def cursor_of(row: Any, order_columns: Sequence[Any]) -> str:
     """Returns the cursor with which the page after `row` begins."""
-    return base64.urlsafe_b64encode(
-        json.dumps([str(getattr(row, key.key)) for key in order_columns]).encode()
-    ).decode()
+    return encode_cursor([getattr(row, key.key) for key in order_columns])
+
+
+def encode_cursor(values: Iterable[CursorValue]) -> str:
+    """Returns the cursor of the row whose columns of order have these values."""
+    return base64.urlsafe_b64encode(json.dumps([str(value) for value in values]).encode()).decode()
 
 
 class CappedCount(int):
@@ -117,7 +123,7 @@ def capped_count(query: Select[Any], key: Any = None) -> CappedCount:
     return CappedCount(db.session.scalar(select(capped_count_query(query, key))) or 0)
 
 
-def _parse_cursor(cursor: str | None, order_columns: list[Any]) -> list[str | UUID | datetime] | None:
+def parse_cursor(cursor: str | None, order_columns: Sequence[Any]) -> list[CursorValue] | None:
     """Returns the values of a cursor; None for an invalid one, which gives the first page."""
     if not cursor or len(cursor) > MAX_CURSOR_LENGTH:
         return None
@@ -127,7 +133,7 @@ def _parse_cursor(cursor: str | None, order_columns: list[Any]) -> list[str | UU
         return None
 
 
-def _decode_cursor(cursor: str, order_columns: list[Any]) -> list[str | UUID | datetime]:
+def _decode_cursor(cursor: str, order_columns: Sequence[Any]) -> list[CursorValue]:
     """Returns the values of a cursor. Raises ValueError (also its subclass binascii.Error),
     RecursionError."""
     parts = json.loads(base64.urlsafe_b64decode(cursor))
@@ -139,12 +145,14 @@ def _decode_cursor(cursor: str, order_columns: list[Any]) -> list[str | UUID | d
     return values
 
 
-def _is_printable(value: str | UUID | datetime) -> bool:
+def _is_printable(value: CursorValue) -> bool:
     return not isinstance(value, str) or value.isprintable()
 
 
-def _parse_cursor_value(part: str, key: Any) -> str | UUID | datetime:
+def _parse_cursor_value(part: str, key: Any) -> CursorValue:
     """Returns the value of one column of a cursor. Raises ValueError."""
     if isinstance(key.type, Uuid):
         return UUID(part)
+    if isinstance(key.type, Integer):
+        return int(part)
     return datetime.fromisoformat(part) if isinstance(key.type, DateTime) else part

@@ -7,12 +7,10 @@ from sqlalchemy import select
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, NotFound
 from dingkao.people.models import Account
-from dingkao.people.names import normalise_name
-from dingkao.people.scopes import Grant, in_scope, scope_condition
+from dingkao.people.scopes import Grant, in_scope
 from dingkao.tenants.encryption import SecretLocation, current_vault
 
 
@@ -25,15 +23,6 @@ def doctors_by_id(ids: Iterable[UUID]) -> dict[UUID, Doctor]:
 def doctor_of_account(account_id: UUID | None) -> Doctor | None:
     """The doctor to whom the account belongs; None for an account of staff or no account."""
     return db.session.scalar(select(Doctor).where(Doctor.account_id == account_id))
-
-
-def doctors_page(grant: Grant, name: str, cursor: str | None) -> Page[Doctor]:
-    """A page of the doctors within `grant`, sorted by name. `name`: only doctors of exactly this name, "" for
-    all; `cursor`: where the page begins, None for the first."""
-    query = select(Doctor).where(scope_condition(grant, institution=Doctor.organisation_id))
-    if name:
-        query = query.where(Doctor.name == normalise_name(name))
-    return fetch_page(query, [Doctor.name_key, Doctor.id], cursor)
 
 
 def get_doctor(doctor_id: UUID, grant: Grant, *, for_update: bool = False) -> Doctor:

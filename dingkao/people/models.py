@@ -305,3 +305,30 @@ class Notice(TenantOwned, Model):
         if code not in NOTICE_KINDS:
             raise ValueError(f"{code} is not a notice kind of the catalogue")
         return code
+
+
+class SavedView(TenantOwned, Model):
+    """A view of a list (`listing.ListState.address`) under a name that its owner chose. `is_shared`: for the
+    colleagues at `organisation_id` too, or for those of the province's office where that is NULL."""
+
+    __tablename__ = "saved_view"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "account_id", "list_name", "name"),
+        Index(
+            "saved_view_shared_ix",
+            "tenant_id",
+            "list_name",
+            "organisation_id",
+            postgresql_where=text("is_shared"),
+        ),
+        tenant_foreign_key("account_id", "account"),
+        tenant_foreign_key("organisation_id", "organisation"),
+    )
+
+    account_id: Mapped[UUID]
+    list_name: Mapped[str]
+    name: Mapped[str]
+    address: Mapped[str]
+    is_shared: Mapped[bool] = mapped_column(default=False)
+    organisation_id: Mapped[UUID | None]
+    saved_at: Mapped[datetime] = mapped_column(default=now)

@@ -65,11 +65,11 @@ def get_organisation(identity: UUID | None) -> Organisation | None:
     return columns[0] if columns else None
 
 
-def list_institutions(grant: Grant) -> Sequence[Organisation]:
-    """The institutions that `grant` names, sorted by name. Only for grants of clerks, which name few; a grant
-    for the whole province names none."""
+def list_institutions(grant: Grant, limit: int) -> Sequence[Organisation]:
+    """The first `limit` institutions that `grant` names, sorted by name; a grant for the whole province names
+    none."""
     query = select(Organisation).where(in_array(Organisation.id, grant.institution_ids))
-    return db.session.scalars(query.order_by(Organisation.name)).all()
+    return db.session.scalars(query.order_by(Organisation.name).limit(limit)).all()
 
 
 def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:

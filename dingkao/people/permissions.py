@@ -66,6 +66,7 @@ ACTIONS = (
     Action("account.bind_wechat", "bind WeChat to one's account, or release it"),
     Action("uploads.send", "send a file in chunks; each purpose asks for its own action besides"),
     Action("console.open", "open the console"),
+    Action("views.save", "save views of lists for oneself and one's colleagues"),
     Action("jobs.own", "see and control the jobs one has enqueued"),
     Action("jobs.see_all", "see and control the jobs of other administrators and of the system"),
     # A doctor's own record
@@ -251,7 +252,7 @@ ACCOUNT_KINDS = (
         "filing.edit", "filing.submit", "filing.withdraw", "requests.own", "practice.use", "ticket.own",
         "sitting.sit", "results.own", "questions.see_picture",
     ))),
-    Role("staff", "工作人员", Scope.OWN, frozenset(("account.manage_own", "console.open", "jobs.own"))),
+    Role("staff", "工作人员", Scope.OWN, frozenset(("account.manage_own", "console.open", "views.save", "jobs.own"))),
     Role("operator", "平台运营人员", Scope.OWN, frozenset(("platform.operate",))),
 )  # fmt: skip
 """What an account of each kind may do without any role."""

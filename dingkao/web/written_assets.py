@@ -37,6 +37,7 @@ BUNDLES = {
         "questions",
         "halls",
         "filters",
+        "listing",
         "print",
     ),
 }

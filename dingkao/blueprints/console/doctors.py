@@ -21,12 +21,14 @@ from dingkao.assessments.roster_imports import (
     add_doctor_with_record,
     enqueue_roster_import,
 )
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     current_user_recusal_reason,
     get_organisation,
 )
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.code_lists import (
     CATEGORIES,
     DOCUMENT_TYPES,
@@ -34,9 +36,9 @@ from dingkao.doctors.code_lists import (
     SCOPES,
     SEXES,
 )
+from dingkao.doctors.doctor_list import DOCTOR_LIST
 from dingkao.doctors.doctor_queries import (
     account_of_doctor,
-    doctors_page,
 )
 from dingkao.doctors.doctor_queries import (
     get_doctor as get_doctor_in_scope,
@@ -60,16 +62,13 @@ from dingkao.integrations.spreadsheets.xlsx_writer import (
 )
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
-from dingkao.people import account_queries, accounts, identity_numbers
+from dingkao.people import accounts, identity_numbers
 from dingkao.people.models import (
     ACCOUNT_STATES,
     Account,
     Organisation,
 )
-from dingkao.people.name_lookups import (
-    account_name,
-    organisation_names,
-)
+from dingkao.people.name_lookups import account_name
 from dingkao.people.organisations import (
     get_organisation as find_organisation,
 )
@@ -80,11 +79,12 @@ from dingkao.tenants.encryption import SecretLocation, current_vault
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.form_submission import form_page, submit_form
 from dingkao.web.forms import (
+    MAX_CHOICES,
     Choice,
+    EntityChoice,
     Form,
     Required,
     SpreadsheetForm,
-    with_blank_choice,
 )
 from dingkao.web.refused_responses import refused_response
 from dingkao.web.request_lifecycle import limiter, xlsx_response
@@ -120,27 +120,25 @@ for _form_field in FORM_FIELDS:
 class OwnInstitutionDoctorForm(DoctorForm):
     """The form for users who may add doctors only to their own institutions, which it offers."""
 
-    registration_number = Choice("主要执业机构", [Required("请选择机构。")])
+    registration_number = EntityChoice("主要执业机构", [Required("请选择机构，或填写机构登记号。")])
 
 
 @doctors.get("/office/doctors")
 @require("doctors.view")
-def list_doctors() -> str:
+def list_doctors() -> str | Response:
     """The doctors of the province or of the user's institutions."""
-    name = request.args.get("name", "").strip()
-    page = doctors_page(current_grant(), name, request.args.get("after"))
+    view = open_list(DOCTOR_LIST, links={"name": _doctor_address})
+    if isinstance(view, Response):
+        return view
     return render_template(
         "console/doctors/list.html",
-        page=page,
-        account_states=account_queries.account_states(doctor.account_id for doctor in page.rows),
-        states=ACCOUNT_STATES,
-        places=organisation_names(doctor.organisation_id for doctor in page.rows),
-        levels=LEVELS,
-        categories=CATEGORIES,
-        sexes=SEXES,
-        name=name,
+        view=view,
         may_issue=current_user.may("doctors.issue_code"),
     )
+
+
+def _doctor_address(row: ListRow) -> str:
+    return url_for("doctors.show_doctor", doctor_id=row[0].id)
 
 
 @doctors.route("/office/doctors/new", methods=["GET", "POST"])
@@ -179,9 +177,9 @@ def _doctor_form(grant: Grant) -> DoctorForm:
     if grant.is_province:
         return DoctorForm()
     form = OwnInstitutionDoctorForm()
-    institutions = list_institutions(grant)
-    form.registration_number.choices = with_blank_choice(
-        (institution.registration_number, institution.name) for institution in institutions
+    form.registration_number.set_choices(
+        (institution.registration_number, institution.name)
+        for institution in list_institutions(grant, MAX_CHOICES + 1)
     )
     return form
 

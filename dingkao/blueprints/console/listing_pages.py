@@ -1,0 +1,246 @@
+"""What the pages of the console's lists have in common: a view of a list is read from the address, fetched,
+and given to the component `components/listing.html`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from flask import redirect, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.database.listing.definitions import (
+    ListColumn,
+    ListDefinition,
+    ListFilter,
+    ListRow,
+    ListSort,
+    ListViewer,
+)
+from dingkao.database.listing.list_counts import ChipCounts, count_choices
+from dingkao.database.listing.list_pages import MAX_SORTED, ListPage, fetch_list_page
+from dingkao.database.listing.list_states import ANY_VALUE, ListState, parse_address, parse_state
+from dingkao.database.listing.selections import fetch_selected_ids
+from dingkao.errors import InvalidInput
+from dingkao.people.models import SavedView
+from dingkao.people.saved_views import MAX_VIEW_NAME_LENGTH, list_saved_views
+from dingkao.web.forms import ticked_ids
+
+RowLink = Callable[[ListRow], str]
+MAX_EMPTY_CHIPS = 6
+"""Up to so many choices of a filter are all offered, also those that would leave nothing."""
+
+
+@dataclass(frozen=True)
+class ListView:
+    """A page of a list as its template shows it. `endpoint`: the page's view, which takes the arguments
+    `fixed` besides those of the list; `links`: key of a column → the address that a row's cell leads to;
+    `problems`: key of a filter → why what was typed there wasn't taken."""
+
+    state: ListState
+    viewer: ListViewer
+    endpoint: str
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, RowLink] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    max_sorted = MAX_SORTED
+    max_view_name = MAX_VIEW_NAME_LENGTH
+
+    @property
+    def definition(self) -> ListDefinition:
+        """The list."""
+        return self.state.definition
+
+    @cached_property
+    def page(self) -> ListPage:
+        """The rows shown."""
+        return fetch_list_page(self.state, self.viewer)
+
+    @cached_property
+    def counts(self) -> ChipCounts:
+        """The numbers on the chips."""
+        return count_choices(self.state, self.viewer)
+
+    @property
+    def shown_columns(self) -> list[ListColumn]:
+        """The columns shown, in their order."""
+        return [column for column in self.definition.columns if column.key in self.state.shown_columns]
+
+    @property
+    def chip_filters(self) -> list[ListFilter]:
+        """The filters shown as chips."""
+        return [known for known in self.definition.filters if known.choices and known.is_offered]
+
+    @property
+    def typed_filters(self) -> list[ListFilter]:
+        """The filters shown as search fields."""
+        return [known for known in self.definition.filters if not known.choices and known.is_offered]
+
+    @property
+    def total_text(self) -> str:
+        """How many rows the view has, with their unit; exact where it is known without counting."""
+        for key, value in self.state.filters.items():
+            chosen = self.counts.get(key, {}).get(value)
+            if chosen is not None and chosen.is_known:
+                return f"{chosen}{self.definition.unit}"
+        return self.page.total.with_unit(self.definition.unit)
+
+    def address_of(self, state: ListState) -> str:
+        """The address of another view of this list."""
+        return _url_with(self.endpoint, self.fixed, state.arguments())
+
+    def address_for(self, endpoint: str) -> str:
+        """The address of another view that takes the arguments of this list, as it is shown: its file, or
+        what its form does."""
+        return _url_with(endpoint, self.fixed, self.state.explicit_arguments())
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether rows are left out by more than the filters that the page presets."""
+        return bool(self.state.search or self.state.filters.keys() - self.state.presets.keys())
+
+    def filter_address(self, key: str, code: str | None) -> str:
+        """The address of this view by another value of a filter; None for any."""
+        return self.address_of(self.state.with_filter(key, code))
+
+    def page_address(self, *, after: str | None = None, before: str | None = None) -> str:
+        """The address of another page of this view; of its first without a cursor."""
+        arguments = self.state.first_page().arguments()
+        cursors = {name: cursor for name, cursor in (("after", after), ("before", before)) if cursor}
+        return _url_with(self.endpoint, self.fixed, arguments, cursors)
+
+    def sort_of(self, column: ListColumn) -> ListSort | None:
+        """The order that the heading of a column offers; None if it offers none."""
+        return self.definition.sort_by_key(column.sort) if column.sort else None
+
+    def sort_address(self, sort: ListSort) -> str:
+        """The address of this view in an order; in the opposite direction where it has that order already."""
+        is_shown = sort.key == self.page.sort.key
+        is_descending = not self.page.is_descending if is_shown else sort.is_descending
+        return self.address_of(self.state.with_sort(sort.key, is_descending=is_descending))
+
+    def aria_sort(self, column: ListColumn) -> str:
+        """How the rows are sorted by a column, as aria-sort says it; "" if they aren't."""
+        if not column.sort or column.sort != self.page.sort.key:
+            return ""
+        return "descending" if self.page.is_descending else "ascending"
+
+    def form_arguments(self, *without: str) -> dict[str, str]:
+        """The arguments that a form of this page must send besides its own fields `without`, so that the view
+        stays as it is, from its first page."""
+        arguments = dict(self.fixed) | self.state.first_page().arguments()
+        return {name: value for name, value in arguments.items() if name not in without}
+
+    @property
+    def has_further_pages(self) -> bool:
+        """Whether the view has rows that this page doesn't show."""
+        return bool(self.page.previous_cursor or self.page.next_cursor)
+
+    def is_chip_shown(self, known: ListFilter, code: str) -> bool:
+        """Whether a choice of a filter is offered: one that would leave nothing is left out among many."""
+        count = self.counts.get(known.key, {}).get(code)
+        is_chosen = self.state.filters.get(known.key) == code
+        return is_chosen or len(known.choices) <= MAX_EMPTY_CHIPS or count is None or not count.is_zero
+
+    def id_of(self, row: ListRow) -> UUID:
+        """The id of a row."""
+        return getattr(row[0], self.definition.id_column.key)
+
+    def link_of(self, column: ListColumn, row: ListRow) -> str:
+        """The address that a cell leads to; "" for none."""
+        link = self.links.get(column.key)
+        return link(row) if link else ""
+
+    @cached_property
+    def saved_views(self) -> Sequence[SavedView]:
+        """The saved views of this list that the user may use."""
+        return list_saved_views(self.definition.name, current_user.id, current_user.memberships)
+
+    def saved_address(self, saved: SavedView) -> str:
+        """The address of a saved view; what the list no longer has is left out of it."""
+        state = parse_state(self.definition, parse_qs(saved.address))
+        return self.address_of(replace(state, presets=self.state.presets))
+
+
+def _url_with(endpoint: str, *arguments: Mapping[str, str]) -> str:
+    """The address of a view with these arguments."""
+    values: dict[str, Any] = {name: value for mapping in arguments for name, value in mapping.items()}
+    return url_for(endpoint, **values)
+
+
+def viewer_of(definition: ListDefinition) -> ListViewer:
+    """The current user as the viewer of a list."""
+    return ListViewer(current_user.grant(definition.action), current_user.id)
+
+
+def open_list(
+    definition: ListDefinition,
+    *,
+    fixed: Mapping[str, str] | None = None,
+    presets: Mapping[str, str] | None = None,
+    links: Mapping[str, RowLink] | None = None,
+    endpoint: str = "",
+) -> ListView | Response:
+    """Returns the view of a list that the request's address describes; or the redirect to the address in
+    which what was typed into a filter has become its value. The keyword arguments are those of ListView and
+    `parse_state`; `endpoint` is by default the request's."""
+    arguments = request.args.to_dict(flat=False)
+    state = parse_state(definition, arguments, presets)
+    resolved, problems = _resolve_typed(state)
+    view = ListView(
+        state,
+        viewer_of(definition),
+        endpoint or request.endpoint or "",
+        fixed or {},
+        links or {},
+        problems,
+    )
+    if resolved and not problems:
+        return redirect(view.address_of(state.first_page(filters={**state.filters, **resolved})), 303)
+    return view
+
+
+def _resolve_typed(state: ListState) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns what was typed into filters: by key the value that it means, and by key why it means none."""
+    resolved: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for known in state.definition.filters:
+        words = request.args.get(known.key, "").strip()
+        if known.choices or not words or words == ANY_VALUE or known.takes(words):
+            continue
+        try:
+            resolved[known.key] = known.resolve(words)
+        except InvalidInput as refusal:
+            problems[known.key] = refusal.message
+    return resolved, problems
+
+
+def is_whole_view_selected() -> bool:
+    """Whether the form means all rows of a view, not the ticked ones."""
+    return request.form.get("selection") == "all"
+
+
+def selected_view(definition: ListDefinition) -> ListState:
+    """Returns the view whose rows the form means. Raises InvalidInput for an address of which something would
+    be left out."""
+    return parse_address(definition, request.form.get("view", ""))
+
+
+def selected_ids(definition: ListDefinition, limit: int) -> list[UUID]:
+    """Returns the ids of the rows that the form means: the ticked ones, or all of a view; at most `limit`.
+    Raises InvalidInput (see `selected_view`)."""
+    if is_whole_view_selected():
+        return fetch_selected_ids(selected_view(definition), viewer_of(definition), None, limit)
+    return ticked_ids()[:limit]
+
+
+def posted_view_address(definition: ListDefinition, endpoint: str, *preset_keys: str, **fixed: str) -> str:
+    """Returns the address of the view from which a form was sent; of the list's first where it says none.
+    `preset_keys`: keys of the filters that the page presets."""
+    state = parse_state(definition, parse_qs(request.form.get("view", "")))
+    if not request.form.get("view"):
+        return _url_with(endpoint, fixed)
+    return _url_with(endpoint, fixed, replace(state, presets=dict.fromkeys(preset_keys, "")).arguments())

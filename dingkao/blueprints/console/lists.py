@@ -1,0 +1,76 @@
+"""What every list of the console needs besides its own page: saved views, and institutions suggested while
+their name is typed."""
+
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from flask import flash, redirect, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+
+from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.database.listing.definitions import get_definition
+from dingkao.database.listing.list_states import parse_address
+from dingkao.errors import Forbidden, InvalidInput, InvalidState
+from dingkao.people import saved_views
+from dingkao.people.organisation_filters import suggest_organisations
+from dingkao.web.access_control import require
+from dingkao.web.local_paths import is_local_path
+from dingkao.web.request_lifecycle import limiter
+
+lists = console_blueprint("lists")
+
+
+@lists.get("/office/lists/institutions")
+@require("console.open")
+@limiter.limit("600/hour")
+def suggest_institutions() -> dict[str, Any]:
+    """The first institutions whose name begins with what was typed (`words`), for scripts."""
+    suggestions = suggest_organisations(request.args.get("words", ""))
+    return {"institutions": [{"name": name, "number": number} for name, number in suggestions]}
+
+
+@lists.post("/office/lists/views")
+@require("views.save")
+@limiter.limit("120/hour")
+def save_view() -> Response:
+    """Save the view that a list shows under a name. Raises NotFound for an unknown list, Forbidden for one
+    that the user may not see."""
+    definition = get_definition(request.form.get("list", ""))
+    if not current_user.may(definition.action):
+        raise Forbidden
+    try:
+        state = parse_address(definition, request.form.get("view", ""))
+        view = saved_views.save_view(
+            state,
+            request.form.get("name", ""),
+            account_id=current_user.id,
+            memberships=current_user.memberships,
+            is_shared="shared" in request.form,
+        )
+    except (InvalidInput, InvalidState) as refusal:
+        flash(refusal.message, "refusal")
+    else:
+        flash(f"已保存视图“{view.name}”。")
+    return redirect(_page_to_return_to(), 303)
+
+
+@lists.post("/office/lists/views/<uuid:view_id>/delete")
+@require("views.save")
+def delete_view(view_id: UUID) -> Response:
+    """Delete a saved view. Raises NotFound."""
+    name = saved_views.delete_view(view_id, account_id=current_user.id, memberships=current_user.memberships)
+    flash(f"已删除视图“{name}”。")
+    return redirect(_page_to_return_to(), 303)
+
+
+def _page_to_return_to() -> str:
+    """The address of the list's page that sent the form (`back`); the console's first page for an address
+    that is none of this site."""
+    path = request.form.get("back", "")
+    if not is_local_path(path):
+        return url_for("dashboard.show_tasks")
+    parts = urlsplit(path)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{request.script_root}{parts.path}{query}"
