@@ -27,7 +27,7 @@ from dingkao.people.name_lookups import organisation_names
 from dingkao.people.scopes import Grant, scope_condition
 from dingkao.question_banks.models import SUBJECTS
 
-MAX_LOCATIONS = 400
+MAX_HALLS, MAX_LOCATIONS = 100, 200
 
 
 class Location(NamedTuple):
@@ -38,20 +38,22 @@ class Location(NamedTuple):
     slots: ColumnElement[bool]
 
 
-def list_locations(cycle: Cycle, scope: Grant, code: str) -> tuple[list[Location], bool]:
-    """Return the halls and slots of a cycle within `scope`, and whether there are more slots than are listed.
-    At most MAX_LOCATIONS slots are listed: the one that `code` names first, then those not over yet, then the
-    others."""
+def list_locations(cycle: Cycle, scope: Grant, code: str, words: str = "") -> tuple[list[Location], bool]:
+    """Return the halls and slots of a cycle within `scope`, and whether there are more than are listed. At
+    most MAX_HALLS halls and MAX_LOCATIONS slots are listed: the one that `code` names first, then halls by
+    name and slots that are not over yet, then the others. `words`: only halls whose name begins with them,
+    and their slots, besides the one that `code` names; "" for all."""
     condition = and_(
         Slot.cycle_id == cycle.id,
         scope_condition(scope, assessor=Slot.organisation_id),
     )
-    hall_locations = list(map(_hall_location, _halls_with_slots(condition)))
-    slots = _next_slots(condition, code)
+    halls = _next_halls(condition, code, words)
+    slots = _next_slots(condition, code, words)
     listed_slots = slots[:MAX_LOCATIONS]
     institution_names = organisation_names(slot.institution_id for slot, _ in listed_slots)
     slot_locations = [_slot_location(slot, hall, institution_names) for slot, hall in listed_slots]
-    return hall_locations + slot_locations, len(slots) > MAX_LOCATIONS
+    has_more = len(slots) > MAX_LOCATIONS or len(halls) > MAX_HALLS
+    return [*map(_hall_location, halls[:MAX_HALLS]), *slot_locations], has_more
 
 
 def _hall_location(hall: Hall) -> Location:
@@ -74,34 +76,38 @@ def _slot_location(
     return Location(f"slot-{slot.id}", label, Slot.id == slot.id)
 
 
-def _halls_with_slots(
+def _next_halls(condition: ColumnElement[bool], code: str, words: str) -> Sequence[Hall]:
+    """The first halls that have a slot fulfilling `condition`, at most MAX_HALLS + 1 (one more shows that
+    there are more): the one that `code` names, then those whose name begins with `words`, by name."""
+    is_named = func.concat("hall-", cast(Hall.id, Text)) == code
+    has_slot = exists().where(_hall_of_slot_condition(), condition).correlate(Hall)
+    query = select(Hall).where(has_slot, or_(is_named, _begins_with(words)))
+    return db.session.scalars(query.order_by(~is_named, Hall.name, Hall.id).limit(MAX_HALLS + 1)).all()
+
+
+def _next_slots(
     condition: ColumnElement[bool],
-) -> Sequence[Hall]:
-    """The halls that have a slot fulfilling `condition`, by name."""
-    query = (
-        select(Hall)
-        .join(Slot, _hall_of_slot_condition())
-        .where(condition)
-        .order_by(Hall.name, Hall.id)
-        .distinct()
-    )
-    return db.session.scalars(query).all()
-
-
-def _next_slots(condition: ColumnElement[bool], code: str) -> list[tuple[Slot, Hall | None]]:
+    code: str,
+    words: str,
+) -> list[tuple[Slot, Hall | None]]:
     """The first slots that fulfil `condition`, with their halls, at most MAX_LOCATIONS + 1 (one more shows
-    that there are more): the one that `code` names, then those not over yet, then the others, each by
-    time."""
+    that there are more): the one that `code` names, then those of halls whose name begins with `words`: what
+    is not over yet, then the others, each by time."""
     is_named = func.concat("slot-", cast(Slot.id, Text)) == code
     is_over = Slot.closes_at < clock.now()
     query = (
         select(Slot, Hall)
         .outerjoin(Hall, _hall_of_slot_condition())
-        .where(condition)
+        .where(condition, or_(is_named, _begins_with(words)))
         .order_by(~is_named, is_over, Slot.opens_at, Slot.id)
         .limit(MAX_LOCATIONS + 1)
     )
     return [(slot, hall) for slot, hall in db.session.execute(query)]
+
+
+def _begins_with(words: str) -> ColumnElement[bool]:
+    """The condition that a hall's name begins with `words`; true for "", also without a hall."""
+    return Hall.name.startswith(words, autoescape=True) if words else true()
 
 
 def _hall_of_slot_condition() -> ColumnElement[bool]:

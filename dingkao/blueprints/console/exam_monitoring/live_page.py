@@ -34,6 +34,7 @@ from dingkao.exams.sitting_descriptions import (
 from dingkao.web.access_control import require
 from dingkao.web.forms import MAX_MINUTES_DIGITS
 
+MAX_HALL_WORDS = 50
 FILTERS_WITH_ADDED_TIME = ("answering", "lost", "handed_in")
 
 
@@ -78,6 +79,7 @@ def render_monitoring() -> str:
         cycle=monitoring_filter.cycle,
         places=locations,
         further=has_more_locations,
+        hall_words=_hall_words(),
         uncounted=monitoring.uncounted_open_sittings(monitoring_filter, len(open_ids)),
         counted=MAX_OPEN_SITTINGS,
         place=location.code if location else None,
@@ -96,12 +98,22 @@ def _locations() -> tuple[list[Location], bool, Location | None]:
     monitoring_filter = filter_for("monitoring.view")
     if monitoring_filter.cycle is None:
         return [], False, None
-    locations, has_more = list_locations(monitoring_filter.cycle, monitoring_filter.scope, code)
+    locations, has_more = list_locations(
+        monitoring_filter.cycle,
+        monitoring_filter.scope,
+        code,
+        _hall_words(),
+    )
     chosen = next(
         (location for location in locations if location.code == code),
         None,
     )
     return locations, has_more, chosen
+
+
+def _hall_words() -> str:
+    """What was typed to narrow down the halls and slots to choose from."""
+    return request.args.get("hall", "").strip()[:MAX_HALL_WORDS]
 
 
 def _outages_awaiting_time() -> list[tuple[Any, str, int]]:
