@@ -21,6 +21,11 @@ def to_beijing(moment: datetime) -> datetime:
     return moment.astimezone(BEIJING)
 
 
+def minute_text(moment: datetime | None) -> str:
+    """Returns «2024年09月01日 12:03» for a moment, in Beijing time; "" for None."""
+    return "" if moment is None else f"{to_beijing(moment):%Y年%m月%d日 %H:%M}"
+
+
 def end_of_minute(moment: datetime) -> datetime:
     """Returns the last moment of the minute of `moment`: a period that lasts until 23:59 includes that whole
     minute."""

@@ -9,7 +9,7 @@ from datetime import datetime, time
 import structlog
 
 from dingkao import clock
-from dingkao.assessments import reminders
+from dingkao.assessments import record_counts, reminders
 from dingkao.database.base import db
 from dingkao.exams import (
     exposures,
@@ -37,6 +37,8 @@ log = structlog.get_logger()
 VERIFICATION_TIME = time(2, 30)
 """When the journals are verified: that of each province (`verify_journal`), and that of the operators' acts
 on the platform (`verify_acts`)."""
+RECOUNT_TIME = time(3, 30)
+"""When the totals of records by state are compared with the records."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,14 @@ SCHEDULED_TASKS = (
     ScheduledTask("close_overdue", 15, sitting_completion.close_overdue),
     ScheduledTask("find_outages", 15, outage_detection.detect_outages),
     ScheduledTask("apply_lines", 20, pass_lines.apply_approved_lines),
+    ScheduledTask("fold_records", 20, record_counts.fold_moves),
+    ScheduledTask(
+        "recount_records",
+        600,
+        record_counts.recount_nightly,
+        at=RECOUNT_TIME,
+        last_done=record_counts.last_recounted_at,
+    ),
     ScheduledTask("remind", 30, reminders.start_due_rounds),
     ScheduledTask("sweep_uploads", 60, chunked_uploads.delete_expired),
     ScheduledTask(

@@ -3,6 +3,7 @@ and who may make it. All raise InvalidState in another state and Forbidden for a
 docstring names."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from dingkao import clock
@@ -13,6 +14,7 @@ from dingkao.assessments.models import (
     Assessment,
 )
 from dingkao.assessments.procedure_tests import skips_test
+from dingkao.assessments.record_counts import counted_move
 from dingkao.assessments.verdicts import is_passing, require_verdict, set_verdicts, verdicts_of
 from dingkao.cycles.cycles import is_phase_open
 from dingkao.cycles.models import Cycle
@@ -39,13 +41,25 @@ def _transition(
     system if `by_system`. `verb`: its name in the journal, if not that of the function."""
     roles = roles_for(action) if action else frozenset()
     actors = roles | {"system"} if by_system else roles
-    return transition(
+    declare = transition(
         *from_states,
         to=to,
         actors=actors,
         states=ASSESSMENT_STATES,
         verb=verb,
     )
+    return lambda function: _counted(declare(function))
+
+
+def _counted(move: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a transition count where its record stands before and after it (`record_counts`)."""
+
+    @wraps(move)
+    def moved(record: Assessment, **arguments: Any) -> Any:
+        with counted_move(record):
+            return move(record, **arguments)
+
+    return moved
 
 
 @_transition("not_included", to="included", action="enrolment.manage")

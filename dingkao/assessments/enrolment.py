@@ -1,7 +1,6 @@
 """Enrolment (报名): creating a record for every doctor of the roster, and including doctors in the cycle
 (纳入) in batches."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
+from dingkao.assessments.record_counts import count_new_records
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
@@ -35,16 +35,15 @@ from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
-from dingkao.people.accounts import load_actor
 from dingkao.people.models import Organisation
 from dingkao.people.notice_catalogue import (
     ENROLLED,
     REMOVED_FROM_LIST,
 )
-from dingkao.people.scopes import Grant, load_grant, scope_condition
+from dingkao.people.scopes import Grant, scope_condition
 from dingkao.tenants.context import current_tenant
 
-ENROL_BATCH_SIZE, INCLUDE_BATCH_SIZE = 5000, 200
+ENROL_BATCH_SIZE = 5000
 FIRST_ID = UUID(int=0)
 
 
@@ -74,11 +73,11 @@ WITH next AS (
         :tenant, new_ids.id, missing.id, :cycle, 'first', missing.organisation_id, 'not_included', :at, false
     FROM missing
     JOIN unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS new_ids (id, place) ON new_ids.place = missing.place
-    ON CONFLICT DO NOTHING RETURNING 1
+    ON CONFLICT DO NOTHING RETURNING institution_id
 )
 SELECT
     (SELECT count(*) FROM next) AS examined,
-    (SELECT count(*) FROM created) AS created,
+    (SELECT array_agg(institution_id) FROM created) AS institution_ids,
     (SELECT id FROM next ORDER BY id DESC LIMIT 1) AS last
 """)
 
@@ -136,7 +135,9 @@ def enrol_batch(cycle: Cycle, after: UUID) -> EnrolledBatch:
         "ids": [new_id() for _ in range(ENROL_BATCH_SIZE)],
     }
     db.session.flush()
-    return EnrolledBatch(*db.session.execute(_ENROL, parameters).one())
+    examined_count, institution_ids, last_id = db.session.execute(_ENROL, parameters).one()
+    count_new_records(cycle, institution_ids or ())
+    return EnrolledBatch(examined_count, len(institution_ids or ()), last_id)
 
 
 def enrol_doctors(cycle: Cycle, doctors: Sequence[tuple[UUID, UUID]]) -> int:
@@ -158,6 +159,8 @@ def enrol_doctors(cycle: Cycle, doctors: Sequence[tuple[UUID, UUID]]) -> int:
     ]
     if records:
         db.session.execute(insert(Assessment), records)
+        new_ids = {record["doctor_id"] for record in records}
+        count_new_records(cycle, (place for doctor_id, place in doctors if doctor_id in new_ids))
     return len(records)
 
 
@@ -185,7 +188,7 @@ def enqueue_enrolment(cycle: Cycle, *, by: Actor) -> Job:
 def enrol_all_step(job: Job, cursor: Cursor) -> Chunk:
     """Create records for the next doctors who have none. Idempotent; a doctor who is added meanwhile gets a
     record when added."""
-    cycle = _cycle_of_job(job)
+    cycle = cycle_of_job(job)
     total = None if cursor else db.session.scalar(select(func.count()).select_from(Doctor)) or 0
     batch = enrol_batch(cycle, UUID(cursor.get("after", str(FIRST_ID))))
     next_cursor = {"after": str(batch.last_id)} if batch.examined_count == ENROL_BATCH_SIZE else None
@@ -197,7 +200,8 @@ def enrol_all_step(job: Job, cursor: Cursor) -> Chunk:
     )
 
 
-def _cycle_of_job(job: Job) -> Cycle:
+def cycle_of_job(job: Job) -> Cycle:
+    """The cycle that a job is about."""
     return db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
 
 
@@ -261,49 +265,6 @@ def _include_record(
         ENROLLED,
         account_id=doctor.account_id,
         cycle=cycle.label,
-    )
-
-
-def enqueue_inclusion(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the inclusion of all records that `by` may include and that are not included yet."""
-    return enqueueing.enqueue(
-        "include_all",
-        f"纳入全部医师（{cycle.label}）",
-        {"cycle": str(cycle.id)},
-        by=by.id,
-        subject=cycle.id,
-    )
-
-
-@worker.register_chunked_job("include_all")
-def include_all_step(job: Job, cursor: Cursor) -> Chunk:
-    """Include the next records; those that can't be included are reported with the reason. The roles that the
-    asker has now decide which records: those of the whole province, or of the asker's own institutions."""
-    cycle = _cycle_of_job(job)
-    by = load_actor(job.asked_by)
-    grant = load_grant("enrolment.manage", job.asked_by)
-    conditions = [
-        Assessment.cycle_id == cycle.id,
-        Assessment.state == "not_included",
-        scope_condition(grant, institution=Assessment.institution_id),
-    ]
-    total = None
-    if not cursor:
-        total = db.session.scalar(select(func.count()).select_from(Assessment).where(*conditions))
-    last_id = UUID(cursor.get("after", str(FIRST_ID)))
-    query = select(Assessment.id).where(*conditions, Assessment.id > last_id).order_by(Assessment.id)
-    ids = list(db.session.scalars(query.limit(INCLUDE_BATCH_SIZE)))
-    result = include(cycle, ids, by=by, grant=grant)
-    return Chunk(
-        {"after": str(ids[-1])} if len(ids) == INCLUDE_BATCH_SIZE else None,
-        done=len(ids),
-        total=total,
-        counts={
-            "included": result.included_count,
-            "left_out": len(result.skipped),
-        },
-        reasons=Counter(reason for _, reason in result.skipped),
-        names=result.skipped,
     )
 
 

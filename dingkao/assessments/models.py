@@ -5,12 +5,19 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    ColumnElement,
+    Index,
+    UniqueConstraint,
+    literal_column,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
 from dingkao.database.base import Model, check_in, tenant_foreign_key
-from dingkao.tenants.rls import TenantOwned
+from dingkao.tenants.rls import OfTenant, TenantOwned
 
 ASSESSMENT_STATES = {
     "not_included": "未纳入", "included": "待填报", "draft": "填报中", "institution_pending": "待机构审核", "institution_returned": "机构退回",
@@ -31,6 +38,7 @@ VERDICT_PARTS = {
 VERDICTS = {"pass": "合格", "fail": "不合格"}
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL_STATES = ("passed", "failed")
+COUNTED_SIDES = ("province", "institution", "assessor")
 REMINDER_STATES = (
     "included",
     "draft",
@@ -39,6 +47,19 @@ REMINDER_STATES = (
     "testing",
     "resit",
 )
+
+STATES_BY_SIDE = {
+    "institution": ("institution_pending", "organisation_returned"),
+    "organisation": ("organisation_pending",),
+}
+"""Side → the states in which a record waits for its review."""
+
+
+def queue_condition(side: str) -> ColumnElement[bool]:
+    """The SQL condition that a record waits for the review of a side. The states are written out, as in the
+    index of the queue: only then does PostgreSQL take that index, in which nothing has to be sorted."""
+    states = ", ".join(f"'{state}'" for state in STATES_BY_SIDE[side])
+    return literal_column(f"assessment.state in ({states})", Boolean)
 
 
 class Assessment(TenantOwned, Model):
@@ -72,6 +93,24 @@ class Assessment(TenantOwned, Model):
         ),
         Index(None, "tenant_id", "cycle_id", "state", "id"),
         Index(None, "tenant_id", "doctor_id"),
+        Index(
+            "assessment_institution_queue_ix",
+            "tenant_id",
+            "institution_id",
+            "cycle_id",
+            "submitted_at",
+            "id",
+            postgresql_where=queue_condition("institution"),
+        ),
+        Index(
+            "assessment_assessor_queue_ix",
+            "tenant_id",
+            "assessor_id",
+            "cycle_id",
+            "submitted_at",
+            "id",
+            postgresql_where=queue_condition("organisation"),
+        ),
         check_in("state", tuple(ASSESSMENT_STATES)),
         check_in("round", tuple(ROUNDS)),
         check_in("procedure", tuple(PROCEDURES)),
@@ -138,3 +177,51 @@ class ReminderRound(TenantOwned, Model):
     notified_count: Mapped[int] = mapped_column(default=0)
     begun_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
+
+
+class RecordMove(TenantOwned, Model):
+    """`number` records of a cycle that came from one state, institution and assessment organisation (NULL:
+    they are new) to another; not yet among the totals. Written by whatever moves a record, deleted by the
+    duty that adds it (`record_counts`)."""
+
+    __tablename__ = "record_move"
+    __table_args__ = (
+        check_in("from_state", tuple(ASSESSMENT_STATES)),
+        check_in("state", tuple(ASSESSMENT_STATES)),
+    )  # no foreign keys: all who sit would lock the row of the cycle to check one
+
+    cycle_id: Mapped[UUID]
+    from_institution_id: Mapped[UUID | None]
+    from_assessor_id: Mapped[UUID | None]
+    from_state: Mapped[str | None]
+    institution_id: Mapped[UUID]
+    assessor_id: Mapped[UUID | None]
+    state: Mapped[str]
+    number: Mapped[int] = mapped_column(default=1, server_default="1")
+
+
+class RecordTotal(OfTenant, Model):
+    """How many records of a cycle are in a state: of the province (`organisation_id` is then
+    record_counts.PROVINCE_ID), of an institution or of an assessment organisation, by `side`. What lies in
+    `record_move` is to be added."""
+
+    __tablename__ = "record_total"
+    __table_args__ = (
+        check_in("side", COUNTED_SIDES),
+        check_in("state", tuple(ASSESSMENT_STATES)),
+        tenant_foreign_key("cycle_id", "cycle"),
+    )
+
+    cycle_id: Mapped[UUID] = mapped_column(primary_key=True)
+    side: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
+
+
+class RecountRound(OfTenant, Model):
+    """When the totals of the province were last compared with its records."""
+
+    __tablename__ = "recount_round"
+
+    done_at: Mapped[datetime]

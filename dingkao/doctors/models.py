@@ -31,6 +31,7 @@ class Doctor(TenantOwned, Model):
         UniqueConstraint("tenant_id", "account_id"),
         Index(None, "tenant_id", "organisation_id", "name_key", "id"),
         Index(None, "tenant_id", "name_key", "id"),
+        Index(None, "tenant_id", "department", "name_key", "id"),
         Index(None, "tenant_id", "tail_index"),
         Index(
             "doctor_rare_name_ix",

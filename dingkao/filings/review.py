@@ -13,12 +13,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.doctor_notices import notify
-from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
+from dingkao.assessments.models import ASSESSMENT_STATES, STATES_BY_SIDE, Assessment, queue_condition
 from dingkao.assessments.procedure_tests import skips_test
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, fetch_page
 from dingkao.errors import Forbidden, InvalidState, NotFound
 from dingkao.filings.dossier import dossier_of_record
 from dingkao.filings.return_marks import marks_to_store
@@ -37,12 +36,6 @@ from dingkao.people.second_person import is_second_person
 StoredMarks = dict[str, Any] | None
 
 LEASE_DURATION = timedelta(minutes=30)
-PAGE_SIZE = 50
-STATES_BY_SIDE = {
-    "institution": ("institution_pending", "organisation_returned"),
-    "organisation": ("organisation_pending",),
-}
-"""Side → the states in which a record waits for it."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +74,9 @@ def pending_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
     """Returns the query of the records that wait for `scope`."""
     return select(Assessment).where(
         Assessment.cycle_id == cycle.id,
-        Assessment.state.in_(scope.states),
+        queue_condition(scope.name),
         scope.record_condition(),
     )
-
-
-def pending_page(cycle: Cycle, scope: ReviewScope, state: str, cursor: str | None) -> Page[Assessment]:
-    """Returns a page of the records that wait for `scope`; only those in `state`, if that is one of the
-    side's states."""
-    query = pending_records(cycle, scope)
-    if state in scope.states:
-        query = query.where(Assessment.state == state)
-    return fetch_page(query, [Assessment.id], cursor, PAGE_SIZE)
 
 
 def next_pending_record(cycle: Cycle, scope: ReviewScope, by: Actor) -> UUID | None:

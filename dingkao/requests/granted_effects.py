@@ -13,6 +13,7 @@ from dingkao.assessments.models import (
     VERDICTS,
     Assessment,
 )
+from dingkao.assessments.record_counts import counted_move
 from dingkao.certificates import issuing
 from dingkao.database.base import db, new_id
 from dingkao.doctors import corrections
@@ -130,9 +131,10 @@ def _correct_doctor(record: Assessment, values: dict[str, Any], by: Actor) -> No
 def _transfer_institution(record: Assessment, doctor: Doctor) -> None:
     """Make the doctor's present institution that of the record."""
     institution = db.session.get_one(Organisation, (record.tenant_id, doctor.organisation_id))
-    record.institution_id = institution.id
-    if record.state in STATES_BEFORE_APPROVAL and institution.assessment_organisation_id:
-        record.assessor_id = institution.assessment_organisation_id
+    with counted_move(record):
+        record.institution_id = institution.id
+        if record.state in STATES_BEFORE_APPROVAL and institution.assessment_organisation_id:
+            record.assessor_id = institution.assessment_organisation_id
 
 
 def _apply_items(

@@ -32,7 +32,7 @@ def install(app: Flask) -> None:
     )
     app.jinja_env.filters.update(
         day=format_date,
-        minute=format_minute,
+        minute=clock.minute_text,
         file_size=format_file_size,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -88,8 +88,3 @@ def format_date(moment: Any) -> str:
         return ""
     moment = clock.to_beijing(moment) if hasattr(moment, "hour") else moment
     return f"{moment.year}年{moment.month:02d}月{moment.day:02d}日"
-
-
-def format_minute(moment: Any) -> str:
-    """«2024年09月01日 12:03» for a moment, in Beijing time; "" for None."""
-    return "" if moment is None else f"{format_date(moment)} {clock.to_beijing(moment):%H:%M}"

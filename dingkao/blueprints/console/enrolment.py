@@ -10,19 +10,18 @@ from werkzeug.wrappers import Response
 from wtforms import DateField, IntegerField, StringField
 
 from dingkao.assessments import assessment_transitions, cycle_start
-from dingkao.assessments.enrolment import (
-    InclusionResult,
-    enqueue_inclusion,
-    exclude,
-    include,
+from dingkao.assessments.enrolment import InclusionResult, exclude, include
+from dingkao.assessments.inclusion_jobs import NOT_INCLUDED, enqueue_inclusion
+from dingkao.assessments.models import Assessment
+from dingkao.assessments.record_list import RECORD_LIST, STATE_FILTER, preset_state
+from dingkao.blueprints.console.listing_pages import (
+    is_whole_view_selected,
+    open_list,
+    posted_view_address,
+    selected_ids,
+    selected_view,
+    viewer_of,
 )
-from dingkao.assessments.enrolment_lists import (
-    UNSUBMITTED_STATES,
-    list_records,
-    records_page,
-    state_counts,
-)
-from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.cycles.cycles import (
     current_cycle,
@@ -31,16 +30,15 @@ from dingkao.cycles.cycles import (
 )
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.database.base import db
-from dingkao.doctors.code_lists import CATEGORIES, LEVELS
-from dingkao.doctors.doctor_queries import doctors_by_id
-from dingkao.doctors.models import Doctor
+from dingkao.database.listing.definitions import ListRow
+from dingkao.database.listing.list_pages import fetch_list_page
+from dingkao.database.listing.list_states import parse_state
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.integrations.spreadsheets.xlsx_writer import (
     write_xlsx as write_sheet,
 )
 from dingkao.jobs import enqueueing
 from dingkao.journal.state_machine import starts_from
-from dingkao.people.name_lookups import organisation_names
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.form_submission import form_page, submit_form
 from dingkao.web.forms import Form, Required, ticked_ids
@@ -49,14 +47,7 @@ from dingkao.web.request_lifecycle import xlsx_response
 enrolment = console_blueprint("enrolment")
 MAX_REASONS_SHOWN = 3
 MAX_EXPORTED = 1000
-EXPORT_HEADINGS = [
-    "姓名",
-    "证件号码",
-    "级别",
-    "执业类别",
-    "科室",
-    "状态",
-]
+MAX_EXCLUDED = 1000
 
 
 class CycleForm(Form):
@@ -179,39 +170,32 @@ def _form_values_of(cycle: Cycle) -> dict[str, Any]:
 
 @enrolment.get("/office/inclusion")
 @require("enrolment.manage")
-def inclusion() -> str:
+def inclusion() -> str | Response:
     """The assessments of the cycle by state: included, not yet included, not submitted."""
     cycle = current_cycle()
-    context = _inclusion_context(cycle) if cycle else {}
-    return render_template("console/enrolment/inclusion.html", cycle=cycle, **context)
+    if cycle is None:
+        return render_template("console/enrolment/inclusion.html", cycle=None)
+    view = open_list(
+        RECORD_LIST,
+        presets={STATE_FILTER: preset_state(cycle, current_grant())},
+        links={"name": _doctor_address},
+        endpoint="enrolment.inclusion",
+    )
+    if isinstance(view, Response):
+        return view
+    state = view.state.filters.get(STATE_FILTER, "")
+    return render_template(
+        "console/enrolment/inclusion.html",
+        cycle=cycle,
+        view=view,
+        including=starts_from(Assessment, "include", state),
+        excluding=starts_from(Assessment, "exclude", state),
+        max_reason_length=assessment_transitions.MAX_REASON_LENGTH,
+    )
 
 
-def _inclusion_context(cycle: Cycle) -> dict[str, Any]:
-    """Template variables of the list of assessments."""
-    state, name = _list_filter()
-    grant = current_grant()
-    counts = state_counts(cycle, grant)
-    page = records_page(cycle, grant, state, name, request.args.get("after"))
-    return {
-        "counts": counts,
-        "unsubmitted": sum(counts[unsubmitted_state] for unsubmitted_state in UNSUBMITTED_STATES),
-        "page": page,
-        "people": doctors_by_id(record.doctor_id for record in page.rows),
-        "places": organisation_names(record.institution_id for record in page.rows),
-        "state": state,
-        "name": name,
-        "states": ASSESSMENT_STATES,
-        "levels": LEVELS,
-        "categories": CATEGORIES,
-        "including": starts_from(Assessment, "include", state),
-        "excluding": starts_from(Assessment, "exclude", state),
-        "max_reason_length": assessment_transitions.MAX_REASON_LENGTH,
-    }
-
-
-def _list_filter() -> tuple[str, str]:
-    """The state and the doctor's name to which the list is limited ("" for any name)."""
-    return request.args.get("state", "not_included"), request.args.get("name", "").strip()
+def _doctor_address(row: ListRow) -> str:
+    return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 
 @enrolment.get("/office/inclusion/list.xlsx")
@@ -219,44 +203,40 @@ def _list_filter() -> tuple[str, str]:
 def export_list() -> FlaskResponse:
     """The list as shown, as xlsx; numbers masked, at most MAX_EXPORTED people (domain.md §12). Raises
     NotFound, InvalidState for a longer list."""
-    cycle = require_current_cycle()
-    state, name = _list_filter()
-    records = list_records(cycle, current_grant(), state, name, limit=MAX_EXPORTED + 1)
-    if len(records) > MAX_EXPORTED:
+    require_current_cycle()
+    state = parse_state(RECORD_LIST, request.args.to_dict(flat=False)).first_page()
+    page = fetch_list_page(state, viewer_of(RECORD_LIST), MAX_EXPORTED)
+    if page.next_cursor:
         raise InvalidState(f"一次最多导出{MAX_EXPORTED}人，请按状态或姓名缩小范围后再导出。")
-    doctors = doctors_by_id(record.doctor_id for record in records)
-    rows = [_export_row(record, doctors[record.doctor_id]) for record in records]
-    return xlsx_response(write_sheet(EXPORT_HEADINGS, rows, "考核名单"), "list.xlsx")
-
-
-def _export_row(record: Assessment, doctor: Doctor) -> tuple[str, ...]:
-    return (
-        doctor.name,
-        doctor.number_masked,
-        LEVELS[doctor.level],
-        CATEGORIES[doctor.category],
-        doctor.department or "",
-        ASSESSMENT_STATES[record.state],
-    )
+    columns = [column for column in RECORD_LIST.columns if column.key in state.shown_columns]
+    rows = [[cells[column.key] for column in columns] for cells in page.cells]
+    headings = [column.label for column in columns]
+    return xlsx_response(write_sheet(headings, rows, RECORD_LIST.title), "list.xlsx")
 
 
 @enrolment.post("/office/inclusion")
 @require("enrolment.manage")
 def include_doctors() -> Response:
-    """Include the ticked doctors, or with a job all who aren't included. Raises NotFound before the first
-    cycle."""
+    """Include the ticked doctors, or with a job all of a view, or all who aren't included. Raises NotFound
+    before the first cycle, InvalidInput for a view that no longer is one."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
-    if "all" in request.form:
-        job = enqueue_inclusion(cycle, by=by)
+    if "all" in request.form or is_whole_view_selected():
+        state = NOT_INCLUDED if "all" in request.form else selected_view(RECORD_LIST)
+        job = enqueue_inclusion(cycle, by=by, state=state)
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
     ids = ticked_ids()
     if not ids:
         flash("请先勾选要纳入的医师。", "refusal")
-        return redirect(url_for("enrolment.inclusion"), 303)
+        return redirect(_posted_view_address(), 303)
     result = include(cycle, ids, by=by, grant=current_grant())
     flash(f"已纳入{result.included_count}人。{_skipped_text(result)}")
-    return redirect(url_for("enrolment.inclusion"), 303)
+    return redirect(_posted_view_address(), 303)
+
+
+def _posted_view_address() -> str:
+    """The address of the view of the list from which the form was sent."""
+    return posted_view_address(RECORD_LIST, "enrolment.inclusion", STATE_FILTER)
 
 
 def _skipped_text(result: InclusionResult) -> str:
@@ -270,18 +250,16 @@ def _skipped_text(result: InclusionResult) -> str:
 
 @enrolment.post("/office/inclusion/remove")
 @require("enrolment.manage")
-def exclude_doctors() -> Response | tuple[str, int]:
-    """Exclude the ticked doctors, with a reason."""
+def exclude_doctors() -> Response | tuple[str | Response, int]:
+    """Exclude the ticked doctors, or all of a view, at most MAX_EXCLUDED at once, with a reason."""
     cycle = require_current_cycle()
-    reason = request.form.get("reason", "")
-    by = current_user.as_actor()
     try:
         result = exclude(
             cycle,
-            ticked_ids(),
-            by=by,
+            selected_ids(RECORD_LIST, MAX_EXCLUDED),
+            by=current_user.as_actor(),
             grant=current_grant(),
-            reason=reason,
+            reason=request.form.get("reason", ""),
         )
     except InvalidInput as refusal:
         db.session.rollback()
@@ -291,4 +269,4 @@ def exclude_doctors() -> Response | tuple[str, int]:
     if result.skipped:
         message += f"{len(result.skipped)}人未能移出，因为已开始填报。"
     flash(message)
-    return redirect(url_for("enrolment.inclusion", state="included"), 303)
+    return redirect(_posted_view_address(), 303)

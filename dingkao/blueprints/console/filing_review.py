@@ -1,6 +1,7 @@
 """Review (审核) in the console: the queue, one record, and decisions on many records at once. A record is a
 doctor's assessment in the cycle (考核记录)."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,13 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao.assessments import assessment_transitions
-from dingkao.assessments.enrolment import count_records_by_state
 from dingkao.assessments.models import (
     PROCEDURES,
     VERDICTS,
     Assessment,
 )
 from dingkao.assessments.procedure_tests import skips_test
+from dingkao.blueprints.console.listing_pages import open_list, selected_ids
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
@@ -25,11 +26,9 @@ from dingkao.blueprints.console.navigation import (
 from dingkao.cycles.cycles import current_cycle, require_current_cycle
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
-from dingkao.doctors.doctor_queries import (
-    doctors_by_id,
-    document_number_of,
-)
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, NotFound, Refusal
 from dingkao.exams.tickets import get_or_issue_ticket
@@ -48,12 +47,12 @@ from dingkao.filings.batch_review import (
 )
 from dingkao.filings.dossier import dossier_of_record, filing_of
 from dingkao.filings.review import Decision, ReviewScope
+from dingkao.filings.review_list import REVIEW_LISTS
 from dingkao.integrations.storage import current_store
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.organisations import get_organisation
 from dingkao.web.access_control import can_make, require
-from dingkao.web.forms import ticked_ids
 
 filing_review = console_blueprint("filing_review")
 
@@ -105,30 +104,30 @@ def _current_scope() -> ReviewScope:
 
 @filing_review.get("/office/review")
 @require("filings.review")
-def pending_records() -> str:
+def pending_records() -> str | Response:
     """The queue of the records that wait for this side."""
     scope = _current_scope()
     cycle = current_cycle()
-    context = _pending_context(cycle, scope) if cycle else {}
-    return render_template("console/filing_review/pending.html", cycle=cycle, **context)
+    if cycle is None:
+        return render_template("console/filing_review/pending.html", cycle=None)
+    view = open_list(
+        REVIEW_LISTS[scope.name],
+        fixed={"side": scope.name},
+        links={"name": partial(_record_address, scope)},
+    )
+    if isinstance(view, Response):
+        return view
+    return render_template(
+        "console/filing_review/pending.html",
+        cycle=cycle,
+        side=scope,
+        both=len(review_scopes()) > 1,
+        view=view,
+    )
 
 
-def _pending_context(cycle: Cycle, scope: ReviewScope) -> dict[str, Any]:
-    """Template variables of the queue."""
-    state = request.args.get("state", "")
-    page = review.pending_page(cycle, scope, state, request.args.get("after"))
-    return {
-        "side": scope,
-        "both": len(review_scopes()) > 1,
-        "page": page,
-        "people": doctors_by_id(record.doctor_id for record in page.rows),
-        "counts": count_records_by_state(cycle, scope.record_condition(), states=scope.states),
-        "state": state,
-        "levels": LEVELS,
-        "categories": CATEGORIES,
-        "procedures": PROCEDURES,
-        "held": {record.id: review.lease_holder_name(record) for record in page.rows},
-    }
+def _record_address(scope: ReviewScope, row: ListRow) -> str:
+    return url_for("filing_review.show_record", record_id=row[0].id, side=scope.name)
 
 
 @filing_review.post("/office/review/next")
@@ -334,7 +333,7 @@ def batch_review() -> Response | str:
     if not scope.can_decide:
         raise Forbidden("经办人可以查看，审核决定由审核人作出。")
     by = current_user.as_actor()
-    ids = ticked_ids()[:MAX_BATCH]
+    ids = selected_ids(REVIEW_LISTS[scope.name], MAX_BATCH)
     if not ids:
         flash("请先勾选要审核的医师。", "refusal")
         return redirect(

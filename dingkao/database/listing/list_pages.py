@@ -51,10 +51,10 @@ def list_query(state: ListState, viewer: ListViewer, *, without: str = "") -> Li
         if chosen is not None and key != without:
             query = query.where(chosen.condition(value, viewer))
     if state.search and definition.search is not None:
-        key = (definition.name, state.search)
-        if key not in viewer.found:
-            viewer.found[key] = definition.search(state.search, viewer)
-        query = query.where(viewer.found[key])
+        searched = (definition.name, state.search)
+        if searched not in viewer.found:
+            viewer.found[searched] = definition.search(state.search, viewer)
+        query = query.where(viewer.found[searched])
     return query
 
 

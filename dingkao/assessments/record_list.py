@@ -1,0 +1,139 @@
+"""The console's list of a cycle's records: who is included, who not yet, who has not submitted."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, false, select
+
+from dingkao.assessments.enrolment import doctor_join
+from dingkao.assessments.models import ASSESSMENT_STATES, PROCEDURES, Assessment
+from dingkao.assessments.record_counts import state_totals
+from dingkao.cycles.cycles import current_cycle
+from dingkao.cycles.models import Cycle
+from dingkao.database.listing.definitions import (
+    CellRows,
+    ListColumn,
+    ListDefinition,
+    ListFilter,
+    ListQuery,
+    ListRow,
+    ListSort,
+    ListViewer,
+    Totals,
+    register,
+)
+from dingkao.database.listing.list_states import ListState
+from dingkao.doctors.doctor_list import (
+    doctor_cells,
+    doctor_columns,
+    doctor_filters,
+    doctor_search,
+    doctor_sorts,
+)
+from dingkao.doctors.models import Doctor
+from dingkao.people.name_lookups import organisation_names
+from dingkao.people.organisation_filters import INSTITUTION_FILTER, institution_filter
+from dingkao.people.scopes import Grant, in_scope, scope_condition
+
+STATE_FILTER, UNSUBMITTED = "state", "unsubmitted"
+UNSUBMITTED_STATES = ("included", "draft", "institution_returned")
+"""The states that the choice UNSUBMITTED selects."""
+STATE_CHOICES = {UNSUBMITTED: "全部未提交", **ASSESSMENT_STATES}
+FIRST_SHOWN = ("not_included", *STATE_CHOICES)
+"""By which choice the list opens: the first of these that leaves a record."""
+
+
+def records_with_doctors(*conditions: ColumnElement[bool]) -> ListQuery:
+    """Returns the query of the records that meet `conditions`, each with its doctor."""
+    return select(Assessment, Doctor).join(Doctor, doctor_join()).where(*conditions)
+
+
+def record_filters() -> tuple[ListFilter, ...]:
+    """The filters by what is known of a record besides its state, for lists of records with doctors."""
+    return (
+        *doctor_filters(),
+        ListFilter("procedure", "程序", lambda value, _viewer: Assessment.procedure == value, PROCEDURES),
+    )
+
+
+def record_cells(rows: Sequence[ListRow]) -> CellRows:
+    """Returns the cells that all lists of records have in common."""
+    institutions = organisation_names(row[0].institution_id for row in rows)
+    return [
+        doctor_cells(doctor, institutions[record.institution_id])
+        | {
+            "procedure": PROCEDURES.get(record.procedure or "", ""),
+            "state": ASSESSMENT_STATES[record.state],
+        }
+        for record, doctor, *_ in rows
+    ]
+
+
+def preset_state(cycle: Cycle, grant: Grant) -> str:
+    """Returns the choice of the state by which the list opens; not_included where there is no record."""
+    totals = _choice_totals(cycle, grant)
+    return next((choice for choice in FIRST_SHOWN if totals[choice]), FIRST_SHOWN[0])
+
+
+def _choice_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
+    totals = state_totals(cycle, grant)
+    return {UNSUBMITTED: sum(totals[state] for state in UNSUBMITTED_STATES), **totals}
+
+
+def _totals(state: ListState, viewer: ListViewer) -> Totals:
+    """Returns the numbers of the states, where nothing but state and institution is chosen."""
+    cycle = current_cycle()
+    if cycle is None or state.search or state.filters.keys() - {STATE_FILTER, INSTITUTION_FILTER}:
+        return {}
+    grant, chosen = viewer.grant, state.filters.get(INSTITUTION_FILTER)
+    if chosen:
+        is_reached = in_scope(grant, institution_id=UUID(chosen))
+        grant = Grant(institution_ids=(UUID(chosen),) if is_reached else ())
+    return {STATE_FILTER: _choice_totals(cycle, grant)}
+
+
+def _state_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    if value == UNSUBMITTED:
+        return Assessment.state.in_(UNSUBMITTED_STATES)
+    return Assessment.state == value
+
+
+def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    cycle = current_cycle()
+    return records_with_doctors(
+        Assessment.cycle_id == cycle.id if cycle else false(),
+        scope_condition(viewer.grant, institution=Assessment.institution_id),
+    )
+
+
+def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    return record_cells(rows)
+
+
+RECORD_LIST = register(
+    ListDefinition(
+        name="records",
+        title="考核名单",
+        action="enrolment.manage",
+        query=_query,
+        id_column=Assessment.id,
+        columns=(
+            *doctor_columns("sex", "title"),
+            ListColumn("procedure", "程序", is_default=False),
+            ListColumn("state", "状态", sort="state"),
+        ),
+        cells=_cells,
+        sorts=(
+            ListSort("state", "状态", (Assessment.state, Assessment.id), is_indexed=True),
+            *doctor_sorts(Assessment.id),
+        ),
+        filters=(
+            institution_filter(Assessment.institution_id),
+            ListFilter(STATE_FILTER, "状态", _state_condition, STATE_CHOICES),
+            *record_filters(),
+        ),
+        search=doctor_search,
+        search_label="姓名",
+        totals=_totals,
+    )
+)
