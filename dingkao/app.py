@@ -24,6 +24,7 @@ from dingkao.blueprints.console.journal_verification import (
 from dingkao.blueprints.console.lists import lists
 from dingkao.blueprints.console.outages import outages
 from dingkao.blueprints.console.papers import papers
+from dingkao.blueprints.console.people_search import people_search
 from dingkao.blueprints.console.proposed_acts import proposed_acts
 from dingkao.blueprints.console.province_settings import (
     settings_pages,
@@ -89,7 +90,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
-    dashboard, lists, doctors, enrolment, filing_review, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, enrolment, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor,
     certificate_lookup, platform,

@@ -11,6 +11,7 @@ import structlog
 from dingkao import clock
 from dingkao.assessments import record_counts, reminders
 from dingkao.database.base import db
+from dingkao.doctors import search_backfill
 from dingkao.exams import (
     exposures,
     outage_detection,
@@ -94,6 +95,7 @@ SCHEDULED_TASKS = (
         3600,
         file_encryption.enqueue_encryption_if_needed,
     ),
+    ScheduledTask("index_names", 3600, search_backfill.enqueue_indexing_if_needed),
     ScheduledTask("ask_delivery", 30, notice_delivery.enqueue_delivery),
     ScheduledTask(
         "count_exposures",

@@ -133,7 +133,7 @@ RECORD_LIST = register(
             *record_filters(),
         ),
         search=doctor_search,
-        search_label="姓名",
+        search_label="姓名、拼音、号码、机构、科室",
         totals=_totals,
     )
 )

@@ -11,13 +11,16 @@ from sqlalchemy import (
 from dingkao.assessments.current_records import records_by_id
 from dingkao.assessments.models import Assessment
 from dingkao.certificates.models import Certificate
+from dingkao.certificates.serials import normalise_serial, province_of_serial
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.name_search import Query, SearchForm, register_form
 from dingkao.errors import NotFound
+from dingkao.people.scopes import Grant
 
 
 def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
@@ -105,3 +108,18 @@ def latest_certificate(record: Assessment) -> Certificate | None:
         .order_by(Certificate.id.desc())
         .limit(1)
     )
+
+
+def _serial_queries(text: str, _grant: Grant) -> list[Query]:
+    """The doctor with the certificate of exactly this serial, valid or not; none for a text that is no serial
+    of this province."""
+    serial = normalise_serial(text)
+    if province_of_serial(serial) is None:
+        return []
+    is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
+    is_doctor = (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
+    query = select(Doctor.id, Doctor.name_key).join(Assessment, is_doctor).join(Certificate, is_record)
+    return [query.where(Certificate.serial == serial)]
+
+
+register_form(SearchForm("certificate", "证书编号", _serial_queries))

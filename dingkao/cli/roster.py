@@ -15,7 +15,9 @@ from dingkao.cycles.cycles import current_cycle
 from dingkao.database.base import db
 from dingkao.doctors.number_reindexing import reindex_numbers
 from dingkao.doctors.roster import import_roster
+from dingkao.doctors.search_indexing import reindex_search_keys
 from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people.organisation_search import reindex_organisation_keys
 
 
 @click.group("roster")
@@ -51,11 +53,17 @@ def import_(slug: str, file: Path, dry_run: bool, as_json: bool) -> None:
 @click.argument("slug")
 @click.option("--json", "as_json", is_flag=True, help="以JSON输出")
 def index(slug: str, as_json: bool) -> None:
-    """重建省份 SLUG 中带括号、横线等符号的证件号码的查找索引;可重复执行."""
+    """重建省份 SLUG 的查找索引:带括号、横线等符号的证件号码,医师和机构的名称;可重复执行."""
     with in_province_context(slug, must_be_open=True):
-        checked_count, changed_count = reindex_numbers(db.session.commit)
+        numbers = reindex_numbers(db.session.commit)
+        doctors = reindex_search_keys(db.session.commit)
+        organisations = reindex_organisation_keys(db.session.commit)
+    checked_count, changed_count = (
+        sum(counts) for counts in zip(numbers, doctors, organisations, strict=True)
+    )
     print_result(
         {"looked": checked_count, "changed": changed_count},
         as_json,
-        f"已检查 {checked_count} 个证件号码，更新 {changed_count} 个。",
+        f"已检查 {numbers[0]} 个证件号码、{doctors[0]} 位医师、{organisations[0]} 家机构，"
+        f"更新 {changed_count} 个。",
     )

@@ -42,6 +42,9 @@ COLUMN_TYPES: dict[Any, Any] = {
     list[Any]: JSONB,
 }
 BigIntegerType = BigInteger
+KEY_TEXT = Text(collation="C")
+"""The type of keys that are searched by their beginnings: compared by code points, whatever the database's
+own order is, so that all texts with one beginning stand together."""
 
 
 class Model(DeclarativeBase):

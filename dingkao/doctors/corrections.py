@@ -23,6 +23,7 @@ from dingkao.doctors.number_indices import (
     number_tail_index,
 )
 from dingkao.doctors.roster_rows import MAX_NAME_LENGTH
+from dingkao.doctors.search_indexing import update_search_keys
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
@@ -168,7 +169,7 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
         )
     _change_practice(doctor, changes)
     doctor.roster_digest = None
-    db.session.flush()
+    update_search_keys([doctor.id])
     journal.write_entry(
         "doctor",
         doctor.id,

@@ -20,10 +20,10 @@ from dingkao.database.listing.definitions import (
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS, SEXES
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.name_search import search_condition
 from dingkao.people.account_queries import account_states
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.names import normalise_name
 from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.scopes import scope_condition
 
@@ -85,9 +85,9 @@ def doctor_cells(doctor: Doctor, institution: str) -> dict[str, str]:
     }
 
 
-def doctor_search(words: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """The condition that a doctor is meant by what was typed."""
-    return Doctor.name == normalise_name(words)
+def doctor_search(words: str, viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a doctor is meant by what was typed, for lists whose query has doctors."""
+    return search_condition(words, viewer.grant)
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
@@ -119,6 +119,6 @@ DOCTOR_LIST = register(
         sorts=(ListSort("name", "姓名", _name_sort.columns, is_indexed=True), *_further_sorts),
         filters=(institution_filter(Doctor.organisation_id), *doctor_filters()),
         search=doctor_search,
-        search_label="姓名",
+        search_label="姓名、拼音、号码、机构、科室",
     )
 )

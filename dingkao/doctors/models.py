@@ -7,13 +7,13 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
-from dingkao.database.base import Model, check_in, tenant_foreign_key
+from dingkao.database.base import KEY_TEXT, Model, check_in, tenant_foreign_key
 from dingkao.doctors.code_lists import (
     CATEGORIES,
     DOCUMENT_TYPES,
     LEVELS,
 )
-from dingkao.tenants.rls import TenantOwned
+from dingkao.tenants.rls import OfTenant, TenantOwned
 
 RARE_NAME_SQL = "name !~ '^[一-龥·A-Za-z ]*$'"
 """SQL condition: doctors whose names have rare characters, for which there may be no font. They are few."""
@@ -73,3 +73,21 @@ class Doctor(TenantOwned, Model):
     first_registered: Mapped[date | None]
     roster_digest: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class DoctorSearchKey(OfTenant, Model):
+    """A key by which a doctor is found (`search_keys`), with what the doctors found are sorted and limited
+    by: copies of the doctor's `name_key` and institution, so that the first page of many comes from the index
+    alone. Written with the doctor's row, by `search_indexing`."""
+
+    __tablename__ = "doctor_search_key"
+    __table_args__ = (
+        Index(None, "tenant_id", "organisation_id", "key", "name_key", "doctor_id"),
+        Index(None, "tenant_id", "doctor_id"),
+        tenant_foreign_key("doctor_id", "doctor"),
+    )
+
+    key: Mapped[str] = mapped_column(KEY_TEXT, primary_key=True)
+    name_key: Mapped[str] = mapped_column(primary_key=True)
+    doctor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation_id: Mapped[UUID]

@@ -42,6 +42,7 @@ from dingkao.doctors.roster_rows import (
     read_rows,
     validate_row,
 )
+from dingkao.doctors.search_indexing import insert_search_keys, update_search_keys
 from dingkao.integrations.spreadsheets.import_rows import (
     ImportReport,
     ImportRow,
@@ -302,6 +303,7 @@ class _BatchImport:
             self.created.append((doctor["id"], doctor["organisation_id"]))
         db.session.execute(insert(Account), accounts)
         db.session.execute(insert(Doctor), doctors)
+        insert_search_keys(doctors)
 
     def _update_existing(self, rows: list[tuple[_KnownDoctor, RosterRow]]) -> None:
         """Compare known doctors with rows that differ from the row imported last, count the changed and the
@@ -309,14 +311,19 @@ class _BatchImport:
         if not rows:
             return
         doctors = _load_doctors([known_doctor.id for known_doctor, _ in rows])
+        renamed_ids = []
         for known_doctor, row in rows:
             doctor = doctors[known_doctor.id]
             changes = changed_values(doctor, row)
+            if not changes.keys().isdisjoint(("name", "department")):
+                renamed_ids.append(doctor.id)
             self.report.changed += bool(changes)
             self.report.unchanged += not changes
             if not self.dry_run:
                 _apply_row(doctor, row, changes)
         db.session.flush()
+        if not self.dry_run:
+            update_search_keys(renamed_ids)
 
 
 def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProblem:

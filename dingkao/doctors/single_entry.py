@@ -22,6 +22,7 @@ from dingkao.doctors.roster_rows import (
     RosterRow,
     validate_row,
 )
+from dingkao.doctors.search_indexing import insert_search_keys
 from dingkao.errors import InvalidInput, RateLimited
 from dingkao.integrations.spreadsheets.import_rows import ImportRow
 from dingkao.journal import entries as journal
@@ -86,6 +87,7 @@ def _insert_doctor(roster_row: RosterRow, organisation: Organisation) -> Doctor 
     if account_id is None:
         return None
     db.session.execute(insert(Doctor).values(doctor_values))
+    insert_search_keys([doctor_values])
     return db.session.scalars(select(Doctor).where(Doctor.id == doctor_values["id"])).one()
 
 

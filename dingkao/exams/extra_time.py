@@ -14,11 +14,11 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.name_search import search_condition
 from dingkao.errors import InvalidInput, NotFound
 from dingkao.exams.models.hall_models import ExtraTime
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
-from dingkao.people.names import normalise_name
 from dingkao.people.scopes import Grant, scope_condition
 from dingkao.tenants.encryption import SecretLocation, current_vault
 
@@ -152,8 +152,9 @@ def extra_time_page(cycle: Cycle, scope: Grant, cursor: str | None) -> Page[Extr
 
 
 def find_doctors(cycle: Cycle, scope: Grant, name: str, limit: int) -> list[tuple[Doctor, Assessment]]:
-    """The first `limit` doctors of exactly that name within `scope`, with their records of the cycle."""
-    query = _doctors_query(cycle, scope, Doctor, Assessment).where(Doctor.name == normalise_name(name))
+    """The first `limit` doctors within `scope` whom `name` finds (`name_search`), with their records of the
+    cycle."""
+    query = _doctors_query(cycle, scope, Doctor, Assessment).where(search_condition(name, scope))
     return [(doctor, record) for doctor, record in db.session.execute(query.limit(limit))]
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
@@ -17,19 +17,17 @@ from dingkao.database.pagination import (
     cursor_of,
     fetch_page,
 )
-from dingkao.doctors.models import Doctor
+from dingkao.doctors.name_search import search_condition
 from dingkao.errors import NotFound
 from dingkao.exams import sittings
 from dingkao.exams.models.monitoring_models import IntegrityEvent
-from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.monitoring_locations import (
     Location,
     sitting_at_condition,
     yet_to_start_condition,
 )
-from dingkao.people.names import normalise_name
-from dingkao.people.scopes import Grant, scope_condition
+from dingkao.people.scopes import WHOLE_PROVINCE, Grant, scope_condition
 
 SITTING_FILTERS = {
     "answering": "作答中",
@@ -47,7 +45,7 @@ NO_CYCLE_ID = UUID(int=0)
 @dataclass(frozen=True)
 class MonitoringFilter:
     """What a monitoring page is limited to: the cycle, whose records, one location (None: any), and, in its
-    lists, doctors whose name begins with `search_text` or whose ticket number it is ("": all)."""
+    lists, doctors whom `search_text` finds (`name_search`; "": all)."""
 
     cycle: Cycle | None
     scope: Grant
@@ -235,19 +233,8 @@ def _state_conditions() -> dict[str, ColumnElement[bool]]:
 
 
 def _filter_by_search_text(query: Select[Any], search_text: str) -> Select[Any]:
-    """Limit a query joined with Assessment to doctors whose name begins with `search_text` or whose ticket
-    has that number; "" doesn't limit it."""
+    """Limit a query joined with Assessment to doctors whom `search_text` finds (`name_search`); "" doesn't
+    limit it."""
     if not search_text:
         return query
-    doctor_of_record = and_(
-        Doctor.tenant_id == Assessment.tenant_id,
-        Doctor.id == Assessment.doctor_id,
-    )
-    tickets = select(AdmissionTicket.id).where(
-        AdmissionTicket.tenant_id == Assessment.tenant_id,
-        AdmissionTicket.assessment_id == Assessment.id,
-        AdmissionTicket.number == search_text,
-    )
-    has_name = Doctor.name.startswith(normalise_name(search_text), autoescape=True)
-    has_ticket = tickets.correlate(Assessment).exists()
-    return query.join(Doctor, doctor_of_record).where(or_(has_name, has_ticket))
+    return query.where(search_condition(search_text, WHOLE_PROVINCE, Assessment.doctor_id))

@@ -2,16 +2,20 @@
 
 import secrets
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from stdnum import luhn
 
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.doctors.name_search import Query, SearchForm, register_form
 from dingkao.exams.models.paper_models import AdmissionTicket
+from dingkao.people.scopes import Grant
 from dingkao.tenants.context import current_tenant
+from dingkao.tenants.encryption import normalise_text
 
-MAX_ATTEMPTS = 20
+MAX_ATTEMPTS, NUMBER_LENGTH = 20, 12
 
 
 def get_ticket(record: Assessment) -> AdmissionTicket | None:
@@ -38,3 +42,20 @@ def _issue_ticket(record: Assessment) -> AdmissionTicket:
             db.session.flush()
             return ticket
     raise RuntimeError("no free ticket number was found")
+
+
+def _ticket_queries(text: str, _grant: Grant) -> list[Query]:
+    """The doctor whose ticket has exactly this number; none for a text that is no number of a ticket."""
+    number = normalise_text(text)
+    if len(number) != NUMBER_LENGTH or not number.isdecimal():
+        return []
+    is_of_ticket = and_(
+        Assessment.tenant_id == AdmissionTicket.tenant_id,
+        Assessment.id == AdmissionTicket.assessment_id,
+    )
+    is_doctor = and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id)
+    query = select(Doctor.id, Doctor.name_key).join(Assessment, is_doctor).join(AdmissionTicket, is_of_ticket)
+    return [query.where(AdmissionTicket.number == number)]
+
+
+register_form(SearchForm("ticket", "准考证号", _ticket_queries))

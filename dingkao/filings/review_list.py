@@ -120,7 +120,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
             ListFilter("waiting", "等待", _waiting_condition, WAITING_DAYS),
         ),
         search=doctor_search,
-        search_label="姓名",
+        search_label="姓名、拼音、号码、机构、科室",
     )
 
 

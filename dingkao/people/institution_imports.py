@@ -28,6 +28,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_search import update_organisation_keys
 from dingkao.people.organisations import (
     InstitutionValues,
     assign_assessor,
@@ -113,7 +114,8 @@ def import_batch(rows: Iterable[ImportRow], report: ImportReport, seen: set[byte
         new_rows += _import_row(row, existing, report, seen)
     if new_rows:
         db.session.execute(insert(Organisation), new_rows)
-    db.session.flush()
+    known_ids = [organisation.id for organisation in existing.values()]
+    update_organisation_keys([*known_ids, *(values["id"] for values in new_rows)])
     report.accepted += len(new_rows)
 
 

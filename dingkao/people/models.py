@@ -7,10 +7,10 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from dingkao.clock import now
-from dingkao.database.base import Model, check_in, tenant_foreign_key
+from dingkao.database.base import KEY_TEXT, Model, check_in, tenant_foreign_key
 from dingkao.people.notice_catalogue import NOTICE_KINDS
 from dingkao.people.permissions import ROLE_LABELS
-from dingkao.tenants.rls import TenantOwned
+from dingkao.tenants.rls import OfTenant, TenantOwned
 
 DISPLAY_MODES = {"standard": "标准模式", "senior": "长辈模式"}
 ACCOUNT_STATES = {
@@ -58,6 +58,20 @@ class Organisation(TenantOwned, Model):
     assessment_organisation_id: Mapped[UUID | None]
     contact: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class OrganisationSearchKey(OfTenant, Model):
+    """A key by which an organisation is found: a pair of characters of its name, or the whole name, by whose
+    beginning it is found (`organisation_search`). Written wherever a name is."""
+
+    __tablename__ = "organisation_search_key"
+    __table_args__ = (
+        Index(None, "tenant_id", "organisation_id"),
+        tenant_foreign_key("organisation_id", "organisation"),
+    )
+
+    key: Mapped[str] = mapped_column(KEY_TEXT, primary_key=True)
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class Account(TenantOwned, Model):

@@ -14,6 +14,7 @@ from dingkao.errors import InvalidInput
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_search import insert_organisation_keys
 from dingkao.people.scopes import Grant
 from dingkao.tenants.characters import fold_lookalikes
 from dingkao.tenants.context import current_tenant
@@ -90,6 +91,7 @@ def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
     organisation = Organisation(**new_organisation_row(validate_institution(tidy)))
     db.session.add(organisation)
     db.session.flush()
+    insert_organisation_keys({organisation.id: organisation.name})
     journal.write_entry("organisation", organisation.id, "made", by=by)
     return organisation
 

@@ -81,6 +81,7 @@ ACTIONS = (
     Action("sitting.sit", "sit the exam; see and answer an integrity case of one's own"),
     Action("results.own", "see one's results, answers and certificate"),
     # Doctors, filings, requests
+    Action("people.search", "find doctors by name, number, institution or department"),
     Action("doctors.view", "list doctors, see their records with masked numbers"),
     Action("doctors.manage", "add doctors"),
     Action("doctors.import", "import a roster"),
@@ -160,6 +161,7 @@ ACTIONS = (
 
 _AT_INSTITUTION = frozenset(
     (
+        "people.search",
         "doctors.view",
         "doctors.manage",
         "doctors.import",
@@ -176,6 +178,7 @@ _AT_INSTITUTION = frozenset(
 )
 _AT_ASSESSOR = frozenset(
     (
+        "people.search",
         "filings.review",
         "filings.reveal_numbers",
         "requests.view",
@@ -208,7 +211,7 @@ ROLES = (
         "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
     }),
     Role("province_admin", "省级管理员", Scope.PROVINCE, frozenset((
-        "doctors.view", "doctors.manage", "doctors.import", "doctors.reveal_numbers", "doctors.issue_code",
+        "people.search", "doctors.view", "doctors.manage", "doctors.import", "doctors.reveal_numbers", "doctors.issue_code",
         "enrolment.manage", "enrolment.export",
         "requests.view", "requests.decide_second", "results.overturn",
         "questions.edit", "questions.approve", "questions.export", "questions.copy_shared",
@@ -238,7 +241,7 @@ ROLES = (
         "uploads.send",
     ))),
     Role("auditor", "审计员", Scope.PROVINCE, frozenset((
-        "doctors.view", "questions.see_picture", "monitoring.view", "cases.view",
+        "people.search", "doctors.view", "questions.see_picture", "monitoring.view", "cases.view",
         "analysis.view", "analysis.export", "corrections.view", "corrections.export",
         "results.view", "results.export", "certificates.view",
         "articles.view", "institutions.view", "proposed_acts.view", "journal.verify",

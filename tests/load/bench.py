@@ -47,7 +47,7 @@ from dingkao.people.accounts import create_staff
 from dingkao.people.models import Account, Organisation, SignInSession
 from dingkao.people.provinces import open_province
 from tests import actors, conftest
-from tests.load import exam, synthetic
+from tests.load import exam, name_search, synthetic
 from tests.load.bench_stack import (
     REQUESTS,
     Bench,
@@ -569,6 +569,7 @@ def main() -> None:
             storage_figures(bench)
             page_figures(bench, opened, question=exam.figures(bench))
             rls_figures(bench, opened)
+            name_search.figures(bench, "henan", opened["henan"]["ids"])
         finally:
             bench.end()
     certificate_figures()

@@ -15,6 +15,7 @@ from dingkao.people.accounts import doctor_login_index
 from dingkao.people.identity_numbers import mask_number
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import SecretLocation, current_vault
+from tests.load import synthetic_search_keys
 
 DOCTORS_AN_INSTITUTION = 10
 SHARES = (("clinical", 76), ("chinese", 15), ("dental", 7), ("public_health", 2))
@@ -185,6 +186,7 @@ def load(
     connection.commit()
     connection.execute("analyze organisation, account, doctor, assessment")
     connection.commit()
+    synthetic_search_keys.load(connection)
     return [doctor for doctor, _ in people]
 
 

@@ -53,7 +53,7 @@ def _list_context(cycle: Cycle) -> dict[str, Any]:
     ]
     return {
         "page": page,
-        "granted": page.rows,
+        "entries": page.rows,
         "found": matching_doctors,
         "name": name,
         "names": organisation_names(named_ids),

@@ -1,0 +1,239 @@
+"""Finding doctors by whatever somebody types: a name or a part of it, pinyin, initials, a number or its last
+four characters, an institution, a department; rooms above register further forms (`register_form`: ticket
+and certificate numbers).
+
+Every form is an equality or a range of an index (tenancy.md rule 11), and its queries are in the order of
+that index, so that the first page costs the same for a rare name as for a surname of thirty thousand."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, union_all
+from sqlalchemy.orm import aliased
+
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor, DoctorSearchKey
+from dingkao.doctors.number_indices import candidate_number_indices, name_sort_key, number_tail_index
+from dingkao.doctors.search_keys import DEPARTMENT, FIRST_CHARACTER, INITIALS, PINYIN, fold_pinyin
+from dingkao.people.models import Organisation
+from dingkao.people.name_grams import (
+    PAIR,
+    contains_folded,
+    fold_for_search,
+    has_prefix,
+    rarest_pair_keys,
+)
+from dingkao.people.names import normalise_name
+from dingkao.people.organisation_search import search_organisations
+from dingkao.people.scopes import Grant
+from dingkao.tenants.encryption import normalise_text
+
+MAX_TEXT_LENGTH = 100
+MAX_LISTED = 300
+"""Doctors that are found up to which a list is given their ids, and beyond which a subquery."""
+MAX_INSTITUTIONS = 5
+MAX_INITIALS = 8
+_NUMBER_PATTERN = re.compile(r"(?=.*\d)[0-9A-Z()/\-]{5,64}")
+_TAIL_PATTERN = re.compile(r"(?=.*\d)[0-9A-Z]{4}")
+Query = Select[UUID, str]
+"""A query of doctors' ids and their `name_key`, in the order in which they are shown; a doctor may come more
+than once."""
+
+
+@dataclass(frozen=True)
+class SearchForm:
+    """A way of finding doctors. `label`: what was matched, for the page; `queries`: for a text as it was
+    typed (stripped, not empty) and the grant of the person who searches, the queries that find doctors by it,
+    the best first; none where the text cannot be meant so. The grant's institutions may be left to the
+    caller, who limits what is found anyway; they are in the queries that would else walk over thousands."""
+
+    code: str
+    label: str
+    queries: Callable[[str, Grant], list[Query]]
+
+
+def search_forms() -> tuple[SearchForm, ...]:
+    """All forms, in the order in which they are shown."""
+    return tuple(_FORMS)
+
+
+def register_form(form: SearchForm) -> None:
+    """Add a form of a room above. Raises ValueError if there is one with its code."""
+    if any(registered.code == form.code for registered in _FORMS):
+        raise ValueError(form.code)
+    _FORMS.append(form)
+
+
+def form_queries(form: SearchForm, text: str, grant: Grant) -> list[Query]:
+    """The queries by which `form` finds doctors for a text as it was typed; none for an empty text or one of
+    more than MAX_TEXT_LENGTH characters."""
+    typed_text = normalise_name(text)[: MAX_TEXT_LENGTH + 1]
+    if not typed_text or len(typed_text) > MAX_TEXT_LENGTH:
+        return []
+    return form.queries(typed_text, grant)
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` may be a whole document number, which belongs into no address (domain.md §9)."""
+    return _NUMBER_PATTERN.fullmatch(normalise_text(text)) is not None
+
+
+def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> ColumnElement[bool]:
+    """The SQL condition that a row of a list is of a doctor whom `text` finds by any form; true for an empty
+    text. `doctor_id`: the list's column with the doctor's id, by default that of Doctor, whose names then are
+    narrowed too, so that a list sorted by name begins where the first of them stands; `grant`: of the person
+    who looks, by which the list must be limited besides.
+    Sends queries: up to MAX_LISTED doctors are looked up beforehand, so that the list's plan is that of a few
+    ids."""
+    if not text.strip():
+        return true()
+    queries = [query for form in search_forms() for query in form_queries(form, text, grant)]
+    first_ids = [db.session.scalars(query.limit(MAX_LISTED + 1)).all() for query in queries]
+    if max(map(len, first_ids), default=0) <= MAX_LISTED:
+        return in_array(doctor_id, set(chain.from_iterable(first_ids)))
+    every_match = union_all(*map(_ids_query, queries)).subquery()
+    is_match = doctor_id.in_(select(next(iter(every_match.columns))))
+    return and_(is_match, _name_range(queries)) if doctor_id is Doctor.id else is_match
+
+
+def _name_range(queries: list[Query]) -> ColumnElement[bool]:
+    """The condition that a doctor's name stands between the first and the last that the queries find."""
+    bounds = [db.session.execute(_bounds_query(query)).one() for query in queries]
+    return Doctor.name_key.between(
+        func.least(*(first for first, _ in bounds)),
+        func.greatest(*(last for _, last in bounds)),
+    )
+
+
+def _ids_query(query: Query) -> Select[UUID]:
+    """The query of the ids alone, in no order."""
+    return query.order_by(None).with_only_columns(query.column_descriptions[0]["expr"])
+
+
+def _bounds_query(query: Query) -> Select[str | None, str | None]:
+    """The query of the first and the last name that `query` finds, which an index tells at once where its
+    condition is an equality."""
+    name_key = query.column_descriptions[1]["expr"]
+    return query.order_by(None).with_only_columns(func.min(name_key), func.max(name_key))
+
+
+def _by_doctor(condition: ColumnElement[bool], grant: Grant) -> Query:
+    """The query of doctors of whose rows the condition holds, by name."""
+    return (
+        select(Doctor.id, Doctor.name_key)
+        .where(condition, _institution_condition(grant, Doctor.organisation_id))
+        .order_by(Doctor.name_key, Doctor.id)
+    )
+
+
+def _by_key(condition: ColumnElement[bool], grant: Grant, *first_order: Any) -> Query:
+    """The query of doctors with a key of that condition, by name; `first_order`: columns before the name."""
+    return (
+        select(DoctorSearchKey.doctor_id, DoctorSearchKey.name_key)
+        .where(condition, _institution_condition(grant, DoctorSearchKey.organisation_id))
+        .order_by(*first_order, DoctorSearchKey.name_key, DoctorSearchKey.doctor_id)
+    )
+
+
+def _by_prefix(prefix: str, grant: Grant) -> Query:
+    """The query of doctors with a key that begins with `prefix`, by the key; a doctor comes with each of the
+    keys."""
+    return _by_key(has_prefix(DoctorSearchKey.key, prefix), grant, DoctorSearchKey.key)
+
+
+def _institution_condition(grant: Grant, column: Any) -> ColumnElement[bool]:
+    """The condition that narrows what is found to the institutions of a grant that names nothing else; true
+    for other grants, whose callers narrow it."""
+    if grant.is_province or grant.assessor_ids or grant.divisions or not grant.institution_ids:
+        return true()
+    if len(grant.institution_ids) == 1:
+        return column == grant.institution_ids[0]
+    return in_array(column, grant.institution_ids)
+
+
+def _name_queries(text: str, grant: Grant) -> list[Query]:
+    """The whole name; then names that begin with the one character, or contain the characters in a row."""
+    folded = fold_for_search(text)
+    if not folded:
+        return []
+    if len(folded) == 1:
+        return [_by_key(DoctorSearchKey.key == FIRST_CHARACTER + folded, grant)]
+    has_name = Doctor.name_key == name_sort_key(normalise_name(text))
+    return [_by_doctor(has_name, grant), _containing(folded, grant)]
+
+
+def _containing(folded: str, grant: Grant) -> Query:
+    """The query of doctors whose folded name contains `folded`, of two characters or more: those who have its
+    two rarest pairs, whose rows stand in the same order; then the names are compared."""
+    if len(folded) == 2:  # one pair, found by equality
+        return _by_key(DoctorSearchKey.key == PAIR + folded, grant)
+    keys = rarest_pair_keys(DoctorSearchKey, folded)
+    query = _by_key(DoctorSearchKey.key == keys[0], grant)
+    if len(keys) > 1:
+        other = aliased(DoctorSearchKey)
+        is_same_doctor = and_(
+            other.tenant_id == DoctorSearchKey.tenant_id,
+            other.name_key == DoctorSearchKey.name_key,
+            other.doctor_id == DoctorSearchKey.doctor_id,
+        )
+        has_other = and_(other.key == keys[1], _institution_condition(grant, other.organisation_id))
+        query = query.join(other, is_same_doctor).where(has_other)
+    is_doctor = and_(
+        Doctor.tenant_id == DoctorSearchKey.tenant_id,
+        Doctor.id == DoctorSearchKey.doctor_id,
+    )
+    return query.join(Doctor, is_doctor).where(contains_folded(Doctor.name, folded))
+
+
+def _pinyin_queries(text: str, grant: Grant) -> list[Query]:
+    """Names whose pinyin begins with the letters; then those whose initials do."""
+    letters = fold_pinyin(text)
+    queries = []
+    if len(letters) > 1:
+        queries.append(_by_prefix(PINYIN + letters, grant))
+    if 1 <= len(letters) <= MAX_INITIALS:
+        queries.append(_by_prefix(INITIALS + letters, grant))
+    return queries
+
+
+def _number_queries(text: str, grant: Grant) -> list[Query]:
+    """The whole document number; or its last four letters and digits."""
+    number = normalise_text(text)
+    if _TAIL_PATTERN.fullmatch(number):
+        return [_by_doctor(Doctor.tail_index == number_tail_index(number), grant)]
+    if _NUMBER_PATTERN.fullmatch(number):
+        number_indices = candidate_number_indices(number).values()
+        return [_by_doctor(in_array(Doctor.number_index, number_indices), grant)]
+    return []
+
+
+def _institution_queries(text: str, grant: Grant) -> list[Query]:
+    """The doctors of the institutions whose names contain the text, institution by institution."""
+    if len(text) < 2:
+        return []
+    is_reached = _institution_condition(grant, Organisation.id)
+    institutions = search_organisations(text, MAX_INSTITUTIONS, is_reached)
+    return [_by_doctor(Doctor.organisation_id == institution.id, grant) for institution in institutions]
+
+
+def _department_queries(text: str, grant: Grant) -> list[Query]:
+    """The doctors of the department of exactly this name; then of those that begin with it."""
+    folded = fold_for_search(text)
+    if len(folded) < 2:
+        return []
+    exact = _by_key(DoctorSearchKey.key == DEPARTMENT + folded, grant)
+    return [exact, _by_prefix(DEPARTMENT + folded, grant)]
+
+
+_FORMS = [
+    SearchForm("name", "姓名", _name_queries),
+    SearchForm("pinyin", "拼音", _pinyin_queries),
+    SearchForm("number", "证件号码", _number_queries),
+    SearchForm("institution", "机构", _institution_queries),
+    SearchForm("department", "科室", _department_queries),
+]

@@ -1,0 +1,125 @@
+"""Finding organisations by any part of their names, and the keys that are written for it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy.orm import aliased
+
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.people.models import Organisation, OrganisationSearchKey
+from dingkao.people.name_grams import (
+    fold_for_search,
+    has_prefix,
+    pair_keys,
+    rarest_pair_keys,
+    replace_key_rows,
+)
+from dingkao.tenants.context import current_tenant
+from dingkao.tenants.encryption import normalise_text
+
+WHOLE_NAME = "n"
+BATCH_SIZE = 500
+COLUMNS = ("tenant_id", "key", "organisation_id")
+
+
+def insert_organisation_keys(names: Mapping[UUID, str]) -> None:
+    """Insert the keys of new organisations, whose names by id these are, after the organisations
+    themselves."""
+    key_rows = [
+        dict(zip(COLUMNS, cells, strict=True))
+        for organisation_id, name in names.items()
+        for cells in organisation_key_rows(organisation_id, name)
+    ]
+    db.session.execute(insert(OrganisationSearchKey), key_rows)
+
+
+def organisation_key_rows(organisation_id: UUID, name: str) -> set[tuple[int, str, UUID]]:
+    """Returns the rows of keys of an organisation, each in the order of COLUMNS."""
+    folded = fold_for_search(name)
+    keys = {WHOLE_NAME + folded, *pair_keys(folded)}
+    return {(current_tenant(), key, organisation_id) for key in keys}
+
+
+def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
+    """Make the keys of these organisations, at most 5,000, what their names say, after names were changed;
+    returns how many had other keys."""
+    db.session.flush()
+    query = select(Organisation.id, Organisation.name).where(in_array(Organisation.id, organisation_ids))
+    key_rows = {
+        organisation_id: organisation_key_rows(organisation_id, name)
+        for organisation_id, name in db.session.execute(query)
+    }
+    return replace_key_rows(OrganisationSearchKey, "organisation_id", key_rows)
+
+
+def reindex_organisation_keys(commit: Callable[[], None]) -> tuple[int, int]:
+    """Compute the keys of all organisations of the current province. Returns how many were checked and how
+    many of these had others. `commit` is called after each batch. Running it again changes nothing."""
+    checked_count, changed_count, last_id = 0, 0, UUID(int=0)
+    query = select(Organisation.id).order_by(Organisation.id).limit(BATCH_SIZE).with_for_update()
+    while organisation_ids := db.session.scalars(query.where(Organisation.id > last_id)).all():
+        checked_count += len(organisation_ids)
+        changed_count += update_organisation_keys(organisation_ids)
+        last_id = organisation_ids[-1]
+        commit()
+    return checked_count, changed_count
+
+
+def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> list[Organisation]:
+    """Returns the first `limit` organisations that `text` may mean, among those that meet the SQL conditions
+    `where`: the one with this 机构登记号, then names that begin with the text, then names that contain it. A
+    text of one character is only a beginning."""
+    folded = fold_for_search(text)
+    if not folded:
+        return []
+    queries = [
+        select(Organisation).where(Organisation.registration_number == normalise_text(text)),
+        _by_key(has_prefix(OrganisationSearchKey.key, WHOLE_NAME + folded)),
+        *([_containing(folded)] if len(folded) > 1 else []),
+    ]
+    organisations: dict[UUID, Organisation] = {}
+    for query in queries:
+        if len(organisations) < limit:
+            for organisation in db.session.scalars(query.where(*where).limit(limit)):
+                organisations.setdefault(organisation.id, organisation)
+    return list(organisations.values())[:limit]
+
+
+def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
+    """Returns the query of the organisations with a key of that condition, sorted by key."""
+    is_owner = and_(
+        Organisation.tenant_id == OrganisationSearchKey.tenant_id,
+        Organisation.id == OrganisationSearchKey.organisation_id,
+    )
+    return (
+        select(Organisation)
+        .join(OrganisationSearchKey, is_owner)
+        .where(condition)
+        .order_by(OrganisationSearchKey.key, OrganisationSearchKey.organisation_id)
+    )
+
+
+def _containing(folded: str) -> Select[Organisation]:
+    """Returns the query of the organisations whose folded name contains `folded` (two characters or more): by
+    its rarest pairs, then compared with the whole name."""
+    keys = rarest_pair_keys(OrganisationSearchKey, folded)
+    query = _by_key(OrganisationSearchKey.key == keys[0])
+    if len(keys) > 1:
+        second = aliased(OrganisationSearchKey)
+        query = query.join(second, and_(_is_of_same(second), second.key == keys[1]))
+    if len(folded) > 2:
+        whole = aliased(OrganisationSearchKey)
+        has_text = func.strpos(whole.key, folded) > 0
+        query = query.join(whole, and_(_is_of_same(whole), has_prefix(whole.key, WHOLE_NAME), has_text))
+    return query
+
+
+def _is_of_same(other_key: Any) -> ColumnElement[bool]:
+    """Returns the condition that another row of keys is of the same organisation."""
+    return and_(
+        other_key.tenant_id == OrganisationSearchKey.tenant_id,
+        other_key.organisation_id == OrganisationSearchKey.organisation_id,
+    )
