@@ -22,6 +22,7 @@ from dingkao.journal import checkpoints as journal_sealing
 from dingkao.operators import act_log
 from dingkao.operators import operator_accounts as operators
 from dingkao.people import (
+    import_checks,
     journal_verification,
     notice_delivery,
     staff_accounts,
@@ -90,6 +91,7 @@ SCHEDULED_TASKS = (
     ),
     ScheduledTask("remind", 30, reminders.start_due_rounds),
     ScheduledTask("sweep_uploads", 60, chunked_uploads.delete_expired),
+    ScheduledTask("delete_unconfirmed", 3600, import_checks.delete_unconfirmed),
     ScheduledTask(
         "seal_files",
         3600,

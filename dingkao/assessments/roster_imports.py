@@ -5,11 +5,8 @@ into chunks of its ROWS_PER_CHUNK."""
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from sqlalchemy import select
-
 from dingkao.assessments.enrolment import enrol, enrol_doctors
 from dingkao.cycles.cycles import current_cycle
-from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import (
     import_batch,
@@ -28,6 +25,7 @@ from dingkao.jobs.models import Job
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_queries import list_organisations
 from dingkao.people.scopes import in_scope, load_grant
 from dingkao.people.spreadsheet_imports import (
     UPLOAD_LIMITS,
@@ -40,16 +38,19 @@ def enqueue_roster_import(
     content: bytes,
     name: str,
     *,
-    restrict_to: Organisation | None,
+    restrict_to: Collection[UUID] | None,
+    dry_run: bool = False,
     by: Actor,
 ) -> Job:
-    """Store the roster and enqueue its import; see `SpreadsheetImport.enqueue`. `restrict_to`: the only
-    institution whose doctors are accepted (None: all). Raises InvalidInput, TooLarge, Unavailable."""
+    """Store the roster and enqueue its import, or its check (`dry_run`); see `SpreadsheetImport.enqueue`.
+    `restrict_to`: ids of the institutions whose doctors are accepted (None: all). Raises InvalidInput,
+    TooLarge, Unavailable."""
     return ROSTER_IMPORT.enqueue(
         content,
-        f"导入名单 {name[:60]}",
+        f"名单 {name[:60]}",
         by=by,
-        only=str(restrict_to.id) if restrict_to else None,
+        dry_run=dry_run,
+        only=None if restrict_to is None else list(map(str, restrict_to)),
     )
 
 
@@ -83,7 +84,7 @@ def _import_batch(
     new_doctors = import_batch(
         rows,
         report,
-        restrict_to=_restricted_institution(job),
+        restrict_to=_allowed_institutions(job),
         seen=seen,
     )
     cycle = current_cycle()
@@ -95,22 +96,26 @@ def _finish_import(job: Job, counts: dict[str, int]) -> None:
     """Write the journal entry of a finished import."""
     log_import(
         **counts,
-        restrict_to=_restricted_institution(job),
+        restrict_to=_allowed_institutions(job),
         by=load_actor(job.asked_by),
     )
 
 
-def _restricted_institution(job: Job) -> Organisation | None:
-    """Returns the only institution whose doctors this job accepts, or None for all."""
-    if not job.arguments["only"]:
-        return None
-    return db.session.scalars(
-        select(Organisation).where(Organisation.id == UUID(job.arguments["only"]))
-    ).one()
+def _allowed_institutions(job: Job) -> list[Organisation] | None:
+    """Returns the institutions whose doctors this job accepts, or None for all: those it was asked for, as
+    far as the roles that the asker has now reach them."""
+    only = job.arguments["only"]
+    ids = None if only is None else {UUID(text) for text in ([only] if isinstance(only, str) else only)}
+    if job.asked_by is not None:
+        grant = load_grant("doctors.import", job.asked_by)
+        if not grant.is_province:
+            ids = set(grant.institution_ids) if ids is None else ids & set(grant.institution_ids)
+    return None if ids is None else list_organisations(ids)
 
 
 ROSTER_IMPORT = SpreadsheetImport(
     "import_roster",
+    "doctors.import",
     read_rows,
     row_number_indices,
     _import_batch,
@@ -122,23 +127,25 @@ ROSTER_IMPORT = SpreadsheetImport(
 # --- a large roster, in pieces
 
 
-def _institution_of_upload(subject: UUID | None, by: Actor) -> Organisation | None:
-    """Returns the only institution whose roster `by` may upload: the clerk's own, named by `subject`, or None
-    for a whole province. Raises Forbidden."""
+def _institutions_of_upload(subject: UUID | None, by: Actor) -> tuple[UUID, ...] | None:
+    """Returns the ids of the institutions whose roster `by` may upload: the clerk's own, or the one of them
+    that `subject` names; None for a whole province. Raises Forbidden."""
     if by.kind != "staff":
         raise Forbidden
     grant = load_grant("doctors.import", by.id)
     if grant.is_province:
         return None
-    if not in_scope(grant, institution_id=subject):
+    if subject is None and grant.institution_ids:
+        return grant.institution_ids
+    if subject is None or not in_scope(grant, institution_id=subject):
         raise Forbidden
-    return db.session.scalars(select(Organisation).where(Organisation.id == subject)).one()
+    return (subject,)
 
 
 def _authorize_upload(subject: UUID | None, by: Actor) -> None:
-    """Raises Forbidden if `by` may not upload the roster of the institution `subject` (None: of a whole
-    province)."""
-    _institution_of_upload(subject, by)
+    """Raises Forbidden if `by` may not upload the roster of the institution `subject` (None: of all that the
+    roles reach)."""
+    _institutions_of_upload(subject, by)
 
 
 def _accept_upload(
@@ -146,14 +153,15 @@ def _accept_upload(
     name: str,
     content: bytes,
     by: Actor,
-    _fields: Mapping[str, str],
+    fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the import of an uploaded roster; returns the job's id. Raises what `enqueue_roster_import`
-    raises."""
+    """Enqueue the import (or with the field «check» the check) of an uploaded roster; returns the job's id.
+    Raises what `enqueue_roster_import` raises."""
     return enqueue_roster_import(
         content,
         name,
-        restrict_to=_institution_of_upload(subject, by),
+        restrict_to=_institutions_of_upload(subject, by),
+        dry_run="check" in fields,
         by=by,
     ).id
 

@@ -77,6 +77,5 @@ def _import_score(cycle: Cycle, record: Assessment, by: Actor) -> None:
         cycle,
         restrict_to=None,
         organisation_id=record.assessor_id,
-        dry_run=False,
         by=by,
     )

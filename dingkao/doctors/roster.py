@@ -55,6 +55,7 @@ from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
+MAX_NUMBERS_NAMED = 5
 INLINE_BATCH_SIZE = 1000
 """Rows that an import without a job (the terminal's) validates and writes at once. A job's chunk has
 `people.spreadsheet_imports.ROWS_PER_CHUNK`."""
@@ -64,11 +65,11 @@ def import_roster(
     content: bytes,
     *,
     by: Actor,
-    restrict_to: Organisation | None = None,
+    restrict_to: Collection[Organisation] | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import a roster (xlsx or csv). `restrict_to`: the institution of the clerk who imports; rows of other
+    """Import a roster (xlsx or csv). `restrict_to`: the institutions of the clerk who imports; rows of other
     institutions are refused (None: all may be imported). `dry_run` validates and changes nothing.
     `progress` is called with the number of rows done after each batch, and may commit it; the console imports
     with a job of chunks (`assessments/roster_imports`). Raises InvalidInput, TooLarge."""
@@ -102,13 +103,15 @@ def log_import(
     unchanged: int,
     refused: int,
     *,
-    restrict_to: Organisation | None,
+    restrict_to: Collection[Organisation] | None,
     by: Actor,
 ) -> None:
-    """Write the journal entry of an import, with the numbers of rows: new, changed, unchanged, refused."""
+    """Write the journal entry of an import, with the numbers of rows: new, changed, unchanged, refused. Its
+    subject is the institution, or the province if the file may have had doctors of several."""
+    only_one = next(iter(restrict_to)) if restrict_to and len(restrict_to) == 1 else None
     journal.write_entry(
-        "organisation" if restrict_to else "province",
-        restrict_to.id if restrict_to else UUID(int=current_tenant()),
+        "organisation" if only_one else "province",
+        only_one.id if only_one else UUID(int=current_tenant()),
         "roster_imported",
         by=by,
         accepted=accepted,
@@ -122,7 +125,7 @@ def import_batch(
     rows: Iterable[ImportRow],
     report: ImportReport,
     *,
-    restrict_to: Organisation | None,
+    restrict_to: Collection[Organisation] | None,
     seen: set[bytes],
     dry_run: bool = False,
 ) -> list[tuple[UUID, UUID]]:
@@ -163,11 +166,12 @@ class _KnownDoctor:
 @dataclass
 class _BatchImport:
     """The import of one batch. `seen_numbers`: indices of the numbers imported from this file so far;
+    `own_numbers`: 机构登记号 of the institutions whose doctors it accepts (None: all);
     `organisations` and `names`: institutions of the batch and their names, by 机构登记号; `known_doctors`: by
     number index; `created`: ids of new doctors with those of their institutions."""
 
     report: ImportReport
-    restrict_to: Organisation | None
+    restrict_to: Collection[Organisation] | None
     dry_run: bool
     initial_until: datetime
     seen_numbers: set[bytes]
@@ -175,12 +179,21 @@ class _BatchImport:
     names: dict[str, str] = field(default_factory=dict)
     known_doctors: Mapping[bytes, _KnownDoctor] = field(default_factory=dict)
     created: list[tuple[UUID, UUID]] = field(default_factory=list)
-    disclosure: DisclosureLimit = field(init=False)
+    own_numbers: frozenset[str] | None = field(init=False)
+    _disclosures: dict[UUID, DisclosureLimit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.disclosure = UNLIMITED
-        if self.restrict_to:
-            self.disclosure = DisclosureLimit.for_institution(self.restrict_to.id)
+        self.own_numbers = None
+        if self.restrict_to is not None:
+            self.own_numbers = frozenset(own.registration_number for own in self.restrict_to)
+
+    def _disclosure_of(self, organisation: Organisation) -> DisclosureLimit:
+        """How often an import for this institution may still tell that a number is another's."""
+        if self.restrict_to is None:
+            return UNLIMITED
+        if organisation.id not in self._disclosures:
+            self._disclosures[organisation.id] = DisclosureLimit.for_institution(organisation.id)
+        return self._disclosures[organisation.id]
 
     def run(self, rows: list[ImportRow]) -> None:
         """Import the rows. Institutions and known doctors are read with one query each, new doctors are
@@ -252,29 +265,31 @@ class _BatchImport:
         known_doctor = self.known_doctors.get(index)
         organisation = self.organisations[valid_row.registration_number]
         if known_doctor is None or known_doctor.organisation_id != organisation.id:
-            self._require_not_elsewhere(known_doctor)
+            self._require_not_elsewhere(known_doctor, self._disclosure_of(organisation))
 
     def _require_own_institution(self, valid_row: RosterRow) -> None:
         """Raise InvalidRosterRow if a clerk's file has a doctor of another institution."""
-        if self.restrict_to and valid_row.registration_number != self.restrict_to.registration_number:
+        if self.own_numbers is not None and valid_row.registration_number not in self.own_numbers:
+            numbers = "、".join(sorted(self.own_numbers)[:MAX_NUMBERS_NAMED])
             raise InvalidRosterRow(
                 "registration_number",
                 "不是本机构的医师",
-                f"本机构只能导入登记号为{self.restrict_to.registration_number}的医师。",
+                f"本机构只能导入登记号为{numbers}的医师。",
             )
 
-    def _require_not_elsewhere(self, known_doctor: _KnownDoctor | None) -> None:
+    @staticmethod
+    def _require_not_elsewhere(known_doctor: _KnownDoctor | None, disclosure: DisclosureLimit) -> None:
         """Raise InvalidRosterRow for a doctor on another institution's roster, and, for any number, if that
         was disclosed too often in this hour."""
-        if self.disclosure.is_exhausted():
-            limit = self.disclosure.limit
+        if disclosure.is_exhausted():
+            limit = disclosure.limit
             raise InvalidRosterRow(
                 "number",
                 f"本机构一小时内提示“已在另一机构的名单中”已达{limit}次，此行未处理",
                 "请核对名单，一小时后重新导入；这样的医师较多时，请由省级管理员导入。",
             )
         if known_doctor:
-            self.disclosure.record_disclosure()
+            disclosure.record_disclosure()
             raise InvalidRosterRow(
                 "number",
                 "该医师已在另一机构的名单中",

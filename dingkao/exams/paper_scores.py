@@ -58,11 +58,9 @@ def import_scores(
     *,
     restrict_to: Sequence[UUID] | None,
     organisation_id: UUID | None,
-    dry_run: bool,
     by: Actor,
 ) -> tuple[ImportReport, ScoreImport | None]:
-    """Validate a spreadsheet of scores and, unless `dry_run`, save the valid ones to be confirmed; none is
-    entered yet.
+    """Validate a spreadsheet of scores and save the valid ones to be confirmed; none is entered yet.
 
     `restrict_to`: the ids of the assessment organisations whose records the file may name (None: any).
     `organisation_id`: the id of the one that the import belongs to (None: the province). Returns the report
@@ -81,7 +79,7 @@ def import_scores(
     if len(rows) > MAX_INLINE_ROWS:
         raise runner.LimitExceeded(TOO_MANY_ROWS_MESSAGE)
     scores = validate_batch(rows, cycle, report, restrict_to=restrict_to, seen=set())
-    if dry_run or not scores:
+    if not scores:
         return report, None
     score_import = save_batch(new_id(), scores, cycle.id, organisation_id, by=by)
     score_import.complete = True

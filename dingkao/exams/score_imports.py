@@ -43,24 +43,26 @@ def import_or_enqueue(
     dry_run: bool,
     by: Actor,
 ) -> tuple[ImportReport, ScoreImport | None] | Job:
-    """Import a spreadsheet of scores and return the result (see `paper_scores.import_scores`), or enqueue the
-    job that imports it, and return that, if it is too large for a request.
+    """Import a spreadsheet of scores and return the result (see `paper_scores.import_scores`); if it is too
+    large for a request, or is only checked (`dry_run`), enqueue the job that does it, and return that.
 
     `name`: the file's name; `grant`: whose records it may name; the import belongs to the first of its
     organisations. Raises InvalidInput, TooLarge, InvalidState, Unavailable.
     """
     restrict_to = _allowed_assessors(grant)
+    if dry_run:
+        paper_scores.require_imports_allowed()
+        return _enqueue(content, name, cycle, restrict_to, dry_run=True, by=by)
     try:
         return paper_scores.import_scores(
             content,
             cycle,
             restrict_to=restrict_to,
             organisation_id=_owning_organisation(restrict_to),
-            dry_run=dry_run,
             by=by,
         )
     except runner.LimitExceeded:
-        return _enqueue(content, name, cycle, restrict_to, dry_run=dry_run, by=by)
+        return _enqueue(content, name, cycle, restrict_to, dry_run=False, by=by)
 
 
 def _allowed_assessors(grant: Grant) -> tuple[UUID, ...] | None:
@@ -88,11 +90,9 @@ def _enqueue(
     arguments = {
         "cycle": str(cycle.id),
         "only": None if restrict_to is None else list(map(str, restrict_to)),
-        "dry_run": dry_run,
         "import": str(new_id()),
     }
-    title = f"{'检查' if dry_run else '导入'}线下成绩 {name[:60]}"
-    return SCORE_IMPORT.enqueue(content, title, by=by, **arguments)
+    return SCORE_IMPORT.enqueue(content, f"线下成绩 {name[:60]}", by=by, dry_run=dry_run, **arguments)
 
 
 def _load_restriction(
@@ -123,7 +123,7 @@ def _import_batch(
         seen=seen,
         existing=import_id,
     )
-    if arguments["dry_run"] or not scores:
+    if not scores:
         return
     score_import = paper_scores.save_batch(
         import_id,
@@ -159,6 +159,7 @@ def _finish_import(job: Job, counts: dict[str, int]) -> None:
 
 SCORE_IMPORT = SpreadsheetImport(
     "import_scores",
+    "scores.import",
     score_validation.read_rows,
     score_validation.row_keys,
     _import_batch,

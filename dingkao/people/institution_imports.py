@@ -233,9 +233,12 @@ def _import_subject() -> UUID:
     return UUID(int=current_tenant())
 
 
-def import_or_enqueue(content: bytes, name: str, *, by: Actor) -> ImportReport | Job:
+def import_or_enqueue(content: bytes, name: str, *, dry_run: bool = False, by: Actor) -> ImportReport | Job:
     """Import the institutions of a spreadsheet and return the report, or enqueue a job for a long or large
-    one and return the job. `name`: the file's name. Raises InvalidInput, TooLarge, Unavailable."""
+    one, or for a check (`dry_run`), and return the job. `name`: the file's name. Raises InvalidInput,
+    TooLarge, Unavailable."""
+    if dry_run:
+        return _enqueue(content, name, by, dry_run=True)
     with contextlib.suppress(runner.LimitExceeded):
         if _is_short(content):
             with db.session.begin_nested():
@@ -249,8 +252,8 @@ def _is_short(content: bytes) -> bool:
     return next(rows_after_limit, None) is None
 
 
-def _enqueue(content: bytes, name: str, by: Actor) -> Job:
-    return INSTITUTION_IMPORT.enqueue(content, f"导入机构 {name[:60]}", by=by)
+def _enqueue(content: bytes, name: str, by: Actor, *, dry_run: bool = False) -> Job:
+    return INSTITUTION_IMPORT.enqueue(content, f"机构 {name[:60]}", by=by, dry_run=dry_run)
 
 
 def _accept_upload(
@@ -258,10 +261,11 @@ def _accept_upload(
     name: str,
     content: bytes,
     by: Actor,
-    _fields: Mapping[str, str],
+    fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the import of a file that came in chunks; return the job's id."""
-    return _enqueue(content, name, by).id
+    """Enqueue the import (or with the field «check» the check) of a file that came in chunks; return the
+    job's id."""
+    return _enqueue(content, name, by, dry_run="check" in fields).id
 
 
 def _import_batch(
@@ -285,6 +289,7 @@ def _finish_import(job: Job, counts: dict[str, int]) -> None:
 
 INSTITUTION_IMPORT = SpreadsheetImport(
     "import_institutions",
+    "institutions.manage",
     read_rows,
     row_registration_numbers,
     _import_batch,

@@ -2,6 +2,9 @@
 chunks. The file is read once and its rows are stored in parts of ROWS_PER_CHUNK; each chunk imports one part;
 a report with the refused rows is built; then the parts are deleted. Everything stored is encrypted.
 
+A check (`dry_run`) is the same job: each part is imported and undone again, so that it tells exactly what the
+import would do. It keeps the file, whose import can then be confirmed (`import_checks`).
+
 A room describes its spreadsheet with a `SpreadsheetImport`. `authorize_action` checks who may upload a
 spreadsheet in chunks, if it is too large for one request.
 """
@@ -14,7 +17,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +30,6 @@ from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.integrations.spreadsheets.import_rows import (
     ImportReport,
     ImportRow,
-    RowProblem,
 )
 from dingkao.integrations.spreadsheets.table_opening import (
     MAX_IMPORT_FILE_BYTES,
@@ -39,10 +41,18 @@ from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
+from dingkao.people.import_checks import (
+    UPLOAD_KIND,
+    delete_file,
+    is_check,
+    register_confirmable,
+    undone_afterwards,
+)
+from dingkao.people.import_reports import ReportLayout, problem_as_json
 from dingkao.people.permissions import grants
 from dingkao.uploads import chunked_uploads
 
-UPLOAD_KIND, REPORT_KIND = "upload", "report"
+REPORT_KIND = "report"
 ROWS_SERIES = "rows"
 ERRORS_SERIES = "faults"
 WARNINGS_SERIES = "warnings"
@@ -72,15 +82,18 @@ def authorize_action(
 
 @dataclass(frozen=True)
 class SpreadsheetImport:
-    """A kind of spreadsheet. `read_rows`: reads a file's rows in a sandbox and adds problems of the file to
-    the report; `row_keys`: the keys by which duplicates within a file are recognised; `import_rows`: imports
-    rows, given the keys imported so far, to which it adds; `columns`: our name → headings, for the report;
-    `on_finished`: writes the journal entry, given the counts by COUNTS.
+    """A kind of spreadsheet. `action`: what whoever imports it must be granted; `read_rows`: reads a file's
+    rows in a sandbox and adds problems of the file to the report; `row_keys`: the keys by which duplicates
+    within a file are recognised; `import_rows`: imports rows, given the keys imported so far, to which it
+    adds; `columns`: our name → headings, for the report; `on_finished`: writes the journal entry, given the
+    counts by COUNTS.
     `read`: replaces `read_rows` in the job if reading depends on the actor; `has_warnings`: the report
-    includes warnings and has a column that tells them from errors.
+    includes warnings and has a column that tells them from errors; `after_rows`: what is done in chunks of
+    its own after the last part, not by a check; its cursor is None when it is done.
     """
 
     name: str
+    action: str
     read_rows: Callable[[bytes, ImportReport], Iterator[ImportRow]]
     row_keys: Callable[[ImportRow], Sequence[bytes]]
     import_rows: Callable[[Job, list[ImportRow], ImportReport, set[bytes]], None]
@@ -88,9 +101,16 @@ class SpreadsheetImport:
     on_finished: Callable[[Job, dict[str, int]], None]
     read: Callable[[bytes, ImportReport, Actor], Iterator[ImportRow]] | None = None
     has_warnings: bool = False
+    after_rows: Callable[[Job, Cursor], Chunk] | None = None
 
     def __post_init__(self) -> None:
         worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
+        register_confirmable(self.name, self.action)
+
+    @property
+    def report_layout(self) -> ReportLayout:
+        """The columns of the report."""
+        return ReportLayout(self.columns, self.has_warnings)
 
     def enqueue(
         self,
@@ -98,15 +118,16 @@ class SpreadsheetImport:
         title: str,
         *,
         by: Actor,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Job:
-        """Store a file and enqueue the job that imports it. A wrong type, a missing column or an empty file
-        is refused now, unless the file is too large to be read within a request. `arguments`: further
-        arguments of the job. Raises InvalidInput, TooLarge, Unavailable."""
+        """Store a file and enqueue the job that imports it, or only checks it (`dry_run`). A wrong type, a
+        missing column or an empty file is refused now, unless the file is too large to be read within a
+        request. `arguments`: further arguments of the job. Raises InvalidInput, TooLarge, Unavailable."""
         with contextlib.suppress(runner.LimitExceeded):
             if next(self.read_rows(content, ImportReport()), None) is None:
                 raise InvalidInput(NO_ROWS_MESSAGE, "file")
-        return self.enqueue_unchecked(content, title, by=by, **arguments)
+        return self.enqueue_unchecked(content, title, by=by, dry_run=dry_run, **arguments)
 
     def enqueue_unchecked(
         self,
@@ -114,6 +135,7 @@ class SpreadsheetImport:
         title: str,
         *,
         by: Actor,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Job:
         """Like `enqueue`, without reading the file: for one that was read already, or is too large. Raises
@@ -122,17 +144,21 @@ class SpreadsheetImport:
         current_store().put(UPLOAD_KIND, upload, content)
         return enqueueing.enqueue(
             self.name,
-            title,
-            {"upload": str(upload)} | arguments,
+            f"{'检查' if dry_run else '导入'}{title}",
+            {"upload": str(upload), "dry_run": dry_run} | arguments,
             by=by.id,
+            subject=upload if dry_run else None,
         )
 
     def step(self, job: Job, cursor: Cursor) -> Chunk:
-        """Run one chunk of the job: read the file, import a part, write the report, or delete the parts."""
+        """Run one chunk of the job: read the file, import a part, do what follows the rows, write the report,
+        or delete the parts."""
         if "end" in cursor:
             return self._finish(job, cursor)
         if "forget" in cursor:
             return _delete_parts(job, cursor)
+        if "after_rows" in cursor:
+            return self._after_rows(job, cursor)
         return self._import_batch(job, cursor) if cursor else self._read(job)
 
     def _read(self, job: Job) -> Chunk:
@@ -163,21 +189,22 @@ class SpreadsheetImport:
     def _rows_of_file(self, job: Job, report: ImportReport) -> Iterator[ImportRow]:
         """Yield the rows of the stored file."""
         content = current_store().get(UPLOAD_KIND, UUID(job.arguments["upload"]))
-        if self.read:
+        if self.read and not is_check(job):
             return self.read(content, report, load_actor(job.asked_by))
         return self.read_rows(content, report)
 
     def _import_batch(self, job: Job, cursor: Cursor) -> Chunk:
-        """Import the next part; after the last, go on to the report."""
+        """Import the next part; after the last, go on to what follows the rows, or to the report."""
         number = cursor["taken"] + 1
         if number > cursor["parts"]:
-            return Chunk({"end": cursor["taken"], "parts": cursor["parts"]})
+            return Chunk(self._cursor_after_rows(job, cursor))
         rows = job_parts.load_part(job.id, ROWS_SERIES, number)
         report = ImportReport()
         repeated = set(job_parts.load_part(job.id, DUPLICATES_SERIES, 0))
         seen_before = _load_seen(job, number - 1) if repeated else set[bytes]()
         seen = set(seen_before)
-        self.import_rows(job, rows, report, seen)
+        with undone_afterwards() if is_check(job) else contextlib.nullcontext():
+            self.import_rows(job, rows, report, seen)
         if repeated:
             seen_of_repeated = sorted(seen_before | (seen & repeated))
             job_parts.save_part(job.id, SEEN_SERIES, number, seen_of_repeated)
@@ -188,6 +215,21 @@ class SpreadsheetImport:
             counts=_counts_of(report),
             result=_first_problems(job, report),
         )
+
+    def _cursor_after_rows(self, job: Job, cursor: Cursor) -> Cursor:
+        """The job's cursor when every part is imported."""
+        if self.after_rows is None or is_check(job):
+            return {"end": cursor["taken"], "parts": cursor["parts"]}
+        return cursor | {"after_rows": {}}
+
+    def _after_rows(self, job: Job, cursor: Cursor) -> Chunk:
+        """The next chunk of what follows the rows; after the last, go on to the report."""
+        if self.after_rows is None:
+            raise ValueError(f"{self.name} does nothing after its rows")
+        chunk = self.after_rows(job, cursor["after_rows"])
+        if chunk.cursor is None:
+            return replace(chunk, cursor={"end": cursor["taken"], "parts": cursor["parts"]})
+        return replace(chunk, cursor=cursor | {"after_rows": chunk.cursor})
 
     def _save_report_part(
         self,
@@ -207,78 +249,33 @@ class SpreadsheetImport:
             ),
         ):
             if faults:
-                job_parts.save_part(
-                    job.id,
-                    series,
-                    number,
-                    self.report_rows(rows, faults, word),
-                )
-
-    def report_rows(
-        self,
-        rows: Sequence[ImportRow],
-        problems: Sequence[RowProblem],
-        word: str,
-    ) -> list[list[Any]]:
-        """The report's rows for these problems, so that they can be corrected and imported again: row number,
-        column, kind (`word`, if the report has warnings), reason, remedy, and the cells of the imported row.
-        """
-        by_number: dict[int, list[ImportRow]] = {}
-        for row in rows:
-            by_number.setdefault(row.number, []).append(row)
-        return [
-            self._report_row(
-                problem,
-                _row_of_problem(problem, by_number.get(problem.row, [])),
-                word,
-            )
-            for problem in problems
-        ]
-
-    def _report_row(self, problem: RowProblem, row: ImportRow | None, word: str) -> list[Any]:
-        """One row of the report (see `report_rows`)."""
-        return [
-            problem.row,
-            problem.column,
-            *([word] if self.has_warnings else []),
-            problem.reason,
-            problem.remedy,
-            *(row.displayed_text(name) if row else "" for name in self.columns),
-        ]
+                lines = self.report_layout.lines(rows, faults, word)
+                job_parts.save_part(job.id, series, number, lines)
 
     def _finish(self, job: Job, cursor: Cursor) -> Chunk:
-        """Write the report, if there is anything to report, and the journal entry."""
+        """Write the report, if there is anything to report, and the journal entry of an import."""
         result = job.result or {}
         line_count = result.get("refused", 0)
         if self.has_warnings:
             line_count += result.get("warned", 0)
         if line_count:
             self._save_report(job, cursor["end"], line_count)
-        self.on_finished(job, {name: result.get(name, 0) for name in COUNTS})
+        if not is_check(job):
+            self.on_finished(job, {name: result.get(name, 0) for name in COUNTS})
         return Chunk(
             {"forget": cursor["parts"]},
-            result={"report": bool(line_count)},
+            result={"report": bool(line_count), "checked": is_check(job)},
         )
 
     def _save_report(self, job: Job, last_part: int, line_count: int) -> None:
         """Build the report as xlsx from the stored parts and store it."""
         report = xlsx_writer.write_xlsx(
-            self._report_headings(),
+            self.report_layout.headings(),
             _iter_problems(job, last_part),
             "导入报告" if self.has_warnings else "未导入的行",
             large=line_count > LARGE_REPORT_ROWS,
         )
         current_store().put(REPORT_KIND, job.id, report)
-
-    def _report_headings(self) -> list[str]:
-        return [
-            "行",
-            "列",
-            *(["结果"] if self.has_warnings else []),
-            "原因",
-            "处理办法",
-            *(headings[0] for headings in self.columns.values()),
-        ]
 
 
 class _KeysOfFile:
@@ -313,20 +310,6 @@ def _counts_of(report: ImportReport) -> dict[str, int]:
     }
 
 
-def _row_of_problem(problem: RowProblem, rows: Sequence[ImportRow]) -> ImportRow | None:
-    """The row to which a problem belongs, among `rows` with its row number (one of each sheet); None if the
-    problem belongs to no readable row."""
-    rows_of_sheet = [row for row in rows if _is_of_sheet(problem, row)]
-    rows_without_sheet = [row for row in rows if not row.sheet]
-    return next(iter(rows_of_sheet or rows_without_sheet), None)
-
-
-def _is_of_sheet(problem: RowProblem, row: ImportRow) -> bool:
-    """Whether the problem's column label is one of the row's sheet; only in a file with several sheets."""
-    label = row.column_label(problem.column.removesuffix(f" ({row.sheet})"))
-    return bool(row.sheet) and problem.column == label
-
-
 def _on_cancel(_job: Job, cursor: Cursor) -> Cursor:
     """What a cancelled job still does: imported rows stay, the report is written, and the parts are
     deleted."""
@@ -348,16 +331,6 @@ def _first_problems(job: Job, report: ImportReport) -> dict[str, Any]:
     }
 
 
-def problem_as_json(problem: RowProblem) -> dict[str, Any]:
-    """A problem as a job's result has it."""
-    return {
-        "row": problem.row,
-        "column": problem.column,
-        "reason": problem.reason,
-        "remedy": problem.remedy,
-    }
-
-
 def _iter_problems(job: Job, taken: int) -> Iterator[list[Any]]:
     """Yield the report's rows of the parts 0 to `taken`: all errors, then all warnings. A part without any
     isn't stored."""
@@ -368,7 +341,8 @@ def _iter_problems(job: Job, taken: int) -> Iterator[list[Any]]:
 
 
 def _delete_parts(job: Job, cursor: Cursor) -> Chunk:
-    """Delete all stored parts and the file: the job's last step."""
+    """Delete all stored parts and the file, which a check keeps unless it was cancelled: the job's last
+    step."""
     for series in (
         ROWS_SERIES,
         ERRORS_SERIES,
@@ -377,5 +351,6 @@ def _delete_parts(job: Job, cursor: Cursor) -> Chunk:
     ):
         job_parts.delete_parts(job.id, series, range(cursor["forget"] + 1))
     job_parts.delete_parts(job.id, DUPLICATES_SERIES, [0])
-    current_store().delete(UPLOAD_KIND, UUID(job.arguments["upload"]))
+    if not is_check(job) or job.undoing:
+        delete_file(job)
     return Chunk(None)

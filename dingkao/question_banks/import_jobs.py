@@ -52,8 +52,9 @@ def enqueue_import(
     bank: str,
     by: Actor,
     category: str | None = None,
+    dry_run: bool = False,
 ) -> Job:
-    """Store the file and enqueue the job that imports it. The first PREVIEW_ROWS questions are read at once,
+    """Store the file and enqueue the job that imports it, or only checks it (`dry_run`). The first PREVIEW_ROWS questions are read at once,
     unless the file is too large for that, so that obvious errors (unknown format, missing column, no
     questions, no category) are refused at once. `category`: see `import_questions`. Raises InvalidInput
     naming the field, TooLarge, Unavailable."""
@@ -65,8 +66,9 @@ def enqueue_import(
             _require_categories(preview_rows, bank)
     return QUESTION_IMPORT.enqueue_unchecked(
         content,
-        f"导入题目 {name[:60]}",
+        f"题目 {name[:60]}",
         by=by,
+        dry_run=dry_run,
         bank=bank,
         category=category,
     )
@@ -109,6 +111,7 @@ def _accept_upload(
         name,
         bank=fields.get("bank", ""),
         category=category,
+        dry_run="check" in fields,
         by=by,
     ).id
 
@@ -163,6 +166,7 @@ def _finish_import(job: Job, counts: dict[str, int]) -> None:
 REPORT_COLUMNS = {name: headings for name, headings in COLUMNS.items() if name not in OPTION_COLUMNS[5:]}
 QUESTION_IMPORT = SpreadsheetImport(
     "import_questions",
+    "questions.edit",
     iter_rows,
     row_digests,
     _import_batch,

@@ -330,7 +330,7 @@ def test_a_roster_too_tells_it_so_often_and_leaves_the_rest(admin, in_province, 
             )
         ).one()
         report = import_roster(
-            sample_data.roster_xlsx(roster_rows), by=TERMINAL_ACTOR, restrict_to=organisation
+            sample_data.roster_xlsx(roster_rows), by=TERMINAL_ACTOR, restrict_to=[organisation]
         )
         reason_by_row = {fault.row: fault.reason for fault in report.errors}
         assert (report.accepted, report.changed, sorted(reason_by_row)) == (1, 1, [3, 4, 5, 6])

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.base import db
-from dingkao.exams import paper_scores
+from dingkao.exams import score_validation
 from dingkao.exams.tickets import get_ticket
 from dingkao.integrations.spreadsheets import xlsx_writer
-from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.integrations.spreadsheets.import_rows import ImportReport
 from dingkao.people.models import Account
 from tests import actors
 from tests.blueprints.signed_in_client import signed_in_client
@@ -74,7 +74,7 @@ def test_a_sheet_of_scores_knows_the_name_however_it_is_typed(someone, in_provin
             ["准考证号", "姓名", "科目", "成绩"],
             [[number, typed, "公共知识", 80], [number, "阿依古丽", "业务水平", 80]],
         )
-        report, _ = paper_scores.import_scores(
-            content, current_cycle(), restrict_to=None, organisation_id=None, dry_run=True, by=TERMINAL_ACTOR
-        )
+        report = ImportReport()
+        rows = list(score_validation.read_rows(content, report))
+        score_validation.validate_batch(rows, current_cycle(), report, restrict_to=None, seen=set())
         assert (report.accepted, [(fault.row, fault.column) for fault in report.errors]) == (1, [(3, "姓名")])

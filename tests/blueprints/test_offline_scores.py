@@ -115,6 +115,13 @@ def hand_up(client, content, **more):
     )
 
 
+def checked(application, in_province, client, content):
+    """The page of the job that checks a sheet."""
+    place = hand_up(client, content, check="1").location
+    actors.run_pending_jobs(application, in_province, SLUG)
+    return client.get(place).get_data(as_text=True)
+
+
 def test_scores_from_paper_are_confirmed_by_another_and_go_the_way_of_any_other(
     application, in_province, reviewer, admins, ready, line
 ):
@@ -124,8 +131,9 @@ def test_scores_from_paper_are_confirmed_by_another_and_go_the_way_of_any_other(
     doctor = ready()
     ticket, name = person(in_province, doctor)
     content = sheet_of([ticket, name, "公共知识", "96.5"], [ticket, name, "业务水平", 88])
-    checked = hand_up(clerk, content, check="1").get_data(as_text=True)
-    assert "检查结果（没有导入）：新增 2" in checked
+    report = checked(application, in_province, clerk, content)
+    assert "检查结果（没有写入）" in report
+    assert "新增 2" in report
     with in_province(SLUG):
         assert db.session.scalar(select(func.count()).select_from(ScoreImport)) == 0
     place = hand_up(clerk, content).location
@@ -162,7 +170,9 @@ def test_rows_that_are_not_sound_are_named(application, in_province, reviewer, r
     doctor, scored_doctor = ready(), scored()
     ticket, name = person(in_province, doctor)
     scored_ticket, scored_name = person(in_province, scored_doctor)
-    text = hand_up(
+    text = checked(
+        application,
+        in_province,
         reviewer,
         sheet_of(
             ["999999999999", name, "公共知识", 80],
@@ -176,8 +186,7 @@ def test_rows_that_are_not_sound_are_named(application, in_province, reviewer, r
             [ticket, name, "公共知识", 80],
             [ticket, name, "公共知识", 81],
         ),
-        check="1",
-    ).get_data(as_text=True)
+    )
     for sentence in (
         "没有这个号码",
         "姓名与号码不是同一人",
@@ -192,7 +201,7 @@ def test_rows_that_are_not_sound_are_named(application, in_province, reviewer, r
     assert "新增 1" in text
     assert "拒绝 9" in text
     by_number = sheet_of([doctor.number, name, "公共知识", 80], heads=("证件号码", "姓名", "科目", "成绩"))
-    assert "新增 1" in hand_up(reviewer, by_number, check="1").get_data(as_text=True)
+    assert "新增 1" in checked(application, in_province, reviewer, by_number)
     assert (
         hand_up(reviewer, sheet_of([name, "公共知识", 80], heads=("姓名", "科目", "成绩"))).status_code == 422
     )

@@ -255,7 +255,7 @@ class FormWay:
         """One administrator imports the bank, which the other approves, and arranges both papers."""
         today = clock.today()
         self.admin.get("/office/banks")
-        page = self.admin.submit("导入", ("questions.xlsx", question_workbook()), 题库名称="本省题库")
+        page = self.admin.submit("直接导入", ("questions.xlsx", question_workbook()), 题库名称="本省题库")
         self.admin.wait_for_job(page)
         assert self.admin.says("新增 32，更新 0，未变 0，拒绝 0")
         self.admin2.get("/office/banks")
@@ -285,7 +285,7 @@ class FormWay:
         }
         roster = sample_data.roster_xlsx([sample_data.roster_row(self.code, 77) | cells])
         self.clerk.get("/office/roster")
-        self.clerk.wait_for_job(self.clerk.submit("导入", ("名单.xlsx", roster)))
+        self.clerk.wait_for_job(self.clerk.submit("直接导入", ("名单.xlsx", roster)))
         assert self.clerk.says("新增 1，更新 0，未变 0，拒绝 0")
         self.staff.include_doctors(self.clerk, 1)
         self.doctor_steps.file(self.doctor)

@@ -39,7 +39,7 @@ def test_the_page_sends_the_pieces_and_leads_to_the_job(page, application, in_pr
     assert chunked_uploads.REGISTERED_PURPOSES["roster"].limits.chunk_size == 1024 * 1024
     choose(page, sample_data.roster_xlsx([sample_data.roster_row(CODE, next(actors.unused_serials(SLUG)))]))
     with page.expect_request(re.compile("/chunk")):
-        page.get_by_role("button", name="导入", exact=True).click()
+        page.get_by_role("button", name="直接导入", exact=True).click()
     page.wait_for_url(re.compile("/office/work/[0-9a-f-]{36}"))
     actors.run_pending_jobs(application, in_province, SLUG)
     expect(page.get_by_text("新增 1")).to_be_visible(timeout=120_000)
@@ -47,9 +47,9 @@ def test_the_page_sends_the_pieces_and_leads_to_the_job(page, application, in_pr
 
 def test_what_is_no_roster_is_said_on_the_page(page):
     choose(page, b"a,b\n1,2\n")
-    page.get_by_role("button", name="导入", exact=True).click()
+    page.get_by_role("button", name="直接导入", exact=True).click()
     expect(page.locator("[data-upload-status]")).to_contain_text("缺少列")
-    expect(page.get_by_role("button", name="导入", exact=True)).to_be_enabled()
+    expect(page.get_by_role("button", name="直接导入", exact=True)).to_be_enabled()
 
 
 def test_a_cut_connection_is_told_and_gone_on_with(page):
@@ -64,7 +64,7 @@ def test_a_cut_connection_is_told_and_gone_on_with(page):
             route.continue_()
 
     page.route(re.compile("/chunk"), once)
-    page.get_by_role("button", name="导入", exact=True).click()
+    page.get_by_role("button", name="直接导入", exact=True).click()
     expect(page.locator("[data-upload-status]")).to_contain_text("已上传的部分没有丢失")
     page.wait_for_url(re.compile("/office/work/"), timeout=120_000)
 
@@ -81,7 +81,7 @@ def test_what_was_cut_off_is_offered_on_the_page_when_it_is_opened_again_and_onc
     choose(page, sample_data.roster_xlsx([sample_data.roster_row(CODE, next(actors.unused_serials(SLUG)))]))
     pieces = re.compile("/chunk")
     page.route(pieces, lambda route: route.abort())
-    page.get_by_role("button", name="导入", exact=True).click()
+    page.get_by_role("button", name="直接导入", exact=True).click()
     expect(page.locator("[data-upload-status]")).to_contain_text("已上传的部分没有丢失")
     page.unroute(pieces)
     page.reload()
@@ -102,7 +102,7 @@ def test_what_is_filled_in_beside_the_file_goes_with_it_and_mended_alone_is_sent
             ["题干", "选项A", "选项B", "答案", "科目"], [["分片的题", "甲", "乙", "A", "业务水平"]]
         ),
     )
-    button, line = page.get_by_role("button", name="导入", exact=True), page.locator("[data-upload-status]")
+    button, line = page.get_by_role("button", name="直接导入", exact=True), page.locator("[data-upload-status]")
     button.click()
     expect(line).to_have_text("请填写题库名称。")
     page.fill("input[name=bank]", "分片题库")

@@ -210,7 +210,7 @@ MUTANTS = (
     ),
     Mutant(
         "roster-own-institution", "a clerk's roster brings the doctors of the own institution alone",
-        "dingkao/doctors/roster.py", "if self.restrict_to and valid_row.registration_number != self.restrict_to.registration_number:", "if self.restrict_to is valid_row:",
+        "dingkao/doctors/roster.py", "if self.own_numbers is not None and valid_row.registration_number not in self.own_numbers:", "if self.own_numbers is valid_row:",
         ("tests/rooms/test_roster.py::test_a_clerk_brings_the_doctors_of_the_own_institution_alone",),
     ),
     Mutant(

@@ -39,7 +39,7 @@ def taken_in(in_province, record_id, *rows, by):
             [[ticket, name, subject, points] for subject, points in rows],
         )
         report, score_import = paper_scores.import_scores(
-            content, current_cycle(), restrict_to=None, organisation_id=None, dry_run=False, by=by
+            content, current_cycle(), restrict_to=None, organisation_id=None, by=by
         )
         assert report.errors == []
         db.session.commit()

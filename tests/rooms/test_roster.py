@@ -333,7 +333,7 @@ def test_another_institutions_doctor_is_not_taken_over(jilin):
 
 
 def test_a_clerk_brings_the_doctors_of_the_own_institution_alone(jilin):
-    report = take_in(row(1), row(2, at=2), row(3), restrict_to=institution(1))
+    report = take_in(row(1), row(2, at=2), row(3), restrict_to=[institution(1)])
     assert outcome(report) == (2, 0, 0, [(3, "机构登记号")])
     entry = db.session.scalars(select(JournalEntry).where(JournalEntry.verb == "roster_imported")).one()
     assert (entry.subject_kind, entry.subject_id) == ("organisation", institution(1).id)

@@ -1,5 +1,6 @@
 """Doctors in the console: the list, one doctor, adding one with a form or many with a roster."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,6 @@ from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     current_user_recusal_reason,
-    get_organisation,
 )
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListRow
@@ -66,7 +66,6 @@ from dingkao.people import accounts, identity_numbers
 from dingkao.people.models import (
     ACCOUNT_STATES,
     Account,
-    Organisation,
 )
 from dingkao.people.name_lookups import account_name
 from dingkao.people.organisations import (
@@ -341,13 +340,13 @@ def decide_code(doctor_id: UUID, code_id: UUID) -> Response | str:
 @require("doctors.import")
 @limiter.limit("60/hour", methods=["POST"])
 def import_roster() -> Response | tuple[str, int] | str:
-    """Import a roster with a job: an administrator for every institution, a clerk for the clerk's own."""
+    """Import a roster with a job, or check it first: an administrator for every institution, a clerk for the
+    clerk's own."""
     form = SpreadsheetForm()
     grant = current_grant()
-    institution = None if grant.is_province else get_organisation(grant.institution_ids[0])
     job = submit_form(
         form,
-        partial(_enqueue_import, form, institution),
+        partial(_enqueue_import, form, None if grant.is_province else grant.institution_ids),
         refusals=(InvalidInput, TooLarge, Unavailable),
         field="file",
     )
@@ -356,19 +355,21 @@ def import_roster() -> Response | tuple[str, int] | str:
     page = render_template(
         "console/doctors/import_roster.html",
         form=form,
-        only=institution,
+        institutions=None if grant.is_province else list_institutions(grant),
         headings=_template_headings(),
     )
     return form_page(page)
 
 
-def _enqueue_import(form: SpreadsheetForm, institution: Organisation | None) -> Job:
-    """Enqueue the import of the roster in the form. Raises InvalidInput, TooLarge, Unavailable."""
+def _enqueue_import(form: SpreadsheetForm, institution_ids: Collection[UUID] | None) -> Job:
+    """Enqueue the import (or the check) of the roster in the form. Raises InvalidInput, TooLarge,
+    Unavailable."""
     upload = form.file.data
     return enqueue_roster_import(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),
         upload.filename or "",
-        restrict_to=institution,
+        restrict_to=institution_ids,
+        dry_run="check" in request.form,
         by=current_user.as_actor(),
     )
 

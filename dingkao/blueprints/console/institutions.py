@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from flask import Response as FlaskResponse
 from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -16,6 +17,7 @@ from dingkao.blueprints.console.navigation import (
 )
 from dingkao.errors import InvalidInput, Refusal
 from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
+from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.jobs.models import Job
 from dingkao.people import (
     institution_imports,
@@ -33,7 +35,7 @@ from dingkao.web.forms import (
     Required,
     SpreadsheetForm,
 )
-from dingkao.web.request_lifecycle import limiter
+from dingkao.web.request_lifecycle import limiter, xlsx_response
 
 institutions = console_blueprint("institutions")
 
@@ -101,7 +103,7 @@ def _add_from_form(form: InstitutionForm) -> Response:
 @limiter.limit("20/hour")
 def import_institutions() -> tuple[str, int] | Response:
     """Import institutions from a spreadsheet. The report is shown above the list; a large file is imported by
-    a job."""
+    a job, and so is one checked."""
     form = SpreadsheetForm()
     report = submit_form(
         form,
@@ -110,7 +112,6 @@ def import_institutions() -> tuple[str, int] | Response:
         field="file",
     )
     if isinstance(report, Job):
-        flash("机构较多，已转为后台任务，完成后在此页查看结果。")
         return redirect(url_for("jobs.show_job", job_id=report.id), 303)
     return _render_list(form, InstitutionForm(formdata=None), report), 200 if report else 422
 
@@ -121,8 +122,17 @@ def _import_upload(form: SpreadsheetForm) -> Any:
     return institution_imports.import_or_enqueue(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),
         upload.filename or "",
+        dry_run="check" in request.form,
         by=current_user.as_actor(),
     )
+
+
+@institutions.get("/office/institutions/template.xlsx")
+@require("institutions.manage")
+def template() -> FlaskResponse:
+    """An empty list of institutions to be filled in, as xlsx."""
+    headings = [names[0] for names in institution_imports.COLUMNS.values()]
+    return xlsx_response(write_xlsx(headings, [], "机构"), "institutions-template.xlsx")
 
 
 def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> str:

@@ -18,7 +18,7 @@ from dingkao.jobs import control
 from dingkao.jobs.enqueueing import is_unfinished
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
-from dingkao.people import list_exports
+from dingkao.people import import_checks, list_exports
 from dingkao.people.models import Membership
 from dingkao.people.name_lookups import account_name, account_names
 from dingkao.people.permissions import roles_for
@@ -111,6 +111,8 @@ def show_job(job_id: UUID) -> FlaskResponse:
         own=job.asked_by == current_user.id,
         asker=account_name(job.asked_by) or "系统",
         acts=control.available_actions(job),
+        confirmable=import_checks.is_confirmable(job),
+        valid_days=import_checks.CHECK_VALID_DAYS,
     )
     return auto_refreshing_page(html, waits=is_unfinished(job))
 
@@ -119,6 +121,19 @@ def _labelled_numbers(job: Job) -> list[tuple[str, int]]:
     """The job's counts, each with its label."""
     result = job.result or {}
     return [(label, result[name]) for name, label in COUNT_LABELS.items() if name in result]
+
+
+@jobs.post("/office/work/<uuid:job_id>/confirm")
+@require("jobs.own")
+def confirm_import(job_id: UUID) -> Response:
+    """Import the file that this job of the current user has checked. Raises NotFound, Forbidden."""
+    check = control.get_job(job_id, current_user.id, for_update=True)
+    try:
+        job = import_checks.confirm_import(check, by=current_user.as_actor())
+    except InvalidState as refusal:
+        flash(refusal.message, "refusal")
+        job = check
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
 
 
 @jobs.post("/office/work/<uuid:job_id>/<act>")

@@ -109,6 +109,7 @@ def _enqueue_import(form: BankForm) -> Job:
             form.file.data.filename or "",
             bank=form.bank.data or "",
             category=form.category.data or None,
+            dry_run="check" in request.form,
             by=current_user.as_actor(),
         )
     except Refusal as refusal:

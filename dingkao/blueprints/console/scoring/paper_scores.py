@@ -73,7 +73,6 @@ def _import_upload(form: SpreadsheetForm, cycle: Cycle) -> Response | ImportRepo
         by=current_user.as_actor(),
     )
     if isinstance(outcome, Job):
-        flash("成绩较多，已转为后台任务，完成后在此页查看结果；导入的成绩在“线下成绩”中由另一位经办人确认。")
         return redirect(url_for("jobs.show_job", job_id=outcome.id), 303)
     return _report_import(*outcome)
 
@@ -107,7 +106,6 @@ def _render_imports(
         cycle=cycle,
         form=form,
         report=report,
-        checked="check" in request.form,
         page=page,
         rows=page.rows,
         names=_names_of_actors(page.rows),
