@@ -10,6 +10,7 @@ from whitenoise import WhiteNoise
 from dingkao.assessments import reminders  # noqa: F401 - declares a setting; no page imports it
 from dingkao.blueprints.console.articles import article_editor
 from dingkao.blueprints.console.certificates import certificates
+from dingkao.blueprints.console.conduct_records import conduct_records
 from dingkao.blueprints.console.dashboard import dashboard
 from dingkao.blueprints.console.doctors import doctors
 from dingkao.blueprints.console.enrolment import enrolment
@@ -90,7 +91,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
-    dashboard, lists, doctors, enrolment, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, conduct_records, enrolment, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor,
     certificate_lookup, platform,

@@ -1,5 +1,5 @@
-"""Checks of spreadsheets (检查): a job that imports a file and takes everything back, so that its report tells
-exactly what the import would do. The file is kept until its import is confirmed (确认导入), or for
+"""Checks of spreadsheets (检查): a job that imports a file and takes everything back, so that its report
+tells exactly what the import would do. The file is kept until its import is confirmed (确认导入), or for
 CHECK_VALID_DAYS. While it is kept, `Job.subject_id` names it."""
 
 import contextlib

@@ -1,5 +1,5 @@
-"""The lines of an import's report: what is wrong with which row, why, what to do about it, and the row itself,
-so that it can be corrected and imported again."""
+"""The lines of an import's report: what is wrong with which row, why, what to do about it, and the row
+itself, so that it can be corrected and imported again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from dingkao.integrations.spreadsheets.import_rows import (
 
 @dataclass(frozen=True)
 class ReportLayout:
-    """The columns of a report. `columns`: our name → headings of the imported file; `has_kind`: a column tells
-    warnings from errors."""
+    """The columns of a report. `columns`: our name → headings of the imported file; `has_kind`: a column
+    tells warnings from errors."""
 
     columns: Mapping[str, Sequence[str]]
     has_kind: bool

@@ -54,10 +54,10 @@ def enqueue_import(
     category: str | None = None,
     dry_run: bool = False,
 ) -> Job:
-    """Store the file and enqueue the job that imports it, or only checks it (`dry_run`). The first PREVIEW_ROWS questions are read at once,
-    unless the file is too large for that, so that obvious errors (unknown format, missing column, no
-    questions, no category) are refused at once. `category`: see `import_questions`. Raises InvalidInput
-    naming the field, TooLarge, Unavailable."""
+    """Store the file and enqueue the job that imports it, or only checks it (`dry_run`). The first
+    PREVIEW_ROWS questions are read at once, unless the file is too large for that, so that obvious errors
+    (unknown format, missing column, no questions, no category) are refused at once. `category`: see
+    `import_questions`. Raises InvalidInput naming the field, TooLarge, Unavailable."""
     if not bank.strip():
         raise InvalidInput(NO_BANK_MESSAGE, "bank")
     with contextlib.suppress(runner.LimitExceeded):

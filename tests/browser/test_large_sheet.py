@@ -102,7 +102,10 @@ def test_what_is_filled_in_beside_the_file_goes_with_it_and_mended_alone_is_sent
             ["题干", "选项A", "选项B", "答案", "科目"], [["分片的题", "甲", "乙", "A", "业务水平"]]
         ),
     )
-    button, line = page.get_by_role("button", name="直接导入", exact=True), page.locator("[data-upload-status]")
+    button, line = (
+        page.get_by_role("button", name="直接导入", exact=True),
+        page.locator("[data-upload-status]"),
+    )
     button.click()
     expect(line).to_have_text("请填写题库名称。")
     page.fill("input[name=bank]", "分片题库")

@@ -158,6 +158,14 @@ def entry(filing):
 # filled in
 DOORS = {
     "doctors.import_roster": (SHEETS, "file", "province_admin", "/office/roster", "/office/roster", {}),
+    "conduct_records.import_records": (
+        SHEETS,
+        "file",
+        "province_admin",
+        "/office/conduct/penalty",
+        "/office/conduct/penalty",
+        {},
+    ),
     "institutions.import_institutions": (
         SHEETS,
         "file",
@@ -207,6 +215,7 @@ DOORS = {
 PIECES = {
     "roster": (SHEETS, "province_admin", "/office/roster"), "institutions": (SHEETS, "province_admin", "/office/institutions"),
     "questions": (QUESTIONS, "question_editor", "/office/banks"), "scores": (SHEETS, "province_admin", "/office/offline-scores"),
+    "conduct": (SHEETS, "province_admin", "/office/conduct/penalty"),
     "filing_photo": (PICTURES, "filing", "/filing/photo"), "filing_proof": (DOCUMENTS, "filing", "/filing/proof"),
     "filing_entry_proof": (DOCUMENTS, "filing", "entry"), "request_proof": (DOCUMENTS, "asking", "asking"),
 }  # fmt: skip
@@ -283,7 +292,7 @@ def test_a_bomb_in_pieces_ends_in_a_sentence_too(request, purpose, name):
     elif purpose == "request_proof":
         subject = page.split("/")[-2]
     sender = Sender(client, page, content, subject, purpose)
-    answer = _within_bounds(lambda: sender.send(bank="题库甲"))
+    answer = _within_bounds(lambda: sender.send(bank="题库甲", kind="penalty"))
     assert answer.status_code in (413, 422), answer.json
     assert _sentence(answer.json["error"]), answer.json
 

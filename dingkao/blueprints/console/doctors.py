@@ -29,6 +29,7 @@ from dingkao.blueprints.console.navigation import (
 )
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListRow
+from dingkao.doctors import conduct_records
 from dingkao.doctors.code_lists import (
     CATEGORIES,
     DOCUMENT_TYPES,
@@ -36,6 +37,7 @@ from dingkao.doctors.code_lists import (
     SCOPES,
     SEXES,
 )
+from dingkao.doctors.conduct_kinds import CONDUCT_KINDS
 from dingkao.doctors.doctor_list import DOCTOR_LIST
 from dingkao.doctors.doctor_queries import (
     account_of_doctor,
@@ -253,6 +255,8 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
         by_two=doctor_codes.needs_second_person(doctor),
         max_reason_length=doctor_codes.MAX_REASON_LENGTH,
         boxes=unprintable_characters(doctor.name),
+        conduct=conduct_records.list_of_doctor(doctor.id),
+        conduct_kinds=CONDUCT_KINDS,
         **_code_request_context(account),
     )
 
@@ -355,7 +359,7 @@ def import_roster() -> Response | tuple[str, int] | str:
     page = render_template(
         "console/doctors/import_roster.html",
         form=form,
-        institutions=None if grant.is_province else list_institutions(grant),
+        institutions=None if grant.is_province else list_institutions(grant, MAX_CHOICES + 1),
         headings=_template_headings(),
     )
     return form_page(page)
