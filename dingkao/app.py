@@ -15,6 +15,7 @@ from dingkao.blueprints.console.dashboard import dashboard
 from dingkao.blueprints.console.doctors import doctors
 from dingkao.blueprints.console.enrolment import enrolment
 from dingkao.blueprints.console.exam_monitoring import exam_monitoring
+from dingkao.blueprints.console.exports import exports
 from dingkao.blueprints.console.filing_review import filing_review
 from dingkao.blueprints.console.halls import halls
 from dingkao.blueprints.console.institutions import institutions
@@ -91,7 +92,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
-    dashboard, lists, doctors, conduct_records, enrolment, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, conduct_records, enrolment, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor,
     certificate_lookup, platform,

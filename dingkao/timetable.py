@@ -24,6 +24,7 @@ from dingkao.operators import operator_accounts as operators
 from dingkao.people import (
     import_checks,
     journal_verification,
+    list_exports,
     notice_delivery,
     staff_accounts,
 )
@@ -92,6 +93,7 @@ SCHEDULED_TASKS = (
     ScheduledTask("remind", 30, reminders.start_due_rounds),
     ScheduledTask("sweep_uploads", 60, chunked_uploads.delete_expired),
     ScheduledTask("delete_unconfirmed", 3600, import_checks.delete_unconfirmed),
+    ScheduledTask("delete_exports", 600, list_exports.delete_expired_files),
     ScheduledTask(
         "seal_files",
         3600,

@@ -30,7 +30,9 @@ from dingkao.doctors.doctor_list import (
     doctor_search,
     doctor_sorts,
 )
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
+from dingkao.people.exported_lists import register_listing
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import INSTITUTION_FILTER, institution_filter
 from dingkao.people.scopes import Grant, in_scope, scope_condition
@@ -136,4 +138,11 @@ RECORD_LIST = register(
         search_label="姓名、拼音、号码、机构、科室",
         totals=_totals,
     )
+)
+
+register_listing(
+    RECORD_LIST,
+    "enrolment.export",
+    reveal_action="doctors.reveal_numbers",
+    full_number=lambda row: document_number_of(row[1]),
 )

@@ -19,9 +19,11 @@ from dingkao.database.listing.definitions import (
 )
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS, SEXES
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import search_condition
 from dingkao.people.account_queries import account_states
+from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import institution_filter
@@ -121,4 +123,11 @@ DOCTOR_LIST = register(
         search=doctor_search,
         search_label="姓名、拼音、号码、机构、科室",
     )
+)
+
+register_listing(
+    DOCTOR_LIST,
+    "doctors.view",
+    reveal_action="doctors.reveal_numbers",
+    full_number=lambda row: document_number_of(row[0]),
 )

@@ -29,6 +29,8 @@ from dingkao.database.listing.definitions import (
 )
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.doctor_list import doctor_columns, doctor_search, doctor_sorts
+from dingkao.doctors.doctor_queries import document_number_of
+from dingkao.people.exported_lists import register_listing
 from dingkao.people.name_lookups import account_names
 from dingkao.people.organisation_filters import institution_filter
 
@@ -129,3 +131,11 @@ REVIEW_LISTS = {
     "organisation": register(_review_list("organisation", "待考核机构复核")),
 }
 """Side → its queue."""
+
+for _definition in REVIEW_LISTS.values():
+    register_listing(
+        _definition,
+        "filings.review",
+        reveal_action="filings.reveal_numbers",
+        full_number=lambda row: document_number_of(row[1]),
+    )

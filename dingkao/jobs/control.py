@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 
 from dingkao import clock
 from dingkao.database.arrays import in_array
@@ -11,8 +11,11 @@ from dingkao.errors import InvalidState, NotFound
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import ChunkedWork
 from dingkao.jobs.models import Job
+from dingkao.tenants.context import current_tenant
+from dingkao.tenants.rls import read_write_transactions
 
 JOB_ACTIONS = ("pause", "resume", "cancel")
+MAX_UNSEEN = 99
 
 
 def visible_jobs(account_id: UUID, *others: ColumnElement[bool]) -> Select[Job]:
@@ -80,12 +83,8 @@ def _resume(job: Job) -> None:
     """Let a paused or failed job continue, or cancel the request for a pause."""
     job.requested = None
     if job.state in ("paused", "failed"):
-        job.state, job.tries, job.sentence, job.ended_at = (
-            "waiting",
-            0,
-            None,
-            None,
-        )
+        job.state, job.tries, job.sentence = "waiting", 0, None
+        job.ended_at, job.seen_at = None, None
         job.advanced_at = clock.now()
         enqueueing.queue_after_commit(job)
 
@@ -96,3 +95,25 @@ def _request(job: Job, action: str) -> None:
     if job.state == "paused":
         job.state = "waiting"
         enqueueing.queue_after_commit(job)
+
+
+def count_unseen(account_id: UUID) -> int:
+    """How many jobs that an account asked for have ended and were not seen since, at most MAX_UNSEEN + 1."""
+    unseen = select(Job.id).where(*_unseen_conditions(account_id)).limit(MAX_UNSEEN + 1)
+    return db.session.scalar(select(func.count()).select_from(unseen.subquery())) or 0
+
+
+def _unseen_conditions(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return Job.asked_by == account_id, Job.ended_at.is_not(None), Job.seen_at.is_(None)
+
+
+def mark_seen(account_id: UUID, job_id: UUID | None = None) -> None:
+    """Note that an account has seen how its jobs ended (with `job_id`: this one), in a transaction of its
+    own, because looking at a page is what shows them."""
+    only = () if job_id is None else (Job.id == job_id,)
+    with read_write_transactions(), db.engine.begin() as connection:
+        connection.execute(
+            update(Job)
+            .where(Job.tenant_id == current_tenant(), *_unseen_conditions(account_id), *only)
+            .values(seen_at=clock.now())
+        )

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
@@ -29,7 +29,9 @@ class Job(TenantOwned, Model):
     the row that it is about. `sentence`: what people read about a failure or delay. For a chunked job,
     `cursor` is where the next chunk begins, `turn` how often a worker has started it, `advanced_at` when the
     last chunk was done, `requested` an action that was requested and not carried out yet, `undoing` whether
-    it is undoing its work after a cancellation. `tries` counts the starts since the last progress.
+    it is undoing its work after a cancellation. `tries` counts the starts since the last progress. `seen_at`:
+    when whoever asked for it saw that it had ended. `file_expires_at`: when the file that it has built is
+    deleted; None if there is none, or none any more.
     """
 
     __tablename__ = "job"
@@ -39,6 +41,18 @@ class Job(TenantOwned, Model):
         Index(None, "tenant_id", "state", "id"),
         Index(None, "tenant_id", "asked_by", "id"),
         Index(None, "tenant_id", "name", "subject_id", "id"),
+        Index(
+            "job_unseen_ix",
+            "tenant_id",
+            "asked_by",
+            postgresql_where=text("ended_at is not null and seen_at is null and asked_by is not null"),
+        ),
+        Index(
+            "job_file_expires_ix",
+            "tenant_id",
+            "file_expires_at",
+            postgresql_where=text("file_expires_at is not null"),
+        ),
     )
 
     name: Mapped[str]
@@ -62,6 +76,8 @@ class Job(TenantOwned, Model):
     result: Mapped[dict[str, Any] | None]
     sentence: Mapped[str | None]
     tries: Mapped[int] = mapped_column(default=0)
+    seen_at: Mapped[datetime | None]
+    file_expires_at: Mapped[datetime | None]
 
     @property
     def is_under_way(self) -> bool:

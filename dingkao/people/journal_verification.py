@@ -21,6 +21,7 @@ from dingkao.journal.findings import (
     VerificationReport,
 )
 from dingkao.people import notices
+from dingkao.people.job_repeats import allow_repeat
 from dingkao.people.models import Account, Membership
 from dingkao.people.notice_catalogue import JOURNAL_PROBLEM
 from dingkao.people.permissions import roles_for
@@ -48,6 +49,11 @@ def enqueue_verification(*, by: Actor) -> Job:
     job = enqueueing.enqueue(JOB_NAME, JOB_TITLE, {}, by=by.id)
     journal.write_entry("job", job.id, "verification_asked", by=by)
     return job
+
+
+def _verify_again(_job: Job, by: Actor) -> Job:
+    """Verify the journal anew."""
+    return enqueue_verification(by=by)
 
 
 def running_verification() -> Job | None:
@@ -200,3 +206,6 @@ def _is_notified() -> ColumnElement[bool]:
         Membership.role.in_(NOTIFIED_ROLES),
     )
     return select(Membership.id).where(administrator_condition).correlate(Account).exists()
+
+
+allow_repeat(JOB_NAME, "journal.verify", _verify_again)

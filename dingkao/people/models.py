@@ -26,6 +26,7 @@ PROPOSED_ACT_KINDS = {
     "sms_account": "更改短信账号",
     "wechat_account": "更改微信公众号",
 }
+EXPORT_FORMATS = {"xlsx": "Excel（xlsx）", "csv": "csv"}
 NOTICE_TARGETS = (
     "filing",
     "practice",
@@ -208,6 +209,50 @@ class ProposedAct(TenantOwned, Model):
     approved_by: Mapped[UUID | None]
     approved_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+
+
+class ExportRequest(TenantOwned, Model):
+    """A list of people asked for as a file (`export_requests`): `list_code` names the list, `view` is its
+    address's query, `title` what it is called, `people` how many it had, counted up to a limit.
+    `organisation_id`: the organisation whose list it is; None for a list of the province or of several.
+    One that `needs_approval` waits until a second person approves it, or is withdrawn. `job_id`: the job that
+    builds the file."""
+
+    __tablename__ = "export_request"
+    __table_args__ = (
+        Index(None, "tenant_id", "asked_by", "id"),
+        Index(
+            "export_request_waits_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("needs_approval and approved_at is null and withdrawn_at is null"),
+        ),
+        check_in("file_format", tuple(EXPORT_FORMATS)),
+        CheckConstraint("approved_by is null or approved_by <> asked_by", name="two_persons"),
+        CheckConstraint("approved_at is null or withdrawn_at is null", name="approved_or_withdrawn"),
+        tenant_foreign_key("asked_by", "account"),
+    )
+
+    list_code: Mapped[str]
+    view: Mapped[str]
+    title: Mapped[str]
+    file_format: Mapped[str]
+    is_unmasked: Mapped[bool]
+    reason: Mapped[str]
+    people: Mapped[int]
+    organisation_id: Mapped[UUID | None]
+    asked_by: Mapped[UUID]
+    asked_at: Mapped[datetime] = mapped_column(default=now)
+    needs_approval: Mapped[bool]
+    approved_by: Mapped[UUID | None]
+    approved_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    job_id: Mapped[UUID | None]
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for a second person."""
+        return self.needs_approval and self.approved_at is None and self.withdrawn_at is None
 
 
 class OneTimeCode(TenantOwned, Model):

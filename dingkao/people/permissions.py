@@ -69,6 +69,9 @@ ACTIONS = (
     Action("views.save", "save views of lists for oneself and one's colleagues"),
     Action("jobs.own", "see and control the jobs one has enqueued"),
     Action("jobs.see_all", "see and control the jobs of other administrators and of the system"),
+    Action("lists.export", "ask for a list that one may have as a file"),
+    Action("lists.export_large", "a list of more than 1,000 people, or with full numbers, as a file",
+           second_person=True),
     # A doctor's own record
     Action("doctor.home", "open the home page"),
     Action("notices.own", "read one's notices"),
@@ -205,12 +208,13 @@ _AT_ASSESSOR = frozenset(
 ROLES = (
     Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION),
     Role("institution_reviewer", "机构审核人", Scope.INSTITUTION, _AT_INSTITUTION | {
-        "filings.approve", "requests.decide_first",
+        "filings.approve", "requests.decide_first", "lists.export_large",
     }),
     Role("organisation_clerk", "考核机构经办人", Scope.ASSESSOR, _AT_ASSESSOR),
     Role("organisation_reviewer", "考核机构复核人", Scope.ASSESSOR, _AT_ASSESSOR | {
         "filings.accept", "requests.decide_first", "requests.decide_second", "requests.exempt_or_defer",
         "conduct.import", "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
+        "lists.export_large",
     }),
     Role("province_admin", "省级管理员", Scope.PROVINCE, frozenset((
         "people.search", "doctors.view", "doctors.manage", "doctors.import", "doctors.reveal_numbers", "doctors.issue_code",
@@ -234,7 +238,7 @@ ROLES = (
         "institutions.view", "institutions.manage", "staff.manage",
         "proposed_acts.view", "proposed_acts.decide",
         "cycle.manage", "settings.manage", "journal.verify",
-        "jobs.see_all", "uploads.send",
+        "jobs.see_all", "lists.export_large", "uploads.send",
     )), can_be_added=False, needs_second_factor=True),
     Role("question_editor", "题库编辑", Scope.PROVINCE, frozenset((
         "questions.edit", "questions.approve", "questions.export", "questions.copy_shared",
@@ -257,7 +261,9 @@ ACCOUNT_KINDS = (
         "filing.edit", "filing.submit", "filing.withdraw", "requests.own", "practice.use", "ticket.own",
         "sitting.sit", "results.own", "questions.see_picture",
     ))),
-    Role("staff", "工作人员", Scope.OWN, frozenset(("account.manage_own", "console.open", "views.save", "jobs.own"))),
+    Role("staff", "工作人员", Scope.OWN, frozenset((
+        "account.manage_own", "console.open", "views.save", "jobs.own", "lists.export",
+    ))),
     Role("operator", "平台运营人员", Scope.OWN, frozenset(("platform.operate",))),
 )  # fmt: skip
 """What an account of each kind may do without any role."""

@@ -4,6 +4,7 @@ bank."""
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,9 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.code_lists import CATEGORIES
 from dingkao.integrations.spreadsheets import xlsx_writer
+from dingkao.jobs.models import Job
+from dingkao.journal.entries import Actor
+from dingkao.people.job_repeats import allow_repeat
 from dingkao.people.list_exports import Export, ExportCursor, Rows
 from dingkao.question_banks.importers import gift_writer
 from dingkao.question_banks.importing.columns import TEMPLATE
@@ -189,16 +193,17 @@ def questions_xlsx(questions: Iterable[dict[str, Any]], letters: str = "") -> by
     if not letters:
         questions = list(questions)
         letters = _used_letters(questions)
-    return xlsx_writer.write_xlsx(
-        [
-            *HEADINGS_BEFORE_OPTIONS,
-            *(f"选项{letter}" for letter in letters),
-            *HEADINGS_AFTER_OPTIONS,
-        ],
-        (_sheet_row(cells, letters) for cells in questions),
-        "试题",
-        large=is_large,
-    )
+    sheet_rows = (_sheet_row(cells, letters) for cells in questions)
+    return xlsx_writer.write_xlsx(_sheet_headings(letters), sheet_rows, "试题", large=is_large)
+
+
+def _sheet_headings(letters: str) -> list[str]:
+    """Our template's headings, with option columns for `letters`."""
+    return [
+        *HEADINGS_BEFORE_OPTIONS,
+        *(f"选项{letter}" for letter in letters),
+        *HEADINGS_AFTER_OPTIONS,
+    ]
 
 
 def _used_letters(questions: Iterable[Mapping[str, Any]]) -> str:
@@ -248,26 +253,29 @@ def _rows(bank_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportC
     return questions, [str(last_id)] if last_id else None
 
 
-def _gift_chunks(bank_id: UUID, questions: Iterator[Any]) -> bytes:
-    """The questions as a part of a GIFT file."""
+def _write_xlsx(_bank_id: UUID, questions: Iterator[Any], path: Path) -> None:
+    """Write the questions as xlsx with a column for every letter of options."""
+    sheet_rows = (_sheet_row(cells, OPTION_LETTERS) for cells in questions)
+    xlsx_writer.write_xlsx_file(path, _sheet_headings(OPTION_LETTERS), sheet_rows, "试题")
+
+
+def _write_gift(bank_id: UUID, questions: Iterator[Any], path: Path) -> None:
+    """Write the questions as a GIFT file."""
     name = db.session.scalars(select(QuestionBank.name).where(QuestionBank.id == bank_id)).one()
-    return gift_writer.write_gift(questions, name).encode()
+    path.write_text(gift_writer.write_gift(questions, name))
 
 
-XLSX_EXPORT = Export(
-    "export_bank",
-    "questions.xlsx",
-    _count,
-    _rows,
-    lambda _bank, questions: questions_xlsx(questions, OPTION_LETTERS),
-)
-GIFT_EXPORT = Export(
-    "export_bank_gift",
-    "questions.gift.txt",
-    _count,
-    _rows,
-    _gift_chunks,
-)
+XLSX_EXPORT = Export("export_bank", lambda _bank: "questions.xlsx", _count, _rows, _write_xlsx)
+GIFT_EXPORT = Export("export_bank_gift", lambda _bank: "questions.gift.txt", _count, _rows, _write_gift)
+
+
+def _enqueue_again(export: Export, job: Job, by: Actor) -> Job:
+    """Export the bank of a job anew."""
+    return export.enqueue(UUID(job.arguments["subject"]), job.title, by=by.id)
+
+
+for _export in (XLSX_EXPORT, GIFT_EXPORT):
+    allow_repeat(_export.job, "questions.export", partial(_enqueue_again, _export))
 
 
 def answer_cell(cells: Mapping[str, Any]) -> str:

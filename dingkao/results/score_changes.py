@@ -199,24 +199,17 @@ def changes_of_sittings(correction: KeyCorrection, sittings: Sequence[UUID]) -> 
     return [
         (change[0], change[1], change[2], change[3])
         for change in db.session.execute(
-            _changes_query(correction.id).where(in_array(ScoreChange.sitting_id, sittings))
+            changes_query(correction.id)
+            .where(in_array(ScoreChange.sitting_id, sittings))
+            .order_by(ScoreChange.sitting_id)
         )
     ]
 
 
-def changes_after(correction_id: UUID, after: UUID | None, limit: int) -> list[ScoreChangeRow]:
-    """Returns the next `limit` changes by a correction, applied or waiting, after the sitting id `after`."""
-    query = _changes_query(correction_id).limit(limit)
-    return [
-        (change[0], change[1], change[2], change[3])
-        for change in db.session.execute(query.where(ScoreChange.sitting_id > after) if after else query)
-    ]
-
-
-def _changes_query(
+def changes_query(
     correction_id: UUID,
 ) -> Select[ScoreChange, Doctor, str, str]:
-    """Returns the query of a correction's changes, as ScoreChangeRow, by the sittings' ids."""
+    """Returns the query of a correction's changes, applied or waiting, as ScoreChangeRow, in no order."""
     return (
         select(ScoreChange, Doctor, Paper.title, Assessment.state)
         .join(
@@ -236,7 +229,6 @@ def _changes_query(
             (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id),
         )
         .where(ScoreChange.correction_id == correction_id)
-        .order_by(ScoreChange.sitting_id)
     )
 
 

@@ -158,6 +158,13 @@ def require(action: str) -> Callable[[ViewT], ViewT]:
     return mark_view
 
 
+def runs_unattended(view: ViewT) -> ViewT:
+    """Decorator: mark a view that open pages ask for by themselves, so that asking does not count as use of
+    the session, which otherwise would never be idle."""
+    view.is_unattended = True  # type: ignore[attr-defined]
+    return view
+
+
 def required_action(endpoint: str) -> str | None:
     """The action or door with which the view of an endpoint is marked; None if it isn't marked."""
     return getattr(current_app.view_functions[endpoint], "action", None)
@@ -339,6 +346,9 @@ def _guard_action(action: str | None) -> AnyResponse | None:
 
 def _note_session_use(response: Response) -> Response:
     """Store after the request that the session was used."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if getattr(view, "is_unattended", False):
+        return response
     if "_login_user" in g and g._login_user.is_authenticated:
         _update_last_seen(g._login_user.session, response)
     return response

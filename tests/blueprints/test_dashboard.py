@@ -16,6 +16,7 @@ from dingkao.people.institution_imports import import_institutions
 from dingkao.people.models import Organisation
 from dingkao.people.provinces import open_province
 from tests import actors, sample_data
+from tests.blueprints.list_export_steps import ask_for_file
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "heilongjiang", 23
@@ -114,8 +115,10 @@ def test_from_a_cycle_to_the_list(application, ground, in_province):
     list_page = clerk.get(f"/{SLUG}/office/inclusion?state=included").get_data(as_text=True)
     assert f"待填报 {len(waiting)}" in list_page
     assert f"全部未提交 {len(waiting)}" in list_page
+    job_page = ask_for_file(clerk, f"/{SLUG}/office/inclusion?state=unsubmitted").location
+    actors.run_pending_jobs(application, in_province, SLUG)
     exported = sheet_reader.read_rows(
-        clerk.get(f"/{SLUG}/office/inclusion/list.xlsx?state=unsubmitted").data,
+        clerk.get(f"{job_page}/sheet.xlsx").data,
         {"name": ("姓名",), "state": ("状态",)},
         ("name",),
     )

@@ -34,6 +34,7 @@ from dingkao.results.pass_lines import reaches_line
 from dingkao.tenants.encryption import DecryptionFailed
 from dingkao.tenants.keys import object_key
 from tests import actors
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.result_steps import (
     CODE,
     SLUG,
@@ -104,8 +105,7 @@ def test_from_scores_to_the_certificate(application, admins, line, scored, in_pr
     assert "不合格" in refused
     assert "申请复核" in refused
     assert failing.client.get(f"/{SLUG}/result/{failing.record_id}/certificate.png").status_code == 404
-    sheet = admins[0].get(f"{place}/list.xlsx")
-    assert sheet.data[:2] == b"PK"
+    assert "list=results" in export_address(admins[0], place)
     serial = re.search(r"\d{6}KH\d{9}", result_page)[0]
     public = application.test_client()
     verification_page = public.get(f"/verify/{serial.lower()}").get_data(as_text=True)

@@ -24,6 +24,7 @@ from dingkao.question_banks.models import Question, QuestionVersion
 from dingkao.results import pass_lines
 from dingkao.tenants.context import in_tenant
 from tests import actors
+from tests.blueprints.list_export_steps import ask_for_file
 from tests.blueprints.scoring_steps import (
     CODE,
     SLUG,
@@ -90,7 +91,9 @@ def test_before_publication_the_new_score_stands_and_the_line_is_applied_anew(
     text = admins[1].get(page).get_data(as_text=True)
     assert "100 → 90" in text
     assert "合格 → 不合格" in text
-    sheet = admins[1].get(f"{page}/changes.xlsx").data
+    job_page = ask_for_file(admins[1], page).location
+    actors.run_pending_jobs(application, in_province, SLUG)
+    sheet = admins[1].get(f"{job_page}/sheet.xlsx").data
     change_rows = list(
         sheet_reader.read_rows(
             sheet,

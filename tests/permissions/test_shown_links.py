@@ -222,8 +222,6 @@ def test_a_link_shown_to_a_role_that_may_not_open_it_is_noticed(session_applicat
         ("may", []),
         ("row.approved_at and granted('corrections.export')", []),
     ):
-        source = (
-            f"{{% if {condition} %}}{{{{ url_for('scoring.export_changes', correction_id=1) }}}}{{% endif %}}"
-        )
+        source = f"{{% if {condition} %}}{{{{ url_for('results.publications') }}}}{{% endif %}}"
         found = refused_links(session_application, source, roles, names)
         assert [roles for _, _, roles in found] == ([refused] if refused else []), condition

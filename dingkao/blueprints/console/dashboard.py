@@ -15,6 +15,7 @@ from dingkao.blueprints.console import outages, request_decisions
 from dingkao.blueprints.console.exam_monitoring.cases import (
     pending_case_counts,
 )
+from dingkao.blueprints.console.exports import pending_counts as pending_exports
 from dingkao.blueprints.console.filing_review import waiting_counts
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
@@ -80,6 +81,7 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
         *_tasks_of_roles(cycle),
         *_request_tasks(),
         *_code_request_tasks(),
+        *_export_tasks(),
         *_exam_tasks(),
         *(Task(*pending_task) for pending_task in scoring_tasks()),
     ]
@@ -95,6 +97,15 @@ def _tasks_of_roles(cycle: Cycle | None) -> list[Task]:
     if current_user.grant("filings.review").assessor_ids:
         tasks += _organisation_tasks(cycle)
     return tasks
+
+
+def _export_tasks() -> list[Task]:
+    """Lists asked for as files that take a second person."""
+    if not current_user.may("lists.export_large"):
+        return []
+    export_count, other_exports = pending_exports()
+    address = url_for("exports.list_exports")
+    return [Task("名单导出等待您确认", export_count, address, "去确认", other_exports)]
 
 
 def _exam_tasks() -> list[Task]:

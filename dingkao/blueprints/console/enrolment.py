@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-from flask import Response as FlaskResponse
 from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -20,7 +19,6 @@ from dingkao.blueprints.console.listing_pages import (
     posted_view_address,
     selected_ids,
     selected_view,
-    viewer_of,
 )
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.cycles.cycles import (
@@ -31,22 +29,15 @@ from dingkao.cycles.cycles import (
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListRow
-from dingkao.database.listing.list_pages import fetch_list_page
-from dingkao.database.listing.list_states import parse_state
 from dingkao.errors import InvalidInput, InvalidState
-from dingkao.integrations.spreadsheets.xlsx_writer import (
-    write_xlsx as write_sheet,
-)
 from dingkao.jobs import enqueueing
 from dingkao.journal.state_machine import starts_from
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.form_submission import form_page, submit_form
 from dingkao.web.forms import Form, Required, ticked_ids
-from dingkao.web.request_lifecycle import xlsx_response
 
 enrolment = console_blueprint("enrolment")
 MAX_REASONS_SHOWN = 3
-MAX_EXPORTED = 1000
 MAX_EXCLUDED = 1000
 
 
@@ -196,22 +187,6 @@ def inclusion() -> str | Response:
 
 def _doctor_address(row: ListRow) -> str:
     return url_for("doctors.show_doctor", doctor_id=row[1].id)
-
-
-@enrolment.get("/office/inclusion/list.xlsx")
-@require("enrolment.export")
-def export_list() -> FlaskResponse:
-    """The list as shown, as xlsx; numbers masked, at most MAX_EXPORTED people (domain.md §12). Raises
-    NotFound, InvalidState for a longer list."""
-    require_current_cycle()
-    state = parse_state(RECORD_LIST, request.args.to_dict(flat=False)).first_page()
-    page = fetch_list_page(state, viewer_of(RECORD_LIST), MAX_EXPORTED)
-    if page.next_cursor:
-        raise InvalidState(f"一次最多导出{MAX_EXPORTED}人，请按状态或姓名缩小范围后再导出。")
-    columns = [column for column in RECORD_LIST.columns if column.key in state.shown_columns]
-    rows = [[cells[column.key] for column in columns] for cells in page.cells]
-    headings = [column.label for column in columns]
-    return xlsx_response(write_sheet(headings, rows, RECORD_LIST.title), "list.xlsx")
 
 
 @enrolment.post("/office/inclusion")

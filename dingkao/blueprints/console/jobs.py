@@ -1,9 +1,12 @@
-"""Jobs in the console: the list, progress, pausing and cancelling, and results."""
+"""Jobs in the console: one's own (我的任务) and those of others that one may see, progress, pausing and
+cancelling, results, asking again; how many have ended unseen."""
 
+from collections.abc import Iterable
+from functools import partial
 from uuid import UUID
 
 from flask import Response as FlaskResponse
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, jsonify, redirect, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import ColumnElement, exists
 from werkzeug.wrappers import Response
@@ -18,14 +21,15 @@ from dingkao.jobs import control
 from dingkao.jobs.enqueueing import is_unfinished
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
-from dingkao.people import import_checks, list_exports
+from dingkao.people import export_requests, import_checks, job_repeats, list_exports
 from dingkao.people.models import Membership
 from dingkao.people.name_lookups import account_name, account_names
 from dingkao.people.permissions import roles_for
-from dingkao.web.access_control import require
+from dingkao.web.access_control import require, runs_unattended
+from dingkao.web.file_streams import streamed_response
 from dingkao.web.request_lifecycle import (
     auto_refreshing_page,
-    text_response,
+    limiter,
     xlsx_response,
 )
 
@@ -55,19 +59,50 @@ COUNT_UNITS = {"approve_bank": "题"}
 @jobs.get("/office/work")
 @require("jobs.own")
 def list_jobs() -> FlaskResponse:
-    """The jobs that the current user enqueued; for administrators also those of other administrators and of
-    the system."""
-    query = control.visible_jobs(current_user.id, *_visible_jobs_of_others())
+    """我的任务: the jobs that the current user enqueued; with `all` also those that administrators may see of
+    other administrators and of the system. Exports that wait for a second person come first."""
+    shows_all = "all" in request.args and current_user.may("jobs.see_all")
+    query = control.visible_jobs(current_user.id, *(_visible_jobs_of_others() if shows_all else ()))
     page = fetch_page(query, [Job.id], request.args.get("after"), descending=True)
-    askers = {job.asked_by for job in page.rows if job.asked_by and job.asked_by != current_user.id}
-    names = account_names(askers) | {current_user.id: current_user.account.name}
     html = render_template(
         "console/jobs/list.html",
         page=page,
         words=STATE_LABELS,
-        names=names,
+        names=_asker_names(page.rows),
+        waiting_exports=export_requests.list_own_waiting(current_user.id),
+        shows_all=shows_all,
+        files={job.id: name for job in page.rows if (name := _own_file_name(job))},
     )
     return auto_refreshing_page(html, waits=any(job.state == "running" for job in page.rows))
+
+
+def _asker_names(listed_jobs: Iterable[Job]) -> dict[UUID, str]:
+    """The names of those who asked for jobs, by account."""
+    asker_ids = {job.asked_by for job in listed_jobs if job.asked_by and job.asked_by != current_user.id}
+    return account_names(asker_ids) | {current_user.id: current_user.account.name}
+
+
+def _own_file_name(job: Job) -> str | None:
+    """The name of the file that the current user can download from a job; None if there is none."""
+    result = job.result or {}
+    is_there = job.asked_by == current_user.id and not result.get("expired")
+    return result.get(list_exports.FILE_KIND) if is_there else None
+
+
+@jobs.get("/office/work/unseen")
+@require("jobs.own")
+@runs_unattended
+def unseen_count() -> FlaskResponse:
+    """How many of the current user's jobs have ended and weren't looked at, for the bell of open pages."""
+    return jsonify(count=control.count_unseen(current_user.id))
+
+
+@jobs.post("/office/work/seen")
+@require("jobs.own")
+def mark_all_seen() -> Response:
+    """Note that the current user has seen how all own jobs ended."""
+    control.mark_seen(current_user.id)
+    return redirect(url_for("jobs.list_jobs"), 303)
 
 
 def _visible_jobs_of_others() -> list[ColumnElement[bool]]:
@@ -101,9 +136,15 @@ def show_job(job_id: UUID) -> FlaskResponse:
     """One job, for the user who enqueued it and for administrators. The page reloads itself while the job
     runs, with or without scripts. Only the user who enqueued it sees names and files. Raises NotFound."""
     job = _get_job(job_id)
+    if job.is_over and job.seen_at is None and job.asked_by == current_user.id:
+        control.mark_seen(current_user.id, job.id)
+    export_request = export_requests.request_of_job(job)
     html = render_template(
         "console/jobs/job.html",
         job=job,
+        export_request=export_request,
+        file_name=_own_file_name(job),
+        may_repeat=job_repeats.may_repeat(job, by=current_user.as_actor()),
         words=STATE_LABELS,
         unit=COUNT_UNITS.get(job.name, "人"),
         numbers=_labelled_numbers(job),
@@ -165,6 +206,16 @@ def _log_action(job: Job, act: str) -> None:
     )
 
 
+@jobs.post("/office/work/<uuid:job_id>/repeat")
+@require("jobs.own")
+@limiter.limit("60/hour")
+def repeat_job(job_id: UUID) -> Response:
+    """重新执行: ask again for a job of one's own that is over. Raises NotFound, Forbidden, InvalidState."""
+    job = control.get_job(job_id, current_user.id, for_update=True)
+    repeated = job_repeats.repeat_job(job, by=current_user.as_actor())
+    return redirect(url_for("jobs.show_job", job_id=repeated.id), 303)
+
+
 @jobs.get("/office/work/<uuid:job_id>/report.xlsx")
 @require("jobs.own")
 def job_report(job_id: UUID) -> FlaskResponse:
@@ -178,11 +229,17 @@ def job_report(job_id: UUID) -> FlaskResponse:
 @jobs.get("/office/work/<uuid:job_id>/sheet.xlsx")
 @require("jobs.own")
 def job_file(job_id: UUID) -> FlaskResponse:
-    """The file that a job has built, for the user who enqueued it. Raises NotFound, Unavailable."""
+    """The file that a job has built, for the user who enqueued it. Raises NotFound, Forbidden,
+    Unavailable."""
     job = control.get_job(job_id, current_user.id)
-    content = list_exports.exported_file(job)
-    name = str((job.result or {})[list_exports.FILE_KIND])
-    return xlsx_response(content, name) if name.endswith(".xlsx") else text_response(content, name)
+    name = list_exports.require_file(job)
+    export_requests.log_download(job, by=current_user.as_actor())
+    return streamed_response(
+        name,
+        partial(list_exports.load_file_piece, job),
+        list_exports.piece_count(job),
+        (job.result or {}).get("bytes"),
+    )
 
 
 @jobs.get("/office/work/<uuid:job_id>/document-<int:number>.pdf")

@@ -25,6 +25,7 @@ from dingkao.database.listing.list_pages import MAX_SORTED, ListPage, fetch_list
 from dingkao.database.listing.list_states import ANY_VALUE, ListState, parse_address, parse_state
 from dingkao.database.listing.selections import fetch_selected_ids
 from dingkao.errors import InvalidInput
+from dingkao.people.exported_lists import may_export
 from dingkao.people.models import SavedView
 from dingkao.people.saved_views import MAX_VIEW_NAME_LENGTH, list_saved_views
 from dingkao.web.forms import ticked_ids
@@ -133,6 +134,11 @@ class ListView:
         stays as it is, from its first page."""
         arguments = dict(self.fixed) | self.state.first_page().arguments()
         return {name: value for name, value in arguments.items() if name not in without}
+
+    @property
+    def is_exportable(self) -> bool:
+        """Whether the user may have the view as a file."""
+        return may_export(self.definition.name, by=current_user.as_actor())
 
     @property
     def has_further_pages(self) -> bool:

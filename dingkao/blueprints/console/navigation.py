@@ -10,6 +10,7 @@ from flask_login import current_user
 from sqlalchemy import Select
 
 from dingkao.cycles.cycles import current_cycle
+from dingkao.jobs import control
 from dingkao.people import second_person
 from dingkao.people.models import Organisation
 from dingkao.people.organisation_queries import require_organisation
@@ -30,7 +31,7 @@ class MenuEntry:
 
 
 MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
-    ("", (MenuEntry("dashboard.show_tasks", "待办", "clipboard-list"), MenuEntry("jobs.list_jobs", "任务", "list-check"))),
+    ("", (MenuEntry("dashboard.show_tasks", "待办", "clipboard-list"), MenuEntry("jobs.list_jobs", "我的任务", "list-check"))),
     ("医师", (
         MenuEntry("doctors.list_doctors", "医师", "stethoscope"),
         MenuEntry("doctors.import_roster", "导入名单", "file-import"),
@@ -76,7 +77,7 @@ def console_blueprint(name: str) -> Blueprint:
 
 def menu_for_current_user() -> dict[str, Any]:
     """Template variables of the layout: the side navigation with the pages that the user may open, the user's
-    roles, and the current cycle."""
+    roles, the current cycle, and how many own jobs have ended unseen (None for who has none)."""
     if not current_user.is_authenticated:
         return {}
     groups = [(title, _allowed_links(entries)) for title, entries in MENU]
@@ -84,6 +85,7 @@ def menu_for_current_user() -> dict[str, Any]:
         "menu": [(title, links) for title, links in groups if links],
         "my_roles": _roles_text(),
         "cycle_now": current_cycle(),
+        "unseen_jobs": control.count_unseen(current_user.id) if current_user.may("jobs.own") else None,
     }
 
 

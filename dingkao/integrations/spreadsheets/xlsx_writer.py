@@ -4,21 +4,36 @@ import io
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import xlsxwriter
 
+from dingkao.errors import InvalidState
+
 TEMP_DIR_PREFIX = "dingkao-sheet-"
 MIN_COLUMN_WIDTH, MAX_COLUMN_WIDTH, WIDTH_PER_CHARACTER = 12, 40, 3
 """Widths of columns, in characters of the standard font."""
+MAX_SHEET_ROWS = 1_048_575
+"""Rows that a sheet holds below its headings."""
+NOTES_SHEET, A4_PAPER, MAX_FOOTER_LENGTH = "说明", 9, 200
 _TEXT_ONLY = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "strings_to_numbers": False,
 }
+
+
+@dataclass(frozen=True)
+class SheetNotes:
+    """What a file says of itself: `facts` (label, text) on a sheet «说明» of their own, `footer` under each
+    printed page of the list."""
+
+    facts: Sequence[tuple[str, str]] = ()
+    footer: str = ""
 
 
 def write_xlsx(
@@ -28,23 +43,67 @@ def write_xlsx(
     *,
     large: bool = False,
 ) -> bytes:
-    """Returns a workbook with one sheet of numbers and texts; nothing becomes a formula. A `large` one, with
-    hundreds of thousands of rows, is written through a temporary folder instead of in memory."""
+    """Returns a workbook with one sheet of numbers and texts; nothing becomes a formula. A `large` one is
+    written through a temporary folder; still its bytes are in memory, which `write_xlsx_file` avoids."""
+    if large:
+        with private_temp_dir() as folder:
+            write_xlsx_file(folder / "sheet", headings, rows, sheet)
+            return (folder / "sheet").read_bytes()
     buffer = io.BytesIO()
-    with (
-        _private_temp_dir() if large else nullcontext() as folder,
-        xlsxwriter.Workbook(buffer, _TEXT_ONLY | _storage_options(folder)) as workbook,
-    ):
-        worksheet = workbook.add_worksheet(sheet)
-        _write_headings(workbook, worksheet, headings)
-        for number, cells in enumerate(rows, 1):
-            _write_row(worksheet, number, cells)
+    with xlsxwriter.Workbook(buffer, _TEXT_ONLY | {"in_memory": True}) as workbook:
+        _write_sheet(workbook, sheet, headings, rows)
     return buffer.getvalue()
 
 
-def _storage_options(folder: str | None) -> dict[str, Any]:
-    """Returns the options for writing row by row in a folder, or in memory without one."""
-    return {"constant_memory": True, "tmpdir": folder} if folder else {"in_memory": True}
+def write_xlsx_file(
+    path: Path,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    sheet: str,
+    notes: SheetNotes = SheetNotes(),  # noqa: B008 - immutable
+) -> None:
+    """Write a workbook as `write_xlsx` makes it to `path`, row by row through the folder of `path`, in which
+    nobody else may read: memory does not grow with the number of rows. Raises InvalidState for more rows than
+    a sheet holds."""
+    options = _TEXT_ONLY | {"constant_memory": True, "tmpdir": str(path.parent)}
+    with xlsxwriter.Workbook(str(path), options) as workbook:
+        worksheet = _write_sheet(workbook, sheet, headings, rows)
+        _prepare_print(worksheet, notes.footer)
+        if notes.facts:
+            _write_facts(workbook, notes.facts)
+
+
+def _write_sheet(workbook: Any, sheet: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """Add the sheet of the list and return it. Raises InvalidState for more rows than it holds."""
+    worksheet = workbook.add_worksheet(sheet)
+    _write_headings(workbook, worksheet, headings)
+    for number, cells in enumerate(rows, 1):
+        if number > MAX_SHEET_ROWS:
+            raise InvalidState(f"一张表最多{MAX_SHEET_ROWS:,}行，请缩小范围，或改为导出csv。")
+        _write_row(worksheet, number, cells)
+    return worksheet
+
+
+def _prepare_print(worksheet: Any, footer: str) -> None:
+    """Let a printed list be as wide as a page, with its headings on each, and `footer` under it."""
+    worksheet.set_landscape()
+    worksheet.set_paper(A4_PAPER)
+    worksheet.fit_to_pages(1, 0)
+    worksheet.repeat_rows(0)
+    if footer:
+        text = footer.replace("&", "&&")
+        worksheet.set_footer(f"&L{text[:MAX_FOOTER_LENGTH]}&R&P / &N")
+
+
+def _write_facts(workbook: Any, facts: Sequence[tuple[str, str]]) -> None:
+    """Add the sheet «说明»."""
+    worksheet = workbook.add_worksheet(NOTES_SHEET)
+    worksheet.set_column(0, 0, MIN_COLUMN_WIDTH)
+    worksheet.set_column(1, 1, MAX_COLUMN_WIDTH * 2)
+    wrapped = workbook.add_format({"text_wrap": True})
+    for number, (label, text) in enumerate(facts):
+        worksheet.write_string(number, 0, label)
+        worksheet.write_string(number, 1, text, wrapped)
 
 
 def _write_row(worksheet: Any, number: int, cells: Sequence[Any]) -> None:
@@ -70,11 +129,11 @@ def _write_headings(workbook: Any, worksheet: Any, headings: Sequence[str]) -> N
 
 
 @contextmanager
-def _private_temp_dir() -> Iterator[str]:
+def private_temp_dir() -> Iterator[Path]:
     """Yield a temporary folder that only this user can read."""
     _remove_abandoned_dirs()
     with TemporaryDirectory(prefix=f"{TEMP_DIR_PREFIX}{os.getpid()}-") as folder:
-        yield folder
+        yield Path(folder)
 
 
 def _remove_abandoned_dirs() -> None:

@@ -211,7 +211,7 @@ def export_bank(bank_id: UUID, kind: str) -> FlaskResponse | Response:
         job = large_export.enqueue(
             bank.id,
             f"导出题库（{bank.name[:60]}）",
-            by=current_user.as_actor(),
+            by=current_user.id,
         )
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
     return _export_response(bank, kind)

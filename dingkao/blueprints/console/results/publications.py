@@ -23,10 +23,9 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
-from dingkao.errors import InvalidInput, InvalidState
+from dingkao.errors import InvalidInput
 from dingkao.jobs import enqueueing
 from dingkao.jobs.models import Job
-from dingkao.people import list_exports
 from dingkao.people.name_lookups import account_name, account_names
 from dingkao.results import (
     publication_lists,
@@ -36,10 +35,7 @@ from dingkao.results import (
 from dingkao.results.models import Publication
 from dingkao.web.access_control import require
 from dingkao.web.refused_responses import refused_response
-from dingkao.web.request_lifecycle import (
-    auto_refreshing_page,
-    xlsx_response,
-)
+from dingkao.web.request_lifecycle import auto_refreshing_page
 
 STATES_BEFORE_PUBLICATION = (
     "grading",
@@ -129,10 +125,10 @@ def _list_context(shown_publication: Publication) -> dict[str, Any]:
     return {
         "page": page,
         "listed": publication_lists.records_of_entries(page.rows),
+        "exported": result_exports.PUBLICATION_EXPORT,
         "verdicts": VERDICTS,
         "categories": CATEGORIES,
         "levels": LEVELS,
-        "short": _size(shown_publication) <= list_exports.MAX_INLINE_ROWS,
         "boxes": _unprintable_people(shown_publication),
     }
 
@@ -152,11 +148,6 @@ def _approval_context(
         "recused": current_user_recusal_reason(proposer_id),
         "words": _publication_state_text,
     }
-
-
-def _size(shown_publication: Publication) -> int:
-    """The number of assessments on the list."""
-    return shown_publication.passed + shown_publication.failed
 
 
 def _unprintable_people(
@@ -185,39 +176,6 @@ def _proposal_state_text(shown_publication: Publication) -> str:
     if shown_publication.gathered_at is None:
         return "正在生成清单"
     return "清单已有变化，请撤回" if shown_publication.changed_at else "待另一位确认"
-
-
-@results.get("/office/publications/<uuid:publication_id>/list.xlsx")
-@require("results.export")
-def export_publication(publication_id: UUID) -> FlaskResponse:
-    """A short list as xlsx, numbers masked; a long one is built by a job (`enqueue_export`). Raises NotFound,
-    InvalidState."""
-    content = result_exports.PUBLICATION_EXPORT.build_inline(
-        _require_gathered(publication_id).id,
-        too_long="清单较长，请在清单页面点“生成表格”，生成后下载。",
-    )
-    return xlsx_response(content, result_exports.PUBLICATION_EXPORT.name)
-
-
-@results.post("/office/publications/<uuid:publication_id>/sheet")
-@require("results.export")
-def enqueue_export(publication_id: UUID) -> Response:
-    """Enqueue the job that builds a long list as xlsx. Raises NotFound, InvalidState."""
-    gathered = _require_gathered(publication_id)
-    job = result_exports.PUBLICATION_EXPORT.enqueue(
-        gathered.id,
-        f"发布清单表格（{_size(gathered)}人）",
-        by=current_user.as_actor(),
-    )
-    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
-
-
-def _require_gathered(publication_id: UUID) -> Publication:
-    """The publication with that id. Raises NotFound, and InvalidState while its list isn't complete."""
-    gathered = publication_lists.get_publication(publication_id)
-    if gathered.gathered_at is None:
-        raise InvalidState("清单还没有生成完，请稍候。")
-    return gathered
 
 
 @results.post("/office/publications/<uuid:publication_id>/approve")

@@ -29,7 +29,6 @@ from dingkao.exams.models.correction_models import (
 )
 from dingkao.exams.scoring import CORRECTION_TREATMENTS
 from dingkao.jobs.enqueueing import is_unfinished
-from dingkao.people import list_exports
 from dingkao.people.name_lookups import account_name
 from dingkao.question_banks.models import Question, QuestionVersion
 from dingkao.question_banks.question_texts import load_stems
@@ -41,7 +40,6 @@ from dingkao.web.refused_responses import refused_response
 from dingkao.web.request_lifecycle import (
     auto_refreshing_page,
     limiter,
-    xlsx_response,
 )
 
 TREATMENT_CHOICES = {
@@ -168,7 +166,7 @@ def show_correction(correction_id: UUID) -> FlaskResponse:
         verdicts=VERDICTS,
         record_states=ASSESSMENT_STATES,
         may=current_user.may("corrections.approve"),
-        short=list_exports.MAX_INLINE_ROWS,
+        exported=result_exports.CORRECTION_EXPORT,
         may_again=current_user.may("corrections.propose"),
         **_changes_of_page(correction, request.args.get("state", "")),
     )
@@ -295,28 +293,3 @@ def _decide_ticked(correction: KeyCorrection) -> str:
         by=current_user.as_actor(),
     )
     return f"已决定{decided_count}人：{'采用新成绩' if adopt else '维持原结果'}。{' '.join(reasons)}"
-
-
-@scoring.get("/office/corrections/<uuid:correction_id>/changes.xlsx")
-@require("corrections.export")
-def export_changes(correction_id: UUID) -> FlaskResponse:
-    """The changes of a correction as xlsx, ID numbers masked; a long list is built by a job
-    (`enqueue_changes_export`). Raises NotFound, InvalidState."""
-    content = result_exports.CORRECTION_EXPORT.build_inline(
-        key_corrections.get_correction(correction_id).id,
-        too_long="变化较多，请在更正页面点“生成表格”，生成后下载。",
-    )
-    return xlsx_response(content, result_exports.CORRECTION_EXPORT.name)
-
-
-@scoring.post("/office/corrections/<uuid:correction_id>/sheet")
-@require("corrections.export")
-@limiter.limit("60/hour")
-def enqueue_changes_export(correction_id: UUID) -> Response:
-    """Enqueue the job that builds the xlsx of all changes of a correction. Raises NotFound."""
-    job = result_exports.CORRECTION_EXPORT.enqueue(
-        key_corrections.get_correction(correction_id).id,
-        "更正答案：成绩变化表格",
-        by=current_user.as_actor(),
-    )
-    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
