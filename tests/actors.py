@@ -169,7 +169,7 @@ class SignedInDoctor:
             assert cycle is not None
             confirm_notice(doctor, cycle, by=me)
             dossier = dossier_of(doctor, cycle, for_update=True)
-            steps = {1: BASIC, 2: PRACTICE, 4: WORK, 5: {"procedure": "general", "promise": "yes"}}
+            steps = {1: BASIC, 2: practice_of(self.number), 4: WORK, 5: {"procedure": "general", "promise": "yes"}}
             for step, texts in steps.items():
                 revision = dossier.filing.revision if dossier.filing else 0
                 assert saving.save_step(dossier, step, _form(texts), revision, by=me) == {}
@@ -181,6 +181,11 @@ class SignedInDoctor:
     def submit(self) -> Any:
         """Hand it in."""
         return self.post("/filing/submit", page="/filing/check")
+
+
+def practice_of(number: str) -> dict[str, str]:
+    """PRACTICE of the doctor with this resident number, which the 资格证书编码 contains."""
+    return PRACTICE | {"qualification": f"200314110{number}"}
 
 
 def _form(texts: dict[str, str]) -> dict[str, list[str]]:

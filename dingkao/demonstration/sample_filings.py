@@ -7,6 +7,8 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.demonstration.sample_portraits import draw_portrait
+from dingkao.doctors.code_lists import CATEGORIES, LEVELS
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.filings import (
     entry_lists,
@@ -99,12 +101,13 @@ class SampleFiling:
         province = self.record.tenant_id
         born = self._birth_year
         area = f"{province}0100"
+        codes = f"{list(LEVELS).index(doctor.level) + 1}{list(CATEGORIES).index(doctor.category) + 1}0"
         self._save(
             2,
             scope=(doctor.scope or "99").split(",")[0],
-            qualification=f"{born + 24}{province}110{area}{born}0101001X",
+            qualification=f"{born + 24}{province}{codes}{document_number_of(doctor)}",
             qualified=f"{born + 24}-12-01",
-            practice=f"110{area}{doctor.id.int % 10**6:06d}",
+            practice=f"{codes}{area}{doctor.id.int % 10**6:06d}",
             registered=f"{born + 27}-07-01",
             department=doctor.department or "门诊部",
             title="主治医师" if doctor.level == "physician" else "医师",

@@ -7,9 +7,11 @@ certificates).
 """
 
 import re
+from datetime import date
 
 from dingkao import clock
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
+from dingkao.people.identity_numbers import birth_date_of, normalise_login_number, sex_of
 from dingkao.tenants.registry import PROVINCES
 
 FIRST_YEAR = 1950
@@ -55,6 +57,23 @@ def _has_document_number(text: str, number: str) -> bool:
         number,
         number[:6] + number[8:17],
     )
+
+
+def identity_mismatch(text: str, number: str, *, birth_date: date | None, sex: str | None) -> str | None:
+    """A short text if the 资格证书编码 `text` (normalised) contains the identity number of another person than
+    the doctor, whose identity document has `number`; None if it does not, or nothing can be compared. A
+    document of another kind than a resident number is compared by the doctor's birth date and sex."""
+    contained = normalise_login_number(text[_PREFIX_LENGTH:])
+    if len(number) == len(contained) == 18:  # noqa: PLR2004
+        return None if contained == number else "资格证书编码中的证件号与本人证件号码不一致"
+    contained_birth = birth_date_of(contained)
+    if contained_birth is None:
+        return None
+    if birth_date not in (None, contained_birth):
+        return "资格证书编码中证件号的出生日期与本人不一致"
+    if sex not in (None, sex_of(contained)):
+        return "资格证书编码中证件号的性别与本人不一致"
+    return None
 
 
 def _is_year_wrong(digits: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
@@ -16,7 +16,9 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Refusal
-from dingkao.filings.dossier import filing_of
+from dingkao.filings.dossier import Dossier
+from dingkao.filings.doubts import doubts_of
+from dingkao.filings.models import Filing
 from dingkao.filings.review import (
     Decision,
     ReviewScope,
@@ -28,6 +30,7 @@ from dingkao.journal.entries import Actor
 from dingkao.people.second_person import recusal_reason
 
 MAX_BATCH = 500
+MAX_DOUBTS_NAMED = 3
 
 
 @dataclass
@@ -53,21 +56,27 @@ def check_batch(
     if for_update:
         query = query.with_for_update(of=Assessment)
     batch = BatchReview()
-    for record, name in db.session.execute(query):
-        reason = _refusal_reason(record, scope, by)
+    for record, doctor, filing in db.session.execute(query):
+        reason = _refusal_reason(Dossier(record, doctor, cycle, filing), scope, by)
         if reason:
-            batch.skipped.append((name, reason))
+            batch.skipped.append((doctor.name, reason))
         else:
-            batch.decidable.append((record.id, name))
+            batch.decidable.append((record.id, doctor.name))
     return batch
 
 
-def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Select[Assessment, str]:
-    """Returns the query of those of the records `ids` that the side may see, by id, each with its doctor's
-    name."""
+def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Select[Any]:
+    """Returns the query of those of the records `ids` that the side may see, by id, each with its doctor and
+    its filing (None if nothing is filed)."""
+    of_filing = and_(
+        Filing.tenant_id == Assessment.tenant_id,
+        Filing.doctor_id == Assessment.doctor_id,
+        Filing.cycle_id == Assessment.cycle_id,
+    )
     return (
-        select(Assessment, Doctor.name)
+        select(Assessment, Doctor, Filing)
         .join(Doctor, doctor_join())
+        .outerjoin(Filing, of_filing)
         .where(
             Assessment.cycle_id == cycle.id,
             in_array(Assessment.id, ids),
@@ -117,19 +126,23 @@ def _apply_default_decision(record: Assessment, scope: ReviewScope, by: Actor) -
         )
 
 
-def _refusal_reason(record: Assessment, scope: ReviewScope, by: Actor) -> str | None:
+def _refusal_reason(dossier: Dossier, scope: ReviewScope, by: Actor) -> str | None:
     """Returns the reason why a record can't be decided together with others, or None."""
+    record = dossier.record
     if record.state not in scope.states:
         return f"当前为“{ASSESSMENT_STATES[record.state]}”，不需要审核"
     if holder := other_holder_name(record, by):
         return f"{holder}正在审核"
-    if scope.name == "organisation":
-        return _acceptance_refusal_reason(record, by)
-    return _approval_refusal_reason(record)
+    side_reason = (
+        _acceptance_refusal_reason(record, by)
+        if scope.name == "organisation"
+        else _approval_refusal_reason(record)
+    )
+    return side_reason or _doubt_reason(dossier)
 
 
 def _acceptance_refusal_reason(record: Assessment, by: Actor) -> str | None:
-    """`_refusal_reason` for the assessment organisation's acceptance."""
+    """`_refusal_reason` for the assessment organisation's acceptance, without doubts."""
     if record.graded_by == by.id:
         return "由您评定，须由另一位复核人办理"
     if reason := recusal_reason(by.id, record.graded_by):
@@ -142,21 +155,15 @@ def _acceptance_refusal_reason(record: Assessment, by: Actor) -> str | None:
 
 
 def _approval_refusal_reason(record: Assessment) -> str | None:
-    """`_refusal_reason` for the institution's approval."""
+    """`_refusal_reason` for the institution's approval, without doubts."""
     if record.state == "organisation_returned":
         return "考核机构退回的，须逐人核对"
-    answers = _filed_conduct(record)
-    if "yes" in (
-        answers.get("bad_record"),
-        answers.get("direct_fail"),
-    ):
-        return "申报有不良记录或直接不合格情形，须逐人审核"
-    if "fail" in map(answers.get, ("quantity", "quality", "ordered_tasks")):
-        return "自评有不合格，须逐人审核"
     return None
 
 
-def _filed_conduct(record: Assessment) -> dict[str, Any]:
-    """Returns the filed values of step 4 (work and conduct)."""
-    filing = filing_of(record)
-    return filing.performance if filing else {}
+def _doubt_reason(dossier: Dossier) -> str | None:
+    """Returns the doubts about a dossier as a reason to look at it alone; None if there are none."""
+    doubts = doubts_of(dossier)
+    if not doubts:
+        return None
+    return f"须逐人审核：{''.join(doubt.message for doubt in doubts[:MAX_DOUBTS_NAMED])}"

@@ -194,7 +194,7 @@ class Dossier:
             "department": doctor.department,
             "title": doctor.title,
         }
-        return values | self._registration_defaults() | _decrypted_numbers("doctor", doctor)
+        return values | self._registration_defaults() | roster_certificate_numbers(doctor)
 
     def _registration_defaults(self) -> dict[str, Any]:
         """Returns what follows from the roster's first registration: its date, and the years since then."""
@@ -290,6 +290,12 @@ def certificate_numbers(filing: Filing) -> dict[str, str]:
     """Returns field name → decrypted certificate number, without numbers that are not filed. Raises
     encryption.DecryptionFailed."""
     return _decrypted_numbers("filing", filing)
+
+
+def roster_certificate_numbers(doctor: Doctor) -> dict[str, str]:
+    """Returns field name → decrypted certificate number as the roster has it, without those that it hasn't.
+    Raises encryption.DecryptionFailed."""
+    return _decrypted_numbers("doctor", doctor)
 
 
 def _decrypted_numbers(table: str, owner: Filing | Doctor) -> dict[str, str]:

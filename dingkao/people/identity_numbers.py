@@ -89,7 +89,7 @@ def _parse_resident_number(text: str) -> IdentityDocument:
             "证件号码校验位不符",
             "请对照身份证逐位核对，通常是其中一位录错。",
         )
-    return IdentityDocument(number, _sex(number), birth)
+    return IdentityDocument(number, sex_of(number), birth)
 
 
 def _with_18_digits(number: str) -> str:
@@ -104,8 +104,8 @@ def _has_wrong_check_digit(number: str) -> bool:
     return bool(ric.calc_check_digit(number) != number[17])
 
 
-def _sex(number: str) -> str:
-    """«male» or «female»: the 17th digit is odd for men."""
+def sex_of(number: str) -> str:
+    """«male» or «female», of a resident number with 18 digits: the 17th digit is odd for men."""
     return "male" if int(number[16]) % 2 else "female"
 
 
@@ -137,7 +137,7 @@ def _parse_foreign_card(number: str) -> IdentityDocument:
     if not re.fullmatch(r"9[0-9]{16}[0-9X]", number) or _has_wrong_check_digit(number):
         return IdentityDocument(number)
     try:
-        return IdentityDocument(number, _sex(number), _birth_date(number))
+        return IdentityDocument(number, sex_of(number), _birth_date(number))
     except InvalidNumber:
         return IdentityDocument(number)
 

@@ -165,7 +165,7 @@ def test_numbers_are_masked_until_revealed_and_that_is_journalled(staff, submitt
     base = f"/{SLUG}/office/review/{doctor.record_id}"
     text = reviewer.get(base).get_data(as_text=True)
     assert doctor.number not in text
-    assert actors.PRACTICE["qualification"] not in text
+    assert actors.practice_of(doctor.number)["qualification"] not in text
     revealed = post_form(reviewer, f"{base}/reveal", page=base, side="institution").get_data(as_text=True)
     assert doctor.number in revealed
     with in_province(SLUG):
@@ -194,7 +194,7 @@ def test_many_at_once_leaves_out_who_needs_a_look(staff, submitted, in_province)
         as_text=True
     )
     assert "将审核通过以下1人" in preview
-    assert "自评有不合格，须逐人审核" in preview
+    assert "须逐人审核：自评“完成工作质量”为不合格。" in preview
     for _ in range(2):
         report = post_form(
             reviewer, f"{page}/batch", page=page, side="institution", record=ids, confirmed="1"

@@ -94,7 +94,7 @@ def test_from_scores_to_the_certificate(application, admins, line, scored, in_pr
         "医师定期考核结果通知书",
         "Certificate of the Doctor's National Periodical Assessment",
         passing.number,
-        actors.PRACTICE["qualification"],
+        actors.practice_of(passing.number)["qualification"],
         actors.PRACTICE["practice"],
         "贵州省卫生健康委员会",
         "样张",

@@ -135,6 +135,7 @@ class FormWay:
             name=NAMES[slug],
             mobile=f"1390000{self.code}77",
             category="clinical",
+            is_assistant=False,
             is_simple_procedure=False,
             skill=1,
             birth_year=1980,

@@ -18,6 +18,7 @@ from dingkao.demonstration.simulation.metrics import SimulationError
 from dingkao.demonstration.simulation.question_keys import (
     question_key,
 )
+from dingkao.doctors.code_lists import CATEGORIES
 
 SCOPES = {
     "clinical": "11",
@@ -49,6 +50,7 @@ class SimulatedDoctor:
     name: str
     mobile: str
     category: str
+    is_assistant: bool
     is_simple_procedure: bool
     skill: float
     birth_year: int
@@ -132,11 +134,12 @@ class DoctorSteps:
     def _practice_values(self, doctor: SimulatedDoctor) -> dict[str, str]:
         """Returns the form values of the step about practice."""
         year, number = doctor.birth_year, doctor.number
+        codes = f"{1 + doctor.is_assistant}{list(CATEGORIES).index(doctor.category) + 1}0"
         return {
             "scope": SCOPES[doctor.category],
-            "qualification": f"{year + 24}{self.province_code}110{number}",
+            "qualification": f"{year + 24}{self.province_code}{codes}{number}",
             "qualified": f"{year + 24}-12-01",
-            "practice": f"110{number[:6]}{number[-7:-1]}",
+            "practice": f"{codes}{number[:6]}{number[-7:-1]}",
             "registered": f"{year + 27}-07-01",
             "department": "门诊部",
             "title": "其他",
