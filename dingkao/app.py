@@ -16,7 +16,6 @@ from dingkao.blueprints.console.doctors import doctors
 from dingkao.blueprints.console.enrolment import enrolment
 from dingkao.blueprints.console.exam_monitoring import exam_monitoring
 from dingkao.blueprints.console.exports import exports
-from dingkao.blueprints.console.filing_review import filing_review
 from dingkao.blueprints.console.halls import halls
 from dingkao.blueprints.console.institutions import institutions
 from dingkao.blueprints.console.jobs import jobs
@@ -36,6 +35,7 @@ from dingkao.blueprints.console.request_decisions import (
     request_decisions,
 )
 from dingkao.blueprints.console.results import results
+from dingkao.blueprints.console.review_pages import filing_review
 from dingkao.blueprints.console.scoring import scoring
 from dingkao.blueprints.console.staff import staff
 from dingkao.blueprints.doctor.admission_ticket import (

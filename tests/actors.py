@@ -169,7 +169,12 @@ class SignedInDoctor:
             assert cycle is not None
             confirm_notice(doctor, cycle, by=me)
             dossier = dossier_of(doctor, cycle, for_update=True)
-            steps = {1: BASIC, 2: practice_of(self.number), 4: WORK, 5: {"procedure": "general", "promise": "yes"}}
+            steps = {
+                1: BASIC,
+                2: practice_of(self.number),
+                4: WORK,
+                5: {"procedure": "general", "promise": "yes"},
+            }
             for step, texts in steps.items():
                 revision = dossier.filing.revision if dossier.filing else 0
                 assert saving.save_step(dossier, step, _form(texts), revision, by=me) == {}

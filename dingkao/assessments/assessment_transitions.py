@@ -2,7 +2,7 @@
 and who may make it. All raise InvalidState in another state and Forbidden for another actor, besides what the
 docstring names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -30,7 +30,7 @@ MAX_REASON_LENGTH = 500
 ReturnedMarks = dict[str, Any] | None
 
 
-def _transition(
+def record_transition(
     *from_states: str,
     to: str,
     action: str | None = None,
@@ -62,7 +62,7 @@ def _counted(move: Callable[..., Any]) -> Callable[..., Any]:
     return moved
 
 
-@_transition("not_included", to="included", action="enrolment.manage")
+@record_transition("not_included", to="included", action="enrolment.manage")
 def include(record: Assessment, *, by: Actor) -> None:
     """纳入 (§11 no. 1): put a doctor on the list of its institution, and make the assessment organisation of
     that institution the record's. Of `by` only the roles are looked at: that the record is within their grant
@@ -76,13 +76,13 @@ def include(record: Assessment, *, by: Actor) -> None:
     record.assessor_id = institution.assessment_organisation_id
 
 
-@_transition("included", to="not_included", action="enrolment.manage")
+@record_transition("included", to="not_included", action="enrolment.manage")
 def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
     """取消纳入 (§11 no. 2), possible only before anything was filed. Raises InvalidInput without a reason."""
-    _validate_reason(reason)
+    validate_reason(reason)
 
 
-@_transition("included", to="draft", action="filing.edit", verb="begin_filing")
+@record_transition("included", to="draft", action="filing.edit", verb="begin_filing")
 def start_filing(record: Assessment, *, by: Actor) -> None:
     """开始填报 (§11 no. 3): the doctor's first save. The caller has checked that the user notice was
     confirmed. Raises DeadlinePassed outside the filing phase."""
@@ -90,7 +90,7 @@ def start_filing(record: Assessment, *, by: Actor) -> None:
         raise DeadlinePassed("当前不在报名阶段，不能填报。如需补报，请联系本机构。")
 
 
-@_transition(
+@record_transition(
     "draft",
     "institution_returned",
     to="institution_pending",
@@ -106,7 +106,8 @@ def submit(record: Assessment, *, by: Actor, procedure: str) -> None:
         raise DeadlinePassed("报名已截止，不能提交。您填写的内容已保存，请联系本机构。")
     record.procedure, record.submitted_at = procedure, clock.now()
     record.returned_reason = record.return_marks = None
-    _reset_opening(record)
+    record.sent_by = record.sent_from = None
+    reset_opening(record)
 
 
 def is_time_to_file(record: Assessment, cycle: Cycle) -> bool:
@@ -117,14 +118,14 @@ def is_time_to_file(record: Assessment, cycle: Cycle) -> bool:
     return record.state == "institution_returned" and is_phase_open(cycle, "review")
 
 
-@_transition("institution_pending", to="draft", action="filing.withdraw")
+@record_transition("institution_pending", to="draft", action="filing.withdraw")
 def withdraw(record: Assessment, *, by: Actor) -> None:
     """撤回 (§11 no. 5). Raises InvalidState once a reviewer has opened it."""
     if record.opened_at is not None:
         raise InvalidState("机构已开始审核，不能撤回。如需修改，请联系本机构退回。")
 
 
-@_transition(
+@record_transition(
     "institution_pending",
     "organisation_returned",
     to="institution_returned",
@@ -139,10 +140,10 @@ def return_to_doctor(
 ) -> None:
     """机构退回 (§11 no. 6), with a reason and return marks at fields, both shown to the doctor. Raises
     InvalidInput without a reason."""
-    _store_return(record, reason, marks)
+    _store_return(record, reason, marks, by)
 
 
-@_transition(
+@record_transition(
     "institution_pending",
     "organisation_returned",
     to="organisation_pending",
@@ -155,9 +156,11 @@ def approve(
     performance: str,
     ethics: str,
     opinion: str,
+    conduct_findings: Sequence[str] = (),
 ) -> None:
     """机构审核通过 (§11 no. 8): `performance` (工作成绩) and `ethics` (职业道德) are graded pass or fail;
-    `opinion` is the reviewer's. Raises InvalidInput."""
+    `opinion` is the reviewer's; `conduct_findings`: codes of the cases of direct failure (§1.7) that were
+    found. Raises InvalidInput."""
     require_verdict(performance, "performance", "请评定工作成绩。")
     require_verdict(ethics, "ethics", "请评定职业道德。")
     if len(opinion.strip()) > MAX_REASON_LENGTH:
@@ -167,11 +170,12 @@ def approve(
         opinion.strip() or "同意",
         by.id,
     )
+    record.conduct_findings = list(conduct_findings)
     record.returned_reason = record.return_marks = None
-    _reset_opening(record)
+    _send_on(record, by)
 
 
-@_transition(
+@record_transition(
     "organisation_pending",
     to="organisation_returned",
     action="filings.accept",
@@ -185,10 +189,10 @@ def return_to_institution(
 ) -> None:
     """考核机构退回机构 (§11 no. 9): the institution is to check its grades again. Raises InvalidInput without
     a reason."""
-    _store_return(record, reason, marks)
+    _store_return(record, reason, marks, by)
 
 
-@_transition(
+@record_transition(
     "organisation_pending",
     to="institution_returned",
     action="filings.accept",
@@ -203,33 +207,42 @@ def return_to_doctor_by_organisation(
 ) -> None:
     """考核机构退回医师 (§11 no. 9): the doctor is to correct the filing. Raises InvalidInput without a
     reason."""
-    _store_return(record, reason, marks)
+    _store_return(record, reason, marks, by)
 
 
-@_transition("organisation_pending", to="ready", action="filings.accept")
-def accept(record: Assessment, *, by: Actor) -> None:
+@record_transition("organisation_pending", to="ready", action="filings.accept")
+def accept(record: Assessment, *, by: Actor, bad_record_check: str = "none") -> None:
     """考核机构复核通过 (§11 no. 10), by another person than the one who graded; compared by person, because a
-    hospital may assess its own doctors. Raises InvalidState if this record's procedure has no test, Forbidden
-    for the same person."""
+    hospital may assess its own doctors. `bad_record_check`: one of BAD_RECORD_CHECKS. Raises InvalidState if
+    this record's procedure has no test, Forbidden for the same person."""
     _require_second_person(record, by)
     if skips_test(record.procedure):
         raise InvalidState("本省简易程序不参加测评，请使用“通过并转综合评定”。")
-    record.accepted_by = by.id
+    record.accepted_by, record.bad_record_check = by.id, bad_record_check
+    _send_on(record, by)
 
 
-@_transition("organisation_pending", to="grading", action="filings.accept")
-def accept_without_test(record: Assessment, *, by: Actor, competence: str) -> None:
+@record_transition("organisation_pending", to="grading", action="filings.accept")
+def accept_without_test(
+    record: Assessment,
+    *,
+    by: Actor,
+    competence: str,
+    bad_record_check: str = "none",
+) -> None:
     """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
-    (业务水平, pass or fail) is graded from the 述职报告. Raises InvalidState if a test is required,
+    (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`. Raises InvalidState if a test is required,
     InvalidInput, Forbidden for the person who graded."""
     _require_second_person(record, by)
     if not skips_test(record.procedure):
         raise InvalidState("该医师需要参加测评。")
     require_verdict(competence, "competence", "请评定业务水平。")
     record.competence, record.accepted_by = competence, by.id
+    record.bad_record_check = bad_record_check
+    _send_on(record, by)
 
 
-@_transition("ready", to="grading", action="requests.exempt_or_defer")
+@record_transition("ready", to="grading", action="requests.exempt_or_defer")
 def exempt(record: Assessment, *, by: Actor) -> None:
     """免考通过 (§11 nos. 11 and 18; §1.5): 业务水平 counts as 合格; the two other verdicts stay as graded.
     Raises InvalidState for 简易程序."""
@@ -238,18 +251,18 @@ def exempt(record: Assessment, *, by: Actor) -> None:
     record.competence, record.exempted = "pass", True
 
 
-@_transition("ready", to="deferred", action="requests.exempt_or_defer")
+@record_transition("ready", to="deferred", action="requests.exempt_or_defer")
 def defer(record: Assessment, *, by: Actor) -> None:
     """延考备案 (§11 no. 12; §1.6): the test is postponed to a later round; the doctor does not count as
     absent now."""
 
 
-@_transition("ready", to="testing", action="sitting.sit", verb="begin_test")
+@record_transition("ready", to="testing", action="sitting.sit", verb="begin_test")
 def start_test(record: Assessment, *, by: Actor) -> None:
     """开始测评 (§11 no. 14). The caller has checked the paper's window and the admission ticket."""
 
 
-@_transition(
+@record_transition(
     "ready",
     "absent",
     to="testing",
@@ -262,13 +275,13 @@ def record_paper_test(record: Assessment, *, by: Actor) -> None:
     record.competence = None
 
 
-@_transition("testing", to="scored", action="sitting.sit", by_system=True)
+@record_transition("testing", to="scored", action="sitting.sit", by_system=True)
 def finish_test(record: Assessment, *, by: Actor) -> None:
     """全部交卷 (§11 no. 16): every paper has been handed in, by the doctor or automatically when its time was
     over."""
 
 
-@_transition(
+@record_transition(
     "ready",
     "testing",
     to="absent",
@@ -282,7 +295,7 @@ def mark_absent(record: Assessment, *, by: Actor) -> None:
     record.competence = "fail"
 
 
-@_transition("scored", "absent", to="testing", action="sittings.reopen")
+@record_transition("scored", "absent", to="testing", action="sittings.reopen")
 def reopen_test(record: Assessment, *, by: Actor) -> None:
     """重新打开作答 (§11 no. 15): the doctor gets time back for a paper that was closed automatically (the
     caller has checked that). If another paper was missed, the verdict 缺考 waits until this one is closed
@@ -290,7 +303,7 @@ def reopen_test(record: Assessment, *, by: Actor) -> None:
     record.competence = None
 
 
-@_transition(
+@record_transition(
     "testing",
     "scored",
     to="ready",
@@ -302,7 +315,7 @@ def void_with_resit(record: Assessment, *, by: Actor) -> None:
     two persons after the doctor was heard."""
 
 
-@_transition(
+@record_transition(
     "testing",
     "scored",
     to="absent",
@@ -315,7 +328,7 @@ def void_as_absence(record: Assessment, *, by: Actor) -> None:
     record.competence = "fail"
 
 
-@_transition("scored", to="grading", action="pass_lines.manage", by_system=True)
+@record_transition("scored", to="grading", action="pass_lines.manage", by_system=True)
 def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     """划线 (§11 no. 18): the approved pass line turns the scores into the verdict `competence` on 业务水平.
     Raises InvalidInput if it is neither pass nor fail."""
@@ -324,7 +337,7 @@ def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     record.competence = competence
 
 
-@_transition(
+@record_transition(
     "grading",
     "confirming",
     to="grading",
@@ -337,14 +350,14 @@ def reapply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None
     record.competence = competence
 
 
-@_transition("grading", "absent", to="confirming", action="conclusions.decide")
+@record_transition("grading", "absent", to="confirming", action="conclusions.decide")
 def conclude(record: Assessment, *, by: Actor) -> None:
     """综合评定 (§11 no. 19). Raises InvalidState unless all three verdicts exist."""
     if None in verdicts_of(record):
         raise InvalidState("三项评定尚不齐全，不能综合评定。")
 
 
-@_transition(
+@record_transition(
     "confirming",
     to="grading",
     action="results.return_record",
@@ -352,10 +365,10 @@ def conclude(record: Assessment, *, by: Actor) -> None:
 )
 def return_for_objection(record: Assessment, *, by: Actor, reason: str) -> None:
     """省级退回 (§11 no. 20) after a spot check. Raises InvalidInput without a reason."""
-    _validate_reason(reason)
+    validate_reason(reason)
 
 
-@_transition("confirming", to="passed", action="results.publish")
+@record_transition("confirming", to="passed", action="results.publish")
 def publish_pass(record: Assessment, *, by: Actor) -> None:
     """发布合格 (§11 no. 21); a second person has approved the publication. Raises InvalidState unless all
     three verdicts are 合格."""
@@ -363,7 +376,7 @@ def publish_pass(record: Assessment, *, by: Actor) -> None:
         raise InvalidState("三项中有不合格，不能发布为合格。")
 
 
-@_transition("confirming", to="failed", action="results.publish")
+@record_transition("confirming", to="failed", action="results.publish")
 def publish_fail(record: Assessment, *, by: Actor) -> None:
     """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格). Raises InvalidState if all three verdicts are
     合格."""
@@ -371,7 +384,7 @@ def publish_fail(record: Assessment, *, by: Actor) -> None:
         raise InvalidState("三项均合格，不能发布为不合格。")
 
 
-@_transition("failed", to="passed", action="results.overturn", verb="overturn")
+@record_transition("failed", to="passed", action="results.overturn", verb="overturn")
 def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
     """复核改判为合格 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) make all three 合格; the
     province confirms what the assessment organisation proposed. Raises InvalidInput; InvalidState if one is
@@ -382,7 +395,7 @@ def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str])
         raise InvalidState("三项中仍有不合格，不能改判为合格。")
 
 
-@_transition("failed", to="failed", action="results.overturn", verb="amend")
+@record_transition("failed", to="failed", action="results.overturn", verb="amend")
 def amend_verdict(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
     """复核更正单项 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) are changed, but another
     is 不合格, so the result stays 不合格. The days for an appeal begin again. Raises InvalidInput;
@@ -397,16 +410,25 @@ def _cycle(record: Assessment) -> Cycle:
     return db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
 
 
-def _store_return(record: Assessment, reason: str, marks: ReturnedMarks) -> None:
+def _store_return(record: Assessment, reason: str, marks: ReturnedMarks, by: Actor) -> None:
     """Store reason and return marks, and end the reviewer's lease. Raises InvalidInput without a reason."""
     record.returned_reason, record.return_marks = (
-        _validate_reason(reason),
+        validate_reason(reason),
         marks,
     )
-    _reset_opening(record)
+    _send_on(record, by)
 
 
-def _validate_reason(reason: str) -> str:
+def _send_on(record: Assessment, by: Actor) -> None:
+    """Store who sends the record on, and from which state, so that it can be recalled; nobody has opened it
+    at the next desk. What was returned comes back to whoever had it at the institution."""
+    reviewer = record.graded_by if record.state == "organisation_pending" else by.id
+    record.assigned_to = reviewer if record.returned_reason else None
+    record.sent_by, record.sent_from = by.id, record.state
+    reset_opening(record)
+
+
+def validate_reason(reason: str) -> str:
     """Returns the reason without surrounding blanks. Raises InvalidInput if it is empty or too long."""
     stripped_reason = reason.strip()
     if not stripped_reason:
@@ -416,7 +438,7 @@ def _validate_reason(reason: str) -> str:
     return stripped_reason
 
 
-def _reset_opening(record: Assessment) -> None:
+def reset_opening(record: Assessment) -> None:
     """Make the record unopened again: nobody has opened it, and nobody has a lease."""
     record.opened_at = record.leased_by = record.leased_until = None
 

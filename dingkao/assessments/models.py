@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     literal_column,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,6 +37,9 @@ VERDICT_PARTS = {
     "competence": "业务水平",
 }
 VERDICTS = {"pass": "合格", "fail": "不合格"}
+BAD_RECORD_CHECKS = ("none", "found")
+RECALLABLE_STATES = ("institution_pending", "organisation_returned", "organisation_pending")
+"""The states of a review desk, to which a record can be recalled."""
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL_STATES = ("passed", "failed")
 COUNTED_SIDES = ("province", "institution", "assessor")
@@ -69,7 +73,11 @@ class Assessment(TenantOwned, Model):
     Institution and assessment organisation are stored when the doctor is included. A reviewer who opens the
     record gets a lease on it (`leased_by`, `leased_until`). `exempted`: 业务水平 counts as 合格 without a
     test (免考). `result_received_at`: when the doctor read the notice of the published result; NULL until
-    then.
+    then. `conduct_findings`: the codes of the cases of direct failure (§1.7) that the institution's reviewer
+    found; NULL until the checklist was answered. `bad_record_check`: what the assessment organisation's check
+    of bad records found. `sent_by`, `sent_from`: the reviewer who moved the record to its present state, and
+    the state before, while that can be recalled. `assigned_to`: the reviewer of the present desk to whom it
+    was given.
     """
 
     __tablename__ = "assessment"
@@ -111,12 +119,31 @@ class Assessment(TenantOwned, Model):
             "id",
             postgresql_where=queue_condition("organisation"),
         ),
+        Index(
+            "assessment_sent_by_ix",
+            "tenant_id",
+            "sent_by",
+            "changed_at",
+            "id",
+            postgresql_where=text("sent_by is not null"),
+        ),
+        Index(
+            "assessment_assigned_to_ix",
+            "tenant_id",
+            "assigned_to",
+            "cycle_id",
+            "state",
+            "id",
+            postgresql_where=text("assigned_to is not null"),
+        ),
         check_in("state", tuple(ASSESSMENT_STATES)),
         check_in("round", tuple(ROUNDS)),
         check_in("procedure", tuple(PROCEDURES)),
         check_in("performance", tuple(VERDICTS)),
         check_in("ethics", tuple(VERDICTS)),
         check_in("competence", tuple(VERDICTS)),
+        check_in("bad_record_check", BAD_RECORD_CHECKS),
+        check_in("sent_from", RECALLABLE_STATES),
         CheckConstraint(
             "state not in ('passed', 'failed') or (performance is not null and ethics is not null)",
             name="final_is_graded",
@@ -147,6 +174,11 @@ class Assessment(TenantOwned, Model):
     opened_at: Mapped[datetime | None]
     graded_by: Mapped[UUID | None]
     accepted_by: Mapped[UUID | None]
+    conduct_findings: Mapped[list[Any] | None]
+    bad_record_check: Mapped[str | None]
+    sent_by: Mapped[UUID | None]
+    sent_from: Mapped[str | None]
+    assigned_to: Mapped[UUID | None]
     exempted: Mapped[bool] = mapped_column(default=False)
     result_received_at: Mapped[datetime | None]
 

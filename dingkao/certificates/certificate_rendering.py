@@ -111,6 +111,23 @@ def render(certificate: Certificate) -> tuple[bytes, bytes]:
     return page, rendering.first_page_png(page)
 
 
+def printed_texts(content: dict[str, Any]) -> dict[str, str]:
+    """Returns label → text of what a certificate with this content prints about its holder, for whoever
+    checks it beforehand."""
+    return {
+        "姓名": content["name"],
+        "性别": f"{SEXES.get(content['sex'], '')} {SEXES_ENGLISH.get(content['sex'], '')}".strip(),
+        "证件号码": content["number"],
+        "执业类别": f"{CATEGORIES[content['category']]} {CATEGORIES_ENGLISH[content['category']]}",
+        "执业范围": f"{_scopes_in_chinese(content)} {_scopes_in_english(content)}".strip(),
+        "资格证书编码": content["qualification"],
+        "执业证书编码": content["practice"],
+        "主要执业机构": content["institution"],
+        "考核周期": content["cycle"],
+        "发证机关": content["issuer"],
+    }
+
+
 def _line_spacing(content: dict[str, Any]) -> str:
     """Returns the CSS class for the certificate's line spacing: the more lines its texts need, the closer, so
     that they end above seal and QR code."""

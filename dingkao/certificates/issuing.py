@@ -115,7 +115,7 @@ def _issue_new(record: Assessment) -> Certificate:
     identity = new_id()
     serial = _unused_serial(cycle)
     today = clock.today()
-    content = _certificate_content(record, doctor, cycle) | {
+    content = certificate_content(record, doctor, cycle) | {
         "serial": serial,
         "issued_on": today.isoformat(),
     }
@@ -154,7 +154,7 @@ def _unprintable_in(content: dict[str, Any]) -> str:
     return unprintable_characters(*(content[name] for name in PRINTED_FIELDS))
 
 
-def _certificate_content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:
+def certificate_content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:
     """Returns what a new certificate prints, name → value, from roster, filing and settings."""
     filing = filing_of(record)
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
@@ -266,7 +266,7 @@ def enqueue_unissued(cycle: Cycle, *, by: Actor) -> int:
 def _is_printable(record: Assessment, cycle: Cycle) -> bool:
     """Returns whether all characters of a record's certificate can be printed."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
-    return not _unprintable_in(_certificate_content(record, doctor, cycle))
+    return not _unprintable_in(certificate_content(record, doctor, cycle))
 
 
 def mask_name(name: str) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.review_hooks import recall_obstacle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import CappedCount, capped_count
@@ -30,6 +31,7 @@ from dingkao.exams.halls import (
 )
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.exams.models.paper_models import AdmissionTicket
+from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import subjects_for_procedure
 from dingkao.exams.slots import (
     placed_records,
@@ -285,3 +287,13 @@ def remove_from_slot(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> int:
     db.session.flush()
     journal.write_entry("slot", slot.id, "unplaced", by=by, removed=removed_count)
     return removed_count
+
+
+@recall_obstacle
+def _exam_obstacle(record: Assessment) -> str | None:
+    """A seat in a slot, or a sitting that was begun, prevents that the review recalls a record."""
+    for row_class in (SlotPlace, Sitting):
+        query = select(row_class.id).where(row_class.assessment_id == record.id)
+        if db.session.scalar(query.limit(1)) is not None:
+            return "该医师已安排场次或已开始测评，不能撤回。"
+    return None

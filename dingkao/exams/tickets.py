@@ -6,6 +6,7 @@ from sqlalchemy import and_, select
 from stdnum import luhn
 
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.review_hooks import on_ready
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
@@ -23,6 +24,7 @@ def get_ticket(record: Assessment) -> AdmissionTicket | None:
     return db.session.scalar(select(AdmissionTicket).where(AdmissionTicket.assessment_id == record.id))
 
 
+@on_ready
 def get_or_issue_ticket(record: Assessment) -> AdmissionTicket:
     """The record's ticket, issued now if it has none (record locked for update). Its number: province (2
     digits), year (2), 7 random digits, and a check digit (Luhn)."""

@@ -3,7 +3,6 @@ one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select
@@ -19,14 +18,11 @@ from dingkao.errors import Refusal
 from dingkao.filings.dossier import Dossier
 from dingkao.filings.doubts import doubts_of
 from dingkao.filings.models import Filing
-from dingkao.filings.review import (
-    Decision,
-    ReviewScope,
-    apply_decision,
-    get_record_for_update,
-    other_holder_name,
-)
+from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, get_record_for_update, other_holder_name
+from dingkao.filings.review_decisions import Decision, apply_decision
+from dingkao.filings.review_guards import is_namesake, own_record_reason
 from dingkao.journal.entries import Actor
+from dingkao.people.name_lookups import account_name
 from dingkao.people.second_person import recusal_reason
 
 MAX_BATCH = 500
@@ -35,11 +31,23 @@ MAX_DOUBTS_NAMED = 3
 
 @dataclass
 class BatchReview:
-    """What can be, or was, decided at once: (record id, doctor's name); and what was skipped: (doctor's name,
-    reason)."""
+    """What can be, or was, decided at once: (record id, doctor's name); and what was left out: (record id,
+    doctor's name, reason)."""
 
     decidable: list[tuple[UUID, str]] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[tuple[UUID, str, str]] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Doctor's name and reason of what was left out."""
+        return [(name, reason) for _, name, reason in self.left_out]
+
+    def add(self, record_id: UUID, name: str, reason: str | None) -> None:
+        """Add a record, left out if there is a reason for that."""
+        if reason is None:
+            self.decidable.append((record_id, name))
+        else:
+            self.left_out.append((record_id, name, reason))
 
 
 def check_batch(
@@ -54,18 +62,15 @@ def check_batch(
     MAX_BATCH records are looked at; locked with `for_update`."""
     query = _batch_query(cycle, scope, ids)
     if for_update:
-        query = query.with_for_update(of=Assessment)
+        query = query.with_for_update(of=Assessment).execution_options(populate_existing=True)
     batch = BatchReview()
     for record, doctor, filing in db.session.execute(query):
         reason = _refusal_reason(Dossier(record, doctor, cycle, filing), scope, by)
-        if reason:
-            batch.skipped.append((doctor.name, reason))
-        else:
-            batch.decidable.append((record.id, doctor.name))
+        batch.add(record.id, doctor.name, reason)
     return batch
 
 
-def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Select[Any]:
+def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Select[Assessment, Doctor, Filing]:
     """Returns the query of those of the records `ids` that the side may see, by id, each with its doctor and
     its filing (None if nothing is filed)."""
     of_filing = and_(
@@ -87,34 +92,32 @@ def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Selec
     )
 
 
-def apply_batch(
-    cycle: Cycle,
-    scope: ReviewScope,
-    ids: Iterable[UUID],
-    *,
-    by: Actor,
-) -> tuple[BatchReview, list[Assessment]]:
-    """Approve (verdicts 合格, opinion 同意) or accept those of the records `ids` that can be decided at once;
-    one that has changed since the preview is skipped. Returns the result and the decided records."""
+def apply_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Actor) -> BatchReview:
+    """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
+    records `ids` that can be decided at once; one that has changed since the preview is left out. Returns the
+    result."""
     batch = check_batch(cycle, scope, ids, by=by, for_update=True)
-    report, decided_records = BatchReview(skipped=batch.skipped), []
+    result = BatchReview(left_out=batch.left_out)
     for record_id, name in batch.decidable:
         record = get_record_for_update(record_id, scope)
-        try:
-            _apply_default_decision(record, scope, by)
-        except Refusal as refusal:
-            report.skipped.append((name, refusal.message))
-        else:
-            report.decidable.append((record_id, name))
-            decided_records.append(record)
-    return report, decided_records
+        result.add(record_id, name, _decide(record, scope, by))
+    return result
+
+
+def _decide(record: Assessment, scope: ReviewScope, by: Actor) -> str | None:
+    """Make the default decision; returns why it was refused, or None."""
+    try:
+        _apply_default_decision(record, scope, by)
+    except Refusal as refusal:
+        return refusal.message
+    return None
 
 
 def _apply_default_decision(record: Assessment, scope: ReviewScope, by: Actor) -> None:
     """Approve with all verdicts 合格, or accept, depending on the side. Raises what `apply_decision`
     raises."""
     if scope.name == "institution":
-        decision = Decision(performance="pass", ethics="pass", text="同意")
+        decision = Decision(performance="pass", ethics="pass", text="同意", conduct="none")
         apply_decision(record, scope, "approve", by=by, decision=decision)
     else:
         apply_decision(
@@ -122,17 +125,25 @@ def _apply_default_decision(record: Assessment, scope: ReviewScope, by: Actor) -
             scope,
             "accept",
             by=by,
-            decision=Decision(competence="pass"),
+            decision=Decision(bad_record_check="none"),
         )
 
 
 def _refusal_reason(dossier: Dossier, scope: ReviewScope, by: Actor) -> str | None:
     """Returns the reason why a record can't be decided together with others, or None."""
     record = dossier.record
+    if scope.organisation_of(record) not in scope.deciding_ids:
+        return CLERK_MESSAGE
     if record.state not in scope.states:
         return f"当前为“{ASSESSMENT_STATES[record.state]}”，不需要审核"
     if holder := other_holder_name(record, by):
         return f"{holder}正在审核"
+    if record.assigned_to not in (None, by.id):
+        return f"已分配给{account_name(record.assigned_to)}"
+    if reason := own_record_reason(dossier.doctor, by):
+        return reason
+    if is_namesake(dossier.doctor, by):
+        return "与您同名，须逐人审核"
     side_reason = (
         _acceptance_refusal_reason(record, by)
         if scope.name == "organisation"

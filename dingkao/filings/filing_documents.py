@@ -145,6 +145,18 @@ def unattached_proofs(record: Assessment) -> list[Document]:
     return [proof for proof in _all_proofs(record) if proof.entry_id is None]
 
 
+def filed_documents(record: Assessment) -> list[Document]:
+    """Returns photo and proofs of the record's filing, the photo first, without proofs of entries that were
+    removed."""
+    filing = filing_of(record)
+    photo = db.session.scalar(select(Document).where(Document.id == filing.photo_id)) if filing else None
+    entry_ids = _entries_accepting_proofs(filing)
+    proofs = [
+        proof for proof in _all_proofs(record) if proof.entry_id is None or proof.entry_id.hex in entry_ids
+    ]
+    return [photo, *proofs] if photo else proofs
+
+
 def proofs_by_entry(record: Assessment) -> dict[str, list[Document]]:
     """Returns the entry's id (32 hexadecimal digits) → proofs of that entry."""
     proofs: dict[str, list[Document]] = {}

@@ -85,3 +85,87 @@ class NoticeReading(TenantOwned, Model):
     cycle_id: Mapped[UUID]
     digest: Mapped[bytes]
     read_at: Mapped[datetime] = mapped_column(default=now)
+
+
+REVIEW_SIDES = {"institution": "机构审核", "organisation": "考核机构复核"}
+
+
+class ReviewSnapshot(TenantOwned, Model):
+    """What a side saw of a filing when it last decided on the record (`review_changes`): JSON, encrypted."""
+
+    __tablename__ = "review_snapshot"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "assessment_id", "side"),
+        check_in("side", tuple(REVIEW_SIDES)),
+        tenant_foreign_key("assessment_id", "assessment"),
+    )
+
+    assessment_id: Mapped[UUID]
+    side: Mapped[str]
+    content_sealed: Mapped[bytes]
+    taken_by: Mapped[UUID | None]
+    taken_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ReviewPhrase(TenantOwned, Model):
+    """A ready-made phrase of reviewers (常用语): of the person `account_id`, or of all who review at the
+    organisation if that is None."""
+
+    __tablename__ = "review_phrase"
+    __table_args__ = (
+        Index(None, "tenant_id", "account_id"),
+        Index(None, "tenant_id", "organisation_id"),
+        tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("account_id", "account"),
+    )
+
+    organisation_id: Mapped[UUID]
+    account_id: Mapped[UUID | None]
+    text: Mapped[str]
+    written_at: Mapped[datetime] = mapped_column(default=now)
+
+
+BATCH_ACTIONS = ("decide", "recall")
+BATCH_ITEM_STATES = {"waiting": "待办理", "done": "已办理", "left_out": "未办理"}
+
+
+class ReviewBatch(TenantOwned, Model):
+    """Records that a reviewer decides, or recalls, at once (`action`). `recalled_batch_id`: the batch whose
+    records are recalled; `job_id`: the job that does it, NULL for a small batch."""
+
+    __tablename__ = "review_batch"
+    __table_args__ = (
+        Index(None, "tenant_id", "asked_by", "cycle_id", "side", "id"),
+        check_in("side", tuple(REVIEW_SIDES)),
+        check_in("action", BATCH_ACTIONS),
+        tenant_foreign_key("cycle_id", "cycle"),
+        tenant_foreign_key("recalled_batch_id", "review_batch"),
+    )
+
+    cycle_id: Mapped[UUID]
+    side: Mapped[str]
+    action: Mapped[str]
+    reason: Mapped[str | None]
+    recalled_batch_id: Mapped[UUID | None]
+    job_id: Mapped[UUID | None]
+    asked_by: Mapped[UUID | None]
+    asked_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+
+class ReviewBatchItem(TenantOwned, Model):
+    """A record of a batch, and what came of it. `reason`: why it was left out."""
+
+    __tablename__ = "review_batch_item"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "batch_id", "assessment_id"),
+        Index(None, "tenant_id", "batch_id", "state", "assessment_id"),
+        check_in("state", tuple(BATCH_ITEM_STATES)),
+        tenant_foreign_key("batch_id", "review_batch"),
+        tenant_foreign_key("assessment_id", "assessment"),
+    )
+
+    batch_id: Mapped[UUID]
+    assessment_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(default="waiting")
+    reason: Mapped[str | None]

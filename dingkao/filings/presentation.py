@@ -69,11 +69,11 @@ def _field_text(field: Field, values: Mapping[str, Any], *, revealed: bool) -> s
         return ""
     text = display_value(field, values.get(field.name))
     if field.name in ENCRYPTED_FIELDS and not revealed:
-        return _mask_number(text)
+        return mask_certificate_number(text)
     return text
 
 
-def _mask_number(number: str) -> str:
+def mask_certificate_number(number: str) -> str:
     """Returns a certificate number with asterisks between its first and last four characters."""
     if not number:
         return ""

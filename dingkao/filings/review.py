@@ -1,51 +1,45 @@
-"""Review (审核): which side has to decide, the lease that keeps two people from reviewing the same record,
-and the decisions."""
+"""Review (审核): which side has to decide, what waits for it, and the lease that keeps two people from reviewing
+the same record. The decisions are in `review_decisions`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dingkao import clock
-from dingkao.assessments import assessment_transitions
-from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import ASSESSMENT_STATES, STATES_BY_SIDE, Assessment, queue_condition
-from dingkao.assessments.procedure_tests import skips_test
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidState, NotFound
-from dingkao.filings.dossier import dossier_of_record
-from dingkao.filings.return_marks import marks_to_store
+from dingkao.filings.review_guards import own_record_reason
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
-from dingkao.people.notice_catalogue import (
-    ACCEPTED,
-    ACCEPTED_WITHOUT_TEST,
-    INSTITUTION_APPROVED,
-    RETURNED_BY_INSTITUTION,
-    RETURNED_BY_ORGANISATION,
-)
+from dingkao.people.scopes import Grant, load_grant
 from dingkao.people.second_person import is_second_person
 
-StoredMarks = dict[str, Any] | None
-
+CLERK_MESSAGE = "经办人可以查看，审核决定由审核人作出。"
 LEASE_DURATION = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
 class ReviewScope:
     """A side that reviews (`name`: institution, or organisation for the assessment organisation), the
-    organisations for which the person acts there, and whether the person may decide."""
+    organisations for which the person acts there, and those of them for which the person may decide."""
 
     name: str
     organisation_ids: tuple[UUID, ...]
-    can_decide: bool
+    deciding_ids: tuple[UUID, ...]
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether the person may decide for any of the organisations."""
+        return bool(self.deciding_ids)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -59,15 +53,46 @@ class ReviewScope:
         """The columns of the persons who may not decide at this side, because they decided before."""
         return () if self.name == "institution" else (Assessment.graded_by,)
 
+    @property
+    def organisation_column(self) -> InstrumentedAttribute[Any]:
+        """The column with the organisation at whose desk a record is."""
+        return Assessment.institution_id if self.name == "institution" else Assessment.assessor_id
+
     def record_condition(self) -> ColumnElement[bool]:
         """Returns the SQL condition of the records that this side may see."""
-        column = Assessment.institution_id if self.name == "institution" else Assessment.assessor_id
-        return in_array(column, self.organisation_ids)
+        return in_array(self.organisation_column, self.organisation_ids)
+
+    def deciding_condition(self) -> ColumnElement[bool]:
+        """Returns the SQL condition of the records on which the person may decide as far as roles go."""
+        return in_array(self.organisation_column, self.deciding_ids)
+
+    def organisation_of(self, record: Assessment) -> UUID | None:
+        """Returns the organisation at whose desk the record is."""
+        return record.institution_id if self.name == "institution" else record.assessor_id
 
     def includes(self, record: Assessment) -> bool:
         """Whether this side may see the record."""
-        organisation_id = record.institution_id if self.name == "institution" else record.assessor_id
-        return organisation_id in self.organisation_ids
+        return self.organisation_of(record) in self.organisation_ids
+
+
+DECIDING_ACTIONS = {"institution": "filings.approve", "organisation": "filings.accept"}
+"""Side → the action with which one decides there."""
+
+
+def load_scope(side: str, account_id: UUID | None) -> ReviewScope:
+    """Returns the side as a member of staff has it by the roles held now; for jobs, which run later than the
+    request."""
+    return scope_of(
+        side, load_grant("filings.review", account_id), load_grant(DECIDING_ACTIONS[side], account_id)
+    )
+
+
+def scope_of(side: str, reviewing: Grant, deciding: Grant) -> ReviewScope:
+    """Returns the side of a person who reaches `reviewing` with filings.review, and `deciding` with the
+    side's action of DECIDING_ACTIONS."""
+    if side == "institution":
+        return ReviewScope(side, reviewing.institution_ids, deciding.institution_ids)
+    return ReviewScope(side, reviewing.assessor_ids, deciding.assessor_ids)
 
 
 def pending_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
@@ -79,23 +104,60 @@ def pending_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
     )
 
 
-def next_pending_record(cycle: Cycle, scope: ReviewScope, by: Actor) -> UUID | None:
-    """Returns the id of the record that has waited longest, among those that nobody else has leased and `by`
-    may decide; None if there is none."""
+def next_pending_record(
+    cycle: Cycle, scope: ReviewScope, by: Actor, *, after: Assessment | None = None
+) -> UUID | None:
+    """Returns the id of the record that has waited longest, among those that `by` may decide and that neither
+    were given to a colleague nor are leased by one; those given to `by` come first. With `after`, the next
+    one behind that record comes before the others. None if there is none."""
+    query = _decidable_records(cycle, scope, by).order_by(Assessment.submitted_at, Assessment.id)
+    for is_assigned in (Assessment.assigned_to == by.id, Assessment.assigned_to.is_(None)):
+        assigned = query.where(is_assigned)
+        if after is not None:
+            behind = assigned.where(_POSITION > _position_of(after))  # noqa: SIM300
+            assigned = assigned.where(Assessment.id != after.id)
+            if record_id := db.session.scalar(behind.limit(1)):
+                return record_id
+        if record_id := db.session.scalar(assigned.limit(1)):
+            return record_id
+    return None
+
+
+def previous_pending_record(cycle: Cycle, scope: ReviewScope, by: Actor, before: Assessment) -> UUID | None:
+    """Returns the id of the record before `before` in the order of waiting, among those that
+    `next_pending_record` may find; None if there is none."""
+    query = _decidable_records(cycle, scope, by).where(
+        _POSITION < _position_of(before),  # noqa: SIM300
+        or_(Assessment.assigned_to.is_(None), Assessment.assigned_to == by.id),
+    )
+    return db.session.scalar(query.order_by(Assessment.submitted_at.desc(), Assessment.id.desc()).limit(1))
+
+
+_POSITION = tuple_(Assessment.submitted_at, Assessment.id)
+
+
+def _position_of(record: Assessment) -> Any:
+    """Returns the record's position in the order of waiting, to be compared with _POSITION."""
+    columns = (Assessment.submitted_at, Assessment.id)
+    values = (record.submitted_at, record.id)
+    return tuple_(*(literal(value, column.type) for value, column in zip(values, columns, strict=True)))
+
+
+def _decidable_records(cycle: Cycle, scope: ReviewScope, by: Actor) -> Select[UUID]:
+    """Returns the query of the ids of the records that `by` may decide now."""
     is_free = or_(
         Assessment.leased_until.is_(None),
         Assessment.leased_until < clock.now(),
         Assessment.leased_by == by.id,
     )
-    return db.session.scalar(
+    return (
         pending_records(cycle, scope)
         .where(
+            scope.deciding_condition(),
             is_free,
             is_second_person(by.id, *scope.earlier_actor_columns),
         )
         .with_only_columns(Assessment.id)
-        .order_by(Assessment.submitted_at, Assessment.id)
-        .limit(1)
     )
 
 
@@ -126,7 +188,8 @@ def lease_record(record: Assessment, scope: ReviewScope, *, by: Actor) -> None:
     Forbidden for a person who may not decide; InvalidState if it does not wait for the side, or another
     person has leased it (the message names them)."""
     _require_pending(record, scope)
-    _require_unleased(record, by)
+    require_unleased(record, by)
+    _require_not_self(record, by)
     now = clock.now()
     record.leased_by, record.leased_until = (
         by.id,
@@ -136,11 +199,18 @@ def lease_record(record: Assessment, scope: ReviewScope, *, by: Actor) -> None:
     journal.write_entry("assessment", record.id, "opened", by=by)
 
 
+def _require_not_self(record: Assessment, by: Actor) -> None:
+    """Raises Forbidden for the reviewer's own record."""
+    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+    if reason := own_record_reason(doctor, by):
+        raise Forbidden(reason)
+
+
 def _require_pending(record: Assessment, scope: ReviewScope) -> None:
     """Raises Forbidden for a person who may not decide, InvalidState if the record does not wait for the
     side."""
-    if not scope.can_decide:
-        raise Forbidden("经办人可以查看，审核决定由审核人作出。")
+    if scope.organisation_of(record) not in scope.deciding_ids:
+        raise Forbidden(CLERK_MESSAGE)
     if record.state not in scope.states:
         raise InvalidState(f"该记录当前为“{ASSESSMENT_STATES[record.state]}”，不在您的待审核列表中。")
 
@@ -161,150 +231,7 @@ def _is_lease_over(record: Assessment) -> bool:
     return record.leased_until is None or record.leased_until < clock.now()
 
 
-def _require_unleased(record: Assessment, by: Actor) -> None:
+def require_unleased(record: Assessment, by: Actor) -> None:
     """Raises InvalidState if another person has leased the record."""
     if holder := other_holder_name(record, by):
         raise InvalidState(f"{holder}正在审核这条记录，请先审核其他记录，或稍后再试。")
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A reviewer's decision from the form: verdicts (pass, fail, or ""), and the opinion or reason."""
-
-    performance: str = ""
-    ethics: str = ""
-    competence: str = ""
-    text: str = ""
-
-
-def apply_decision(
-    record: Assessment,
-    scope: ReviewScope,
-    action: str,
-    *,
-    by: Actor,
-    decision: Decision,
-    marks: Mapping[str, str] | None = None,
-) -> str:
-    """Make a decision on a locked record and notify the doctor. Returns the sentence for the reviewer.
-
-    `action`: code of the decision, see `_DECISIONS`. A return may have `marks` (key → sentence, see
-    `return_marks`), which become the reason if none is typed. Raises what the transition raises (Forbidden,
-    InvalidState, InvalidInput), InvalidState if another person has leased the record, NotFound for an action
-    that this side does not have.
-    """
-    stored_marks = None
-    if marks and action.startswith("return"):
-        stored_marks = marks_to_store(dossier_of_record(record), marks)
-        decision = _with_reason_of_marks(decision, stored_marks or {})
-    _require_unleased(record, by)
-    _log_marks(record, stored_marks, by)
-    apply = _DECISIONS.get((scope.name, action))
-    if apply is None:
-        raise NotFound
-    return apply(record, decision, stored_marks, by)
-
-
-def _log_marks(record: Assessment, stored_marks: StoredMarks, by: Actor) -> None:
-    """Write which fields were marked to the journal."""
-    if stored_marks:
-        journal.write_entry(
-            "assessment",
-            record.id,
-            "marked",
-            by=by,
-            fields=sorted(stored_marks),
-        )
-
-
-def _with_reason_of_marks(decision: Decision, stored_marks: Mapping[str, Any]) -> Decision:
-    """Returns the decision; if no reason is typed, the labels of the marked fields become its reason."""
-    labels = [mark["label"] for mark in stored_marks.values()]
-    reason_of_marks = f"请修改：{'、'.join(labels)}。"
-    return replace(decision, text=decision.text.strip() or reason_of_marks)
-
-
-def _approve(
-    record: Assessment,
-    decision: Decision,
-    _marks: StoredMarks,
-    by: Actor,
-) -> str:
-    """The institution approves; returns the sentence for the reviewer."""
-    assessment_transitions.approve(
-        record,
-        by=by,
-        performance=decision.performance,
-        ethics=decision.ethics,
-        opinion=decision.text,
-    )
-    notify(record, INSTITUTION_APPROVED)
-    return "已通过，转考核机构复核。"
-
-
-def _return_by_institution(
-    record: Assessment,
-    decision: Decision,
-    marks: StoredMarks,
-    by: Actor,
-) -> str:
-    """The institution returns the filing to the doctor; returns the sentence for the reviewer."""
-    assessment_transitions.return_to_doctor(record, by=by, reason=decision.text, marks=marks)
-    notify(record, RETURNED_BY_INSTITUTION, reason=record.returned_reason)
-    return "已退回医师修改。"
-
-
-def _accept(
-    record: Assessment,
-    decision: Decision,
-    _marks: StoredMarks,
-    by: Actor,
-) -> str:
-    """The organisation accepts, with a test or without one; returns the sentence for the reviewer."""
-    if skips_test(record.procedure):
-        assessment_transitions.accept_without_test(record, by=by, competence=decision.competence)
-        notify(record, ACCEPTED_WITHOUT_TEST)
-        return "复核通过，转综合评定。"
-    assessment_transitions.accept(record, by=by)
-    notify(record, ACCEPTED)
-    return "复核通过，已转待测评。"
-
-
-def _return_to_institution(
-    record: Assessment,
-    decision: Decision,
-    marks: StoredMarks,
-    by: Actor,
-) -> str:
-    """The organisation returns the filing to the institution; returns the sentence for the reviewer."""
-    assessment_transitions.return_to_institution(record, by=by, reason=decision.text, marks=marks)
-    return "已退回机构核对。"
-
-
-def _return_by_organisation(
-    record: Assessment,
-    decision: Decision,
-    marks: StoredMarks,
-    by: Actor,
-) -> str:
-    """The organisation returns the filing to the doctor; returns the sentence for the reviewer."""
-    assessment_transitions.return_to_doctor_by_organisation(record, by=by, reason=decision.text, marks=marks)
-    notify(
-        record,
-        RETURNED_BY_ORGANISATION,
-        reason=record.returned_reason,
-    )
-    return "已退回医师修改。"
-
-
-_DECISIONS: dict[
-    tuple[str, str],
-    Callable[[Assessment, Decision, StoredMarks, Actor], str],
-] = {
-    ("institution", "approve"): _approve,
-    ("institution", "return"): _return_by_institution,
-    ("organisation", "accept"): _accept,
-    ("organisation", "return_institution"): _return_to_institution,
-    ("organisation", "return_doctor"): _return_by_organisation,
-}
-"""(side, code of the decision) → the function that makes it."""

@@ -34,6 +34,7 @@ from dingkao.people.exported_lists import register_listing
 from dingkao.people.name_lookups import account_names
 from dingkao.people.organisation_filters import institution_filter
 
+ASSIGNEES = {"me": "分配给我", "others": "分配给他人", "nobody": "未分配"}
 HOLDERS = {"me": "我在审核", "others": "他人审核中", "nobody": "无人审核"}
 WAITING_DAYS = {"3": "等待3天以上", "7": "等待7天以上", "30": "等待30天以上"}
 QUEUE_LABELS = {**ASSESSMENT_STATES, "organisation_pending": "待复核"}
@@ -67,6 +68,14 @@ def _holder_condition(value: str, viewer: ListViewer) -> ColumnElement[bool]:
     return and_(is_leased, is_mine if value == "me" else ~is_mine)
 
 
+def _assignee_condition(value: str, viewer: ListViewer) -> ColumnElement[bool]:
+    """Returns the condition that a record was given to the viewer, to others, or to nobody."""
+    if value == "nobody":
+        return Assessment.assigned_to.is_(None)
+    is_mine = Assessment.assigned_to == viewer.account_id
+    return is_mine if value == "me" else and_(Assessment.assigned_to.is_not(None), ~is_mine)
+
+
 def _waiting_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
     return Assessment.submitted_at <= clock.now() - timedelta(days=int(value))
 
@@ -74,7 +83,9 @@ def _waiting_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
     now = clock.now()
     leased = [record for record, *_ in rows if record.leased_until and record.leased_until >= now]
-    names = account_names(record.leased_by for record in leased)
+    names = account_names(
+        account_id for record, *_ in rows for account_id in (record.leased_by, record.assigned_to)
+    )
     holders = {record.id: names.get(record.leased_by, "") for record in leased}
     return [
         cells
@@ -82,6 +93,7 @@ def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
             "state": QUEUE_LABELS[row[0].state],
             "submitted": clock.minute_text(row[0].submitted_at),
             "holder": holders.get(row[0].id, ""),
+            "assigned": names.get(row[0].assigned_to, ""),
         }
         for row, cells in zip(rows, record_cells(rows), strict=True)
     ]
@@ -103,6 +115,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
             ListColumn("submitted", "提交时间", is_numeric=True, sort="waiting"),
             ListColumn("state", "状态"),
             ListColumn("holder", "审核人"),
+            ListColumn("assigned", "分配给"),
         ),
         cells=_cells,
         sorts=(
@@ -119,6 +132,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
             ),
             *record_filters(),
             ListFilter("holder", "审核人", _holder_condition, HOLDERS),
+            ListFilter("assigned", "分配", _assignee_condition, ASSIGNEES),
             ListFilter("waiting", "等待", _waiting_condition, WAITING_DAYS),
         ),
         search=doctor_search,

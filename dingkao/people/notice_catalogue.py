@@ -108,6 +108,17 @@ ACCEPTED_WITHOUT_TEST = _register(
     "复核已通过",
     "您的报名信息已通过考核机构复核。按本省规定，简易程序不参加测评，请等待考核结果。",
 )
+REVIEW_RECALLED = _register(
+    "review_recalled",
+    "审核结果已撤回",
+    "{office}已撤回对您报名信息的审核结果，将重新审核，您暂时无需操作。原因：{reason}",
+    target=None,
+)
+PROCEDURE_CHANGED = _register(
+    "procedure_changed",
+    "考核程序已改为一般程序",
+    "考核机构将您的考核程序由简易程序改为一般程序，您需要参加测评。原因：{reason}",
+)
 
 # --- the exam
 

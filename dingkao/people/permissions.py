@@ -97,6 +97,7 @@ ACTIONS = (
     Action("filings.reveal_numbers", "see the full numbers in a filing under review"),
     Action("filings.approve", "decide on a filing for its institution"),
     Action("filings.accept", "decide on a filing for its assessment organisation"),
+    Action("filings.assign", "give filings that wait to colleagues, hand them over"),
     Action("requests.view", "read requests that one's side decides on"),
     Action("requests.decide_first", "decide on a request as the first"),
     Action("requests.decide_second", "grant or refuse a request finally", second_person=True),
@@ -208,11 +209,12 @@ _AT_ASSESSOR = frozenset(
 ROLES = (
     Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION),
     Role("institution_reviewer", "机构审核人", Scope.INSTITUTION, _AT_INSTITUTION | {
-        "filings.approve", "requests.decide_first", "lists.export_large",
+        "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large",
     }),
     Role("organisation_clerk", "考核机构经办人", Scope.ASSESSOR, _AT_ASSESSOR),
     Role("organisation_reviewer", "考核机构复核人", Scope.ASSESSOR, _AT_ASSESSOR | {
-        "filings.accept", "requests.decide_first", "requests.decide_second", "requests.exempt_or_defer",
+        "filings.accept", "filings.assign",
+        "requests.decide_first", "requests.decide_second", "requests.exempt_or_defer",
         "conduct.import", "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
         "lists.export_large",
     }),

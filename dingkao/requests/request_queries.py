@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.review_hooks import recall_obstacle
 from dingkao.database.base import db
 from dingkao.errors import NotFound
 from dingkao.exams.models.paper_models import Paper
@@ -92,3 +93,15 @@ def scores_of(record: Assessment) -> list[tuple[str, int | None]]:
         )
     )
     return [(title, tenths) for title, tenths in db.session.execute(query)]
+
+
+@recall_obstacle
+def _request_obstacle(record: Assessment) -> str | None:
+    """A request of the doctor that waits for a decision prevents that the record is recalled."""
+    submitted = select(Request.id).where(
+        Request.assessment_id == record.id,
+        Request.state.in_(("first_pending", "second_pending")),
+    )
+    if db.session.scalar(submitted.limit(1)) is None:
+        return None
+    return "该医师有申请正在办理，不能撤回。请先办理申请。"

@@ -42,10 +42,13 @@ def signed_in_client(
     return client
 
 
-def post_form(client: FlaskClient, address: str, page: str | None = None, **data: Any) -> Any:
-    """Post a form with the token that the page (by default the address itself) shows."""
+def post_form(
+    client: FlaskClient, address: str, page: str | None = None, *, follow_redirects: bool = False, **data: Any
+) -> Any:
+    """Post a form with the token that the page (by default the address itself) shows; with
+    `follow_redirects` the page to which it leads."""
     token = re.search(
         r'name="csrf_token"[^>]*value="([^"]+)"', client.get(page or address).get_data(as_text=True)
     )
     assert token, "the page has no form"
-    return client.post(address, data={"csrf_token": token[1]} | data)
+    return client.post(address, data={"csrf_token": token[1]} | data, follow_redirects=follow_redirects)

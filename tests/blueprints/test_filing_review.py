@@ -20,7 +20,7 @@ from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "anhui", 34
 FIRST, SECOND = sample_data.registration_number(CODE, 1), sample_data.registration_number(CODE, 2)
-GRADES = {"performance": "pass", "ethics": "pass", "text": "同意"}
+GRADES = {"performance": "pass", "ethics": "pass", "conduct": "none", "text": "同意"}
 _serial = actors.unused_serials(SLUG)
 
 
@@ -49,8 +49,9 @@ def open_and(client, doctor, decision, side="institution", **more):
     opened = post_form(client, f"{base}/open", page=f"/{SLUG}/office/review?side={side}", side=side)
     if opened.status_code != 303:
         return opened
+    checks = {"bad_record_check": "none"} if decision == "accept" else {}
     return post_form(
-        client, f"{base}/decide", page=f"{base}?side={side}", side=side, decision=decision, **more
+        client, f"{base}/decide", page=f"{base}?side={side}", side=side, decision=decision, **checks | more
     )
 
 
@@ -197,7 +198,13 @@ def test_many_at_once_leaves_out_who_needs_a_look(staff, submitted, in_province)
     assert "须逐人审核：自评“完成工作质量”为不合格。" in preview
     for _ in range(2):
         report = post_form(
-            reviewer, f"{page}/batch", page=page, side="institution", record=ids, confirmed="1"
+            reviewer,
+            f"{page}/batch",
+            page=page,
+            follow_redirects=True,
+            side="institution",
+            record=ids,
+            confirmed="1",
         ).get_data(as_text=True)
     assert "已审核通过0人" in report
     assert actors.record_state(in_province, SLUG, sound.record_id) == "organisation_pending"
@@ -206,7 +213,13 @@ def test_many_at_once_leaves_out_who_needs_a_look(staff, submitted, in_province)
     for part in ("performance", "ethics"):
         grade(in_province, sound, part, "fail")
         answer = post_form(
-            organisation, f"{page}/batch", page=page, side="organisation", record=ids, confirmed="1"
+            organisation,
+            f"{page}/batch",
+            page=page,
+            follow_redirects=True,
+            side="organisation",
+            record=ids,
+            confirmed="1",
         )
         assert "机构评定有不合格，须逐人复核" in answer.get_data(as_text=True), part
         grade(in_province, sound, part, "pass")

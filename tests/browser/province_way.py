@@ -271,11 +271,13 @@ class ProvinceWay:
         self.reviewer.get_by_role("button", name="审核下一位").click()
         for label in ("工作成绩", "职业道德"):
             self.reviewer.get_by_role("group", name=label).get_by_label("合格", exact=True).check()
+        self.reviewer.get_by_label("已逐项核对，未发现").check()
         self.reviewer.locator("input[name=text]").fill("情况属实，同意")
         self.reviewer.get_by_role("button", name="通过", exact=True).click()
         expect(self.reviewer.get_by_text("已通过，转考核机构复核")).to_be_visible()
         self.organisation.get_by_role("link", name="审核").click()
         self.organisation.get_by_role("button", name="审核下一位").click()
+        self.organisation.get_by_label("已核查，无不良执业行为记录").check()
         self.organisation.get_by_role("button", name="复核通过").click()
         expect(self.organisation.get_by_text("已转待测评")).to_be_visible()
 

@@ -226,6 +226,9 @@ def at_the_desk(
     if button == "通过":
         for part in ("performance", "ethics"):
             page.locator(f"[name={part}][value=pass]").check()
+        page.locator("[name=conduct][value=none]").check()
+    if button == "复核通过":
+        page.locator("[name=bad_record_check][value=none]").check()
     page.locator("#decide [name=text]").fill(text)
     page.get_by_role("button", name=button, exact=True).click()
     expect(page.get_by_role("status")).to_be_visible()

@@ -72,6 +72,7 @@ ARGUMENTS = {
         "until": "2026-03-01T10:00:00+00:00",
         "reason": "停电",
     },
+    "review_batch": {"batch": "review_batch"},
     "seal_files": {},
     "publish": {"publication": "publication"},
     "remind": {"reminding": "reminder_round"},

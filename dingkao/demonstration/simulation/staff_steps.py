@@ -161,7 +161,7 @@ class StaffSteps:
         while ids := self._pending_ids(reviewer, side, seen_ids):
             seen_ids.update(ids)
             values = {"side": side, "record": ids, "confirmed": "1"}
-            self._report_flash(reviewer.post("/office/review/batch", values))
+            self._report_flash(reviewer.wait_for_job(reviewer.post("/office/review/batch", values)))
 
     def _pending_ids(self, reviewer: HttpBrowser, side: str, seen_ids: set[str]) -> list[str]:
         """Returns the ids of the next waiting records, from as many pages as one batch takes; without

@@ -1,0 +1,35 @@
+"""What rooms beside and above the review have to do with its decisions, registered by them: what happens when a
+record becomes 待测评, and what was done with a record since, so that it can't be recalled."""
+
+from collections.abc import Callable
+
+from dingkao.assessments.models import Assessment
+
+ReadyEffect = Callable[[Assessment], object]
+Obstacle = Callable[[Assessment], str | None]
+_ready_effects: list[ReadyEffect] = []
+_obstacles: list[Obstacle] = []
+
+
+def on_ready(function: ReadyEffect) -> ReadyEffect:
+    """Decorator: register a function that is called with each record that the review makes 待测评."""
+    _ready_effects.append(function)
+    return function
+
+
+def run_ready_effects(record: Assessment) -> None:
+    """Call what was registered with `on_ready`."""
+    for effect in _ready_effects:
+        effect(record)
+
+
+def recall_obstacle(function: Obstacle) -> Obstacle:
+    """Decorator: register a function that says what was done since with a record that was sent on, as a
+    sentence that prevents its recall; None if nothing was."""
+    _obstacles.append(function)
+    return function
+
+
+def find_recall_obstacle(record: Assessment) -> str | None:
+    """Returns the first sentence of what was registered with `recall_obstacle`, or None."""
+    return next(filter(None, (obstacle(record) for obstacle in _obstacles)), None)

@@ -1,0 +1,207 @@
+"""Who of several reviewers looks at which of the records that wait (分配): given by hand, by department or
+evenly, and handed over (工作交接). A record that was given to somebody is not offered to others as the next;
+they may open it all the same."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, false, func, or_, select, update
+
+from dingkao import clock
+from dingkao.assessments.enrolment import doctor_join
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.errors import Forbidden, InvalidInput
+from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_records
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.people.models import Account, Membership
+from dingkao.people.permissions import roles_for
+
+MAX_ASSIGNED, MAX_COLLEAGUES, MAX_DEPARTMENTS = 5_000, 200, 200
+"""How many records are given to somebody at once; how many colleagues and departments a page offers."""
+
+
+def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
+    """Returns account → name of those who decide for the organisations of this side, by name."""
+    query = (
+        select(Account.id, Account.name)
+        .join(Membership, (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id))
+        .where(
+            in_array(Membership.organisation_id, scope.deciding_ids),
+            in_array(Membership.role, roles_for(DECIDING_ACTIONS[scope.name])),
+            Account.state != "closed",
+        )
+        .distinct()
+        .order_by(Account.name, Account.id)
+        .limit(MAX_COLLEAGUES)
+    )
+    return dict(db.session.execute(query).all())
+
+
+def list_departments(cycle: Cycle, scope: ReviewScope) -> list[str]:
+    """Returns departments of doctors whose records wait, among the first MAX_ASSIGNED records."""
+    waiting = _assignable_records(cycle, scope).limit(MAX_ASSIGNED).subquery()
+    query = (
+        select(Doctor.department)
+        .join(waiting, (waiting.c.tenant_id == Doctor.tenant_id) & (waiting.c.doctor_id == Doctor.id))
+        .where(Doctor.department.is_not(None))
+        .distinct()
+        .order_by(Doctor.department)
+    )
+    return [department for department in db.session.scalars(query.limit(MAX_DEPARTMENTS)) if department]
+
+
+def count_assigned(cycle: Cycle, scope: ReviewScope) -> dict[UUID, int]:
+    """Returns account → number of waiting records that were given to it."""
+    query = (
+        _assignable_records(cycle, scope)
+        .where(Assessment.assigned_to.is_not(None))
+        .with_only_columns(Assessment.assigned_to, func.count())
+        .group_by(Assessment.assigned_to)
+        .order_by(None)
+        .limit(MAX_COLLEAGUES)
+    )
+    return {account_id: number for account_id, number in db.session.execute(query) if account_id}
+
+
+def assign_records(
+    cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], colleague: UUID | None, *, by: Actor
+) -> int:
+    """Give those of the records `ids` that wait to a colleague, or to nobody (None). Returns how many. Raises
+    Forbidden, InvalidInput for somebody who is no colleague."""
+    _require_deciding(scope)
+    if colleague is not None:
+        _require_colleagues(scope, [colleague])
+    condition = in_array(Assessment.id, list(ids)[:MAX_ASSIGNED])
+    return _assign(cycle, scope, condition, colleague, by)
+
+
+def assign_department(
+    cycle: Cycle, scope: ReviewScope, department: str, colleague: UUID, *, by: Actor
+) -> int:
+    """Give the waiting records of a department's doctors to a colleague, at most MAX_ASSIGNED at once.
+    Returns how many. Raises Forbidden, InvalidInput."""
+    _require_deciding(scope)
+    _require_colleagues(scope, [colleague])
+    if not department.strip():
+        raise InvalidInput("请填写科室。", "department")
+    ids = (
+        _assignable_records(cycle, scope)
+        .join(Doctor, doctor_join())
+        .where(Doctor.department == department.strip(), _not_assigned_to(colleague))
+        .with_only_columns(Assessment.id)
+        .limit(MAX_ASSIGNED)
+    )
+    return _assign(cycle, scope, in_array(Assessment.id, db.session.scalars(ids)), colleague, by)
+
+
+def assign_evenly(cycle: Cycle, scope: ReviewScope, colleagues: Collection[UUID], *, by: Actor) -> int:
+    """Give the waiting records that nobody has to the colleagues in turn, in the order of waiting, at most
+    MAX_ASSIGNED at once. Returns how many. Raises Forbidden, InvalidInput."""
+    _require_deciding(scope)
+    chosen = list(dict.fromkeys(colleagues))
+    if not chosen:
+        raise InvalidInput("请选择参与分配的审核人。", "colleague")
+    _require_colleagues(scope, chosen)
+    ids = _unassigned_ids(cycle, scope)
+    return sum(
+        _assign(cycle, scope, in_array(Assessment.id, ids[turn :: len(chosen)]), colleague, by)
+        for turn, colleague in enumerate(chosen)
+    )
+
+
+def hand_over(cycle: Cycle, scope: ReviewScope, leaver: UUID, successor: UUID, *, by: Actor) -> int:
+    """Give all open records of a colleague to a successor: those that were given to the colleague, and those
+    that he or she has leased, whose lease ends. Returns how many. Raises Forbidden, InvalidInput."""
+    _require_deciding(scope)
+    _require_colleagues(scope, [successor])
+    if leaver == successor:
+        raise InvalidInput("交接人和接手人不能是同一人。", "successor")
+    is_held = (Assessment.leased_by == leaver) & (Assessment.leased_until >= clock.now())
+    condition = or_(Assessment.assigned_to == leaver, is_held)
+    return _assign(cycle, scope, condition, successor, by, leased_by=None, leased_until=None)
+
+
+def _assignable_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
+    """Returns the query of the waiting records on which this side's reviewers decide."""
+    return pending_records(cycle, scope).where(scope.deciding_condition())
+
+
+def _unassigned_ids(cycle: Cycle, scope: ReviewScope) -> Sequence[UUID]:
+    """Returns the ids of the waiting records that nobody has, at most MAX_ASSIGNED, the longest first."""
+    is_free = or_(Assessment.leased_until.is_(None), Assessment.leased_until < clock.now())
+    query = (
+        _assignable_records(cycle, scope)
+        .where(Assessment.assigned_to.is_(None), is_free)
+        .with_only_columns(Assessment.id)
+        .order_by(Assessment.submitted_at, Assessment.id)
+    )
+    return db.session.scalars(query.limit(MAX_ASSIGNED)).all()
+
+
+def _not_assigned_to(colleague: UUID) -> ColumnElement[bool]:
+    return or_(Assessment.assigned_to.is_(None), Assessment.assigned_to != colleague)
+
+
+def _assign(
+    cycle: Cycle,
+    scope: ReviewScope,
+    condition: ColumnElement[bool],
+    colleague: UUID | None,
+    by: Actor,
+    **more: Any,
+) -> int:
+    """Give the waiting records that meet `condition` to a colleague, and write one journal entry for each
+    organisation. Rows are locked by id first, as everywhere. Returns how many."""
+    chosen = (
+        _assignable_records(cycle, scope)
+        .where(condition)
+        .with_only_columns(Assessment.id)
+        .order_by(Assessment.id)
+        .with_for_update()
+        .limit(MAX_ASSIGNED)
+    )
+    ids = db.session.scalars(chosen).all()
+    if not ids:
+        return 0
+    changed = db.session.scalars(
+        update(Assessment)
+        .where(in_array(Assessment.id, ids))
+        .values(assigned_to=colleague, **more)
+        .returning(scope.organisation_column)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for organisation_id, number in sorted(Counter(changed).items()):
+        journal.write_entry(
+            "organisation",
+            organisation_id,
+            "reviews_assigned",
+            by=by,
+            to=str(colleague) if colleague else None,
+            count=number,
+            side=scope.name,
+        )
+    return len(changed)
+
+
+def _require_deciding(scope: ReviewScope) -> None:
+    """Raises Forbidden for a person who decides for none of the organisations."""
+    if not scope.can_decide:
+        raise Forbidden(CLERK_MESSAGE)
+
+
+def _require_colleagues(scope: ReviewScope, accounts: Collection[UUID]) -> None:
+    """Raises InvalidInput unless all accounts are reviewers of this side."""
+    query = select(Membership.account_id).where(
+        in_array(Membership.account_id, accounts),
+        in_array(Membership.organisation_id, scope.deciding_ids) if scope.deciding_ids else false(),
+        in_array(Membership.role, roles_for(DECIDING_ACTIONS[scope.name])),
+    )
+    if set(accounts) - set(db.session.scalars(query)):
+        raise InvalidInput("请选择本机构的审核人。", "colleague")
