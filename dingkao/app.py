@@ -127,7 +127,7 @@ def create_app(config: AppConfig) -> Flask:
                 "pool_size": 1,
                 "max_overflow": 3,
             }
-            | POOL_OPTIONS
+            | POOL_OPTIONS,
         },
         # of a whole form with its files; the limits of single files: uploads.chunked_uploads.UploadLimits
         MAX_CONTENT_LENGTH=25 * 1024 * 1024,
@@ -135,7 +135,9 @@ def create_app(config: AppConfig) -> Flask:
     )
     app.extensions["settings"] = config
     app.extensions["redis"] = redis.Redis.from_url(
-        config.redis_url, socket_timeout=3, socket_connect_timeout=2
+        config.redis_url,
+        socket_timeout=3,
+        socket_connect_timeout=2,
     )
     app.extensions["sms"] = sms.from_settings(config, app.extensions["redis"])
     app.extensions["background_sms"] = sms.BackgroundSender(app.extensions["sms"])
@@ -161,7 +163,7 @@ def create_app(config: AppConfig) -> Flask:
             AnswerMiddleware(
                 HeartbeatMiddleware(app.wsgi_app, config, app.extensions["redis"]),
                 config,
-            )
+            ),
         ),
         max_age=ONE_YEAR_SECONDS,
     )

@@ -231,8 +231,8 @@ def accept_without_test(
     bad_record_check: str = "none",
 ) -> None:
     """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
-    (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`. Raises InvalidState if a test is required,
-    InvalidInput, Forbidden for the person who graded."""
+    (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`.
+    Raises InvalidState if a test is required, InvalidInput, Forbidden for the person who graded."""
     _require_second_person(record, by)
     if not skips_test(record.procedure):
         raise InvalidState("该医师需要参加测评。")

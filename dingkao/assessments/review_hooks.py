@@ -1,5 +1,5 @@
-"""What rooms beside and above the review have to do with its decisions, registered by them: what happens when a
-record becomes 待测评, and what was done with a record since, so that it can't be recalled."""
+"""What rooms beside and above the review have to do with its decisions, registered by them: what
+happens when a record becomes 待测评, and what was done with a record since, so that it can't be recalled."""
 
 from collections.abc import Callable
 
@@ -32,4 +32,7 @@ def recall_obstacle(function: Obstacle) -> Obstacle:
 
 def find_recall_obstacle(record: Assessment) -> str | None:
     """Returns the first sentence of what was registered with `recall_obstacle`, or None."""
-    return next(filter(None, (obstacle(record) for obstacle in _obstacles)), None)
+    return next(
+        filter(None, (obstacle(record) for obstacle in _obstacles)),
+        None,
+    )

@@ -15,7 +15,12 @@ from dingkao.journal.entries import Actor
     to="institution_pending",
     action="filings.approve",
 )
-def recall_to_institution(record: Assessment, *, by: Actor, reason: str) -> None:
+def recall_to_institution(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
     """机构撤回: what the institution has approved, or returned to the doctor. Raises Forbidden for somebody
     else's decision, InvalidState once the next desk has opened it, DeadlinePassed after the review,
     InvalidInput without a reason."""
@@ -28,7 +33,12 @@ def recall_to_institution(record: Assessment, *, by: Actor, reason: str) -> None
     to="organisation_returned",
     action="filings.approve",
 )
-def recall_to_returned(record: Assessment, *, by: Actor, reason: str) -> None:
+def recall_to_returned(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
     """机构撤回 of a record that the assessment organisation had returned before. Raises as
     `recall_to_institution`."""
     _recall(record, by, reason, "organisation_returned")
@@ -42,7 +52,12 @@ def recall_to_returned(record: Assessment, *, by: Actor, reason: str) -> None:
     to="organisation_pending",
     action="filings.accept",
 )
-def recall_to_organisation(record: Assessment, *, by: Actor, reason: str) -> None:
+def recall_to_organisation(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
     """考核机构撤回: what the assessment organisation has accepted, or returned. The caller has checked that
     nothing was done with it since. Raises as `recall_to_institution`."""
     if record.state == "grading" and (record.exempted or not skips_test(record.procedure)):
@@ -53,7 +68,12 @@ def recall_to_organisation(record: Assessment, *, by: Actor, reason: str) -> Non
         record.accepted_by = record.competence = record.bad_record_check = None
 
 
-def _recall(record: Assessment, by: Actor, reason: str, target: str) -> None:
+def _recall(
+    record: Assessment,
+    by: Actor,
+    reason: str,
+    target: str,
+) -> None:
     """Check that `by` sent the record on from the state `target` and may recall it now; it is assigned to
     `by` again."""
     validate_reason(reason)
@@ -71,8 +91,17 @@ def _recall(record: Assessment, by: Actor, reason: str, target: str) -> None:
     record.assigned_to = by.id
 
 
-@record_transition("organisation_pending", to="organisation_pending", action="filings.accept")
-def change_to_general_procedure(record: Assessment, *, by: Actor, reason: str) -> None:
+@record_transition(
+    "organisation_pending",
+    to="organisation_pending",
+    action="filings.accept",
+)
+def change_to_general_procedure(
+    record: Assessment,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
     """简易程序改为一般程序 (§11 no. 10) by the assessment organisation, with a reason. Raises InvalidState
     unless the record has 简易程序, InvalidInput without a reason."""
     validate_reason(reason)

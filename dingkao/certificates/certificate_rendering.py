@@ -65,7 +65,7 @@ def render(certificate: Certificate) -> tuple[bytes, bytes]:
         current_vault().decrypt(
             SecretLocation("certificate", "content", certificate.id),
             certificate.content_sealed,
-        )
+        ),
     )
     photo = None
     if content["photo"]:

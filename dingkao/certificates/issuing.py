@@ -95,7 +95,7 @@ class UnprintableCharacters(InvalidState):
     def __init__(self, characters: str) -> None:
         super().__init__(
             f"“{characters}”无法打印，通知书没有签发。请核对姓名、机构名称是否录错；确为生僻字的，"
-            "请联系平台运营增加字体后再签发。"
+            "请联系平台运营增加字体后再签发。",
         )
 
 
@@ -210,7 +210,7 @@ def replace(record: Assessment, *, by: Actor, reason: str) -> Certificate | None
             Certificate.assessment_id == record.id,
             Certificate.state == "issued",
         )
-        .with_for_update()
+        .with_for_update(),
     )
     if replaced is None:
         return None
@@ -245,8 +245,8 @@ def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
     """Issue and draw the certificate of one record. Idempotent."""
     certificate = issue(
         db.session.scalars(
-            select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update()
-        ).one()
+            select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update(),
+        ).one(),
     )
     if certificate.drawn_at is None:
         render_and_store(certificate)
@@ -384,8 +384,8 @@ def render_certificate_job(job: Job, _progress: worker.ProgressCallback) -> None
     """Draw one certificate again, for example after its files were lost."""
     render_and_store(
         db.session.scalars(
-            select(Certificate).where(Certificate.id == UUID(job.arguments["certificate"]))
-        ).one()
+            select(Certificate).where(Certificate.id == UUID(job.arguments["certificate"])),
+        ).one(),
     )
 
 

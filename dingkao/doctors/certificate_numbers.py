@@ -60,8 +60,8 @@ def _has_document_number(text: str, number: str) -> bool:
 
 
 def identity_mismatch(text: str, number: str, *, birth_date: date | None, sex: str | None) -> str | None:
-    """A short text if the 资格证书编码 `text` (normalised) contains the identity number of another person than
-    the doctor, whose identity document has `number`; None if it does not, or nothing can be compared. A
+    """A short text if the 资格证书编码 `text` (normalised) contains the identity number of another person
+    than the doctor, whose identity document has `number`; None if it does not, or nothing can be compared. A
     document of another kind than a resident number is compared by the doctor's birth date and sex."""
     contained = normalise_login_number(text[_PREFIX_LENGTH:])
     if len(number) == len(contained) == 18:  # noqa: PLR2004

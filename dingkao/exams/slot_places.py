@@ -117,7 +117,9 @@ def _has_place_in_another_slot(slot: Slot) -> ColumnElement[bool]:
 
 
 def waiting_records(
-    slot: Slot, institution_id: UUID | None, limit: int
+    slot: Slot,
+    institution_id: UUID | None,
+    limit: int,
 ) -> tuple[list[Assessment], CappedCount]:
     """The first `limit` records that may be given a place in a slot, and how many there are. Those of one
     institution are sorted by name; those of all institutions by id, because sorting so many by name would

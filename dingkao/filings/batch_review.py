@@ -42,7 +42,12 @@ class BatchReview:
         """Doctor's name and reason of what was left out."""
         return [(name, reason) for _, name, reason in self.left_out]
 
-    def add(self, record_id: UUID, name: str, reason: str | None) -> None:
+    def add(
+        self,
+        record_id: UUID,
+        name: str,
+        reason: str | None,
+    ) -> None:
         """Add a record, left out if there is a reason for that."""
         if reason is None:
             self.decidable.append((record_id, name))
@@ -62,15 +67,25 @@ def check_batch(
     MAX_BATCH records are looked at; locked with `for_update`."""
     query = _batch_query(cycle, scope, ids)
     if for_update:
-        query = query.with_for_update(of=Assessment).execution_options(populate_existing=True)
+        query = query.with_for_update(of=Assessment).execution_options(
+            populate_existing=True,
+        )
     batch = BatchReview()
     for record, doctor, filing in db.session.execute(query):
-        reason = _refusal_reason(Dossier(record, doctor, cycle, filing), scope, by)
+        reason = _refusal_reason(
+            Dossier(record, doctor, cycle, filing),
+            scope,
+            by,
+        )
         batch.add(record.id, doctor.name, reason)
     return batch
 
 
-def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Select[Assessment, Doctor, Filing]:
+def _batch_query(
+    cycle: Cycle,
+    scope: ReviewScope,
+    ids: Iterable[UUID],
+) -> Select[Assessment, Doctor, Filing]:
     """Returns the query of those of the records `ids` that the side may see, by id, each with its doctor and
     its filing (None if nothing is filed)."""
     of_filing = and_(
@@ -92,7 +107,13 @@ def _batch_query(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID]) -> Selec
     )
 
 
-def apply_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Actor) -> BatchReview:
+def apply_batch(
+    cycle: Cycle,
+    scope: ReviewScope,
+    ids: Iterable[UUID],
+    *,
+    by: Actor,
+) -> BatchReview:
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
     records `ids` that can be decided at once; one that has changed since the preview is left out. Returns the
     result."""
@@ -104,7 +125,11 @@ def apply_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Ac
     return result
 
 
-def _decide(record: Assessment, scope: ReviewScope, by: Actor) -> str | None:
+def _decide(
+    record: Assessment,
+    scope: ReviewScope,
+    by: Actor,
+) -> str | None:
     """Make the default decision; returns why it was refused, or None."""
     try:
         _apply_default_decision(record, scope, by)
@@ -113,12 +138,27 @@ def _decide(record: Assessment, scope: ReviewScope, by: Actor) -> str | None:
     return None
 
 
-def _apply_default_decision(record: Assessment, scope: ReviewScope, by: Actor) -> None:
+def _apply_default_decision(
+    record: Assessment,
+    scope: ReviewScope,
+    by: Actor,
+) -> None:
     """Approve with all verdicts 合格, or accept, depending on the side. Raises what `apply_decision`
     raises."""
     if scope.name == "institution":
-        decision = Decision(performance="pass", ethics="pass", text="同意", conduct="none")
-        apply_decision(record, scope, "approve", by=by, decision=decision)
+        decision = Decision(
+            performance="pass",
+            ethics="pass",
+            text="同意",
+            conduct="none",
+        )
+        apply_decision(
+            record,
+            scope,
+            "approve",
+            by=by,
+            decision=decision,
+        )
     else:
         apply_decision(
             record,
@@ -129,7 +169,11 @@ def _apply_default_decision(record: Assessment, scope: ReviewScope, by: Actor) -
         )
 
 
-def _refusal_reason(dossier: Dossier, scope: ReviewScope, by: Actor) -> str | None:
+def _refusal_reason(
+    dossier: Dossier,
+    scope: ReviewScope,
+    by: Actor,
+) -> str | None:
     """Returns the reason why a record can't be decided together with others, or None."""
     record = dossier.record
     if scope.organisation_of(record) not in scope.deciding_ids:
@@ -152,7 +196,10 @@ def _refusal_reason(dossier: Dossier, scope: ReviewScope, by: Actor) -> str | No
     return side_reason or _doubt_reason(dossier)
 
 
-def _acceptance_refusal_reason(record: Assessment, by: Actor) -> str | None:
+def _acceptance_refusal_reason(
+    record: Assessment,
+    by: Actor,
+) -> str | None:
     """`_refusal_reason` for the assessment organisation's acceptance, without doubts."""
     if record.graded_by == by.id:
         return "由您评定，须由另一位复核人办理"

@@ -64,7 +64,9 @@ class Dossier:
     cycle: Cycle
     filing: Filing | None
     _fields_cache: dict[int, tuple[dict[str, str], list[Field]]] = dataclasses.field(
-        default_factory=dict, repr=False, compare=False
+        default_factory=dict,
+        repr=False,
+        compare=False,
     )
 
     def fields(self, step: int) -> list[Field]:
@@ -224,7 +226,7 @@ def _of_doctor_query(
 
 
 _RECORD_STATEMENT = PreparedStatement(
-    lambda: _of_doctor_query(Assessment).order_by(Assessment.id.desc()).limit(1)
+    lambda: _of_doctor_query(Assessment).order_by(Assessment.id.desc()).limit(1),
 )
 _FILING_STATEMENT = PreparedStatement(lambda: _of_doctor_query(Filing))
 
@@ -275,7 +277,7 @@ def filing_of(record: Assessment) -> Filing | None:
         select(Filing).where(
             Filing.cycle_id == record.cycle_id,
             Filing.doctor_id == record.doctor_id,
-        )
+        ),
     )
 
 

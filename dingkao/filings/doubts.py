@@ -1,5 +1,5 @@
-"""Doubts (疑点) about a filing: what a reviewer has to look at before deciding, so that no batch decides on it
-(domain.md §11 no. 8)."""
+"""Doubts (疑点) about a filing: what a reviewer has to look at before deciding, so that no batch
+decides on it (domain.md §11 no. 8)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -42,7 +42,10 @@ def doubt_source(function: DoubtSource) -> DoubtSource:
 def doubts_of(dossier: Dossier) -> list[Doubt]:
     """Returns the doubts about a dossier, in the order of the steps; those about the whole record first."""
     doubts = [doubt for source in _sources for doubt in source(dossier)]
-    return sorted(doubts, key=lambda doubt: doubt.key.partition(".")[0])
+    return sorted(
+        doubts,
+        key=lambda doubt: doubt.key.partition(".")[0],
+    )
 
 
 def doubts_by_key(doubts: Iterable[Doubt]) -> dict[str, list[str]]:
@@ -90,12 +93,20 @@ def _roster_doubts(dossier: Dossier) -> Iterable[Doubt]:
     filed = dossier.step_values(2)
     for name, number in roster_certificate_numbers(dossier.doctor).items():
         filed_number = str(filed.get(name, ""))
-        if filed_number and normalise_number(filed_number) != normalise_number(number):
+        if filed_number and normalise_number(filed_number) != normalise_number(
+            number,
+        ):
             yield Doubt(f"{NUMBER_LABELS[name]}与名单中的不一致。", f"2.{name}")
     on_roster = dossier.doctor.first_registered
-    is_other_day = on_roster and filed.get("registered") not in (None, on_roster.isoformat())
+    is_other_day = on_roster and filed.get("registered") not in (
+        None,
+        on_roster.isoformat(),
+    )
     if on_roster and is_other_day and dossier.record.procedure == "simple":
-        yield Doubt(f"首次注册时间与名单中的{on_roster:%Y年%m月%d日}不一致。", "2.registered")
+        yield Doubt(
+            f"首次注册时间与名单中的{on_roster:%Y年%m月%d日}不一致。",
+            "2.registered",
+        )
 
 
 @doubt_source

@@ -213,7 +213,7 @@ _PROOFS_STATEMENT = PreparedStatement(
             Document.kind == "proof",
         )
         .order_by(Document.id)
-    )
+    ),
 )
 
 

@@ -109,7 +109,8 @@ def _add_table(
 
 
 def _build_table(
-    entry_list: EntryList, entries: Iterable[Mapping[str, Any]]
+    entry_list: EntryList,
+    entries: Iterable[Mapping[str, Any]],
 ) -> tuple[str, list[str], list[list[str]]]:
     """Returns label, headings and rows of an entry list."""
     headings = [field.label for field in entry_list.fields]

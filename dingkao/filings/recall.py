@@ -27,7 +27,10 @@ from dingkao.people.notice_catalogue import (
 
 PAGE_SIZE = 50
 OFFICE_LABELS = {"institution": "主要执业机构", "organisation": "考核机构"}
-_RETURNS = (RETURNED_BY_INSTITUTION.code, RETURNED_BY_ORGANISATION.code)
+_RETURNS = (
+    RETURNED_BY_INSTITUTION.code,
+    RETURNED_BY_ORGANISATION.code,
+)
 _TRANSITIONS = {
     "institution_pending": review_transitions.recall_to_institution,
     "organisation_returned": review_transitions.recall_to_returned,
@@ -36,16 +39,30 @@ _TRANSITIONS = {
 """State before the record was sent on → the transition back to it."""
 
 
-def sent_page(cycle: Cycle, scope: ReviewScope, by: Actor, cursor: str | None) -> Page[Assessment]:
+def sent_page(
+    cycle: Cycle,
+    scope: ReviewScope,
+    by: Actor,
+    cursor: str | None,
+) -> Page[Assessment]:
     """Returns a page of the records that `by` has sent on from this side, the latest first."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         _sent_condition(scope, by),
     )
-    return fetch_page(query, [Assessment.changed_at, Assessment.id], cursor, PAGE_SIZE, descending=True)
+    return fetch_page(
+        query,
+        [Assessment.changed_at, Assessment.id],
+        cursor,
+        PAGE_SIZE,
+        descending=True,
+    )
 
 
-def _sent_condition(scope: ReviewScope, by: Actor) -> ColumnElement[bool]:
+def _sent_condition(
+    scope: ReviewScope,
+    by: Actor,
+) -> ColumnElement[bool]:
     return (
         (Assessment.sent_by == by.id)
         & in_array(Assessment.sent_from, scope.states)
@@ -56,12 +73,20 @@ def _sent_condition(scope: ReviewScope, by: Actor) -> ColumnElement[bool]:
 def recall_refusal_reason(record: Assessment) -> str | None:
     """Returns what has been done since with a record that was sent on, so that it can't be recalled; None if
     nothing has. The transition checks the rest."""
-    if record.state == "institution_returned" and _has_doctor_begun(record):
+    if record.state == "institution_returned" and _has_doctor_begun(
+        record,
+    ):
         return "医师已查看退回原因或开始修改，不能撤回。如需调整，请联系医师。"
     return find_recall_obstacle(record)
 
 
-def recall_record(record: Assessment, scope: ReviewScope, *, by: Actor, reason: str) -> None:
+def recall_record(
+    record: Assessment,
+    scope: ReviewScope,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
     """Recall a record (locked) that `by` has sent on, and tell the doctor. Raises Forbidden, InvalidState,
     DeadlinePassed, InvalidInput."""
     if scope.organisation_of(record) not in scope.deciding_ids:
@@ -72,7 +97,12 @@ def recall_record(record: Assessment, scope: ReviewScope, *, by: Actor, reason: 
     if obstacle := recall_refusal_reason(record):
         raise InvalidState(obstacle)
     recall(record, by=by, reason=reason.strip())
-    notify(record, REVIEW_RECALLED, office=OFFICE_LABELS[scope.name], reason=reason.strip())
+    notify(
+        record,
+        REVIEW_RECALLED,
+        office=OFFICE_LABELS[scope.name],
+        reason=reason.strip(),
+    )
 
 
 def _has_doctor_begun(record: Assessment) -> bool:

@@ -1,5 +1,5 @@
-"""Review (审核): which side has to decide, what waits for it, and the lease that keeps two people from reviewing
-the same record. The decisions are in `review_decisions`."""
+"""Review (审核): which side has to decide, what waits for it, and the lease that keeps two people
+from reviewing the same record. The decisions are in `review_decisions`."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,7 +60,10 @@ class ReviewScope:
 
     def record_condition(self) -> ColumnElement[bool]:
         """Returns the SQL condition of the records that this side may see."""
-        return in_array(self.organisation_column, self.organisation_ids)
+        return in_array(
+            self.organisation_column,
+            self.organisation_ids,
+        )
 
     def deciding_condition(self) -> ColumnElement[bool]:
         """Returns the SQL condition of the records on which the person may decide as far as roles go."""
@@ -83,19 +86,36 @@ def load_scope(side: str, account_id: UUID | None) -> ReviewScope:
     """Returns the side as a member of staff has it by the roles held now; for jobs, which run later than the
     request."""
     return scope_of(
-        side, load_grant("filings.review", account_id), load_grant(DECIDING_ACTIONS[side], account_id)
+        side,
+        load_grant("filings.review", account_id),
+        load_grant(DECIDING_ACTIONS[side], account_id),
     )
 
 
-def scope_of(side: str, reviewing: Grant, deciding: Grant) -> ReviewScope:
+def scope_of(
+    side: str,
+    reviewing: Grant,
+    deciding: Grant,
+) -> ReviewScope:
     """Returns the side of a person who reaches `reviewing` with filings.review, and `deciding` with the
     side's action of DECIDING_ACTIONS."""
     if side == "institution":
-        return ReviewScope(side, reviewing.institution_ids, deciding.institution_ids)
-    return ReviewScope(side, reviewing.assessor_ids, deciding.assessor_ids)
+        return ReviewScope(
+            side,
+            reviewing.institution_ids,
+            deciding.institution_ids,
+        )
+    return ReviewScope(
+        side,
+        reviewing.assessor_ids,
+        deciding.assessor_ids,
+    )
 
 
-def pending_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
+def pending_records(
+    cycle: Cycle,
+    scope: ReviewScope,
+) -> Select[Assessment]:
     """Returns the query of the records that wait for `scope`."""
     return select(Assessment).where(
         Assessment.cycle_id == cycle.id,
@@ -105,13 +125,23 @@ def pending_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
 
 
 def next_pending_record(
-    cycle: Cycle, scope: ReviewScope, by: Actor, *, after: Assessment | None = None
+    cycle: Cycle,
+    scope: ReviewScope,
+    by: Actor,
+    *,
+    after: Assessment | None = None,
 ) -> UUID | None:
     """Returns the id of the record that has waited longest, among those that `by` may decide and that neither
     were given to a colleague nor are leased by one; those given to `by` come first. With `after`, the next
     one behind that record comes before the others. None if there is none."""
-    query = _decidable_records(cycle, scope, by).order_by(Assessment.submitted_at, Assessment.id)
-    for is_assigned in (Assessment.assigned_to == by.id, Assessment.assigned_to.is_(None)):
+    query = _decidable_records(cycle, scope, by).order_by(
+        Assessment.submitted_at,
+        Assessment.id,
+    )
+    for is_assigned in (
+        Assessment.assigned_to == by.id,
+        Assessment.assigned_to.is_(None),
+    ):
         assigned = query.where(is_assigned)
         if after is not None:
             behind = assigned.where(_POSITION > _position_of(after))  # noqa: SIM300
@@ -123,14 +153,21 @@ def next_pending_record(
     return None
 
 
-def previous_pending_record(cycle: Cycle, scope: ReviewScope, by: Actor, before: Assessment) -> UUID | None:
+def previous_pending_record(
+    cycle: Cycle,
+    scope: ReviewScope,
+    by: Actor,
+    before: Assessment,
+) -> UUID | None:
     """Returns the id of the record before `before` in the order of waiting, among those that
     `next_pending_record` may find; None if there is none."""
     query = _decidable_records(cycle, scope, by).where(
         _POSITION < _position_of(before),  # noqa: SIM300
         or_(Assessment.assigned_to.is_(None), Assessment.assigned_to == by.id),
     )
-    return db.session.scalar(query.order_by(Assessment.submitted_at.desc(), Assessment.id.desc()).limit(1))
+    return db.session.scalar(
+        query.order_by(Assessment.submitted_at.desc(), Assessment.id.desc()).limit(1),
+    )
 
 
 _POSITION = tuple_(Assessment.submitted_at, Assessment.id)
@@ -140,10 +177,16 @@ def _position_of(record: Assessment) -> Any:
     """Returns the record's position in the order of waiting, to be compared with _POSITION."""
     columns = (Assessment.submitted_at, Assessment.id)
     values = (record.submitted_at, record.id)
-    return tuple_(*(literal(value, column.type) for value, column in zip(values, columns, strict=True)))
+    return tuple_(
+        *(literal(value, column.type) for value, column in zip(values, columns, strict=True)),
+    )
 
 
-def _decidable_records(cycle: Cycle, scope: ReviewScope, by: Actor) -> Select[UUID]:
+def _decidable_records(
+    cycle: Cycle,
+    scope: ReviewScope,
+    by: Actor,
+) -> Select[UUID]:
     """Returns the query of the ids of the records that `by` may decide now."""
     is_free = or_(
         Assessment.leased_until.is_(None),
@@ -163,19 +206,28 @@ def _decidable_records(cycle: Cycle, scope: ReviewScope, by: Actor) -> Select[UU
 
 def get_record(record_id: UUID, scope: ReviewScope) -> Assessment:
     """Returns a record that this side may see. Raises NotFound."""
-    record = _get_visible(select(Assessment).where(Assessment.id == record_id), scope)
+    record = _get_visible(
+        select(Assessment).where(Assessment.id == record_id),
+        scope,
+    )
     if record.state == "not_included":
         raise NotFound
     return record
 
 
-def get_record_for_update(record_id: UUID, scope: ReviewScope) -> Assessment:
+def get_record_for_update(
+    record_id: UUID,
+    scope: ReviewScope,
+) -> Assessment:
     """Returns a record that this side may see, locked. Raises NotFound."""
     query = select(Assessment).where(Assessment.id == record_id)
     return _get_visible(query.with_for_update(), scope)
 
 
-def _get_visible(query: Select[Assessment], scope: ReviewScope) -> Assessment:
+def _get_visible(
+    query: Select[Assessment],
+    scope: ReviewScope,
+) -> Assessment:
     """Returns the record of a query. Raises NotFound if there is none, or the side may not see it."""
     record = db.session.scalar(query)
     if record is None or not scope.includes(record):
@@ -183,7 +235,12 @@ def _get_visible(query: Select[Assessment], scope: ReviewScope) -> Assessment:
     return record
 
 
-def lease_record(record: Assessment, scope: ReviewScope, *, by: Actor) -> None:
+def lease_record(
+    record: Assessment,
+    scope: ReviewScope,
+    *,
+    by: Actor,
+) -> None:
     """Lease the record (locked) to a reviewer for LEASE_DURATION, and store that it was opened. Raises
     Forbidden for a person who may not decide; InvalidState if it does not wait for the side, or another
     person has leased it (the message names them)."""
@@ -201,7 +258,10 @@ def lease_record(record: Assessment, scope: ReviewScope, *, by: Actor) -> None:
 
 def _require_not_self(record: Assessment, by: Actor) -> None:
     """Raises Forbidden for the reviewer's own record."""
-    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+    doctor = db.session.get_one(
+        Doctor,
+        (record.tenant_id, record.doctor_id),
+    )
     if reason := own_record_reason(doctor, by):
         raise Forbidden(reason)
 
@@ -212,12 +272,20 @@ def _require_pending(record: Assessment, scope: ReviewScope) -> None:
     if scope.organisation_of(record) not in scope.deciding_ids:
         raise Forbidden(CLERK_MESSAGE)
     if record.state not in scope.states:
-        raise InvalidState(f"该记录当前为“{ASSESSMENT_STATES[record.state]}”，不在您的待审核列表中。")
+        raise InvalidState(
+            f"该记录当前为“{ASSESSMENT_STATES[record.state]}”，不在您的待审核列表中。",
+        )
 
 
 def other_holder_name(record: Assessment, by: Actor) -> str | None:
     """Returns the name of the person other than `by` who has leased the record; None if there is none."""
-    return None if record.leased_by in (None, by.id) else lease_holder_name(record)
+    return (
+        None
+        if record.leased_by in (None, by.id)
+        else lease_holder_name(
+            record,
+        )
+    )
 
 
 def lease_holder_name(record: Assessment) -> str | None:

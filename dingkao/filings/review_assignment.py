@@ -31,7 +31,10 @@ def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
     """Returns account → name of those who decide for the organisations of this side, by name."""
     query = (
         select(Account.id, Account.name)
-        .join(Membership, (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id))
+        .join(
+            Membership,
+            (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id),
+        )
         .where(
             in_array(Membership.organisation_id, scope.deciding_ids),
             in_array(Membership.role, roles_for(DECIDING_ACTIONS[scope.name])),
@@ -49,7 +52,10 @@ def list_departments(cycle: Cycle, scope: ReviewScope) -> list[str]:
     waiting = _assignable_records(cycle, scope).limit(MAX_ASSIGNED).subquery()
     query = (
         select(Doctor.department)
-        .join(waiting, (waiting.c.tenant_id == Doctor.tenant_id) & (waiting.c.doctor_id == Doctor.id))
+        .join(
+            waiting,
+            (waiting.c.tenant_id == Doctor.tenant_id) & (waiting.c.doctor_id == Doctor.id),
+        )
         .where(Doctor.department.is_not(None))
         .distinct()
         .order_by(Doctor.department)
@@ -57,7 +63,10 @@ def list_departments(cycle: Cycle, scope: ReviewScope) -> list[str]:
     return [department for department in db.session.scalars(query.limit(MAX_DEPARTMENTS)) if department]
 
 
-def count_assigned(cycle: Cycle, scope: ReviewScope) -> dict[UUID, int]:
+def count_assigned(
+    cycle: Cycle,
+    scope: ReviewScope,
+) -> dict[UUID, int]:
     """Returns account → number of waiting records that were given to it."""
     query = (
         _assignable_records(cycle, scope)
@@ -71,7 +80,12 @@ def count_assigned(cycle: Cycle, scope: ReviewScope) -> dict[UUID, int]:
 
 
 def assign_records(
-    cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], colleague: UUID | None, *, by: Actor
+    cycle: Cycle,
+    scope: ReviewScope,
+    ids: Iterable[UUID],
+    colleague: UUID | None,
+    *,
+    by: Actor,
 ) -> int:
     """Give those of the records `ids` that wait to a colleague, or to nobody (None). Returns how many. Raises
     Forbidden, InvalidInput for somebody who is no colleague."""
@@ -83,7 +97,12 @@ def assign_records(
 
 
 def assign_department(
-    cycle: Cycle, scope: ReviewScope, department: str, colleague: UUID, *, by: Actor
+    cycle: Cycle,
+    scope: ReviewScope,
+    department: str,
+    colleague: UUID,
+    *,
+    by: Actor,
 ) -> int:
     """Give the waiting records of a department's doctors to a colleague, at most MAX_ASSIGNED at once.
     Returns how many. Raises Forbidden, InvalidInput."""
@@ -94,14 +113,29 @@ def assign_department(
     ids = (
         _assignable_records(cycle, scope)
         .join(Doctor, doctor_join())
-        .where(Doctor.department == department.strip(), _not_assigned_to(colleague))
+        .where(
+            Doctor.department == department.strip(),
+            _not_assigned_to(colleague),
+        )
         .with_only_columns(Assessment.id)
         .limit(MAX_ASSIGNED)
     )
-    return _assign(cycle, scope, in_array(Assessment.id, db.session.scalars(ids)), colleague, by)
+    return _assign(
+        cycle,
+        scope,
+        in_array(Assessment.id, db.session.scalars(ids)),
+        colleague,
+        by,
+    )
 
 
-def assign_evenly(cycle: Cycle, scope: ReviewScope, colleagues: Collection[UUID], *, by: Actor) -> int:
+def assign_evenly(
+    cycle: Cycle,
+    scope: ReviewScope,
+    colleagues: Collection[UUID],
+    *,
+    by: Actor,
+) -> int:
     """Give the waiting records that nobody has to the colleagues in turn, in the order of waiting, at most
     MAX_ASSIGNED at once. Returns how many. Raises Forbidden, InvalidInput."""
     _require_deciding(scope)
@@ -111,12 +145,25 @@ def assign_evenly(cycle: Cycle, scope: ReviewScope, colleagues: Collection[UUID]
     _require_colleagues(scope, chosen)
     ids = _unassigned_ids(cycle, scope)
     return sum(
-        _assign(cycle, scope, in_array(Assessment.id, ids[turn :: len(chosen)]), colleague, by)
+        _assign(
+            cycle,
+            scope,
+            in_array(Assessment.id, ids[turn :: len(chosen)]),
+            colleague,
+            by,
+        )
         for turn, colleague in enumerate(chosen)
     )
 
 
-def hand_over(cycle: Cycle, scope: ReviewScope, leaver: UUID, successor: UUID, *, by: Actor) -> int:
+def hand_over(
+    cycle: Cycle,
+    scope: ReviewScope,
+    leaver: UUID,
+    successor: UUID,
+    *,
+    by: Actor,
+) -> int:
     """Give all open records of a colleague to a successor: those that were given to the colleague, and those
     that he or she has leased, whose lease ends. Returns how many. Raises Forbidden, InvalidInput."""
     _require_deciding(scope)
@@ -125,17 +172,36 @@ def hand_over(cycle: Cycle, scope: ReviewScope, leaver: UUID, successor: UUID, *
         raise InvalidInput("交接人和接手人不能是同一人。", "successor")
     is_held = (Assessment.leased_by == leaver) & (Assessment.leased_until >= clock.now())
     condition = or_(Assessment.assigned_to == leaver, is_held)
-    return _assign(cycle, scope, condition, successor, by, leased_by=None, leased_until=None)
+    return _assign(
+        cycle,
+        scope,
+        condition,
+        successor,
+        by,
+        leased_by=None,
+        leased_until=None,
+    )
 
 
-def _assignable_records(cycle: Cycle, scope: ReviewScope) -> Select[Assessment]:
+def _assignable_records(
+    cycle: Cycle,
+    scope: ReviewScope,
+) -> Select[Assessment]:
     """Returns the query of the waiting records on which this side's reviewers decide."""
-    return pending_records(cycle, scope).where(scope.deciding_condition())
+    return pending_records(cycle, scope).where(
+        scope.deciding_condition(),
+    )
 
 
-def _unassigned_ids(cycle: Cycle, scope: ReviewScope) -> Sequence[UUID]:
+def _unassigned_ids(
+    cycle: Cycle,
+    scope: ReviewScope,
+) -> Sequence[UUID]:
     """Returns the ids of the waiting records that nobody has, at most MAX_ASSIGNED, the longest first."""
-    is_free = or_(Assessment.leased_until.is_(None), Assessment.leased_until < clock.now())
+    is_free = or_(
+        Assessment.leased_until.is_(None),
+        Assessment.leased_until < clock.now(),
+    )
     query = (
         _assignable_records(cycle, scope)
         .where(Assessment.assigned_to.is_(None), is_free)
@@ -146,7 +212,10 @@ def _unassigned_ids(cycle: Cycle, scope: ReviewScope) -> Sequence[UUID]:
 
 
 def _not_assigned_to(colleague: UUID) -> ColumnElement[bool]:
-    return or_(Assessment.assigned_to.is_(None), Assessment.assigned_to != colleague)
+    return or_(
+        Assessment.assigned_to.is_(None),
+        Assessment.assigned_to != colleague,
+    )
 
 
 def _assign(
@@ -175,7 +244,7 @@ def _assign(
         .where(in_array(Assessment.id, ids))
         .values(assigned_to=colleague, **more)
         .returning(scope.organisation_column)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
     ).all()
     for organisation_id, number in sorted(Counter(changed).items()):
         journal.write_entry(
@@ -196,7 +265,10 @@ def _require_deciding(scope: ReviewScope) -> None:
         raise Forbidden(CLERK_MESSAGE)
 
 
-def _require_colleagues(scope: ReviewScope, accounts: Collection[UUID]) -> None:
+def _require_colleagues(
+    scope: ReviewScope,
+    accounts: Collection[UUID],
+) -> None:
     """Raises InvalidInput unless all accounts are reviewers of this side."""
     query = select(Membership.account_id).where(
         in_array(Membership.account_id, accounts),

@@ -61,20 +61,31 @@ def start_batch(
     if not 0 < len(chosen_ids) <= MAX_BATCH:
         raise InvalidInput(f"请选择1至{MAX_BATCH}人。")
     batch = ReviewBatch(
-        id=batch_id, cycle_id=cycle.id, side=scope.name, action="decide", asked_by=by.id, asked_at=clock.now()
+        id=batch_id,
+        cycle_id=cycle.id,
+        side=scope.name,
+        action="decide",
+        asked_by=by.id,
+        asked_at=clock.now(),
     )
     return _start(batch, scope, chosen_ids, skipped, by)
 
 
 def start_recall(
-    original: ReviewBatch, scope: ReviewScope, batch_id: UUID, reason: str, *, by: Actor
+    original: ReviewBatch,
+    scope: ReviewScope,
+    batch_id: UUID,
+    reason: str,
+    *,
+    by: Actor,
 ) -> ReviewBatch:
     """Recall what a batch has sent on, as a batch of its own; `batch_id` as in `start_batch`. Raises
     Forbidden, InvalidInput without a reason or if nothing was decided."""
     if not reason.strip():
         raise InvalidInput("请填写撤回的原因。", "reason")
     decided = select(ReviewBatchItem.assessment_id).where(
-        ReviewBatchItem.batch_id == original.id, ReviewBatchItem.state == "done"
+        ReviewBatchItem.batch_id == original.id,
+        ReviewBatchItem.state == "done",
     )
     ids = sorted(db.session.scalars(decided))
     if not ids:
@@ -108,7 +119,10 @@ def _start(
     _lock_records([*ids, *skipped])
     db.session.add(batch)
     db.session.flush()
-    db.session.execute(insert(ReviewBatchItem), list(_item_rows(batch, ids, skipped)))
+    db.session.execute(
+        insert(ReviewBatchItem),
+        list(_item_rows(batch, ids, skipped)),
+    )
     journal.write_entry(
         "review_batch",
         batch.id,
@@ -127,14 +141,22 @@ def _start(
 
 
 def _lock_records(ids: Iterable[UUID]) -> None:
-    """Lock records by id. The items' foreign keys would lock them weakly first, and two people who confirm the
-    same records would wait for each other."""
-    query = select(Assessment.id).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
+    """Lock records by id. The items' foreign keys would lock them weakly first, and two people who confirm
+    the same records would wait for each other."""
+    query = (
+        select(Assessment.id)
+        .where(in_array(Assessment.id, ids))
+        .order_by(
+            Assessment.id,
+        )
+    )
     db.session.execute(query.with_for_update())
 
 
 def _item_rows(
-    batch: ReviewBatch, ids: Iterable[UUID], skipped: Mapping[UUID, str]
+    batch: ReviewBatch,
+    ids: Iterable[UUID],
+    skipped: Mapping[UUID, str],
 ) -> Iterator[dict[str, Any]]:
     """Yields the rows of a batch's items."""
     reasons: dict[UUID, str | None] = {**dict.fromkeys(ids), **skipped}
@@ -152,7 +174,11 @@ def _item_rows(
 def _enqueue(batch: ReviewBatch, number: int, by: Actor) -> Job:
     label = "批量撤回" if batch.action == "recall" else f"批量{DONE_LABELS[batch.side, batch.action]}"
     return enqueueing.enqueue(
-        "review_batch", f"{label}（{number}人）", {"batch": str(batch.id)}, by=by.id, subject=batch.id
+        "review_batch",
+        f"{label}（{number}人）",
+        {"batch": str(batch.id)},
+        by=by.id,
+        subject=batch.id,
     )
 
 
@@ -163,7 +189,13 @@ def review_batch_step(job: Job, cursor: Cursor) -> Chunk:
     batch = _find_batch(UUID(job.arguments["batch"]), for_update=True)
     if batch is None:
         return Chunk(None)
-    by, scope = load_actor(job.asked_by), load_scope(batch.side, job.asked_by)
+    by, scope = (
+        load_actor(job.asked_by),
+        load_scope(
+            batch.side,
+            job.asked_by,
+        ),
+    )
     counts = count_items(batch)
     result = _run_items(batch, scope, by)
     is_last = counts["waiting"] <= CHUNK_SIZE
@@ -178,11 +210,16 @@ def review_batch_step(job: Job, cursor: Cursor) -> Chunk:
     )
 
 
-def _run_items(batch: ReviewBatch, scope: ReviewScope, by: Actor) -> BatchReview:
+def _run_items(
+    batch: ReviewBatch,
+    scope: ReviewScope,
+    by: Actor,
+) -> BatchReview:
     """Decide at most CHUNK_SIZE of a batch's waiting items, and store what came of each. Returns the
     result."""
     query = select(ReviewBatchItem).where(
-        ReviewBatchItem.batch_id == batch.id, ReviewBatchItem.state == "waiting"
+        ReviewBatchItem.batch_id == batch.id,
+        ReviewBatchItem.state == "waiting",
     )
     ordered = query.order_by(ReviewBatchItem.assessment_id).limit(CHUNK_SIZE).with_for_update()
     items = {item.assessment_id: item for item in db.session.scalars(ordered)}
@@ -190,8 +227,16 @@ def _run_items(batch: ReviewBatch, scope: ReviewScope, by: Actor) -> BatchReview
         if batch.action == "recall":
             result = _recall(batch, items, scope, by)
         else:
-            result = apply_batch(get_cycle(batch.cycle_id), scope, items, by=by)
-    outcomes: dict[UUID, str | None] = dict.fromkeys(items, OUT_OF_REACH_MESSAGE)
+            result = apply_batch(
+                get_cycle(batch.cycle_id),
+                scope,
+                items,
+                by=by,
+            )
+    outcomes: dict[UUID, str | None] = dict.fromkeys(
+        items,
+        OUT_OF_REACH_MESSAGE,
+    )
     outcomes |= {record_id: None for record_id, _ in result.decidable}
     outcomes |= {record_id: reason for record_id, _, reason in result.left_out}
     for record_id, item in items.items():
@@ -201,19 +246,38 @@ def _run_items(batch: ReviewBatch, scope: ReviewScope, by: Actor) -> BatchReview
     return result
 
 
-def _recall(batch: ReviewBatch, ids: Iterable[UUID], scope: ReviewScope, by: Actor) -> BatchReview:
+def _recall(
+    batch: ReviewBatch,
+    ids: Iterable[UUID],
+    scope: ReviewScope,
+    by: Actor,
+) -> BatchReview:
     """Recall the records `ids`. Returns the result."""
     result = BatchReview()
     names = _names_by_record(ids)
     for record_id, name in names.items():
-        result.add(record_id, name, _recall_one(record_id, batch.reason or "", scope, by))
+        result.add(
+            record_id,
+            name,
+            _recall_one(record_id, batch.reason or "", scope, by),
+        )
     return result
 
 
-def _recall_one(record_id: UUID, reason: str, scope: ReviewScope, by: Actor) -> str | None:
+def _recall_one(
+    record_id: UUID,
+    reason: str,
+    scope: ReviewScope,
+    by: Actor,
+) -> str | None:
     """Recall one record; returns why it was refused, or None."""
     try:
-        recall_record(get_record_for_update(record_id, scope), scope, by=by, reason=reason)
+        recall_record(
+            get_record_for_update(record_id, scope),
+            scope,
+            by=by,
+            reason=reason,
+        )
     except Refusal as refusal:
         return refusal.message
     return None
@@ -230,12 +294,23 @@ def _names_by_record(ids: Iterable[UUID]) -> dict[UUID, str]:
     return dict(db.session.execute(query).all())
 
 
-def _find_batch(batch_id: UUID, *, for_update: bool = False) -> ReviewBatch | None:
+def _find_batch(
+    batch_id: UUID,
+    *,
+    for_update: bool = False,
+) -> ReviewBatch | None:
     query = select(ReviewBatch).where(ReviewBatch.id == batch_id)
-    return db.session.scalar(query.with_for_update() if for_update else query)
+    return db.session.scalar(
+        query.with_for_update() if for_update else query,
+    )
 
 
-def get_batch(batch_id: UUID, by: Actor, *, for_update: bool = False) -> ReviewBatch:
+def get_batch(
+    batch_id: UUID,
+    by: Actor,
+    *,
+    for_update: bool = False,
+) -> ReviewBatch:
     """Returns a batch of one's own. Raises NotFound for another one."""
     batch = _find_batch(batch_id, for_update=for_update)
     if batch is None or batch.asked_by != by.id:
@@ -243,10 +318,17 @@ def get_batch(batch_id: UUID, by: Actor, *, for_update: bool = False) -> ReviewB
     return batch
 
 
-def batches_page(cycle: Cycle, side: str, by: Actor, cursor: str | None) -> Page[ReviewBatch]:
+def batches_page(
+    cycle: Cycle,
+    side: str,
+    by: Actor,
+    cursor: str | None,
+) -> Page[ReviewBatch]:
     """Returns a page of one's own batches at a side, the latest first."""
     query = select(ReviewBatch).where(
-        ReviewBatch.asked_by == by.id, ReviewBatch.cycle_id == cycle.id, ReviewBatch.side == side
+        ReviewBatch.asked_by == by.id,
+        ReviewBatch.cycle_id == cycle.id,
+        ReviewBatch.side == side,
     )
     return fetch_page(query, [ReviewBatch.id], cursor, descending=True)
 
@@ -258,21 +340,30 @@ def count_items(batch: ReviewBatch) -> dict[str, int]:
         .where(ReviewBatchItem.batch_id == batch.id)
         .group_by(ReviewBatchItem.state)
     )
-    return dict.fromkeys(BATCH_ITEM_STATES, 0) | dict(db.session.execute(query).all())
+    return dict.fromkeys(BATCH_ITEM_STATES, 0) | dict(
+        db.session.execute(query).all(),
+    )
 
 
 def left_out_people(batch: ReviewBatch) -> list[tuple[str, str]]:
     """Returns doctor's name and reason of those who were left out, by name, at most MAX_BATCH."""
-    query = _people_query(batch).where(ReviewBatchItem.state == "left_out")
+    query = _people_query(batch).where(
+        ReviewBatchItem.state == "left_out",
+    )
     return [
-        (doctor.name, item.reason or "") for item, doctor, _ in db.session.execute(query.limit(MAX_BATCH))
+        (doctor.name, item.reason or "")
+        for item, doctor, _ in db.session.execute(
+            query.limit(MAX_BATCH),
+        )
     ]
 
 
 def batch_report(batch: ReviewBatch) -> bytes:
     """Returns everybody of a batch with what came of it, as xlsx; numbers are masked."""
     labels = BATCH_ITEM_STATES | {"done": DONE_LABELS[batch.side, batch.action]}
-    people = db.session.execute(_people_query(batch).limit(2 * MAX_BATCH))
+    people = db.session.execute(
+        _people_query(batch).limit(2 * MAX_BATCH),
+    )
     rows = (
         (
             doctor.name,
@@ -287,7 +378,9 @@ def batch_report(batch: ReviewBatch) -> bytes:
     return write_xlsx(REPORT_HEADINGS, rows, "批量审核")
 
 
-def _people_query(batch: ReviewBatch) -> Select[ReviewBatchItem, Doctor, str]:
+def _people_query(
+    batch: ReviewBatch,
+) -> Select[ReviewBatchItem, Doctor, str]:
     """Returns the query of a batch's items with doctor and institution's name, by name."""
     return (
         select(ReviewBatchItem, Doctor, Organisation.name)

@@ -1,5 +1,5 @@
-"""What has changed in a filing since a side last decided on it: the side's snapshot (encrypted) beside what is
-filed now."""
+"""What has changed in a filing since a side last decided on it: the side's snapshot (encrypted)
+beside what is filed now."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -58,27 +58,45 @@ def save_snapshot(dossier: Dossier, side: str, *, by: Actor) -> None:
     """Store what the side has seen of a filing; its earlier snapshot is replaced."""
     content = json.dumps(_filed_texts(dossier), ensure_ascii=False)
     snapshot = _get_snapshot(dossier.record, side) or ReviewSnapshot(
-        id=new_id(), assessment_id=dossier.record.id, side=side
+        id=new_id(),
+        assessment_id=dossier.record.id,
+        side=side,
     )
     snapshot.taken_at, snapshot.taken_by = clock.now(), by.id
-    snapshot.content_sealed = current_vault().encrypt(_location(snapshot), content)
+    snapshot.content_sealed = current_vault().encrypt(
+        _location(snapshot),
+        content,
+    )
     db.session.add(snapshot)
 
 
-def changes_since_review(dossier: Dossier, side: str, *, revealed: bool = False) -> ReviewChanges | None:
+def changes_since_review(
+    dossier: Dossier,
+    side: str,
+    *,
+    revealed: bool = False,
+) -> ReviewChanges | None:
     """Returns what has changed since the side last decided; None if it never has. Certificate numbers are
     masked unless `revealed`."""
     snapshot = _get_snapshot(dossier.record, side)
     if snapshot is None:
         return None
-    before: Texts = json.loads(current_vault().decrypt(_location(snapshot), snapshot.content_sealed))
+    before: Texts = json.loads(
+        current_vault().decrypt(_location(snapshot), snapshot.content_sealed),
+    )
     changes = list(_changes_between(before, _filed_texts(dossier)))
-    return ReviewChanges(snapshot.taken_at, changes if revealed else [_masked(change) for change in changes])
+    return ReviewChanges(
+        snapshot.taken_at,
+        changes if revealed else [_masked(change) for change in changes],
+    )
 
 
-def _get_snapshot(record: Assessment, side: str) -> ReviewSnapshot | None:
+def _get_snapshot(
+    record: Assessment,
+    side: str,
+) -> ReviewSnapshot | None:
     return db.session.scalar(
-        select(ReviewSnapshot).where(ReviewSnapshot.assessment_id == record.id, ReviewSnapshot.side == side)
+        select(ReviewSnapshot).where(ReviewSnapshot.assessment_id == record.id, ReviewSnapshot.side == side),
     )
 
 
@@ -96,11 +114,21 @@ def _filed_texts(dossier: Dossier) -> Texts:
                 texts[f"{step}.{field.name}"] = [field.label, display_value(field, values.get(field.name))]
     for kind, entry_list in ENTRY_LISTS.items():
         if is_applicable(kind, dossier.step_values(entry_list.step)):
-            texts |= _entry_texts(f"{entry_list.step}.{kind}", entry_list.label, kind, dossier.entries(kind))
+            texts |= _entry_texts(
+                f"{entry_list.step}.{kind}",
+                entry_list.label,
+                kind,
+                dossier.entries(kind),
+            )
     return texts | _document_texts(dossier)
 
 
-def _entry_texts(key: str, label: str, kind: str, entries: Iterable[Mapping[str, Any]]) -> Texts:
+def _entry_texts(
+    key: str,
+    label: str,
+    kind: str,
+    entries: Iterable[Mapping[str, Any]],
+) -> Texts:
     """Returns the entries of a list, each under a key of its own."""
     return {f"{key}.{entry['id']}": [label, entry_summary(kind, entry)] for entry in entries}
 
@@ -116,14 +144,22 @@ def _document_texts(dossier: Dossier) -> Texts:
     }
 
 
-def _changes_between(before: Texts, after: Texts) -> Iterator[FilingChange]:
+def _changes_between(
+    before: Texts,
+    after: Texts,
+) -> Iterator[FilingChange]:
     """Yields the changes, in the order of what is filed now; what is there no longer, last."""
     for key in [*after, *(key for key in before if key not in after)]:
         old, new = before.get(key), after.get(key)
         old_text, new_text = old[1] if old else "", new[1] if new else ""
         if old_text != new_text:
             label = (new or old or [""])[0]
-            yield FilingChange(_mark_key(key), label, old_text or NOTHING_TEXT, new_text or NOTHING_TEXT)
+            yield FilingChange(
+                _mark_key(key),
+                label,
+                old_text or NOTHING_TEXT,
+                new_text or NOTHING_TEXT,
+            )
 
 
 def _mark_key(key: str) -> str:
@@ -135,8 +171,19 @@ def _masked(change: FilingChange) -> FilingChange:
     """Returns the change with masked texts if it is about a certificate number."""
     if change.key.partition(".")[2] not in ENCRYPTED_FIELDS:
         return change
-    return FilingChange(change.key, change.label, _mask(change.before), _mask(change.after))
+    return FilingChange(
+        change.key,
+        change.label,
+        _mask(change.before),
+        _mask(change.after),
+    )
 
 
 def _mask(text: str) -> str:
-    return text if text == NOTHING_TEXT else mask_certificate_number(text)
+    return (
+        text
+        if text == NOTHING_TEXT
+        else mask_certificate_number(
+            text,
+        )
+    )

@@ -77,7 +77,11 @@ def apply_decision(
     if apply is None:
         raise NotFound
     dossier = dossier_of_record(record)
-    require_not_own_record(dossier.doctor, by, is_declared_other=decision.is_other_person)
+    require_not_own_record(
+        dossier.doctor,
+        by,
+        is_declared_other=decision.is_other_person,
+    )
     stored_marks = None
     if marks and action.startswith("return"):
         stored_marks = marks_to_store(dossier, marks)
@@ -88,7 +92,11 @@ def apply_decision(
     return message
 
 
-def _log_marks(record: Assessment, stored_marks: StoredMarks, by: Actor) -> None:
+def _log_marks(
+    record: Assessment,
+    stored_marks: StoredMarks,
+    by: Actor,
+) -> None:
     """Write which fields were marked to the journal."""
     if stored_marks:
         journal.write_entry(
@@ -100,11 +108,17 @@ def _log_marks(record: Assessment, stored_marks: StoredMarks, by: Actor) -> None
         )
 
 
-def _with_reason_of_marks(decision: Decision, stored_marks: Mapping[str, Any]) -> Decision:
+def _with_reason_of_marks(
+    decision: Decision,
+    stored_marks: Mapping[str, Any],
+) -> Decision:
     """Returns the decision; if no reason is typed, the labels of the marked fields become its reason."""
     labels = [mark["label"] for mark in stored_marks.values()]
     reason_of_marks = f"请修改：{'、'.join(labels)}。"
-    return replace(decision, text=decision.text.strip() or reason_of_marks)
+    return replace(
+        decision,
+        text=decision.text.strip() or reason_of_marks,
+    )
 
 
 def _approve(
@@ -125,7 +139,10 @@ def _approve(
         ethics=decision.ethics,
         opinion=decision.text,
         conduct_findings=validate_conduct_findings(
-            dossier, decision.conduct, decision.conduct_codes, decision.ethics
+            dossier,
+            decision.conduct,
+            decision.conduct_codes,
+            decision.ethics,
         ),
     )
     notify(record, INSTITUTION_APPROVED)
@@ -140,8 +157,17 @@ def _return_by_institution(
 ) -> str:
     """The institution returns the filing to the doctor; returns the sentence for the reviewer."""
     record = dossier.record
-    assessment_transitions.return_to_doctor(record, by=by, reason=decision.text, marks=marks)
-    notify(record, RETURNED_BY_INSTITUTION, reason=record.returned_reason)
+    assessment_transitions.return_to_doctor(
+        record,
+        by=by,
+        reason=decision.text,
+        marks=marks,
+    )
+    notify(
+        record,
+        RETURNED_BY_INSTITUTION,
+        reason=record.returned_reason,
+    )
     return "已退回医师修改。"
 
 
@@ -153,14 +179,24 @@ def _accept(
 ) -> str:
     """The organisation accepts, with a test or without one; returns the sentence for the reviewer."""
     record = dossier.record
-    bad_record_check = validate_bad_record_check(record, decision.bad_record_check)
+    bad_record_check = validate_bad_record_check(
+        record,
+        decision.bad_record_check,
+    )
     if skips_test(record.procedure):
         assessment_transitions.accept_without_test(
-            record, by=by, competence=decision.competence, bad_record_check=bad_record_check
+            record,
+            by=by,
+            competence=decision.competence,
+            bad_record_check=bad_record_check,
         )
         notify(record, ACCEPTED_WITHOUT_TEST)
         return "复核通过，转综合评定。"
-    assessment_transitions.accept(record, by=by, bad_record_check=bad_record_check)
+    assessment_transitions.accept(
+        record,
+        by=by,
+        bad_record_check=bad_record_check,
+    )
     notify(record, ACCEPTED)
     run_ready_effects(record)
     return "复核通过，已转待测评。"
@@ -174,7 +210,12 @@ def _return_to_institution(
 ) -> str:
     """The organisation returns the filing to the institution; returns the sentence for the reviewer."""
     record = dossier.record
-    assessment_transitions.return_to_institution(record, by=by, reason=decision.text, marks=marks)
+    assessment_transitions.return_to_institution(
+        record,
+        by=by,
+        reason=decision.text,
+        marks=marks,
+    )
     return "已退回机构核对。"
 
 
@@ -186,7 +227,12 @@ def _return_by_organisation(
 ) -> str:
     """The organisation returns the filing to the doctor; returns the sentence for the reviewer."""
     record = dossier.record
-    assessment_transitions.return_to_doctor_by_organisation(record, by=by, reason=decision.text, marks=marks)
+    assessment_transitions.return_to_doctor_by_organisation(
+        record,
+        by=by,
+        reason=decision.text,
+        marks=marks,
+    )
     notify(
         record,
         RETURNED_BY_ORGANISATION,
@@ -204,7 +250,11 @@ def _change_procedure(
     """The organisation changes 简易程序 to 一般程序; the record stays at its desk. Returns the sentence for
     the reviewer."""
     reason = decision.text.strip()
-    review_transitions.change_to_general_procedure(dossier.record, by=by, reason=reason)
+    review_transitions.change_to_general_procedure(
+        dossier.record,
+        by=by,
+        reason=reason,
+    )
     notify(dossier.record, PROCEDURE_CHANGED, reason=reason)
     return "已改为一般程序。"
 

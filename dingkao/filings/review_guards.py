@@ -68,21 +68,33 @@ def is_namesake(doctor: Doctor, by: Actor) -> bool:
     return bool(by.name) and by.name == doctor.name
 
 
-def require_not_own_record(doctor: Doctor, by: Actor, *, is_declared_other: bool) -> None:
+def require_not_own_record(
+    doctor: Doctor,
+    by: Actor,
+    *,
+    is_declared_other: bool,
+) -> None:
     """Raises Forbidden for the doctor's own record; InvalidInput for a namesake who hasn't declared to be
     somebody else."""
     if reason := own_record_reason(doctor, by):
         raise Forbidden(reason)
     if is_namesake(doctor, by) and not is_declared_other:
-        raise InvalidInput("您与该医师同名，请勾选“本人不是该医师”，或由另一位审核人办理。", "not_self")
+        raise InvalidInput(
+            "您与该医师同名，请勾选“本人不是该医师”，或由另一位审核人办理。",
+            "not_self",
+        )
 
 
 def _has_number_of(doctor: Doctor, by: Actor) -> bool:
     """Whether the user name of `by` is the number of the doctor's identity document."""
-    user_name = db.session.scalar(select(Account.user_name).where(Account.id == by.id))
+    user_name = db.session.scalar(
+        select(Account.user_name).where(Account.id == by.id),
+    )
     if not user_name:
         return False
-    doctor_index = db.session.scalar(select(Account.login_index).where(Account.id == doctor.account_id))
+    doctor_index = db.session.scalar(
+        select(Account.login_index).where(Account.id == doctor.account_id),
+    )
     return doctor_login_index(user_name) == doctor_index
 
 
@@ -92,7 +104,9 @@ def last_review_day(cycle: Cycle) -> date | None:
     phase = phases_of(cycle).get("examination")
     if phase is None or settings.value("late_review") == "off":
         return None
-    return phase.first_day - timedelta(days=settings.value("review_days_before_test"))
+    return phase.first_day - timedelta(
+        days=settings.value("review_days_before_test"),
+    )
 
 
 def lateness_message(cycle: Cycle) -> str | None:
@@ -113,7 +127,12 @@ def require_in_time(record: Assessment, cycle: Cycle) -> None:
         raise DeadlinePassed(f"{message}不能审核通过，请联系省级管理员。")
 
 
-def validate_conduct_findings(dossier: Dossier, answer: str, codes: Sequence[str], ethics: str) -> list[str]:
+def validate_conduct_findings(
+    dossier: Dossier,
+    answer: str,
+    codes: Sequence[str],
+    ethics: str,
+) -> list[str]:
     """Returns the cases of direct failure (§1.7) that the reviewer has found, by code. `answer`: one of
     FOUND_CHOICES. Raises InvalidInput if the checklist wasn't answered, or the verdict on ethics contradicts
     it."""

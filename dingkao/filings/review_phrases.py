@@ -26,19 +26,34 @@ DEFAULT_PHRASES = (
 """What is offered where nobody has written a phrase yet."""
 
 
-def list_phrases(organisation_ids: Collection[UUID], account_id: UUID) -> Sequence[ReviewPhrase]:
+def list_phrases(
+    organisation_ids: Collection[UUID],
+    account_id: UUID,
+) -> Sequence[ReviewPhrase]:
     """Returns the person's own phrases, and those of the organisations, in the order of their writing."""
-    condition = or_(_own_condition(account_id), _shared_condition(organisation_ids))
+    condition = or_(
+        _own_condition(account_id),
+        _shared_condition(organisation_ids),
+    )
     return db.session.scalars(select(ReviewPhrase).where(condition).order_by(ReviewPhrase.id)).all()
 
 
-def phrase_texts(organisation_ids: Collection[UUID], account_id: UUID) -> list[str]:
+def phrase_texts(
+    organisation_ids: Collection[UUID],
+    account_id: UUID,
+) -> list[str]:
     """Returns the texts that a reviewer is offered, each once."""
     texts = [phrase.text for phrase in list_phrases(organisation_ids, account_id)]
     return list(dict.fromkeys(texts)) or list(DEFAULT_PHRASES)
 
 
-def add_phrase(organisation_id: UUID, text: str, *, shared: bool, by: Actor) -> None:
+def add_phrase(
+    organisation_id: UUID,
+    text: str,
+    *,
+    shared: bool,
+    by: Actor,
+) -> None:
     """Add a phrase: the person's own, or with `shared` the organisation's. One that is there already isn't
     added again. Raises InvalidInput if it is empty, too long, or one too many."""
     phrase_text = " ".join(text.split())
@@ -46,7 +61,13 @@ def add_phrase(organisation_id: UUID, text: str, *, shared: bool, by: Actor) -> 
         raise InvalidInput(f"请填写常用语，不超过{MAX_PHRASE_LENGTH}字。", "text")
     if by.id is None:
         raise Forbidden
-    owned = _shared_condition([organisation_id]) if shared else _own_condition(by.id)
+    owned = (
+        _shared_condition([organisation_id])
+        if shared
+        else _own_condition(
+            by.id,
+        )
+    )
     if _find_same(owned, phrase_text):
         return
     if _count(owned) >= MAX_PHRASES:
@@ -64,11 +85,17 @@ def add_phrase(organisation_id: UUID, text: str, *, shared: bool, by: Actor) -> 
 
 
 def remove_phrase(
-    phrase_id: UUID, organisation_ids: Collection[UUID], *, may_remove_shared: bool, by: Actor
+    phrase_id: UUID,
+    organisation_ids: Collection[UUID],
+    *,
+    may_remove_shared: bool,
+    by: Actor,
 ) -> None:
     """Delete a phrase of one's own, or with `may_remove_shared` of one's organisations; does nothing if it is
     gone. Raises NotFound for somebody else's."""
-    phrase = db.session.scalar(select(ReviewPhrase).where(ReviewPhrase.id == phrase_id).with_for_update())
+    phrase = db.session.scalar(
+        select(ReviewPhrase).where(ReviewPhrase.id == phrase_id).with_for_update(),
+    )
     if phrase is None:
         return
     is_own = phrase.account_id is not None and phrase.account_id == by.id
@@ -76,7 +103,12 @@ def remove_phrase(
     if not (is_own or (is_shared and may_remove_shared)):
         raise NotFound
     if is_shared:
-        journal.write_entry("review_phrase", phrase.id, "removed", by=by)
+        journal.write_entry(
+            "review_phrase",
+            phrase.id,
+            "removed",
+            by=by,
+        )
     db.session.delete(phrase)
 
 
@@ -84,12 +116,23 @@ def _own_condition(account_id: UUID) -> ColumnElement[bool]:
     return ReviewPhrase.account_id == account_id
 
 
-def _shared_condition(organisation_ids: Collection[UUID]) -> ColumnElement[bool]:
-    return and_(ReviewPhrase.account_id.is_(None), in_array(ReviewPhrase.organisation_id, organisation_ids))
+def _shared_condition(
+    organisation_ids: Collection[UUID],
+) -> ColumnElement[bool]:
+    return and_(
+        ReviewPhrase.account_id.is_(None),
+        in_array(ReviewPhrase.organisation_id, organisation_ids),
+    )
 
 
 def _find_same(owned: ColumnElement[bool], text: str) -> bool:
-    query = select(ReviewPhrase.id).where(owned, ReviewPhrase.text == text).limit(1)
+    query = (
+        select(ReviewPhrase.id)
+        .where(owned, ReviewPhrase.text == text)
+        .limit(
+            1,
+        )
+    )
     return db.session.scalar(query) is not None
 
 

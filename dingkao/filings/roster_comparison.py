@@ -23,7 +23,11 @@ class ComparedValue:
     is_different: bool
 
 
-def compare_with_roster(dossier: Dossier, *, revealed: bool = False) -> list[ComparedValue]:
+def compare_with_roster(
+    dossier: Dossier,
+    *,
+    revealed: bool = False,
+) -> list[ComparedValue]:
     """Returns the fields of the first two steps for which the roster has a value. Certificate numbers are
     masked unless `revealed`."""
     numbers = roster_certificate_numbers(dossier.doctor)
@@ -32,13 +36,23 @@ def compare_with_roster(dossier: Dossier, *, revealed: bool = False) -> list[Com
         values = dossier.step_values(step)
         for field in dossier.fields(step):
             filed = display_value(field, values.get(field.name))
-            on_roster = numbers.get(field.name) or _roster_text(dossier.doctor, field.name)
+            on_roster = numbers.get(field.name) or _roster_text(
+                dossier.doctor,
+                field.name,
+            )
             if on_roster:
-                is_different = filed != "" and normalise_number(filed) != normalise_number(on_roster)
+                is_different = filed != "" and normalise_number(filed) != normalise_number(
+                    on_roster,
+                )
                 if field.name in numbers and not revealed:
-                    filed, on_roster = map(mask_certificate_number, (filed, on_roster))
+                    filed, on_roster = map(
+                        mask_certificate_number,
+                        (filed, on_roster),
+                    )
                 key = f"{step}.{field.name}"
-                compared.append(ComparedValue(key, field.label, on_roster, filed, is_different))
+                compared.append(
+                    ComparedValue(key, field.label, on_roster, filed, is_different),
+                )
     return compared
 
 

@@ -180,7 +180,7 @@ _AT_INSTITUTION = frozenset(
         "requests.view",
         "requests.decide_second",
         "uploads.send",
-    )
+    ),
 )
 _AT_ASSESSOR = frozenset(
     (
@@ -203,7 +203,7 @@ _AT_ASSESSOR = frozenset(
         "scores.import",
         "conclusions.view",
         "uploads.send",
-    )
+    ),
 )
 
 ROLES = (

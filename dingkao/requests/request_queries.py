@@ -54,7 +54,7 @@ def open_request(record: Assessment, kind: str) -> Request | None:
             Request.assessment_id == record.id,
             Request.kind == kind,
             Request.state.in_(OPEN_STATES),
-        )
+        ),
     )
 
 
@@ -74,7 +74,7 @@ _TEST_REPLACEMENTS_STATEMENT = PreparedStatement(
             or_(*(Request.state == state for state in OPEN_STATES)),
         )
         .order_by(Request.id)
-    )
+    ),
 )
 
 

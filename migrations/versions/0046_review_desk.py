@@ -1,5 +1,5 @@
-"""The review desk: what a side has seen, ready-made phrases, batches of decisions, who has sent a record on and
-to whom it was given, the reviewers' checks of conduct."""
+"""The review desk: what a side has seen, ready-made phrases, batches of decisions, who has sent a record on
+and to whom it was given, the reviewers' checks of conduct."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,5 +1,5 @@
-"""Review (审核) in the console: the queue of the records that wait. A record is a doctor's assessment in the cycle
-(考核记录); its page, batches, what was sent on and who looks at what are in the modules `review_…_pages`."""
+"""Review (审核) in the console: the queue of the records that wait. A record is a doctor's assessment in
+the cycle (考核记录); its page, batches, what was sent on and who looks at what are in `review_pages`."""
 
 from functools import partial
 
@@ -66,7 +66,10 @@ def pending_records() -> str | Response:
     scope = current_scope()
     cycle = current_cycle()
     if cycle is None:
-        return render_template("console/filing_review/pending.html", cycle=None)
+        return render_template(
+            "console/filing_review/pending.html",
+            cycle=None,
+        )
     view = open_list(
         REVIEW_LISTS[scope.name],
         fixed={"side": scope.name},
@@ -85,7 +88,11 @@ def pending_records() -> str | Response:
 
 
 def _record_address(scope: ReviewScope, row: ListRow) -> str:
-    return url_for("filing_review.show_record", record_id=row[0].id, side=scope.name)
+    return url_for(
+        "filing_review.show_record",
+        record_id=row[0].id,
+        side=scope.name,
+    )
 
 
 @filing_review.post("/office/review/next")
@@ -95,13 +102,32 @@ def next_record() -> Response:
     return redirect(next_record_address(current_scope()), 303)
 
 
-def next_record_address(scope: ReviewScope, after: Assessment | None = None) -> str:
+def next_record_address(
+    scope: ReviewScope,
+    after: Assessment | None = None,
+) -> str:
     """Lease the next record (with `after`, the one behind that) and return the address of its page; where
     nothing waits, say so and return the address of the queue. Raises NotFound before the first cycle."""
     by = current_user.as_actor()
-    record_id = review.next_pending_record(require_current_cycle(), scope, by, after=after)
+    record_id = review.next_pending_record(
+        require_current_cycle(),
+        scope,
+        by,
+        after=after,
+    )
     if record_id is None:
         flash("没有等待您审核的记录了。")
-        return url_for("filing_review.pending_records", side=scope.name)
-    review.lease_record(review.get_record_for_update(record_id, scope), scope, by=by)
-    return url_for("filing_review.show_record", record_id=record_id, side=scope.name)
+        return url_for(
+            "filing_review.pending_records",
+            side=scope.name,
+        )
+    review.lease_record(
+        review.get_record_for_update(record_id, scope),
+        scope,
+        by=by,
+    )
+    return url_for(
+        "filing_review.show_record",
+        record_id=record_id,
+        side=scope.name,
+    )

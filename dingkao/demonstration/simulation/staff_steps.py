@@ -92,7 +92,10 @@ class StaffSteps:
         return doctors
 
     def _invent_doctor(
-        self, chance: random.Random, serial: int, birth_date: date
+        self,
+        chance: random.Random,
+        serial: int,
+        birth_date: date,
     ) -> tuple[SimulatedDoctor, dict[str, str]]:
         """Returns a doctor, and the cells of the doctor's row in the roster (column → text)."""
         category = list(CATEGORIES)[serial % 4]

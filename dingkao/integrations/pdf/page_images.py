@@ -23,7 +23,11 @@ def render_page(content: bytes, number: int) -> tuple[bytes, int]:
         page = document[number - 1]
         picture = page.render(scale=MAX_SIDE / max(page.get_width(), page.get_height(), 1)).to_pil()
         buffer = io.BytesIO()
-        picture.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
+        picture.convert("RGB").save(
+            buffer,
+            "JPEG",
+            quality=JPEG_QUALITY,
+        )
         return buffer.getvalue(), len(document)
     finally:
         document.close()

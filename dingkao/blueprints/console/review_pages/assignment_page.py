@@ -54,8 +54,14 @@ def assign_records(way: str) -> Response | tuple[str, int]:
         return _render_assignment(refusal.message), refusal.status
     flash(f"已分配{number}人。" if number else "没有可分配的记录。")
     if way == "ticked":
-        return redirect(url_for("filing_review.pending_records", side=scope.name), 303)
-    return redirect(url_for("filing_review.assignment", side=scope.name), 303)
+        return redirect(
+            url_for("filing_review.pending_records", side=scope.name),
+            303,
+        )
+    return redirect(
+        url_for("filing_review.assignment", side=scope.name),
+        303,
+    )
 
 
 def _submitted_colleague(name: str = "colleague") -> UUID:
@@ -68,7 +74,13 @@ def _submitted_colleague(name: str = "colleague") -> UUID:
 
 def _assign_ticked(cycle: Cycle, scope: ReviewScope) -> int:
     colleague = _submitted_colleague()
-    return review_assignment.assign_records(cycle, scope, ticked_ids(), colleague, by=current_user.as_actor())
+    return review_assignment.assign_records(
+        cycle,
+        scope,
+        ticked_ids(),
+        colleague,
+        by=current_user.as_actor(),
+    )
 
 
 def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
@@ -82,7 +94,12 @@ def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
-    return review_assignment.assign_evenly(cycle, scope, ticked_ids("colleague"), by=current_user.as_actor())
+    return review_assignment.assign_evenly(
+        cycle,
+        scope,
+        ticked_ids("colleague"),
+        by=current_user.as_actor(),
+    )
 
 
 def _hand_over(cycle: Cycle, scope: ReviewScope) -> int:

@@ -35,7 +35,10 @@ def batch_review() -> Response | str:
     ids = selected_ids(REVIEW_LISTS[scope.name], MAX_BATCH)
     if not ids:
         flash("请先勾选要审核的医师。", "refusal")
-        return redirect(url_for("filing_review.pending_records", side=scope.name), 303)
+        return redirect(
+            url_for("filing_review.pending_records", side=scope.name),
+            303,
+        )
     by = current_user.as_actor()
     if "confirmed" not in request.form:
         return render_template(
@@ -47,8 +50,18 @@ def batch_review() -> Response | str:
         )
     left_out = check_batch(cycle, scope, ticked_ids("left_out")[:MAX_BATCH], by=by).left_out
     reasons = {record_id: reason for record_id, _, reason in left_out}
-    batch = review_batches.start_batch(cycle, scope, _submitted_batch_id(), ids, reasons, by=by)
-    return redirect(url_for("filing_review.show_batch", batch_id=batch.id, side=scope.name), 303)
+    batch = review_batches.start_batch(
+        cycle,
+        scope,
+        _submitted_batch_id(),
+        ids,
+        reasons,
+        by=by,
+    )
+    return redirect(
+        url_for("filing_review.show_batch", batch_id=batch.id, side=scope.name),
+        303,
+    )
 
 
 def _submitted_batch_id() -> UUID:
@@ -84,7 +97,10 @@ def show_batch(batch_id: UUID) -> FlaskResponse:
     return _render_batch(batch)
 
 
-def _render_batch(batch: ReviewBatch, refusal: str = "") -> FlaskResponse:
+def _render_batch(
+    batch: ReviewBatch,
+    refusal: str = "",
+) -> FlaskResponse:
     """The page of a batch; `refusal`: why it could not be recalled."""
     job = control.get_job(batch.job_id, current_user.id) if batch.job_id else None
     html = render_template(
@@ -97,28 +113,45 @@ def _render_batch(batch: ReviewBatch, refusal: str = "") -> FlaskResponse:
         recall_id=new_id(),
         refusal=refusal,
     )
-    return auto_refreshing_page(html, waits=job is not None and is_unfinished(job))
+    return auto_refreshing_page(
+        html,
+        waits=job is not None and is_unfinished(job),
+    )
 
 
-@filing_review.get("/office/review/batches/<uuid:batch_id>/report.xlsx")
+@filing_review.get(
+    "/office/review/batches/<uuid:batch_id>/report.xlsx",
+)
 @require("filings.review")
 def batch_report(batch_id: UUID) -> FlaskResponse:
     """Everybody of a batch with what came of it, as xlsx. Raises NotFound."""
     batch = review_batches.get_batch(batch_id, current_user.as_actor())
-    return xlsx_response(review_batches.batch_report(batch), "review.xlsx")
+    return xlsx_response(
+        review_batches.batch_report(batch),
+        "review.xlsx",
+    )
 
 
 @filing_review.post("/office/review/batches/<uuid:batch_id>/recall")
 @require("filings.review")
-def recall_batch(batch_id: UUID) -> Response | tuple[FlaskResponse, int]:
+def recall_batch(
+    batch_id: UUID,
+) -> Response | tuple[FlaskResponse, int]:
     """Recall what a batch has sent on, with a reason. Raises NotFound, Forbidden."""
     by = current_user.as_actor()
     batch = review_batches.get_batch(batch_id, by, for_update=True)
     scope = current_scope()
     try:
         recall = review_batches.start_recall(
-            batch, scope, _submitted_batch_id(), request.form.get("reason", ""), by=by
+            batch,
+            scope,
+            _submitted_batch_id(),
+            request.form.get("reason", ""),
+            by=by,
         )
     except InvalidInput as refusal:
         return _render_batch(batch, refusal.message), refusal.status
-    return redirect(url_for("filing_review.show_batch", batch_id=recall.id, side=batch.side), 303)
+    return redirect(
+        url_for("filing_review.show_batch", batch_id=recall.id, side=batch.side),
+        303,
+    )

@@ -40,7 +40,10 @@ def _render_phrases(refusal: str = "") -> str:
 def add_phrase() -> Response | tuple[str, int]:
     """Add a phrase: one's own, or by a reviewer that of an organisation."""
     scope = current_scope()
-    organisation_id = next(iter(ticked_ids("organisation")), scope.organisation_ids[0])
+    organisation_id = next(
+        iter(ticked_ids("organisation")),
+        scope.organisation_ids[0],
+    )
     try:
         _require_one_of(organisation_id, scope.organisation_ids)
         is_shared = "shared" in request.form
@@ -54,10 +57,16 @@ def add_phrase() -> Response | tuple[str, int]:
         )
     except InvalidInput as refusal:
         return _render_phrases(refusal.message), refusal.status
-    return redirect(url_for("filing_review.phrases", side=scope.name), 303)
+    return redirect(
+        url_for("filing_review.phrases", side=scope.name),
+        303,
+    )
 
 
-def _require_one_of(organisation_id: UUID, organisation_ids: tuple[UUID, ...]) -> None:
+def _require_one_of(
+    organisation_id: UUID,
+    organisation_ids: tuple[UUID, ...],
+) -> None:
     """Raises InvalidInput unless the organisation is one of these."""
     if organisation_id not in organisation_ids:
         raise InvalidInput("本机构共用的常用语由审核人添加。", "text")
@@ -74,4 +83,7 @@ def remove_phrase(phrase_id: UUID) -> Response:
         may_remove_shared=scope.can_decide,
         by=current_user.as_actor(),
     )
-    return redirect(url_for("filing_review.phrases", side=scope.name), 303)
+    return redirect(
+        url_for("filing_review.phrases", side=scope.name),
+        303,
+    )

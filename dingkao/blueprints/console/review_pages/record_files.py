@@ -25,7 +25,9 @@ def photo(record_id: UUID) -> FlaskResponse:
     return FlaskResponse(content, mimetype="image/jpeg")
 
 
-@filing_review.get("/office/review/<uuid:record_id>/proof/<uuid:document_id>")
+@filing_review.get(
+    "/office/review/<uuid:record_id>/proof/<uuid:document_id>",
+)
 @require("filings.review")
 def proof(record_id: UUID, document_id: UUID) -> FlaskResponse:
     """A proof that the doctor uploaded, of an entry or not. Raises NotFound."""
@@ -33,17 +35,34 @@ def proof(record_id: UUID, document_id: UUID) -> FlaskResponse:
     document = filing_documents.get_proof(record, document_id)
     content = current_store().get("proof", document.id)
     headers = {"Content-Disposition": "inline"}
-    return FlaskResponse(content, mimetype=document.content_type, headers=headers)
+    return FlaskResponse(
+        content,
+        mimetype=document.content_type,
+        headers=headers,
+    )
 
 
-@filing_review.get("/office/review/<uuid:record_id>/proof/<uuid:document_id>/page-<int:number>.jpg")
+@filing_review.get(
+    "/office/review/<uuid:record_id>/proof/<uuid:document_id>/page-<int:number>.jpg",
+)
 @require("filings.review")
-def proof_page(record_id: UUID, document_id: UUID, number: int) -> FlaskResponse:
+def proof_page(
+    record_id: UUID,
+    document_id: UUID,
+    number: int,
+) -> FlaskResponse:
     """Page `number` (from 1) of a proof that is a PDF, as JPEG; how many pages it has is in the header
     X-Page-Count. Raises NotFound."""
     record = review.get_record(record_id, current_scope())
     document = filing_documents.get_proof(record, document_id)
     if document.content_type != "application/pdf":
         raise NotFound
-    picture, page_count = page_images.render_page(current_store().get("proof", document.id), number)
-    return FlaskResponse(picture, mimetype="image/jpeg", headers={"X-Page-Count": str(page_count)})
+    picture, page_count = page_images.render_page(
+        current_store().get("proof", document.id),
+        number,
+    )
+    return FlaskResponse(
+        picture,
+        mimetype="image/jpeg",
+        headers={"X-Page-Count": str(page_count)},
+    )

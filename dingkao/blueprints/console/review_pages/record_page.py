@@ -1,5 +1,5 @@
-"""The page of a record under review: what is filed at the left, photo and proofs at the right, the decision at
-the bottom."""
+"""The page of a record under review: what is filed at the left, photo and proofs at the right, the
+decision at the bottom."""
 
 from typing import Any
 from uuid import UUID
@@ -49,7 +49,11 @@ def take_record(record_id: UUID) -> Response:
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     review.lease_record(record, scope, by=current_user.as_actor())
-    address = url_for("filing_review.show_record", record_id=record_id, side=scope.name)
+    address = url_for(
+        "filing_review.show_record",
+        record_id=record_id,
+        side=scope.name,
+    )
     return redirect(address, 303)
 
 
@@ -101,7 +105,11 @@ def _address_after(record: Assessment, scope: ReviewScope) -> str:
     """Where a decision leads: to the record itself while it still waits here, to the next one, or to the
     queue."""
     if record.state in scope.states:
-        return url_for("filing_review.show_record", record_id=record.id, side=scope.name)
+        return url_for(
+            "filing_review.show_record",
+            record_id=record.id,
+            side=scope.name,
+        )
     if "next" in request.args:
         return next_record_address(scope, after=record)
     return url_for("filing_review.pending_records", side=scope.name)
@@ -133,7 +141,10 @@ def _decide_by_form(record: Assessment, scope: ReviewScope) -> str:
 
 def _submitted_marks(record: Assessment) -> dict[str, str]:
     """The return marks in the form, by field. Raises InvalidInput."""
-    return return_marks.marks_from_form(dossier_of_record(record), request.form)
+    return return_marks.marks_from_form(
+        dossier_of_record(record),
+        request.form,
+    )
 
 
 def _render_record(
@@ -164,9 +175,18 @@ def _render_record(
     )
 
 
-def _filed_context(dossier: Dossier, scope: ReviewScope, *, revealed: bool) -> dict[str, Any]:
+def _filed_context(
+    dossier: Dossier,
+    scope: ReviewScope,
+    *,
+    revealed: bool,
+) -> dict[str, Any]:
     """Template variables: what is filed, what is doubtful, what has changed, what the roster says."""
-    changes = changes_since_review(dossier, scope.name, revealed=revealed)
+    changes = changes_since_review(
+        dossier,
+        scope.name,
+        revealed=revealed,
+    )
     doubts = doubts_of(dossier)
     return {
         "sections": presentation.display_sections(dossier, revealed=revealed),
@@ -182,11 +202,17 @@ def _filed_context(dossier: Dossier, scope: ReviewScope, *, revealed: bool) -> d
     }
 
 
-def _person_context(dossier: Dossier, *, revealed: bool) -> dict[str, Any]:
+def _person_context(
+    dossier: Dossier,
+    *,
+    revealed: bool,
+) -> dict[str, Any]:
     """Template variables: who the doctor is, and what the certificate will print."""
     doctor, birth_date = dossier.doctor, dossier.birth_date()
     number = document_number_of(doctor) if revealed else doctor.number_masked
-    printed = printed_texts(certificate_content(dossier.record, doctor, dossier.cycle))
+    printed = printed_texts(
+        certificate_content(dossier.record, doctor, dossier.cycle),
+    )
     if not revealed:
         masked = presentation.mask_certificate_number
         printed |= {name: masked(printed[name]) for name in ("资格证书编码", "执业证书编码")}
@@ -201,7 +227,10 @@ def _person_context(dossier: Dossier, *, revealed: bool) -> dict[str, Any]:
     }
 
 
-def _decision_context(dossier: Dossier, scope: ReviewScope) -> dict[str, Any]:
+def _decision_context(
+    dossier: Dossier,
+    scope: ReviewScope,
+) -> dict[str, Any]:
     """Template variables of the decision: whether the user may decide on the record (who leases it) or lease
     it, who leases it now, what is asked, and where the neighbours in the queue are."""
     record, by = dossier.record, current_user.as_actor()
@@ -209,7 +238,10 @@ def _decision_context(dossier: Dossier, scope: ReviewScope) -> dict[str, Any]:
     is_mine = record.leased_by == current_user.id and holder_name is not None
     is_self = review_guards.own_record_reason(dossier.doctor, by)
     can_decide = not is_self and scope.organisation_of(record) in scope.deciding_ids
-    can_decide = can_decide and can_make("approve" if scope.name == "institution" else "accept", record)
+    can_decide = can_decide and can_make(
+        "approve" if scope.name == "institution" else "accept",
+        record,
+    )
     return {
         "may_decide": can_decide and is_mine,
         "may_open": can_decide and not is_mine,
@@ -230,7 +262,10 @@ def _decision_context(dossier: Dossier, scope: ReviewScope) -> dict[str, Any]:
     }
 
 
-def _neighbours(dossier: Dossier, scope: ReviewScope) -> dict[str, UUID | None]:
+def _neighbours(
+    dossier: Dossier,
+    scope: ReviewScope,
+) -> dict[str, UUID | None]:
     """The next and the previous record in the order of waiting, that the user may decide on."""
     record, by = dossier.record, current_user.as_actor()
     if record.submitted_at is None or not scope.can_decide:

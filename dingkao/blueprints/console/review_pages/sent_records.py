@@ -23,10 +23,18 @@ def sent_records() -> str:
     return _render_sent()
 
 
-def _render_sent(refusal: str = "", refused_id: UUID | None = None) -> str:
+def _render_sent(
+    refusal: str = "",
+    refused_id: UUID | None = None,
+) -> str:
     """The page; `refusal`: why the record `refused_id` could not be recalled."""
     scope, cycle = current_scope(), require_current_cycle()
-    page = recall.sent_page(cycle, scope, current_user.as_actor(), request.args.get("after"))
+    page = recall.sent_page(
+        cycle,
+        scope,
+        current_user.as_actor(),
+        request.args.get("after"),
+    )
     return render_template(
         "console/filing_review/sent.html",
         side=scope,
@@ -46,9 +54,17 @@ def recall_record(record_id: UUID) -> Response | tuple[str, int]:
     record = review.get_record_for_update(record_id, scope)
     try:
         reason = request.form.get("reason", "")
-        recall.recall_record(record, scope, by=current_user.as_actor(), reason=reason)
+        recall.recall_record(
+            record,
+            scope,
+            by=current_user.as_actor(),
+            reason=reason,
+        )
     except Refusal as refusal:
         db.session.rollback()
         return _render_sent(refusal.message, record_id), refusal.status
     flash("已撤回，该记录回到您的待审核列表。")
-    return redirect(url_for("filing_review.sent_records", side=scope.name), 303)
+    return redirect(
+        url_for("filing_review.sent_records", side=scope.name),
+        303,
+    )
