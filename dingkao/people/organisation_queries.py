@@ -33,7 +33,7 @@ def find_by_registration_number(
 
 def organisations_page(words: str, cursor: str | None) -> Page[Organisation]:
     """A page of the organisations sorted by name. `words`: only those with exactly that 机构登记号, or a name
-    beginning with the words; "" for all. `cursor`: where the page begins, None for the first."""
+    that contains the words; "" for all. `cursor`: where the page begins, None for the first."""
     query = select(Organisation)
     if words:
         query = query.where(matches_typed(words))

@@ -1,10 +1,11 @@
 """Finding organisations by any part of their names, and the keys that are written for it."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, func, insert, select, union_all
 from sqlalchemy.orm import aliased
 
 from dingkao.database.arrays import in_array
@@ -22,6 +23,8 @@ from dingkao.tenants.encryption import normalise_text
 
 WHOLE_NAME = "n"
 BATCH_SIZE = 500
+MAX_LISTED = 300
+"""Organisations that are found up to which a list is given their ids, and beyond which a subquery."""
 COLUMNS = ("tenant_id", "key", "organisation_id")
 
 
@@ -72,20 +75,39 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
     """Returns the first `limit` organisations that `text` may mean, among those that meet the SQL conditions
     `where`: the one with this 机构登记号, then names that begin with the text, then names that contain it. A
     text of one character is only a beginning."""
-    folded = fold_for_search(text)
-    if not folded:
-        return []
-    queries = [
-        select(Organisation).where(Organisation.registration_number == normalise_text(text)),
-        _by_key(has_prefix(OrganisationSearchKey.key, WHOLE_NAME + folded)),
-        *([_containing(folded)] if len(folded) > 1 else []),
-    ]
     organisations: dict[UUID, Organisation] = {}
-    for query in queries:
+    for query in _search_queries(text, is_beginning=False):
         if len(organisations) < limit:
             for organisation in db.session.scalars(query.where(*where).limit(limit)):
                 organisations.setdefault(organisation.id, organisation)
     return list(organisations.values())[:limit]
+
+
+def organisation_condition(text: str, *, is_beginning: bool = False) -> ColumnElement[bool]:
+    """The SQL condition that an organisation is one that `text` may mean (see `search_organisations`); with
+    `is_beginning` names that only contain it don't count. Sends queries: up to MAX_LISTED organisations are
+    looked up beforehand, so that the list's plan is that of a few ids."""
+    queries = [
+        query.with_only_columns(Organisation.id) for query in _search_queries(text, is_beginning=is_beginning)
+    ]
+    first_ids = [db.session.scalars(query.limit(MAX_LISTED + 1)).all() for query in queries]
+    if max(map(len, first_ids), default=0) <= MAX_LISTED:
+        return in_array(Organisation.id, set(chain.from_iterable(first_ids)))
+    every_match = union_all(*(query.order_by(None) for query in queries)).subquery()
+    return Organisation.id.in_(select(every_match.columns.id))
+
+
+def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
+    """The queries of the organisations that `text` may mean, the best first; none for an empty text."""
+    folded = fold_for_search(text)
+    if not folded:
+        return []
+    is_contained = len(folded) > 1 and not is_beginning
+    return [
+        select(Organisation).where(Organisation.registration_number == normalise_text(text)),
+        _by_key(has_prefix(OrganisationSearchKey.key, WHOLE_NAME + folded)),
+        *([_containing(folded)] if is_contained else []),
+    ]
 
 
 def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:

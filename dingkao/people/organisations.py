@@ -14,7 +14,10 @@ from dingkao.errors import InvalidInput
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
-from dingkao.people.organisation_search import insert_organisation_keys
+from dingkao.people.organisation_search import (
+    insert_organisation_keys,
+    organisation_condition,
+)
 from dingkao.people.scopes import Grant
 from dingkao.tenants.characters import fold_lookalikes
 from dingkao.tenants.context import current_tenant
@@ -97,24 +100,23 @@ def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
 
 
 def matches_typed(words: str) -> ColumnElement[bool]:
-    """The SQL condition that an organisation has the typed 机构登记号, or a name beginning with the typed
-    words."""
-    return or_(
-        Organisation.registration_number == normalise_text(words),
-        Organisation.name.startswith(fold_lookalikes(" ".join(words.split())), autoescape=True),
-    )
+    """The SQL condition that an organisation has the typed 机构登记号, or a name that contains the typed
+    words; of a single character, that begins with it."""
+    return organisation_condition(words)
 
 
 def find_one(words: str, *where: ColumnElement[bool]) -> Organisation:
     """The organisation that was typed, among those that meet the SQL conditions `where`: the one with exactly
-    this name or 机构登记号, else the only one whose name begins with `words`. Raises InvalidInput for the
-    field `institution` if none or several match; the message suggests some."""
+    this name or 机构登记号, else the only one whose name begins with `words`, else the only one whose name
+    contains them. Raises InvalidInput for the field `institution` if none or several match; the message
+    suggests some."""
     exact = or_(
         Organisation.registration_number == normalise_text(words),
         Organisation.name == fold_lookalikes(" ".join(words.split())),
     )
-    for meant in (exact, matches_typed(words)):
-        matches = _list_matches(meant, *where)
+    begins = organisation_condition(words, is_beginning=True)
+    for is_meant in (exact, begins, matches_typed(words)):
+        matches = _list_matches(is_meant, *where)
         if len(matches) == 1:
             return matches[0]
         if matches:

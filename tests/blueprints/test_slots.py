@@ -11,7 +11,9 @@ from sqlalchemy import select, update
 from dingkao import clock
 from dingkao.database.base import db
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
+from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.models import Organisation
+from dingkao.people.organisations import InstitutionValues, add_institution
 from tests import actors
 from tests.blueprints.exam_hall import CODE, FIRST, SECOND, SERIALS, SLUG, local, notices, places, sitting_of
 from tests.blueprints.signed_in_client import post_form
@@ -162,15 +164,8 @@ def test_an_institution_is_typed_and_not_chosen_from_thousands(clerk, admin, slo
     candidate()
     with in_province(SLUG):
         for number in range(2):
-            db.session.add(
-                Organisation(
-                    name=f"同名医院{number}",
-                    registration_number=f"TWIN{number}",
-                    division=f"{CODE}0100",
-                    category="医疗机构",
-                    health_authority="卫健委",
-                )
-            )
+            twin = InstitutionValues(f"同名医院{number}", f"TWIN{number}", f"{CODE}0100", "医疗机构")
+            add_institution(twin, by=TERMINAL_ACTOR)
         names = db.session.scalars(select(Organisation.name).where(Organisation.assesses.is_(False))).all()
         name = db.session.scalars(
             select(Organisation.name).where(Organisation.registration_number == FIRST)

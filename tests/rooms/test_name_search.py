@@ -16,12 +16,14 @@ from dingkao.doctors.name_search import search_condition
 from dingkao.doctors.search_indexing import reindex_search_keys, search_key_rows
 from dingkao.doctors.search_keys import search_keys
 from dingkao.doctors.single_entry import add_doctor
+from dingkao.errors import InvalidInput
 from dingkao.exams.tickets import get_or_issue_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.models import Organisation, OrganisationSearchKey
+from dingkao.people.organisation_queries import organisations_page
 from dingkao.people.organisation_search import organisation_key_rows, search_organisations
-from dingkao.people.organisations import InstitutionValues, add_institution
+from dingkao.people.organisations import InstitutionValues, add_institution, find_one
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from tests import actors, sample_data
 
@@ -158,6 +160,18 @@ def test_an_institution_finds_its_doctors(people):
     names = [institution.name for institution in search_organisations("人民医院", 2)]
     assert names == ["22省第1人民医院", "22省第2人民医院"]
     assert search_organisations("人民院", 2) == search_organisations("", 2) == []
+    assert find_one("2人民").name == "22省第2人民医院"
+    with pytest.raises(InvalidInput, match="有多家机构符合"):
+        find_one("人民医院")
+
+
+def test_of_many_institutions_a_list_takes_all(jilin, monkeypatch):
+    names = [f"22省第{number}人民医院" for number in (1, 2, 3)]
+    for most in (300, 2):
+        monkeypatch.setattr("dingkao.people.organisation_search.MAX_LISTED", most)
+        for text in ("人民医", "22省", "2"):
+            assert [institution.name for institution in organisations_page(text, None).rows] == names
+        assert organisations_page("省民", None).rows == organisations_page("\x00", None).rows == []
 
 
 def test_one_finds_only_whom_one_reaches(people):
