@@ -16,7 +16,13 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.name_search import Query, SearchForm, form_queries, search_forms
+from dingkao.doctors.name_search import (
+    Query,
+    SearchForm,
+    form_queries,
+    names_institutions_only,
+    search_forms,
+)
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.scopes import Grant
 
@@ -78,9 +84,9 @@ def _iter_ids(queries: list[Query]) -> Iterator[UUID]:
 
 
 def _within(query: Query, grant: Grant) -> Query:
-    """Returns the query limited to doctors within `grant`: of its institutions, or with a record that its
-    assessment organisations assess."""
-    if grant.is_province:
+    """Returns the query limited to doctors within `grant`: of its institutions, which the forms see to where
+    it names nothing else, or with a record that its assessment organisations assess."""
+    if grant.is_province or names_institutions_only(grant):
         return query
     doctor_id = query.column_descriptions[0]["expr"]
     return query.where(or_(_is_of_institution(doctor_id, grant), _is_assessed(doctor_id, grant)))

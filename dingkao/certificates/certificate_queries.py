@@ -18,7 +18,12 @@ from dingkao.database.base import db
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.name_search import Query, SearchForm, register_form
+from dingkao.doctors.name_search import (
+    Query,
+    SearchForm,
+    institution_condition,
+    register_form,
+)
 from dingkao.errors import NotFound
 from dingkao.people.scopes import Grant
 
@@ -110,7 +115,7 @@ def latest_certificate(record: Assessment) -> Certificate | None:
     )
 
 
-def _serial_queries(text: str, _grant: Grant) -> list[Query]:
+def _serial_queries(text: str, grant: Grant) -> list[Query]:
     """The doctor with the certificate of exactly this serial, valid or not; none for a text that is no serial
     of this province."""
     serial = normalise_serial(text)
@@ -119,7 +124,8 @@ def _serial_queries(text: str, _grant: Grant) -> list[Query]:
     is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
     is_doctor = (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
     query = select(Doctor.id, Doctor.name_key).join(Assessment, is_doctor).join(Certificate, is_record)
-    return [query.where(Certificate.serial == serial)]
+    is_reached = institution_condition(grant, Doctor.organisation_id)
+    return [query.where(Certificate.serial == serial, is_reached)]
 
 
 register_form(SearchForm("certificate", "证书编号", _serial_queries))

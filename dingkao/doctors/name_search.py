@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true, union_all
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_, union_all
 from sqlalchemy.orm import aliased
 
 from dingkao.database.arrays import in_array
@@ -22,6 +22,7 @@ from dingkao.doctors.number_indices import candidate_number_indices, name_sort_k
 from dingkao.doctors.search_keys import DEPARTMENT, FIRST_CHARACTER, INITIALS, PINYIN, fold_pinyin
 from dingkao.people.models import Organisation
 from dingkao.people.name_grams import (
+    LAST_CHARACTER,
     PAIR,
     contains_folded,
     fold_for_search,
@@ -49,8 +50,8 @@ than once."""
 class SearchForm:
     """A way of finding doctors. `label`: what was matched, for the page; `queries`: for a text as it was
     typed (stripped, not empty) and the grant of the person who searches, the queries that find doctors by it,
-    the best first; none where the text cannot be meant so. The grant's institutions may be left to the
-    caller, who limits what is found anyway; they are in the queries that would else walk over thousands."""
+    the best first; none where the text cannot be meant so. A grant of institutions alone is kept by the
+    queries (`institution_condition`), any other by the caller."""
 
     code: str
     label: str
@@ -126,7 +127,7 @@ def _by_doctor(condition: ColumnElement[bool], grant: Grant) -> Query:
     """The query of doctors of whose rows the condition holds, by name."""
     return (
         select(Doctor.id, Doctor.name_key)
-        .where(condition, _institution_condition(grant, Doctor.organisation_id))
+        .where(condition, institution_condition(grant, Doctor.organisation_id))
         .order_by(Doctor.name_key, Doctor.id)
     )
 
@@ -135,25 +136,44 @@ def _by_key(condition: ColumnElement[bool], grant: Grant, *first_order: Any) -> 
     """The query of doctors with a key of that condition, by name; `first_order`: columns before the name."""
     return (
         select(DoctorSearchKey.doctor_id, DoctorSearchKey.name_key)
-        .where(condition, _institution_condition(grant, DoctorSearchKey.organisation_id))
+        .where(condition, institution_condition(grant, DoctorSearchKey.organisation_id))
         .order_by(*first_order, DoctorSearchKey.name_key, DoctorSearchKey.doctor_id)
     )
 
 
 def _by_prefix(prefix: str, grant: Grant) -> Query:
     """The query of doctors with a key that begins with `prefix`, by the key; a doctor comes with each of the
-    keys."""
+    keys. At one institution the range is one of its index, and of no other: PostgreSQL takes ranges of keys
+    for shorter than they are, and would walk over those of the province."""
+    if _names_one_institution(grant):
+        institution_id = grant.institution_ids[0]
+        columns = tuple_(DoctorSearchKey.organisation_id, DoctorSearchKey.key)
+        begins = and_(
+            columns >= (institution_id, prefix),
+            columns < (institution_id, prefix + LAST_CHARACTER),
+        )
+        return _by_key(begins, grant, DoctorSearchKey.key)
     return _by_key(has_prefix(DoctorSearchKey.key, prefix), grant, DoctorSearchKey.key)
 
 
-def _institution_condition(grant: Grant, column: Any) -> ColumnElement[bool]:
+def institution_condition(grant: Grant, column: Any) -> ColumnElement[bool]:
     """The condition that narrows what is found to the institutions of a grant that names nothing else; true
     for other grants, whose callers narrow it."""
-    if grant.is_province or grant.assessor_ids or grant.divisions or not grant.institution_ids:
+    if not names_institutions_only(grant):
         return true()
-    if len(grant.institution_ids) == 1:
+    if _names_one_institution(grant):
         return column == grant.institution_ids[0]
     return in_array(column, grant.institution_ids)
+
+
+def names_institutions_only(grant: Grant) -> bool:
+    """Whether a grant reaches the doctors of certain institutions and nobody else."""
+    return bool(grant.institution_ids) and not (grant.is_province or grant.assessor_ids or grant.divisions)
+
+
+def _names_one_institution(grant: Grant) -> bool:
+    """Whether a grant reaches the doctors of one institution and nobody else."""
+    return names_institutions_only(grant) and len(grant.institution_ids) == 1
 
 
 def _name_queries(text: str, grant: Grant) -> list[Query]:
@@ -169,19 +189,19 @@ def _name_queries(text: str, grant: Grant) -> list[Query]:
 
 def _containing(folded: str, grant: Grant) -> Query:
     """The query of doctors whose folded name contains `folded`, of two characters or more: those who have its
-    two rarest pairs, whose rows stand in the same order; then the names are compared."""
+    rarest pairs, whose rows stand in the same order; then the names are compared."""
     if len(folded) == 2:  # one pair, found by equality
         return _by_key(DoctorSearchKey.key == PAIR + folded, grant)
     keys = rarest_pair_keys(DoctorSearchKey, folded)
     query = _by_key(DoctorSearchKey.key == keys[0], grant)
-    if len(keys) > 1:
+    for key in keys[1:]:
         other = aliased(DoctorSearchKey)
         is_same_doctor = and_(
             other.tenant_id == DoctorSearchKey.tenant_id,
             other.name_key == DoctorSearchKey.name_key,
             other.doctor_id == DoctorSearchKey.doctor_id,
         )
-        has_other = and_(other.key == keys[1], _institution_condition(grant, other.organisation_id))
+        has_other = and_(other.key == key, institution_condition(grant, other.organisation_id))
         query = query.join(other, is_same_doctor).where(has_other)
     is_doctor = and_(
         Doctor.tenant_id == DoctorSearchKey.tenant_id,
@@ -216,7 +236,7 @@ def _institution_queries(text: str, grant: Grant) -> list[Query]:
     """The doctors of the institutions whose names contain the text, institution by institution."""
     if len(text) < 2:
         return []
-    is_reached = _institution_condition(grant, Organisation.id)
+    is_reached = institution_condition(grant, Organisation.id)
     institutions = search_organisations(text, MAX_INSTITUTIONS, is_reached)
     return [_by_doctor(Doctor.organisation_id == institution.id, grant) for institution in institutions]
 

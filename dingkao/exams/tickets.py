@@ -10,7 +10,12 @@ from dingkao.assessments.review_hooks import on_ready
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.name_search import Query, SearchForm, register_form
+from dingkao.doctors.name_search import (
+    Query,
+    SearchForm,
+    institution_condition,
+    register_form,
+)
 from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.people.scopes import Grant
 from dingkao.tenants.context import current_tenant
@@ -46,7 +51,7 @@ def _issue_ticket(record: Assessment) -> AdmissionTicket:
     raise RuntimeError("no free ticket number was found")
 
 
-def _ticket_queries(text: str, _grant: Grant) -> list[Query]:
+def _ticket_queries(text: str, grant: Grant) -> list[Query]:
     """The doctor whose ticket has exactly this number; none for a text that is no number of a ticket."""
     number = normalise_text(text)
     if len(number) != NUMBER_LENGTH or not number.isdecimal():
@@ -57,7 +62,8 @@ def _ticket_queries(text: str, _grant: Grant) -> list[Query]:
     )
     is_doctor = and_(Doctor.tenant_id == Assessment.tenant_id, Doctor.id == Assessment.doctor_id)
     query = select(Doctor.id, Doctor.name_key).join(Assessment, is_doctor).join(AdmissionTicket, is_of_ticket)
-    return [query.where(AdmissionTicket.number == number)]
+    is_reached = institution_condition(grant, Doctor.organisation_id)
+    return [query.where(AdmissionTicket.number == number, is_reached)]
 
 
 register_form(SearchForm("ticket", "准考证号", _ticket_queries))

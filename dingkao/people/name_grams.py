@@ -18,7 +18,7 @@ PAIR = "g"
 """The letter before a pair of characters; each kind of key begins with a letter of its own."""
 MAX_PAIRS = 8
 """Pairs of a typed text that are compared for which is the rarest."""
-MAX_COUNTED_KEYS = 200
+MAX_COUNTED_KEYS = 100
 LAST_CHARACTER = "\U0010ffff"
 
 
@@ -40,14 +40,17 @@ def has_prefix(column: Any, prefix: str) -> ColumnElement[bool]:
 
 
 def rarest_pair_keys(model: Any, folded: str) -> list[str]:
-    """Returns the keys of the one or two rarest pairs of a folded text of at least two characters, the rarest
-    first. `model`: the table of keys; its rows are counted up to MAX_COUNTED_KEYS for each pair, and not at
-    all where there is nothing to choose."""
+    """Returns the keys of the two rarest pairs of a folded text of at least two characters, the rarest first;
+    of the three rarest where none is rare, and of one where there is no other. `model`: the table of keys;
+    its rows are counted up to MAX_COUNTED_KEYS for each pair, and not at all where there is nothing to
+    choose."""
     keys = pair_keys(folded)[:MAX_PAIRS]
     if len(keys) == 1:
         return keys
     counts = db.session.execute(select(*(_capped_key_count(model, key) for key in keys))).one()
-    return [key for _, key in sorted(zip(counts, keys, strict=True))[:2]]
+    by_count = sorted(zip(counts, keys, strict=True))
+    is_common = by_count[0][0] == MAX_COUNTED_KEYS
+    return [key for _, key in by_count[: 3 if is_common else 2]]
 
 
 def _capped_key_count(model: Any, key: str) -> Any:

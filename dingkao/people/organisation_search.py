@@ -73,14 +73,21 @@ def reindex_organisation_keys(commit: Callable[[], None]) -> tuple[int, int]:
 
 def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> list[Organisation]:
     """Returns the first `limit` organisations that `text` may mean, among those that meet the SQL conditions
-    `where`: the one with this 机构登记号, then names that begin with the text, then names that contain it. A
-    text of one character is only a beginning."""
+    `where`: the one with this 机构登记号, then names that begin with the text, then, unless one is the text,
+    names that contain it. A text of one character is only a beginning."""
     organisations: dict[UUID, Organisation] = {}
-    for query in _search_queries(text, is_beginning=False):
-        if len(organisations) < limit:
-            for organisation in db.session.scalars(query.where(*where).limit(limit)):
-                organisations.setdefault(organisation.id, organisation)
+    for query in _search_queries(text, is_beginning=True):
+        organisations |= _fetch_by_id(query.where(*where).limit(limit))
+    folded = fold_for_search(text)
+    has_exact = any(fold_for_search(organisation.name) == folded for organisation in organisations.values())
+    if len(folded) > 1 and len(organisations) < limit and not has_exact:
+        organisations |= _fetch_by_id(_containing(folded).where(*where).limit(limit))
     return list(organisations.values())[:limit]
+
+
+def _fetch_by_id(query: Select[Organisation]) -> dict[UUID, Organisation]:
+    """The organisations of a query, by id."""
+    return {organisation.id: organisation for organisation in db.session.scalars(query)}
 
 
 def organisation_condition(text: str, *, is_beginning: bool = False) -> ColumnElement[bool]:
@@ -129,9 +136,9 @@ def _containing(folded: str) -> Select[Organisation]:
     its rarest pairs, then compared with the whole name."""
     keys = rarest_pair_keys(OrganisationSearchKey, folded)
     query = _by_key(OrganisationSearchKey.key == keys[0])
-    if len(keys) > 1:
-        second = aliased(OrganisationSearchKey)
-        query = query.join(second, and_(_is_of_same(second), second.key == keys[1]))
+    for key in keys[1:]:
+        other = aliased(OrganisationSearchKey)
+        query = query.join(other, and_(_is_of_same(other), other.key == key))
     if len(folded) > 2:
         whole = aliased(OrganisationSearchKey)
         has_text = func.strpos(whole.key, folded) > 0

@@ -18,7 +18,7 @@ from dingkao.certificates.serials import new_serial
 from dingkao.database.base import db
 from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor, DoctorSearchKey
-from dingkao.doctors.name_search import search_condition, search_forms
+from dingkao.doctors.name_search import SearchForm, search_condition, search_forms
 from dingkao.doctors.search_keys import DEPARTMENT, INITIALS, PINYIN, search_keys
 from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.people.models import Organisation
@@ -26,7 +26,7 @@ from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from dingkao.tenants.context import current_tenant
 from tests.load.bench_stack import Bench, report_at_most, report_result
 
-DOCTORS, CHECKED = 100, 500
+DOCTORS, CHECKED, REPETITIONS = 100, 500, 3
 MAX_MS = 2.0
 
 
@@ -144,14 +144,19 @@ def _milliseconds(doctors: list[Doctor], typed: dict[str, list[str]], grant_name
             grant = WHOLE_PROVINCE
             if grant_name == "clerk":
                 grant = Grant(institution_ids=(doctor.organisation_id,))
-            clock = DatabaseClock()
-            with clock.running():
-                find_ids(forms[code], text, grant)
-            times.append(clock.milliseconds)
+            times.append(min(_milliseconds_of(forms[code], text, grant) for _ in range(REPETITIONS)))
         medians[name] = statistics.median(times)
         report_result(f"name_search_{grant_name}_{name}_ms", medians[name], "ms", None, None)
         report_result(f"name_search_{grant_name}_{name}_most_ms", max(times), "ms", None, None)
     return max(medians.values())
+
+
+def _milliseconds_of(form: SearchForm, text: str, grant: Grant) -> float:
+    """The milliseconds of one search."""
+    clock = DatabaseClock()
+    with clock.running():
+        find_ids(form, text, grant)
+    return clock.milliseconds
 
 
 def _missed(doctors: list[Doctor], typed: dict[str, list[str]]) -> int:

@@ -30,7 +30,7 @@ from tests import actors, sample_data
 CODE = 22
 NAMES = (
     "曾国藩", "单雄信", "解晓东", "仇英", "查良镛", "区志明", "盖叫天", "王伟", "王伟东", "张王伟", "汪卫", "王小伟",
-    "阿卜杜拉·买买提", "欧阳小明", "John Smith", "𠮷野家", "王伟", "万俟卨", "吕绿",
+    "阿卜杜拉·买买提", "欧阳小明", "John Smith", "𠮷野家", "王伟", "万俟卨", "吕绿", "丁大成丁大",
 )  # fmt: skip
 
 
@@ -91,6 +91,8 @@ def shown(text, grant=WHOLE_PROVINCE):
         ("欧阳小", ["欧阳小明"]),
         ("阳小明", ["欧阳小明"]),
         ("小王", []),
+        ("丁大成", ["丁大成丁大"]),
+        ("成丁大成", []),
         ("smith", ["John Smith"]),
         ("JOHN SMITH", ["John Smith"]),
         ("ohn Sm", ["John Smith"]),
