@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, and_, select
 
+from dingkao.assessments.conduct_grades import ConductFacts, conduct_facts
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.assessments.procedure_tests import skips_test
@@ -71,13 +72,11 @@ def check_batch(
             populate_existing=True,
         )
     batch = BatchReview()
-    for record, doctor, filing in db.session.execute(query):
-        reason = _refusal_reason(
-            Dossier(record, doctor, cycle, filing),
-            scope,
-            by,
-        )
-        batch.add(record.id, doctor.name, reason)
+    found = db.session.execute(query).all()
+    facts = conduct_facts([record for record, _, _ in found], cycle)
+    for record, doctor, filing in found:
+        dossier = Dossier(record, doctor, cycle, filing)
+        batch.add(record.id, doctor.name, _refusal_reason(dossier, facts[record.id], scope, by))
     return batch
 
 
@@ -171,6 +170,7 @@ def _apply_default_decision(
 
 def _refusal_reason(
     dossier: Dossier,
+    facts: ConductFacts,
     scope: ReviewScope,
     by: Actor,
 ) -> str | None:
@@ -193,7 +193,7 @@ def _refusal_reason(
         if scope.name == "organisation"
         else _approval_refusal_reason(record)
     )
-    return side_reason or _doubt_reason(dossier)
+    return side_reason or _doubt_reason(dossier, facts)
 
 
 def _acceptance_refusal_reason(
@@ -219,9 +219,9 @@ def _approval_refusal_reason(record: Assessment) -> str | None:
     return None
 
 
-def _doubt_reason(dossier: Dossier) -> str | None:
+def _doubt_reason(dossier: Dossier, facts: ConductFacts) -> str | None:
     """Returns the doubts about a dossier as a reason to look at it alone; None if there are none."""
-    doubts = doubts_of(dossier)
+    doubts = doubts_of(dossier, facts)
     if not doubts:
         return None
     return f"须逐人审核：{''.join(doubt.message for doubt in doubts[:MAX_DOUBTS_NAMED])}"

@@ -4,6 +4,12 @@ decides on it (domain.md §11 no. 8)."""
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from dingkao.assessments.conduct_grades import (
+    ConductFacts,
+    conduct_facts,
+    contradictions,
+    single_review_reason,
+)
 from dingkao.doctors.certificate_numbers import identity_mismatch
 from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.filings.dossier import Dossier, roster_certificate_numbers
@@ -39,13 +45,24 @@ def doubt_source(function: DoubtSource) -> DoubtSource:
     return function
 
 
-def doubts_of(dossier: Dossier) -> list[Doubt]:
-    """Returns the doubts about a dossier, in the order of the steps; those about the whole record first."""
+def doubts_of(dossier: Dossier, facts: ConductFacts | None = None) -> list[Doubt]:
+    """Returns the doubts about a dossier, in the order of the steps; those about the whole record first.
+    `facts`: what was imported about the doctor's conduct, if the caller knows it."""
+    if facts is None:
+        facts = conduct_facts([dossier.record], dossier.cycle)[dossier.record.id]
     doubts = [doubt for source in _sources for doubt in source(dossier)]
-    return sorted(
-        doubts,
-        key=lambda doubt: doubt.key.partition(".")[0],
-    )
+    doubts += _imported_conduct_doubts(dossier, facts)
+    return sorted(doubts, key=lambda doubt: doubt.key.partition(".")[0])
+
+
+def _imported_conduct_doubts(dossier: Dossier, facts: ConductFacts) -> Iterable[Doubt]:
+    """What was imported (年度考核, 医德考评, records, penalties) against the doctor's own words, and what the
+    province requires and nobody has imported."""
+    answers = dossier.step_values(4)
+    for name, sentence in contradictions(facts, answers).items():
+        yield Doubt(sentence, f"4.{name}")
+    if reason := single_review_reason(facts, answers):
+        yield Doubt(f"{reason.removesuffix('，须逐人审核')}。")
 
 
 def doubts_by_key(doubts: Iterable[Doubt]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from dingkao.assessments.conduct_grades import APPRAISAL, ETHICS, FAILING_GRADES, ConductFacts
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import new_id
@@ -12,6 +13,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.filings.dossier import Dossier
 from dingkao.filings.doubts import doubts_of
 from dingkao.filings.models import Filing
+from dingkao.tenants import settings
 from dingkao.tenants.encryption import SecretLocation, current_vault
 from tests import sample_data
 
@@ -121,6 +123,18 @@ def test_each_planted_doubt_is_found(in_province, planted):
         plant(dossier)
         matching = [doubt for doubt in doubts_of(dossier) if doubt.key == key]
     assert any(doubt.message.startswith(sentence) for doubt in matching), planted
+
+
+def test_what_was_imported_speaks_against_the_doctor_and_what_is_missing_is_named(in_province, monkeypatch):
+    failing = ConductFacts({APPRAISAL.code: {2024: FAILING_GRADES[APPRAISAL.code]}}, {}, (2024, 2025))
+    with in_province(SLUG):
+        sentences = [doubt.message for doubt in doubts_of(sound_dossier(), failing)]
+        assert "2024年度年度考核为不合格。" in sentences
+        assert "本人填“合格”，2024年度年度考核为不合格。" in sentences
+        value = settings.value
+        monkeypatch.setattr(settings, "value", lambda name: name == f"requires_{ETHICS.code}" or value(name))
+        missing = [doubt.message for doubt in doubts_of(sound_dossier(), ConductFacts(years=(2024, 2025)))]
+    assert missing == ["缺2024年度、2025年度医德考评结果。"]
 
 
 @pytest.mark.parametrize(
