@@ -18,7 +18,12 @@ import structlog
 from sqlalchemy import insert, select, text
 
 from dingkao import clock
-from dingkao.assessments.models import ASSESSMENT_STATES, Assessment, RecordMove, RecountRound
+from dingkao.assessments.models import (
+    ASSESSMENT_STATES,
+    Assessment,
+    RecordMove,
+    RecountRound,
+)
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db, new_id
 from dingkao.people.scopes import Grant
@@ -182,13 +187,21 @@ def state_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
     return _totals(cycle, "institution", grant.institution_ids)
 
 
-def state_totals_of(cycle: Cycle, side: str, organisation_ids: Iterable[UUID]) -> dict[str, int]:
+def state_totals_of(
+    cycle: Cycle,
+    side: str,
+    organisation_ids: Iterable[UUID],
+) -> dict[str, int]:
     """Returns state → number of the cycle's records of some organisations. `side`: institution or
     assessor."""
     return _totals(cycle, side, organisation_ids)
 
 
-def _totals(cycle: Cycle, side: str, organisation_ids: Iterable[UUID]) -> dict[str, int]:
+def _totals(
+    cycle: Cycle,
+    side: str,
+    organisation_ids: Iterable[UUID],
+) -> dict[str, int]:
     parameters = _parameters() | {
         "cycle": cycle.id,
         "side": side,

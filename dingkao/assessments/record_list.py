@@ -131,7 +131,7 @@ RECORD_LIST = register(
         ),
         filters=(
             institution_filter(Assessment.institution_id),
-            ListFilter(STATE_FILTER, "状态", _state_condition, STATE_CHOICES),
+            ListFilter(STATE_FILTER, "状态", _state_condition, STATE_CHOICES, is_indexed=True),
             *record_filters(),
         ),
         search=doctor_search,

@@ -48,17 +48,25 @@ def doctor_columns(*without: str) -> tuple[ListColumn, ...]:
     return tuple(replace(column, is_default=column.key not in without) for column in _COLUMNS)
 
 
-def doctor_filters() -> tuple[ListFilter, ...]:
-    """The filters by what the roster knows of a doctor, for lists whose query has doctors."""
+def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
+    """The filters by what the roster knows of a doctor, for lists whose query has doctors. `have_index`: the
+    rows are doctors alone, whose indexes begin with department and category."""
     return (
         ListFilter(
             "department",
             "科室",
             lambda value, _viewer: Doctor.department == value,
             accepts=lambda value: len(value) <= MAX_DEPARTMENT_LENGTH,
+            is_indexed=have_index,
         ),
         ListFilter("level", "级别", lambda value, _viewer: Doctor.level == value, LEVELS),
-        ListFilter("category", "执业类别", lambda value, _viewer: Doctor.category == value, CATEGORIES),
+        ListFilter(
+            "category",
+            "执业类别",
+            lambda value, _viewer: Doctor.category == value,
+            CATEGORIES,
+            is_indexed=have_index,
+        ),
     )
 
 
@@ -93,7 +101,9 @@ def doctor_search(words: str, viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
-    return select(Doctor).where(scope_condition(viewer.grant, institution=Doctor.organisation_id))
+    return select(Doctor).where(
+        scope_condition(viewer.grant, institution=Doctor.organisation_id),
+    )
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
@@ -119,7 +129,7 @@ DOCTOR_LIST = register(
         columns=(*doctor_columns("title"), ListColumn("account", "账号")),
         cells=_cells,
         sorts=(ListSort("name", "姓名", _name_sort.columns, is_indexed=True), *_further_sorts),
-        filters=(institution_filter(Doctor.organisation_id), *doctor_filters()),
+        filters=(institution_filter(Doctor.organisation_id), *doctor_filters(have_index=True)),
         search=doctor_search,
         search_label="姓名、拼音、号码、机构、科室",
     )

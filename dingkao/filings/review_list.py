@@ -13,7 +13,11 @@ from dingkao.assessments.models import (
     Assessment,
     queue_condition,
 )
-from dingkao.assessments.record_list import record_cells, record_filters, records_with_doctors
+from dingkao.assessments.record_list import (
+    record_cells,
+    record_filters,
+    records_with_doctors,
+)
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.listing.definitions import (
@@ -32,7 +36,10 @@ from dingkao.doctors.doctor_list import doctor_columns, doctor_search, doctor_so
 from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.name_lookups import account_names
-from dingkao.people.organisation_filters import institution_filter
+from dingkao.people.organisation_filters import (
+    has_many_institutions,
+    institution_filter,
+)
 
 ASSIGNEES = {"me": "分配给我", "others": "分配给他人", "nobody": "未分配"}
 HOLDERS = {"me": "我在审核", "others": "他人审核中", "nobody": "无人审核"}
@@ -123,7 +130,9 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
             *doctor_sorts(Assessment.id),
         ),
         filters=(
-            institution_filter(Assessment.institution_id),
+            institution_filter(Assessment.institution_id, has_many_institutions)
+            if side == "institution"
+            else institution_filter(Assessment.institution_id, lambda _viewer: True),
             ListFilter(
                 "state",
                 "状态",

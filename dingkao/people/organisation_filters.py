@@ -1,5 +1,6 @@
 """The filter by institution of the console's lists: a search field, because a province has up to 45,000."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,17 @@ MAX_SUGGESTIONS = 10
 INSTITUTION_FILTER = "institution"
 
 
-def institution_filter(column: Any) -> ListFilter:
-    """The filter of rows whose institution's id stands in `column`."""
+def has_many_institutions(viewer: ListViewer) -> bool:
+    """Whether somebody reaches doctors of more than one institution."""
+    grant = viewer.grant
+    return bool(grant.is_province or grant.divisions or len(grant.institution_ids) > 1)
+
+
+def institution_filter(
+    column: Any,
+    is_for: Callable[[ListViewer], bool] = has_many_institutions,
+) -> ListFilter:
+    """The filter of rows whose institution's id stands in `column`, for those who need it (`is_for`)."""
 
     def condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         return column == UUID(value)
@@ -28,6 +38,8 @@ def institution_filter(column: Any) -> ListFilter:
         accepts=is_id,
         describe=lambda value: organisation_names([UUID(value)]).get(UUID(value), "机构已不存在"),
         resolve=lambda words: str(find_one(words).id),
+        is_indexed=True,
+        is_for=is_for,
     )
 
 
@@ -44,5 +56,9 @@ def suggest_organisations(words: str) -> list[tuple[str, str]]:
     typed."""
     if not words.strip():
         return []
-    query = select(Organisation.name, Organisation.registration_number).where(matches_typed(words))
-    return list(db.session.execute(query.order_by(Organisation.name).limit(MAX_SUGGESTIONS)).all())
+    query = select(Organisation.name, Organisation.registration_number).where(
+        matches_typed(words),
+    )
+    return list(
+        db.session.execute(query.order_by(Organisation.name).limit(MAX_SUGGESTIONS)).all(),
+    )

@@ -53,7 +53,11 @@ def save_view(
         view_count = db.session.scalar(select(func.count()).select_from(own_views.subquery())) or 0
         if view_count >= MAX_VIEWS:
             raise InvalidState(f"一个列表最多保存{MAX_VIEWS}个视图，请先删除不用的。")
-        view = SavedView(account_id=account_id, list_name=state.definition.name, name=tidy_name)
+        view = SavedView(
+            account_id=account_id,
+            list_name=state.definition.name,
+            name=tidy_name,
+        )
         db.session.add(view)
     view.address, view.is_shared = state.address(), is_shared
     view.organisation_id = next(
@@ -63,7 +67,12 @@ def save_view(
     return view
 
 
-def delete_view(view_id: UUID, *, account_id: UUID, memberships: Sequence[Membership]) -> str:
+def delete_view(
+    view_id: UUID,
+    *,
+    account_id: UUID,
+    memberships: Sequence[Membership],
+) -> str:
     """Delete a view of one's own, or one that colleagues share. Returns its name. Raises NotFound."""
     may_delete = or_(SavedView.account_id == account_id, _shared_condition(memberships))
     view = db.session.scalar(select(SavedView).where(SavedView.id == view_id, may_delete))

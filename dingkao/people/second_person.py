@@ -28,6 +28,7 @@ from sqlalchemy import (
 from dingkao import clock
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.database.pagination import CappedCount
 from dingkao.errors import Forbidden
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Appointment, Membership
@@ -37,6 +38,8 @@ from dingkao.tenants.models import ProvinceSetting
 from dingkao.tenants.settings import Setting
 
 SETTING, CACHE_KEY = "recusal_days", "appointers"
+MAX_LOOKED_AT = 4_000
+"""Up to how many rows are counted as waiting for somebody."""
 NO_END = datetime.max.replace(tzinfo=UTC)
 RECUSED_MESSAGE = (
     "您与前一位办理人有任命关系（一方任命另一方或为其发放代码，或由同一人任命），"
@@ -175,15 +178,13 @@ def is_second_person(account_id: UUID | None, *columns: Any) -> ColumnElement[bo
 
 def count_decidable(query: Any, account_id: UUID, *columns: Any) -> tuple[int, int]:
     """How many rows of a query the owner of an account may decide on as a second person, and how many only
-    somebody else may. `columns`: the columns with the accounts that acted before."""
-    is_mine = is_second_person(account_id, *columns)
-    counts = query.with_only_columns(
-        func.count().filter(is_mine),
-        func.count().filter(~is_mine),
-        maintain_column_froms=True,
-    )
+    somebody else may, among the first MAX_LOOKED_AT rows. `columns`: the columns with the accounts that acted
+    before."""
+    is_mine = is_second_person(account_id, *columns).label("is_mine")
+    looked_at = query.with_only_columns(is_mine, maintain_column_froms=True).limit(MAX_LOOKED_AT).subquery()
+    counts = select(func.count().filter(looked_at.c.is_mine), func.count().filter(~looked_at.c.is_mine))
     own_count, other_count = db.session.execute(counts).one()
-    return int(own_count), int(other_count)
+    return CappedCount(own_count), CappedCount(other_count)
 
 
 def _appointment_closure(accounts: Iterable[UUID]) -> CTE:

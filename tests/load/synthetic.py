@@ -9,7 +9,8 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from dingkao.database.base import new_id
+from dingkao.assessments import record_counts
+from dingkao.database.base import db, new_id
 from dingkao.doctors.number_indices import name_sort_key
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.identity_numbers import mask_number
@@ -184,7 +185,9 @@ def load(
         ],
     )
     connection.commit()
-    connection.execute("analyze organisation, account, doctor, assessment")
+    record_counts.recount()
+    db.session.commit()
+    connection.execute("analyze organisation, account, doctor, assessment, record_total")
     connection.commit()
     synthetic_search_keys.load(connection)
     return [doctor for doctor, _ in people]

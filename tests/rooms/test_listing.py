@@ -9,7 +9,7 @@ from sqlalchemy import select
 from dingkao.database.base import db, new_id
 from dingkao.database.listing import list_counts, list_pages
 from dingkao.database.listing.definitions import ListViewer, all_definitions, get_definition
-from dingkao.database.listing.list_counts import ChipCount, count_choices
+from dingkao.database.listing.list_counts import ChipCount, count_list
 from dingkao.database.listing.list_pages import fetch_list_page
 from dingkao.database.listing.list_states import ListState, parse_address, parse_state
 from dingkao.database.listing.selections import count_selected, fetch_selected_ids
@@ -70,7 +70,6 @@ def test_a_page_that_is_gone_is_the_first_page(people):
 
 
 def test_only_a_list_that_is_short_enough_is_sorted_without_an_index(people, monkeypatch):
-    monkeypatch.setattr(list_pages, "MAX_COUNTED", 2)
     state = ListState(DOCTOR_LIST).with_sort("department", is_descending=True)
     monkeypatch.setattr(list_pages, "MAX_SORTED", 6)
     assert fetch_list_page(state, VIEWER).sort.key == "department"
@@ -81,23 +80,25 @@ def test_only_a_list_that_is_short_enough_is_sorted_without_an_index(people, mon
 
 
 def test_chips_count_what_each_would_leave(people):
-    counts = count_choices(ListState(DOCTOR_LIST), VIEWER)
+    counts = count_list(ListState(DOCTOR_LIST), VIEWER).choices
     assert {code: count.number for code, count in counts["level"].items()} == {"physician": 3, "assistant": 3}
     state = ListState(DOCTOR_LIST).with_filter("level", "physician").with_filter("category", "dental")
-    counts = count_choices(state, VIEWER)
+    counts = count_list(state, VIEWER).choices
     assert {code: count.number for code, count in counts["level"].items()} == {"physician": 1, "assistant": 0}
     assert counts["category"]["clinical"].number == 2
     for known in DOCTOR_LIST.filters:
         for code in known.choices:
             page = fetch_list_page(state.with_filter(known.key, code), VIEWER)
             assert counts[known.key][code].number == len(page.rows), (known.key, code)
+    assert count_list(state, VIEWER).total == ChipCount(1)
+    assert count_list(ListState(DOCTOR_LIST), VIEWER).total.with_unit("人") == "6人"
 
 
 def test_a_chip_says_how_far_it_was_counted(people, monkeypatch):
     assert [str(ChipCount(number)) for number in (0, 1000, 1001)] == ["0", "1000", "1,000以上"]
     assert str(ChipCount(12_345, is_known=True)) == "12,345"
     monkeypatch.setattr(list_counts, "COUNTED_ROWS", 3)
-    counts = count_choices(ListState(DOCTOR_LIST), VIEWER)["level"].values()
+    counts = count_list(ListState(DOCTOR_LIST), VIEWER).choices["level"].values()
     assert not any(count.is_complete or count.is_zero for count in counts)
     assert {str(count) for count in counts} <= {"", "1以上", "2以上", "3以上"}
 

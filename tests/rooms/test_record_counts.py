@@ -5,13 +5,14 @@ import threading
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from dingkao.assessments import assessment_transitions, enrolment, record_counts
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment, RecordMove
 from dingkao.assessments.record_counts import counted_move, fold_moves, recount, state_totals, state_totals_of
 from dingkao.cycles.cycles import require_current_cycle
 from dingkao.database.base import db
+from dingkao.filings.review import ReviewScope, next_pending_record
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
@@ -141,3 +142,24 @@ def test_those_who_move_records_at_once_wait_for_nobody(application, in_province
     with in_province(SLUG):
         assert fold_moves() == len(ids)
         require_equal()
+
+
+def test_who_waited_longest_comes_from_an_index_without_sorting(cycle):
+    """Of a queue of a hundred thousand nothing is sorted for «next»."""
+    scope = ReviewScope("organisation", (uuid4(),), can_decide=True)
+    statements = []
+
+    def note(_connection, _cursor, statement, parameters, *_more):
+        statements.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        next_pending_record(cycle, scope, actors.make_actor("organisation_reviewer"))
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    statement, parameters = next(sent for sent in statements if "submitted_at" in sent[0])
+    connection = db.session.connection().connection.driver_connection
+    connection.execute("set local enable_seqscan = off")
+    plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", parameters))
+    assert "assessment_assessor_queue_ix" in plan
+    assert "Sort" not in plan

@@ -20,9 +20,14 @@ from dingkao.database.listing.definitions import (
     ListSort,
     ListViewer,
 )
-from dingkao.database.listing.list_counts import ChipCounts, count_choices
+from dingkao.database.listing.list_counts import ChipCount, ListCounts, count_list
 from dingkao.database.listing.list_pages import MAX_SORTED, ListPage, fetch_list_page
-from dingkao.database.listing.list_states import ANY_VALUE, ListState, parse_address, parse_state
+from dingkao.database.listing.list_states import (
+    ANY_VALUE,
+    ListState,
+    parse_address,
+    parse_state,
+)
 from dingkao.database.listing.selections import fetch_selected_ids
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import may_export
@@ -61,9 +66,9 @@ class ListView:
         return fetch_list_page(self.state, self.viewer)
 
     @cached_property
-    def counts(self) -> ChipCounts:
-        """The numbers on the chips."""
-        return count_choices(self.state, self.viewer)
+    def counts(self) -> ListCounts:
+        """How many rows there are, and the numbers on the chips."""
+        return count_list(self.state, self.viewer)
 
     @property
     def shown_columns(self) -> list[ListColumn]:
@@ -73,21 +78,26 @@ class ListView:
     @property
     def chip_filters(self) -> list[ListFilter]:
         """The filters shown as chips."""
-        return [known for known in self.definition.filters if known.choices and known.is_offered]
+        return [known for known in self._offered_filters if known.choices]
 
     @property
     def typed_filters(self) -> list[ListFilter]:
         """The filters shown as search fields."""
-        return [known for known in self.definition.filters if not known.choices and known.is_offered]
+        return [known for known in self._offered_filters if not known.choices]
+
+    @property
+    def _offered_filters(self) -> list[ListFilter]:
+        """The filters of which the viewer has a use."""
+        return [known for known in self.definition.filters if known.is_offered and known.is_for(self.viewer)]
 
     @property
     def total_text(self) -> str:
-        """How many rows the view has, with their unit; exact where it is known without counting."""
-        for key, value in self.state.filters.items():
-            chosen = self.counts.get(key, {}).get(value)
-            if chosen is not None and chosen.is_known:
-                return f"{chosen}{self.definition.unit}"
-        return self.page.total.with_unit(self.definition.unit)
+        """How many rows the view has, with their unit."""
+        return self.counts.total.with_unit(self.definition.unit) or f"若干{self.definition.unit}"
+
+    def chip_count(self, known: ListFilter, code: str) -> ChipCount | None:
+        """The number on a chip; None for a filter whose choices aren't counted."""
+        return self.counts.choices.get(known.key, {}).get(code)
 
     def address_of(self, state: ListState) -> str:
         """The address of another view of this list."""
@@ -107,7 +117,12 @@ class ListView:
         """The address of this view by another value of a filter; None for any."""
         return self.address_of(self.state.with_filter(key, code))
 
-    def page_address(self, *, after: str | None = None, before: str | None = None) -> str:
+    def page_address(
+        self,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> str:
         """The address of another page of this view; of its first without a cursor."""
         arguments = self.state.first_page().arguments()
         cursors = {name: cursor for name, cursor in (("after", after), ("before", before)) if cursor}
@@ -147,7 +162,7 @@ class ListView:
 
     def is_chip_shown(self, known: ListFilter, code: str) -> bool:
         """Whether a choice of a filter is offered: one that would leave nothing is left out among many."""
-        count = self.counts.get(known.key, {}).get(code)
+        count = self.chip_count(known, code)
         is_chosen = self.state.filters.get(known.key) == code
         return is_chosen or len(known.choices) <= MAX_EMPTY_CHIPS or count is None or not count.is_zero
 
@@ -163,7 +178,11 @@ class ListView:
     @cached_property
     def saved_views(self) -> Sequence[SavedView]:
         """The saved views of this list that the user may use."""
-        return list_saved_views(self.definition.name, current_user.id, current_user.memberships)
+        return list_saved_views(
+            self.definition.name,
+            current_user.id,
+            current_user.memberships,
+        )
 
     def saved_address(self, saved: SavedView) -> str:
         """The address of a saved view; what the list no longer has is left out of it."""
@@ -205,7 +224,10 @@ def open_list(
         problems,
     )
     if resolved and not problems:
-        return redirect(view.address_of(state.first_page(filters={**state.filters, **resolved})), 303)
+        return redirect(
+            view.address_of(state.first_page(filters={**state.filters, **resolved})),
+            303,
+        )
     return view
 
 
@@ -239,14 +261,28 @@ def selected_ids(definition: ListDefinition, limit: int) -> list[UUID]:
     """Returns the ids of the rows that the form means: the ticked ones, or all of a view; at most `limit`.
     Raises InvalidInput (see `selected_view`)."""
     if is_whole_view_selected():
-        return fetch_selected_ids(selected_view(definition), viewer_of(definition), None, limit)
+        return fetch_selected_ids(
+            selected_view(definition),
+            viewer_of(definition),
+            None,
+            limit,
+        )
     return ticked_ids()[:limit]
 
 
-def posted_view_address(definition: ListDefinition, endpoint: str, *preset_keys: str, **fixed: str) -> str:
+def posted_view_address(
+    definition: ListDefinition,
+    endpoint: str,
+    *preset_keys: str,
+    **fixed: str,
+) -> str:
     """Returns the address of the view from which a form was sent; of the list's first where it says none.
     `preset_keys`: keys of the filters that the page presets."""
     state = parse_state(definition, parse_qs(request.form.get("view", "")))
     if not request.form.get("view"):
         return _url_with(endpoint, fixed)
-    return _url_with(endpoint, fixed, replace(state, presets=dict.fromkeys(preset_keys, "")).arguments())
+    return _url_with(
+        endpoint,
+        fixed,
+        replace(state, presets=dict.fromkeys(preset_keys, "")).arguments(),
+    )

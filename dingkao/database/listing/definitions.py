@@ -49,8 +49,9 @@ class ListFilter:
     `condition` makes the SQL condition of a value. A filter with `choices` (code → label) is shown as chips
     with counts; one without takes any value that `accepts` allows, which `describe` names for people and
     `resolve` finds by what was typed (raising InvalidInput), and is shown as a search field.
+    `is_indexed`: an index finds the rows of a value; by a filter without one, rows are looked at one by one;
     `counts`: whether the chips say how many rows each would leave; `is_offered`: False for a filter that only
-    addresses set.
+    addresses set; `is_for`: whether a viewer needs the filter at all.
     """
 
     key: str
@@ -60,8 +61,10 @@ class ListFilter:
     accepts: Callable[[str], bool] = lambda _value: False
     describe: Callable[[str], str] = str
     resolve: Callable[[str], str] = str
+    is_indexed: bool = False
     counts: bool = True
     is_offered: bool = True
+    is_for: Callable[[ListViewer], bool] = lambda _viewer: True
 
     def takes(self, value: str) -> bool:
         """Whether `value` is one of the filter's."""
@@ -127,7 +130,10 @@ class ListDefinition:
 
     def sort_by_key(self, key: str) -> ListSort:
         """The sorting with that key; the list's first for an unknown one."""
-        return next((candidate for candidate in self.sorts if candidate.key == key), self.sorts[0])
+        return next(
+            (candidate for candidate in self.sorts if candidate.key == key),
+            self.sorts[0],
+        )
 
 
 _DEFINITIONS: dict[str, ListDefinition] = {}

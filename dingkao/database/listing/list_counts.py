@@ -4,7 +4,7 @@ rows of a view are looked at, so that counting costs the same for a whole provin
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, select, true
 
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListFilter, ListViewer
@@ -29,55 +29,99 @@ class ChipCount:
         """Whether there is certainly no row."""
         return self.is_complete and not self.number
 
-    def __str__(self) -> str:
+    def with_unit(self, unit: str) -> str:
+        """Returns the number with a unit: 446人, 1,000人以上; "" where nothing is known of it."""
         if self.is_known:
-            return f"{self.number:,}"
+            return f"{self.number:,}{unit}"
         if self.number > MAX_COUNTED:
-            return f"{MAX_COUNTED:,}以上"
+            return f"{MAX_COUNTED:,}{unit}以上"
         if self.is_complete:
-            return str(self.number)
-        return f"{self.number}以上" if self.number else ""
+            return f"{self.number}{unit}"
+        return f"{self.number}{unit}以上" if self.number else ""
+
+    def __str__(self) -> str:
+        return self.with_unit("")
 
 
 ChipCounts = dict[str, dict[str, ChipCount]]
 
 
-def count_choices(state: ListState, viewer: ListViewer) -> ChipCounts:
-    """Returns key of a filter → code of a choice → how many rows the view would have by that choice instead
-    of its own, the other filters being as they are."""
-    totals = state.definition.totals(state, viewer)
-    counts: ChipCounts = {
-        key: {code: ChipCount(number, is_known=True) for code, number in numbers.items()}
-        for key, numbers in totals.items()
-    }
+@dataclass(frozen=True)
+class ListCounts:
+    """How many rows a view has (`total`), and would have by each choice of a filter: key of the filter → code
+    of the choice → number."""
+
+    total: ChipCount
+    choices: ChipCounts
+
+
+def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
+    """Returns how many rows a view has, and how many it would have by each choice of a filter instead of its
+    own, the other filters being as they are."""
+    definition, totals = state.definition, state.definition.totals(state, viewer)
     counted = [
-        known
-        for known in state.definition.filters
-        if known.choices and known.counts and known.key not in totals
+        known for known in definition.filters if known.choices and known.counts and known.key not in totals
     ]
-    unset = [known for known in counted if known.key not in state.filters]
-    passes = [(unset, ""), *(([known], known.key) for known in counted if known.key in state.filters)]
-    for filters, without in passes:
-        if filters:
-            counts |= _count_pass(state, viewer, filters, without)
-    return counts
+    apart = [known for known in counted if known.is_indexed and known.key in state.filters]
+    first = _Pass(state, viewer, without="")
+    total, choices = first.count([known for known in counted if known not in apart])
+    for known in apart:
+        choices |= _Pass(state, viewer, without=known.key).count([known])[1]
+    for key, numbers in totals.items():
+        choices[key] = {code: ChipCount(number, is_known=True) for code, number in numbers.items()}
+        total = choices[key].get(state.filters.get(key, ""), total)
+    return ListCounts(total, choices)
 
 
-def _count_pass(state: ListState, viewer: ListViewer, filters: list[ListFilter], without: str) -> ChipCounts:
-    """Returns the counts of some filters' choices among the rows of the view, looked at once. `without`: the
-    key of a filter that is not applied."""
-    choices = [
-        (known.key, code, known.condition(code, viewer)) for known in filters for code in known.choices
-    ]
-    flags = [_flag(condition).label(f"chip_{number}") for number, (*_, condition) in enumerate(choices)]
-    limited = list_query(state, viewer, without=without).with_only_columns(*flags).limit(COUNTED_ROWS + 1)
-    looked_at: Any = limited.subquery()
-    sums = [func.coalesce(func.sum(looked_at.c[flag.key]), 0) for flag in flags]
-    row_count, *numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
-    counts: ChipCounts = {}
-    for (key, code, _), number in zip(choices, numbers, strict=True):
-        counts.setdefault(key, {})[code] = ChipCount(int(number), is_complete=row_count <= COUNTED_ROWS)
-    return counts
+@dataclass(frozen=True)
+class _Pass:
+    """The first COUNTED_ROWS rows that the filters with an index, the search and the viewer's scope leave,
+    looked at once. `without`: the key of a filter that is not applied, "" for none."""
+
+    state: ListState
+    viewer: ListViewer
+    without: str
+
+    def count(self, filters: list[ListFilter]) -> tuple[ChipCount, ChipCounts]:
+        """Returns how many of the rows the other filters leave too, and for each of `filters` how many they
+        and its choices leave."""
+        choices = [(known, code) for known in filters for code in known.choices]
+        conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
+        flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]
+        unindexed = {key for key, *_ in self._unindexed()}
+        query = list_query(self.state, self.viewer, without={self.without, *unindexed})
+        limited = query.with_only_columns(*flags).order_by(
+            *self.state.definition.sorts[0].columns,
+        )
+        looked_at: Any = limited.limit(COUNTED_ROWS + 1).subquery()
+        sums = [func.coalesce(func.sum(looked_at.c[flag.key]), 0) for flag in flags]
+        row_count, *numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
+        is_complete = row_count <= COUNTED_ROWS
+        counts: ChipCounts = {}
+        for (known, code), number in zip(choices, numbers[1:], strict=True):
+            counts.setdefault(known.key, {})[code] = ChipCount(int(number), is_complete)
+        return ChipCount(int(numbers[0]), is_complete), counts
+
+    def _unindexed(self) -> list[tuple[str, ColumnElement[bool]]]:
+        """Returns key and condition of each filter that is set and has no index."""
+        chosen = [
+            (self.state.definition.filter_by_key(key), value) for key, value in self.state.filters.items()
+        ]
+        return [
+            (known.key, known.condition(value, self.viewer))
+            for known, value in chosen
+            if known is not None and not known.is_indexed
+        ]
+
+    def _condition(self, apart_from: str) -> ColumnElement[bool]:
+        """Returns the condition of the filters without an index, apart from the one with that key."""
+        return and_(
+            true(),
+            *(condition for key, condition in self._unindexed() if key != apart_from),
+        )
+
+    def _choice_condition(self, known: ListFilter, code: str) -> ColumnElement[bool]:
+        return and_(known.condition(code, self.viewer), self._condition(known.key))
 
 
 def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:

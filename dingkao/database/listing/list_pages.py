@@ -1,21 +1,23 @@
 """Pages of a list, forwards and backwards, by keyset: as quick at the end as at the beginning."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 
 from dingkao.database.base import db
-from dingkao.database.listing.definitions import ListQuery, ListRow, ListSort, ListViewer
+from dingkao.database.listing.definitions import (
+    ListQuery,
+    ListRow,
+    ListSort,
+    ListViewer,
+)
 from dingkao.database.listing.list_states import ListState
 from dingkao.database.pagination import (
-    MAX_COUNTED,
     PAGE_SIZE,
-    CappedCount,
     CursorValue,
     after_condition,
-    capped_count,
     encode_cursor,
     parse_cursor,
 )
@@ -26,14 +28,12 @@ MAX_SORTED = 10_000
 
 @dataclass(frozen=True)
 class ListPage:
-    """Some rows of a list. `cells`: for each row the texts of its columns by key; `total`: how many rows the
-    view has; `previous_cursor`, `next_cursor`: where its neighbours end and begin, None at the ends; `sort`:
-    the order of the rows; `is_sort_refused`: the chosen order is not shown, because too many rows would have
-    to be sorted."""
+    """Some rows of a list. `cells`: for each row the texts of its columns by key; `previous_cursor`,
+    `next_cursor`: where its neighbours end and begin, None at the ends; `sort`: the order of the rows;
+    `is_sort_refused`: the chosen order is not shown, because too many rows would have to be sorted."""
 
     rows: Sequence[ListRow]
     cells: list[dict[str, str]]
-    total: CappedCount
     previous_cursor: str | None
     next_cursor: str | None
     sort: ListSort
@@ -41,14 +41,14 @@ class ListPage:
     is_sort_refused: bool
 
 
-def list_query(state: ListState, viewer: ListViewer, *, without: str = "") -> ListQuery:
-    """Returns the query of all rows of a view, in no order. `without`: the key of a filter that is not
+def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str] = ()) -> ListQuery:
+    """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not
     applied."""
     definition = state.definition
     query = definition.query(viewer, state)
     for key, value in state.filters.items():
         chosen = definition.filter_by_key(key)
-        if chosen is not None and key != without:
+        if chosen is not None and key not in without:
             query = query.where(chosen.condition(value, viewer))
     if state.search and definition.search is not None:
         searched = (definition.name, state.search)
@@ -58,25 +58,26 @@ def list_query(state: ListState, viewer: ListViewer, *, without: str = "") -> Li
     return query
 
 
-def fetch_list_page(state: ListState, viewer: ListViewer, size: int = PAGE_SIZE) -> ListPage:
+def fetch_list_page(
+    state: ListState,
+    viewer: ListViewer,
+    size: int = PAGE_SIZE,
+) -> ListPage:
     """Returns the page of a view that its cursor names: the first one for an invalid cursor, and where what a
     cursor names is there no longer."""
     definition, query = state.definition, list_query(state, viewer)
-    total = capped_count(query, definition.id_column)
     sort, is_descending = state.chosen_sort, state.is_descending
-    is_refused = not (sort.is_indexed or _can_be_sorted(query, definition.id_column, total))
+    is_refused = not (sort.is_indexed or _can_be_sorted(query, definition.id_column))
     if is_refused:
         sort = definition.sorts[0]
         is_descending = sort.is_descending
     rows, previous_cursor, next_cursor = _Window(query, sort, is_descending, size).fetch(state)
     cells = definition.cells(rows, viewer)
-    return ListPage(rows, cells, total, previous_cursor, next_cursor, sort, is_descending, is_refused)
+    return ListPage(rows, cells, previous_cursor, next_cursor, sort, is_descending, is_refused)
 
 
-def _can_be_sorted(query: ListQuery, id_column: Any, total: CappedCount) -> bool:
+def _can_be_sorted(query: ListQuery, id_column: Any) -> bool:
     """Whether the query has at most MAX_SORTED rows."""
-    if total <= MAX_COUNTED:
-        return True
     capped = query.with_only_columns(id_column).limit(MAX_SORTED + 1)
     row_count = db.session.scalar(select(func.count()).select_from(capped.subquery())) or 0
     return row_count <= MAX_SORTED
@@ -99,7 +100,12 @@ class _Window:
                 return self._with_cursors(rows, is_backwards=is_backwards)
         return self._with_cursors(self._rows(None), is_backwards=None)
 
-    def _rows(self, values: list[CursorValue] | None, *, is_backwards: bool = False) -> list[ListRow]:
+    def _rows(
+        self,
+        values: list[CursorValue] | None,
+        *,
+        is_backwards: bool = False,
+    ) -> list[ListRow]:
         """Returns the rows after (or before) the row with these values, nearest first; one more than `size`,
         if there is one."""
         is_descending = self.is_descending is not is_backwards

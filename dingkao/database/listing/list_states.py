@@ -137,7 +137,10 @@ def _parse_filters(
             yield known.key, value
 
 
-def _parse_columns(definition: ListDefinition, values: Sequence[str]) -> tuple[str, ...]:
+def _parse_columns(
+    definition: ListDefinition,
+    values: Sequence[str],
+) -> tuple[str, ...]:
     """Returns the keys of the chosen columns in the list's order, the fixed ones among them; () for none.
     `values`: keys, single or joined by commas."""
     chosen_keys = {key for value in values for key in value.split(",")}
