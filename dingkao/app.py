@@ -8,8 +8,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
 from dingkao.assessments import reminders  # noqa: F401 - declares a setting; no page imports it
+from dingkao.blueprints.console.absences import absences
 from dingkao.blueprints.console.articles import article_editor
 from dingkao.blueprints.console.certificates import certificates
+from dingkao.blueprints.console.colleagues import colleagues
 from dingkao.blueprints.console.conduct_records import conduct_records
 from dingkao.blueprints.console.dashboard import dashboard
 from dingkao.blueprints.console.doctors import doctors
@@ -23,6 +25,8 @@ from dingkao.blueprints.console.journal_verification import (
     journal_verification,
 )
 from dingkao.blueprints.console.lists import lists
+from dingkao.blueprints.console.navigation import menu_for_current_user
+from dingkao.blueprints.console.office_notices import office_notices
 from dingkao.blueprints.console.outages import outages
 from dingkao.blueprints.console.papers import papers
 from dingkao.blueprints.console.people_search import people_search
@@ -81,6 +85,7 @@ from dingkao.tenants.rls import (
 from dingkao.web import (
     access_control,
     compression,
+    error_handlers,
     health,
     request_lifecycle,
     template_filters,
@@ -94,7 +99,7 @@ BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
     dashboard, lists, doctors, conduct_records, enrolment, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
-    article_editor,
+    article_editor, office_notices, absences, colleagues,
     certificate_lookup, platform,
 )  # fmt: skip
 ONE_YEAR_SECONDS = 365 * 24 * 3600
@@ -157,6 +162,7 @@ def create_app(config: AppConfig) -> Flask:
     access_control.install(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    error_handlers.install_console_frame(app, menu_for_current_user)
     health.install(app)
     served = WhiteNoise(
         ProvinceMiddleware(

@@ -9,7 +9,7 @@ from datetime import datetime, time
 import structlog
 
 from dingkao import clock
-from dingkao.assessments import record_counts, reminders
+from dingkao.assessments import office_notice_sending, record_counts, reminders
 from dingkao.database.base import db
 from dingkao.doctors import search_backfill
 from dingkao.exams import (
@@ -91,6 +91,8 @@ SCHEDULED_TASKS = (
         last_done=record_counts.last_recounted_at,
     ),
     ScheduledTask("remind", 30, reminders.start_due_rounds),
+    ScheduledTask("send_office_notices", 30, office_notice_sending.start_due_notices),
+    ScheduledTask("count_office_notices", 60, office_notice_sending.count_deliveries),
     ScheduledTask("sweep_uploads", 60, chunked_uploads.delete_expired),
     ScheduledTask("delete_unconfirmed", 3600, import_checks.delete_unconfirmed),
     ScheduledTask("delete_exports", 600, list_exports.delete_expired_files),

@@ -273,6 +273,7 @@ def record_paper_test(record: Assessment, *, by: Actor) -> None:
     """线下测评 (§11 no. 14, on paper): the first score of an exam on paper is imported. A doctor who was
     marked absent, because there was no online sitting, was present after all."""
     record.competence = None
+    _reset_absence(record)
 
 
 @record_transition("testing", to="scored", action="sitting.sit", by_system=True)
@@ -291,8 +292,18 @@ def finish_test(record: Assessment, *, by: Actor) -> None:
 )
 def mark_absent(record: Assessment, *, by: Actor) -> None:
     """缺考 (§11 no. 17). The caller has checked that every window is over and that some paper was never
-    begun."""
+    begun. It counts once the organisation has confirmed it (`confirm_absence`)."""
     record.competence = "fail"
+    _reset_absence(record)
+
+
+@record_transition("absent", to="absent", action="sittings.mark_absent")
+def confirm_absence(record: Assessment, *, by: Actor) -> None:
+    """缺考确认 (§11 no. 17): the assessment organisation has looked into it. Raises InvalidState if it is
+    confirmed already."""
+    if record.absence_confirmed_by is not None:
+        raise InvalidState("缺考已经确认，不需要再次确认。")
+    record.absence_confirmed_by = by.id
 
 
 @record_transition("scored", "absent", to="testing", action="sittings.reopen")
@@ -301,6 +312,7 @@ def reopen_test(record: Assessment, *, by: Actor) -> None:
     caller has checked that). If another paper was missed, the verdict 缺考 waits until this one is closed
     again."""
     record.competence = None
+    _reset_absence(record)
 
 
 @record_transition(
@@ -326,6 +338,8 @@ def void_as_absence(record: Assessment, *, by: Actor) -> None:
     """作答作废,按缺考处理 (§11 no. 16c): the sitting is void and counts as absence; decided by two persons
     after the doctor was heard."""
     record.competence = "fail"
+    _reset_absence(record)
+    record.absence_confirmed_by = by.id
 
 
 @record_transition("scored", to="grading", action="pass_lines.manage", by_system=True)
@@ -352,9 +366,12 @@ def reapply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None
 
 @record_transition("grading", "absent", to="confirming", action="conclusions.decide")
 def conclude(record: Assessment, *, by: Actor) -> None:
-    """综合评定 (§11 no. 19). Raises InvalidState unless all three verdicts exist."""
+    """综合评定 (§11 no. 19). Raises InvalidState unless all three verdicts exist, and for an absence that the
+    organisation has not confirmed."""
     if None in verdicts_of(record):
         raise InvalidState("三项评定尚不齐全，不能综合评定。")
+    if record.state == "absent" and record.absence_confirmed_by is None:
+        raise InvalidState("缺考尚未确认，请先在“缺考确认”中确认。")
 
 
 @record_transition(
@@ -441,6 +458,11 @@ def validate_reason(reason: str) -> str:
 def reset_opening(record: Assessment) -> None:
     """Make the record unopened again: nobody has opened it, and nobody has a lease."""
     record.opened_at = record.leased_by = record.leased_until = None
+
+
+def _reset_absence(record: Assessment) -> None:
+    """Forget what the organisation drafted or confirmed about an earlier absence."""
+    record.absence_note = record.absence_drafted_by = record.absence_confirmed_by = None
 
 
 def _require_second_person(record: Assessment, by: Actor) -> None:

@@ -66,6 +66,10 @@ def queue_condition(side: str) -> ColumnElement[bool]:
     return literal_column(f"assessment.state in ({states})", Boolean)
 
 
+OFFICE_NOTICE_STATES = {"scheduled": "待发送", "sending": "正在发送", "sent": "已发送", "cancelled": "已取消"}
+OFFICE_NOTICE_SIDES = ("institution", "assessor", "province")
+
+
 class Assessment(TenantOwned, Model):
     """The state of one doctor in one cycle and round, and three separate verdicts: 工作成绩, 职业道德,
     业务水平.
@@ -78,6 +82,8 @@ class Assessment(TenantOwned, Model):
     of bad records found. `sent_by`, `sent_from`: the reviewer who moved the record to its present state, and
     the state before, while that can be recalled. `assigned_to`: the reviewer of the present desk to whom it
     was given.
+    In the state «absent» `absence_note` is what the assessment organisation found out, drafted by
+    `absence_drafted_by`; the absence counts once `absence_confirmed_by` is set.
     """
 
     __tablename__ = "assessment"
@@ -181,6 +187,9 @@ class Assessment(TenantOwned, Model):
     assigned_to: Mapped[UUID | None]
     exempted: Mapped[bool] = mapped_column(default=False)
     result_received_at: Mapped[datetime | None]
+    absence_note: Mapped[str | None]
+    absence_drafted_by: Mapped[UUID | None]
+    absence_confirmed_by: Mapped[UUID | None]
 
 
 class ReminderRound(TenantOwned, Model):
@@ -257,3 +266,62 @@ class RecountRound(OfTenant, Model):
     __tablename__ = "recount_round"
 
     done_at: Mapped[datetime]
+
+
+class OfficeNotice(TenantOwned, Model):
+    """A notice of an office to those of its own doctors who meet a filter; each gets a copy
+    (`people.Notice`).
+
+    `side`: whose doctors: of the institution `organisation_id`, assessed by it, or of the province (without
+    an organisation). The filter: `record_state` (a state, «unsubmitted», or "" for all who are included), and
+    if they are set `department`, `category`, `level`, `procedure`, `institution_id`. `title` and `body` are
+    templates with fields (`office_notices.FIELDS`); `kind`: the catalogue's kind of the copies, which says by
+    which channels they are announced. `last_assessment_id`: the last record whose doctor got a copy. The
+    counts of what was announced and read are those of `counted_at`."""
+
+    __tablename__ = "office_notice"
+    __table_args__ = (
+        Index(None, "tenant_id", "organisation_id", "id"),
+        Index(
+            "office_notice_scheduled_ix",
+            "tenant_id",
+            "send_at",
+            postgresql_where=text("state = 'scheduled'"),
+        ),
+        Index(
+            "office_notice_counted_ix",
+            "tenant_id",
+            "created_at",
+            postgresql_where=text("written_count > 0"),
+        ),
+        check_in("state", tuple(OFFICE_NOTICE_STATES)),
+        check_in("side", OFFICE_NOTICE_SIDES),
+        CheckConstraint("(side = 'province') = (organisation_id is null)", name="side_has_organisation"),
+        tenant_foreign_key("cycle_id", "cycle"),
+        tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("institution_id", "organisation"),
+    )
+
+    cycle_id: Mapped[UUID]
+    organisation_id: Mapped[UUID | None]
+    side: Mapped[str]
+    record_state: Mapped[str]
+    department: Mapped[str | None]
+    category: Mapped[str | None]
+    level: Mapped[str | None]
+    procedure: Mapped[str | None]
+    institution_id: Mapped[UUID | None]
+    title: Mapped[str]
+    body: Mapped[str]
+    kind: Mapped[str]
+    send_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(default="scheduled")
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+    created_by: Mapped[UUID]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    last_assessment_id: Mapped[UUID | None]
+    written_count: Mapped[int] = mapped_column(default=0)
+    sms_count: Mapped[int] = mapped_column(default=0)
+    wechat_count: Mapped[int] = mapped_column(default=0)
+    read_count: Mapped[int] = mapped_column(default=0)
+    counted_at: Mapped[datetime | None]

@@ -8,7 +8,7 @@ yesterday's. If none comes for MIN_SILENCE_SECONDS in a province, that silence i
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import redis
@@ -36,6 +36,8 @@ HEARTBEATS_KEPT_SECONDS = 3 * 3600
 MIN_SILENCE_SECONDS = 60
 SILENCES_KEPT_SECONDS = 24 * 3600
 MAX_SILENCES = 100
+ANNOUNCEMENTS_KEY = "sitting-announcements"
+"""The kind of the keys in Valkey under which announcements to a sitting's page are listed."""
 PAGE_EVENT_KINDS = ("left", "offline", "reopened")
 
 
@@ -125,9 +127,16 @@ def describe_counts(counts: Mapping[str, int]) -> str:
     return "、".join(f"{word}{counts[kind]}次" for kind, word in INTEGRITY_EVENTS.items() if counts.get(kind))
 
 
-def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> bool:
-    """Store the heartbeat of a sitting's page. Returns whether the page has to load the sitting's status,
-    because it has changed (see `request_recheck`). Raises redis.RedisError."""
+class HeartbeatReply(NamedTuple):
+    """What a page is told upon its heartbeat: whether it has to load the sitting's status, because that has
+    changed (see `request_recheck`), and announcements (see `announcements`), each as JSON."""
+
+    has_to_look: bool = False
+    announcements: Sequence[bytes] = ()
+
+
+def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> HeartbeatReply:
+    """Store the heartbeat of a sitting's page. Raises redis.RedisError."""
     now = _milliseconds(clock.now())
     pipeline = cache.pipeline(transaction=False)
     pipeline.set(
@@ -136,10 +145,11 @@ def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> bool:
         ex=HEARTBEATS_KEPT_SECONDS,
     )
     pipeline.exists(cache_key("sitting-look", sitting_id))
+    pipeline.lrange(cache_key(ANNOUNCEMENTS_KEY, sitting_id), 0, -1)
     pipeline.set(cache_key("sitting-sign"), now, get=True)
-    _, look, before = pipeline.execute()
+    _, look, announcements, before = pipeline.execute()
     _record_silence(cache, before, now)
-    return bool(look)
+    return HeartbeatReply(bool(look), announcements)
 
 
 def record_province_heartbeat(cache: redis.Redis) -> None:

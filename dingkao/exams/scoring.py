@@ -28,6 +28,8 @@ CORRECTION_TREATMENTS = {
 }
 """What a key correction can do with a question: score it by keys, give everyone all points, or exclude it
 from the score."""
+SCORE_SCALE_TEXT = "成绩和合格线都按百分制（满分100分）：卷面得分除以卷面满分，再乘以100。"
+"""How scores and pass lines are read, on every page that shows one beside a paper's own points."""
 DEFAULT_TENTHS = 10
 """Tenths of a point for a question if its paper says nothing about its type."""
 settings.register(

@@ -328,7 +328,8 @@ class Notice(TenantOwned, Model):
     never changed.
     `kind`: a code of `notice_catalogue`; `subject_id`: the assessment it concerns, if any; `target`: the page
     where the recipient acts on it, if there is one; `delivery_state`: whether it is announced by SMS or
-    WeChat, and how far that is."""
+    WeChat, and how far that is; `office_notice_id`: the notice of an office to many doctors that this one is
+    a copy of, if any."""
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -339,6 +340,12 @@ class Notice(TenantOwned, Model):
             "account_id",
             "delivery_state",
             postgresql_where=text("delivery_state in ('waiting', 'sending')"),
+        ),
+        Index(
+            "notice_office_notice_ix",
+            "tenant_id",
+            "office_notice_id",
+            postgresql_where=text("office_notice_id is not null"),
         ),
         check_in("target", NOTICE_TARGETS),
         check_in("delivery_state", DELIVERY_STATES),
@@ -357,6 +364,7 @@ class Notice(TenantOwned, Model):
     claimed_at: Mapped[datetime | None]
     sms_at: Mapped[datetime | None]
     wechat_at: Mapped[datetime | None]
+    office_notice_id: Mapped[UUID | None]
 
     @validates("kind")
     def _registered(self, _name: str, code: str) -> str:

@@ -343,6 +343,18 @@ REMINDER_RESIT = _register(
     target="sitting",
 )
 
+# --- what an institution, an assessment organisation or the province writes to its own doctors, by the
+# channels of which it chooses
+
+OFFICE_NOTICE = _register("office_notice", "{title}", "{body}\n\n{sender}", channels=frozenset())
+OFFICE_NOTICE_SMS = _register(
+    "office_notice_sms", OFFICE_NOTICE.title, OFFICE_NOTICE.body, channels=frozenset({"sms"})
+)
+OFFICE_NOTICE_WECHAT = _register(
+    "office_notice_wechat", OFFICE_NOTICE.title, OFFICE_NOTICE.body, channels=frozenset({"wechat"})
+)
+OFFICE_NOTICE_SMS_WECHAT = _register("office_notice_sms_wechat", OFFICE_NOTICE.title, OFFICE_NOTICE.body)
+
 # --- text messages without a notice
 
 SMS_NEW_NOTICE = "【定考】您在{province}医师定期考核系统有新消息，请登录系统查看。"

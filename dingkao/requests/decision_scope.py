@@ -43,6 +43,18 @@ settings.register(
         max_value=365,
     ),
 )
+settings.register(
+    "exemption_answer_days",
+    Setting(
+        "免考、延考申请办理期限（天）",
+        12,
+        kind="whole",
+        group="免考与延考",
+        order=90,
+        min_value=1,
+        max_value=90,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -171,13 +183,14 @@ def requests_page(
     cursor: str | None,
     *,
     pending_only: bool,
+    size: int = PAGE_SIZE,
 ) -> Page[Request]:
-    """Returns a page of the requests that this side may see, or with `pending_only` of those that wait for
-    this person; only those of `kind`, if that is a kind of requests."""
+    """Returns a page (of `size`) of the requests that this side may see, or with `pending_only` of those that
+    wait for this person; only those of `kind`, if that is a kind of requests."""
     query = pending_for_second_person(scope) if pending_only else visible_requests(scope)
     if kind in REQUEST_KINDS:
         query = query.where(Request.kind == kind)
-    return fetch_page(query, [Request.id], cursor, PAGE_SIZE)
+    return fetch_page(query, [Request.id], cursor, size)
 
 
 def get_visible_request(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
@@ -215,10 +228,19 @@ def _require_submitted(doctor_request: Request | None) -> Request:
     return doctor_request
 
 
-def appeal_deadline(doctor_request: Request) -> date | None:
-    """Returns the last day for answering an appeal (办法: 30 days; domain.md §1.8); None for requests of
-    other kinds."""
-    if doctor_request.kind != "appeal" or doctor_request.submitted_at is None:
+ANSWER_DAYS_SETTINGS = {
+    "appeal": "appeal_answer_days",
+    "exemption": "exemption_answer_days",
+    "deferral": "exemption_answer_days",
+}
+"""Kinds of requests that are answered within a number of days → the setting with it."""
+
+
+def answer_deadline(doctor_request: Request) -> date | None:
+    """Returns the last day for answering an appeal (办法: 30 days; domain.md §1.8), a request for 免考 or
+    延考; None for requests of other kinds."""
+    setting = ANSWER_DAYS_SETTINGS.get(doctor_request.kind)
+    if setting is None or doctor_request.submitted_at is None:
         return None
     submitted_on = clock.to_beijing(doctor_request.submitted_at).date()
-    return submitted_on + timedelta(days=settings.value("appeal_answer_days"))
+    return submitted_on + timedelta(days=settings.value(setting))

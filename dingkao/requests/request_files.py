@@ -1,11 +1,12 @@
 """The files of a request: proofs and the new photo."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from sqlalchemy import delete, select
 
 from dingkao.assessments.models import Assessment
+from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
@@ -30,6 +31,16 @@ def list_files(doctor_request: Request) -> list[RequestFile]:
     """The files of a request, the oldest first."""
     query = select(RequestFile).where(RequestFile.request_id == doctor_request.id)
     return list(db.session.scalars(query.order_by(RequestFile.id)))
+
+
+def files_by_request(request_ids: Iterable[UUID]) -> dict[UUID, list[RequestFile]]:
+    """Request id → its files, the oldest first, of a page of requests; requests without files are left
+    out."""
+    query = select(RequestFile).where(in_array(RequestFile.request_id, request_ids))
+    files: dict[UUID, list[RequestFile]] = {}
+    for file in db.session.scalars(query.order_by(RequestFile.id)):
+        files.setdefault(file.request_id, []).append(file)
+    return files
 
 
 def save_file(

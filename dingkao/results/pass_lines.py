@@ -40,7 +40,7 @@ FULL_MARKS_TENTHS = 1000
 settings.register(
     "pass_line_physician",
     Setting(
-        "执业医师合格线（分）",
+        "执业医师合格线（百分制）",
         60,
         kind="points",
         group="分数线",
@@ -51,7 +51,7 @@ settings.register(
 settings.register(
     "pass_line_assistant",
     Setting(
-        "执业助理医师合格线（分）",
+        "执业助理医师合格线（百分制）",
         60,
         kind="points",
         group="分数线",
@@ -102,7 +102,7 @@ def propose_line(cycle: Cycle, category: str, level: str, tenths: int, *, by: Ac
     if category not in CATEGORIES or level not in LEVELS:
         raise InvalidInput("请从列表中选择执业类别和级别。")
     if not 0 <= tenths <= FULL_MARKS_TENTHS:
-        raise InvalidInput("合格线应为0至100分。", "line")
+        raise InvalidInput("合格线应为0至100分（百分制）。", "line")
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     current_line = current_lines(cycle).get((category, level))
     if current_line:

@@ -16,7 +16,7 @@ from flask import (
     request,
 )
 from flask_limiter.errors import RateLimitExceeded
-from flask_login import AnonymousUserMixin
+from flask_login import AnonymousUserMixin, current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import (
     DataError,
@@ -44,6 +44,8 @@ from dingkao.web.refused_responses import retry_headers
 
 log = structlog.get_logger()
 RETRY_AFTER_SECONDS = 10
+CONSOLE_PREFIX = "/office"
+"""The paths of the console, whose errors keep its frame for staff."""
 ANSWERS_ON_PHONE_MESSAGE = (
     "您已经点选的答案存在这台手机上，没有丢失，恢复后会自动发送。请不要清除浏览器数据，也不要换用其他手机。"
 )
@@ -67,6 +69,12 @@ def install(app: Flask) -> None:
     for kinds, handler in ERROR_HANDLERS:
         for kind in kinds:
             app.register_error_handler(kind, handler)
+
+
+def install_console_frame(app: Flask, context: Callable[[], dict[str, Any]]) -> None:
+    """Show errors to staff within the console's layout. `context` returns the layout's template variables,
+    which at an address without a view nothing else sets."""
+    app.extensions["console_frame"] = context
 
 
 def handle_refusal(refusal: Refusal) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
@@ -202,10 +210,12 @@ def handle_internal_error(error: Exception) -> tuple[Any, int]:
         where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in own_frames],
     )
     db.session.rollback()
-    return _error_response(
-        "系统出现问题，我们已经记录。请返回上一页重试；仍不行请联系客服并说明时间。",
-        500,
-    )
+    sentence = "系统出现问题，我们已经记录。请返回上一页重试；仍不行请联系客服并说明时间。"
+    try:
+        return _error_response(sentence, 500)
+    except Exception as frame_error:  # the console's frame is what is broken: a page without it
+        log.exception("request.frame_broken", kind=type(frame_error).__name__, exc_info=False)
+        return render_template("errors/refused.html", sentence=sentence), 500
 
 
 def suppress_default_logging(_fault: Any) -> None:
@@ -217,6 +227,14 @@ def served_provinces() -> list[Province]:
     """The open provinces in the registry's order; empty if the platform's tables can't be read."""
     open_codes = _open_province_codes()
     return [province for province in PROVINCES if province.code in open_codes]
+
+
+def _is_in_console() -> bool:
+    """Whether staff of a province asked for an address of the console."""
+    path_is_console = request.path == CONSOLE_PREFIX or request.path.startswith(f"{CONSOLE_PREFIX}/")
+    if not path_is_console or PROVINCE_KEY not in request.environ:
+        return False
+    return bool(current_user.is_authenticated and current_user.account.kind == "staff")
 
 
 def _open_province_codes() -> set[int]:
@@ -234,13 +252,16 @@ def _error_response(message: str, status: int) -> tuple[Any, int]:
     """JSON with the message for a script, else an error page with it."""
     if request.accept_mimetypes.best == "application/json":
         return jsonify(error=message), status
-    return _error_page("errors/refused.html", status, sentence=message, status=status)
+    return _error_page("errors/refused.html", status, sentence=message)
 
 
 def _error_page(template: str, code: int, **shown: Any) -> tuple[Any, int]:
-    """A page of the folder errors/ with `code` as status. If the database doesn't respond while the page is
-    rendered, the response of `handle_engine_down`."""
+    """A page of the folder errors/ with `code` as status, within the console's frame for staff who are there.
+    If the database doesn't respond while the page is rendered, the response of `handle_engine_down`."""
     try:
+        if _is_in_console():
+            frame = current_app.extensions["console_frame"]()
+            return render_template("errors/refused_in_console.html", **frame | shown), code
         return render_template(template, **shown), code
     except ENGINE_ERRORS as error:  # the page shows who is signed in, which is read from the database
         return handle_engine_down(error)

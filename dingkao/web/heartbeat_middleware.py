@@ -9,6 +9,7 @@ saved either. Heartbeats are not guaranteed to be stored.
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 from wsgiref.types import (
     StartResponse,
@@ -21,6 +22,7 @@ import redis
 from dingkao.config import AppConfig
 from dingkao.errors import Refusal
 from dingkao.exams import answer_saving, integrity_events
+from dingkao.exams.integrity_events import HeartbeatReply
 from dingkao.web.answer_middleware import (
     require_token_of,
     sitting_of_request,
@@ -53,22 +55,24 @@ class HeartbeatMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Respond with JSON: `look` is whether the page should request the state of its sitting; false if the
-        database or the cache does not respond."""
+        database or the cache does not respond. `announcements`, if there are any, are shown by the page."""
         sitting_id = sitting_of_request(_PATH_PATTERN, environ)
         if sitting_id is None:
             return self.application(environ, start_response)
-        status, should_ask = self._record(sitting_id, environ)
-        body = json.dumps({"look": should_ask}).encode()
+        status, heartbeat = self._record(sitting_id, environ)
+        reply: dict[str, Any] = {"look": heartbeat.has_to_look}
+        if heartbeat.announcements:
+            reply["announcements"] = [json.loads(announcement) for announcement in heartbeat.announcements]
+        body = json.dumps(reply).encode()
         start_response(
             status,
             [*self.headers, ("Content-Length", str(len(body)))],
         )
         return [body]
 
-    def _record(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[str, bool]:
-        """Record a heartbeat; return the status of the response, and whether the page should request the
-        state."""
-        should_ask = False
+    def _record(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[str, HeartbeatReply]:
+        """Record a heartbeat; return the status of the response, and what the page is told."""
+        heartbeat = HeartbeatReply()
         try:
             token = answer_saving.read_token(
                 environ.get("HTTP_X_SITTING", ""),
@@ -76,9 +80,9 @@ class HeartbeatMiddleware:
             )
             require_token_of(token, sitting_id)
             if answer_saving.is_database_available(self.config.database_url):
-                should_ask = integrity_events.record_heartbeat(self.cache, sitting_id)
+                heartbeat = integrity_events.record_heartbeat(self.cache, sitting_id)
         except Refusal:
-            return "400 Bad Request", False
+            return "400 Bad Request", heartbeat
         except redis.RedisError:
-            return "200 OK", False
-        return "200 OK", should_ask
+            return "200 OK", heartbeat
+        return "200 OK", heartbeat

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from dingkao import clock
 from dingkao.config import AppConfig
+from dingkao.exams.scoring import SCORE_SCALE_TEXT
 from dingkao.integrations.images import images
 from dingkao.people.accounts import CODE_VALID_DAYS
 from dingkao.people.administrator_invitations import LINK_VALID_DAYS
@@ -29,6 +30,7 @@ def install(app: Flask) -> None:
         link_valid_days=LINK_VALID_DAYS,
         max_file_bytes=images.MAX_DOCUMENT_BYTES,
         max_file_pages=images.MAX_PAGES,
+        score_scale_text=SCORE_SCALE_TEXT,
     )
     app.jinja_env.filters.update(
         day=format_date,

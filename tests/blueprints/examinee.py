@@ -2,17 +2,21 @@
 
 import json
 import re
+from datetime import timedelta
 from uuid import uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
+from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
-from dingkao.exams import sittings
+from dingkao.exams import halls, sittings, slot_places, slots
+from dingkao.exams.models.hall_models import Hall, Slot
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import papers_for
 from dingkao.journal.entries import Actor
+from dingkao.people.models import Organisation
 from tests import actors
 
 SLUG, CODE = "bingtuan", 66
@@ -86,3 +90,35 @@ class Examinee:
 
     def state(self):
         return actors.record_state(self.in_province, SLUG, self.doctor.record_id)
+
+
+def a_slot(in_province, records, *, subject=None, hall=None):
+    """A slot that runs, of the assessment organisation, with these doctors in it; its id and its hall's."""
+    actor = Actor("staff", uuid4())
+    with in_province(SLUG):
+        record = the_record(records[0])
+        organisation = db.session.get_one(Organisation, (CODE, record.assessor_id))
+        hall = (
+            db.session.get_one(Hall, (CODE, hall))
+            if hall
+            else halls.save_hall(
+                organisation, name=f"考场{uuid4().hex[:8]}", address="门诊楼", seats=20, by=actor
+            )
+        )
+        ends = db.session.scalar(
+            select(func.max(Slot.closes_at)).where(Slot.hall_id == hall.id)
+        ) or clock.now() - timedelta(hours=1)
+        slot = slots.save_slot(
+            db.session.get_one(Cycle, (CODE, record.cycle_id)),
+            organisation,
+            opens_at=ends,
+            closes_at=ends + timedelta(hours=3),
+            hall=hall,
+            institution=None,
+            subject=subject,
+            invigilated=False,
+            by=actor,
+        )
+        slot_places.place_records(slot, records, by=actor)
+        db.session.commit()
+        return slot.id, hall.id

@@ -22,7 +22,7 @@ from dingkao.tenants import settings
 from dingkao.tenants.context import in_tenant
 from dingkao.tenants.middleware import PROVINCE_KEY
 from dingkao.web import request_lifecycle
-from tests import actors
+from tests import actors, sample_data
 from tests.actors import BASIC
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
@@ -224,3 +224,27 @@ def test_json_that_is_posted_to_a_form_is_answered_in_words(doctor, body):
         "Content-Type": "application/json",
     }
     assert 400 <= doctor.client.post(f"/{SLUG}/account/mobile", data=body, headers=token).status_code < 500
+
+
+@pytest.mark.parametrize(("address", "status"), [("nix", 404), ("settings", 403), ("inclusion/remove", 405)])
+def test_errors_of_the_console_keep_its_frame(staff, doctor, address, status):
+    clerk = staff("institution_clerk", sample_data.registration_number(CODE, 1))
+    answer = clerk.get(f"/{SLUG}/office/{address}")
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == status
+    assert f'href="/{SLUG}/office/inclusion"' in page
+    assert "institution_clerk" not in page
+    assert "机构经办人" in page
+    assert 'role="alert"' in page
+    assert "office/inclusion" not in doctor.get("/office/nix")
+
+
+def test_a_broken_console_still_answers_in_words(application, staff, monkeypatch):
+    def broken():
+        raise ValueError
+
+    clerk = staff("institution_clerk", sample_data.registration_number(CODE, 1))
+    monkeypatch.setitem(application.extensions, "console_frame", broken)
+    answer = clerk.get(f"/{SLUG}/office/nix")
+    assert answer.status_code == 500
+    assert "系统出现问题" in answer.get_data(as_text=True)

@@ -2,23 +2,18 @@
 
 import re
 from datetime import timedelta
-from uuid import uuid4
 
 from sqlalchemy import func, select, update
 
 from dingkao import clock
-from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
-from dingkao.exams import halls, monitoring, monitoring_locations, sitting_completion, slot_places, slots
-from dingkao.exams.models.hall_models import Hall, Slot
+from dingkao.exams import monitoring, monitoring_locations, sitting_completion
 from dingkao.exams.models.monitoring_models import AddedTime, IntegrityEvent
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.journal.entries import Actor
 from dingkao.journal.models import JournalEntry
-from dingkao.people.models import Organisation
 from tests import actors
-from tests.blueprints.examinee import CODE, SERIALS, SLUG, text, the_record, token_of
+from tests.blueprints.examinee import CODE, SERIALS, SLUG, a_slot, text, token_of
 from tests.blueprints.signed_in_client import post_form
 
 
@@ -48,6 +43,23 @@ def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does
     other_examinee = new_examinee()
     assert examinee.pulse(other_examinee.data["token"]).status_code == 400
     assert examinee.pulse("made-up").status_code == 400
+
+
+def test_the_page_opens_where_somebody_is(new_examinee, staff, in_province, monkeypatch):
+    examinee, clerk = new_examinee(), staff("organisation_clerk")
+    examinee.pulse()
+
+    def opened_filter():
+        page = text(clerk.get(f"/{SLUG}/office/watching"))
+        return re.search(r'aria-current="true">(\w+) ', page)[1]
+
+    assert opened_filter() == "作答中"
+    monkeypatch.setattr(
+        monitoring,
+        "count_sittings_by_state",
+        lambda *_: dict.fromkeys(monitoring.SITTING_FILTERS, 0) | {"handed_in": 1},
+    )
+    assert opened_filter() == "已交卷"
 
 
 def test_no_page_of_watching_shows_a_whole_number(new_examinee, staff, in_province):
@@ -270,38 +282,6 @@ def test_others_cannot_give_time(new_examinee, staff):
     stranger = staff("organisation_clerk", at=2)
     assert "没有补时" in told(stranger, add_time(stranger, examinee))
     assert examinee.row().closes_at - clock.now() <= timedelta(minutes=60)
-
-
-def a_slot(in_province, records, *, subject=None, hall=None):
-    """A slot that runs, of the assessment organisation, with these doctors in it; its id and its hall's."""
-    actor = Actor("staff", uuid4())
-    with in_province(SLUG):
-        record = the_record(records[0])
-        organisation = db.session.get_one(Organisation, (CODE, record.assessor_id))
-        hall = (
-            db.session.get_one(Hall, (CODE, hall))
-            if hall
-            else halls.save_hall(
-                organisation, name=f"考场{uuid4().hex[:8]}", address="门诊楼", seats=20, by=actor
-            )
-        )
-        ends = db.session.scalar(
-            select(func.max(Slot.closes_at)).where(Slot.hall_id == hall.id)
-        ) or clock.now() - timedelta(hours=1)
-        slot = slots.save_slot(
-            db.session.get_one(Cycle, (CODE, record.cycle_id)),
-            organisation,
-            opens_at=ends,
-            closes_at=ends + timedelta(hours=3),
-            hall=hall,
-            institution=None,
-            subject=subject,
-            invigilated=False,
-            by=actor,
-        )
-        slot_places.place_records(slot, records, by=actor)
-        db.session.commit()
-        return slot.id, hall.id
 
 
 def counts(client, **asked):

@@ -261,7 +261,7 @@ def test_settings_are_judged_and_their_history_is_kept(admins, in_province):
     assert post_form(admins[0], page, contact="0851-12345678", reason="").status_code == 422
     refused = post_form(admins[0], page, pass_line_physician="900", reason="调整")
     assert refused.status_code == 422
-    assert "执业医师合格线（分）应为" in refused.get_data(as_text=True)
+    assert "执业医师合格线（百分制）应为" in refused.get_data(as_text=True)
     assert 'value="900"' in refused.get_data(as_text=True)
     assert post_form(admins[0], page, contact="0851-12345678", reason="公布客服电话").status_code == 303
     text = admins[1].get(page).get_data(as_text=True)
@@ -289,12 +289,12 @@ def test_scores_are_shown_where_the_province_shows_them_and_earlier_cycles_are_k
     doctor = scored(right=False)
     published(application, admins, in_province)
     response = doctor.get("/result")
-    assert "测评分数" in response
+    assert "测评成绩（百分制）" in response
     assert "合格线" in response
     page = f"/{SLUG}/office/settings"
     post_form(admins[0], page, show_scores="no", reason="本省不公布分数")
     try:
-        assert "测评分数" not in doctor.get("/result")
+        assert "测评成绩（百分制）" not in doctor.get("/result")
     finally:
         post_form(admins[0], page, show_scores="yes", reason="恢复")
     with in_province(SLUG):

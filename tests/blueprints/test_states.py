@@ -39,7 +39,16 @@ def way_to(moves, begin, end, without=()):
             if state in move.rule.from_states and move.rule.to_state not in ways and verb not in without:
                 ways[move.rule.to_state] = [*ways[state], verb]
                 waiting.append(move.rule.to_state)
-    return ways[end]
+    return with_confirmation(ways[end])
+
+
+def with_confirmation(verbs):
+    """An absence is confirmed before it is concluded."""
+    confirmed = list(verbs)
+    for place in range(len(verbs) - 1, 0, -1):
+        if verbs[place - 1 : place + 1] == ["miss_test", "conclude"]:
+            confirmed.insert(place, "confirm_absence")
+    return confirmed
 
 
 def someone_for(move):
@@ -84,6 +93,7 @@ def given(verbs):
         "void_as_absent": {},
         "regrade": {"competence": "pass"},
         "miss_test": {},
+        "confirm_absence": {},
         "apply_pass_line": {"competence": "pass"},
         "conclude": {},
         "object_to": {"reason": REASON},
@@ -130,7 +140,9 @@ def test_each_move_of_a_record_leads_to_pages_that_say_what_it_means(
     application, in_province, without_test_for_simple, verb, start
 ):
     someone = actors.signed_in_doctor(application, in_province, SLUG, next(_serial), included=False)
-    verbs = [*way_to(RECORD, "not_included", start, without=("accept_without_test",)), verb]
+    verbs = with_confirmation(
+        [*way_to(RECORD, "not_included", start, without=("accept_without_test",)), verb]
+    )
     if "accept_without_test" in verbs:
         without_test_for_simple()
     for step in verbs:

@@ -220,3 +220,26 @@ def test_a_case_is_stated_on_the_phone_and_decided_at_two_desks(watched):
     assert watched.row().voided_at is not None
     phone.goto(f"/{SLUG}/sitting/cases")
     expect(phone.get_by_text("作废本次作答，按缺考处理")).to_be_visible()
+
+
+def test_a_word_of_those_on_duty_is_seen_and_moves_nothing_under_a_finger(watched):
+    phone, desk = watched.phone(), watched.desk()
+    option = phone.locator("#options button").first
+    place_before = option.bounding_box()
+    desk.goto(f"/{SLUG}/office/watching/{watched.sitting}")
+    desk.get_by_label("显示在作答页面上").fill("请保持安静，距结束还有二十分钟。")
+    desk.get_by_role("button", name="发出").click()
+    expect(desk.get_by_text("已告诉这位医师")).to_be_visible()
+    phone.evaluate(HIDE % "visible")
+    expect(phone.locator("#announcement")).to_contain_text("请保持安静，距结束还有二十分钟。")
+    assert option.bounding_box() == place_before
+    phone.mouse.click(place_before["x"] + 40, place_before["y"] + 12)
+    expect(option).to_have_class(re.compile("is-selected"))
+    expect(phone.locator("#state")).to_have_text("已保存")
+    phone.get_by_role("button", name="知道了").click()
+    expect(phone.locator("#announcement")).to_be_hidden()
+    phone.reload()
+    expect(phone.locator("#state")).to_have_text("已保存")
+    phone.evaluate(HIDE % "visible")
+    phone.wait_for_timeout(500)
+    expect(phone.locator("#announcement")).to_be_hidden()

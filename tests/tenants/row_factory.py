@@ -31,6 +31,7 @@ SPECIAL: dict[str, dict[str, Any]] = {
     },
     "question": {"approved_at": datetime(2026, 1, 1, tzinfo=UTC)},
     "practice_run": {"source": "bank", "bank": "common"},
+    "office_notice": {"side": "province"},
 }
 
 

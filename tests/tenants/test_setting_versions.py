@@ -24,7 +24,7 @@ practice_opens practice_closes
 ticket_notice certificate_number_form certificate_download seal certificate_foot
 pass_line_physician pass_line_assistant show_scores
 exemption_open exempt_residency exempt_promotion exempt_retired exempt_registered exempt_others exemption_again
-exemption_in_makeup deferral_open deferral_reasons appeal_days appeal_answer_days
+exemption_in_makeup deferral_open deferral_reasons appeal_days appeal_answer_days exemption_answer_days
 """
 """By rooms, as they are stored: a setting under another name has lost what every province has set."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import render_template, url_for
 from flask_login import current_user
 
-from dingkao.assessments import doctor_codes
+from dingkao.assessments import absences, doctor_codes
 from dingkao.assessments.enrolment import count_records_by_state
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints.console import outages, request_decisions
@@ -322,12 +322,23 @@ def _organisation_tasks(cycle: Cycle | None) -> list[Task]:
             other_count,
         ),
         Task(
+            "缺考待确认",
+            _count_unconfirmed_absences(cycle),
+            url_for("absences.list_absences"),
+            "去确认",
+        ),
+        Task(
             "待综合评定",
             _count_to_conclude(cycle),
             url_for("results.conclusions"),
             "去评定",
         ),
     ]
+
+
+def _count_unconfirmed_absences(cycle: Cycle) -> int:
+    """How many absences wait for the current user's organisations."""
+    return absences.count_unconfirmed(cycle, current_user.grant("absences.prepare"))
 
 
 def _count_to_conclude(cycle: Cycle) -> int:

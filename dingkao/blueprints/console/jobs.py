@@ -49,7 +49,7 @@ ACTION_MESSAGES = {
 COUNT_LABELS = {
     "accepted": "新增", "changed": "更新", "unchanged": "未变", "withdrawn": "撤下", "refused": "拒绝", "passed": "合格", "failed": "不合格", "issued": "已签发", "drawn": "已生成",
     "included": "已纳入", "reviewed": "已办理", "enrolled": "已建立考核记录", "concluded": "已评定", "judged": "已评定业务水平", "assigned": "已指定", "left_out": "未办理",
-    "lifted": "已延长作答", "told": "已通知", "sittings": "已处理作答", "remarked": "成绩有变化", "waiting": "已发布待决定", "entered": "已登记",
+    "lifted": "已延长作答", "told": "已通知", "sittings": "已处理作答", "remarked": "成绩有变化", "waiting": "已发布待决定", "entered": "已登记", "confirmed": "已确认", "listed": "已列入名单",
     "compensated": "已补时", "sealed": "新加密",
 }  # fmt: skip
 COUNT_UNITS = {"approve_bank": "题"}

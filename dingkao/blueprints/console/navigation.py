@@ -46,6 +46,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
         MenuEntry("halls.list_halls", "考场与场次", "calendar"),
         MenuEntry("exam_monitoring.monitoring_page", "考试监控", "eye"),
         MenuEntry("exam_monitoring.list_cases", "诚信核查", "shield-check"),
+        MenuEntry("absences.list_absences", "缺考确认", "user-check"),
         MenuEntry("scoring.import_paper_scores", "线下成绩", "file-import"),
         MenuEntry("scoring.list_analyses", "项目分析", "list-check"),
         MenuEntry("scoring.list_corrections", "更正答案", "checkup-list"),
@@ -53,13 +54,18 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     ("结果", (
         MenuEntry("results.pass_lines", "分数线", "ruler"),
         MenuEntry("results.conclusions", "综合评定", "list-check"),
+        MenuEntry("results.list_meetings", "评定会", "users"),
         MenuEntry("results.publications", "发布结果", "speakerphone"),
         MenuEntry("certificates.list_certificates", "证书", "certificate"),
     )),
-    ("告知", (MenuEntry("article_editor.list_articles", "资讯与问答", "speakerphone"),)),
+    ("告知", (
+        MenuEntry("office_notices.list_notices", "通知医师", "mail-question"),
+        MenuEntry("article_editor.list_articles", "资讯与问答", "speakerphone"),
+    )),
     ("设置", (
         MenuEntry("institutions.list_institutions", "机构", "building-hospital"),
         MenuEntry("staff.list_staff", "人员", "users"),
+        MenuEntry("colleagues.list_colleagues", "本机构人员", "users"),
         MenuEntry("proposed_acts.list_acts", "待确认事项", "checkup-list"),
         MenuEntry("enrolment.cycle", "周期", "calendar"),
         MenuEntry("province_settings.edit_settings", "设置", "settings"),

@@ -25,15 +25,14 @@ from dingkao.blueprints.console.navigation import (
 from dingkao.database.base import db
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import doctors_by_id
-from dingkao.errors import Forbidden, NotFound, Refusal
-from dingkao.filings.dossier import dossier_of_record
+from dingkao.errors import Forbidden, InvalidInput, NotFound, Refusal
 from dingkao.people.name_lookups import (
     account_names,
     organisation_names,
 )
 from dingkao.people.organisations import get_organisation
-from dingkao.requests import decision_scope, decisions, request_files
-from dingkao.requests.availability import exemption_reasons
+from dingkao.requests import batch_decisions, decision_scope, decisions, request_files
+from dingkao.requests.batch_decisions import BatchResult
 from dingkao.requests.change_items import (
     load_items,
     unprintable_in_items,
@@ -44,11 +43,11 @@ from dingkao.requests.earlier_deciders import (
     earlier_deciders,
     has_decided_first,
 )
-from dingkao.requests.exemption_eligibility import ReasonAssessment
 from dingkao.requests.models import REQUEST_KINDS, SIDES, Request
-from dingkao.requests.request_queries import scores_of
+from dingkao.requests.request_queries import INSTEAD_OF_TEST, scores_of
 from dingkao.requests.request_transitions import MAX_OPINION_LENGTH
 from dingkao.web.access_control import require
+from dingkao.web.forms import ticked_ids
 
 request_decisions = console_blueprint("request_decisions")
 
@@ -129,11 +128,12 @@ def pending_requests() -> str:
         desks=decision_scopes(),
         sides=SIDES,
         kinds=REQUEST_KINDS,
+        batch_kinds=INSTEAD_OF_TEST,
         kind=kind,
         every=shows_all,
         page=page,
         until={
-            doctor_request.id: decision_scope.appeal_deadline(doctor_request) for doctor_request in page.rows
+            doctor_request.id: decision_scope.answer_deadline(doctor_request) for doctor_request in page.rows
         },
         today=clock.today(),
         may={doctor_request.id: scope.can_act_on(doctor_request) for doctor_request in page.rows},
@@ -190,27 +190,85 @@ def _render_request(
         parts=VERDICT_PARTS,
         levels=LEVELS,
         categories=CATEGORIES,
-        reason_assessment=_exemption_reason(doctor_request, record),
+        reason_assessment=batch_decisions.reason_assessment(doctor_request, record),
         may=scope.can_act_on(doctor_request) and not recusal_reason,
         typed=typed or {},
         max_opinion_length=MAX_OPINION_LENGTH,
         told=message,
-        until=decision_scope.appeal_deadline(doctor_request),
+        until=decision_scope.answer_deadline(doctor_request),
         proposing=is_appeal and doctor_request.state == "first_pending",
         mine_before=has_decided_first(doctor_request, current_user.id),
         recused=recusal_reason,
     )
 
 
-def _exemption_reason(doctor_request: Request, record: Assessment) -> ReasonAssessment | None:
-    """The reason of a request for 免考, with whether it is met; None for another kind of request."""
-    if doctor_request.kind != "exemption":
-        return None
-    reasons = exemption_reasons(dossier_of_record(record))
-    return next(
-        (reason for reason in reasons if reason.code == doctor_request.reason),
-        None,
+@request_decisions.get("/office/requests/batch")
+@require("requests.view")
+def decide_batch() -> str:
+    """Requests for 免考 or 延考 that wait, each beside its proofs, to be decided on together. Raises NotFound
+    for another kind."""
+    return _render_batch(_current_scope(), BatchResult())
+
+
+def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
+    kind = request.values.get("kind", "")
+    if kind not in INSTEAD_OF_TEST:
+        raise NotFound
+    page = decision_scope.requests_page(
+        scope, kind, request.args.get("after"), pending_only=True, size=batch_decisions.MAX_SHOWN
     )
+    files = request_files.files_by_request(doctor_request.id for doctor_request in page.rows)
+    people = _people_of(page.rows)
+    assessments = {
+        doctor_request.id: batch_decisions.reason_assessment(
+            doctor_request, people["records"][doctor_request.assessment_id]
+        )
+        for doctor_request in page.rows
+    }
+    return render_template(
+        "console/request_decisions/batch.html",
+        page=page,
+        kind=kind,
+        kinds=REQUEST_KINDS,
+        desk=scope,
+        files=files,
+        assessments=assessments,
+        alone={
+            doctor_request.id: batch_decisions.reason_to_look_alone(
+                files.get(doctor_request.id, ()), assessments[doctor_request.id]
+            )
+            for doctor_request in page.rows
+        },
+        until={
+            doctor_request.id: decision_scope.answer_deadline(doctor_request) for doctor_request in page.rows
+        },
+        today=clock.today(),
+        result=result,
+        max_opinion_length=MAX_OPINION_LENGTH,
+        **people,
+    )
+
+
+@request_decisions.post("/office/requests/batch")
+@require("requests.view")
+def apply_batch() -> Response | tuple[str, int] | str:
+    """Approve or refuse the ticked requests; who is left out is named with the reason. Raises NotFound,
+    Forbidden."""
+    scope = _current_scope()
+    try:
+        result = batch_decisions.decide_batch(
+            ticked_ids("request"),
+            scope,
+            decision=request.form.get("decision", ""),
+            opinion=request.form.get("opinion", ""),
+            by=current_user.as_actor(),
+        )
+    except InvalidInput as refusal:
+        db.session.rollback()
+        flash(refusal.message, "refusal")
+        return _render_batch(scope, BatchResult()), refusal.status
+    flash(f"已办理{result.decided_count}项申请，医师会收到通知。")
+    return _render_batch(scope, result)
 
 
 @request_decisions.post("/office/requests/<uuid:request_id>/decide")

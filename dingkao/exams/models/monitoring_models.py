@@ -151,3 +151,28 @@ class AddedTime(TenantOwned, Model):
     added_at: Mapped[datetime] = mapped_column(default=now)
     reopened: Mapped[bool] = mapped_column(default=False)
     outage_id: Mapped[UUID | None]
+
+
+class ExamAnnouncement(TenantOwned, Model):
+    """What those on duty tell doctors who sit: all of an assessment organisation, those of one hall or one
+    slot, or the doctor of one sitting. Their answering pages show it until they put it away, or it is taken
+    back."""
+
+    __tablename__ = "exam_announcement"
+    __table_args__ = (
+        Index(None, "tenant_id", "organisation_id", "announced_at"),
+        CheckConstraint("num_nonnulls(hall_id, slot_id, sitting_id) <= 1", name="one_place"),
+        tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("hall_id", "hall"),
+        tenant_foreign_key("slot_id", "slot"),
+        tenant_foreign_key("sitting_id", "sitting"),
+    )
+
+    organisation_id: Mapped[UUID]
+    hall_id: Mapped[UUID | None]
+    slot_id: Mapped[UUID | None]
+    sitting_id: Mapped[UUID | None]
+    text: Mapped[str]
+    announced_by: Mapped[UUID]
+    announced_at: Mapped[datetime] = mapped_column(default=now)
+    withdrawn_at: Mapped[datetime | None]

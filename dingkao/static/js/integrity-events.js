@@ -61,6 +61,12 @@ async function send() {
   }
 }
 
+// What the server says to a heartbeat, for sitting.js.
+function pass({ look, announcements }) {
+  if (announcements) window.dispatchEvent(new CustomEvent("announced", { detail: announcements }));
+  if (look) window.dispatchEvent(new Event("look"));
+}
+
 async function sendHeartbeat() {
   try {
     const reply = await fetch(data.address.replace(/answer$/, "pulse"), {
@@ -68,7 +74,7 @@ async function sendHeartbeat() {
       credentials: "omit",
       headers: { "X-Sitting": data.token },
     });
-    if (reply.ok && (await reply.json()).look) window.dispatchEvent(new Event("look"));
+    if (reply.ok) pass(await reply.json());
   } catch {
     // The network is away; the page's own line says so.
   }

@@ -2,6 +2,7 @@
 // said so. Time is the server's.
 import { isDurable, removeAnswer, storedAnswers } from "./answer-store.js";
 import { preloadPictures } from "./question-text.js";
+import { dismissAnnouncements, receiveAnnouncements } from "./sitting/announcements.js";
 import { status, showMessage, updateOptions } from "./sitting/display.js";
 import { confirmHandIn, showAnswerSheet } from "./sitting/overview.js";
 import { jumpTo, moveBy, saveNotes, showQuestion } from "./sitting/questions.js";
@@ -85,6 +86,11 @@ byId("mark").addEventListener("click", () => {
   saveNotes();
 });
 window.addEventListener("online", loadStatus);
+byId("announcement-close").addEventListener("click", () => {
+  dismissAnnouncements();
+  saveNotes();
+});
+window.addEventListener("announced", ({ detail }) => receiveAnnouncements(detail)); // by integrity-events.js
 window.addEventListener("look", loadStatus); // integrity-events.js has been told that something has changed
 window.addEventListener("offline", () => {
   [state.failing, state.isUnreachable] = [true, true];

@@ -16,7 +16,7 @@ from dingkao.blueprints.console.exam_monitoring.blueprint import (
     filter_for,
 )
 from dingkao.database.pagination import Page
-from dingkao.exams import added_time, monitoring
+from dingkao.exams import added_time, announcements, monitoring
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.monitoring import (
     MAX_OPEN_SITTINGS,
@@ -55,11 +55,9 @@ def monitoring_page() -> str:
 
 
 def render_monitoring() -> str:
-    """The live page, according to the address: state, location, name."""
-    view = request.args.get("view", "answering")
-    if view not in SITTING_FILTERS:
-        view = "answering"
-    locations, has_more_locations, location = _locations()
+    """The live page, according to the address: state, location, name. Without a state, the first in which
+    there is anybody."""
+    locations, has_more_locations, location = locations_of_page()
     word = request.args.get("name", "").strip()
     monitoring_filter = replace(filter_for("monitoring.view"), location=location, search_text=word)
     open_ids = monitoring.open_sitting_ids(monitoring_filter)
@@ -69,6 +67,9 @@ def render_monitoring() -> str:
         len(open_ids),
         len(open_sittings.connected_ids),
     )
+    view = request.args.get("view", "")
+    if view not in SITTING_FILTERS:
+        view = next((state for state in SITTING_FILTERS if counts[state]), "answering")
     return render_template(
         "console/exam_monitoring/monitoring.html",
         view=view,
@@ -83,7 +84,10 @@ def render_monitoring() -> str:
         uncounted=monitoring.uncounted_open_sittings(monitoring_filter, len(open_ids)),
         counted=MAX_OPEN_SITTINGS,
         place=location.code if location else None,
+        place_label=location.label if location else None,
         outages=_outages_awaiting_time(),
+        announcements=announcements.recent_announcements(monitoring_filter.scope),
+        max_announcement_length=announcements.MAX_TEXT_LENGTH,
         max_minutes_digits=MAX_MINUTES_DIGITS,
         max_reason_length=added_time.MAX_REASON_LENGTH,
         may=current_user.may("monitoring.give_time") and view in FILTERS_WITH_ADDED_TIME,
@@ -91,7 +95,7 @@ def render_monitoring() -> str:
     )
 
 
-def _locations() -> tuple[list[Location], bool, Location | None]:
+def locations_of_page() -> tuple[list[Location], bool, Location | None]:
     """The halls and slots to choose from, whether there are more, and the one that the address names (None
     for all)."""
     code = request.args.get("place", "")

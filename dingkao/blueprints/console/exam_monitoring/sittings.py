@@ -23,6 +23,7 @@ from dingkao.database.base import db
 from dingkao.errors import InvalidInput, NotFound, Refusal
 from dingkao.exams import (
     added_time,
+    announcements,
     integrity_cases,
     integrity_events,
     monitoring,
@@ -151,6 +152,8 @@ def render_sitting(sitting_id: UUID, message: str | None = None) -> str:
         first=first_received,
         last=last_received,
         told=message,
+        announcements=announcements.recent_announcements(filter_for("monitoring.view").scope, sitting),
+        max_announcement_length=announcements.MAX_TEXT_LENGTH,
         moment=clock.now(),
         may_open_case=current_user.may("cases.open")
         and integrity_cases.can_be_opened(record, sitting, cases),

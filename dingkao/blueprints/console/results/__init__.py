@@ -2,9 +2,10 @@
 
 from dingkao.blueprints.console.results import (
     conclusions,
+    meetings,
     pass_line_list,
     publications,
 )
 from dingkao.blueprints.console.results.blueprint import results
 
-__all__ = ["conclusions", "pass_line_list", "publications", "results"]
+__all__ = ["conclusions", "meetings", "pass_line_list", "publications", "results"]

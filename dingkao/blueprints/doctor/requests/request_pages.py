@@ -31,7 +31,7 @@ from dingkao.requests.change_items import (
     load_items,
     unprintable_in_items,
 )
-from dingkao.requests.decision_scope import appeal_deadline
+from dingkao.requests.decision_scope import answer_deadline
 from dingkao.requests.models import (
     OPEN_STATES,
     REQUEST_KINDS,
@@ -170,7 +170,7 @@ def _render_request(
         items=items,
         files=request_files.list_files(doctor_request),
         sides=SIDES,
-        until=appeal_deadline(doctor_request),
+        until=answer_deadline(doctor_request),
         **_draft_facts(doctor_request, dossier),
     )
 

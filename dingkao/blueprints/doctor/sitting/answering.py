@@ -22,7 +22,7 @@ from dingkao.blueprints.doctor.sitting.script_data import (
     status_as_json,
     to_milliseconds,
 )
-from dingkao.exams import integrity_events, shown_questions, sittings
+from dingkao.exams import announcements, integrity_events, shown_questions, sittings
 from dingkao.web.access_control import require
 from dingkao.web.answer_middleware import answer_url
 from dingkao.web.known_devices import device_name
@@ -93,6 +93,7 @@ def status(sitting_id: UUID) -> Any:
         open=is_open,
         mine=is_mine,
         **token,
+        announcements=announcements.announcements_for(own_sitting) if is_open else [],
         **status_as_json(own_sitting, sittings.numbered_answers(own_sitting)),
     )
 

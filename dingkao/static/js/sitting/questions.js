@@ -4,7 +4,18 @@ import { renderText } from "../question-text.js";
 import { now } from "./clock.js";
 import { showOnly, status, updateOptions } from "./display.js";
 import { send } from "./server-exchange.js";
-import { OPTION_LETTERS, byId, data, knownAnswers, letters, marked, size, state, waiting } from "./state.js";
+import {
+  OPTION_LETTERS,
+  byId,
+  data,
+  dismissed,
+  knownAnswers,
+  letters,
+  marked,
+  size,
+  state,
+  waiting,
+} from "./state.js";
 
 function show() {
   const question = data.questions[state.currentIndex];
@@ -97,5 +108,5 @@ export function jumpTo(index) {
 }
 
 export function saveNotes() {
-  storeNotes(data.id, { here: state.currentIndex, marked: [...marked] });
+  storeNotes(data.id, { here: state.currentIndex, marked: [...marked], dismissed: [...dismissed] });
 }

@@ -1,6 +1,7 @@
 // What is said to the server and what it says: answers are sent until it has acknowledged them, it is asked
 // how the sitting stands, and the sitting is handed in.
 import { removeAnswer } from "../answer-store.js";
+import { receiveAnnouncements } from "./announcements.js";
 import { now, setClock } from "./clock.js";
 import { MESSAGES, showMessage, showOnly, showTimeLeft, status, updateOptions } from "./display.js";
 import { byId, data, knownAnswers, state, waiting } from "./state.js";
@@ -160,6 +161,7 @@ export async function loadStatus() {
   }
   [state.failing, state.isUnreachable] = [false, false];
   applyServerAnswers(said.answers, said.sequences);
+  receiveAnnouncements(said.announcements);
   if (state.isTimeUp && now() < data.closes) continueSitting();
   updateOptions();
   status();

@@ -9,6 +9,7 @@ export const knownAnswers = new Map();
 export const waiting = new Map(); // position → answer not yet acknowledged
 export const pageNotes = loadNotes(data.id);
 export const marked = new Set(pageNotes.marked ?? []);
+export const dismissed = new Set(pageNotes.dismissed ?? []); // announcements that were put away
 export const state = {
   sequence: data.sequence,
   currentIndex: 0,

@@ -1,0 +1,164 @@
+"""缺考 (domain.md §11 no. 17): those whom the system has marked absent wait here for their assessment
+organisation; a clerk drafts the list, a reviewer confirms it, for selected records or by a chunked job for
+all."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.models import Assessment
+from dingkao.cycles.cycles import get_cycle
+from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.database.pagination import (
+    CappedCount,
+    Page,
+    capped_count,
+    fetch_page,
+)
+from dingkao.errors import InvalidInput, Refusal
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
+from dingkao.jobs.models import Job
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import load_actor
+from dingkao.people.scopes import (
+    Grant,
+    load_grant,
+    scope_condition,
+)
+
+JOB_NAME, BATCH_SIZE, PAGE_SIZE = (
+    "confirm_absences",
+    200,
+    100,
+)
+MAX_NOTE_LENGTH = 200
+FIRST_ID = UUID(int=0)
+
+
+def unconfirmed_absences(cycle: Cycle, grant: Grant) -> Select[Assessment]:
+    """The query of the cycle's records within `grant` whose absence nobody has confirmed."""
+    return select(Assessment).where(
+        Assessment.cycle_id == cycle.id,
+        Assessment.state == "absent",
+        Assessment.absence_confirmed_by.is_(None),
+        scope_condition(grant, assessor=Assessment.assessor_id),
+    )
+
+
+def absences_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assessment]:
+    """A page of those records."""
+    return fetch_page(
+        unconfirmed_absences(cycle, grant),
+        [Assessment.id],
+        cursor,
+        PAGE_SIZE,
+    )
+
+
+def count_unconfirmed(cycle: Cycle, grant: Grant) -> CappedCount:
+    """How many records wait for confirmation."""
+    return capped_count(unconfirmed_absences(cycle, grant))
+
+
+def draft_absences(
+    cycle: Cycle,
+    ids: Iterable[UUID],
+    *,
+    note: str,
+    grant: Grant,
+    by: Actor,
+) -> int:
+    """Put those of the records `ids` that wait into the draft of the list, with a note of what was found out.
+    Returns how many. Raises InvalidInput for a note that is too long."""
+    note = " ".join(note.split())
+    if len(note) > MAX_NOTE_LENGTH:
+        raise InvalidInput(
+            f"说明请不要超过{MAX_NOTE_LENGTH}字，现有{len(note)}字。",
+            "note",
+        )
+    records = _lock(cycle, ids, grant)
+    with journal.batched_entries():
+        for record in records:
+            (
+                record.absence_note,
+                record.absence_drafted_by,
+            ) = (
+                note or None,
+                by.id,
+            )
+            journal.write_entry(
+                "assessment",
+                record.id,
+                "absence_drafted",
+                by=by,
+            )
+    return len(records)
+
+
+def confirm_absences(
+    cycle: Cycle,
+    ids: Iterable[UUID],
+    *,
+    grant: Grant,
+    by: Actor,
+) -> tuple[int, Counter[str]]:
+    """Confirm the absence of those of the records `ids` that wait. Returns how many were confirmed, and
+    reason → number for those that could not be."""
+    reasons = Counter[str]()
+    confirmed_count = 0
+    with journal.batched_entries():
+        for record in _lock(cycle, ids, grant):
+            try:
+                assessment_transitions.confirm_absence(record, by=by)
+            except Refusal as refusal:
+                reasons[refusal.message] += 1
+            else:
+                confirmed_count += 1
+    return confirmed_count, reasons
+
+
+def enqueue_confirmation(cycle: Cycle, *, by: Actor) -> Job:
+    """Enqueue the confirmation of all absences that wait for the asker's organisations."""
+    return enqueueing.enqueue(
+        JOB_NAME,
+        f"缺考确认（{cycle.label}）",
+        {"cycle": str(cycle.id)},
+        by=by.id,
+        subject=cycle.id,
+    )
+
+
+@worker.register_chunked_job(JOB_NAME)
+def confirm_batch(job: Job, cursor: Cursor) -> Chunk:
+    """Confirm the next absences. The roles that the asker has now decide which records."""
+    cycle = get_cycle(UUID(job.arguments["cycle"]))
+    grant = load_grant("sittings.mark_absent", job.asked_by)
+    waiting_absences = unconfirmed_absences(cycle, grant)
+    total = None
+    if not cursor:
+        total = db.session.scalar(select(func.count()).select_from(waiting_absences.subquery()))
+    next_ids = waiting_absences.with_only_columns(Assessment.id).where(
+        Assessment.id > UUID(cursor.get("after", str(FIRST_ID)))
+    )
+    ids = list(db.session.scalars(next_ids.order_by(Assessment.id).limit(BATCH_SIZE)))
+    confirmed_count, reasons = confirm_absences(cycle, ids, grant=grant, by=load_actor(job.asked_by))
+    return Chunk(
+        {"after": str(ids[-1])} if len(ids) == BATCH_SIZE else None,
+        done=len(ids),
+        total=total,
+        counts={"confirmed": confirmed_count},
+        reasons=reasons,
+    )
+
+
+def _lock(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Sequence[Assessment]:
+    """Those of the records that wait for confirmation, locked."""
+    query = unconfirmed_absences(cycle, grant).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
+    return db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()

@@ -1,0 +1,149 @@
+"""Colleagues in the console: the staff of one's own organisations, and inviting others to them, one by one or
+by a sheet."""
+
+from functools import partial
+from uuid import UUID
+
+from flask import render_template, request
+from flask_login import current_user
+from wtforms import SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+)
+from dingkao.database.base import db
+from dingkao.errors import InvalidInput
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+)
+from dingkao.people import colleagues as own_staff
+from dingkao.people import staff_queries
+from dingkao.people.colleagues import Invitation
+from dingkao.people.models import ACCOUNT_STATES
+from dingkao.people.name_lookups import organisation_names
+from dingkao.people.permissions import ROLE_LABELS
+from dingkao.web.access_control import (
+    current_grant,
+    require,
+)
+from dingkao.web.form_submission import submit_form
+from dingkao.web.forms import (
+    Form,
+    Required,
+    SpreadsheetForm,
+)
+
+colleagues = console_blueprint("colleagues")
+
+
+class InvitationForm(Form):
+    """The invitation of a colleague."""
+
+    user_name = StringField(
+        "用户名",
+        [Required("请填写用户名，如 changzhi-jingban。")],
+    )
+    name = StringField("姓名", [Required("请填写姓名。")])
+    seat = SelectField("角色", [Required("请选择角色。")])
+
+
+def _invitation_form(*, is_sent: bool) -> InvitationForm:
+    form = InvitationForm() if is_sent else InvitationForm(formdata=None)
+    form.seat.choices = [SelectChoice(seat.code, seat.label) for seat in own_staff.seats(current_grant())]
+    return form
+
+
+@colleagues.get("/office/colleagues")
+@require("staff.invite_own")
+def list_colleagues() -> str:
+    """The staff of one's own organisations."""
+    return _render_list(
+        _invitation_form(is_sent=False),
+        SpreadsheetForm(formdata=None),
+    )
+
+
+@colleagues.post("/office/colleagues")
+@require("staff.invite_own")
+def invite_colleague() -> tuple[str, int]:
+    """Invite somebody. The one-time code is shown now and never again, so the response is the page itself."""
+    form = _invitation_form(is_sent=True)
+    invitation = submit_form(form, partial(_invite_from_form, form))
+    file = SpreadsheetForm(formdata=None)
+    if invitation is None:
+        db.session.rollback()
+        return _render_list(form, file), InvalidInput.status
+    return _render_list(_invitation_form(is_sent=False), file, [invitation]), 200
+
+
+def _invite_from_form(form: InvitationForm) -> Invitation:
+    seat = own_staff.find_seat(form.seat.data, current_grant())
+    user_name, name = (
+        form.user_name.data or "",
+        form.name.data or "",
+    )
+    return own_staff.invite(user_name, name, seat, by=current_user.as_actor())
+
+
+@colleagues.post("/office/colleagues/sheet")
+@require("staff.invite_own")
+def invite_by_sheet() -> tuple[str, int]:
+    """Invite everybody of a sheet; the codes are shown now and never again, beside who could not be invited.
+    Raises TooLarge, Unavailable."""
+    file = SpreadsheetForm()
+    form = _invitation_form(is_sent=False)
+    invited = submit_form(
+        file,
+        partial(_invite_from_sheet, file),
+        field="file",
+    )
+    if invited is None:
+        db.session.rollback()
+        return _render_list(form, file), InvalidInput.status
+    return _render_list(form, SpreadsheetForm(formdata=None), *invited), 200
+
+
+def _invite_from_sheet(
+    file: SpreadsheetForm,
+) -> tuple[list[Invitation], ImportReport]:
+    return own_staff.invite_many(
+        file.file.data.read(),
+        current_grant(),
+        by=current_user.as_actor(),
+    )
+
+
+def _render_list(
+    form: InvitationForm,
+    file: SpreadsheetForm,
+    invitations: list[Invitation] | None = None,
+    report: ImportReport | None = None,
+) -> str:
+    """The list of colleagues. `invitations`: whose codes are shown once."""
+    page = own_staff.colleagues_page(current_grant(), request.args.get("after"))
+    return render_template(
+        "console/colleagues/list.html",
+        page=page,
+        form=form,
+        file=file,
+        invitations=invitations or [],
+        report=report,
+        states=ACCOUNT_STATES,
+        roles=_roles_text([account.id for account in page.rows]),
+        max_rows=own_staff.MAX_ROWS,
+    )
+
+
+def _roles_text(
+    account_ids: list[UUID],
+) -> dict[UUID, list[str]]:
+    """Account id → its roles at one's own organisations, as text."""
+    own_ids = current_grant().organisation_ids
+    names = organisation_names(own_ids)
+    roles: dict[UUID, list[str]] = {}
+    for membership in staff_queries.memberships_of_accounts(account_ids):
+        if membership.organisation_id in names:
+            text = f"{ROLE_LABELS[membership.role]} {names[membership.organisation_id]}"
+            roles.setdefault(membership.account_id, []).append(text)
+    return roles

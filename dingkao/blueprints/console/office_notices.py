@@ -1,0 +1,308 @@
+"""Notices of an office to its own doctors in the console: writing with a preview, scheduling, cancelling, and
+how far each is."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import (
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import (
+    BooleanField,
+    HiddenField,
+    SelectField,
+    StringField,
+)
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Optional
+
+from dingkao import clock
+from dingkao.assessments import office_notices as notices
+from dingkao.assessments.models import (
+    OFFICE_NOTICE_STATES,
+    PROCEDURES,
+    OfficeNotice,
+)
+from dingkao.assessments.office_notices import (
+    RECIPIENT_STATES,
+)
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+)
+from dingkao.cycles.cycles import require_current_cycle
+from dingkao.cycles.models import Cycle
+from dingkao.database.base import new_id
+from dingkao.doctors.code_lists import CATEGORIES, LEVELS
+from dingkao.errors import InvalidInput, InvalidState
+from dingkao.people.models import Organisation
+from dingkao.people.name_lookups import (
+    account_names,
+    organisation_names,
+)
+from dingkao.people.notice_catalogue import NOTICE_KINDS
+from dingkao.people.organisations import resolve_choice
+from dingkao.web.access_control import (
+    current_grant,
+    require,
+)
+from dingkao.web.form_submission import form_page
+from dingkao.web.forms import (
+    DateTimeField,
+    Form,
+    Required,
+    TextArea,
+)
+
+office_notices = console_blueprint("office_notices")
+
+
+def _choices(labels: Mapping[str, str], none: str | None = "不限") -> list[SelectChoice]:
+    """The choices of a list, after one for none of them, called `none`, unless that is None."""
+    blank = [] if none is None else [SelectChoice("", none)]
+    return [
+        *blank,
+        *(SelectChoice(code, label) for code, label in labels.items()),
+    ]
+
+
+class NoticeForm(Form):
+    """A notice to doctors: in whose name, to whom, what it says, by which channels, when. `notice_id` is made
+    with the preview."""
+
+    sender = SelectField(
+        "以谁的名义",
+        [Required("请选择以哪个单位的名义发送。")],
+    )
+    record_state = SelectField(
+        "发给",
+        choices=_choices(RECIPIENT_STATES, none=None),
+        default="",
+    )
+    category = SelectField("执业类别", choices=_choices(CATEGORIES), default="")
+    level = SelectField("级别", choices=_choices(LEVELS), default="")
+    procedure = SelectField("考核程序", choices=_choices(PROCEDURES), default="")
+    department = StringField("科室")
+    institution = StringField("主要执业机构")
+    title = StringField("标题", [Required("请填写标题。")])
+    body = TextArea("正文", [Required("请填写正文。")])
+    by_sms = BooleanField("短信提醒")
+    by_wechat = BooleanField("微信提醒")
+    send_at = DateTimeField("发送时间", [Optional()])
+    notice_id = HiddenField()
+
+
+class ReasonForm(Form):
+    """Why a notice is cancelled."""
+
+    reason = StringField(
+        "取消原因",
+        [Required("请填写取消原因，如“日期写错”。")],
+    )
+
+
+@office_notices.get("/office/notices")
+@require("notices.to_own_doctors")
+def list_notices() -> str:
+    """The notices that one's offices have written, the newest first."""
+    page = notices.notices_page(current_grant(), request.args.get("after"))
+    return render_template(
+        "console/office_notices/list.html",
+        page=page,
+        states=OFFICE_NOTICE_STATES,
+        recipients=RECIPIENT_STATES,
+        senders=organisation_names(notice.organisation_id for notice in page.rows),
+        writers=account_names(notice.created_by for notice in page.rows),
+    )
+
+
+@office_notices.route("/office/notices/new", methods=["GET", "POST"])
+@require("notices.to_own_doctors")
+def write_notice() -> Response | tuple[str, int] | str:
+    """Write a notice: the form, then its preview with the number of doctors, then sending. A list of the
+    console fills in the filter by the address. Raises NotFound before the first cycle."""
+    cycle = require_current_cycle()
+    form = _form()
+    if "edit" in request.form:
+        return _render_form(form)
+    if not form.validate_on_submit():
+        return form_page(_render_form(form))
+    try:
+        notice = _notice_of(form, cycle)
+        if "send" in request.form:
+            return _schedule(notice)
+        preview = notices.preview(notice, cycle)
+    except (InvalidInput, InvalidState) as refusal:
+        form.add_refusal(
+            InvalidInput(
+                refusal.message,
+                getattr(refusal, "field", None),
+            )
+        )
+        return _render_form(form), InvalidInput.status
+    form.notice_id.data = str(notice.id)
+    return render_template(
+        "console/office_notices/preview.html",
+        form=form,
+        notice=notice,
+        preview=preview,
+        recipients=RECIPIENT_STATES,
+        channels=_channel_labels(notice),
+        is_now=notice.send_at <= clock.now(),
+    )
+
+
+def _form() -> NoticeForm:
+    """The form, with the senders that the current user may choose; at first with the filter that the address
+    names."""
+    senders = notices.senders(current_grant())
+    values = request.args.to_dict() | {"sender": next(iter(senders), "")}
+    form = NoticeForm(data=values)
+    form.sender.choices = _choices(senders, none=None)
+    return form
+
+
+def _notice_of(form: NoticeForm, cycle: Cycle) -> OfficeNotice:
+    """The notice of the form, not stored. Raises InvalidInput naming the field."""
+    channels = {
+        "sms": form.by_sms.data,
+        "wechat": form.by_wechat.data,
+    }
+    notice = OfficeNotice(
+        id=_notice_id(form),
+        cycle_id=cycle.id,
+        record_state=form.record_state.data,
+        category=form.category.data or None,
+        level=form.level.data or None,
+        procedure=form.procedure.data or None,
+        department=form.department.data or None,
+        title=form.title.data or "",
+        body=form.body.data or "",
+        kind=notices.channel_kind(frozenset(name for name, chosen in channels.items() if chosen)).code,
+        send_at=form.send_at.moment if form.send_at.data else clock.now(),
+        created_by=current_user.id,
+    )
+    notices.set_sender(notice, form.sender.data, current_grant())
+    if form.institution.data:
+        notice.institution_id = resolve_choice(form.institution.data, *_institutions_of(notice)).id
+    return notice
+
+
+def _notice_id(form: NoticeForm) -> UUID:
+    """The id made with the preview, else a new one."""
+    try:
+        return UUID(form.notice_id.data or "")
+    except ValueError:
+        return new_id()
+
+
+def _institutions_of(notice: OfficeNotice) -> list[Any]:
+    """The SQL conditions that an institution is one of those whose doctors the sender reaches."""
+    if notice.side == "institution":
+        return [Organisation.id == notice.organisation_id]
+    if notice.side == "assessor":
+        return [Organisation.assessment_organisation_id == notice.organisation_id]
+    return []
+
+
+def _schedule(notice: OfficeNotice) -> Response:
+    """Schedule the notice and show it. Raises InvalidInput, InvalidState, Forbidden."""
+    stored = notices.schedule(notice, by=current_user.as_actor())
+    flash("已安排发送，发送进度和阅读情况在这里查看。")
+    return redirect(
+        url_for(
+            "office_notices.show_notice",
+            notice_id=stored.id,
+        ),
+        303,
+    )
+
+
+def _render_form(form: NoticeForm) -> str:
+    return render_template(
+        "console/office_notices/write.html",
+        form=form,
+        fields=notices.FIELDS,
+        available=notices.available_channels(),
+        max_title_length=notices.MAX_TITLE_LENGTH,
+        chooses_institution=current_grant().is_province or bool(current_grant().assessor_ids),
+    )
+
+
+@office_notices.get("/office/notices/<uuid:notice_id>")
+@require("notices.to_own_doctors")
+def show_notice(notice_id: UUID) -> str:
+    """One notice: what it says, to whom it goes, how many doctors have it and have read it. Raises
+    NotFound."""
+    return _render_notice(
+        notices.get_notice_of(current_grant(), notice_id),
+        ReasonForm(formdata=None),
+    )
+
+
+@office_notices.post("/office/notices/<uuid:notice_id>/cancel")
+@require("notices.to_own_doctors")
+def cancel_notice(
+    notice_id: UUID,
+) -> Response | tuple[str, int]:
+    """Cancel a notice that is not sent completely, with a reason. Raises NotFound, InvalidState."""
+    notice = notices.get_notice_of(current_grant(), notice_id, for_update=True)
+    form = ReasonForm()
+    if not form.validate_on_submit():
+        return _render_notice(notice, form), InvalidInput.status
+    notices.cancel(
+        notice,
+        by=current_user.as_actor(),
+        reason=form.reason.data,
+    )
+    flash("已取消发送。已经写给医师的，医师仍能看到。")
+    return redirect(
+        url_for(
+            "office_notices.show_notice",
+            notice_id=notice.id,
+        ),
+        303,
+    )
+
+
+def _render_notice(notice: OfficeNotice, form: ReasonForm) -> str:
+    return render_template(
+        "console/office_notices/notice.html",
+        notice=notice,
+        form=form,
+        states=OFFICE_NOTICE_STATES,
+        sender=notices.sender_name(notice),
+        filters=_filter_labels(notice),
+        channels=_channel_labels(notice),
+        writer=account_names([notice.created_by]).get(notice.created_by, ""),
+    )
+
+
+def _filter_labels(notice: OfficeNotice) -> list[str]:
+    """To whom a notice goes, in words."""
+    institution = organisation_names([notice.institution_id]).get(notice.institution_id or UUID(int=0))
+    labels = (
+        RECIPIENT_STATES[notice.record_state],
+        notice.category and CATEGORIES[notice.category],
+        notice.level and LEVELS[notice.level],
+        notice.procedure and PROCEDURES[notice.procedure],
+        notice.department,
+        institution,
+    )
+    return [label for label in labels if label]
+
+
+def _channel_labels(notice: OfficeNotice) -> list[str]:
+    """By which channels doctors get a notice, in words."""
+    names = {"sms": "短信提醒", "wechat": "微信提醒"}
+    channels = NOTICE_KINDS[notice.kind].channels
+    return [
+        "站内消息",
+        *(label for channel, label in names.items() if channel in channels),
+    ]

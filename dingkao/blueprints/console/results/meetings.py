@@ -1,0 +1,389 @@
+"""The committee's meetings on 综合评定 in the console: drafts with list, spot sample and those present; the
+conclusion; the minutes and their signatures."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Response as FlaskResponse
+from flask import (
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import DateField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from dingkao.assessments.models import VERDICTS
+from dingkao.blueprints.console.results.blueprint import (
+    results,
+)
+from dingkao.cycles.cycles import (
+    current_cycle,
+    require_current_cycle,
+)
+from dingkao.cycles.models import Cycle
+from dingkao.database.base import db
+from dingkao.doctors.doctor_queries import doctors_by_id
+from dingkao.errors import InvalidInput, InvalidState
+from dingkao.jobs import enqueueing
+from dingkao.people.name_lookups import (
+    account_names,
+    organisation_names,
+)
+from dingkao.results import (
+    grading_meetings,
+    meeting_conclusion,
+    meeting_minutes,
+)
+from dingkao.results.grading_meetings import ENTRY_FILTERS
+from dingkao.results.models import (
+    MEETING_STATES,
+    MEMBER_ROLES,
+    SAMPLE_RESULTS,
+    GradingMeeting,
+)
+from dingkao.web.access_control import (
+    current_grant,
+    require,
+)
+from dingkao.web.form_submission import submit_form
+from dingkao.web.forms import Form, Required
+
+DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
+
+class MeetingForm(Form):
+    """A new meeting."""
+
+    organisation = SelectField("考核机构", [Required("请选择考核机构。")])
+    held_on = DateField("会议日期", [Required("请选择会议日期。")])
+    place = StringField("地点", [Required("请填写地点，如“行政楼会议室”。")])
+
+
+def _meeting_form() -> MeetingForm:
+    form = MeetingForm()
+    names = organisation_names(current_grant().assessor_ids)
+    form.organisation.choices = [SelectChoice(str(place), name) for place, name in names.items()]
+    return form
+
+
+@results.get("/office/meetings")
+@require("meetings.prepare")
+def list_meetings() -> str:
+    """The meetings of one's organisations, and the form of a new one."""
+    return _render_list(_meeting_form())
+
+
+def _render_list(form: MeetingForm) -> str:
+    cycle = current_cycle()
+    context: dict[str, Any] = {}
+    if cycle:
+        page = grading_meetings.meetings_page(
+            cycle,
+            current_grant(),
+            request.args.get("after"),
+        )
+        context = {
+            "page": page,
+            "places": organisation_names(meeting.organisation_id for meeting in page.rows),
+            "names": account_names(meeting.created_by for meeting in page.rows),
+        }
+    return render_template(
+        "console/results/meetings.html",
+        cycle=cycle,
+        form=form,
+        states=MEETING_STATES,
+        **context,
+    )
+
+
+@results.post("/office/meetings")
+@require("meetings.prepare")
+def create_meeting() -> Response | tuple[str, int]:
+    """Create the draft of a meeting; its list is made by a job. Raises NotFound before the first cycle."""
+    cycle = require_current_cycle()
+    form = _meeting_form()
+    meeting = submit_form(
+        form,
+        lambda: _create_from(form, cycle),
+        refusals=(InvalidInput, InvalidState),
+    )
+    if meeting is None:
+        db.session.rollback()
+        return _render_list(form), InvalidInput.status
+    flash("已建立评定会草稿，正在生成名单。")
+    return redirect(
+        url_for("results.show_meeting", meeting_id=meeting.id),
+        303,
+    )
+
+
+def _create_from(form: MeetingForm, cycle: Cycle) -> GradingMeeting:
+    return grading_meetings.create_meeting(
+        cycle,
+        UUID(form.organisation.data),
+        held_on=form.held_on.data,
+        place=form.place.data or "",
+        grant=current_grant(),
+        by=current_user.as_actor(),
+    )
+
+
+@results.get("/office/meetings/<uuid:meeting_id>")
+@require("meetings.prepare")
+def show_meeting(meeting_id: UUID) -> str:
+    """One meeting: its list with the three verdicts side by side, spot sample, those present, signatures.
+    Raises NotFound."""
+    return _render_meeting(
+        grading_meetings.get_meeting(
+            meeting_id,
+            current_user.grant("meetings.prepare"),
+        )
+    )
+
+
+def _render_meeting(meeting: GradingMeeting) -> str:
+    entry_filter = request.args.get("filter", "all")
+    if entry_filter not in ENTRY_FILTERS:
+        entry_filter = "all"
+    page = grading_meetings.entries_page(meeting, entry_filter, request.args.get("after"))
+    listed = grading_meetings.records_of(page.rows)
+    members = grading_meetings.members_of(meeting)
+    own_member = next(
+        (member for member in members if member.account_id == current_user.id),
+        None,
+    )
+    return render_template(
+        "console/results/meeting.html",
+        meeting=meeting,
+        page=page,
+        listed=listed,
+        people=doctors_by_id(item.record.doctor_id for item in listed),
+        places=organisation_names(
+            [
+                meeting.organisation_id,
+                *(item.record.institution_id for item in listed),
+            ]
+        ),
+        entry_filter=entry_filter,
+        filters=ENTRY_FILTERS,
+        counts=grading_meetings.count_entries(meeting),
+        members=members,
+        colleagues=grading_meetings.colleagues(meeting),
+        states=MEETING_STATES,
+        roles=MEMBER_ROLES,
+        sample_results=SAMPLE_RESULTS,
+        verdicts=VERDICTS,
+        may_sign=meeting.digest is not None and own_member is not None and own_member.signed_at is None,
+        job=enqueueing.latest_job_about(
+            meeting.id,
+            grading_meetings.FILL_JOB,
+            meeting_conclusion.JOB_NAME,
+        ),
+        max_sample=grading_meetings.MAX_SAMPLE,
+        max_notes_length=grading_meetings.MAX_NOTES_LENGTH,
+    )
+
+
+def _change(
+    meeting_id: UUID,
+    act: Callable[[GradingMeeting], None],
+    message: str,
+) -> Response | tuple[str, int]:
+    """Do something to a meeting and show it again; if it is refused, with the reason. Raises NotFound."""
+    meeting = grading_meetings.get_meeting(meeting_id, current_grant(), for_update=True)
+    try:
+        act(meeting)
+    except (InvalidInput, InvalidState) as refusal:
+        db.session.rollback()
+        flash(refusal.message, "refusal")
+        return _render_meeting(grading_meetings.get_meeting(meeting_id, current_grant())), refusal.status
+    flash(message)
+    entry_filter = request.args.get("filter")
+    return redirect(
+        url_for(
+            "results.show_meeting",
+            meeting_id=meeting_id,
+            filter=entry_filter,
+        ),
+        303,
+    )
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/refill")
+@require("meetings.prepare")
+def refill_meeting(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Add to the list what waits by now."""
+
+    def refill(meeting: GradingMeeting) -> None:
+        grading_meetings.require_draft(meeting)
+        meeting.filled_at = None
+        grading_meetings.enqueue_filling(meeting, by=current_user.as_actor())
+
+    return _change(meeting_id, refill, "正在更新名单。")
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/delete")
+@require("meetings.prepare")
+def delete_meeting(meeting_id: UUID) -> Response:
+    """Delete the draft of a meeting. Raises NotFound, InvalidState."""
+    meeting = grading_meetings.get_meeting(meeting_id, current_grant(), for_update=True)
+    grading_meetings.delete_draft(meeting, by=current_user.as_actor())
+    flash("已删除评定会草稿，医师仍在待评定名单中。")
+    return redirect(url_for("results.list_meetings"), 303)
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/notes")
+@require("meetings.prepare")
+def save_meeting_notes(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Store what was discussed."""
+    notes = request.form.get("notes", "")
+    return _change(
+        meeting_id,
+        lambda meeting: grading_meetings.change_notes(meeting, notes, by=current_user.as_actor()),
+        "已保存会议记录。",
+    )
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/members")
+@require("meetings.prepare")
+def add_meeting_member(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Add somebody present."""
+    form = request.form
+    account_id = _parse_id(form.get("account", ""))
+    return _change(
+        meeting_id,
+        lambda meeting: grading_meetings.add_member(
+            meeting,
+            form.get("name", ""),
+            form.get("role", ""),
+            account_id,
+            by=current_user.as_actor(),
+        ),
+        "已加入参加人员。",
+    )
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/members/<uuid:member_id>/remove")
+@require("meetings.prepare")
+def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple[str, int]:
+    """Remove somebody who was not present."""
+
+    def remove(meeting: GradingMeeting) -> None:
+        grading_meetings.require_draft(meeting)
+        grading_meetings.remove_member(meeting, member_id, by=current_user.as_actor())
+
+    return _change(meeting_id, remove, "已移除。")
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/sample")
+@require("meetings.prepare")
+def draw_meeting_sample(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Draw records for the spot check."""
+    typed_size = request.form.get("size", "")
+    size = int(typed_size) if typed_size.isascii() and typed_size.isdecimal() and len(typed_size) < 5 else 0
+    return _change(
+        meeting_id,
+        lambda meeting: grading_meetings.draw_sample(meeting, size, by=current_user.as_actor()),
+        f"已随机抽取{size}人，请逐一核实并登记结果。",
+    )
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/sample/<uuid:record_id>")
+@require("meetings.prepare")
+def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[str, int]:
+    """Store what the spot check of one record showed."""
+    form = request.form
+    return _change(
+        meeting_id,
+        lambda meeting: grading_meetings.record_sample_result(
+            meeting,
+            record_id,
+            form.get("result", ""),
+            form.get("note", ""),
+            by=current_user.as_actor(),
+        ),
+        "已登记抽查结果。",
+    )
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/conclude")
+@require("conclusions.decide")
+def conclude_meeting(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Let the committee's decision take effect, with a job."""
+    return _change(
+        meeting_id,
+        lambda meeting: _start_conclusion(meeting),
+        "正在按名单综合评定，完成后生成会议纪要。",
+    )
+
+
+def _start_conclusion(meeting: GradingMeeting) -> None:
+    meeting_conclusion.start_conclusion(meeting, by=current_user.as_actor())
+
+
+@results.post("/office/meetings/<uuid:meeting_id>/sign")
+@require("meetings.prepare")
+def sign_meeting(
+    meeting_id: UUID,
+) -> Response | tuple[str, int]:
+    """Sign the minutes as one of those present. Raises Forbidden for anybody else."""
+    return _change(
+        meeting_id,
+        lambda meeting: grading_meetings.sign_minutes(meeting, by=current_user.as_actor()),
+        "已签署会议纪要。",
+    )
+
+
+@results.get("/office/meetings/<uuid:meeting_id>/minutes.pdf")
+@require("meetings.prepare")
+def meeting_minutes_pdf(meeting_id: UUID) -> FlaskResponse:
+    """The minutes as PDF. Raises NotFound, InvalidState, Unavailable."""
+    meeting = grading_meetings.get_meeting(meeting_id, current_grant())
+    return _download(
+        meeting_minutes.minutes_pdf(meeting),
+        "application/pdf",
+        "minutes.pdf",
+    )
+
+
+@results.get("/office/meetings/<uuid:meeting_id>/minutes.docx")
+@require("meetings.prepare")
+def meeting_minutes_docx(meeting_id: UUID) -> FlaskResponse:
+    """The minutes as docx. Raises NotFound, InvalidState."""
+    meeting = grading_meetings.get_meeting(meeting_id, current_grant())
+    return _download(
+        meeting_minutes.minutes_docx(meeting),
+        DOCX_TYPE,
+        "minutes.docx",
+    )
+
+
+def _download(content: bytes, media_type: str, name: str) -> FlaskResponse:
+    return FlaskResponse(
+        content,
+        mimetype=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _parse_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,215 @@
+"""Staff whom the reviewers of an institution or an assessment organisation invite themselves, one by one or
+by a sheet: to their own organisations only, up to reviewer (domain.md §12)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import exists, select
+
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.database.pagination import Page, fetch_page
+from dingkao.errors import InvalidInput, Refusal
+from dingkao.integrations.spreadsheets import sheet_reader
+from dingkao.integrations.spreadsheets.import_rows import (
+    ImportReport,
+    ImportRow,
+    RowProblem,
+)
+from dingkao.journal.entries import Actor
+from dingkao.people.accounts import create_staff, issue_code
+from dingkao.people.models import (
+    Account,
+    Membership,
+    Organisation,
+)
+from dingkao.people.permissions import (
+    ROLES,
+    SCOPES,
+    Role,
+    Scope,
+)
+from dingkao.people.scopes import Grant
+
+ACTION = "staff.invite_own"
+COLUMNS = {
+    "name": ("姓名",),
+    "user_name": ("用户名", "登录名"),
+    "role": ("角色", "岗位"),
+    "organisation": ("机构登记号", "登记号"),
+}
+REQUIRED_COLUMNS = ("name", "user_name", "role")
+MAX_ROWS = 200
+"""How many may be invited by one sheet: their codes are shown once, on one page."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A role at an organisation to which somebody may be invited."""
+
+    role: Role
+    organisation: Organisation
+
+    @property
+    def code(self) -> str:
+        """The seat as a form sends it."""
+        return f"{self.role.code}:{self.organisation.id}"
+
+    @property
+    def label(self) -> str:
+        """The seat as people read it."""
+        return f"{self.role.label} · {self.organisation.name}"
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """Somebody who was invited, with the one-time code that is shown once."""
+
+    name: str
+    user_name: str
+    seat: Seat
+    code: str
+
+
+def seats(grant: Grant) -> list[Seat]:
+    """The seats to which somebody with `grant` may invite, those of each organisation together."""
+    ids = grant.organisation_ids
+    organisations = db.session.scalars(
+        select(Organisation).where(in_array(Organisation.id, ids)).order_by(Organisation.name)
+    )
+    return [
+        Seat(role, organisation)
+        for organisation in organisations
+        for role in ROLES
+        if role.can_be_added and organisation.id in _ids_of_scope(grant, role)
+    ]
+
+
+def _ids_of_scope(grant: Grant, role: Role) -> tuple[UUID, ...]:
+    """The organisations of the grant at which a role of this scope is held."""
+    by_scope = {
+        Scope.INSTITUTION: grant.institution_ids,
+        Scope.ASSESSOR: grant.assessor_ids,
+    }
+    return by_scope.get(SCOPES[role.code], ())
+
+
+def find_seat(code: str, grant: Grant) -> Seat:
+    """The seat that a form names. Raises InvalidInput for one that is not among `seats`."""
+    seat = next(
+        (seat for seat in seats(grant) if seat.code == code),
+        None,
+    )
+    if seat is None:
+        raise InvalidInput("请从列表中选择角色和机构。", "seat")
+    return seat
+
+
+def invite(user_name: str, name: str, seat: Seat, *, by: Actor) -> Invitation:
+    """Create an account for somebody at a seat, with a one-time code. Raises InvalidInput naming the
+    field."""
+    account = create_staff(
+        user_name,
+        name,
+        [(seat.role.code, seat.organisation)],
+        by=by,
+    )
+    return Invitation(
+        account.name,
+        user_name,
+        seat,
+        issue_code(account, by=by),
+    )
+
+
+def invite_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitation], ImportReport]:
+    """Invite everybody of a sheet, up to MAX_ROWS; the report says who could not be. Raises InvalidInput,
+    TooLarge, Unavailable."""
+    report = ImportReport()
+    invitations: list[Invitation] = []
+    rows = [
+        row
+        for row in sheet_reader.read_rows(
+            content,
+            COLUMNS,
+            REQUIRED_COLUMNS,
+            report,
+            date_columns=(),
+            code_columns=("organisation",),
+        )
+        if not row.is_footer("name", "user_name")
+    ]
+    if len(rows) > MAX_ROWS:
+        raise InvalidInput(
+            f"一次最多邀请{MAX_ROWS}人，请分成几个文件。",
+            "file",
+        )
+    available = seats(grant)
+    for row in rows:
+        try:
+            with db.session.begin_nested():
+                invitations.append(_invite_row(row, available, by))
+        except Refusal as refusal:
+            column = COLUMNS.get(getattr(refusal, "field", None) or "", ("",))[0]
+            report.errors.append(
+                RowProblem(
+                    row.number,
+                    column,
+                    refusal.message,
+                    "更正后重新导入这一行。",
+                )
+            )
+    report.accepted = len(invitations)
+    return invitations, report
+
+
+def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitation:
+    """Invite the person of a row. Raises InvalidInput naming the column."""
+    name = row.text("name")
+    if not name:
+        raise InvalidInput("姓名未填写。", "name")
+    return invite(
+        row.text("user_name"),
+        name,
+        _seat_of_row(row, available),
+        by=by,
+    )
+
+
+def _seat_of_row(row: ImportRow, available: Iterable[Seat]) -> Seat:
+    """The seat that a row names by the role, and by the organisation's number if there are several."""
+    role, number = (
+        row.text("role"),
+        row.text("organisation").upper(),
+    )
+    matching = [
+        seat
+        for seat in available
+        if seat.role.label == role and number in ("", seat.organisation.registration_number)
+    ]
+    if not matching:
+        raise InvalidInput(
+            "角色或机构登记号不在您可以邀请的范围内。",
+            "role",
+        )
+    if len(matching) > 1:
+        raise InvalidInput(
+            "您在多家机构任职，请填写机构登记号。",
+            "organisation",
+        )
+    return matching[0]
+
+
+def colleagues_page(grant: Grant, cursor: str | None) -> Page[Account]:
+    """A page of the accounts that hold a role at an organisation of `grant`, by name."""
+    holds_role = exists().where(
+        Membership.tenant_id == Account.tenant_id,
+        Membership.account_id == Account.id,
+        in_array(
+            Membership.organisation_id,
+            grant.organisation_ids,
+        ),
+    )
+    query = select(Account).where(Account.kind == "staff", holds_role)
+    return fetch_page(query, [Account.name, Account.id], cursor)

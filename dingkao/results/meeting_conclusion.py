@@ -1,0 +1,127 @@
+"""The job that concludes (综合评定) the records on the list of a committee's meeting, and keeps with each the
+verdicts that the committee had before it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from dingkao.assessments import assessment_transitions
+from dingkao.assessments.models import Assessment
+from dingkao.assessments.verdicts import is_passing
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.errors import Refusal
+from dingkao.jobs import enqueueing, worker
+from dingkao.jobs.chunks import Chunk, Cursor
+from dingkao.jobs.models import Job
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
+from dingkao.people.accounts import load_actor
+from dingkao.results.grading_meetings import (
+    conclude_meeting,
+    finish_meeting,
+)
+from dingkao.results.models import (
+    GradingMeeting,
+    GradingMeetingEntry,
+)
+
+JOB_NAME, BATCH_SIZE = "conclude_meeting", 200
+DOUBTFUL_MESSAGE = "抽查有疑问，本次不评定"
+FIRST_ID = UUID(int=0)
+
+
+def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
+    """Let the committee's decision take effect (see `conclude_meeting`), with a job. Raises what that
+    raises."""
+    conclude_meeting(meeting, by=by)
+    return enqueueing.enqueue(
+        JOB_NAME,
+        f"评定会综合评定（{meeting.held_on:%Y年%m月%d日}）",
+        {"meeting": str(meeting.id)},
+        by=by.id,
+        subject=meeting.id,
+    )
+
+
+@worker.register_chunked_job(JOB_NAME)
+def conclude_entries(job: Job, cursor: Cursor) -> Chunk:
+    """Conclude the next records of a meeting's list; those that the spot check doubts, and those that are no
+    longer to be concluded, are left out with the reason."""
+    query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
+    meeting = db.session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    if meeting is None or meeting.state != "concluding":
+        return Chunk(None)
+    entries = _next_entries(meeting, UUID(cursor.get("after", str(FIRST_ID))))
+    reasons = _conclude(entries, load_actor(job.asked_by))
+    db.session.flush()
+    is_last = len(entries) < BATCH_SIZE
+    if is_last:
+        finish_meeting(meeting, by=SYSTEM_ACTOR)
+    return Chunk(
+        None if is_last else {"after": str(entries[-1].assessment_id)},
+        done=len(entries),
+        total=None if cursor else _count_entries(meeting),
+        counts={
+            "concluded": len(entries) - reasons.total(),
+            "left_out": reasons.total(),
+        },
+        reasons=reasons,
+    )
+
+
+def _count_entries(meeting: GradingMeeting) -> int | None:
+    query = select(func.count()).where(GradingMeetingEntry.meeting_id == meeting.id)
+    return db.session.scalar(query)
+
+
+def _next_entries(meeting: GradingMeeting, after: UUID) -> Sequence[GradingMeetingEntry]:
+    query = select(GradingMeetingEntry).where(
+        GradingMeetingEntry.meeting_id == meeting.id,
+        GradingMeetingEntry.assessment_id > after,
+    )
+    return db.session.scalars(query.order_by(GradingMeetingEntry.assessment_id).limit(BATCH_SIZE)).all()
+
+
+def _conclude(entries: Sequence[GradingMeetingEntry], by: Actor) -> Counter[str]:
+    """Conclude the records of these entries. Returns reason → number of those left out."""
+    records = _lock_records([entry.assessment_id for entry in entries])
+    reasons = Counter[str]()
+    with journal.batched_entries():
+        for entry in entries:
+            reason = _conclude_entry(entry, records[entry.assessment_id], by)
+            if reason:
+                entry.left_out_reason = reason
+                reasons[reason] += 1
+    return reasons
+
+
+def _lock_records(
+    ids: Sequence[UUID],
+) -> dict[UUID, Assessment]:
+    query = select(Assessment).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
+    locked = query.with_for_update().execution_options(populate_existing=True)
+    return {record.id: record for record in db.session.scalars(locked)}
+
+
+def _conclude_entry(
+    entry: GradingMeetingEntry,
+    record: Assessment,
+    by: Actor,
+) -> str | None:
+    """Conclude one record and keep its verdicts. Returns the reason if it is left out."""
+    if entry.sample_result == "doubtful":
+        return DOUBTFUL_MESSAGE
+    try:
+        assessment_transitions.conclude(record, by=by)
+    except Refusal as refusal:
+        return refusal.message
+    entry.performance, entry.ethics, entry.competence = (
+        record.performance,
+        record.ethics,
+        record.competence,
+    )
+    entry.outcome = "pass" if is_passing(record) else "fail"
+    return None

@@ -1,0 +1,92 @@
+"""Reviewers invite their own: to their organisation, up to reviewer, one or many by a sheet."""
+
+import io
+import re
+
+import pytest
+from sqlalchemy import select
+
+from dingkao.database.base import db
+from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
+from dingkao.people import authentication
+from dingkao.people.models import Account, Appointment, Organisation
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import post_form, signed_in_client
+
+SLUG, CODE = "xizang", 54
+PAGE = f"/{SLUG}/office/colleagues"
+
+
+@pytest.fixture(scope="module")
+def reviewer(application, in_province):
+    actors.signed_in_doctor(application, in_province, SLUG, 1)
+    number = sample_data.registration_number(CODE, 1)
+    return signed_in_client(application, in_province, SLUG, "institution_reviewer", number)
+
+
+def text(answer):
+    return answer.get_data(as_text=True)
+
+
+def seat(in_province, role, place=1):
+    with in_province(SLUG):
+        number = sample_data.registration_number(CODE, place)
+        query = select(Organisation.id).where(Organisation.registration_number == number)
+        return f"{role}:{db.session.scalars(query).one()}"
+
+
+def roles_of(in_province, user_name):
+    with in_province(SLUG):
+        account = db.session.scalar(select(Account).where(Account.user_name == user_name))
+        return account and [membership.role for membership in authentication.memberships_of(account.id)]
+
+
+def test_one_is_invited_with_a_code_shown_once(reviewer, in_province):
+    page = text(
+        post_form(
+            reviewer, PAGE, user_name="ks-1", name="李某人", seat=seat(in_province, "institution_clerk")
+        )
+    )
+    assert re.search(r'class="one-time-code">\S+<', page)
+    assert "one-time-code" not in text(reviewer.get(PAGE))
+    assert "李某人" in text(reviewer.get(PAGE))
+    assert roles_of(in_province, "ks-1") == ["institution_clerk"]
+    with in_province(SLUG):
+        account = db.session.scalars(select(Account).where(Account.user_name == "ks-1")).one()
+        query = select(Appointment.by_account_id).where(Appointment.account_id == account.id)
+        assert reviewer.account_id in db.session.scalars(query).all(), "who invites is no second person"
+
+
+@pytest.mark.parametrize(
+    ("role", "place"),
+    [("institution_clerk", 2), ("organisation_reviewer", 1), ("province_admin", 1), ("auditor", 1)],
+)
+def test_nobody_is_invited_elsewhere_or_higher(reviewer, in_province, role, place):
+    answer = post_form(reviewer, PAGE, user_name="zz-9", name="某人", seat=seat(in_province, role, place))
+    assert answer.status_code == 422
+    assert roles_of(in_province, "zz-9") is None
+
+
+def test_a_sheet_invites_many_and_says_who_is_not(reviewer, in_province):
+    rows = [
+        ("王一", "biao-1", "机构经办人"),
+        ("王二", "biao-2", "机构审核人"),
+        ("王三", "biao-1", "机构经办人"),
+        ("王四", "biao-4", "省级管理员"),
+        ("", "biao-5", "机构经办人"),
+    ]
+    sheet = write_xlsx(("姓名", "用户名", "角色"), rows)
+    answer = post_form(reviewer, f"{PAGE}/sheet", page=PAGE, file=(io.BytesIO(sheet), "人员.xlsx"))
+    page = text(answer)
+    assert page.count('class="one-time-code"') == 2
+    assert "用户名“biao-1”已被使用" in page
+    assert "角色或机构登记号不在您可以邀请的范围内" in page
+    assert "姓名未填写。" in page
+    assert roles_of(in_province, "biao-2") == ["institution_reviewer"]
+    assert roles_of(in_province, "biao-4") is None
+
+
+def test_a_clerk_invites_nobody(application, in_province, reviewer):
+    number = sample_data.registration_number(CODE, 1)
+    clerk = signed_in_client(application, in_province, SLUG, "institution_clerk", number)
+    assert clerk.get(PAGE).status_code == 403
