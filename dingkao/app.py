@@ -16,6 +16,7 @@ from dingkao.blueprints.console.conduct_records import conduct_records
 from dingkao.blueprints.console.dashboard import dashboard
 from dingkao.blueprints.console.doctors import doctors
 from dingkao.blueprints.console.enrolment import enrolment
+from dingkao.blueprints.console.enrolment_changes import enrolment_changes
 from dingkao.blueprints.console.exam_monitoring import exam_monitoring
 from dingkao.blueprints.console.exports import exports
 from dingkao.blueprints.console.halls import halls
@@ -53,6 +54,7 @@ from dingkao.blueprints.doctor.practice import practice
 from dingkao.blueprints.doctor.requests import requests
 from dingkao.blueprints.doctor.result import result
 from dingkao.blueprints.doctor.sitting import sitting
+from dingkao.blueprints.doctor.transfer import transfer
 from dingkao.blueprints.doctor_or_staff.account import account
 from dingkao.blueprints.doctor_or_staff.uploads import uploads
 from dingkao.blueprints.platform.access import platform
@@ -96,8 +98,8 @@ from dingkao.web.heartbeat_middleware import HeartbeatMiddleware
 from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
-    front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, result,
-    dashboard, lists, doctors, conduct_records, enrolment, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
+    dashboard, lists, doctors, conduct_records, enrolment, enrolment_changes, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor, office_notices, absences, colleagues,
     certificate_lookup, platform,

@@ -28,6 +28,9 @@ from dingkao.people.second_person import require_second_person
 
 MAX_REASON_LENGTH = 500
 ReturnedMarks = dict[str, Any] | None
+SUBMITTED_STATES = ("institution_pending", "organisation_pending", "organisation_returned")
+EXCLUDABLE_BY_OFFICE = ("draft", "institution_returned", *SUBMITTED_STATES, "ready")
+"""States in which only the office above may let an institution take a doctor off the list."""
 
 
 def record_transition(
@@ -80,6 +83,24 @@ def include(record: Assessment, *, by: Actor) -> None:
 def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
     """取消纳入 (§11 no. 2), possible only before anything was filed. Raises InvalidInput without a reason."""
     validate_reason(reason)
+
+
+@record_transition(*EXCLUDABLE_BY_OFFICE, to="not_included", action="exclusions.approve")
+def exclude_after_filing(record: Assessment, *, by: Actor, reason: str) -> None:
+    """移出名单 after filing began (§11 no. 2): the institution proposed it, the office above consents. What was
+    filed is kept. Raises InvalidInput without a reason."""
+    validate_reason(reason)
+    record.returned_reason = record.return_marks = None
+    _reset_opening(record)
+
+
+@record_transition(*SUBMITTED_STATES, to="institution_pending", action="transfers.manage", verb="transferred")
+def restart_review(record: Assessment, *, by: Actor) -> None:
+    """转入新机构 (§11 no. 31) of a submitted filing: it waits for the review of the new institution, which
+    grades anew; what the doctor filed and when it was submitted stays."""
+    record.performance = record.ethics = record.opinion = record.graded_by = None
+    record.returned_reason = record.return_marks = None
+    _reset_opening(record)
 
 
 @record_transition("included", to="draft", action="filing.edit", verb="begin_filing")

@@ -1,5 +1,5 @@
-"""The table of records (考核记录): one doctor, one cycle, one round. The state changes only through
-`assessment_transitions`."""
+"""The table of records (考核记录): one doctor, one cycle, one round; and changes of an institution's list
+that need others' consent. States change only through `assessment_transitions` and `change_transitions`."""
 
 from datetime import date, datetime
 from typing import Any
@@ -43,6 +43,25 @@ RECALLABLE_STATES = ("institution_pending", "organisation_returned", "organisati
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL_STATES = ("passed", "failed")
 COUNTED_SIDES = ("province", "institution", "assessor")
+CHANGE_KINDS = {"transfer": "变更主要执业机构", "exclusion": "移出考核名单"}
+CHANGE_STATES = {
+    "pending": "待办理",
+    "carried_out": "已办结",
+    "refused": "未同意",
+    "withdrawn": "已撤回",
+}
+CHANGE_SIDES = {
+    "institution": "现机构",
+    "target": "转入机构",
+    "doctor": "医师本人",
+    "office": "上级卫生健康行政部门",
+}
+TRANSFER_GROUNDS = {
+    "registration": "主要执业机构已变更注册",
+    "residency": "进入住院医师规范化培训基地",
+    "residency_end": "规范化培训结束，回到工作单位",
+    "reorganised": "机构合并、更名或撤销",
+}
 REMINDER_STATES = (
     "included",
     "draft",
@@ -190,6 +209,67 @@ class Assessment(TenantOwned, Model):
     absence_note: Mapped[str | None]
     absence_drafted_by: Mapped[UUID | None]
     absence_confirmed_by: Mapped[UUID | None]
+
+
+class EnrolmentChange(TenantOwned, Model):
+    """A change of an institution's list that needs others' consent (domain.md §11 nos. 2 and 31): a transfer,
+    to which the doctor's institution and `target_id` consent, or an exclusion after filing began, to which
+    the office above the institution consents.
+
+    `asked_side` (of CHANGE_SIDES) asked for it, which counts as that side's consent. `institution_by` and
+    `target_by`: who consented for the two institutions; `decided_by`: who approved an exclusion, or refused.
+    `assessment_id`: the record that an exclusion is about, NULL for a transfer. A doctor has at most one
+    pending change."""
+
+    __tablename__ = "enrolment_change"
+    __table_args__ = (
+        Index(
+            "enrolment_change_pending_ix",
+            "tenant_id",
+            "doctor_id",
+            unique=True,
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(None, "tenant_id", "doctor_id", "id"),
+        Index(None, "tenant_id", "institution_id", "state", "id"),
+        Index(None, "tenant_id", "target_id", "state", "id"),
+        Index(None, "tenant_id", "state", "id"),
+        check_in("kind", tuple(CHANGE_KINDS)),
+        check_in("state", tuple(CHANGE_STATES)),
+        check_in("asked_side", tuple(CHANGE_SIDES)),
+        check_in("ground", tuple(TRANSFER_GROUNDS)),
+        CheckConstraint(
+            "institution_by is null or target_by is null or institution_by <> target_by",
+            name="two_persons",
+        ),
+        CheckConstraint(
+            "kind <> 'exclusion' or state <> 'carried_out' or decided_by <> asked_by",
+            name="office_is_another",
+        ),
+        tenant_foreign_key("doctor_id", "doctor"),
+        tenant_foreign_key("assessment_id", "assessment"),
+        tenant_foreign_key("institution_id", "organisation"),
+        tenant_foreign_key("target_id", "organisation"),
+    )
+
+    kind: Mapped[str]
+    state: Mapped[str] = mapped_column(default="pending")
+    doctor_id: Mapped[UUID]
+    assessment_id: Mapped[UUID | None]
+    institution_id: Mapped[UUID]
+    target_id: Mapped[UUID | None]
+    asked_side: Mapped[str]
+    ground: Mapped[str | None]
+    reason: Mapped[str]
+    asked_by: Mapped[UUID]
+    asked_at: Mapped[datetime] = mapped_column(default=now)
+    institution_by: Mapped[UUID | None]
+    institution_at: Mapped[datetime | None]
+    target_by: Mapped[UUID | None]
+    target_at: Mapped[datetime | None]
+    decided_by: Mapped[UUID | None]
+    refusal: Mapped[str | None]
+    changed_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class ReminderRound(TenantOwned, Model):

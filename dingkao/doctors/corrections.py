@@ -16,6 +16,7 @@ from dingkao.doctors.disclosure_limits import (
     DisclosureLimit,
 )
 from dingkao.doctors.doctor_queries import document_number_of
+from dingkao.doctors.institution_moves import change_institution
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.number_indices import (
     name_sort_key,
@@ -187,7 +188,8 @@ def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> None:
         doctor.category, doctor.scope = changes["category"], None
     if "institution" in changes:
         organisation = _find_institution(changes["institution"])
-        doctor.organisation_id = organisation.id if organisation else doctor.organisation_id
+        if organisation:
+            change_institution(doctor, organisation.id)
 
 
 def _change_name(doctor: Doctor, name: str) -> None:

@@ -83,6 +83,24 @@ REMOVED_FROM_LIST = _register(
     "主要执业机构已将您移出{cycle}考核名单，原因：{reason}。如有疑问请联系本机构。",
     target=None,
 )
+TRANSFER_ASKED = _register(
+    "transfer_asked",
+    "正在办理变更主要执业机构",
+    "机构已提出将您的主要执业机构变更为{institution}，须原机构和新机构双方同意。如与实际不符，请尽快联系本机构。",
+    target=None,
+)
+TRANSFER_DONE = _register(
+    "transfer_done",
+    "主要执业机构已变更",
+    "您的主要执业机构已变更为{institution}。{next}",
+    target=None,
+)
+TRANSFER_REFUSED = _register(
+    "transfer_refused",
+    "变更主要执业机构未办成",
+    "变更主要执业机构没有得到同意，原因：{reason}。您的主要执业机构不变。",
+    target=None,
+)
 INSTITUTION_APPROVED = _register(
     "institution_approved",
     "机构审核已通过",

@@ -93,6 +93,10 @@ ACTIONS = (
     Action("doctors.issue_code", "hand out a doctor's one-time code", second_person=True),
     Action("enrolment.manage", "include doctors in the cycle's assessment, exclude them"),
     Action("enrolment.export", "the included doctors as a file"),
+    Action("transfers.own", "ask to be moved to another institution"),
+    Action("transfers.view", "see transfers, and exclusions after filing began"),
+    Action("transfers.manage", "ask for a transfer, consent to one, propose an exclusion", second_person=True),
+    Action("exclusions.approve", "let a doctor be excluded after filing began", second_person=True),
     Action("filings.review", "read filings that wait for review, leave return marks"),
     Action("filings.reveal_numbers", "see the full numbers in a filing under review"),
     Action("filings.approve", "decide on a filing for its institution"),
@@ -181,6 +185,8 @@ _AT_INSTITUTION = frozenset(
         "doctors.issue_code",
         "enrolment.manage",
         "enrolment.export",
+        "transfers.view",
+        "transfers.manage",
         "filings.review",
         "filings.reveal_numbers",
         "requests.view",
@@ -231,7 +237,8 @@ ROLES = (
     }),
     Role("province_admin", "省级管理员", Scope.PROVINCE, frozenset((
         "people.search", "doctors.view", "doctors.manage", "doctors.import", "doctors.reveal_numbers", "doctors.issue_code",
-        "conduct.import", "enrolment.manage", "enrolment.export",
+        "conduct.import", "enrolment.manage", "enrolment.export", "transfers.view",
+        "transfers.manage", "exclusions.approve",
         "requests.view", "requests.decide_second", "results.overturn",
         "questions.edit", "questions.approve", "questions.export", "questions.copy_shared",
         "questions.see_picture",
@@ -261,7 +268,7 @@ ROLES = (
         "uploads.send",
     ))),
     Role("auditor", "审计员", Scope.PROVINCE, frozenset((
-        "people.search", "doctors.view", "questions.see_picture", "monitoring.view", "cases.view",
+        "people.search", "doctors.view", "transfers.view", "questions.see_picture", "monitoring.view", "cases.view",
         "analysis.view", "analysis.export", "corrections.view", "corrections.export",
         "results.view", "results.export", "certificates.view",
         "articles.view", "institutions.view", "proposed_acts.view", "journal.verify",
@@ -272,7 +279,7 @@ ROLES = (
 ACCOUNT_KINDS = (
     Role("doctor", "医师", Scope.OWN, frozenset((
         "account.manage_own", "account.bind_wechat", "uploads.send", "doctor.home", "notices.own",
-        "filing.edit", "filing.submit", "filing.withdraw", "requests.own", "practice.use", "ticket.own",
+        "filing.edit", "filing.submit", "filing.withdraw", "requests.own", "transfers.own", "practice.use", "ticket.own",
         "sitting.sit", "results.own", "questions.see_picture",
     ))),
     Role("staff", "工作人员", Scope.OWN, frozenset((

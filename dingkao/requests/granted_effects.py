@@ -13,7 +13,7 @@ from dingkao.assessments.models import (
     VERDICTS,
     Assessment,
 )
-from dingkao.assessments.record_counts import counted_move
+from dingkao.assessments.record_institution import set_record_institution
 from dingkao.certificates import issuing
 from dingkao.database.base import db, new_id
 from dingkao.doctors import corrections
@@ -42,14 +42,6 @@ from dingkao.requests.change_items import Item, load_items
 from dingkao.requests.models import Request, RequestFile
 from dingkao.requests.request_files import FILE_KIND, list_files
 
-STATES_BEFORE_APPROVAL = (
-    "not_included",
-    "included",
-    "draft",
-    "institution_pending",
-    "institution_returned",
-)
-"""States in which a transfer to another institution also changes the record's assessment organisation."""
 GrantedNotice = tuple[NoticeKind, dict[str, Any]]
 """The notice of what was granted: its kind and the fields of its texts."""
 
@@ -125,16 +117,8 @@ def _correct_doctor(record: Assessment, values: dict[str, Any], by: Actor) -> No
     doctor = db.session.scalars(query).one()
     corrections.apply_correction(doctor, values, by=by)
     if "institution" in values and record.state not in FINAL_STATES:
-        _transfer_institution(record, doctor)
-
-
-def _transfer_institution(record: Assessment, doctor: Doctor) -> None:
-    """Make the doctor's present institution that of the record."""
-    institution = db.session.get_one(Organisation, (record.tenant_id, doctor.organisation_id))
-    with counted_move(record):
-        record.institution_id = institution.id
-        if record.state in STATES_BEFORE_APPROVAL and institution.assessment_organisation_id:
-            record.assessor_id = institution.assessment_organisation_id
+        institution = db.session.get_one(Organisation, (record.tenant_id, doctor.organisation_id))
+        set_record_institution(record, institution)
 
 
 def _apply_items(

@@ -74,6 +74,8 @@ def given(verbs):
     return {
         "include": {},
         "exclude": {"reason": REASON},
+        "exclude_after_filing": {"reason": REASON},
+        "transferred": {},
         "begin_filing": {},
         "submit": {"procedure": "simple" if "accept_without_test" in verbs else "general"},
         "withdraw": {},

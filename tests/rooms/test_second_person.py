@@ -12,8 +12,9 @@ from sqlalchemy import CheckConstraint, Uuid, cast, null, select, update
 
 from dingkao import clock
 from dingkao.assessments import assessment_transitions as record_moves
-from dingkao.assessments import doctor_codes
-from dingkao.assessments.models import Assessment
+from dingkao.assessments import doctor_codes, exclusions, transfers
+from dingkao.assessments.enrolment_changes import ChangeGrants
+from dingkao.assessments.models import Assessment, EnrolmentChange
 from dingkao.database.arrays import in_array
 from dingkao.database.base import Model, db, new_id
 from dingkao.doctors.models import Doctor
@@ -28,6 +29,7 @@ from dingkao.people import accounts, proposed_acts, second_person
 from dingkao.people.accounts import create_staff
 from dingkao.people.models import Account, Appointment, Organisation, ProposedAct
 from dingkao.people.provinces import open_province
+from dingkao.people.scopes import WHOLE_PROVINCE
 from dingkao.question_banks import question_approval
 from dingkao.question_banks.models import QuestionVersion
 from dingkao.requests import decision_scope, decisions
@@ -40,6 +42,7 @@ from dingkao.tenants.models import ProvinceSetting
 from tests.tenants.statements import captured_statements, statements_without_tenant
 
 SLUG, CODE = "tianjin", 12
+EVERYWHERE = ChangeGrants(WHOLE_PROVINCE, WHOLE_PROVINCE, WHOLE_PROVINCE)
 OFFICE = Path(__file__).parents[2] / "dingkao"
 
 
@@ -201,6 +204,21 @@ def accepted(earlier, by):
     )
 
 
+def pending_change(kind, **columns):
+    return EnrolmentChange(
+        id=new_id(), kind=kind, state="pending", institution_id=new_id(), target_id=new_id(), **columns
+    )
+
+
+def transfer(earlier, by):
+    change = pending_change("transfer", institution_by=earlier.id)
+    transfers.consent(change, "target", EVERYWHERE, by=by)
+
+
+def exclusion(earlier, by):
+    exclusions.approve(pending_change("exclusion", asked_by=earlier.id), EVERYWHERE, by=by)
+
+
 def code_of_a_doctor(earlier, by):
     account = Account(
         kind="doctor", login_index=new_id().bytes, name="医师", initial_until=clock.now(), state="active"
@@ -228,12 +246,15 @@ ACTS = {
         appeal_of_graded,
         appeal_of_accepted,
         accepted,
+        transfer,
+        exclusion,
         code_of_a_doctor,
     )
 }
 TABLES = {
     "pass_line": "line", "publication": "publication", "key_correction": "correction", "score_import": "score_import", "integrity_case": "case_opened",
     "proposed_act": "proposed_act", "question_version": "question", "request": "request_granted",
+    "enrolment_change": "transfer",
 }  # fmt: skip
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 from flask import render_template, url_for
 from flask_login import current_user
 
-from dingkao.assessments import absences, doctor_codes
+from dingkao.assessments import absences, doctor_codes, enrolment_changes
 from dingkao.assessments.enrolment import count_records_by_state
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints.console import outages, request_decisions
+from dingkao.blueprints.console.enrolment_changes import change_grants
 from dingkao.blueprints.console.exam_monitoring.cases import (
     pending_case_counts,
 )
@@ -82,6 +83,7 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
         *_request_tasks(),
         *_code_request_tasks(),
         *_export_tasks(),
+        *_change_tasks(),
         *_exam_tasks(),
         *(Task(*pending_task) for pending_task in scoring_tasks()),
     ]
@@ -154,6 +156,20 @@ def _request_tasks() -> list[Task]:
             count,
             other_count,
         ) in request_decisions.waiting_counts().items()
+    ]
+
+
+def _change_tasks() -> list[Task]:
+    """Transfers and exclusions that wait for the current user's consent."""
+    if not current_user.may("transfers.manage"):
+        return []
+    return [
+        Task(
+            "转入转出、移出名单等待您办理",
+            enrolment_changes.count_waiting(change_grants()),
+            url_for("enrolment_changes.list_changes"),
+            "去办理",
+        )
     ]
 
 

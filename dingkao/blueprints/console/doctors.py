@@ -12,12 +12,12 @@ from werkzeug.wrappers import Response
 from wtforms import Field, SelectField, StringField
 
 from dingkao import clock
-from dingkao.assessments import doctor_codes
+from dingkao.assessments import doctor_codes, enrolment_changes, exclusions
 from dingkao.assessments.current_records import (
     cycle_of_doctor,
     record_in_cycle,
 )
-from dingkao.assessments.models import ASSESSMENT_STATES
+from dingkao.assessments.models import ASSESSMENT_STATES, CHANGE_KINDS
 from dingkao.assessments.roster_imports import (
     add_doctor_with_record,
     enqueue_roster_import,
@@ -233,6 +233,7 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
     """The page of a doctor; numbers are masked unless `revealed`."""
     account = account_of_doctor(doctor, for_update=request.method == "POST")
     cycle = cycle_of_doctor(doctor.id)
+    record = record_in_cycle(doctor.id, cycle) if cycle else None
     return render_template(
         "console/doctors/doctor.html",
         doctor=doctor,
@@ -242,7 +243,11 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
         states=ACCOUNT_STATES,
         place=find_organisation(doctor.organisation_id),
         cycle=cycle,
-        record=record_in_cycle(doctor.id, cycle) if cycle else None,
+        record=record,
+        pending_change=enrolment_changes.pending_change_of(doctor.id),
+        change_kinds=CHANGE_KINDS,
+        is_excludable=exclusions.is_proposable(record),
+        max_change_reason=enrolment_changes.MAX_REASON_LENGTH,
         record_states=ASSESSMENT_STATES,
         scopes=_scopes_text(doctor),
         levels=LEVELS,

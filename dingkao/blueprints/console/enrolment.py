@@ -38,6 +38,7 @@ from dingkao.web.forms import Form, Required, ticked_ids
 
 enrolment = console_blueprint("enrolment")
 MAX_REASONS_SHOWN = 3
+LATE_EXCLUSION_TEXT = "可在医师的页面申请移出，由上级卫生健康行政部门同意。"
 MAX_EXCLUDED = 1000
 
 
@@ -242,6 +243,6 @@ def exclude_doctors() -> Response | tuple[str | Response, int]:
         return inclusion(), refusal.status
     message = f"已移出{result.included_count}人。"
     if result.skipped:
-        message += f"{len(result.skipped)}人未能移出，因为已开始填报。"
+        message += f"{len(result.skipped)}人未能移出，因为已开始填报；{LATE_EXCLUSION_TEXT}"
     flash(message)
     return redirect(_posted_view_address(), 303)
