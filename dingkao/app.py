@@ -10,6 +10,7 @@ from whitenoise import WhiteNoise
 from dingkao.assessments import reminders  # noqa: F401 - declares a setting; no page imports it
 from dingkao.blueprints.console.absences import absences
 from dingkao.blueprints.console.articles import article_editor
+from dingkao.blueprints.console.assisted_filing import assisted_filing
 from dingkao.blueprints.console.certificates import certificates
 from dingkao.blueprints.console.colleagues import colleagues
 from dingkao.blueprints.console.conduct_records import conduct_records
@@ -99,7 +100,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
-    dashboard, lists, doctors, conduct_records, enrolment, enrolment_changes, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, conduct_records, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor, office_notices, absences, colleagues,
     certificate_lookup, platform,

@@ -36,13 +36,15 @@ EXCLUDABLE_BY_OFFICE = ("draft", "institution_returned", *SUBMITTED_STATES, "rea
 def record_transition(
     *from_states: str,
     to: str,
-    action: str | None = None,
+    action: str | tuple[str, ...] | None = None,
     by_system: bool = False,
     verb: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a transition of a record. It may be made by the roles with the permission `action`, and by the
-    system if `by_system`. `verb`: its name in the journal, if not that of the function."""
-    roles = roles_for(action) if action else frozenset()
+    """Decorate a transition of a record. It may be made by the roles with the permission `action` (or one of
+    several), and by the system if `by_system`. `verb`: its name in the journal, if not that of the
+    function."""
+    actions = (action,) if isinstance(action, str) else action or ()
+    roles = roles_for(*actions)
     actors = roles | {"system"} if by_system else roles
     declare = transition(
         *from_states,
@@ -87,11 +89,11 @@ def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
 
 @record_transition(*EXCLUDABLE_BY_OFFICE, to="not_included", action="exclusions.approve")
 def exclude_after_filing(record: Assessment, *, by: Actor, reason: str) -> None:
-    """移出名单 after filing began (§11 no. 2): the institution proposed it, the office above consents. What was
-    filed is kept. Raises InvalidInput without a reason."""
+    """移出名单 after filing began (§11 no. 2): the institution proposed it, the office above consents. What
+    was filed is kept. Raises InvalidInput without a reason."""
     validate_reason(reason)
     record.returned_reason = record.return_marks = None
-    _reset_opening(record)
+    leave_desk(record)
 
 
 @record_transition(*SUBMITTED_STATES, to="institution_pending", action="transfers.manage", verb="transferred")
@@ -100,10 +102,10 @@ def restart_review(record: Assessment, *, by: Actor) -> None:
     grades anew; what the doctor filed and when it was submitted stays."""
     record.performance = record.ethics = record.opinion = record.graded_by = None
     record.returned_reason = record.return_marks = None
-    _reset_opening(record)
+    leave_desk(record)
 
 
-@record_transition("included", to="draft", action="filing.edit", verb="begin_filing")
+@record_transition("included", to="draft", action=("filing.edit", "filings.assist"), verb="begin_filing")
 def start_filing(record: Assessment, *, by: Actor) -> None:
     """开始填报 (§11 no. 3): the doctor's first save. The caller has checked that the user notice was
     confirmed. Raises DeadlinePassed outside the filing phase."""
@@ -115,7 +117,7 @@ def start_filing(record: Assessment, *, by: Actor) -> None:
     "draft",
     "institution_returned",
     to="institution_pending",
-    action="filing.submit",
+    action=("filing.submit", "filings.assist"),
 )
 def submit(record: Assessment, *, by: Actor, procedure: str) -> None:
     """提交 (§11 nos. 4 and 7). The caller has checked that the filing is complete. A filing that the
@@ -474,6 +476,12 @@ def validate_reason(reason: str) -> str:
     if len(stripped_reason) > MAX_REASON_LENGTH:
         raise InvalidInput(f"原因请不要超过{MAX_REASON_LENGTH}字。", "reason")
     return stripped_reason
+
+
+def leave_desk(record: Assessment) -> None:
+    """Take the record off the desk at which it is: it is nobody's any more, and nobody may recall it."""
+    record.assigned_to = record.sent_by = record.sent_from = None
+    reset_opening(record)
 
 
 def reset_opening(record: Assessment) -> None:

@@ -21,7 +21,7 @@ from dingkao.filings.doubts import doubts_of
 from dingkao.filings.models import Filing
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, get_record_for_update, other_holder_name
 from dingkao.filings.review_decisions import Decision, apply_decision
-from dingkao.filings.review_guards import is_namesake, own_record_reason
+from dingkao.filings.review_guards import assistant_reason, is_namesake, own_record_reason
 from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
 from dingkao.people.second_person import recusal_reason
@@ -184,7 +184,7 @@ def _refusal_reason(
         return f"{holder}正在审核"
     if record.assigned_to not in (None, by.id):
         return f"已分配给{account_name(record.assigned_to)}"
-    if reason := own_record_reason(dossier.doctor, by):
+    if reason := own_record_reason(dossier.doctor, by) or assistant_reason(dossier, by):
         return reason
     if is_namesake(dossier.doctor, by):
         return "与您同名，须逐人审核"

@@ -63,6 +63,8 @@ class Dossier:
     doctor: Doctor
     cycle: Cycle
     filing: Filing | None
+    is_assisted: bool = False
+    """Whether somebody fills it in on the doctor's behalf (代填)."""
     _fields_cache: dict[int, tuple[dict[str, str], list[Field]]] = dataclasses.field(
         default_factory=dict,
         repr=False,
@@ -362,7 +364,7 @@ def require_changeable(dossier: Dossier) -> None:
     """Raises InvalidState or DeadlinePassed if the doctor can't change the filing now."""
     if not dossier.is_editable():
         raise InvalidState("信息已提交，不能直接修改。机构开始审核前可以撤回；审核开始后请联系本机构退回。")
-    if dossier.record.state == "included":
+    if dossier.record.state == "included" and not dossier.is_assisted:
         _require_notice_confirmed(dossier)
     elif not is_time_to_file(dossier.record, dossier.cycle):
         raise DeadlinePassed("报名已截止，不能再修改。您已保存的内容还在，请联系本机构。")

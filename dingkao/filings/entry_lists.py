@@ -128,7 +128,7 @@ def save_entry(
     else:
         _replace_entry(open_list, entry_id, entry_values, version)
     open_list.store()
-    update_revision(open_list.filing, by, kind)
+    update_revision(open_list.filing, by, kind, open_list.step)
     return entry_id, {}
 
 
@@ -172,7 +172,7 @@ def remove_entry(dossier: Dossier, kind: str, entry_id: str, *, by: Actor) -> No
     }
     open_list.store()
     delete_orphaned_proofs(dossier, by=by)
-    update_revision(open_list.filing, by, kind)
+    update_revision(open_list.filing, by, kind, open_list.step)
 
 
 def restore_entry(dossier: Dossier, kind: str, *, by: Actor) -> None:
@@ -185,7 +185,7 @@ def restore_entry(dossier: Dossier, kind: str, *, by: Actor) -> None:
     open_list.require_room("请先删除不需要的。")
     open_list.entries.insert(removed["place"], removed["entry"])
     open_list.store()
-    update_revision(open_list.filing, by, kind)
+    update_revision(open_list.filing, by, kind, open_list.step)
 
 
 def move_entry(
@@ -205,4 +205,4 @@ def move_entry(
         return
     entries.insert(position, entries.pop(index))
     open_list.store()
-    update_revision(open_list.filing, by, kind)
+    update_revision(open_list.filing, by, kind, open_list.step)

@@ -11,6 +11,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.database.base import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
+from dingkao.filings.assistance_marks import record_save
 from dingkao.filings.dossier import (
     ENTRY_NOT_FOUND_MESSAGE,
     Dossier,
@@ -21,6 +22,7 @@ from dingkao.filings.dossier import (
     require_changeable,
 )
 from dingkao.filings.entry_list_fields import ENTRY_LISTS
+from dingkao.filings.fields import STEPS
 from dingkao.filings.models import DOCUMENT_KINDS, Document, Filing
 from dingkao.filings.photo_settings import photo_rules
 from dingkao.filings.saving import (
@@ -72,7 +74,7 @@ def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
     if filing.photo_id:
         _delete_document("photo", filing.photo_id)
     filing.photo_id = photo_id
-    update_revision(filing, by, "photo")
+    update_revision(filing, by, "photo", 1)
     journal.write_entry(
         "filing",
         filing.id,
@@ -113,8 +115,9 @@ def save_proof(
     list if given (domain.md §2.1, step 4). Returns the document's id. Raises InvalidInput, TooLarge,
     Unavailable, InvalidState, DeadlinePassed, and NotFound for an entry without proofs."""
     rewritten, content_type = images.process_document(content)
-    get_or_create_filing(dossier, None, by)
+    filing = get_or_create_filing(dossier, None, by)
     _require_proof_capacity(dossier, entry_id)
+    record_save(filing, _proof_step(dossier, entry_id), by)
     proof_id = new_id()
     current_store().put("proof", proof_id, rewritten)
     document = Document(
@@ -135,9 +138,19 @@ def save_proof(
 def remove_proof(dossier: Dossier, proof_id: UUID, *, by: Actor) -> None:
     """Delete a proof and its file; does nothing if the record has no such proof. Raises InvalidState,
     DeadlinePassed."""
-    get_or_create_filing(dossier, None, by)
-    if _find_proof(dossier.record, proof_id):
+    filing = get_or_create_filing(dossier, None, by)
+    if proof := _find_proof(dossier.record, proof_id):
+        record_save(filing, _proof_step(dossier, proof.entry_id), by)
         _delete_proof(proof_id, by)
+
+
+def _proof_step(dossier: Dossier, entry_id: UUID | None) -> int:
+    """Returns the step on whose page a proof stands: that of its entry's list, or the last one."""
+    if entry_id is not None:
+        for kind, entry_list in _LISTS_WITH_PROOFS.items():
+            if dossier.find_entry(kind, entry_id.hex):
+                return entry_list.step
+    return max(STEPS)
 
 
 def unattached_proofs(record: Assessment) -> list[Document]:

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
@@ -15,10 +16,18 @@ from dingkao.tenants.rls import TenantOwned
 class Filing(TenantOwned, Model):
     """What a doctor filed in a cycle. `revision` rises with each save: a page that shows an older revision
     must not overwrite a newer one. `client_ids`: «step.field» → page that wrote it last by autosave, so that
-    a page is not warned of its own changes."""
+    a page is not warned of its own changes. `assistance`: what was filled in on the doctor's behalf and how
+    the doctor confirmed it (`assistance_marks`), NULL if nothing was; `assisted_at`: when that began."""
 
     __tablename__ = "filing"
     __table_args__ = (
+        Index(
+            "filing_assisted_ix",
+            "tenant_id",
+            "assisted_at",
+            "id",
+            postgresql_where=text("assisted_at is not null"),
+        ),
         UniqueConstraint("tenant_id", "doctor_id", "cycle_id"),
         tenant_foreign_key("doctor_id", "doctor"),
         tenant_foreign_key("cycle_id", "cycle"),
@@ -37,15 +46,17 @@ class Filing(TenantOwned, Model):
     photo_id: Mapped[UUID | None]
     client_ids: Mapped[dict[str, Any]] = mapped_column(default=dict)
     saved_at: Mapped[datetime] = mapped_column(default=now)
+    assistance: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    assisted_at: Mapped[datetime | None]
 
 
-DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料"}
+DOCUMENT_KINDS = {"photo": "照片", "proof": "证明材料", "signature": "本人签字件"}
 
 
 class Document(TenantOwned, Model):
-    """A file that the doctor uploaded (照片, 证明材料), checked and re-encoded; the file itself is in the
-    store under the row's id. `hints`: codes of `images.HINTS` from the checks of a photo. `entry_id`: the
-    entry that a proof belongs to. `size` is in bytes."""
+    """A file of a filing (照片, 证明材料; 本人签字件 of what was filled in on the doctor's behalf), checked
+    and re-encoded; the file itself is in the store under the row's id. `hints`: codes of `images.HINTS` from
+    the checks of a photo. `entry_id`: the entry that a proof belongs to. `size` is in bytes."""
 
     __tablename__ = "document"
     __table_args__ = (

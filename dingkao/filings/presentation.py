@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dingkao.filings.assistance_marks import marks_of
 from dingkao.filings.dossier import ENCRYPTED_FIELDS, Dossier
 from dingkao.filings.entry_list_fields import (
     EntryList,
@@ -19,7 +20,7 @@ from dingkao.filings.models import Document
 @dataclass(frozen=True)
 class Section:
     """A step of a filing as a reviewer reads it: facts (label, text) and tables of entries (label, headings,
-    rows).
+    rows). `assisted`: by whom and when it was filled in on the doctor's behalf (代填), "" if by the doctor.
 
     `marks` and `table_marks` have, for each fact and table, the key by which a reviewer can mark it (see
     `return_marks`). `table_proofs` has, for each table, the proofs of each row; None if its entries have no
@@ -32,14 +33,17 @@ class Section:
     marks: list[str] = dataclasses.field(default_factory=list)
     table_marks: list[str] = dataclasses.field(default_factory=list)
     table_proofs: list[list[list[Document]] | None] = dataclasses.field(default_factory=list)
+    assisted: str = ""
 
 
 def display_sections(dossier: Dossier, *, revealed: bool = False) -> list[Section]:
     """Returns a section for each step. The two certificate numbers are masked unless `revealed`."""
     proofs = proofs_by_entry(dossier.record)
+    assistance_marks = marks_of(dossier.filing)
     sections = []
     for step, title in STEPS.items():
-        section = Section(title)
+        mark = assistance_marks.get(step)
+        section = Section(title, assisted=mark.text if mark else "")
         values = dossier.step_values(step)
         _add_facts(section, dossier, step, values, revealed=revealed)
         _add_tables(section, dossier, step, values, proofs)

@@ -16,6 +16,7 @@ from dingkao.filings.return_marks import marks_to_store
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, require_unleased
 from dingkao.filings.review_changes import save_snapshot
 from dingkao.filings.review_guards import (
+    assistant_reason,
     require_in_time,
     require_not_own_record,
     validate_bad_record_check,
@@ -82,6 +83,8 @@ def apply_decision(
         by,
         is_declared_other=decision.is_other_person,
     )
+    if not action.startswith("return") and (reason := assistant_reason(dossier, by)):
+        raise Forbidden(reason)
     stored_marks = None
     if marks and action.startswith("return"):
         stored_marks = marks_to_store(dossier, marks)

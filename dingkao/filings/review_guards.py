@@ -14,6 +14,7 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import DeadlinePassed, Forbidden, InvalidInput, InvalidState
+from dingkao.filings.assistance_marks import assistant_ids
 from dingkao.filings.dossier import Dossier
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import doctor_login_index
@@ -23,6 +24,7 @@ from dingkao.tenants.settings import Setting
 
 FOUND_CHOICES = {"none": "已逐项核对，未发现", "found": "发现"}
 BAD_RECORD_CHOICES = {"none": "已核查，无不良执业行为记录", "found": "有不良执业行为记录"}
+ASSISTANT_MESSAGE = "您代填过这份材料，须由另一位审核人审核。"
 OWN_RECORD_MESSAGE = "这是您本人的考核记录，须由另一位审核人办理。"
 settings.register(
     "review_days_before_test",
@@ -61,6 +63,12 @@ def own_record_reason(doctor: Doctor, by: Actor) -> str | None:
     if by.id == doctor.account_id or _has_number_of(doctor, by):
         return OWN_RECORD_MESSAGE
     return None
+
+
+def assistant_reason(dossier: Dossier, by: Actor) -> str | None:
+    """Returns why `by` may not approve or accept what he or she filled in on the doctor's behalf (代填); None
+    if it was somebody else."""
+    return ASSISTANT_MESSAGE if by.id in assistant_ids(dossier.filing) else None
 
 
 def is_namesake(doctor: Doctor, by: Actor) -> bool:

@@ -7,6 +7,7 @@ from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.database.base import db, new_id
 from dingkao.errors import InvalidState
+from dingkao.filings.assistance_marks import record_save
 from dingkao.filings.dossier import (
     ENCRYPTED_FIELDS,
     Dossier,
@@ -63,7 +64,7 @@ def save_step(
     if merged.conflicts:
         raise StaleSave(STALE_MESSAGE)
     _write_step(filing, dossier, step, merged, client_id)
-    update_revision(filing, by, STEP_COLUMNS[step])
+    update_revision(filing, by, STEP_COLUMNS[step], step)
     return merged.errors
 
 
@@ -85,6 +86,7 @@ def autosave_step(
         _write_step(filing, dossier, step, merged, client_id)
         filing.revision += 1
         filing.saved_at = clock.now()
+        record_save(filing, step, by)
         db.session.flush()
     else:
         require_changeable(dossier)
@@ -108,7 +110,7 @@ def save_contact(dossier: Dossier, values: Mapping[str, list[str]], *, by: Actor
     basic_values = _without(filing.basic, CONTACT_FIELDS) | contact_values
     if basic_values != filing.basic:
         filing.basic = basic_values
-        update_revision(filing, by, "contact")
+        update_revision(filing, by, "contact", 1)
     return {}
 
 
@@ -289,11 +291,12 @@ def _create_filing(dossier: Dossier) -> Filing:
     return filing
 
 
-def update_revision(filing: Filing, by: Actor, part: str) -> None:
+def update_revision(filing: Filing, by: Actor, part: str, step: int) -> None:
     """Count one more revision of the filing, and journal which `part` (step's column, list, photo, contact)
-    was saved."""
+    of a `step` was saved."""
     filing.revision += 1
     filing.saved_at = clock.now()
+    record_save(filing, step, by)
     db.session.flush()
     journal.write_entry(
         "filing",

@@ -86,7 +86,8 @@ REMOVED_FROM_LIST = _register(
 TRANSFER_ASKED = _register(
     "transfer_asked",
     "正在办理变更主要执业机构",
-    "机构已提出将您的主要执业机构变更为{institution}，须原机构和新机构双方同意。如与实际不符，请尽快联系本机构。",
+    "机构已提出将您的主要执业机构变更为{institution}，须原机构和新机构双方同意。"
+    "如与实际不符，请尽快联系本机构。",
     target=None,
 )
 TRANSFER_DONE = _register(
@@ -100,6 +101,19 @@ TRANSFER_REFUSED = _register(
     "变更主要执业机构未办成",
     "变更主要执业机构没有得到同意，原因：{reason}。您的主要执业机构不变。",
     target=None,
+)
+ASSISTANCE_BEGUN = _register(
+    "assistance_begun",
+    "机构正在代您填报",
+    "主要执业机构正在代您填报报名信息，原因：{reason}。您可以登录查看代填的内容，并可自行修改；"
+    "提交前须由您本人确认。",
+    target="filing",
+)
+ASSISTED_SUBMITTED = _register(
+    "assisted_submitted",
+    "代填的报名信息已提交",
+    "经您本人确认，主要执业机构已提交代您填写的报名信息。如与实际不符，请尽快登录撤回，或联系本机构。",
+    target="filing",
 )
 INSTITUTION_APPROVED = _register(
     "institution_approved",

@@ -93,9 +93,10 @@ ACTIONS = (
     Action("doctors.issue_code", "hand out a doctor's one-time code", second_person=True),
     Action("enrolment.manage", "include doctors in the cycle's assessment, exclude them"),
     Action("enrolment.export", "the included doctors as a file"),
+    Action("filings.assist", "fill in and submit a filing on the doctor's behalf, marked"),
     Action("transfers.own", "ask to be moved to another institution"),
     Action("transfers.view", "see transfers, and exclusions after filing began"),
-    Action("transfers.manage", "ask for a transfer, consent to one, propose an exclusion", second_person=True),
+    Action("transfers.manage", "ask for and consent to transfers, propose exclusions", second_person=True),
     Action("exclusions.approve", "let a doctor be excluded after filing began", second_person=True),
     Action("filings.review", "read filings that wait for review, leave return marks"),
     Action("filings.reveal_numbers", "see the full numbers in a filing under review"),
@@ -224,7 +225,7 @@ _AT_ASSESSOR = frozenset(
 )
 
 ROLES = (
-    Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION),
+    Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION | {"filings.assist"}),
     Role("institution_reviewer", "机构审核人", Scope.INSTITUTION, _AT_INSTITUTION | {
         "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large", "staff.invite_own",
     }),

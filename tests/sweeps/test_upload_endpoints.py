@@ -154,6 +154,23 @@ def entry(filing):
     )
 
 
+@pytest.fixture(scope="module")
+def assisting(application, in_province, ground):
+    """A clerk who fills in for a doctor, whose filing is complete; the path of the clerk's pages, that of a
+    record with proofs, and the filing's revision."""
+    someone = actors.signed_in_doctor(application, in_province, SLUG, next(actors.unused_serials(SLUG)))
+    someone.file()
+    place = sample_data.registration_number(CODE, 1)
+    clerk = signed_in_client(application, in_province, SLUG, "institution_clerk", place)
+    base = f"/{SLUG}/office/assist/{someone.record_id}"
+    post = partial(blueprint_signed_in_client.post_form, clerk)
+    post(f"{base}/begin", page=base, reason="住院")
+    page = f"{base}/filing/list/good_records/new"
+    record_page = post(page, page=page, **GOOD).location.split("#")[0]
+    revision = re.search(r'name="revision" value="(\d+)"', clerk.get(base).get_data(as_text=True))[1]
+    return clerk, base, record_page, revision
+
+
 # endpoint → what is brought there, the field, whose client, the form's page, where it goes, what else is
 # filled in
 DOORS = {
@@ -210,6 +227,10 @@ DOORS = {
     "filing.photo": (PICTURES, "photo", "filing", "/filing/photo", "/filing/photo", {}),
     "filing.proofs": (DOCUMENTS, "proof", "filing", "/filing/proof", "/filing/proof", {}),
     "filing.upload_entry_proofs": (DOCUMENTS, "proof", "filing", "entry", "entry", {}),
+    "assisted_filing.photo": (PICTURES, "photo", "assisting", "/filing/photo", "/filing/photo", {}),
+    "assisted_filing.proofs": (DOCUMENTS, "proof", "assisting", "/filing/proof", "/filing/proof", {}),
+    "assisted_filing.upload_entry_proofs": (DOCUMENTS, "proof", "assisting", "entry", "entry", {}),
+    "assisted_filing.confirm_by_signature": (DOCUMENTS, "signature", "assisting", "", "/signature", {}),
     "requests.files": (DOCUMENTS, "file", "asking", "asking", "asking", {}),
 }
 PIECES = {
@@ -231,6 +252,9 @@ def _places(request, who, page):
     """The client of somebody, and the address of a page of theirs."""
     if who == "operator":
         return request.getfixturevalue("operator"), f"/platform{page}"
+    if who == "assisting":
+        clerk, base, record_page, _ = request.getfixturevalue(who)
+        return clerk, record_page if page == "entry" else f"{base}{page}"
     if who in ("filing", "asking"):
         someone = request.getfixturevalue(who)
         someone, files = someone if who == "asking" else (someone, "")
@@ -269,6 +293,9 @@ def test_a_bomb_ends_in_a_sentence_at_every_door(request, endpoint, name):
     kinds, field, who, page, address, further_fields = DOORS[endpoint]
     client, page = _places(request, who, page)
     base = "/platform" if who == "operator" else f"/{SLUG}"
+    if who == "assisting":
+        _, base, _, revision = request.getfixturevalue(who)
+        further_fields = further_fields | {"revision": revision}
     to = {"entry": f"{page}/proofs", "asking": page}.get(address, base + address)
     answer = _within_bounds(
         lambda: blueprint_signed_in_client.post_form(

@@ -57,6 +57,7 @@ from dingkao.errors import (
     TooLarge,
     Unavailable,
 )
+from dingkao.filings.dossier import EDITABLE
 from dingkao.integrations.pdf.fonts import unprintable_characters
 from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
 from dingkao.integrations.spreadsheets.xlsx_writer import (
@@ -246,6 +247,7 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
         record=record,
         pending_change=enrolment_changes.pending_change_of(doctor.id),
         change_kinds=CHANGE_KINDS,
+        is_assistable=record is not None and record.state in EDITABLE,
         is_excludable=exclusions.is_proposable(record),
         max_change_reason=enrolment_changes.MAX_REASON_LENGTH,
         record_states=ASSESSMENT_STATES,

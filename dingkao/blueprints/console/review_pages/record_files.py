@@ -7,7 +7,7 @@ from flask import Response as FlaskResponse
 
 from dingkao.blueprints.console.filing_review import current_scope, filing_review
 from dingkao.errors import NotFound
-from dingkao.filings import filing_documents, review
+from dingkao.filings import assistance, filing_documents, review
 from dingkao.filings.dossier import filing_of
 from dingkao.integrations.pdf import page_images
 from dingkao.integrations.storage import current_store
@@ -23,6 +23,20 @@ def photo(record_id: UUID) -> FlaskResponse:
     if content is None:
         raise NotFound
     return FlaskResponse(content, mimetype="image/jpeg")
+
+
+@filing_review.get("/office/review/<uuid:record_id>/signature")
+@require("filings.review")
+def signature(record_id: UUID) -> FlaskResponse:
+    """The scan of the form that the doctor signed, of a filing that was filled in on the doctor's behalf.
+    Raises NotFound."""
+    filing = filing_of(review.get_record(record_id, current_scope()))
+    content, content_type = assistance.signature_content(filing)
+    return FlaskResponse(
+        content,
+        mimetype=content_type,
+        headers={"Content-Disposition": "inline"},
+    )
 
 
 @filing_review.get(

@@ -28,6 +28,7 @@ from dingkao.filings import (
     review,
     review_guards,
 )
+from dingkao.filings.assistance_marks import confirmation_of
 from dingkao.filings.dossier import Dossier, dossier_of_record
 from dingkao.filings.doubts import doubts_by_key, doubts_of
 from dingkao.filings.procedure_grounds import years_between
@@ -190,6 +191,8 @@ def _filed_context(
     doubts = doubts_of(dossier)
     return {
         "sections": presentation.display_sections(dossier, revealed=revealed),
+        "assistance": dossier.filing.assistance if dossier.filing else None,
+        "confirmation": confirmation_of(dossier.filing),
         "documents": filing_documents.filed_documents(dossier.record),
         "hints": filing_documents.photo_hints(dossier.filing),
         "ground": procedure_choice.chosen_ground(dossier),

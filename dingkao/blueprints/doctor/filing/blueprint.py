@@ -1,17 +1,45 @@
 """The blueprint of the filing's pages, and what all of them load."""
 
+from typing import Any
+
+from flask import g, url_for
 from flask_login import current_user
 
 from dingkao.assessments.current_records import cycle_of_doctor
 from dingkao.cycles.models import Cycle
-from dingkao.errors import NotFound
+from dingkao.errors import InvalidState, NotFound
+from dingkao.filings import assistance
 from dingkao.filings.dossier import Dossier, dossier_of
 from dingkao.filings.fields import STEPS
 from dingkao.filings.return_marks import ReturnMark, return_marks_of
+from dingkao.web.access_control import current_grant
 from dingkao.web.province_blueprint import province_blueprint
 
 filing = province_blueprint("filing")
 LAST_STEP = max(STEPS)
+
+
+@filing.app_template_global()
+def filing_route(page: str, **values: Any) -> tuple[str, dict[str, Any]]:
+    """Endpoint and values for `url_for` of a page of the filing: of the doctor's own, or in the console's
+    代填 of the filing that is being filled in there."""
+    record_id = g.get("assisted_record_id")
+    if record_id is None:
+        return f"filing.{page}", values
+    return f"assisted_filing.{page}", {"record_id": record_id, **values}
+
+
+@filing.app_template_global()
+def filing_url(page: str, **values: Any) -> str:
+    """The URL of a page of the filing, see `filing_route`."""
+    endpoint, all_values = filing_route(page, **values)
+    return url_for(endpoint, **all_values)
+
+
+def pages_path() -> str:
+    """The path within the province under which all pages of the filing are."""
+    record_id = g.get("assisted_record_id")
+    return "/filing/" if record_id is None else f"/office/assist/{record_id}/filing/"
 
 
 def require_cycle() -> Cycle:
@@ -23,7 +51,14 @@ def require_cycle() -> Cycle:
 
 
 def current_dossier(*, for_update: bool = False) -> Dossier:
-    """The dossier of the current user, locked with `for_update`. Raises NotFound."""
+    """The dossier of the current user, or in the console's 代填 of the filing that is being filled in there;
+    locked with `for_update`. Raises NotFound, and InvalidState for one that nobody has begun to assist."""
+    if record_id := g.get("assisted_record_id"):
+        dossier = assistance.get_dossier(record_id, current_grant(), for_update=for_update)
+        if not assistance.is_begun(dossier):
+            raise InvalidState("还没有开始代填，请先在医师的页面填写代填原因。")
+        g.assisted_dossier = dossier
+        return dossier
     return dossier_of(current_user.doctor(), require_cycle(), for_update=for_update)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from flask import Response as FlaskResponse
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request
 from flask_login import current_user
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
@@ -13,6 +13,7 @@ from dingkao.blueprints.doctor.filing.blueprint import (
     LAST_STEP,
     current_dossier,
     filing,
+    filing_url,
     return_mark_at,
 )
 from dingkao.database.base import db
@@ -105,7 +106,7 @@ def photo() -> Response | tuple[str, int] | str:
     its quality."""
     dossier = current_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
-        return redirect(url_for("filing.show_filing"), 303)
+        return redirect(filing_url("show_filing"), 303)
     return _save_photo(dossier) if request.method == "POST" else _render_photo(dossier)
 
 
@@ -118,7 +119,7 @@ def _save_photo(dossier: Dossier) -> Response | tuple[str, int]:
     except (InvalidInput, TooLarge, Unavailable) as refusal:
         return _render_photo(dossier, refusal.message), refusal.status
     flash("照片已保存。请核对是否清晰、是否完整；不满意可以重新上传。")
-    return redirect(url_for("filing.photo"), 303)
+    return redirect(filing_url("photo"), 303)
 
 
 def _render_photo(dossier: Dossier, error: str | None = None) -> str:
@@ -154,14 +155,14 @@ def proofs() -> Response | tuple[str, int] | str:
     and the others are named."""
     dossier = current_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
-        return redirect(url_for("filing.show_filing"), 303)
+        return redirect(filing_url("show_filing"), 303)
     if request.method != "POST":
         return _render_proofs(dossier, ProofUpload())
     upload = save_proofs(dossier, request.files.getlist("proof"))
     if upload.errors:
         return _render_proofs(current_dossier(), upload), upload.page_status
     flash(f"证明材料已上传{upload.saved_count}件。")
-    return redirect(url_for("filing.proofs"), 303)
+    return redirect(filing_url("proofs"), 303)
 
 
 def _render_proofs(dossier: Dossier, upload: ProofUpload) -> str:
@@ -192,4 +193,4 @@ def remove_proof(document_id: UUID) -> Response:
     """Delete a proof."""
     dossier = current_dossier(for_update=True)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())
-    return redirect(url_for("filing.proofs"), 303)
+    return redirect(filing_url("proofs"), 303)

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao.blueprints.doctor.filing.blueprint import (
     current_dossier,
     filing,
+    filing_url,
     return_mark_at,
 )
 from dingkao.blueprints.doctor.filing.documents import save_proofs
@@ -43,7 +44,7 @@ def list_entry(kind: str, entry: str) -> Response | tuple[str, int] | str:
     get_entry_list(kind)  # raises NotFound if there is no such list
     dossier = current_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
-        return redirect(url_for("filing.show_filing"), 303)
+        return redirect(filing_url("show_filing"), 303)
     stored_entry = _get_entry_or_new(dossier, kind, entry)
     if request.method == "POST":
         return _save_entry(dossier, kind, entry, stored_entry)
@@ -120,7 +121,7 @@ def _leave_entry(kind: str, entry_id: str, *, is_new: bool) -> Response:
         flash("已保存。有证明材料的，请在本页上传；没有的，可以直接返回。")
         return _redirect_to_files(kind, entry_id)
     return redirect(
-        url_for("filing.step", number=entry_list.step, _anchor=kind),
+        filing_url("step", number=entry_list.step, _anchor=kind),
         303,
     )
 
@@ -128,8 +129,8 @@ def _leave_entry(kind: str, entry_id: str, *, is_new: bool) -> Response:
 def _redirect_to_files(kind: str, entry: str) -> Response:
     """A redirect to the files on an entry's page."""
     return redirect(
-        url_for(
-            "filing.list_entry",
+        filing_url(
+            "list_entry",
             kind=kind,
             entry=entry,
             _anchor="files",
@@ -184,7 +185,7 @@ def remove_entry(kind: str, entry: str) -> Response:
     dossier = current_dossier(for_update=True)
     entry_lists.remove_entry(dossier, kind, entry, by=current_user.as_actor())
     return redirect(
-        url_for("filing.step", number=ENTRY_LISTS[kind].step, _anchor=kind),
+        filing_url("step", number=ENTRY_LISTS[kind].step, _anchor=kind),
         303,
     )
 
@@ -200,7 +201,7 @@ def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | s
     dossier = current_dossier(for_update=request.method == "POST")
     stored_entry = _get_entry_with_proofs(dossier, kind, entry)
     if request.method != "POST" or not dossier.is_editable():
-        return redirect(url_for("filing.list_entry", kind=kind, entry=entry), 303)
+        return redirect(filing_url("list_entry", kind=kind, entry=entry), 303)
     upload = save_proofs(dossier, request.files.getlist("proof"), UUID(entry))
     if not upload.errors:
         flash(f"证明材料已上传{upload.saved_count}件。")

@@ -6,12 +6,12 @@ from typing import Any
 
 from flask import (
     render_template,
-    url_for,
 )
 from flask_login import current_user
 
 from dingkao.blueprints.doctor.filing.blueprint import (
     LAST_STEP,
+    filing_url,
 )
 from dingkao.doctors.code_lists import (
     CATEGORIES,
@@ -19,12 +19,14 @@ from dingkao.doctors.code_lists import (
     LEVELS,
     SEXES,
 )
+from dingkao.doctors.doctor_queries import account_of_doctor
 from dingkao.doctors.models import Doctor
 from dingkao.filings import (
     completeness,
     filing_documents,
     procedure_choice,
 )
+from dingkao.filings.assistance_marks import marks_of
 from dingkao.filings.dossier import Dossier, enrolment_last_day
 from dingkao.filings.entry_list_fields import (
     EntryList,
@@ -41,6 +43,7 @@ from dingkao.people.identity_numbers import (
     RESIDENT_TYPES,
     mask_number,
 )
+from dingkao.people.models import Account
 from dingkao.people.organisations import get_organisation
 from dingkao.tenants import settings
 
@@ -50,8 +53,8 @@ LISTS_CHECKED_FOR_OVERLAP = ("education", "practice")
 def next_page(number: int) -> str:
     """The URL of the page after a step: the next step, or the check before submission."""
     if number < LAST_STEP:
-        return url_for("filing.step", number=number + 1)
-    return url_for("filing.review_before_submit")
+        return filing_url("step", number=number + 1)
+    return filing_url("review_before_submit")
 
 
 def incomplete_steps(dossier: Dossier) -> set[int]:
@@ -92,6 +95,7 @@ def render_step(
         after=next_page(number),
         overlapping=_overlapping_entries(dossier, lists),
         carried=_proofs_by_entry(dossier, lists),
+        assistance_mark=marks_of(dossier.filing).get(number),
         **_mark_facts(return_marks_of(dossier), number),
         **_last_step_facts(dossier, number),
     )
@@ -156,7 +160,7 @@ def _practice_facts(dossier: Dossier) -> list[tuple[str, str]]:
 def _identity_facts(dossier: Dossier) -> list[tuple[str, str]]:
     """Name, document and mobile number, as pairs of label and value."""
     doctor = dossier.doctor
-    mobile = authentication.bound_mobile(current_user.account)
+    mobile = authentication.bound_mobile(_doctors_account(dossier))
     return [
         ("姓名", doctor.name),
         ("证件类型", DOCUMENT_TYPES[doctor.document_type]),
@@ -164,6 +168,11 @@ def _identity_facts(dossier: Dossier) -> list[tuple[str, str]]:
         *_facts_of_resident(doctor),
         ("手机号码", mask_number(mobile) if mobile else "未绑定"),
     ]
+
+
+def _doctors_account(dossier: Dossier) -> Account:
+    """The doctor's account, whoever is signed in."""
+    return account_of_doctor(dossier.doctor) if dossier.is_assisted else current_user.account
 
 
 def _facts_of_resident(doctor: Doctor) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ from flask import (
     jsonify,
     redirect,
     request,
-    url_for,
 )
 from flask_login import current_user
 from werkzeug.wrappers import Response
@@ -20,6 +19,8 @@ from dingkao import clock
 from dingkao.blueprints.doctor.filing.blueprint import (
     current_dossier,
     filing,
+    filing_url,
+    pages_path,
 )
 from dingkao.blueprints.doctor.filing.step_page import (
     incomplete_steps,
@@ -64,9 +65,9 @@ def step(number: int) -> Response | tuple[str, int] | str:
         return _save_step(number)
     dossier = current_dossier()
     if not dossier.is_editable():
-        return redirect(url_for("filing.show_filing"))
-    if not has_confirmed_notice(dossier.doctor, dossier.cycle):
-        return redirect(url_for("filing.user_notice"))
+        return redirect(filing_url("show_filing"))
+    if not dossier.is_assisted and not has_confirmed_notice(dossier.doctor, dossier.cycle):
+        return redirect(filing_url("user_notice"))
     return render_step(dossier, number, dossier.step_values(number))
 
 
@@ -159,7 +160,7 @@ def _follow_button(dossier: Dossier, number: int) -> Response:
     target = _requested_page(number)
     if target is None:
         flash("已保存，尚未提交。全部填好后请在最后一步提交。")
-        target = url_for("filing.step", number=number)
+        target = filing_url("step", number=number)
     return redirect(target, 303)
 
 
@@ -168,14 +169,14 @@ def _requested_page(number: int) -> str | None:
     if "next" in request.form:
         return next_page(number)
     if "back" in request.form and number > 1:
-        return url_for("filing.step", number=number - 1)
+        return filing_url("step", number=number - 1)
     return _stay_page(number) if "stay" in request.form else None
 
 
 def _stay_page(number: int) -> str:
     """The page of the filing that the form names in `stay`; for any other page this step."""
     target = request.form["stay"]
-    return target if is_page_under(target, "/filing/") else url_for("filing.step", number=number)
+    return target if is_page_under(target, pages_path()) else filing_url("step", number=number)
 
 
 def _submitted_etags() -> dict[str, str] | None:
@@ -224,7 +225,7 @@ def _handle_list_action(dossier: Dossier, number: int, action: str) -> Response:
     if kind in entry_lists_of(number):
         _change_entry_list(dossier, kind, verb, entry_id, position)
     anchor = kind if kind in ENTRY_LISTS else None
-    return redirect(url_for("filing.step", number=number, _anchor=anchor), 303)
+    return redirect(filing_url("step", number=number, _anchor=anchor), 303)
 
 
 def _change_entry_list(

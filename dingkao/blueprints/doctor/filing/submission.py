@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from dingkao.blueprints.doctor.filing.blueprint import (
     current_dossier,
     filing,
+    filing_url,
     require_cycle,
 )
 from dingkao.cycles.cycles import is_phase_open
@@ -21,6 +22,7 @@ from dingkao.filings import (
     presentation,
     saving,
 )
+from dingkao.filings.assistance_marks import confirmation_of
 from dingkao.filings.dossier import Dossier, enrolment_last_day
 from dingkao.filings.fields import STEPS
 from dingkao.filings.return_marks import return_marks_of
@@ -95,7 +97,7 @@ def review_before_submit() -> Response | str:
     """The whole filing, what is missing, and the button that submits it."""
     dossier = current_dossier()
     if not dossier.is_editable():
-        return redirect(url_for("filing.show_filing"))
+        return redirect(filing_url("show_filing"))
     return render_template(
         "doctor/filing/review_before_submit.html",
         dossier=dossier,
@@ -105,6 +107,7 @@ def review_before_submit() -> Response | str:
         proofs=filing_documents.unattached_proofs(dossier.record),
         last_day=enrolment_last_day(dossier.cycle),
         returned=return_marks_of(dossier),
+        confirmation=confirmation_of(dossier.filing),
     )
 
 
@@ -195,5 +198,6 @@ def show_filing() -> Response | str:
         enrolling=is_phase_open(dossier.cycle, "filing"),
         afterwards=NEXT_STEP_TEXTS.get(record.state, LOCKED_MESSAGE),
         proofs=filing_documents.unattached_proofs(record),
+        confirmation=confirmation_of(dossier.filing),
         may_change=unavailable_reason(dossier, "change") is None,
     )
