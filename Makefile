@@ -28,6 +28,7 @@ bench-full: bench
 	@.venv/bin/python -m tests.load.exposure
 	@.venv/bin/python -m tests.load.sign_in_rush
 	@.venv/bin/python -m tests.load.province --doctors 70000
+	@.venv/bin/python -m tests.load.plans
 	@.venv/bin/python -m tests.load.banks
 	@.venv/bin/python -m tests.load.exports
 	@.venv/bin/python -m tests.load.journal

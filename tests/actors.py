@@ -80,20 +80,23 @@ def portrait_image(width: int = 600, height: int = 800, colour: str = "#c9d6e8",
     return buffer.getvalue()
 
 
+def open_cycle_today() -> Cycle:
+    """A cycle of the province with every phase open today."""
+    today = clock.today()
+    days = (today - timedelta(days=5), today + timedelta(days=60))
+    return open_cycle(
+        "2026年度考核",
+        today - timedelta(days=900),
+        today + timedelta(days=90),
+        dict.fromkeys(PHASES, days),
+        by=TERMINAL_ACTOR,
+    )
+
+
 def get_or_open_cycle() -> Cycle:
     """The province's cycle with every phase open today, and an assessment organisation for every
     institution."""
-    cycle = current_cycle()
-    if cycle is None:
-        today = clock.today()
-        days = (today - timedelta(days=5), today + timedelta(days=60))
-        cycle = open_cycle(
-            "2026年度考核",
-            today - timedelta(days=900),
-            today + timedelta(days=90),
-            dict.fromkeys(PHASES, days),
-            by=TERMINAL_ACTOR,
-        )
+    cycle = current_cycle() or open_cycle_today()
     institutions = list(db.session.scalars(select(Organisation).order_by(Organisation.registration_number)))
     first = institutions[0]
     organisations.appoint_assessor(first, by=TERMINAL_ACTOR)

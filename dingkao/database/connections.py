@@ -18,7 +18,8 @@ POOLER_OPTIONS: dict[str, Any] = {
 }
 """The driver must not prepare statements itself: with each ROLLBACK, and thus after each page that only
 reads, it would delete all prepared statements of the connection, also ours (libpq.py). Ours find their rows
-by keys, so one generic plan is good for all values."""
+by keys, so one generic plan is good for all values. It would hold for every other statement too; the console
+is excepted (`rls.plans_by_value`)."""
 POOL_OPTIONS: dict[str, Any] = {"pool_timeout": 5}
 PING_AFTER_IDLE_SECONDS = 2.0
 

@@ -15,10 +15,12 @@ from wsgiref.types import (
 
 from dingkao.tenants.context import in_tenant
 from dingkao.tenants.registry import Province, by_slug
-from dingkao.tenants.rls import read_only_transactions
+from dingkao.tenants.rls import plans_by_value, read_only_transactions
 
 PROVINCE_KEY = "dingkao.province"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CONSOLE_PATH = "office"
+"""What the addresses of the console begin with: its lists are planned by their values."""
 
 
 class ProvinceMiddleware:
@@ -55,6 +57,8 @@ class ProvinceMiddleware:
             inside.enter_context(in_tenant(province.code))
             if environ.get("REQUEST_METHOD") in SAFE_METHODS:
                 inside.enter_context(read_only_transactions())
+            if remainder.split("/")[0] == CONSOLE_PATH:
+                inside.enter_context(plans_by_value())
             return self.application(environ, start_response)
 
 

@@ -26,6 +26,7 @@ from dingkao.database.base import new_id
 from dingkao.tenants.context import WrongProvince, current_tenant
 
 _is_read_only: ContextVar[bool] = ContextVar("dingkao_reading", default=False)
+_is_planned_by_value: ContextVar[bool] = ContextVar("dingkao_planning", default=False)
 
 ROLE_STRENGTH_QUERY = """
 select r.rolsuper, r.rolbypassrls,
@@ -80,6 +81,18 @@ def read_write_transactions() -> Iterator[None]:
         _is_read_only.reset(token)
 
 
+@contextmanager
+def plans_by_value() -> Iterator[None]:
+    """In transactions begun in the block PostgreSQL plans each statement for the values it has, as lists
+    need it: with a plan for all values no partial index is used, and no LIMIT is known
+    (docs/decisions/0047)."""
+    token = _is_planned_by_value.set(True)
+    try:
+        yield
+    finally:
+        _is_planned_by_value.reset(token)
+
+
 def set_tenant_on_begin(engine: Engine) -> None:
     """Make every transaction of `engine` set the current province together with its BEGIN, and refuse too
     strong roles."""
@@ -89,9 +102,10 @@ def set_tenant_on_begin(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         mode = " READ ONLY" if _is_read_only.get() else ""
         driver: Any = connection.connection.driver_connection
+        planning = "; SET LOCAL plan_cache_mode = force_custom_plan" if _is_planned_by_value.get() else ""
         tenant = int(current_tenant())
         driver.execute(
-            f"BEGIN{mode}; SET LOCAL dingkao.tenant = '{tenant}'",
+            f"BEGIN{mode}; SET LOCAL dingkao.tenant = '{tenant}'{planning}",
             prepare=False,
         )
         connection.info["tenant"] = tenant

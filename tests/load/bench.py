@@ -14,7 +14,6 @@ import re
 import secrets
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -43,8 +42,7 @@ from dingkao.filings.user_notice import confirm_notice
 from dingkao.integrations.pdf import rendering
 from dingkao.journal.entries import TERMINAL_ACTOR, Actor
 from dingkao.people import passwords, sign_in_sessions
-from dingkao.people.accounts import create_staff
-from dingkao.people.models import Account, Organisation, SignInSession
+from dingkao.people.models import Account, Organisation
 from dingkao.people.provinces import open_province
 from tests import actors, conftest
 from tests.load import exam, name_search, synthetic
@@ -59,6 +57,9 @@ from tests.load.bench_stack import (
     report_result,
 )
 from tests.load.cheap_hashing import HASHER
+from tests.load.list_growth import ListGrowth
+from tests.load.plans import load_every_state
+from tests.plan_walk import PlanWalk
 
 SMALL, LARGE = 4_460, 446_000
 CLIENTS = 8
@@ -69,45 +70,39 @@ SAVE_COST, DOCTOR_PAGE_COST, SIGN_IN_COST = 0.95, 8.07, 7.6
 
 
 def prepare(bench: Bench, doctors: int) -> dict[str, Any]:
-    """Two provinces, the second of real size; fifty sittings open in the first."""
-    opened: dict[str, Any] = {}
-    for slug, number in (("shanxi", SMALL), ("henan", doctors)):
-        with bench.inside(slug) as province:
-            open_province(province, by=TERMINAL_ACTOR)
-            place = Organisation(
+    """A province in which fifty sittings are open; a small one and one of real size, both in every state."""
+    opened: dict[str, Any] = {"shanxi": {"ids": _load_not_included(bench)}}
+    for slug, number in (("hebei", SMALL), ("henan", doctors)):
+        opened[slug] = {"ids": load_every_state(bench, slug, number)[0]}
+    with bench.superuser() as connection:
+        # What was loaded is neither tidied up nor written back in the middle of a figure.
+        connection.execute("vacuum (analyze)")
+        connection.execute("checkpoint")
+    actors.demonstration_bank(bench.inside, "shanxi")
+    opened["sittings"], opened["doctor"] = _sittings(bench, opened["shanxi"]["ids"][:100])
+    opened["filer"] = _filer(bench, opened["shanxi"]["ids"][600])
+    return opened
+
+
+def _load_not_included(bench: Bench) -> list[UUID]:
+    """山西 with SMALL doctors who are not on the list yet; their ids."""
+    with bench.inside("shanxi") as province:
+        open_province(province, by=TERMINAL_ACTOR)
+        db.session.add(
+            Organisation(
                 name="起始医院",
                 registration_number=f"START{province.code}",
                 division=f"{province.code}0100",
                 category="医疗机构",
                 health_authority="卫健委",
             )
-            db.session.add(place)
-            db.session.flush()
-            cycle = actors.get_or_open_cycle()
-            db.session.commit()
-            began = time.monotonic()
-            with psycopg.connect(
-                bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
-            ) as connection:
-                ids = synthetic.load(connection, cycle.id, number)
-            print((f"{number} doctors of {slug} loaded in {time.monotonic() - began:.1f} s"), file=sys.stderr)  # noqa: T201
-            admin = create_staff("bench-admin", "测试", [("province_admin", None)], by=TERMINAL_ACTOR)
-            admin.state = "active"
-            token = sign_in_sessions.start_session(admin)
-            session = db.session.scalars(
-                select(SignInSession).where(SignInSession.account_id == admin.id)
-            ).one()
-            session.second_factor_at = session.begun_at
-            db.session.commit()
-            opened[slug] = {"ids": ids, "cookie": f"dk-{slug}={token}"}
-    with bench.superuser() as connection:
-        # What was loaded is neither tidied up nor written back in the middle of a figure.
-        connection.execute("vacuum (analyze)")
-        connection.execute("checkpoint")
-    actors.demonstration_bank(bench.inside, "shanxi")
-    opened["sittings"], opened["doctor"] = _sittings(bench, opened["shanxi"]["ids"][:60])
-    opened["filer"] = _filer(bench, opened["shanxi"]["ids"][60])
-    return opened
+        )
+        db.session.flush()
+        cycle = actors.get_or_open_cycle()
+        db.session.commit()
+        url = bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            return synthetic.load(connection, cycle.id, SMALL)
 
 
 def _filer(bench: Bench, doctor_id: UUID) -> str:
@@ -147,7 +142,7 @@ def _sittings(bench: Bench, ids: list[UUID]) -> tuple[list[tuple[UUID, str, int]
             )
         for doctor_id in ids:
             doctor = db.session.get_one(Doctor, (14, doctor_id))
-            if doctor.category != "clinical" or len(sitting_list) == 50:
+            if (doctor.category, doctor.level) != ("clinical", "physician") or len(sitting_list) == 50:
                 continue
             record = db.session.scalars(
                 select(Assessment).where(Assessment.doctor_id == doctor_id).with_for_update()
@@ -405,13 +400,13 @@ def cost_figures(bench: Bench, opened: dict[str, Any]) -> None:
 
 
 def page_figures(bench: Bench, opened: dict[str, Any], *, question: Cost) -> None:
-    """A doctor's pages, the console's list at two sizes, signing in, the bytes of the first page."""
+    """A doctor's pages, the console's pages at two sizes, signing in, the bytes of the first page."""
     page_costs(bench, opened, question=question)
-    lists = {
-        slug: bench.each(bench.get(f"/{slug}/office/doctors", opened[slug]["cookie"]), 300)
-        for slug in ("shanxi", "henan")
-    }
-    report_at_most("list_page_growth", lists["henan"] / lists["shanxi"], "ratio", 1.3)
+    ListGrowth(
+        bench,
+        PlanWalk(bench.application, bench.inside, "hebei", 13, SMALL),
+        PlanWalk(bench.application, bench.inside, "henan", 41, len(opened["henan"]["ids"])),
+    ).measure()
     report_at_most("sign_in_hash_cpu_ms", _hash_cost(), "ms", 30)
     wire = RawHttpConnection(bench.stack.port)
     html = wire.ask(b"GET /shanxi/login HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

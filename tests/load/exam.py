@@ -223,7 +223,7 @@ def _candidate(bench: Bench, cycle: Cycle, place: UUID, doctor_id: UUID) -> Simu
     doctor = db.session.get_one(Doctor, (CODE, doctor_id))
     account = db.session.get_one(Account, (CODE, doctor.account_id))
     record = db.session.scalars(select(Assessment).where(Assessment.doctor_id == doctor_id)).one()
-    doctor.category, account.state = "clinical", "active"
+    doctor.category, doctor.level, account.state = "clinical", "physician", "active"
     record.state, record.assessor_id, record.procedure, record.performance, record.ethics = (
         "ready",
         place,

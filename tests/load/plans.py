@@ -1,0 +1,100 @@
+"""The console at real size: every page of it, with each filter, order and search, as staff of every role; the
+plans of its statements are read. JSON lines as of `make bench`; what a plan does that it may not is said on
+standard error.
+
+python -m tests.load.plans --doctors 446000
+"""
+
+import argparse
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from dingkao.database.base import db
+from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people.permissions import ROLE_LABELS
+from dingkao.people.provinces import open_province
+from tests import actors, conftest
+from tests.load import synthetic
+from tests.load.bench_stack import Bench, report_at_most, report_result
+from tests.load.synthetic_records import EVERY_STATE
+from tests.plan_reading import PlanLimits, collected_plans, large_tables, plan_problems
+from tests.plan_walk import PlanWalk
+
+SLUG, CODE = "henan", 41
+MAX_READ, MAX_REMOVED, MAX_SORTED = 10_000, 1_000, 10_000
+LARGE_TABLE = 10_000
+LOAD_SECONDS = 90
+MAX_SHOWN = 8
+"""Pages that are named of those that took longest."""
+
+
+def load_every_state(bench: Bench, slug: str, doctors: int) -> tuple[list[UUID], float]:
+    """A province of so many doctors in every state, in a cycle whose phases are open; their ids, and the
+    seconds of loading."""
+    with bench.inside(slug) as province:
+        open_province(province, by=TERMINAL_ACTOR)
+        cycle = actors.open_cycle_today()
+        db.session.commit()
+        url = bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
+        began_at = time.monotonic()
+        with psycopg.connect(url) as connection:
+            ids = synthetic.load(connection, cycle.id, doctors, state=EVERY_STATE)
+        seconds = time.monotonic() - began_at
+    print(f"{doctors} doctors of {slug} loaded in {seconds:.1f} s", file=sys.stderr)  # noqa: T201
+    return ids, seconds
+
+
+def walk(bench: Bench, doctors: int, examples: int) -> None:
+    """Look at every page and report on the plans."""
+    plan_walk = PlanWalk(bench.application, bench.inside, SLUG, CODE, doctors, examples)
+    pages = Counter[str]()
+    with bench.application.app_context():
+        engine = db.engine
+    with bench.superuser() as superuser:
+        superuser.execute("vacuum (analyze)")
+        limits = PlanLimits(MAX_READ, MAX_REMOVED, MAX_SORTED, large_tables(superuser, LARGE_TABLE))
+        with collected_plans(engine, superuser) as collector:
+            for _, pages_of_role in plan_walk.walk(collector, tuple(ROLE_LABELS)):
+                pages.update(pages_of_role)
+    problems = plan_problems(collector.statements, limits)
+    for problem in problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    page_milliseconds = Counter[str]()
+    for statement in collector.statements:
+        page_milliseconds[statement.page] += statement.milliseconds  # type: ignore[assignment]
+    for page, milliseconds in page_milliseconds.most_common(MAX_SHOWN):
+        print(f"{milliseconds:.1f} ms of the database for {page}", file=sys.stderr)  # noqa: T201
+    report_result("plan_pages", pages.total(), "pages", None, None)
+    report_result("plan_statements", len(collector.statements), "statements", None, None)
+    report_at_most("plan_problems", len(problems), "statements", 0)
+
+
+def main() -> None:
+    """All of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--doctors", type=int, default=446_000)
+    parser.add_argument("--examples", type=int, default=3, help="pages of one kind that are looked at")
+    options = parser.parse_args()
+    for name in conftest.FROM_OUTSIDE:
+        os.environ.pop(name, None)
+    with tempfile.TemporaryDirectory(prefix="dingkao-plans-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        bench = Bench(Path(folder) / f"home-{secrets.token_hex(3)}")
+        try:
+            _, seconds = load_every_state(bench, SLUG, options.doctors)
+            report_at_most("load_seconds", seconds, "s", LOAD_SECONDS)
+            walk(bench, options.doctors, options.examples)
+        finally:
+            bench.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What the console asks of the database is bounded: every page of it, with each filter, order and search, is
+looked at by staff of several roles in a province of thousands, and the plans of its statements are read.
+`tests.load.plans` does the same with 446,000."""
+
+import re
+import sys
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from sqlalchemy import func, select
+
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people.provinces import open_province
+from tests import actors
+from tests.engines import superuser_connection
+from tests.load import synthetic
+from tests.load.synthetic_records import EVERY_STATE
+from tests.plan_reading import PlanLimits, collected_plans, plan_problems
+from tests.plan_walk import PlanWalk
+
+DOCTORS, COUNTED = 3_000, 100
+CAPS = ("MAX_COUNTED", "COUNTED_ROWS", "MAX_SORTED")
+"""The names of how far pages count and sort: here to COUNTED, so that what has no cap stands out among thousands."""
+LIMITS = PlanLimits(read=500, removed=500, sorted=500)
+"""A page shows 50 rows, and here counts COUNTED: what reads more grows with the province. An index
+over everything is no better than a table read one row after another, which these sessions don't do."""
+LIKE_LARGE_TABLES = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""What makes PostgreSQL choose for thousands of rows as it does for hundreds of thousands."""
+KNOWN = frozenset(
+    (
+        "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",
+        "/office/review/assignment", "/office/staff", "/office/watching",
+    )
+)  # fmt: skip
+"""Pages that are known to do so. What is mended is taken out."""
+ROLES = ("province_admin", "institution_clerk", "organisation_reviewer")
+
+
+def every_cap():
+    """The modules that know one of CAPS, each with its name."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("dingkao.")]
+    return [(module, name) for module in modules for name in CAPS if hasattr(module, name)]
+
+
+@pytest.fixture(scope="module")
+def superuser(stack):
+    """The superuser's connection, which commits by itself."""
+    connection = superuser_connection(stack.home)
+    connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def plan_walk(application, in_province, stack, superuser):
+    """A walk through 山西 with DOCTORS made-up doctors in every state."""
+    with in_province("shanxi") as province:
+        open_province(province, by=TERMINAL_ACTOR)
+        url = stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
+        cycle = actors.open_cycle_today()
+        db.session.commit()
+        with psycopg.connect(url) as connection:
+            synthetic.load(connection, cycle.id, DOCTORS, state=EVERY_STATE)
+    superuser.execute("vacuum (analyze)")
+    return PlanWalk(application, in_province, "shanxi", 14, DOCTORS, examples=1, most=25)
+
+
+@pytest.fixture(scope="module")
+def engine(application):
+    """What the application asks its database by."""
+    with application.app_context():
+        return db.engine
+
+
+@pytest.fixture(scope="module")
+def collected(engine, plan_walk, superuser):
+    """The statements of all pages with their plans, and how often each page was looked at, by role."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in every_cap():
+            patch.setattr(module, name, COUNTED)
+        with collected_plans(engine, superuser, **LIKE_LARGE_TABLES) as collector:
+            pages = dict(plan_walk.walk(collector, ROLES))
+    return collector.statements, pages
+
+
+def path_of(problem):
+    """The address of the page a problem was met on, without query and ids."""
+    address = problem.statement.page.rpartition(" ")[2]
+    return re.sub(r"[0-9a-f-]{36}", "<id>", urlsplit(address).path.removeprefix("/shanxi"))
+
+
+def test_no_page_of_the_console_reads_or_sorts_a_whole_province(collected):
+    statements, _ = collected
+    problems = plan_problems(statements, LIMITS)
+    assert [str(problem) for problem in problems if path_of(problem) not in KNOWN] == []
+
+
+def test_every_list_of_the_console_was_looked_at(collected):
+    statements, pages = collected
+    assert len(statements) > 300
+    for endpoint in ("doctors.list_doctors", "enrolment.inclusion", "certificates.list_certificates"):
+        assert pages["province_admin"][endpoint], endpoint
+    assert pages["organisation_reviewer"]["filing_review.pending_records"] > 1
+
+
+def test_a_statement_that_reads_everybody_is_noticed(engine, plan_walk, superuser, in_province):
+    with collected_plans(engine, superuser, **LIKE_LARGE_TABLES) as collector, in_province("shanxi"):
+        db.session.scalar(select(func.count()).select_from(Doctor).where(Doctor.sex == "male"))
+        db.session.scalars(select(Doctor.id).order_by(Doctor.title)).all()
+    sentences = [problem.sentence for problem in plan_problems(collector.statements, LIMITS)]
+    assert any("a filter throws" in sentence for sentence in sentences)
+    assert any(sentence.startswith("sorts") for sentence in sentences)
