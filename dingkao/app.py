@@ -31,6 +31,7 @@ from dingkao.blueprints.console.navigation import menu_for_current_user
 from dingkao.blueprints.console.office_notices import office_notices
 from dingkao.blueprints.console.outages import outages
 from dingkao.blueprints.console.papers import papers
+from dingkao.blueprints.console.participation import participation
 from dingkao.blueprints.console.people_search import people_search
 from dingkao.blueprints.console.proposed_acts import proposed_acts
 from dingkao.blueprints.console.province_settings import (
@@ -100,7 +101,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
-    dashboard, lists, doctors, conduct_records, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, conduct_records, participation, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor, office_notices, absences, colleagues,
     certificate_lookup, platform,

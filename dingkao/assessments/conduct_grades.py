@@ -26,7 +26,10 @@ from dingkao.doctors.conduct_records import records_of_doctors
 from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
-APPRAISAL, ETHICS = CONDUCT_KINDS["annual_appraisal"], CONDUCT_KINDS["ethics_grading"]
+APPRAISAL, ETHICS = (
+    CONDUCT_KINDS["annual_appraisal"],
+    CONDUCT_KINDS["ethics_grading"],
+)
 FAILING_GRADES = {APPRAISAL.code: FAILED_APPRAISAL, ETHICS.code: POOR_ETHICS}
 """Kind → the grade of which one in the cycle is enough for 不合格."""
 PART_OF_KIND = {APPRAISAL.code: "performance", ETHICS.code: "ethics"}
@@ -90,7 +93,12 @@ def conduct_of(record: Assessment) -> ConductFacts:
 
 def _ended_years(cycle: Cycle) -> tuple[int, ...]:
     """The years of the cycle that have ended; one that the cycle only touches at an end counts too."""
-    return tuple(range(cycle.starts_on.year, min(cycle.ends_on.year, clock.today().year - 1) + 1))
+    return tuple(
+        range(
+            cycle.starts_on.year,
+            min(cycle.ends_on.year, clock.today().year - 1) + 1,
+        )
+    )
 
 
 def _facts_of(conduct: Iterable[ConductRecord], cycle: Cycle, years: tuple[int, ...]) -> ConductFacts:
@@ -133,7 +141,10 @@ def contradictions(facts: ConductFacts, answers: Mapping[str, Any]) -> dict[str,
     """Name of a field of the filing's step 4 → a sentence on what speaks against the doctor's answer there.
     `answers`: the filed values of that step."""
     found: dict[str, str] = {}
-    bad_events = [*facts.events.get("bad_record", ()), *facts.events.get("penalty", ())]
+    bad_events = [
+        *facts.events.get("bad_record", ()),
+        *facts.events.get("penalty", ()),
+    ]
     if answers.get("bad_record") == "no" and bad_events:
         found["bad_record"] = f"本人填“无”，已导入：{_events_text(bad_events)}。"
     reasons = _direct_fail_reasons(facts)

@@ -20,6 +20,7 @@ from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
+from dingkao.assessments.participation import exclusion_reasons
 from dingkao.assessments.record_counts import count_new_records
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
@@ -238,10 +239,15 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> In
     institutions = db.session.scalars(
         select(Organisation).where(in_array(Organisation.id, institution_ids))
     ).all()  # this reference keeps them in the session, where the transitions find them
+    reasons = exclusion_reasons(cycle, {doctor.id for _, doctor in rows})
     result = InclusionResult()
     with journal.batched_entries():
         for record, doctor in rows if institutions else ():
-            if record.state == "not_included":
+            if record.state != "not_included":
+                continue
+            if doctor.id in reasons:
+                result.skipped.append((doctor.name, reasons[doctor.id]))
+            else:
                 _include_record(record, doctor, cycle, result, by)
     return result
 

@@ -95,7 +95,10 @@ def import_batch(
     known = _known_records(kind, valid_rows)
     new_rows = [values for values in valid_rows if (values.doctor_id, values.record_key) not in known]
     if new_rows:
-        db.session.execute(insert(ConductRecord), [_new_record(kind, values, by) for values in new_rows])
+        db.session.execute(
+            insert(ConductRecord),
+            [_new_record(kind, values, by) for values in new_rows],
+        )
     report.accepted += len(new_rows)
     with journal.batched_entries():
         for values in valid_rows:
@@ -194,7 +197,11 @@ def _update(record: ConductRecord, values: ConductValues, by: Actor) -> bool:
     grade_before = record.grade
     for column, value in changes.items():
         setattr(record, column, value)
-    record.removed_at, record.imported_by, record.imported_at = None, by.id, clock.now()
+    record.removed_at, record.imported_by, record.imported_at = (
+        None,
+        by.id,
+        clock.now(),
+    )
     journal.write_entry(
         "conduct_record",
         record.id,
@@ -208,7 +215,11 @@ def _update(record: ConductRecord, values: ConductValues, by: Actor) -> bool:
 
 
 def _import_part(
-    kind: ConductKind, job: Job, rows: list[ImportRow], report: ImportReport, seen: set[bytes]
+    kind: ConductKind,
+    job: Job,
+    rows: list[ImportRow],
+    report: ImportReport,
+    seen: set[bytes],
 ) -> None:
     """Import the next rows of a job, with the roles that the asker has now."""
     import_batch(

@@ -22,10 +22,15 @@ MAX_REASON_LENGTH = 200
 def list_of_doctor(doctor_id: UUID) -> Sequence[ConductRecord]:
     """The records of a doctor that count, the newest year first."""
     query = select(ConductRecord).where(
-        ConductRecord.doctor_id == doctor_id, ConductRecord.removed_at.is_(None)
+        ConductRecord.doctor_id == doctor_id,
+        ConductRecord.removed_at.is_(None),
     )
     return db.session.scalars(
-        query.order_by(ConductRecord.year.desc(), ConductRecord.kind, ConductRecord.id)
+        query.order_by(
+            ConductRecord.year.desc(),
+            ConductRecord.kind,
+            ConductRecord.id,
+        )
     ).all()
 
 
@@ -50,7 +55,14 @@ def records_of_doctors(
     return records
 
 
-def remove(doctor_id: UUID, record_id: UUID, grant: Grant, *, reason: str, by: Actor) -> None:
+def remove(
+    doctor_id: UUID,
+    record_id: UUID,
+    grant: Grant,
+    *,
+    reason: str,
+    by: Actor,
+) -> None:
     """Let a wrong record of a doctor count no more; it can be imported again. `grant`: whose doctors it may
     be of. Raises NotFound, Forbidden, InvalidInput without a reason."""
     record = db.session.scalar(
@@ -68,9 +80,22 @@ def remove(doctor_id: UUID, record_id: UUID, grant: Grant, *, reason: str, by: A
     assessor_id = db.session.scalars(
         select(Organisation.assessment_organisation_id).where(Organisation.id == doctor.organisation_id)
     ).one()
-    if not in_scope(grant, institution_id=doctor.organisation_id, assessor_id=assessor_id):
+    if not in_scope(
+        grant,
+        institution_id=doctor.organisation_id,
+        assessor_id=assessor_id,
+    ):
         raise Forbidden
     if not 0 < len(reason.strip()) <= MAX_REASON_LENGTH:
-        raise InvalidInput(f"请填写移除的原因，不超过{MAX_REASON_LENGTH}字。", "reason")
+        raise InvalidInput(
+            f"请填写移除的原因，不超过{MAX_REASON_LENGTH}字。",
+            "reason",
+        )
     record.removed_at = clock.now()
-    journal.write_entry("conduct_record", record.id, "removed", by=by, reason=reason.strip())
+    journal.write_entry(
+        "conduct_record",
+        record.id,
+        "removed",
+        by=by,
+        reason=reason.strip(),
+    )

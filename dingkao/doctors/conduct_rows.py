@@ -65,7 +65,11 @@ def validate_row(kind: ConductKind, row: ImportRow, people: Mapping[bytes, Known
     _require_readable(kind, row)
     person = _find_person(row, people)
     if not is_same_name(row.text("name"), person.name):
-        raise InvalidConductRow("name", "姓名与证件号码不是同一人", "请核对姓名和号码，不要按行复制错位。")
+        raise InvalidConductRow(
+            "name",
+            "姓名与证件号码不是同一人",
+            "请核对姓名和号码，不要按行复制错位。",
+        )
     occurred_on = _read_date(row) if "date" in kind.key_columns else None
     return ConductValues(
         person.id,
@@ -90,7 +94,9 @@ def _require_readable(kind: ConductKind, row: ImportRow) -> None:
             raise InvalidConductRow(column, f"{heading}未填写", f"请填写{heading}。")
     if row.has_lost_digits("number") and isinstance(row.cells["number"], float | int):
         raise InvalidConductRow(
-            "number", "号码被Excel当作数字，后几位已丢失", "请先把该列设为文本格式，再重新填写完整号码。"
+            "number",
+            "号码被Excel当作数字，后几位已丢失",
+            "请先把该列设为文本格式，再重新填写完整号码。",
         )
 
 
@@ -100,7 +106,9 @@ def _find_person(row: ImportRow, people: Mapping[bytes, KnownPerson]) -> KnownPe
         if index in people:
             return people[index]
     raise InvalidConductRow(
-        "number", "您负责的名单中没有这个号码", "请核对号码；不在名单中的医师，请先导入名单。"
+        "number",
+        "您负责的名单中没有这个号码",
+        "请核对号码；不在名单中的医师，请先导入名单。",
     )
 
 

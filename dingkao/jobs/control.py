@@ -48,6 +48,11 @@ def get_job(
     return job
 
 
+def find_job(job_id: UUID) -> Job | None:
+    """Returns the job with that id, for the page of what it works on; None if there is none."""
+    return db.session.scalar(select(Job).where(Job.id == job_id))
+
+
 def available_actions(job: Job) -> tuple[str, ...]:
     """Returns those of JOB_ACTIONS that are possible for a job now."""
     if _is_past_choosing(job):

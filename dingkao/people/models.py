@@ -96,6 +96,12 @@ class Account(TenantOwned, Model):
             postgresql_where=text("kind = 'staff'"),
         ),
         Index(
+            "account_initial_doctor_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("kind = 'doctor' and state = 'initial'"),
+        ),
+        Index(
             "account_staff_name_ix",
             "tenant_id",
             "name",

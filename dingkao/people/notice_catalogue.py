@@ -387,6 +387,41 @@ OFFICE_NOTICE_WECHAT = _register(
 )
 OFFICE_NOTICE_SMS_WECHAT = _register("office_notice_sms_wechat", OFFICE_NOTICE.title, OFFICE_NOTICE.body)
 
+# --- messages to those who should take part and don't (assessments/gap_lists)
+
+GAP_NOT_INCLUDED = _register(
+    "gap_not_included",
+    "您还没有报名参加本周期考核",
+    "您在本省医师名单中，尚未被纳入{cycle}考核。请联系主要执业机构确认参加；"
+    "已退休、离职或另有情况的，也请告知机构。",
+    target=None,
+)
+GAP_NOT_SIGNED_IN = _register(
+    "gap_not_signed_in",
+    "您还没有登录填报",
+    "您已被纳入{cycle}考核，尚未登录填报。请在主页点击“填报信息”，填写完整后提交。",
+    target="filing",
+)
+GAP_NOT_SUBMITTED = _register(
+    "gap_not_submitted",
+    "您的报名信息还没有提交",
+    "您已被纳入{cycle}考核，报名信息尚未提交，机构无法审核。请在主页点击“填报信息”，检查无误后提交。",
+    target="filing",
+)
+GAP_RETURNED = _register(
+    "gap_returned",
+    "您的报名信息被退回后还没有重新提交",
+    "您的{cycle}报名信息已被退回，尚未重新提交。请在主页点击“填报信息”，按退回原因修改后重新提交。",
+    target="filing",
+)
+GAP_NOT_SAT = _register(
+    "gap_not_sat",
+    "您没有参加测评",
+    "您没有参加或没有完成{cycle}的测评。有正当理由的，请尽快联系主要执业机构或考核机构；"
+    "无正当理由不参加的，考核不合格。",
+    target=None,
+)
+
 # --- text messages without a notice
 
 SMS_NEW_NOTICE = "【定考】您在{province}医师定期考核系统有新消息，请登录系统查看。"

@@ -48,7 +48,10 @@ from dingkao.people.import_checks import (
     register_confirmable,
     undone_afterwards,
 )
-from dingkao.people.import_reports import ReportLayout, problem_as_json
+from dingkao.people.import_reports import (
+    ReportLayout,
+    problem_as_json,
+)
 from dingkao.people.permissions import grants
 from dingkao.uploads import chunked_uploads
 
@@ -58,10 +61,17 @@ ERRORS_SERIES = "faults"
 WARNINGS_SERIES = "warnings"
 DUPLICATES_SERIES = "twice"
 SEEN_SERIES = "seen"
-ROWS_PER_CHUNK, MAX_ERRORS_SHOWN, LARGE_REPORT_ROWS = 1000, 200, 20_000
+ROWS_PER_CHUNK, MAX_ERRORS_SHOWN, LARGE_REPORT_ROWS = (
+    1000,
+    200,
+    20_000,
+)
 COUNTS = ("accepted", "changed", "unchanged", "refused")
 UPLOAD_LIMITS = chunked_uploads.UploadLimits(
-    MAX_IMPORT_FILE_BYTES, TOO_LARGE_MESSAGE, 16 * MAX_IMPORT_FILE_BYTES, 1024 * 1024
+    MAX_IMPORT_FILE_BYTES,
+    TOO_LARGE_MESSAGE,
+    16 * MAX_IMPORT_FILE_BYTES,
+    1024 * 1024,
 )
 """The limits for a spreadsheet uploaded in chunks."""
 NO_ROWS_MESSAGE = "文件中没有数据行，请在表头下面填写后重新上传。"
@@ -89,7 +99,8 @@ class SpreadsheetImport:
     counts by COUNTS.
     `read`: replaces `read_rows` in the job if reading depends on the actor; `has_warnings`: the report
     includes warnings and has a column that tells them from errors; `after_rows`: what is done in chunks of
-    its own after the last part, not by a check; its cursor is None when it is done.
+    its own after the last part, not by a check; its cursor is None when it is done; `verb`: the first word of
+    the job's title.
     """
 
     name: str
@@ -102,6 +113,7 @@ class SpreadsheetImport:
     read: Callable[[bytes, ImportReport, Actor], Iterator[ImportRow]] | None = None
     has_warnings: bool = False
     after_rows: Callable[[Job, Cursor], Chunk] | None = None
+    verb: str = "导入"
 
     def __post_init__(self) -> None:
         worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
@@ -144,7 +156,7 @@ class SpreadsheetImport:
         current_store().put(UPLOAD_KIND, upload, content)
         return enqueueing.enqueue(
             self.name,
-            f"{'检查' if dry_run else '导入'}{title}",
+            f"{'检查' if dry_run else self.verb}{title}",
             {"upload": str(upload), "dry_run": dry_run} | arguments,
             by=by.id,
             subject=upload if dry_run else None,
@@ -219,7 +231,10 @@ class SpreadsheetImport:
     def _cursor_after_rows(self, job: Job, cursor: Cursor) -> Cursor:
         """The job's cursor when every part is imported."""
         if self.after_rows is None or is_check(job):
-            return {"end": cursor["taken"], "parts": cursor["parts"]}
+            return {
+                "end": cursor["taken"],
+                "parts": cursor["parts"],
+            }
         return cursor | {"after_rows": {}}
 
     def _after_rows(self, job: Job, cursor: Cursor) -> Chunk:
@@ -228,7 +243,13 @@ class SpreadsheetImport:
             raise ValueError(f"{self.name} does nothing after its rows")
         chunk = self.after_rows(job, cursor["after_rows"])
         if chunk.cursor is None:
-            return replace(chunk, cursor={"end": cursor["taken"], "parts": cursor["parts"]})
+            return replace(
+                chunk,
+                cursor={
+                    "end": cursor["taken"],
+                    "parts": cursor["parts"],
+                },
+            )
         return replace(chunk, cursor=cursor | {"after_rows": chunk.cursor})
 
     def _save_report_part(
@@ -261,10 +282,16 @@ class SpreadsheetImport:
         if line_count:
             self._save_report(job, cursor["end"], line_count)
         if not is_check(job):
-            self.on_finished(job, {name: result.get(name, 0) for name in COUNTS})
+            self.on_finished(
+                job,
+                {name: result.get(name, 0) for name in COUNTS},
+            )
         return Chunk(
             {"forget": cursor["parts"]},
-            result={"report": bool(line_count), "checked": is_check(job)},
+            result={
+                "report": bool(line_count),
+                "checked": is_check(job),
+            },
         )
 
     def _save_report(self, job: Job, last_part: int, line_count: int) -> None:
@@ -323,7 +350,10 @@ def _first_problems(job: Job, report: ImportReport) -> dict[str, Any]:
     """The first problems of the job so far, as lists of JSON objects for the job's page."""
     result = job.result or {}
     return {
-        name: [*result.get(name, []), *map(problem_as_json, faults)][:MAX_ERRORS_SHOWN]
+        name: [
+            *result.get(name, []),
+            *map(problem_as_json, faults),
+        ][:MAX_ERRORS_SHOWN]
         for name, faults in (
             ("errors", report.errors),
             ("warnings", report.warnings),

@@ -183,6 +183,14 @@ DOORS = {
         "/office/conduct/penalty",
         {},
     ),
+    "participation.list_comparisons": (
+        SHEETS,
+        "file",
+        "province_admin",
+        "/office/register",
+        "/office/register",
+        {"institution": ""},
+    ),
     "institutions.import_institutions": (
         SHEETS,
         "file",
@@ -237,6 +245,7 @@ PIECES = {
     "roster": (SHEETS, "province_admin", "/office/roster"), "institutions": (SHEETS, "province_admin", "/office/institutions"),
     "questions": (QUESTIONS, "question_editor", "/office/banks"), "scores": (SHEETS, "province_admin", "/office/offline-scores"),
     "conduct": (SHEETS, "province_admin", "/office/conduct/penalty"),
+    "register": (SHEETS, "province_admin", "/office/register"),
     "filing_photo": (PICTURES, "filing", "/filing/photo"), "filing_proof": (DOCUMENTS, "filing", "/filing/proof"),
     "filing_entry_proof": (DOCUMENTS, "filing", "entry"), "request_proof": (DOCUMENTS, "asking", "asking"),
 }  # fmt: skip

@@ -4,18 +4,33 @@ from functools import partial
 from uuid import UUID
 
 from flask import Response as FlaskResponse
-from flask import flash, redirect, render_template, request, url_for
+from flask import (
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.blueprints.console.navigation import (
+    console_blueprint,
+)
 from dingkao.database.base import db
 from dingkao.doctors import conduct_imports
 from dingkao.doctors import conduct_records as records
-from dingkao.doctors.conduct_kinds import CONDUCT_KINDS, ConductKind
+from dingkao.doctors.conduct_kinds import (
+    CONDUCT_KINDS,
+    ConductKind,
+)
 from dingkao.errors import InvalidInput, TooLarge, Unavailable
-from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
-from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
+from dingkao.integrations.spreadsheets.table_opening import (
+    MAX_IMPORT_FILE_BYTES,
+)
+from dingkao.integrations.spreadsheets.xlsx_writer import (
+    write_xlsx,
+)
 from dingkao.jobs.models import Job
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.form_submission import form_page, submit_form
@@ -26,7 +41,9 @@ conduct_records = console_blueprint("conduct_records")
 
 
 @conduct_records.route(
-    "/office/conduct", methods=["GET", "POST"], defaults={"kind": next(iter(CONDUCT_KINDS))}
+    "/office/conduct",
+    methods=["GET", "POST"],
+    defaults={"kind": next(iter(CONDUCT_KINDS))},
 )
 @conduct_records.route("/office/conduct/<kind>", methods=["GET", "POST"])
 @require("conduct.import")
@@ -72,7 +89,8 @@ def template(kind: str) -> FlaskResponse:
     """An empty spreadsheet of one kind, as xlsx. Raises NotFound."""
     conduct_kind = conduct_imports.get_kind(kind)
     return xlsx_response(
-        write_xlsx(_headings(conduct_kind), [], conduct_kind.label), f"{conduct_kind.code}-template.xlsx"
+        write_xlsx(_headings(conduct_kind), [], conduct_kind.label),
+        f"{conduct_kind.code}-template.xlsx",
     )
 
 

@@ -52,6 +52,11 @@ COUNT_LABELS = {
     "lifted": "已延长作答", "told": "已通知", "sittings": "已处理作答", "remarked": "成绩有变化", "waiting": "已发布待决定", "entered": "已登记", "confirmed": "已确认", "listed": "已列入名单",
     "compensated": "已补时", "sealed": "新加密",
 }  # fmt: skip
+COUNT_LABELS_OF_JOB = {
+    "compare_register": {"accepted": "已比对", "unchanged": "一致", "refused": "未能比对"},
+    "settle_differences": {"settled": "已登记去向"},
+}
+"""Name of a job → labels of its counts, where they mean something of their own."""
 COUNT_UNITS = {"approve_bank": "题"}
 """Name of a job → what its numbers count, if these aren't people."""
 
@@ -161,7 +166,8 @@ def show_job(job_id: UUID) -> FlaskResponse:
 def _labelled_numbers(job: Job) -> list[tuple[str, int]]:
     """The job's counts, each with its label."""
     result = job.result or {}
-    return [(label, result[name]) for name, label in COUNT_LABELS.items() if name in result]
+    labels = COUNT_LABELS_OF_JOB.get(job.name, COUNT_LABELS)
+    return [(label, result[name]) for name, label in labels.items() if name in result]
 
 
 @jobs.post("/office/work/<uuid:job_id>/confirm")

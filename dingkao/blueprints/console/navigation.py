@@ -36,6 +36,8 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
         MenuEntry("doctors.list_doctors", "医师", "stethoscope"),
         MenuEntry("doctors.import_roster", "导入名单", "file-import"),
         MenuEntry("conduct_records.import_records", "考核依据", "file-import"),
+        MenuEntry("participation.list_gaps", "应考尽考", "list-check"),
+        MenuEntry("participation.list_comparisons", "注册库比对", "users"),
         MenuEntry("enrolment.inclusion", "纳入考核", "user-check"),
         MenuEntry("enrolment_changes.list_changes", "转入转出", "users"),
         MenuEntry("assisted_filing.list_filings", "代填", "checkup-list"),
