@@ -52,9 +52,10 @@ def start_batch(
     *,
     by: Actor,
 ) -> ReviewBatch:
-    """Store a confirmed batch and begin it: at most CHUNK_SIZE records are decided at once, more by a job.
-    `batch_id` was made with the preview: a batch that is there already is returned as it is, so that a second
-    press decides nothing. `skipped`: record → why it was left out. Raises Forbidden, InvalidInput."""
+    """Store a confirmed batch and begin it: one of at most CHUNK_SIZE records is decided within the request,
+    a larger one wholly by a job. `batch_id` was made with the preview: a batch of that id is returned as it
+    is, so that a second press decides nothing. `skipped`: record → why it was left out. Raises Forbidden,
+    InvalidInput, NotFound for the id of somebody else's batch."""
     if not scope.can_decide:
         raise Forbidden(CLERK_MESSAGE)
     chosen_ids = sorted(set(ids))

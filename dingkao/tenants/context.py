@@ -28,8 +28,10 @@ def current_tenant() -> int:
 
 @contextmanager
 def in_tenant(tenant: int) -> Iterator[int]:
-    """Make `tenant` (a province's code) the current province within the block. Raises WrongProvince inside
-    another province."""
+    """Make `tenant` (a province's code) the current province within the block; that it was opened is not
+    checked. A transaction stays in the province in which it began: whoever enters another one afterwards ends
+    it within the block (`db.session.remove()`). Raises WrongProvince inside another province, or for what is
+    no code."""
     if isinstance(tenant, bool) or not isinstance(tenant, int) or tenant <= 0:
         raise WrongProvince(f"not a province's code: {tenant!r}")
     already = _current.get()

@@ -17,6 +17,7 @@ from dingkao.database.base import new_id
 from dingkao.errors import InvalidInput
 from dingkao.people import export_requests, exported_lists
 from dingkao.people.exported_lists import ExportedList
+from dingkao.people.list_exports import FILE_LIFETIME
 from dingkao.people.list_files import MAX_PEOPLE
 from dingkao.people.models import EXPORT_FORMATS, ExportRequest
 from dingkao.people.name_lookups import account_names, organisation_names
@@ -97,6 +98,7 @@ def _render_form(form: ExportForm, listed: ExportedList) -> str:
     return render_template(
         "console/exports/new.html",
         form=form,
+        kept_days=FILE_LIFETIME.days,
         title=export_requests.title_of(listed, view),
         headings=view.headings,
         people=people,

@@ -72,6 +72,7 @@ def list_jobs() -> FlaskResponse:
     html = render_template(
         "console/jobs/list.html",
         page=page,
+        kept_days=list_exports.FILE_LIFETIME.days,
         words=STATE_LABELS,
         names=_asker_names(page.rows),
         waiting_exports=export_requests.list_own_waiting(current_user.id),
@@ -147,6 +148,7 @@ def show_job(job_id: UUID) -> FlaskResponse:
     html = render_template(
         "console/jobs/job.html",
         job=job,
+        kept_days=list_exports.FILE_LIFETIME.days,
         export_request=export_request,
         file_name=_own_file_name(job),
         may_repeat=job_repeats.may_repeat(job, by=current_user.as_actor()),

@@ -30,9 +30,9 @@ from dingkao.integrations.spreadsheets.ods_text import (
     iter_text_runs,
     repeated,
 )
+from dingkao.integrations.spreadsheets.sheet_extent import MAX_CELLS
 
 MIMETYPE = b"application/vnd.oasis.opendocument.spreadsheet"
-MAX_CELLS = 12_000_000
 MAX_CONTENT = 512 * 1024 * 1024
 MAX_ENTRIES = 2000
 _DRAWING_ELEMENTS = (

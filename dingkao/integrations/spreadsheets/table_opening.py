@@ -17,12 +17,16 @@ from dingkao.integrations.spreadsheets.cells import (
 from dingkao.integrations.spreadsheets.header import (
     MAX_HEADER_ROW,
 )
+from dingkao.integrations.spreadsheets.sheet_extent import (
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MAX_CSV_ROWS,
+)
 
 MAX_IMPORT_FILE_BYTES = 64 * 1024 * 1024
 """The largest file that is imported: a spreadsheet, or questions as a Word document or GIFT. What comes in
 the form itself, and not in chunks, is bounded by MAX_CONTENT_LENGTH too (dingkao/app.py)."""
 TOO_LARGE_MESSAGE = f"文件超过{MAX_IMPORT_FILE_BYTES // 1024 // 1024} MB，请分成几个文件上传。"
-MAX_CELLS, MAX_ROWS, MAX_COLUMNS = 12_000_000, 2_200_000, 1000
 READ_SIZE = 1024 * 1024
 _INSTRUCTION_SHEET_PATTERN = re.compile(r"说明|示例|样例")
 _FORCED_TEXT_PATTERN = re.compile(r'^="([^"]*)"$')
@@ -169,7 +173,7 @@ def _require_moderate_extent(text: str, delimiter: str) -> None:
     line_count = text.count("\n") + text.count("\r")
     cell_count = text.count(delimiter)
     max_cells = min(MAX_CELLS, MAX_COLUMNS * (line_count + 1))
-    if line_count > MAX_ROWS or cell_count > max_cells:
+    if line_count > MAX_CSV_ROWS or cell_count > max_cells:
         raise TooLarge("文件的行数或列数过多，无法导入。请删去末尾的空白行列，或分成几个文件上传。")
 
 

@@ -25,6 +25,7 @@ from dingkao.integrations.spreadsheets.cells import (
     SheetTable,
     WrongFileType,
 )
+from dingkao.integrations.spreadsheets.sheet_extent import MAX_CELLS
 from dingkao.integrations.spreadsheets.xlsx_cells import BookContent
 from dingkao.integrations.spreadsheets.xlsx_frame import (
     MAX_LINKS,
@@ -47,8 +48,8 @@ from dingkao.integrations.spreadsheets.xlsx_parts import (
 )
 from dingkao.integrations.spreadsheets.xlsx_rows import RowReader
 
-MAX_CELLS, MAX_TEXT = 12_000_000, 1024 * 1024 * 1024
-"""The most cells in the extent of a sheet (last row × columns), and the most characters of its texts."""
+MAX_TEXT = 1024 * 1024 * 1024
+"""The most characters of a sheet's texts."""
 MAX_DECOMPRESSED = 1024 * 1024 * 1024
 MAX_RATIO = 200
 MAX_ENTRIES = 2000

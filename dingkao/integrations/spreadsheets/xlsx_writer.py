@@ -20,7 +20,7 @@ MIN_COLUMN_WIDTH, MAX_COLUMN_WIDTH, WIDTH_PER_CHARACTER = 12, 40, 3
 MAX_SHEET_ROWS = 1_048_575
 """Rows that a sheet holds below its headings."""
 NOTES_SHEET, A4_PAPER, MAX_FOOTER_LENGTH = "说明", 9, 200
-_TEXT_ONLY = {
+_TEXTS_STAY_TEXTS = {
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "strings_to_numbers": False,
@@ -50,7 +50,7 @@ def write_xlsx(
             write_xlsx_file(folder / "sheet", headings, rows, sheet)
             return (folder / "sheet").read_bytes()
     buffer = io.BytesIO()
-    with xlsxwriter.Workbook(buffer, _TEXT_ONLY | {"in_memory": True}) as workbook:
+    with xlsxwriter.Workbook(buffer, _TEXTS_STAY_TEXTS | {"in_memory": True}) as workbook:
         _write_sheet(workbook, sheet, headings, rows)
     return buffer.getvalue()
 
@@ -62,10 +62,11 @@ def write_xlsx_file(
     sheet: str,
     notes: SheetNotes = SheetNotes(),  # noqa: B008 - immutable
 ) -> None:
-    """Write a workbook as `write_xlsx` makes it to `path`, row by row through the folder of `path`, in which
-    nobody else may read: memory does not grow with the number of rows. Raises InvalidState for more rows than
-    a sheet holds."""
-    options = _TEXT_ONLY | {"constant_memory": True, "tmpdir": str(path.parent)}
+    """Write a workbook to `path`: numbers as numbers, everything else as text, nothing becomes a formula. It
+    goes row by row through temporary files in the folder of `path`, which the caller takes from
+    `private_temp_dir`: memory does not grow with the number of rows. `sheet`: at most 31 characters. Raises
+    InvalidState for more rows than a sheet holds; the file is then no list."""
+    options = _TEXTS_STAY_TEXTS | {"constant_memory": True, "tmpdir": str(path.parent)}
     with xlsxwriter.Workbook(str(path), options) as workbook:
         worksheet = _write_sheet(workbook, sheet, headings, rows)
         _prepare_print(worksheet, notes.footer)
