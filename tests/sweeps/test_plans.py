@@ -31,7 +31,7 @@ LIKE_LARGE_TABLES = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 """What makes PostgreSQL choose for thousands of rows as it does for hundreds of thousands."""
 KNOWN = frozenset(
     (
-        "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",
+        "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/gaps", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",
         "/office/review/assignment", "/office/staff", "/office/watching",
     )
 )  # fmt: skip
