@@ -20,6 +20,7 @@ from dingkao.doctors.name_search import (
     Query,
     SearchForm,
     form_queries,
+    is_number,
     names_institutions_only,
     search_forms,
 )
@@ -70,6 +71,20 @@ def find_ids(form: SearchForm, text: str, grant: Grant, *, without: Collection[U
     queries = [_within(query, grant) for query in form_queries(form, text, grant)]
     ids = (doctor_id for doctor_id in _iter_ids(queries) if doctor_id not in without)
     return list(islice(ids, MAX_SHOWN + 1))
+
+
+def find_by_number(text: str, grant: Grant) -> list[UUID]:
+    """Returns the ids of the doctors within `grant` with that whole number: of their document, admission ticket
+    or certificate."""
+    forms = (form for form in search_forms() if form.is_of_number)
+    return list(dict.fromkeys(doctor_id for form in forms for doctor_id in find_ids(form, text, grant)))
+
+
+def may_be_number(text: str, grant: Grant) -> bool:
+    """Whether `text` may be somebody's number, which belongs into no address: it is like one, and within
+    `grant` no institution's number and no department's name."""
+    others = (form for form in search_forms() if not form.is_of_number)
+    return is_number(text) and not any(find_ids(form, text, grant) for form in others)
 
 
 def _iter_ids(queries: list[Query]) -> Iterator[UUID]:

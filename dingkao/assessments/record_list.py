@@ -26,6 +26,7 @@ from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.doctor_list import (
     doctor_cells,
     doctor_columns,
+    doctor_filter,
     doctor_filters,
     doctor_search,
     doctor_sorts,
@@ -53,6 +54,7 @@ def records_with_doctors(*conditions: ColumnElement[bool]) -> ListQuery:
 def record_filters() -> tuple[ListFilter, ...]:
     """The filters by what is known of a record besides its state, for lists of records with doctors."""
     return (
+        doctor_filter(Assessment.doctor_id),
         *doctor_filters(),
         ListFilter("procedure", "程序", lambda value, _viewer: Assessment.procedure == value, PROCEDURES),
     )

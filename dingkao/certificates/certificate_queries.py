@@ -128,4 +128,4 @@ def _serial_queries(text: str, grant: Grant) -> list[Query]:
     return [query.where(Certificate.serial == serial, is_reached)]
 
 
-register_form(SearchForm("certificate", "证书编号", _serial_queries))
+register_form(SearchForm("certificate", "证书编号", _serial_queries, is_of_number=True))

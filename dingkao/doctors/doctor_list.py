@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
 
+from dingkao.database.arrays import in_array
 from dingkao.database.listing.definitions import (
     CellRows,
     ListColumn,
@@ -26,10 +28,12 @@ from dingkao.people.account_queries import account_states
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.organisation_filters import institution_filter
+from dingkao.people.organisation_filters import institution_filter, is_id
 from dingkao.people.scopes import scope_condition
 
 MAX_DEPARTMENT_LENGTH = 50
+DOCTOR_FILTER, MAX_FILTER_DOCTORS = "doctor", 2
+"""Fifteen characters may be the numbers of two doctors (`candidate_number_indices`)."""
 _COLUMNS = (
     ListColumn("name", "姓名", is_fixed=True, sort="name"),
     ListColumn("sex", "性别"),
@@ -68,6 +72,25 @@ def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
             is_indexed=have_index,
         ),
     )
+
+
+def doctor_filter(column: Any) -> ListFilter:
+    """The filter of the rows of doctors who were found by a number: their ids stand in the address, where the
+    number must not (domain.md §9). `column`: the list's column with the doctor's id."""
+    return ListFilter(
+        DOCTOR_FILTER,
+        "号码",
+        lambda value, _viewer: in_array(column, map(UUID, value.split("."))),
+        accepts=lambda value: all(map(is_id, value.split("."))),
+        describe=lambda _value: "查到的医师",
+        is_indexed=True,
+        is_offered=False,
+    )
+
+
+def doctor_filter_value(doctor_ids: Sequence[UUID]) -> str:
+    """The value of the filter for these doctors, of whom it takes the first MAX_FILTER_DOCTORS."""
+    return ".".join(map(str, doctor_ids[:MAX_FILTER_DOCTORS]))
 
 
 def doctor_sorts(tie_breaker: Any) -> tuple[ListSort, ...]:
@@ -129,7 +152,11 @@ DOCTOR_LIST = register(
         columns=(*doctor_columns("title"), ListColumn("account", "账号")),
         cells=_cells,
         sorts=(ListSort("name", "姓名", _name_sort.columns, is_indexed=True), *_further_sorts),
-        filters=(institution_filter(Doctor.organisation_id), *doctor_filters(have_index=True)),
+        filters=(
+            institution_filter(Doctor.organisation_id),
+            doctor_filter(Doctor.id),
+            *doctor_filters(have_index=True),
+        ),
         search=doctor_search,
         search_label="姓名、拼音、号码、机构、科室",
     )

@@ -30,7 +30,7 @@ from dingkao.people.name_grams import (
     rarest_pair_keys,
 )
 from dingkao.people.names import normalise_name
-from dingkao.people.organisation_search import search_organisations
+from dingkao.people.organisation_search import organisation_condition, search_organisations
 from dingkao.people.scopes import Grant
 from dingkao.tenants.encryption import normalise_text
 
@@ -40,6 +40,7 @@ MAX_LISTED = 300
 MAX_INSTITUTIONS = 5
 MAX_INITIALS = 8
 _NUMBER_PATTERN = re.compile(r"(?=.*\d)[0-9A-Z()/\-]{5,64}")
+_MANY_DIGITS_PATTERN = re.compile(r"[0-9]{8}")
 _TAIL_PATTERN = re.compile(r"(?=.*\d)[0-9A-Z]{4}")
 Query = Select[UUID, str]
 """A query of doctors' ids and their `name_key`, in the order in which they are shown; a doctor may come more
@@ -51,11 +52,15 @@ class SearchForm:
     """A way of finding doctors. `label`: what was matched, for the page; `queries`: for a text as it was
     typed (stripped, not empty) and the grant of the person who searches, the queries that find doctors by it,
     the best first; none where the text cannot be meant so. A grant of institutions alone is kept by the
-    queries (`institution_condition`), any other by the caller."""
+    queries (`institution_condition`), any other by the caller. `list_queries`: those of a list, which takes
+    all whom a text finds, where `queries` give the best alone; `is_of_number`: it finds people by numbers
+    of their own."""
 
     code: str
     label: str
     queries: Callable[[str, Grant], list[Query]]
+    list_queries: Callable[[str, Grant], list[Query]] | None = None
+    is_of_number: bool = False
 
 
 def search_forms() -> tuple[SearchForm, ...]:
@@ -70,18 +75,21 @@ def register_form(form: SearchForm) -> None:
     _FORMS.append(form)
 
 
-def form_queries(form: SearchForm, text: str, grant: Grant) -> list[Query]:
-    """The queries by which `form` finds doctors for a text as it was typed; none for an empty text or one of
-    more than MAX_TEXT_LENGTH characters."""
+def form_queries(form: SearchForm, text: str, grant: Grant, *, for_list: bool = False) -> list[Query]:
+    """The queries by which `form` finds doctors for a text as it was typed, or a list's; none for an empty text
+    or one of more than MAX_TEXT_LENGTH characters."""
     typed_text = normalise_name(text)[: MAX_TEXT_LENGTH + 1]
     if not typed_text or len(typed_text) > MAX_TEXT_LENGTH:
         return []
-    return form.queries(typed_text, grant)
+    queries = (for_list and form.list_queries) or form.queries
+    return queries(typed_text, grant)
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` may be a whole document number, which belongs into no address (domain.md §9)."""
-    return _NUMBER_PATTERN.fullmatch(normalise_text(text)) is not None
+    """Whether `text` may be a whole document number, or has one in it, which belongs into no address
+    (domain.md §9)."""
+    number = normalise_text(text)
+    return bool(_NUMBER_PATTERN.fullmatch(number) or _MANY_DIGITS_PATTERN.search(number))
 
 
 def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> ColumnElement[bool]:
@@ -93,7 +101,7 @@ def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> Col
     ids."""
     if not text.strip():
         return true()
-    queries = [query for form in search_forms() for query in form_queries(form, text, grant)]
+    queries = [query for form in search_forms() for query in form_queries(form, text, grant, for_list=True)]
     first_ids = [db.session.scalars(query.limit(MAX_LISTED + 1)).all() for query in queries]
     if max(map(len, first_ids), default=0) <= MAX_LISTED:
         return in_array(doctor_id, set(chain.from_iterable(first_ids)))
@@ -215,12 +223,10 @@ def _containing(folded: str, grant: Grant) -> Query:
 
 def _pinyin_queries(text: str, grant: Grant) -> list[Query]:
     """Names whose pinyin begins with the letters; then those whose initials do."""
-    letters = fold_pinyin(text)
-    queries = []
-    if len(letters) > 1:
-        queries.append(_by_prefix(PINYIN + letters, grant))
-    if 1 <= len(letters) <= MAX_INITIALS:
-        queries.append(_by_prefix(INITIALS + letters, grant))
+    spellings = fold_pinyin(text)
+    queries = [_by_prefix(PINYIN + letters, grant) for letters in spellings if len(letters) > 1]
+    if spellings and len(spellings[0]) <= MAX_INITIALS:
+        queries.append(_by_prefix(INITIALS + spellings[0], grant))
     return queries
 
 
@@ -236,12 +242,26 @@ def _number_queries(text: str, grant: Grant) -> list[Query]:
 
 
 def _institution_queries(text: str, grant: Grant) -> list[Query]:
-    """The doctors of the institutions whose names contain the text, institution by institution."""
+    """The doctors of the institutions whose names contain the text, institution by institution: those of the
+    one that fits best, then in the order of the index those of the others."""
     if len(text) < 2:
         return []
     is_reached = institution_condition(grant, Organisation.id)
     institutions = search_organisations(text, MAX_INSTITUTIONS, is_reached)
-    return [_by_doctor(Doctor.organisation_id == institution.id, grant) for institution in institutions]
+    ids = [institution.id for institution in institutions]
+    queries = [_by_doctor(Doctor.organisation_id == first_id, grant) for first_id in ids[:1]]
+    if len(ids) > 1:
+        of_others = _by_doctor(in_array(Doctor.organisation_id, ids[1:]), grant).order_by(None)
+        queries.append(of_others.order_by(Doctor.organisation_id, Doctor.name_key, Doctor.id))
+    return queries
+
+
+def _institution_list_queries(text: str, grant: Grant) -> list[Query]:
+    """The doctors of all institutions whose names contain the text, in no order."""
+    if len(text) < 2:
+        return []
+    is_of_institution = organisation_condition(text, organisation_id=Doctor.organisation_id)
+    return [_by_doctor(is_of_institution, grant).order_by(None)]
 
 
 def _department_queries(text: str, grant: Grant) -> list[Query]:
@@ -256,7 +276,7 @@ def _department_queries(text: str, grant: Grant) -> list[Query]:
 _FORMS = [
     SearchForm("name", "姓名", _name_queries),
     SearchForm("pinyin", "拼音", _pinyin_queries),
-    SearchForm("number", "证件号码", _number_queries),
-    SearchForm("institution", "机构", _institution_queries),
+    SearchForm("number", "证件号码", _number_queries, is_of_number=True),
+    SearchForm("institution", "机构", _institution_queries, _institution_list_queries),
     SearchForm("department", "科室", _department_queries),
 ]

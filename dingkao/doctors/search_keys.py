@@ -40,13 +40,17 @@ def search_keys(name: str, department: str | None) -> set[str]:
     return keys
 
 
-def fold_pinyin(text: str) -> str:
-    """Returns typed pinyin as keys have it: lower-case letters without tones, ü as v; "" for a text that has
-    other characters than letters, blanks, apostrophes and hyphens."""
+def fold_pinyin(text: str) -> list[str]:
+    """Returns typed pinyin as keys may have it: lower-case letters without tones, ü as v; nothing for a text
+    that has other characters than letters, blanks, apostrophes and hyphens. Passports write ü as yu: «nyu» in
+    a row may be nü, or end one syllable and begin the next (chen yu)."""
     spread = unicodedata.normalize("NFKD", text.lower()).replace("u\u0308", "v")
     plain = "".join(character for character in spread if not unicodedata.combining(character))
     letters = re.sub(r"[\s'’\-]", "", plain)
-    return letters.replace("lyu", "lv").replace("nyu", "nv") if re.fullmatch("[a-z]+", letters) else ""
+    if not re.fullmatch("[a-z]+", letters):
+        return []
+    plain_letters = letters.replace("lyu", "lv")
+    return list(dict.fromkeys((plain_letters, plain_letters.replace("nyu", "nv"))))
 
 
 def _iter_readings(folded: str) -> Iterator[list[str]]:

@@ -66,4 +66,4 @@ def _ticket_queries(text: str, grant: Grant) -> list[Query]:
     return [query.where(AdmissionTicket.number == number, is_reached)]
 
 
-register_form(SearchForm("ticket", "准考证号", _ticket_queries))
+register_form(SearchForm("ticket", "准考证号", _ticket_queries, is_of_number=True))

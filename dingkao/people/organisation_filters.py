@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement
 
-from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListFilter, ListViewer
-from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.organisations import find_one, matches_typed
+from dingkao.people.organisation_search import search_organisations
+from dingkao.people.organisations import find_one
 
 MAX_SUGGESTIONS = 10
 INSTITUTION_FILTER = "institution"
@@ -52,13 +51,7 @@ def is_id(text: str) -> bool:
 
 
 def suggest_organisations(words: str) -> list[tuple[str, str]]:
-    """The names and 机构登记号 of the first organisations that fit what was typed, by name; none for nothing
-    typed."""
-    if not words.strip():
-        return []
-    query = select(Organisation.name, Organisation.registration_number).where(
-        matches_typed(words),
-    )
-    return list(
-        db.session.execute(query.order_by(Organisation.name).limit(MAX_SUGGESTIONS)).all(),
-    )
+    """The names and 机构登记号 of the first organisations that fit what was typed, the best first; none for
+    nothing typed."""
+    organisations = search_organisations(words, MAX_SUGGESTIONS)
+    return [(organisation.name, organisation.registration_number) for organisation in organisations]

@@ -90,18 +90,23 @@ def _fetch_by_id(query: Select[Organisation]) -> dict[UUID, Organisation]:
     return {organisation.id: organisation for organisation in db.session.scalars(query)}
 
 
-def organisation_condition(text: str, *, is_beginning: bool = False) -> ColumnElement[bool]:
+def organisation_condition(
+    text: str,
+    *,
+    is_beginning: bool = False,
+    organisation_id: Any = Organisation.id,
+) -> ColumnElement[bool]:
     """The SQL condition that an organisation is one that `text` may mean (see `search_organisations`); with
-    `is_beginning` names that only contain it don't count. Sends queries: up to MAX_LISTED organisations are
+    `is_beginning` names that only contain it don't count. `organisation_id`: the column with its id. Sends queries: up to MAX_LISTED organisations are
     looked up beforehand, so that the list's plan is that of a few ids."""
     queries = [
         query.with_only_columns(Organisation.id) for query in _search_queries(text, is_beginning=is_beginning)
     ]
     first_ids = [db.session.scalars(query.limit(MAX_LISTED + 1)).all() for query in queries]
     if max(map(len, first_ids), default=0) <= MAX_LISTED:
-        return in_array(Organisation.id, set(chain.from_iterable(first_ids)))
+        return in_array(organisation_id, set(chain.from_iterable(first_ids)))
     every_match = union_all(*(query.order_by(None) for query in queries)).subquery()
-    return Organisation.id.in_(select(every_match.columns.id))
+    return organisation_id.in_(select(every_match.columns.id))
 
 
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
@@ -133,8 +138,9 @@ def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
 
 def _containing(folded: str) -> Select[Organisation]:
     """Returns the query of the organisations whose folded name contains `folded` (two characters or more): by
-    its rarest pairs, then compared with the whole name."""
-    keys = rarest_pair_keys(OrganisationSearchKey, folded)
+    its two rarest pairs, then compared with the whole name: planning a join of a third costs more than it
+    saves."""
+    keys = rarest_pair_keys(OrganisationSearchKey, folded)[:2]
     query = _by_key(OrganisationSearchKey.key == keys[0])
     for key in keys[1:]:
         other = aliased(OrganisationSearchKey)

@@ -1,8 +1,9 @@
 """The search in the console's top bar: found by whatever is typed, at an address that can be sent on, within
 what one reaches, and without a number in any address."""
 
+import html
 import re
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from sqlalchemy import select
@@ -105,14 +106,75 @@ def test_where_nobody_is_found_it_is_said_what_else_may_be_typed(client_of, peop
         assert admin.get(f"{PAGE}?q={quote(text)}").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["/office/doctors?q={}", "/office/inclusion?state=institution_pending&q={}"],
+LISTS = pytest.mark.parametrize(
+    ("path", "view"),
+    [
+        ("/office/doctors", "level=physician"),
+        ("/office/inclusion", "state=institution_pending"),
+    ],
 )
-def test_lists_are_searched_in_the_same_ways(client_of, people, address):
+
+
+def search_of_list(client, path, view, **typed):
+    """The answer to what was typed into the search fields of a list's view."""
+    page = f"/{SLUG}{path}?{view}"
+    form = re.search(
+        r'<form class="listing-search" method="post"[^>]*action="([^"]+)"',
+        client.get(page).get_data(as_text=True),
+    )
+    return post_form(client, html.unescape(form[1]), page, **typed)
+
+
+@LISTS
+def test_lists_are_searched_in_the_same_ways(client_of, people, path, view):
     admin = client_of("province_admin")
-    for text in ("国藩", "zgf", "zengguof", "第1人民", sample_data.roster_row(CODE, 1)["证件号码"]):
-        page = main_of(admin.get(f"/{SLUG}{address.format(quote(text))}"))
+    institution_number = sample_data.registration_number(CODE, 1)
+    for text in ("国藩", "zgf", "zengguof", "第1人民", institution_number):
+        answer = search_of_list(admin, path, view, q=text)
+        assert answer.location == f"/{SLUG}{path}?{view}&q={quote(text)}"
+        page = main_of(admin.get(answer.location))
         assert "曾国藩" in page, text
         assert "曾国荃" not in page, text
-    assert "曾国藩" not in main_of(admin.get(f"/{SLUG}{address.format(quote('国荃'))}"))
+    assert "曾国藩" not in main_of(admin.get(f"/{SLUG}{path}?{view}&q={quote('国荃')}"))
+
+
+@LISTS
+def test_a_number_typed_into_a_list_stands_in_no_address(client_of, people, path, view):
+    admin = client_of("province_admin")
+    number = sample_data.roster_row(CODE, 1)["证件号码"]
+    address = f"/{SLUG}{path}?{view}&doctor={people['曾国藩']}"
+    assert search_of_list(admin, path, view, q=f" {number} ").location == address
+    assert admin.get(f"/{SLUG}{path}?{view}&q={number}").location == address
+    page = main_of(admin.get(address))
+    assert "曾国藩" in page
+    assert "曾国荃" not in page
+    assert "号码：查到的医师" in page
+    assert number not in page
+    assert search_of_list(admin, path, f"{view}&doctor={people['曾国藩']}", q="国荃").location == (
+        f"/{SLUG}{path}?{view}&q={quote('国荃')}"
+    )
+    for unknown in (number[:-2] + "99", f"曾国藩{number}", "649912345678"):
+        answer = search_of_list(admin, path, view, q=unknown, institution="第1人民")
+        assert answer.status_code == 200
+        page = main_of(answer)
+        assert "没有找到这个号码" in page
+        assert re.search(rf'name="q"\s+value="{unknown}"[^>]*aria-invalid="true"', page)
+        assert 'value="第1人民"' in page
+        assert not re.search(rf'(href|action)="[^"]*{quote(unknown)}', page)
+        assert re.search(rf'name="back" value="{path}\?{html.escape(view)}"', page)
+
+
+def test_a_number_finds_in_a_list_only_whom_one_reaches(client_of, people):
+    clerk, number = client_of("institution_clerk", 2), sample_data.roster_row(CODE, 1)["证件号码"]
+    answer = search_of_list(clerk, "/office/doctors", "level=physician", q=number)
+    assert answer.status_code == 200
+    assert "没有找到这个号码" in main_of(answer)
+    strange = f"/{SLUG}/office/doctors?doctor={people['曾国藩']}"
+    assert "曾国藩" not in main_of(clerk.get(strange))
+    assert clerk.get(f"/{SLUG}/office/doctors?doctor=1.2").status_code == 200
+    reviewer = client_of("organisation_reviewer", 1)
+    found = search_of_list(reviewer, "/office/review", "side=organisation", q=number)
+    assert parse_qs(urlsplit(found.location).query) == {
+        "side": ["organisation"],
+        "doctor": [str(people["曾国藩"])],
+    }

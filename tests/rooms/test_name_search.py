@@ -2,6 +2,7 @@
 they are found follow the names wherever these change."""
 
 import pytest
+from pypinyin import lazy_pinyin
 from sqlalchemy import delete, select
 
 from dingkao.assessments import people_search
@@ -14,7 +15,7 @@ from dingkao.doctors import corrections, search_backfill
 from dingkao.doctors.models import Doctor, DoctorSearchKey
 from dingkao.doctors.name_search import search_condition
 from dingkao.doctors.search_indexing import reindex_search_keys, search_key_rows
-from dingkao.doctors.search_keys import search_keys
+from dingkao.doctors.search_keys import fold_pinyin, search_keys
 from dingkao.doctors.single_entry import add_doctor
 from dingkao.errors import InvalidInput
 from dingkao.exams.tickets import get_or_issue_ticket
@@ -30,7 +31,7 @@ from tests import actors, sample_data
 CODE = 22
 NAMES = (
     "曾国藩", "单雄信", "解晓东", "仇英", "查良镛", "区志明", "盖叫天", "王伟", "王伟东", "张王伟", "汪卫", "王小伟",
-    "阿卜杜拉·买买提", "欧阳小明", "John Smith", "𠮷野家", "王伟", "万俟卨", "吕绿", "丁大成丁大",
+    "阿卜杜拉·买买提", "欧阳小明", "John Smith", "𠮷野家", "王伟", "万俟卨", "吕绿", "丁大成丁大", "陈玉丽", "车女月",
 )  # fmt: skip
 
 
@@ -80,6 +81,10 @@ def shown(text, grant=WHOLE_PROVINCE):
         ("moqi", ["万俟卨"]),
         ("lv", ["吕绿"]),
         ("lü lü", ["吕绿"]),
+        ("lyulyu", ["吕绿"]),
+        ("chenyuli", ["陈玉丽"]),
+        ("chenyu", ["车女月", "陈玉丽"]),
+        ("che nü", ["车女月"]),
         ("王伟", ["张王伟", "王伟", "王伟", "王伟东"]),
         ("王", ["王伟", "王伟", "王伟东", "王小伟"]),
         ("王伟东", ["王伟东"]),
@@ -121,6 +126,16 @@ def test_a_character_read_in_two_ways_counts_once_in_a_list_of_initials(jilin):
         "曾乐乐", None
     )
     assert shown("z") == {"pinyin": ["曾乐乐"]}
+
+
+def test_syllables_typed_in_a_row_stay_what_they_are():
+    """Of all syllables that a character has, after each way in which one ends: «chen yu» is no «che nü»."""
+    syllables = {syllable for syllable in lazy_pinyin(map(chr, range(0x4E00, 0xA000))) if syllable.isalpha()}
+    assert len(syllables) > 350
+    texts = {
+        first + second for first in ("chen", "wang", "li", "hua", "zhao", "e", "er") for second in syllables
+    }
+    assert {text for text in texts if text.isascii() and text not in fold_pinyin(text)} == set()
 
 
 def test_numbers_find_their_doctor(people):
@@ -174,6 +189,18 @@ def test_of_many_institutions_a_list_takes_all(jilin, monkeypatch):
         for text in ("人民医", "22省", "2"):
             assert [institution.name for institution in organisations_page(text, None).rows] == names
         assert organisations_page("省民", None).rows == organisations_page("\x00", None).rows == []
+
+
+def test_a_list_takes_the_doctors_of_all_institutions_that_are_meant(jilin, monkeypatch):
+    monkeypatch.setattr("dingkao.doctors.name_search.MAX_INSTITUTIONS", 1)
+    rows = [sample_data.roster_row(CODE, serial, at=serial, 姓名=f"王{serial}") for serial in (1, 2, 3)]
+    assert actors.put_on_roster(*rows).accepted == 3
+    first = db.session.scalars(select(Doctor).where(Doctor.name == "王1")).one()
+    for most in (300, 2):
+        monkeypatch.setattr("dingkao.people.organisation_search.MAX_LISTED", most)
+        monkeypatch.setattr("dingkao.doctors.name_search.MAX_LISTED", most)
+        assert len(matched("人民医院")) == 3
+        assert matched("人民医院", Grant(institution_ids=(first.organisation_id,))) == ["王1"]
 
 
 def test_one_finds_only_whom_one_reaches(people):

@@ -126,10 +126,16 @@ class OwnInstitutionDoctorForm(DoctorForm):
 
 
 @doctors.get("/office/doctors")
+@doctors.post("/office/doctors/search", endpoint="search_doctors")
 @require("doctors.view")
 def list_doctors() -> str | Response:
     """The doctors of the province or of the user's institutions."""
-    view = open_list(DOCTOR_LIST, links={"name": _doctor_address})
+    view = open_list(
+        DOCTOR_LIST,
+        links={"name": _doctor_address},
+        endpoint="doctors.list_doctors",
+        search_endpoint="doctors.search_doctors",
+    )
     if isinstance(view, Response):
         return view
     return render_template(

@@ -161,6 +161,7 @@ def _form_values_of(cycle: Cycle) -> dict[str, Any]:
 
 
 @enrolment.get("/office/inclusion")
+@enrolment.post("/office/inclusion/search", endpoint="search_inclusion")
 @require("enrolment.manage")
 def inclusion() -> str | Response:
     """The assessments of the cycle by state: included, not yet included, not submitted."""
@@ -172,6 +173,7 @@ def inclusion() -> str | Response:
         presets={STATE_FILTER: preset_state(cycle, current_grant())},
         links={"name": _doctor_address},
         endpoint="enrolment.inclusion",
+        search_endpoint="enrolment.search_inclusion",
     )
     if isinstance(view, Response):
         return view

@@ -60,6 +60,7 @@ def current_scope() -> ReviewScope:
 
 
 @filing_review.get("/office/review")
+@filing_review.post("/office/review/search", endpoint="search_pending")
 @require("filings.review")
 def pending_records() -> str | Response:
     """The queue of the records that wait for this side."""
@@ -74,6 +75,8 @@ def pending_records() -> str | Response:
         REVIEW_LISTS[scope.name],
         fixed={"side": scope.name},
         links={"name": partial(_record_address, scope)},
+        endpoint="filing_review.pending_records",
+        search_endpoint="filing_review.search_pending",
     )
     if isinstance(view, Response):
         return view

@@ -10,8 +10,10 @@ from uuid import UUID
 
 from flask import redirect, request, url_for
 from flask_login import current_user
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
+from dingkao.assessments.people_search import find_by_number, may_be_number
 from dingkao.database.listing.definitions import (
     ListColumn,
     ListDefinition,
@@ -24,17 +26,20 @@ from dingkao.database.listing.list_counts import ChipCount, ListCounts, count_li
 from dingkao.database.listing.list_pages import MAX_SORTED, ListPage, fetch_list_page
 from dingkao.database.listing.list_states import (
     ANY_VALUE,
+    SEARCH,
     ListState,
     parse_address,
     parse_state,
 )
 from dingkao.database.listing.selections import fetch_selected_ids
+from dingkao.doctors.doctor_list import DOCTOR_FILTER, doctor_filter_value
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import may_export
 from dingkao.people.models import SavedView
 from dingkao.people.saved_views import MAX_VIEW_NAME_LENGTH, list_saved_views
 from dingkao.web.forms import ticked_ids
 
+UNKNOWN_NUMBER_MESSAGE = "在可查看的范围内没有找到这个号码。请核对，或改按姓名查找。"
 RowLink = Callable[[ListRow], str]
 MAX_EMPTY_CHIPS = 6
 """Up to so many choices of a filter are all offered, also those that would leave nothing."""
@@ -44,14 +49,17 @@ MAX_EMPTY_CHIPS = 6
 class ListView:
     """A page of a list as its template shows it. `endpoint`: the page's view, which takes the arguments
     `fixed` besides those of the list; `links`: key of a column → the address that a row's cell leads to;
-    `problems`: key of a filter → why what was typed there wasn't taken."""
+    `problems`: key of a filter, or SEARCH → why what was typed there, which is in `typed_values`, wasn't taken;
+    `search_endpoint`: the view to which the search fields are posted."""
 
     state: ListState
     viewer: ListViewer
     endpoint: str
+    search_endpoint: str
     fixed: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, RowLink] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    typed_values: Mapping[str, str] = field(default_factory=dict)
     max_sorted = MAX_SORTED
     max_view_name = MAX_VIEW_NAME_LENGTH
 
@@ -84,6 +92,26 @@ class ListView:
     def typed_filters(self) -> list[ListFilter]:
         """The filters shown as search fields."""
         return [known for known in self._offered_filters if not known.choices]
+
+    @property
+    def removable_filters(self) -> list[ListFilter]:
+        """The filters without choices that limit the view, each of which can be taken off."""
+        return [
+            known
+            for known in self.definition.filters
+            if not known.choices and known.key in self.state.filters and known.is_for(self.viewer)
+        ]
+
+    @property
+    def search_address(self) -> str:
+        """The address to which the search fields are posted: it keeps what isn't typed into them."""
+        typed_keys = (known.key for known in self.typed_filters if known.key not in self.state.filters)
+        return _url_with(self.search_endpoint, self.form_arguments(SEARCH, DOCTOR_FILTER, *typed_keys))
+
+    @property
+    def path(self) -> str:
+        """The path of this view below the province's, where a form comes back to."""
+        return self.address_of(self.state).removeprefix(request.script_root)
 
     @property
     def _offered_filters(self) -> list[ListFilter]:
@@ -207,23 +235,36 @@ def open_list(
     fixed: Mapping[str, str] | None = None,
     presets: Mapping[str, str] | None = None,
     links: Mapping[str, RowLink] | None = None,
-    endpoint: str = "",
+    endpoint: str,
+    search_endpoint: str,
 ) -> ListView | Response:
-    """Returns the view of a list that the request's address describes; or the redirect to the address in
-    which what was typed into a filter has become its value. The keyword arguments are those of ListView and
-    `parse_state`; `endpoint` is by default the request's."""
-    arguments = request.args.to_dict(flat=False)
-    state = parse_state(definition, arguments, presets)
-    resolved, problems = _resolve_typed(state)
+    """Returns the view of a list that the request describes: by its address, and the search fields if these
+    were posted. Or the redirect to the view's address, in which what was typed has become a filter's value or
+    the text that is searched, but no number of a person (domain.md §9). The keyword arguments are those of
+    ListView and `parse_state`."""
+    posted = request.form if SEARCH in request.form else MultiDict[str, str]()
+    arguments = request.args.to_dict(flat=False) | posted.to_dict(flat=False)
+    typed_values = {name: values[0].strip() for name, values in arguments.items()}
+    state, viewer = parse_state(definition, arguments, presets), viewer_of(definition)
+    resolved, problems = _resolve_typed(state, typed_values)
+    if may_be_number(state.search, viewer.grant):
+        doctor_ids = find_by_number(state.search, viewer.grant)
+        state = replace(state, search="")
+        if doctor_ids:
+            resolved[DOCTOR_FILTER] = doctor_filter_value(doctor_ids)
+        else:
+            problems[SEARCH] = UNKNOWN_NUMBER_MESSAGE
     view = ListView(
         state,
-        viewer_of(definition),
-        endpoint or request.endpoint or "",
+        viewer,
+        endpoint,
+        search_endpoint,
         fixed or {},
         links or {},
         problems,
+        typed_values if problems else {},
     )
-    if resolved and not problems:
+    if (resolved or posted) and not problems:
         return redirect(
             view.address_of(state.first_page(filters={**state.filters, **resolved})),
             303,
@@ -231,13 +272,15 @@ def open_list(
     return view
 
 
-def _resolve_typed(state: ListState) -> tuple[dict[str, str], dict[str, str]]:
+def _resolve_typed(
+    state: ListState, typed_values: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
     """Returns what was typed into filters: by key the value that it means, and by key why it means none."""
     resolved: dict[str, str] = {}
     problems: dict[str, str] = {}
     for known in state.definition.filters:
-        words = request.args.get(known.key, "").strip()
-        if known.choices or not words or words == ANY_VALUE or known.takes(words):
+        words = typed_values.get(known.key, "")
+        if known.choices or not known.is_offered or words in ("", ANY_VALUE) or known.takes(words):
             continue
         try:
             resolved[known.key] = known.resolve(words)

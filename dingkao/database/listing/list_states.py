@@ -51,8 +51,7 @@ class ListState:
     @property
     def is_filtered(self) -> bool:
         """Whether rows may be missing because of a filter or the search."""
-        offered = (self.definition.filter_by_key(key) for key in self.filters)
-        return bool(self.search) or any(chosen is not None and chosen.is_offered for chosen in offered)
+        return bool(self.search or self.filters)
 
     def with_filter(self, key: str, value: str | None) -> "ListState":
         """This view by another value of one filter, None for any; from its first page."""
