@@ -74,8 +74,8 @@ def find_ids(form: SearchForm, text: str, grant: Grant, *, without: Collection[U
 
 
 def find_by_number(text: str, grant: Grant) -> list[UUID]:
-    """Returns the ids of the doctors within `grant` with that whole number: of their document, admission ticket
-    or certificate."""
+    """Returns the ids of the doctors within `grant` with that whole number: of their document, admission
+    ticket or certificate."""
     forms = (form for form in search_forms() if form.is_of_number)
     return list(dict.fromkeys(doctor_id for form in forms for doctor_id in find_ids(form, text, grant)))
 

@@ -76,8 +76,8 @@ def register_form(form: SearchForm) -> None:
 
 
 def form_queries(form: SearchForm, text: str, grant: Grant, *, for_list: bool = False) -> list[Query]:
-    """The queries by which `form` finds doctors for a text as it was typed, or a list's; none for an empty text
-    or one of more than MAX_TEXT_LENGTH characters."""
+    """The queries by which `form` finds doctors for a text as it was typed, or a list's; none for an empty
+    text or one of more than MAX_TEXT_LENGTH characters."""
     typed_text = normalise_name(text)[: MAX_TEXT_LENGTH + 1]
     if not typed_text or len(typed_text) > MAX_TEXT_LENGTH:
         return []

@@ -97,8 +97,9 @@ def organisation_condition(
     organisation_id: Any = Organisation.id,
 ) -> ColumnElement[bool]:
     """The SQL condition that an organisation is one that `text` may mean (see `search_organisations`); with
-    `is_beginning` names that only contain it don't count. `organisation_id`: the column with its id. Sends queries: up to MAX_LISTED organisations are
-    looked up beforehand, so that the list's plan is that of a few ids."""
+    `is_beginning` names that only contain it don't count. `organisation_id`: the column with its id.
+    Sends queries: up to MAX_LISTED organisations are looked up beforehand, so that the list's plan is that of
+    a few ids."""
     queries = [
         query.with_only_columns(Organisation.id) for query in _search_queries(text, is_beginning=is_beginning)
     ]

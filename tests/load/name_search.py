@@ -166,8 +166,8 @@ def _milliseconds_of(form: SearchForm, text: str, grant: Grant) -> float:
 
 
 def _missed(doctors: list[Doctor], typed: dict[str, list[str]]) -> set[tuple[str, str]]:
-    """The searches, as form and text, whose list for the whole province lacks the doctor for whom the text was
-    typed. The first page is no measure: more namesakes than it has places may come before."""
+    """The searches, as form and text, whose list for the whole province lacks the doctor for whom the text
+    was typed. The first page is no measure: more namesakes than it has places may come before."""
     missed = set()
     for name, texts in typed.items():
         for doctor, text in zip(doctors, texts, strict=True):

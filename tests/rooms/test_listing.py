@@ -13,7 +13,7 @@ from dingkao.database.listing.list_counts import ChipCount, count_list
 from dingkao.database.listing.list_pages import fetch_list_page
 from dingkao.database.listing.list_states import ListState, parse_address, parse_state
 from dingkao.database.listing.selections import count_selected, fetch_selected_ids
-from dingkao.doctors.doctor_list import DOCTOR_LIST
+from dingkao.doctors.doctor_list import DOCTOR_FILTER, DOCTOR_LIST
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
 from dingkao.people.models import Organisation
@@ -167,6 +167,7 @@ def test_every_list_has_cells_for_its_columns_and_an_order_for_its_headings(peop
         sort_keys = {sort.key for sort in definition.sorts}
         assert {column.sort for column in definition.columns if column.sort} <= sort_keys
         assert definition.sorts[0].is_indexed
+        assert definition.search is None or definition.filter_by_key(DOCTOR_FILTER)
         page = fetch_list_page(ListState(definition), VIEWER)
         for cells in page.cells:
             assert {column.key for column in definition.columns} <= cells.keys()

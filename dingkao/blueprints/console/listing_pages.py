@@ -49,8 +49,8 @@ MAX_EMPTY_CHIPS = 6
 class ListView:
     """A page of a list as its template shows it. `endpoint`: the page's view, which takes the arguments
     `fixed` besides those of the list; `links`: key of a column → the address that a row's cell leads to;
-    `problems`: key of a filter, or SEARCH → why what was typed there, which is in `typed_values`, wasn't taken;
-    `search_endpoint`: the view to which the search fields are posted."""
+    `problems`: key of a filter, or SEARCH → why what was typed there, which is in `typed_values`, wasn't
+    taken; `search_endpoint`: the view to which the search fields are posted."""
 
     state: ListState
     viewer: ListViewer

@@ -51,7 +51,8 @@ class ListFilter:
     `resolve` finds by what was typed (raising InvalidInput), and is shown as a search field.
     `is_indexed`: an index finds the rows of a value; by a filter without one, rows are looked at one by one;
     `counts`: whether the chips say how many rows each would leave; `is_offered`: False for a filter that
-    isn't typed, but set by an address, and can only be taken off; `is_for`: whether a viewer needs the filter at all.
+    isn't typed, but set by an address, and can only be taken off; `is_for`: whether a viewer needs the filter
+    at all.
     """
 
     key: str
