@@ -314,23 +314,11 @@ def test_what_was_returned_is_marked_at_its_field_until_it_is_handed_in_again(do
 def test_the_assessment_organisation_marks_fields_too(doctor, reviewer):
     doctor.file()
     doctor.submit()
-    decide(
-        reviewer("institution_reviewer"),
-        doctor,
-        "approve",
-        "institution",
-        performance="pass",
-        ethics="pass",
-        text="同意",
-    )
-    decide(
-        reviewer("organisation_reviewer"),
-        doctor,
-        "return_doctor",
-        "organisation",
-        text="请核对职称",
-        **{"mark-2.title": "聘书未见"},
-    )
+    grades = {"performance": "pass", "ethics": "pass", "conduct": "none", "text": "同意"}
+    marks = {"text": "请核对职称", "mark-2.title": "聘书未见"}
+    institution, organisation = reviewer("institution_reviewer"), reviewer("organisation_reviewer")
+    assert decide(institution, doctor, "approve", "institution", **grades).status_code == 303
+    assert decide(organisation, doctor, "return_doctor", "organisation", **marks).status_code == 303
     page = doctor.get("/filing/2")
     assert "退回原因：请核对职称" in page
     assert "退回：聘书未见" in page

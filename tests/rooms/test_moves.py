@@ -48,7 +48,9 @@ def actor_of(role):
 def test_a_move_starts_only_from_the_states_it_names_and_by_the_roles_it_names(verb, states):
     entitled = actor_of(min(verb.rule.allowed_actors))
     for state in states:
-        simple_namespace = SimpleNamespace(id=new_id(), state=state, changed_at=None)
+        simple_namespace = SimpleNamespace(
+            id=new_id(), state=state, changed_at=None, institution_id=new_id(), assessor_id=None
+        )
         for stranger in (actor_of("nobody"), Actor("staff", new_id())):
             with pytest.raises(Forbidden):
                 verb(simple_namespace, by=stranger)

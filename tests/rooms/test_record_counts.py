@@ -146,7 +146,8 @@ def test_those_who_move_records_at_once_wait_for_nobody(application, in_province
 
 def test_who_waited_longest_comes_from_an_index_without_sorting(cycle):
     """Of a queue of a hundred thousand nothing is sorted for «next»."""
-    scope = ReviewScope("organisation", (uuid4(),), can_decide=True)
+    organisation_ids = (uuid4(),)
+    scope = ReviewScope("organisation", organisation_ids, deciding_ids=organisation_ids)
     statements = []
 
     def note(_connection, _cursor, statement, parameters, *_more):

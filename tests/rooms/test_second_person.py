@@ -25,9 +25,9 @@ from dingkao.exams.models.monitoring_models import IntegrityCase
 from dingkao.exams.models.score_import_models import ScoreImport
 from dingkao.filings import batch_review
 from dingkao.journal.entries import TERMINAL_ACTOR, Actor
-from dingkao.people import accounts, proposed_acts, second_person
+from dingkao.people import accounts, export_requests, proposed_acts, second_person
 from dingkao.people.accounts import create_staff
-from dingkao.people.models import Account, Appointment, Organisation, ProposedAct
+from dingkao.people.models import Account, Appointment, ExportRequest, Organisation, ProposedAct
 from dingkao.people.provinces import open_province
 from dingkao.people.scopes import WHOLE_PROVINCE
 from dingkao.question_banks import question_approval
@@ -219,6 +219,17 @@ def exclusion(earlier, by):
     exclusions.approve(pending_change("exclusion", asked_by=earlier.id), EVERYWHERE, by=by)
 
 
+def list_as_file(earlier, by):
+    request = ExportRequest(
+        id=new_id(),
+        list_code="doctors",
+        title="医师",
+        asked_by=earlier.id,
+        needs_approval=True,
+    )
+    export_requests.approve(request, by=by)
+
+
 def code_of_a_doctor(earlier, by):
     account = Account(
         kind="doctor", login_index=new_id().bytes, name="医师", initial_until=clock.now(), state="active"
@@ -249,12 +260,13 @@ ACTS = {
         transfer,
         exclusion,
         code_of_a_doctor,
+        list_as_file,
     )
 }
 TABLES = {
     "pass_line": "line", "publication": "publication", "key_correction": "correction", "score_import": "score_import", "integrity_case": "case_opened",
     "proposed_act": "proposed_act", "question_version": "question", "request": "request_granted",
-    "enrolment_change": "transfer",
+    "enrolment_change": "transfer", "export_request": "list_as_file",
 }  # fmt: skip
 
 
@@ -318,7 +330,11 @@ def test_second_persons_are_judged_in_one_place():
     compared = re.compile(r"\w+_by\s*(==|!=)\s*(by\.id|decider_id)|\bby\.id\s*(==|!=|in)\s*[\w(.]*_by")
     known_counts = {
         "assessments/doctor_codes.py": 2,
+        "assessments/gap_lists.py": 1,
+        "assessments/office_notices.py": 1,
         "certificates/admission_tickets.py": 1,
+        "people/export_requests.py": 1,
+        "people/job_repeats.py": 2,
         "question_banks/question_approval.py": 2,
         "assessments/review_transitions.py": 1,
         "filings/review.py": 1,
