@@ -189,7 +189,7 @@ class ProvinceWay:
         self.admin.get_by_role("link", name="题库").click()
         self.admin.get_by_label("题库名称").fill("本省题库")
         upload(self.admin, "input[type=file]", "questions.xlsx", question_workbook())
-        self.admin.get_by_role("button", name="导入").click()
+        self.admin.get_by_role("button", name="直接导入").click()
         expect(self.admin.get_by_text("新增 32，更新 0，未变 0，拒绝 0")).to_be_visible(timeout=30_000)
         self.admin2.get_by_role("link", name="题库", exact=True).click()
         self.admin2.get_by_role("link", name="本省题库").click()
@@ -225,7 +225,7 @@ class ProvinceWay:
             "名单.xlsx",
             sample_data.roster_xlsx([sample_data.roster_row(self.code, 77) | cells]),
         )
-        self.clerk.get_by_role("button", name="导入").click()
+        self.clerk.get_by_role("button", name="直接导入").click()
         expect(self.clerk.get_by_text("新增 1，更新 0，未变 0，拒绝 0")).to_be_visible(timeout=30_000)
 
     def open_account(self) -> None:
@@ -348,7 +348,7 @@ class ProvinceWay:
         self.admin.get_by_role("button", name="生成发布清单").click()
         expect(self.admin.get_by_text("由您提出")).to_be_visible(timeout=30_000)
         self.admin2.get_by_role("link", name="发布结果").click()
-        self.admin2.get_by_role("link", name="查看").click()
+        self.admin2.get_by_role("link", name="查看", exact=True).click()
         self.admin2.get_by_role("button", name="确认并发布").click()
         expect(self.admin2.get_by_text("已完成")).to_be_visible(timeout=30_000)
 

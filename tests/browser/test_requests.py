@@ -205,6 +205,15 @@ def test_an_appeal_both_ways(phone, desks):
     expect(page.get_by_text("考核结果：不合格")).to_be_visible()
 
 
+DECIDED = {
+    "通过": "已通过，转考核机构复核。",
+    "退回医师": "已退回医师修改。",
+    "退回机构": "已退回机构核对。",
+    "复核通过": "复核通过，已转待测评。",
+}
+"""What the review desk says after each of its buttons."""
+
+
 def at_the_desk(
     desks,
     someone: actors.SignedInDoctor,
@@ -213,7 +222,7 @@ def at_the_desk(
     text: str = "",
     mark: dict[str, str] | None = None,
 ) -> None:
-    """Take the filing up from the list, mark fields, grade, decide."""
+    """Take the filing up from the list, mark fields, grade, decide; the desk then says so above all else."""
     page = desks[side]
     page.goto(f"/{SLUG}/office/review?side={side}")
     page.locator(f'button[form="open-{someone.record_id}"]').click()
@@ -231,7 +240,7 @@ def at_the_desk(
         page.locator("[name=bad_record_check][value=none]").check()
     page.locator("#decide [name=text]").fill(text)
     page.get_by_role("button", name=button, exact=True).click()
-    expect(page.get_by_role("status")).to_be_visible()
+    expect(page.get_by_role("status").first).to_contain_text(DECIDED[button])
 
 
 def sees_return(page: Page, step: int, name: str, reason: str, sentence: str) -> None:

@@ -28,8 +28,21 @@ QUEUE = f"/{SLUG}/office/review?side=institution"
 
 @pytest.fixture(scope="module")
 def ground(application, in_province, address):
-    """The province, with a doctor whose filing is handed in."""
-    return submit_filing(actors.signed_in_doctor(application, in_province, SLUG, next(_serial)))
+    """The province, with a doctor whose filing is handed in: nobody else's work, so that it is not the next
+    record of those who look through theirs."""
+    someone = submit_filing(actors.signed_in_doctor(application, in_province, SLUG, next(_serial)))
+    colleague = signed_in_client(application, in_province, SLUG, "institution_reviewer", FIRST)
+    assign(in_province, someone.record_id, colleague.account_id)
+    return someone
+
+
+def assign(in_province, record_id: UUID, account_id: UUID) -> None:
+    """Make the record the work of a reviewer."""
+    with in_province(SLUG):
+        db.session.execute(
+            update(Assessment).where(Assessment.id == record_id).values(assigned_to=account_id)
+        )
+        db.session.commit()
 
 
 @pytest.fixture
@@ -127,7 +140,8 @@ def test_nothing_is_decided_unless_the_dialog_is_confirmed(in_province, reviewer
 
 
 def test_photo_and_proofs_are_shown_in_place(in_province, ground, reviewer_page):
-    page, _ = reviewer_page("看图审核人")
+    page, account_id = reviewer_page("看图审核人")
+    assign(in_province, ground.record_id, account_id)
     page.goto(f"/{SLUG}/office/review/{ground.record_id}?side=institution")
     picture = page.locator("[data-picture]")
     expect(page.locator("[data-position]")).to_have_text("第1/1件")
