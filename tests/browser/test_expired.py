@@ -58,7 +58,7 @@ def test_what_was_typed_when_the_session_was_over_comes_back(clerk, in_province,
     clerk.sign_in(page)
     page.wait_for_url(re.compile("/office"))
     page.goto(f"/{SLUG}/office/doctors/{clerk.doctor}")
-    page.locator('[name="reason"]').fill("本人到场，手机遗失")
+    page.locator("#code-reason").fill("本人到场，手机遗失")
     with in_province(SLUG):
         db.session.execute(
             update(SignInSession)
@@ -70,10 +70,10 @@ def test_what_was_typed_when_the_session_was_over_comes_back(clerk, in_province,
     expect(page.get_by_text("登录已过期")).to_be_visible()
     clerk.sign_in(page)
     expect(page.get_by_text("登录过期前填写的内容已恢复")).to_be_visible()
-    expect(page.locator('[name="reason"]')).to_have_value("本人到场，手机遗失")
+    expect(page.locator("#code-reason")).to_have_value("本人到场，手机遗失")
     page.reload()
     assert page.get_by_text("登录过期前填写的内容已恢复").count() == 0, "it comes back once"
-    page.locator('[name="reason"]').fill("本人到场，手机遗失")
+    page.locator("#code-reason").fill("本人到场，手机遗失")
     page.get_by_role("button", name="申请发放一次性代码").click()
     expect(page.get_by_text("原因：本人到场，手机遗失")).to_be_visible()
     expect(page.get_by_text("登录过期前填写的内容已恢复")).to_be_hidden()

@@ -47,7 +47,7 @@ from dingkao.web.province_blueprint import province_blueprint
 
 home = province_blueprint("home")
 MENU: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("变更主要执业机构", "transfer.own_transfer", {}),
+    ("变更执业机构", "transfer.own_transfer", {}),
     ("修改密码", "account.password", {}),
     ("账号与安全", "account.show", {}),
     (
