@@ -82,6 +82,7 @@ def test_a_refusal_needs_its_reason_and_changes_stay_alone(desks, waiting, in_pr
     decide(desks["institution"], "deferral", [request_id], decision="refuse", opinion="材料不全")
     assert states(in_province, request_id, change_id) == ["refused", "first_pending"]
     assert desks["institution"].get(f"{PAGE}?side=institution&kind=change").status_code == 404
+    assert "成批办理免考申请" in desks["institution"].get(PAGE).get_data(as_text=True)
 
 
 def test_nobody_elses_requests_are_reached_and_lateness_is_counted(desks, waiting, in_province):

@@ -205,13 +205,13 @@ def _render_request(
 @request_decisions.get("/office/requests/batch")
 @require("requests.view")
 def decide_batch() -> str:
-    """Requests for 免考 or 延考 that wait, each beside its proofs, to be decided on together. Raises NotFound
-    for another kind."""
+    """Requests for 免考 or 延考 that wait, each beside its proofs, to be decided on together; 免考 if the
+    address names no kind. Raises NotFound for another kind."""
     return _render_batch(_current_scope(), BatchResult())
 
 
 def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
-    kind = request.values.get("kind", "")
+    kind = request.values.get("kind") or INSTEAD_OF_TEST[0]
     if kind not in INSTEAD_OF_TEST:
         raise NotFound
     page = decision_scope.requests_page(
