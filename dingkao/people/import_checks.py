@@ -63,8 +63,8 @@ def confirm_import(check: Job, *, by: Actor) -> Job:
     """Enqueue the import of the file that the job `check` (row locked) has checked; the same job if that was
     done before. Raises Forbidden if `by` may not import such files any more, InvalidState if there is nothing
     to confirm."""
-    if confirmed_id := (check.result or {}).get("confirmed"):
-        return db.session.scalars(select(Job).where(Job.id == UUID(confirmed_id))).one()
+    if import_id := (check.result or {}).get("import_id"):
+        return db.session.scalars(select(Job).where(Job.id == UUID(import_id))).one()
     if not is_confirmable(check):
         raise InvalidState(NOT_CONFIRMABLE_MESSAGE)
     if not grants(_actions[check.name], by.roles):
@@ -76,7 +76,7 @@ def confirm_import(check: Job, *, by: Actor) -> Job:
         by=by.id,
     )
     check.subject_id = None
-    check.result = (check.result or {}) | {"confirmed": str(job.id)}
+    check.result = (check.result or {}) | {"import_id": str(job.id)}
     return job
 
 

@@ -14,6 +14,7 @@ from dingkao.filings.completeness import missing_items
 from dingkao.filings.dossier import ENCRYPTED_FIELDS, Dossier, dossier_of
 from dingkao.filings.field_values import missing_fields
 from dingkao.filings.models import Filing
+from dingkao.journal.entries import Actor
 from dingkao.tenants import settings as province_settings
 from dingkao.tenants.encryption import SecretLocation, current_vault
 from tests import actors
@@ -171,18 +172,18 @@ def test_a_province_says_what_an_odd_certificate_number_means(draft, mode, ancho
 
 
 def test_what_fails_directly_keeps_the_words_it_was_chosen_from(draft):
-    actor = actors.make_actor("doctor")
+    doctor = Actor("doctor", draft.doctor.account_id, frozenset({"doctor"}))
     form_values = {name: [value] for name, value in actors.WORK.items()} | {
         "direct_fail": ["yes"],
         "direct_fail_which": ["03"],
         "direct_fail_note": ["说明"],
     }
-    saving.save_step(draft, 4, form_values, draft.filing.revision, by=actor)
+    saving.save_step(draft, 4, form_values, draft.filing.revision, by=doctor)
     province_settings.change("direct_fail_list", ["01 新的第一条", "03 新的第三条"], by=None, reason="试")
     reason_field = next(field for field in draft.fields(4) if field.name == "direct_fail_which")
     assert reason_field.choices == {"01": "01 新的第一条", "03": "03 跨执业类别进行执业活动的"}
     assert "跨执业类别进行执业活动的" in str(presentation.display_sections(draft))
-    saving.save_step(draft, 4, form_values | {"direct_fail_which": ["01"]}, draft.filing.revision, by=actor)
+    saving.save_step(draft, 4, form_values | {"direct_fail_which": ["01"]}, draft.filing.revision, by=doctor)
     assert "新的第一条" in str(presentation.display_sections(draft))
     assert (
         next(field for field in draft.fields(4) if field.name == "direct_fail_which").choices["03"]
