@@ -8,6 +8,7 @@ certificate, are drawn in this process.
 
 import importlib
 import io
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 TEMPLATES_DIR = Path(__file__).resolve().parents[3] / "templates" / "print"
 DPI = 150
+PRINT_MEMORY = 512 * runner.MB
+"""Bytes that a page may take in a sandbox, also during a web request: to draw a form of a few pages takes
+300 MB of addresses, of which the Chinese fonts, mapped and cut down, are the most; 215 MB are in use at
+once."""
 TOO_COMPLEX_MESSAGE = "内容过多或过于复杂，画不出来。请减少题目，或缩短其中过长的文字和表格。"
 
 
@@ -37,9 +42,16 @@ def render_pdf(template: str, /, **content: Any) -> bytes:
 
 
 def render_pdf_sandboxed(template: str, /, **content: Any) -> bytes:
-    """Returns the same, drawn in a sandbox. Raises TooLarge, Unavailable."""
+    """Returns the same, drawn in a sandbox with at least PRINT_MEMORY. Raises TooLarge, Unavailable."""
     page = _template_environment().get_template(f"{template}.html").render(**content)
-    return runner.run(html_to_pdf, page, template, limit_message=TOO_COMPLEX_MESSAGE)
+    limits = runner.current_limits()
+    return runner.run(
+        html_to_pdf,
+        page,
+        template,
+        limit_message=TOO_COMPLEX_MESSAGE,
+        limits=replace(limits, memory=max(limits.memory, PRINT_MEMORY)),
+    )
 
 
 def html_to_pdf(page: str, style: str) -> bytes:
