@@ -1,7 +1,7 @@
 """Notices of an office to its own doctors: to whom, with what words, once, not by night, and counted."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
@@ -59,7 +59,9 @@ def clerk(application, in_province, doctors):
 
 
 def at(hour):
-    return freeze_time(f"{clock.today()} {hour}")
+    """The last time that it was this hour, of UTC: whoever has just signed in is still signed in then."""
+    moment = datetime.fromisoformat(f"{clock.now():%Y-%m-%d}T{hour}+00:00")
+    return freeze_time(moment if moment <= clock.now() else moment - timedelta(days=1))
 
 
 def hidden_fields(page):
@@ -201,10 +203,10 @@ def test_who_has_got_it_keeps_it_when_it_is_cancelled(application, in_province, 
 
 
 def test_channels_are_those_that_are_chosen_and_switched_on(application, in_province, doctors, clerk):
-    with in_province(SLUG):
-        settings.change("notify_by_sms", True, by=None, reason="试")
-        db.session.commit()
     with at(DAY):
+        with in_province(SLUG):
+            settings.change("notify_by_sms", True, by=None, reason="试")
+            db.session.commit()
         send(clerk, by_sms="y", by_wechat="y")
         deliver(application, in_province)
     with in_province(SLUG):
