@@ -192,3 +192,20 @@ def test_the_files_that_real_use_found(samples):
     ):
         with pytest.raises(InvalidInput, match=message):
             said(name)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "::1 甲::关于答案{\n\t~[plain]试题答案4\n\t=[plain]没有\n}\n",
+        "::1 甲::某医师\n说本试题答案有误。\n他{\n\t~是\n\t=否\n}\n",
+        "::1 甲::甲{\n\t=乙\n\t~丙\n\t####本题目的答案,见教材\n}\n",
+    ],
+)
+def test_a_choice_or_text_about_answers_is_no_header_of_a_sheet(question):
+    assert gift.is_gift(question.encode())
+
+
+@pytest.mark.parametrize("header", ["题干,答案,备注", "\t题目\t选项A\t答案", "试题;答案"])
+def test_a_sheet_is_not_taken_for_gift_by_braces_in_its_cells(header):
+    assert not gift.is_gift(f"{header}\n集合{{1}},A,\n".encode())

@@ -119,8 +119,11 @@ def _begins_like_gift(line: str) -> bool:
 
 
 def _is_sheet_header(line: str) -> bool:
-    """Whether a line is the header of a spreadsheet of questions."""
-    return _SHEET_HEADER.search(line) is not None and "答案" in line and "{" not in line
+    """Whether a line is the header of a spreadsheet of questions, and not a choice or a text about the
+    answers of questions."""
+    if "答案" not in line or "{" in line or line.lstrip().startswith(("~", "=", "#")):
+        return False
+    return _SHEET_HEADER.search(line) is not None and any(mark in line for mark in ",;\t")
 
 
 def read_questions(
