@@ -49,8 +49,9 @@ log = structlog.get_logger()
 
 def write_checkpoint() -> int:
     """The scheduled task that writes a batch with the settled entries that are not listed yet,
-    MAX_ENTRIES_PER_BATCH at most. Returns how many. An entry with a wrong MAC is not listed, so that every
-    verification reports it. Raises checkpoint_files.InvalidCheckpoint, Unavailable."""
+    MAX_ENTRIES_PER_BATCH at most. Returns how many; 0 also if another process is writing one. An entry with a
+    wrong MAC is not listed, so that every verification reports it. Raises checkpoint_files.InvalidCheckpoint,
+    Unavailable."""
     with checkpoint_lock(wait=False) as is_acquired:
         if not is_acquired:
             return 0
@@ -171,8 +172,9 @@ def id_time(entry: UUID) -> datetime:
 
 
 def _unlisted_entries(after: UUID, until: UUID, *, first: bool) -> tuple[list[CheckpointRecord], UUID]:
-    """Returns the records of the valid entries with `after` < id <= `until`, and the id of the last entry
-    read. `first`: there is no checkpoint yet."""
+    """Returns the records of the valid entries with `after` < id <= `until`, MAX_ENTRIES_PER_BATCH at most,
+    and the id of the last entry read (`after` if none); logs invalid ones. `first` as in
+    `Ledger.is_valid`."""
     records: list[CheckpointRecord] = []
     last_id = after
     for entry in entries_between(after, until, MAX_ENTRIES_PER_BATCH):

@@ -86,9 +86,9 @@ def write_entry(
     reason: str | None = None,
     **details: Any,
 ) -> None:
-    """Write one entry in the current transaction. Until that ends, other transactions wait to write about the
-    same subject. `before` and `after`: the subject's states around a transition. `details` must hold no
-    personal data."""
+    """Write one entry in the current transaction, or within `batched_entries` at its end. Until the
+    transaction ends, others wait to write about the same subject. `before` and `after`: the subject's states
+    around a transition. `details` must hold no personal data."""
     entry = _build_entry(
         subject_kind,
         subject_id,
@@ -137,7 +137,8 @@ def write_entry_in_own_transaction(
     **details: Any,
 ) -> None:
     """Write one entry in a separate transaction, so that it stays even if the request is refused and rolled
-    back."""
+    back. The subject must be no row that the request has locked: the separate transaction would wait for it,
+    or chain to the same entry as the request's own."""
     entry = _build_entry(subject_kind, subject_id, verb, by, details=details)
     with read_write_transactions(), Session(db.engine) as session:
         _append_chained(session, [entry])
@@ -222,7 +223,7 @@ def _append_chained(session: Session, entries: list[JournalEntry]) -> None:
 
 
 def _append_batch(session: Session, entries: list[JournalEntry]) -> None:
-    """Chain and insert one batch of entries."""
+    """Chain and insert one batch of entries, by one query and one statement."""
     subjects = list({entry.subject_id for entry in entries})
     last_rows = _LAST_ENTRY_STATEMENT.fetch_rows(in_session=session, subjects=subjects)
     last_entries = {subject: (entry_id, seal) for subject, entry_id, seal in last_rows}

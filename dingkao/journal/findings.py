@@ -31,7 +31,8 @@ class Finding:
             return None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the finding as JSON values."""
+        """Returns the finding as JSON values: `what` (its kind), `entry`, `subject`, and `at` (when the entry
+        was made)."""
         made_at = self.made_at()
         return {
             "what": self.kind,

@@ -68,7 +68,9 @@ class Ledger(Protocol):
         """Returns the id of the entry's subject."""
 
     def is_valid(self, row: Any, *, first: bool) -> bool:
-        """Whether the entry is as it was written; `first`: the ledger has no checkpoint yet."""
+        """Whether the entry is as it was written, by its MAC. `first`: the ledger has no checkpoint yet, so
+        an operators' act without a seal is valid (`act_log`: it was written before acts were sealed); the
+        provinces' journal ignores it."""
 
     def entry_digest(self, row: Any) -> bytes:
         """Returns 32 bytes that cover all columns of the entry."""

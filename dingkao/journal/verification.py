@@ -86,8 +86,9 @@ def _load_own_head() -> CheckpointHead | None:
 
 
 class _EntryComparison:
-    """Compares entries of the ledger, added by id, with the records that list them. `unlisted` collects the
-    records of valid entries that are not listed."""
+    """Compares entries of the ledger, added by id, with the records that list them, sorted by id. `unlisted`
+    collects the records of entries with a right MAC that are not listed, also of those that are reported as
+    unlinked."""
 
     def __init__(self, records: Sequence[CheckpointRecord], *, first: bool) -> None:
         self.report = VerificationReport(listed=len(records))
@@ -152,11 +153,11 @@ def check_entries(
     *,
     first: bool = False,
 ) -> tuple[VerificationReport, list[CheckpointRecord], UUID]:
-    """Compare the entries with `after` < id <= `until` (at most `limit`) with `records`, which list them by
-    id.
+    """Compare the entries with `after` < id <= `until` with `records`, which list them, sorted by id. Records
+    without an entry are reported as missing, so `limit` (entries read at most) only goes with no records.
 
-    `first`: the ledger has no checkpoint yet. Returns the report, the records of the valid entries that are
-    not listed, and the id of the last entry read.
+    `first` as in `Ledger.is_valid`. Returns the report, the records of the entries with a right MAC that are
+    not listed, and the id of the last entry read (`after` if none).
     """
     comparison = _EntryComparison(records, first=first)
     last_id = after
@@ -200,8 +201,8 @@ def _verify_volume(cursor: Cursor, head: CheckpointHead) -> tuple[Cursor, Verifi
 
 
 def _finish_volumes(cursor: Cursor, head: CheckpointHead) -> tuple[Cursor, VerificationReport]:
-    """Compare the last volume with the head. Returns the cursor of the first batch after the volumes, and the
-    report."""
+    """Compare the last volume with the head, and the head's last batch with the number that is known. Returns
+    the cursor of the first batch after the volumes, and the report."""
     report = VerificationReport()
     if not cursor["gap"] and (cursor["previous"], cursor["last"]) != (
         head.bound,
@@ -360,7 +361,8 @@ def _merge_verified_batches(
 
 
 def _verify_unlisted(cursor: Cursor, head: CheckpointHead | None) -> tuple[Cursor | None, VerificationReport]:
-    """Verify the next entries that no checkpoint lists yet; valid ones are only counted."""
+    """Verify the next entries that no checkpoint lists yet; valid ones are only counted. After the last one,
+    report it if they have not been listed for longer than MAX_LAG, or if all checkpoints are gone."""
     report, _, last_id = check_entries(
         UUID(cursor["after"]),
         HIGHEST_ID,

@@ -51,11 +51,11 @@ def correction_effects(
     *,
     for_update: bool = False,
 ) -> list[CorrectionEffect]:
-    """Returns the effects on the sittings of a batch, of the corrections in force or also of `correction`, if
-    given.
+    """Returns the effects on those sittings of a batch that were handed in and are not void, of the
+    corrections in force or also of `correction`, if given.
 
     `pairs`: (sitting id, record id). With `for_update` records and then sittings are locked, so that a doctor
-    who is just handing in with the old key is waited for.
+    who is just handing in with the old key is waited for. Nothing is changed.
     """
     records, sittings = _load_batch(pairs, for_update=for_update)
     doctors = _doctors_of(records)
@@ -108,7 +108,7 @@ def _effect_on_sitting(
 def _load_batch(
     pairs: Sequence[tuple[UUID, UUID]], *, for_update: bool
 ) -> tuple[dict[UUID, Assessment], Sequence[Sitting]]:
-    """Returns the records by id and the sittings that are not void, both read again and locked with
+    """Returns the records by id and the sittings that are not void, both read again, and locked if
     `for_update`."""
     record_ids = {record_id for _, record_id in pairs}
     sitting_ids = [sitting_id for sitting_id, _ in pairs]

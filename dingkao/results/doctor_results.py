@@ -30,7 +30,7 @@ class DoctorResult:
 
 
 def load_doctor_result(record: Assessment, doctor: Doctor, cycle: Cycle) -> DoctorResult:
-    """Returns what a doctor sees of a record whose result is published."""
+    """Returns what a doctor sees of a record; the caller has checked that its result is published."""
     sitting_ids = list(db.session.scalars(select(Sitting.id).where(Sitting.assessment_id == record.id)))
     if not settings.value("show_scores"):
         return DoctorResult(sitting_ids=sitting_ids)

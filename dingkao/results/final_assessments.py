@@ -29,9 +29,9 @@ FIRST_ID = UUID(int=0)
 def conclude_records(
     cycle: Cycle, ids: Iterable[UUID], *, grant: Grant, by: Actor
 ) -> tuple[int, Counter[str]]:
-    """Conclude (综合评定) those of the records `ids` that are within `grant`. Returns how many were
-    concluded, and reason → number for those that could not be. Records that are concluded already are not
-    counted."""
+    """Conclude (综合评定) those of the records `ids` of the cycle that are within `grant`; locks them.
+    Returns how many were concluded, and reason → number for those that could not be. Records that are
+    concluded already are not counted."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         in_array(Assessment.id, ids),
@@ -65,7 +65,7 @@ def pending_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assessm
 
 
 def enqueue_conclusion(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue 综合评定 of all waiting records that the asker may conclude."""
+    """Enqueue 综合评定 of all waiting records that the asker may conclude when the job runs."""
     return enqueueing.enqueue(
         "conclude_all",
         f"综合评定（{cycle.label}）",
@@ -107,7 +107,8 @@ def conclude_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _pending_records(cycle: Cycle, grant: Grant) -> ColumnElement[bool]:
-    """Returns the condition of the cycle's records within `grant` that wait for 综合评定."""
+    """Returns the condition of the cycle's records within `grant` that wait for 综合评定; of those in the
+    state "absent", `conclude` refuses the ones whose absence is not confirmed."""
     return and_(
         Assessment.cycle_id == cycle.id,
         Assessment.state.in_(("grading", "absent")),

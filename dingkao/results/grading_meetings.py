@@ -126,7 +126,8 @@ def create_meeting(
 
 
 def _require_no_draft(cycle: Cycle, organisation_id: UUID) -> None:
-    """Raise InvalidState if the organisation prepares another meeting: a record is on one list at a time."""
+    """Raise InvalidState if the organisation has a meeting of the cycle that is not held yet: a record is on
+    one list at a time."""
     query = select(GradingMeeting.id).where(
         GradingMeeting.organisation_id == organisation_id,
         GradingMeeting.cycle_id == cycle.id,
@@ -149,7 +150,9 @@ def enqueue_filling(meeting: GradingMeeting, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(FILL_JOB)
 def fill_list(job: Job, cursor: Cursor) -> Chunk:
-    """Put the next waiting records of the organisation on the list of a draft."""
+    """Put the next waiting records of the organisation on the list of a draft (absent doctors only if the
+    absence is confirmed); after the last one, set `filled_at`. Does nothing for a meeting that is no draft
+    any more."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
     meeting = db.session.scalar(query.with_for_update())
     if meeting is None or meeting.state != "draft":
@@ -187,7 +190,7 @@ def get_meeting(
     *,
     for_update: bool = False,
 ) -> GradingMeeting:
-    """A meeting of an organisation within `grant`. Raises NotFound."""
+    """A meeting of an organisation within `grant`, locked if `for_update`. Raises NotFound."""
     query = select(GradingMeeting).where(GradingMeeting.id == meeting_id, _own(grant))
     meeting = db.session.scalar(query.with_for_update() if for_update else query)
     if meeting is None:
@@ -214,7 +217,8 @@ def delete_draft(meeting: GradingMeeting, *, by: Actor) -> None:
 
 
 def change_notes(meeting: GradingMeeting, notes: str, *, by: Actor) -> None:
-    """Store what was discussed. Raises InvalidInput, InvalidState."""
+    """Store what was discussed at a meeting (locked), stripped. Raises InvalidInput if it is too long,
+    InvalidState unless it is a draft."""
     require_draft(meeting)
     if len(notes) > MAX_NOTES_LENGTH:
         raise InvalidInput(
@@ -246,6 +250,7 @@ def entries_query(meeting: GradingMeeting, entry_filter: str = "all") -> Select[
 def _filter_conditions(
     entry_filter: str,
 ) -> list[ColumnElement[bool]]:
+    """The conditions of one of ENTRY_FILTERS; none for "all" and for an unknown code."""
     has_all_passed = and_(
         Assessment.performance == "pass",
         Assessment.ethics == "pass",
@@ -263,7 +268,8 @@ def _filter_conditions(
 def count_entries(
     meeting: GradingMeeting,
 ) -> dict[str, CappedCount]:
-    """Key of ENTRY_FILTERS → how many records of the meeting's list it shows."""
+    """Key of ENTRY_FILTERS → how many records of the meeting's list it shows, counted up to the limit of
+    CappedCount."""
     return {
         name: capped_count(
             entries_query(meeting, name),
@@ -301,8 +307,8 @@ def records_of(
 
 
 def draw_sample(meeting: GradingMeeting, size: int, *, by: Actor) -> None:
-    """Draw `size` more records of the list for the spot check, by chance. Raises InvalidInput,
-    InvalidState."""
+    """Draw `size` more records of the list of a meeting (locked) for the spot check, by chance; fewer if
+    fewer are left. Raises InvalidInput, InvalidState."""
     require_draft(meeting)
     if not 1 <= size <= MAX_SAMPLE:
         raise InvalidInput(f"抽查人数请填写1至{MAX_SAMPLE}。", "size")
@@ -334,8 +340,9 @@ def record_sample_result(
     *,
     by: Actor,
 ) -> None:
-    """Store what the spot check of one record showed: a key of SAMPLE_RESULTS, and a note, which a doubt
-    needs. Raises InvalidInput, InvalidState; NotFound for a record that was not drawn."""
+    """Store what the spot check of one record showed: a key of SAMPLE_RESULTS, and a note (cut at
+    MAX_NOTES_LENGTH), which a doubt needs. The meeting is locked. Raises InvalidInput, InvalidState; NotFound
+    for a record that was not drawn."""
     require_draft(meeting)
     if result not in SAMPLE_RESULTS:
         raise InvalidInput("请选择抽查结果。", "result")
@@ -376,7 +383,8 @@ def members_of(
 
 
 def colleagues(meeting: GradingMeeting) -> dict[UUID, str]:
-    """The accounts of the organisation's staff, at most MAX_MEMBERS: id → name."""
+    """The organisation's staff who may prepare meetings and whose accounts are not closed, the first
+    MAX_MEMBERS by name: account id → name."""
     of_account = (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id)
     query = (
         select(Account.id, Account.name)
@@ -404,8 +412,9 @@ def add_member(
     *,
     by: Actor,
 ) -> None:
-    """Add somebody present: a colleague with an account, or another one by name. Raises InvalidInput,
-    InvalidState."""
+    """Add somebody present at a meeting (locked): one of `colleagues` by account, whose name then counts, or
+    another one by name. Who is on the list already isn't added again. Raises InvalidInput (also if the
+    account is none of `colleagues`), InvalidState."""
     require_draft(meeting)
     if role not in MEMBER_ROLES:
         raise InvalidInput("请选择在会上的身份。", "role")
@@ -435,7 +444,8 @@ def add_member(
 
 
 def remove_member(meeting: GradingMeeting, member_id: UUID, *, by: Actor) -> None:
-    """Remove somebody who was not present. Raises InvalidState."""
+    """Remove somebody from those present at a meeting (locked); an unknown id is ignored. Raises
+    InvalidState."""
     require_draft(meeting)
     for member in members_of(meeting):
         if member.id == member_id:
@@ -455,8 +465,9 @@ def remove_member(meeting: GradingMeeting, member_id: UUID, *, by: Actor) -> Non
     states=MEETING_STATES,
 )
 def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
-    """The committee has decided: 综合评定 of the records on the list begins. Raises InvalidState while the
-    list is being made, without a chair, and with a sampled record that nobody has checked."""
+    """The committee has decided: 综合评定 of the records on the list may begin. Only the state changes;
+    `meeting_conclusion.start_conclusion` also enqueues the job. Raises Forbidden; InvalidState while the list
+    is being made, without a chair, and with a sampled record that nobody has checked."""
     if meeting.filled_at is None:
         raise InvalidState("名单还在生成，请稍候再评定。")
     if not any(member.role == "chair" for member in members_of(meeting)):
@@ -476,7 +487,7 @@ def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
     states=MEETING_STATES,
 )
 def finish_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
-    """Every record on the list has its outcome: seal them, for those present to sign."""
+    """Every record on the list has its outcome: store their digest, which those present sign."""
     meeting.digest = outcomes_digest(meeting)
 
 

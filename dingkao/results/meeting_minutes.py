@@ -95,6 +95,8 @@ def _named_query(meeting: GradingMeeting) -> Any:
 def _facts(
     meeting: GradingMeeting,
 ) -> list[tuple[str, str]]:
+    """Pairs of label and text at the head of the minutes: organisation, when, where, numbers by outcome,
+    check code."""
     counted = select(GradingMeetingEntry.outcome, func.count()).where(
         GradingMeetingEntry.meeting_id == meeting.id
     )
@@ -121,6 +123,7 @@ def _facts(
 def _rows(
     entries: list[GradingMeetingEntry],
 ) -> list[tuple[str, ...]]:
+    """A line as HEADINGS for each of `entries`; identity numbers masked."""
     listed = records_of(entries)
     doctors = doctors_by_id(item.record.doctor_id for item in listed)
     places = organisation_names(item.record.institution_id for item in listed)
@@ -152,7 +155,7 @@ def _verdict_texts(entry: GradingMeetingEntry, record: Assessment) -> tuple[str,
 def _sampled(
     meeting: GradingMeeting,
 ) -> list[tuple[str, str, str]]:
-    """The spot check: name, result, note."""
+    """The spot check: name, result, note, of MAX_LISTED records at most."""
     entries = list(db.session.scalars(entries_query(meeting, "sampled").limit(MAX_LISTED)))
     listed = records_of(entries)
     doctors = doctors_by_id(item.record.doctor_id for item in listed)
@@ -222,6 +225,7 @@ def _add_table(
     headings: tuple[str, ...],
     rows: list[Any],
 ) -> None:
+    """Append a table: `headings`, then `rows` with as many texts each."""
     table = document.add_table(rows=len(rows) + 1, cols=len(headings))
     table.style = "Table Grid"
     cells = [cell for line in table.rows for cell in line.cells]

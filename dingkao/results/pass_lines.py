@@ -97,8 +97,8 @@ def default_tenths(level: str) -> int:
 
 
 def propose_line(cycle: Cycle, category: str, level: str, tenths: int, *, by: Actor) -> PassLine:
-    """Propose a line in tenths of a point. It replaces an earlier proposal that is not approved. Raises
-    InvalidInput; InvalidState if a line is approved already."""
+    """Propose a line in tenths of a point; locks the cycle. It replaces an earlier proposal that is not
+    approved. Raises InvalidInput; InvalidState if a line is approved already."""
     if category not in CATEGORIES or level not in LEVELS:
         raise InvalidInput("请从列表中选择执业类别和级别。")
     if not 0 <= tenths <= FULL_MARKS_TENTHS:
@@ -150,8 +150,8 @@ def get_line_for_update(line_id: UUID) -> PassLine:
 
 
 def approve_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Approve a line (locked); does nothing if it is approved already. Raises Forbidden for the person who
-    proposed it."""
+    """Approve a line (locked); does nothing if it is approved already. Verdicts follow from
+    `enqueue_applying`, or from the scheduled task. Raises Forbidden for the person who proposed it."""
     if pass_line.approved_at:
         return
     require_second_person(
@@ -247,8 +247,8 @@ def apply_approved_lines() -> int:
 
 
 def _apply_lines_of(cycle: Cycle, deadline: float) -> int:
-    """Apply the approved lines of a cycle until no record is left or the deadline has passed; returns how
-    many records got a verdict."""
+    """Apply the approved lines of a cycle until no record is left or the deadline (of `time.monotonic`) has
+    passed; commits each batch. Returns how many records got a verdict."""
     if not any(line.approved_at for line in current_lines(cycle).values()):
         return 0
     assessed_count = 0
@@ -261,8 +261,8 @@ def _apply_lines_of(cycle: Cycle, deadline: float) -> int:
 
 
 def _apply_batch(cycle: Cycle, after: UUID) -> tuple[int, UUID | None]:
-    """Apply the approved lines to the next BATCH_SIZE records after the id `after`. Returns how many, and the
-    last id if there may be more, else None."""
+    """Apply the approved lines to the next BATCH_SIZE records after the id `after`, without those that others
+    have locked. Returns how many, and the last id if there may be more, else None."""
     query = (
         _records_with_approved_line(cycle)
         .where(Assessment.id > after)

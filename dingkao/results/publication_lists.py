@@ -111,7 +111,7 @@ def _require_confirming_records(cycle: Cycle) -> None:
 
 
 def _on_gather_cancel(job: Job, _cursor: Cursor) -> None:
-    """Withdraw the publication of a cancelled job."""
+    """Withdraw the publication of a cancelled job. Raises InvalidState if it is approved."""
     publication = get_publication_for_update(UUID(job.arguments["publication"]))
     withdraw(publication, by=SYSTEM_ACTOR, refusal=FROZEN_MESSAGE)
 
@@ -120,7 +120,8 @@ def _on_gather_cancel(job: Job, _cursor: Cursor) -> None:
 def gather_step(job: Job, cursor: Cursor) -> Chunk:
     """Put the next records on the list with their present verdicts; after the last one, store the list's
     digest. A record that becomes 待发布 behind the cursor waits for the next list; one that leaves 待发布 is
-    found when the list is compared. Raises InvalidState if the list is empty, NotFound."""
+    found when the list is compared. If the list is empty, withdraws it, commits and raises InvalidState.
+    Raises NotFound."""
     publication = publication_of_job(job, for_update=True)
     if publication.gathered_at or publication.withdrawn_at:
         return Chunk(None)
@@ -219,8 +220,9 @@ def is_frozen(cycle_id: UUID) -> bool:
 
 
 def mark_list_changed(record: Assessment) -> None:
-    """Mark the list that waits for approval as changed if the record, which has just changed, is on it.
-    Approval is then refused at once."""
+    """Mark the list that waits for approval as changed (and lock it) if the record, which has just changed,
+    is on it. Approval is then refused at once. Whoever moves a record that is 待发布 calls this, after asking
+    `is_frozen`."""
     unsettled = _unsettled_publication(record.cycle_id)
     if unsettled is None or unsettled.changed_at:
         return

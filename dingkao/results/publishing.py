@@ -141,7 +141,7 @@ def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
 @worker.register_chunked_job(PUBLISH_JOB, undo=_on_publish_cancel)
 def publish_step(job: Job, cursor: Cursor) -> Chunk:
     """Publish an approved list: compare it with its records, make it public, change its records to their
-    final states, then enqueue the certificates. Raises InvalidState."""
+    final states, then enqueue the certificates. Raises NotFound, InvalidState."""
     publication = publication_of_job(job, for_update=True)
     if publication.approved_at is None or publication.approved_by is None:
         raise InvalidState("该发布清单尚未确认。")
@@ -151,8 +151,8 @@ def publish_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
-    """Compare the next part of the list with its records; after the last one, make the list public. Raises
-    InvalidState if the list or a record has changed."""
+    """Compare the next part of the list with its records; after the last one, make the list public. Withdraws
+    it, commits and raises InvalidState if the list or a record has changed."""
     parameters = {
         "tenant": current_tenant(),
         "publication": publication.id,
@@ -191,7 +191,7 @@ def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
 
 def _fail_publication(publication: Publication, moved: int) -> None:
     """Withdraw a publication whose list differs from what was approved (`moved`: how many records have
-    changed), before anything of it was shown. Always raises InvalidState."""
+    changed), before anything of it was shown. Commits, and always raises InvalidState."""
     publication.withdrawn_at = clock.now()
     journal.write_entry(
         "publication",

@@ -104,7 +104,8 @@ def _change_kinds(effect: CorrectionEffect) -> list[str]:
 
 
 def enqueue_remarking(correction: KeyCorrection, *, by: Actor) -> Job:
-    """Enqueue the rescoring of all sittings that drew the question's version."""
+    """Enqueue the rescoring of all sittings that drew the question's version; the correction must be
+    approved."""
     return enqueueing.enqueue(
         REMARK_JOB,
         "更正答案：重新判分",
@@ -186,7 +187,7 @@ def _apply_effect(correction: KeyCorrection, effect: CorrectionEffect) -> None:
     sitting = effect.current_score.sitting
     new_score = effect.current_score.new_score
     old_score = sitting.score_tenths
-    if _is_waiting_already(sitting, old_score, new_score):
+    if _supersede_unless_same(sitting, old_score, new_score):
         return
     if not effect.is_changed or new_score is None or old_score is None:
         db.session.flush()
@@ -242,9 +243,9 @@ def _let_wait(change: ScoreChange, effect: CorrectionEffect, old_score: int) -> 
     db.session.flush()
 
 
-def _is_waiting_already(sitting: Sitting, old_score: int | None, new_score: int | None) -> bool:
-    """Whether the same change of the sitting waits for a decision already. Other waiting changes of it become
-    superseded."""
+def _supersede_unless_same(sitting: Sitting, old_score: int | None, new_score: int | None) -> bool:
+    """Let the waiting changes of a sitting to another score be superseded. If the same change waits already,
+    do nothing and return True."""
     query = select(ScoreChange).where(
         ScoreChange.sitting_id == sitting.id,
         ScoreChange.state == "waiting",

@@ -68,7 +68,8 @@ def _id_in_view(view: str, name: str) -> UUID:
 
 
 def _open_publication(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
-    """The complete list of a publication (`publication` in the view), by name."""
+    """The list of a publication (`publication` in the view), by name; empty until it is complete. Raises
+    NotFound without it."""
     return ExportedView(
         PUBLICATION_HEADINGS,
         _published_query(_id_in_view(view, "publication")),
@@ -122,7 +123,8 @@ def _verdict_label(verdict: str | None) -> str:
 
 
 def _open_changes(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
-    """The changes by a correction (`correction` in the view), made or waiting."""
+    """The changes by a correction (`correction` in the view), in whatever state, by sitting. Raises NotFound
+    without it."""
     return ExportedView(
         CHANGE_HEADINGS,
         changes_query(_id_in_view(view, "correction")),

@@ -53,10 +53,11 @@ def decide_changes(
     reason: str,
     by: Actor,
 ) -> tuple[int, list[str]]:
-    """Decide on the waiting changes of `sittings`: `adopt` the new scores (采用新成绩), by which 业务水平
-    becomes 合格 if the line is reached now, or keep the published ones (维持原结果). Returns how many were
-    decided, and the sentences why others were not. Raises InvalidInput without a reason, Forbidden for the
-    person who proposed the correction."""
+    """Decide on the waiting changes of `sittings`; others are ignored. `adopt` the new scores (采用新成绩),
+    by which 业务水平 becomes 合格 if the line is reached now, or keep the published ones (维持原结果). Locks
+    record, sitting and change of each; notifies the doctors. Returns how many were decided, and the sentences
+    why others were not. Raises InvalidInput without a reason, Forbidden for the person who proposed the
+    correction."""
     require_second_person(
         by,
         correction.proposed_by,
@@ -141,8 +142,8 @@ def _adopt_new_score(
     verdicts: VerdictCalculator,
     by: Actor,
 ) -> None:
-    """Make the new score of a published result count. Raises InvalidState if score or state have changed, or
-    合格 would become 不合格."""
+    """Make the new score of a published result count, and notify the doctor. Raises InvalidState if score or
+    state have changed, or 合格 would become 不合格."""
     _require_unmoved(change, record, sitting)
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     scores = _scores_of(record) | {sitting.id: change.after_tenths}
@@ -165,7 +166,8 @@ def _require_unmoved(change: ScoreChange, record: Assessment, sitting: Sitting) 
 
 
 def _scores_of(record: Assessment) -> dict[UUID, int | None]:
-    """Returns sitting id → score in tenths of a record, without void sittings."""
+    """Returns the scores of a record's sittings without void ones: sitting id → tenths of a point (None: not
+    scored yet)."""
     query = select(Sitting.id, Sitting.score_tenths).where(
         Sitting.assessment_id == record.id,
         Sitting.voided_at.is_(None),
@@ -174,8 +176,8 @@ def _scores_of(record: Assessment) -> dict[UUID, int | None]:
 
 
 def _correct_competence(record: Assessment, *, by: Actor) -> None:
-    """Change 业务水平 to 合格, and the result with it if the two other verdicts are 合格; notify the
-    doctor."""
+    """Change 业务水平 to 合格, and the result with it (and enqueue its certificate) if the two other verdicts
+    are 合格; notify the doctor."""
     if record.performance == record.ethics == "pass":
         assessment_transitions.change_to_passed(record, by=by, verdicts={"competence": "pass"})
         enqueueing.enqueue(
@@ -195,7 +197,7 @@ ScoreChangeRow = tuple[ScoreChange, Doctor, str, str]
 
 
 def changes_of_sittings(correction: KeyCorrection, sittings: Sequence[UUID]) -> list[ScoreChangeRow]:
-    """Returns the changes by a correction, applied or waiting, of the `sittings` of a page."""
+    """Returns the changes by a correction, in whatever state, of the `sittings` of a page, by sitting."""
     return [
         (change[0], change[1], change[2], change[3])
         for change in db.session.execute(
@@ -209,7 +211,7 @@ def changes_of_sittings(correction: KeyCorrection, sittings: Sequence[UUID]) -> 
 def changes_query(
     correction_id: UUID,
 ) -> Select[ScoreChange, Doctor, str, str]:
-    """Returns the query of a correction's changes, applied or waiting, as ScoreChangeRow, in no order."""
+    """Returns the query of a correction's changes, in whatever state, as ScoreChangeRow, in no order."""
     return (
         select(ScoreChange, Doctor, Paper.title, Assessment.state)
         .join(
@@ -235,7 +237,8 @@ def changes_query(
 def counts_of(
     rows: Iterable[KeyCorrection],
 ) -> dict[UUID, Counter[str]]:
-    """Returns correction id → state of a change → number of changes."""
+    """Returns correction id → state of a change → number of changes, for corrections without changes an empty
+    Counter."""
     counts_by_correction: dict[UUID, Counter[str]] = {correction.id: Counter() for correction in rows}
     query = select(ScoreChange.correction_id, ScoreChange.state, func.count()).where(
         in_array(ScoreChange.correction_id, counts_by_correction)

@@ -54,8 +54,9 @@ def tenant_blueprint(
     import_name: str,
     states: Callable[[], Mapping[int, str]],
 ) -> Blueprint:
-    """Returns a blueprint of provinces: its requests are refused unless the middleware has entered an open
-    province. `states` returns code → state of every province that was ever opened."""
+    """Returns a blueprint of provinces: its requests are refused with UnknownProvince unless the middleware
+    has entered an open province, which is then `g.province`. `states` returns code → state of every province
+    that was ever opened."""
     blueprint = Blueprint(name, import_name)
 
     def refuse_without_province() -> None:

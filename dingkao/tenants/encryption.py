@@ -62,7 +62,8 @@ class Vault:
 
     @property
     def _index_key(self) -> bytes:
-        """The data key for what can't store the number of its key: indexes, MACs and signatures."""
+        """The data key with the lowest number, for what can't store the number of its key: indexes, MACs and
+        signatures."""
         return self.data_keys[min(self.data_keys)]
 
     @property

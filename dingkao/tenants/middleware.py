@@ -30,8 +30,9 @@ class ProvinceMiddleware:
         self.application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Move a known province from the path to SCRIPT_NAME, and enter it; redirect to the usual form of its
-        address (small letters, slash at the end); pass on every other address unchanged."""
+        """Move a known province from the path to SCRIPT_NAME, and enter it (with READ ONLY transactions for a
+        safe method, with plans by value for the console); redirect to the usual form of its address (small
+        letters, slash at the end); pass on every other address unchanged."""
         environ.pop(PROVINCE_KEY, None)
         path = environ.get("PATH_INFO", "")
         slug, _, remainder = path.removeprefix("/").partition("/")

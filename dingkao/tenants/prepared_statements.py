@@ -110,8 +110,9 @@ class PreparedStatement:
         return self._compiled[for_update]
 
     def fetch_rows(self, *, in_session: Session | None = None, **given: Any) -> list[Any]:
-        """Returns the rows for the values `given`, as named tuples. It runs in the session `in_session`, by
-        default that of the request. Raises TooManyValues for a list above MAX_VALUES."""
+        """Returns the rows for the values `given` (without the province, which is added), as named tuples. It
+        runs in the session `in_session`, by default that of the request. Raises TooManyValues for a list
+        above MAX_VALUES."""
         return self._execute(given, (), with_column_names=True, in_session=in_session)
 
     def _execute(

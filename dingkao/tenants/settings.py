@@ -291,7 +291,9 @@ def change(
     effective_from: date | None = None,
 ) -> ProvinceSetting:
     """Add a version of the setting `name` with the value `new`, valid from `effective_from` on (None: today);
-    earlier versions stay. Empties the session's cache. Raises KeyError for an undeclared name."""
+    earlier versions stay. Flushes and empties the session's cache. `new` must have passed `validate_value`;
+    the version itself is the record, so the journal gets no entry here. Raises KeyError for an undeclared
+    name."""
     if name not in SETTINGS:
         raise KeyError(name)
     version = ProvinceSetting(

@@ -78,8 +78,8 @@ def install_console_frame(app: Flask, context: Callable[[], dict[str, Any]]) -> 
 
 
 def handle_refusal(refusal: Refusal) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
-    """The response to a refusal: a page, or JSON for a script. A Forbidden in a province is entered in the
-    journal."""
+    """The response to a refusal: a page, or JSON for a script. Rolls back. A Forbidden to somebody signed in
+    to a province is entered in the journal."""
     if isinstance(refusal, Forbidden) and PROVINCE_KEY in request.environ:
         log_refused_access()
     db.session.rollback()

@@ -163,8 +163,8 @@ class EntityChoice(Choice):
     and the value is its id; else its name or number is typed."""
 
     def set_choices(self, pairs: Iterable[tuple[str, str]], none: str = "请选择") -> None:
-        """Offer `pairs` (id and label); if there are more than MAX_CHOICES, make it a text field. `none`: the
-        label of no choice."""
+        """Offer `pairs` (id and label); if there are more than MAX_CHOICES, make it a text field, whose text
+        the view has to find (`is_typed`). `none`: the label of no choice."""
         first_pairs = list(islice(pairs, MAX_CHOICES + 1))
         if len(first_pairs) <= MAX_CHOICES:
             self.choices = [
