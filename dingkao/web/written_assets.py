@@ -28,6 +28,7 @@ BUNDLES = {
         "lists",
     ),
     "css/console.css": (
+        "tokens",
         "base",
         "layout",
         "tables",

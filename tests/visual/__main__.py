@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -119,13 +120,19 @@ def kind_of(address: str) -> str:
 
 def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], None]) -> Iterator[str]:
     """The pages below `inside` that links and buttons lead to from `starts`, one of each kind; the page shows
-    it when it is given."""
+    it when it is given. Of the pages that are refused to this person (403) the first is given: they look
+    alike."""
     waiting, seen_kinds = list(starts), {kind_of(start) for start in starts}
+    is_refusal_seen = False
     while waiting and len(seen_kinds) <= MAX_PAGES:
         address = waiting.pop(0)
         try:
-            if "text/html" not in page.request.get(address).headers.get("content-type", ""):
+            answer = page.request.get(address)
+            if "text/html" not in answer.headers.get("content-type", ""):
                 continue  # a file or a picture
+            if answer.status == HTTPStatus.FORBIDDEN and is_refusal_seen:
+                continue
+            is_refusal_seen |= answer.status == HTTPStatus.FORBIDDEN
             page.goto(address)
         except Error as broken:
             fault(f"{address}: {str(broken).splitlines()[0]}")

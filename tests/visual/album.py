@@ -15,6 +15,7 @@ from tests.visual import checks
 
 FOLDER = Path(__file__).resolve().parents[2] / "look"
 NARROW = {"width": 360, "height": 640}
+SMALL_DESK, OLD_DESK = {"width": 1280, "height": 720}, {"width": 1024, "height": 768}
 LIGHT, DARK, SENIOR, SENIOR_DARK = "light", "dark", "senior", "senior-dark"
 NAMES = {LIGHT: "浅色", DARK: "深色", SENIOR: "长辈模式", SENIOR_DARK: "长辈模式深色"}
 SIZES = (PHONE, NARROW, DESK)
@@ -46,7 +47,14 @@ VIEWS = {
         ),
         View(NARROW, SENIOR_DARK),
     ),
-    "staff": (View(DESK, LIGHT, whole=True), View(PHONE, LIGHT)),
+    "staff": (
+        View(DESK, LIGHT, whole=True),
+        View(DESK, DARK),
+        View(SMALL_DESK, LIGHT),
+        View(OLD_DESK, LIGHT),
+        View(PHONE, LIGHT),
+        View(PHONE, DARK),
+    ),
 }
 
 
