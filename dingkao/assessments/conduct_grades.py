@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, false, or_, select
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
@@ -78,7 +78,7 @@ def conduct_facts(records: Iterable[Assessment], cycle: Cycle) -> dict[UUID, Con
     """Record's id → what is known of its doctor in the cycle, for at most 5,000 records, by one query."""
     doctor_ids = {record.id: record.doctor_id for record in records}
     conduct = records_of_doctors(doctor_ids.values(), cycle.starts_on.year, cycle.ends_on.year)
-    years = _ended_years(cycle)
+    years = ended_years(cycle)
     return {
         record_id: _facts_of(conduct.get(doctor_id, []), cycle, years)
         for record_id, doctor_id in doctor_ids.items()
@@ -91,7 +91,7 @@ def conduct_of(record: Assessment) -> ConductFacts:
     return conduct_facts([record], cycle)[record.id]
 
 
-def _ended_years(cycle: Cycle) -> tuple[int, ...]:
+def ended_years(cycle: Cycle) -> tuple[int, ...]:
     """The years of the cycle that have ended; one that the cycle only touches at an end counts too."""
     return tuple(
         range(
@@ -114,6 +114,22 @@ def _facts_of(conduct: Iterable[ConductRecord], cycle: Cycle, years: tuple[int, 
 
 def _is_in_cycle(day: date | None, cycle: Cycle) -> bool:
     return day is not None and cycle.starts_on <= day <= cycle.ends_on
+
+
+def lacks_grade_condition(kind: ConductKind, years: Collection[int]) -> ColumnElement[bool]:
+    """The SQL condition that the doctor of a record (`Assessment`) lacks the grade of this kind for one of
+    these years; false without a year."""
+    return or_(*(~_has_grade(kind, year) for year in years)) if years else false()
+
+
+def _has_grade(kind: ConductKind, year: int) -> ColumnElement[bool]:
+    return exists().where(
+        ConductRecord.tenant_id == Assessment.tenant_id,
+        ConductRecord.doctor_id == Assessment.doctor_id,
+        ConductRecord.kind == kind.code,
+        ConductRecord.year == year,
+        ConductRecord.removed_at.is_(None),
+    )
 
 
 def proposed_grades(facts: ConductFacts) -> dict[str, ProposedGrade]:

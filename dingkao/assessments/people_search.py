@@ -25,7 +25,7 @@ from dingkao.doctors.name_search import (
     search_forms,
 )
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.scopes import Grant
+from dingkao.people.scopes import Grant, scope_condition
 
 MAX_SHOWN = 20
 """Doctors that are shown of each form."""
@@ -100,7 +100,7 @@ def _iter_ids(queries: list[Query]) -> Iterator[UUID]:
 
 def _within(query: Query, grant: Grant) -> Query:
     """Returns the query limited to doctors within `grant`: of its institutions, which the forms see to where
-    it names nothing else, or with a record that its assessment organisations assess."""
+    it names nothing else, and departments, or with a record that its assessment organisations assess."""
     if grant.is_province or names_institutions_only(grant):
         return query
     doctor_id = query.column_descriptions[0]["expr"]
@@ -111,7 +111,7 @@ def _is_of_institution(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:
     doctor = aliased(Doctor)
     of_institution = select(doctor.id).where(
         doctor.id == doctor_id,
-        in_array(doctor.organisation_id, grant.institution_ids),
+        scope_condition(grant, institution=doctor.organisation_id, department=doctor.department),
     )
     return of_institution.exists()
 

@@ -1,7 +1,7 @@
 """Imports conduct records from spreadsheets, each kind by a job of its own (`people/spreadsheet_imports`).
 The key is doctor, kind and year, or day and matter: importing the same file again changes nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
@@ -24,7 +24,7 @@ from dingkao.doctors.conduct_rows import (
 )
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.number_indices import candidate_number_indices
-from dingkao.errors import NotFound
+from dingkao.errors import Forbidden, NotFound
 from dingkao.integrations.spreadsheets import sheet_reader
 from dingkao.integrations.spreadsheets.import_rows import (
     ImportReport,
@@ -36,6 +36,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.models import Organisation
+from dingkao.people.permissions import grants
 from dingkao.people.scopes import Grant, load_grant, scope_condition
 from dingkao.people.spreadsheet_imports import (
     UPLOAD_LIMITS,
@@ -55,6 +56,20 @@ def get_kind(code: str) -> ConductKind:
     if code not in CONDUCT_KINDS:
         raise NotFound
     return CONDUCT_KINDS[code]
+
+
+def kinds_for(roles: Collection[str]) -> dict[str, ConductKind]:
+    """Code → the kinds that somebody with these roles may import, in their order."""
+    return {code: kind for code, kind in CONDUCT_KINDS.items() if grants(kind.action, roles)}
+
+
+def get_kind_for(code: str, roles: Collection[str]) -> ConductKind:
+    """The kind with that code, for somebody with these roles. Raises NotFound, and Forbidden if they don't
+    import it."""
+    kind = get_kind(code)
+    if not grants(kind.action, roles):
+        raise Forbidden
+    return kind
 
 
 def enqueue_import(kind: ConductKind, content: bytes, name: str, *, dry_run: bool, by: Actor) -> Job:
@@ -227,7 +242,7 @@ def _import_part(
         rows,
         report,
         seen,
-        grant=load_grant(ACTION, job.asked_by),
+        grant=load_grant(kind.action, job.asked_by),
         by=load_actor(job.asked_by),
     )
 
@@ -250,7 +265,7 @@ def _finish_import(kind: ConductKind, job: Job, counts: dict[str, int]) -> None:
 CONDUCT_IMPORTS = {
     kind.code: SpreadsheetImport(
         kind.job,
-        ACTION,
+        kind.action,
         partial(read_rows, kind),
         partial(row_keys, kind),
         partial(_import_part, kind),
@@ -269,8 +284,9 @@ def _accept_upload(
     fields: Mapping[str, str],
 ) -> UUID:
     """Enqueue the import (or with the field «check» the check) of a file that came in chunks; its kind is in
-    the field «kind». Returns the job's id. Raises NotFound, InvalidInput, TooLarge, Unavailable."""
-    kind = get_kind(fields.get("kind", ""))
+    the field «kind». Returns the job's id. Raises NotFound,
+    Forbidden, InvalidInput, TooLarge, Unavailable."""
+    kind = get_kind_for(fields.get("kind", ""), by.roles)
     return enqueue_import(kind, content, name, dry_run="check" in fields, by=by).id
 
 

@@ -23,13 +23,15 @@ class ConductColumn:
 
 @dataclass(frozen=True)
 class ConductKind:
-    """A kind of record. `job`: the name of the job that imports it. `grades`: code → label of the grades that
+    """A kind of record. `job`: the name of the job that imports it; `action`: what whoever imports or removes
+    it must be granted, beside `conduct.import`. `grades`: code → label of the grades that
     a year has, empty for a kind whose records are events; `aliases`: other word → code; `columns`: those
     beside number and name; `key_columns`: those by which a doctor's records of this kind are told apart."""
 
     code: str
     label: str
     job: str
+    action: str
     columns: tuple[ConductColumn, ...]
     key_columns: tuple[str, ...]
     grades: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ CONDUCT_KINDS = {
             "annual_appraisal",
             "年度考核",
             "import_annual_appraisals",
+            "conduct.appraisals",
             (
                 ConductColumn("year", ("年度", "考核年度", "年份")),
                 ConductColumn("grade", ("年度考核结果", "考核结果", "考核等次", "等次")),
@@ -89,6 +92,7 @@ CONDUCT_KINDS = {
             "ethics_grading",
             "医德考评",
             "import_ethics_gradings",
+            "conduct.ethics",
             (
                 ConductColumn("year", ("年度", "考评年度", "年份")),
                 ConductColumn("grade", ("医德考评结果", "考评结果", "考评等次", "等次")),
@@ -101,6 +105,7 @@ CONDUCT_KINDS = {
             "good_record",
             "良好行为记录",
             "import_good_records",
+            "conduct.events",
             (
                 ConductColumn("date", ("日期", "获得日期", "时间"), is_date=True),
                 ConductColumn("matter", ("事由", "奖励名称", "内容")),
@@ -113,6 +118,7 @@ CONDUCT_KINDS = {
             "bad_record",
             "不良行为记录",
             "import_bad_records",
+            "conduct.events",
             (
                 ConductColumn("date", ("日期", "发生日期", "时间"), is_date=True),
                 ConductColumn("matter", ("事由", "不良行为", "内容")),
@@ -125,6 +131,7 @@ CONDUCT_KINDS = {
             "penalty",
             "行政处罚",
             "import_penalties",
+            "conduct.events",
             (
                 ConductColumn("date", ("处罚日期", "决定日期", "日期"), is_date=True),
                 ConductColumn("matter", ("处罚事由", "违法事实", "事由")),

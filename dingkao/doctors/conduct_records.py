@@ -1,6 +1,6 @@
 """The conduct records of a doctor: listed, and removed where they are wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
@@ -8,6 +8,7 @@ from sqlalchemy import select
 from dingkao import clock
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.doctors.conduct_kinds import CONDUCT_KINDS
 from dingkao.doctors.conduct_models import ConductRecord
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidInput, NotFound
@@ -58,13 +59,14 @@ def records_of_doctors(
 def remove(
     doctor_id: UUID,
     record_id: UUID,
-    grant: Grant,
+    grant_of: Callable[[str], Grant],
     *,
     reason: str,
     by: Actor,
 ) -> None:
-    """Let a wrong record of a doctor count no more; it can be imported again. `grant`: whose doctors it may
-    be of. Raises NotFound, Forbidden, InvalidInput without a reason."""
+    """Let a wrong record of a doctor count no more; it can be imported again. `grant_of`: action → whose
+    doctors it may be of by that; the kind's action is asked for. Raises NotFound, Forbidden, InvalidInput
+    without a reason."""
     record = db.session.scalar(
         select(ConductRecord)
         .where(
@@ -81,7 +83,7 @@ def remove(
         select(Organisation.assessment_organisation_id).where(Organisation.id == doctor.organisation_id)
     ).one()
     if not in_scope(
-        grant,
+        grant_of(CONDUCT_KINDS[record.kind].action),
         institution_id=doctor.organisation_id,
         assessor_id=assessor_id,
     ):

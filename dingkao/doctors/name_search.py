@@ -179,7 +179,8 @@ def institution_condition(grant: Grant, column: Any) -> ColumnElement[bool]:
 
 def names_institutions_only(grant: Grant) -> bool:
     """Whether a grant reaches the doctors of certain institutions and nobody else."""
-    return bool(grant.institution_ids) and not (grant.is_province or grant.assessor_ids or grant.divisions)
+    others = (grant.is_province, grant.assessor_ids, grant.divisions, grant.departments)
+    return bool(grant.institution_ids) and not any(others)
 
 
 def _names_one_institution(grant: Grant) -> bool:

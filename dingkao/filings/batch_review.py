@@ -18,6 +18,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import Refusal
 from dingkao.filings.dossier import Dossier
 from dingkao.filings.doubts import doubts_of
+from dingkao.filings.grading_drafts import drafts_of, single_review_reason
 from dingkao.filings.models import Filing
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, get_record_for_update, other_holder_name
 from dingkao.filings.review_decisions import Decision, apply_decision
@@ -74,9 +75,11 @@ def check_batch(
     batch = BatchReview()
     found = db.session.execute(query).all()
     facts = conduct_facts([record for record, _, _ in found], cycle)
+    drafts = drafts_of(facts) if scope.name == "institution" else {}
     for record, doctor, filing in found:
         dossier = Dossier(record, doctor, cycle, filing)
-        batch.add(record.id, doctor.name, _refusal_reason(dossier, facts[record.id], scope, by))
+        reason = _refusal_reason(dossier, facts[record.id], scope, by)
+        batch.add(record.id, doctor.name, reason or single_review_reason(drafts.get(record.id)))
     return batch
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dingkao.assessments.models import VERDICTS
 from dingkao.clock import now
 from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
@@ -180,3 +181,23 @@ class ReviewBatchItem(TenantOwned, Model):
     assessment_id: Mapped[UUID]
     state: Mapped[str] = mapped_column(default="waiting")
     reason: Mapped[str | None]
+
+
+class GradingDraft(TenantOwned, Model):
+    """The verdicts on work and ethics that somebody at the institution has drafted for a record (草拟), with
+    a remark. They decide nothing: the institution's reviewer does, who sees them beside the record."""
+
+    __tablename__ = "grading_draft"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "assessment_id"),
+        check_in("performance", tuple(VERDICTS)),
+        check_in("ethics", tuple(VERDICTS)),
+        tenant_foreign_key("assessment_id", "assessment"),
+    )
+
+    assessment_id: Mapped[UUID]
+    performance: Mapped[str]
+    ethics: Mapped[str]
+    remark: Mapped[str | None]
+    drafted_by: Mapped[UUID | None]
+    drafted_at: Mapped[datetime] = mapped_column(default=now)

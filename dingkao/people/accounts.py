@@ -11,6 +11,7 @@ from dingkao.database.base import db, new_id
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.department_models import Department
 from dingkao.people.identity_numbers import normalise_login_number
 from dingkao.people.models import (
     Account,
@@ -19,7 +20,12 @@ from dingkao.people.models import (
     Organisation,
 )
 from dingkao.people.names import normalise_name
-from dingkao.people.permissions import PROVINCE_ROLES, ROLE_LABELS
+from dingkao.people.permissions import (
+    PROVINCE_ROLES,
+    ROLE_LABELS,
+    SCOPES,
+    Scope,
+)
 from dingkao.people.second_person import record_appointment
 from dingkao.people.sign_in_sessions import end_all_sessions
 from dingkao.tenants import settings
@@ -79,10 +85,12 @@ def create_staff(
     *,
     by: Actor,
     mobile: str | None = None,
+    department: Department | None = None,
 ) -> Account:
-    """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial». The
-    caller then issues a one-time code (`issue_code`) or, to an administrator, who must have a `mobile`, sends
-    a link (`administrator_invitations`). Raises InvalidInput naming the field."""
+    """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial»;
+    `department`: as in `give_role`. The caller then issues a one-time code (`issue_code`) or, to an
+    administrator, who must have a `mobile`, sends a link (`administrator_invitations`). Raises InvalidInput
+    naming the field."""
     _require_valid_user_name(user_name)
     account = Account(
         id=new_id(),
@@ -102,7 +110,7 @@ def create_staff(
         )
         account.mobile_bound_at = None
     for role, organisation in roles:
-        give_role(account, role, organisation, by=by)
+        give_role(account, role, organisation, by=by, department=department)
     journal.write_entry("account", account.id, "made", by=by, after=account.state)
     return account
 
@@ -172,20 +180,22 @@ def give_role(
     organisation: Organisation | None,
     *,
     by: Actor,
+    department: Department | None = None,
 ) -> None:
     """Give an account a role, at an organisation or, for a role of the province's office, at None; end its
-    sessions. Does nothing if it has the role already. Raises InvalidInput."""
+    sessions. `department`: that of the organisation to which the role is limited, for a role with the scope
+    of one. Does nothing if it has the role already. Raises InvalidInput."""
     _require_role_fits(account, role, organisation, by=by)
-    organisation_id = organisation.id if organisation else None
-    if _has_role(account, role, organisation_id):
-        return
-    db.session.add(
-        Membership(
-            account_id=account.id,
-            organisation_id=organisation_id,
-            role=role,
-        )
+    _require_department_fits(role, organisation, department)
+    membership = Membership(
+        account_id=account.id,
+        organisation_id=organisation.id if organisation else None,
+        department_id=department.id if department else None,
+        role=role,
     )
+    if _has_role(membership):
+        return
+    db.session.add(membership)
     end_all_sessions(account.id)
     record_appointment(account.id, "role", by=by)
     journal.write_entry(
@@ -194,7 +204,8 @@ def give_role(
         "role_given",
         by=by,
         role=role,
-        organisation=str(organisation_id or ""),
+        organisation=str(membership.organisation_id or ""),
+        **({"department": department.name} if department else {}),
     )
 
 
@@ -213,12 +224,29 @@ def _require_role_fits(
         raise InvalidInput("请填写该管理员本人的手机号码。", "mobile")
 
 
-def _has_role(account: Account, role: str, organisation_id: UUID | None) -> bool:
-    """Whether the account has the role at this organisation (None: in the province's office)."""
+def _require_department_fits(
+    role: str,
+    organisation: Organisation | None,
+    department: Department | None,
+) -> None:
+    """Raise InvalidInput for the field `department` unless a role with the scope of a department has an open
+    one of its organisation, and any other role none."""
+    if (SCOPES[role] is Scope.DEPARTMENT) != (department is not None):
+        raise InvalidInput("请填写科室；只有科室联络员需要填写科室。", "department")
+    if department is None or organisation is None:
+        return
+    if department.organisation_id != organisation.id or department.closed_at is not None:
+        raise InvalidInput("请填写该机构的科室，已停用的科室除外。", "department")
+
+
+def _has_role(membership: Membership) -> bool:
+    """Whether the account has the role already at the organisation (None: in the province's office) and
+    department of `membership`, which isn't stored yet."""
     membership_query = select(Membership.id).where(
-        Membership.account_id == account.id,
-        Membership.role == role,
-        Membership.organisation_id.is_not_distinct_from(organisation_id),
+        Membership.account_id == membership.account_id,
+        Membership.role == membership.role,
+        Membership.organisation_id.is_not_distinct_from(membership.organisation_id),
+        Membership.department_id.is_not_distinct_from(membership.department_id),
     )
     return db.session.scalar(membership_query) is not None
 

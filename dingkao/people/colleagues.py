@@ -19,6 +19,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
 )
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import create_staff, issue_code
+from dingkao.people.departments import find_department
 from dingkao.people.models import (
     Account,
     Membership,
@@ -37,6 +38,7 @@ COLUMNS = {
     "name": ("姓名",),
     "user_name": ("用户名", "登录名"),
     "role": ("角色", "岗位"),
+    "department": ("科室", "所在科室"),
     "organisation": ("机构登记号", "登记号"),
 }
 REQUIRED_COLUMNS = ("name", "user_name", "role")
@@ -61,15 +63,22 @@ class Seat:
         """The seat as people read it."""
         return f"{self.role.label} · {self.organisation.name}"
 
+    @property
+    def is_of_department(self) -> bool:
+        """Whether the role reaches no more than a department, which has to be named."""
+        return self.role.scope is Scope.DEPARTMENT
+
 
 @dataclass(frozen=True)
 class Invitation:
-    """Somebody who was invited, with the one-time code that is shown once."""
+    """Somebody who was invited, to a department or with "" to none, with the one-time code that is shown
+    once."""
 
     name: str
     user_name: str
     seat: Seat
     code: str
+    department: str = ""
 
 
 def seats(grant: Grant) -> list[Seat]:
@@ -90,6 +99,7 @@ def _ids_of_scope(grant: Grant, role: Role) -> tuple[UUID, ...]:
     """The organisations of the grant at which a role of this scope is held."""
     by_scope = {
         Scope.INSTITUTION: grant.institution_ids,
+        Scope.DEPARTMENT: grant.institution_ids,
         Scope.ASSESSOR: grant.assessor_ids,
     }
     return by_scope.get(SCOPES[role.code], ())
@@ -106,20 +116,25 @@ def find_seat(code: str, grant: Grant) -> Seat:
     return seat
 
 
-def invite(user_name: str, name: str, seat: Seat, *, by: Actor) -> Invitation:
-    """Create an account for somebody at a seat, with a one-time code. Raises InvalidInput naming the
-    field."""
+def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Invitation:
+    """Create an account for somebody at a seat, with a one-time code. `department`: the name of the one that
+    a seat `is_of_department` is limited to, "" for other seats. Raises InvalidInput naming the field."""
+    if department and not seat.is_of_department:
+        raise InvalidInput("只有科室联络员需要填写科室。", "department")
+    own_department = find_department(seat.organisation, department) if seat.is_of_department else None
     account = create_staff(
         user_name,
         name,
         [(seat.role.code, seat.organisation)],
         by=by,
+        department=own_department,
     )
     return Invitation(
         account.name,
         user_name,
         seat,
         issue_code(account, by=by),
+        own_department.name if own_department else "",
     )
 
 
@@ -174,6 +189,7 @@ def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitat
         name,
         _seat_of_row(row, available),
         by=by,
+        department=row.text("department"),
     )
 
 

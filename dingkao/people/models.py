@@ -143,20 +143,40 @@ class Account(TenantOwned, Model):
 
 
 class Membership(TenantOwned, Model):
-    """A role of an account: at an organisation, or in the province's own office if `organisation_id` is
-    None."""
+    """A role of an account: at an organisation, or in the province's own office if `organisation_id` is None.
+    `department_id`: the organisation's department, for a role that reaches no more than that."""
 
     __tablename__ = "membership"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "account_id", "organisation_id", "role"),
+        Index(
+            "membership_role_ix",
+            "tenant_id",
+            "account_id",
+            "organisation_id",
+            "role",
+            unique=True,
+            postgresql_where=text("department_id is null"),
+        ),
+        Index(
+            "membership_department_ix",
+            "tenant_id",
+            "department_id",
+            "account_id",
+            "role",
+            unique=True,
+            postgresql_where=text("department_id is not null"),
+        ),
         check_in("role", tuple(ROLE_LABELS)),
+        Index(None, "tenant_id", "account_id"),
         Index(None, "tenant_id", "organisation_id"),
         tenant_foreign_key("account_id", "account"),
         tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("department_id", "department"),
     )
 
     account_id: Mapped[UUID]
     organisation_id: Mapped[UUID | None]
+    department_id: Mapped[UUID | None]
     role: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
 

@@ -23,6 +23,8 @@ class Scope(StrEnum):
     """The person's own records."""
     INSTITUTION = "institution"
     """Records of doctors of the institutions where the role is held."""
+    DEPARTMENT = "department"
+    """Records of doctors of the departments where the role is held."""
     ASSESSOR = "assessor"
     """Records assessed by the assessment organisations where the role is held."""
     OFFICE = "office"
@@ -88,7 +90,10 @@ ACTIONS = (
     Action("doctors.view", "list doctors, see their records with masked numbers"),
     Action("doctors.manage", "add doctors"),
     Action("doctors.import", "import a roster"),
-    Action("conduct.import", "import and remove annual appraisals, ethics gradings, good and bad records, penalties"),
+    Action("conduct.import", "import and remove what is known of doctors' conduct; each kind asks for its own action besides"),
+    Action("conduct.appraisals", "annual appraisals"),
+    Action("conduct.ethics", "gradings of medical ethics"),
+    Action("conduct.events", "good and bad records, penalties"),
     Action("register.compare", "compare the list with the register, say what has become of whom they differ in"),
     Action("participation.manage", "lists of those who should take part and don't: message them, say why, disown them"),
     Action("doctors.reveal_numbers", "see a doctor's full numbers"),
@@ -103,6 +108,7 @@ ACTIONS = (
     Action("filings.review", "read filings that wait for review, leave return marks"),
     Action("filings.reveal_numbers", "see the full numbers in a filing under review"),
     Action("filings.approve", "decide on a filing for its institution"),
+    Action("gradings.draft", "see how doctors stand, draft the verdicts on their work and ethics"),
     Action("filings.accept", "decide on a filing for its assessment organisation"),
     Action("filings.assign", "give filings that wait to colleagues, hand them over"),
     Action("requests.view", "read requests that one's side decides on"),
@@ -177,13 +183,13 @@ ACTIONS = (
     Action("platform.operate", "open and close provinces, appoint administrators, keep shared banks"),
 )  # fmt: skip
 
-_AT_INSTITUTION = frozenset(
+_CONDUCT = frozenset(("conduct.import", "conduct.appraisals", "conduct.ethics", "conduct.events"))
+_AT_INSTITUTION = _CONDUCT | frozenset(
     (
         "people.search",
         "doctors.view",
         "doctors.manage",
         "doctors.import",
-        "conduct.import",
         "register.compare",
         "participation.manage",
         "doctors.reveal_numbers",
@@ -229,20 +235,27 @@ _AT_ASSESSOR = frozenset(
 )
 
 ROLES = (
-    Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION | {"filings.assist"}),
+    Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION | {"filings.assist", "gradings.draft"}),
     Role("institution_reviewer", "机构审核人", Scope.INSTITUTION, _AT_INSTITUTION | {
-        "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large", "staff.invite_own",
+        "gradings.draft", "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large", "staff.invite_own",
     }),
+    Role("department_liaison", "科室联络员", Scope.DEPARTMENT, frozenset(("gradings.draft",))),
+    Role("personnel_officer", "人事经办人", Scope.INSTITUTION, frozenset((
+        "conduct.import", "conduct.appraisals", "uploads.send",
+    ))),
+    Role("ethics_officer", "党办经办人", Scope.INSTITUTION, frozenset((
+        "conduct.import", "conduct.ethics", "uploads.send",
+    ))),
     Role("organisation_clerk", "考核机构经办人", Scope.ASSESSOR, _AT_ASSESSOR),
-    Role("organisation_reviewer", "考核机构复核人", Scope.ASSESSOR, _AT_ASSESSOR | {
+    Role("organisation_reviewer", "考核机构复核人", Scope.ASSESSOR, _AT_ASSESSOR | _CONDUCT | {
         "filings.accept", "filings.assign",
         "requests.decide_first", "requests.decide_second", "requests.exempt_or_defer",
-        "conduct.import", "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
+        "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
         "lists.export_large", "staff.invite_own",
     }),
-    Role("province_admin", "省级管理员", Scope.PROVINCE, frozenset((
+    Role("province_admin", "省级管理员", Scope.PROVINCE, _CONDUCT | frozenset((
         "people.search", "doctors.view", "doctors.manage", "doctors.import", "doctors.reveal_numbers", "doctors.issue_code",
-        "conduct.import", "register.compare", "participation.manage", "enrolment.manage", "enrolment.export", "transfers.view",
+        "register.compare", "participation.manage", "enrolment.manage", "enrolment.export", "transfers.view",
         "transfers.manage", "exclusions.approve",
         "requests.view", "requests.decide_second", "results.overturn",
         "questions.edit", "questions.approve", "questions.export", "questions.copy_shared",

@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.people.department_models import Department
 from dingkao.people.models import Membership, Organisation
 from dingkao.people.permissions import ACTION_ROLES, SCOPES, Scope
 
@@ -27,13 +28,14 @@ class Grant:
     """The records that may be reached with one action.
     `is_province`: all of the province; else the records of the institutions `institution_ids`, those assessed
     by the organisations `assessor_ids`, those of institutions in `divisions` (codes of GB/T 2260 without
-    trailing zeros: two digits for a province, four for a prefecture, six for a county), and those of the
-    account `account_id`."""
+    trailing zeros: two digits for a province, four for a prefecture, six for a county), those of the doctors
+    of `departments` (pairs of institution's and department's id), and those of the account `account_id`."""
 
     is_province: bool = False
     institution_ids: tuple[UUID, ...] = ()
     assessor_ids: tuple[UUID, ...] = ()
     divisions: tuple[str, ...] = ()
+    departments: tuple[tuple[UUID, UUID], ...] = ()
     account_id: UUID | None = None
 
     @property
@@ -61,6 +63,7 @@ def grant_for(
         is_province=any(SCOPES[membership.role] is Scope.PROVINCE for membership in granting),
         institution_ids=_organisations(granting, Scope.INSTITUTION),
         assessor_ids=_organisations(granting, Scope.ASSESSOR),
+        departments=_departments(granting),
         account_id=doctor_account_id if "doctor" in granting_roles else None,
     )
 
@@ -82,22 +85,38 @@ def _organisations(memberships: Iterable[Membership], scope: Scope) -> tuple[UUI
     return tuple(dict.fromkeys(organisation_ids))
 
 
+def _departments(memberships: Iterable[Membership]) -> tuple[tuple[UUID, UUID], ...]:
+    """The departments of the memberships whose role reaches no more than a department, each once, as pairs of
+    institution's and department's id."""
+    pairs = (
+        (membership.organisation_id, membership.department_id)
+        for membership in memberships
+        if membership.organisation_id is not None
+        and membership.department_id is not None
+        and SCOPES[membership.role] is Scope.DEPARTMENT
+    )
+    return tuple(dict.fromkeys(pairs))
+
+
 def scope_condition(
     grant: Grant,
     *,
     institution: Any = None,
     assessor: Any = None,
+    department: Any = None,
     account: Any = None,
 ) -> ColumnElement[bool]:
     """The SQL condition that a row is within `grant`.
-    The keyword arguments are columns of the queried table: the id of the institution, of the assessment
-    organisation, and of the doctor's account. A part of the grant whose column isn't given reaches no rows.
+    The keyword arguments are columns of the queried tables: the id of the institution, of the assessment
+    organisation, and of the doctor's account; `department`, which goes with `institution`, is the name of the
+    doctor's department. A part of the grant whose column isn't given reaches no rows.
     """
     if grant.is_province:
         return true()
     conditions = [
         *_institution_conditions(grant, institution),
         *_assessor_conditions(grant, assessor),
+        *_department_conditions(grant, institution, department),
         *_account_conditions(grant, account),
     ]
     return or_(*conditions) if conditions else false()
@@ -117,6 +136,20 @@ def _assessor_conditions(grant: Grant, assessor: Any) -> Iterator[ColumnElement[
         yield in_array(assessor, grant.assessor_ids)
 
 
+def _department_conditions(grant: Grant, institution: Any, department: Any) -> Iterator[ColumnElement[bool]]:
+    """The condition that the institution has one of the grant's departments with this name. The institutions
+    are named besides, so that the plan begins at their index."""
+    if institution is None or department is None or not grant.departments:
+        return
+    institution_ids = {institution_id for institution_id, _ in grant.departments}
+    names_department = exists().where(
+        in_array(Department.id, [department_id for _, department_id in grant.departments]),
+        Department.organisation_id == institution,
+        Department.name == department,
+    )
+    yield and_(in_array(institution, institution_ids), names_department)
+
+
 def _account_conditions(grant: Grant, account: Any) -> Iterator[ColumnElement[bool]]:
     if account is not None and grant.account_id is not None:
         yield account == grant.account_id
@@ -131,7 +164,8 @@ def in_scope(
     division: str | None = None,
 ) -> bool:
     """Whether a loaded row is within `grant`, given the ids of its institution, assessment organisation and
-    doctor's account, and the division of its institution."""
+    doctor's account, and the division of its institution. A department's rows are found by
+    `scope_condition` alone."""
     return (
         grant.is_province
         or _is_one_of(institution_id, grant.institution_ids)

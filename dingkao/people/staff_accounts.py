@@ -34,6 +34,7 @@ from dingkao.people.accounts import (
     is_administrator,
     issue_code,
 )
+from dingkao.people.department_models import Department
 from dingkao.people.models import (
     ACCOUNT_STATES,
     Account,
@@ -167,13 +168,15 @@ def add_role(
     organisation: Organisation | None,
     *,
     by: Actor,
+    department: Department | None = None,
 ) -> None:
-    """Give an account (the caller has locked it) another role. Raises InvalidInput, InvalidState."""
+    """Give an account (the caller has locked it) another role; `department`: as in `accounts.give_role`.
+    Raises InvalidInput, InvalidState."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
-    give_role(account, role, organisation, by=by)
+    give_role(account, role, organisation, by=by, department=department)
 
 
 def remove_role(account: Account, membership_id: UUID, *, by: Actor) -> str:

@@ -13,21 +13,36 @@ from dingkao.database.base import db
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people import sign_in_sessions
 from dingkao.people.accounts import create_staff
+from dingkao.people.departments import add_departments, find_department
 from dingkao.people.models import Organisation, SignInSession
 
 
 def signed_in_client(
-    application: Flask, in_province: Any, slug: str, role: str, organisation: str | None = None
+    application: Flask,
+    in_province: Any,
+    slug: str,
+    role: str,
+    organisation: str | None = None,
+    *,
+    department: str = "",
 ) -> FlaskClient:
     """A client with a session of a new member of staff of `slug`: `role`, at the organisation of that
-    registration number."""
+    registration number; in its `department` of that name, which is added where it is missing."""
     with in_province(slug):
         place = (
             db.session.scalar(select(Organisation).where(Organisation.registration_number == organisation))
             if organisation
             else None
         )
-        account = create_staff(f"t-{uuid.uuid4().hex[:12]}", "测试人员", [(role, place)], by=TERMINAL_ACTOR)
+        if department and place:
+            add_departments([(place.id, department)], by=TERMINAL_ACTOR)
+        account = create_staff(
+            f"t-{uuid.uuid4().hex[:12]}",
+            "测试人员",
+            [(role, place)],
+            by=TERMINAL_ACTOR,
+            department=find_department(place, department) if department and place else None,
+        )
         account.state = "active"
         token = sign_in_sessions.start_session(account)
         db.session.flush()

@@ -37,7 +37,8 @@ from tests.blueprints.signed_in_client import signed_in_client
 
 PAPER = Path(__file__).resolve().parents[2] / "docs" / "domain.md"
 COLUMNS = {
-    "D": "doctor", "IC": "institution_clerk", "IR": "institution_reviewer", "OC": "organisation_clerk", "OR": "organisation_reviewer",
+    "D": "doctor", "IC": "institution_clerk", "IR": "institution_reviewer",
+    "IL": "department_liaison", "IH": "personnel_officer", "IE": "ethics_officer", "OC": "organisation_clerk", "OR": "organisation_reviewer",
     "P": "province_admin", "E": "question_editor", "A": "auditor",
 }  # fmt: skip
 """Who signs in at a province, by the column of the table."""
@@ -53,6 +54,8 @@ REACHED = {
 """Whose records one reaches: at the ward as an institution, which has the clinic for a sibling and the
 hospital for a parent; at the hospital as an assessment organisation, which has the ward for a child and the
 rival for a sibling; in the province's office."""
+DEPARTMENT = "内科"
+"""That of every doctor here: the liaison's at the ward."""
 SEATS = {"institution": 1, "organisation": 3, "province": None}
 SOME_ID = "01a20d6d-6950-77af-8da9-61ade7289f87"
 
@@ -158,7 +161,9 @@ def province_rows(slug: str, in_province: Any, names: dict[str, int]) -> dict[st
                 organisations.assign_assessor(place, assessor, by=TERMINAL_ACTOR)
         places[1].division = f"{province.code}0203"
         roster_rows = [
-            sample_data.roster_row(province.code, number, at=number, 姓名=f"某{slug[0]}{name}".upper())
+            sample_data.roster_row(
+                province.code, number, at=number, 科室=DEPARTMENT, 姓名=f"某{slug[0]}{name}".upper()
+            )
             for name, number in names.items()
         ]
         cells = [
@@ -209,7 +214,10 @@ def clients(application: Flask, in_province: Any, places: dict[str, Rows]) -> di
             continue
         seat = SEATS[level(column)]
         number = sample_data.registration_number(CODE, seat) if seat else None
-        signed_in[column] = signed_in_client(application, in_province, HOME, role, number)
+        department = DEPARTMENT if column == "IL" else ""
+        signed_in[column] = signed_in_client(
+            application, in_province, HOME, role, number, department=department
+        )
     with in_province(HOME):
         doctor = db.session.scalars(select(Doctor).where(Doctor.id == places["ward"].doctor)).one()
         account = db.session.scalars(select(Account).where(Account.id == doctor.account_id)).one()
@@ -283,6 +291,7 @@ def test_each_action_is_for_the_roles_of_the_paper(application, clients, monkeyp
 
 
 PAGES = {
+    "gradings.draft": ("/office/gradings/{0.record}",),
     "doctors.view": ("/office/doctors/{0.doctor}",),
     "filings.review": ("/office/review/{0.record}",),
     "requests.view": ("/office/requests/{0.request}",),
@@ -293,6 +302,7 @@ PAGES = {
 }
 """Pages of one record each, by the action that they are for."""
 LISTS = {
+    "gradings.draft": "/office/gradings",
     "doctors.view": "/office/doctors",
     "enrolment.manage": "/office/inclusion?state=grading",
     "conclusions.view": "/office/conclusions",

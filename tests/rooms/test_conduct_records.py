@@ -136,7 +136,9 @@ def test_each_office_brings_the_records_of_its_own_doctors_alone(cycle):
         select(ConductRecord).where(ConductRecord.doctor_id == record_of(1).doctor_id)
     ).one()
     with pytest.raises(Forbidden):
-        conduct_records.remove(stored.doctor_id, stored.id, clerk, reason="录错", by=TERMINAL_ACTOR)
+        conduct_records.remove(
+            stored.doctor_id, stored.id, lambda _action: clerk, reason="录错", by=TERMINAL_ACTOR
+        )
 
 
 def test_one_failed_year_proposes_a_fail_and_all_good_years_a_pass(cycle):
@@ -196,11 +198,17 @@ def test_a_wrong_record_is_removed_with_a_reason_and_can_come_again(cycle):
     bring("penalty", row)
     stored = db.session.scalars(select(ConductRecord)).one()
     with pytest.raises(InvalidInput):
-        conduct_records.remove(stored.doctor_id, stored.id, WHOLE_PROVINCE, reason=" ", by=TERMINAL_ACTOR)
-    conduct_records.remove(stored.doctor_id, stored.id, WHOLE_PROVINCE, reason="录错", by=TERMINAL_ACTOR)
+        conduct_records.remove(
+            stored.doctor_id, stored.id, lambda _action: WHOLE_PROVINCE, reason=" ", by=TERMINAL_ACTOR
+        )
+    conduct_records.remove(
+        stored.doctor_id, stored.id, lambda _action: WHOLE_PROVINCE, reason="录错", by=TERMINAL_ACTOR
+    )
     assert conduct_records.list_of_doctor(stored.doctor_id) == []
     assert contradictions(conduct_of(record_of(1)), CLEAN) == {}
     with pytest.raises(NotFound):
-        conduct_records.remove(stored.doctor_id, stored.id, WHOLE_PROVINCE, reason="录错", by=TERMINAL_ACTOR)
+        conduct_records.remove(
+            stored.doctor_id, stored.id, lambda _action: WHOLE_PROVINCE, reason="录错", by=TERMINAL_ACTOR
+        )
     assert outcome(bring("penalty", row)) == (0, 1, 0, [])
     assert len(conduct_records.list_of_doctor(stored.doctor_id)) == 1

@@ -20,6 +20,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
 from dingkao.people import colleagues as own_staff
 from dingkao.people import staff_queries
 from dingkao.people.colleagues import Invitation
+from dingkao.people.departments import department_names
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.permissions import ROLE_LABELS
@@ -46,6 +47,7 @@ class InvitationForm(Form):
     )
     name = StringField("姓名", [Required("请填写姓名。")])
     seat = SelectField("角色", [Required("请选择角色。")])
+    department = StringField("科室")
 
 
 def _invitation_form(*, is_sent: bool) -> InvitationForm:
@@ -83,7 +85,13 @@ def _invite_from_form(form: InvitationForm) -> Invitation:
         form.user_name.data or "",
         form.name.data or "",
     )
-    return own_staff.invite(user_name, name, seat, by=current_user.as_actor())
+    return own_staff.invite(
+        user_name,
+        name,
+        seat,
+        by=current_user.as_actor(),
+        department=form.department.data or "",
+    )
 
 
 @colleagues.post("/office/colleagues/sheet")
@@ -141,9 +149,12 @@ def _roles_text(
     """Account id → its roles at one's own organisations, as text."""
     own_ids = current_grant().organisation_ids
     names = organisation_names(own_ids)
+    memberships = staff_queries.memberships_of_accounts(account_ids)
+    departments = department_names(membership.department_id for membership in memberships)
     roles: dict[UUID, list[str]] = {}
-    for membership in staff_queries.memberships_of_accounts(account_ids):
+    for membership in memberships:
         if membership.organisation_id in names:
-            text = f"{ROLE_LABELS[membership.role]} {names[membership.organisation_id]}"
+            department = departments.get(membership.department_id, "") if membership.department_id else ""
+            text = f"{ROLE_LABELS[membership.role]} {names[membership.organisation_id]}{department}"
             roles.setdefault(membership.account_id, []).append(text)
     return roles

@@ -20,10 +20,7 @@ from dingkao.blueprints.console.navigation import (
 from dingkao.database.base import db
 from dingkao.doctors import conduct_imports
 from dingkao.doctors import conduct_records as records
-from dingkao.doctors.conduct_kinds import (
-    CONDUCT_KINDS,
-    ConductKind,
-)
+from dingkao.doctors.conduct_kinds import ConductKind
 from dingkao.errors import InvalidInput, TooLarge, Unavailable
 from dingkao.integrations.spreadsheets.table_opening import (
     MAX_IMPORT_FILE_BYTES,
@@ -32,7 +29,7 @@ from dingkao.integrations.spreadsheets.xlsx_writer import (
     write_xlsx,
 )
 from dingkao.jobs.models import Job
-from dingkao.web.access_control import current_grant, require
+from dingkao.web.access_control import require
 from dingkao.web.form_submission import form_page, submit_form
 from dingkao.web.forms import SpreadsheetForm
 from dingkao.web.request_lifecycle import limiter, xlsx_response
@@ -40,18 +37,15 @@ from dingkao.web.request_lifecycle import limiter, xlsx_response
 conduct_records = console_blueprint("conduct_records")
 
 
-@conduct_records.route(
-    "/office/conduct",
-    methods=["GET", "POST"],
-    defaults={"kind": next(iter(CONDUCT_KINDS))},
-)
+@conduct_records.route("/office/conduct", methods=["GET", "POST"], defaults={"kind": ""})
 @conduct_records.route("/office/conduct/<kind>", methods=["GET", "POST"])
 @require("conduct.import")
 @limiter.limit("60/hour", methods=["POST"])
 def import_records(kind: str) -> Response | tuple[str, int] | str:
-    """Import a spreadsheet of one kind of records with a job, or check it first. Raises NotFound for an
-    unknown kind."""
-    conduct_kind = conduct_imports.get_kind(kind)
+    """Import a spreadsheet of one kind of records with a job, or check it first; without `kind`, of the first
+    that the user imports. Raises NotFound for an unknown kind, Forbidden for one of others."""
+    kinds = conduct_imports.kinds_for(current_user.roles)
+    conduct_kind = conduct_imports.get_kind_for(kind or next(iter(kinds)), current_user.roles)
     form = SpreadsheetForm()
     job = submit_form(
         form,
@@ -63,7 +57,7 @@ def import_records(kind: str) -> Response | tuple[str, int] | str:
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
     page = render_template(
         "console/conduct_records/import_records.html",
-        kinds=CONDUCT_KINDS,
+        kinds=kinds,
         kind=conduct_kind,
         headings=_headings(conduct_kind),
         form=form,
@@ -86,8 +80,8 @@ def _enqueue_import(form: SpreadsheetForm, kind: ConductKind) -> Job:
 @conduct_records.get("/office/conduct/<kind>/template.xlsx")
 @require("conduct.import")
 def template(kind: str) -> FlaskResponse:
-    """An empty spreadsheet of one kind, as xlsx. Raises NotFound."""
-    conduct_kind = conduct_imports.get_kind(kind)
+    """An empty spreadsheet of one kind, as xlsx. Raises NotFound, Forbidden."""
+    conduct_kind = conduct_imports.get_kind_for(kind, current_user.roles)
     return xlsx_response(
         write_xlsx(_headings(conduct_kind), [], conduct_kind.label),
         f"{conduct_kind.code}-template.xlsx",
@@ -106,7 +100,7 @@ def remove_record(doctor_id: UUID, record_id: UUID) -> Response:
         records.remove(
             doctor_id,
             record_id,
-            current_grant(),
+            current_user.grant,
             reason=request.form.get("reason", ""),
             by=current_user.as_actor(),
         )

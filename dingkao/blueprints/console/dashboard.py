@@ -22,6 +22,7 @@ from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
 )
+from dingkao.blueprints.console.preparation_tasks import preparation_tasks
 from dingkao.blueprints.console.proposed_acts import pending_counts
 from dingkao.blueprints.console.scoring.pending_scoring_tasks import (
     pending_tasks as scoring_tasks,
@@ -31,6 +32,7 @@ from dingkao.cycles.cycles import current_cycle, phases_of
 from dingkao.cycles.models import PHASES, Cycle
 from dingkao.database.arrays import in_array
 from dingkao.people import organisation_queries
+from dingkao.people.departments import department_names
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.requests.dashboard import (
@@ -86,6 +88,7 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
         *_change_tasks(),
         *_exam_tasks(),
         *(Task(*pending_task) for pending_task in scoring_tasks()),
+        *(Task(*pending_task) for pending_task in preparation_tasks(cycle)),
     ]
 
 
@@ -131,14 +134,21 @@ def _exam_tasks() -> list[Task]:
 
 
 def _roles_with_organisations() -> list[tuple[str, str]]:
-    """The current user's roles as pairs of label and organisation name ("" for the province's office)."""
+    """The current user's roles as pairs of label and organisation name, with the department's where the role
+    has one ("" for the province's office)."""
+    memberships = current_user.memberships
     names = organisation_names(current_user.organisation_ids)
+    names |= department_names(membership.department_id for membership in memberships)
     return [
         (
             ROLE_LABELS[membership.role],
-            names.get(membership.organisation_id, "") if membership.organisation_id else "",
+            "".join(
+                names[named_id]
+                for named_id in (membership.organisation_id, membership.department_id)
+                if named_id is not None
+            ),
         )
-        for membership in current_user.memberships
+        for membership in memberships
     ]
 
 

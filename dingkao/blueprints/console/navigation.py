@@ -41,6 +41,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
         MenuEntry("enrolment.inclusion", "纳入考核", "user-check"),
         MenuEntry("enrolment_changes.list_changes", "转入转出", "users"),
         MenuEntry("assisted_filing.list_filings", "代填", "checkup-list"),
+        MenuEntry("gradings.list_records", "草拟评定", "checkup-list"),
         MenuEntry("filing_review.pending_records", "审核", "checkup-list"),
         MenuEntry("request_decisions.pending_requests", "申请", "mail-question"),
     )),

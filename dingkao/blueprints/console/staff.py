@@ -24,6 +24,8 @@ from dingkao.people import (
 )
 from dingkao.people.accounts import PROVINCE_ADMIN
 from dingkao.people.administrator_invitations import LINK_VALID_DAYS
+from dingkao.people.department_models import Department
+from dingkao.people.departments import department_names, find_department
 from dingkao.people.models import (
     ACCOUNT_STATES,
     Account,
@@ -66,6 +68,7 @@ class StaffForm(Form):
         choices=list(ROLE_LABELS.items()),
     )
     organisation = StringField("机构登记号")
+    department = StringField("科室")
     mobile = StringField("手机号码")
 
 
@@ -84,6 +87,7 @@ class RoleForm(Form):
         choices=list(ADDABLE_ROLE_LABELS.items()),
     )
     organisation = StringField("机构登记号")
+    department = StringField("科室")
 
 
 class CloseForm(Form):
@@ -129,7 +133,13 @@ def _invite_from_form(form: StaffForm) -> IssuedCredentials:
             mobile=authentication.masked_bound_mobile(account),
         )
     organisation = _organisation_of_role(form.role.data, form.organisation.data)
-    account = accounts.create_staff(user_name, name, [(form.role.data, organisation)], by=actor)
+    account = accounts.create_staff(
+        user_name,
+        name,
+        [(form.role.data, organisation)],
+        by=actor,
+        department=_department_of_role(organisation, form.department.data),
+    )
     return IssuedCredentials(user_name, code=accounts.issue_code(account, by=actor))
 
 
@@ -150,6 +160,12 @@ def _organisation_of_role(role: str, registration_number: str | None) -> Organis
             "organisation",
         )
     return organisation
+
+
+def _department_of_role(organisation: Organisation | None, name: str | None) -> Department | None:
+    """The department that a form names; None if it names none. Raises InvalidInput for the field
+    `department`."""
+    return find_department(organisation, name) if organisation and name else None
 
 
 @staff.get("/office/staff/<uuid:account_id>")
@@ -250,6 +266,7 @@ def add_role(account_id: UUID) -> Response | tuple[str, int]:
             form.role.data,
             organisation,
             by=current_user.as_actor(),
+            department=_department_of_role(organisation, form.department.data),
         )
         return f"已添加角色“{ROLE_LABELS[form.role.data]}”，{account.name}重新登录后生效。"
 
@@ -351,10 +368,12 @@ def _roles_text(
 ) -> dict[UUID, list[tuple[Membership, str]]]:
     """Account id → its memberships, each with role and organisation as text."""
     names = organisation_names(membership.organisation_id for membership in memberships)
+    departments = department_names(membership.department_id for membership in memberships)
     roles: dict[UUID, list[tuple[Membership, str]]] = {}
     for membership in memberships:
         organisation_id = membership.organisation_id
         organisation_name = names.get(organisation_id, "") if organisation_id else ""
-        text = f"{ROLE_LABELS[membership.role]} {organisation_name}".strip()
+        department = departments.get(membership.department_id, "") if membership.department_id else ""
+        text = f"{ROLE_LABELS[membership.role]} {organisation_name}{department}".strip()
         roles.setdefault(membership.account_id, []).append((membership, text))
     return roles

@@ -9,8 +9,9 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao import clock
-from dingkao.assessments import assessment_transitions
-from dingkao.assessments.models import PROCEDURES, VERDICTS, Assessment
+from dingkao.assessments import assessment_transitions, conduct_grades
+from dingkao.assessments.conduct_grades import ProposedGrade
+from dingkao.assessments.models import PROCEDURES, VERDICT_PARTS, VERDICTS, Assessment
 from dingkao.assessments.procedure_tests import skips_test
 from dingkao.blueprints.console.filing_review import current_scope, filing_review, next_record_address
 from dingkao.blueprints.console.navigation import current_user_recusal_reason
@@ -22,6 +23,7 @@ from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.errors import Refusal
 from dingkao.filings import (
     filing_documents,
+    grading_drafts,
     presentation,
     procedure_choice,
     return_marks,
@@ -38,6 +40,7 @@ from dingkao.filings.review_decisions import Decision, apply_decision
 from dingkao.filings.review_phrases import phrase_texts
 from dingkao.filings.roster_comparison import compare_with_roster
 from dingkao.journal import entries as journal
+from dingkao.people.name_lookups import account_name
 from dingkao.people.organisations import get_organisation
 from dingkao.web.access_control import can_make, require
 
@@ -158,8 +161,13 @@ def _render_record(
     """The page of a record. `refusal`: why the form that was sent was refused; what was typed stays.
     `revealed`: with full numbers."""
     dossier = dossier_of_record(record)
+    draft = grading_drafts.draft_of(record) if scope.name == "institution" else None
     return render_template(
         "console/filing_review/record.html",
+        draft=draft,
+        drafter=account_name(draft.drafted_by) if draft else "",
+        taken=draft if "draft" in request.args else None,
+        proposed=_proposed_grades(record),
         record=record,
         side=scope,
         dossier=dossier,
@@ -174,6 +182,12 @@ def _render_record(
         **_person_context(dossier, revealed=revealed),
         **_decision_context(dossier, scope),
     )
+
+
+def _proposed_grades(record: Assessment) -> dict[str, ProposedGrade]:
+    """Label of a part of the verdict → what the imported conduct records propose for it."""
+    grades = conduct_grades.proposed_grades(conduct_grades.conduct_of(record))
+    return {VERDICT_PARTS[part]: grade for part, grade in grades.items()}
 
 
 def _filed_context(
