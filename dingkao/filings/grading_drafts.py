@@ -1,6 +1,6 @@
-"""Verdicts drafted at the institution (草拟, domain.md §12): a clerk, or a department's liaison, proposes how
-a doctor's work and ethics should be graded. A draft decides nothing; the institution's reviewer sees it beside
-the record."""
+"""Verdicts drafted at the institution (草拟, domain.md §12): a clerk, or a department's liaison, proposes
+how a doctor's work and ethics should be graded. A draft decides nothing; the institution's reviewer sees it
+beside the record."""
 
 from collections import Counter
 from collections.abc import Iterable

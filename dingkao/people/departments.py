@@ -1,5 +1,4 @@
-"""The departments (科室) of institutions: found by name, listed, added, closed. What also concerns the doctors
-of one is in `doctors/department_renaming`."""
+"""The departments (科室) of institutions: found by name, and added."""
 
 from collections.abc import Iterable
 from uuid import UUID

@@ -1,5 +1,5 @@
-"""草拟评定 in the console: a department's liaison, or the institution's clerk, drafts the verdicts on work and
-ethics; the institution's reviewer sees them beside the record and decides."""
+"""草拟评定 in the console: a department's liaison, or the institution's clerk, drafts the verdicts on work
+and ethics; the institution's reviewer sees them beside the record and decides."""
 
 from collections import Counter
 from functools import partial
