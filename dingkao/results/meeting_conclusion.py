@@ -1,6 +1,7 @@
 """The job that concludes (综合评定) the records on the list of a committee's meeting, and keeps with each the
 verdicts that the committee had before it."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,18 +13,20 @@ from dingkao.assessments.models import Assessment
 from dingkao.assessments.verdicts import is_passing
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.errors import Refusal
+from dingkao.database.pagination import capped_count
+from dingkao.errors import InvalidState, Refusal
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
+from dingkao.journal.state_machine import transition
 from dingkao.people.accounts import load_actor
-from dingkao.results.grading_meetings import (
-    conclude_meeting,
-    finish_meeting,
-)
+from dingkao.people.permissions import roles_for
+from dingkao.results.meeting_lists import entries_query
+from dingkao.results.meeting_members import members_of
 from dingkao.results.models import (
+    MEETING_STATES,
     GradingMeeting,
     GradingMeetingEntry,
 )
@@ -31,6 +34,54 @@ from dingkao.results.models import (
 JOB_NAME, BATCH_SIZE = "conclude_meeting", 200
 DOUBTFUL_MESSAGE = "抽查有疑问，本次不评定"
 FIRST_ID = UUID(int=0)
+
+
+@transition(
+    "draft",
+    to="concluding",
+    actors=roles_for("conclusions.decide"),
+    states=MEETING_STATES,
+)
+def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
+    """The committee has decided: 综合评定 of the records on the list may begin. Only the state changes;
+    `start_conclusion` also enqueues the job. Raises Forbidden; InvalidState while the list
+    is being made, without a chair, and with a sampled record that nobody has checked."""
+    if meeting.filled_at is None:
+        raise InvalidState("名单还在生成，请稍候再评定。")
+    if not any(member.role == "chair" for member in members_of(meeting)):
+        raise InvalidState("请先在参加人员中加入主持人。")
+    unchecked = capped_count(
+        entries_query(meeting, "sampled").where(GradingMeetingEntry.sample_result.is_(None)),
+        GradingMeetingEntry.assessment_id,
+    )
+    if unchecked:
+        raise InvalidState(f"还有{unchecked}人抽查后没有登记结果，请先登记。")
+
+
+@transition(
+    "concluding",
+    to="held",
+    actors=("system",),
+    states=MEETING_STATES,
+)
+def finish_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
+    """Every record on the list has its outcome: store their digest, which those present sign."""
+    meeting.digest = outcomes_digest(meeting)
+
+
+def outcomes_digest(meeting: GradingMeeting) -> bytes:
+    """SHA-256 of the outcomes on a meeting's list, by record."""
+    digest = hashlib.sha256(meeting.id.bytes)
+    columns = (
+        GradingMeetingEntry.assessment_id,
+        GradingMeetingEntry.outcome,
+    )
+    query = select(*columns).where(GradingMeetingEntry.meeting_id == meeting.id)
+    for assessment_id, outcome in db.session.execute(
+        query.order_by(columns[0]).execution_options(yield_per=5000)
+    ):
+        digest.update(assessment_id.bytes + (outcome or "-").encode())
+    return digest.digest()
 
 
 def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:

@@ -17,12 +17,8 @@ from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.errors import InvalidState
 from dingkao.integrations.pdf import rendering
 from dingkao.people.name_lookups import organisation_names
-from dingkao.results.grading_meetings import (
-    count_entries,
-    entries_query,
-    members_of,
-    records_of,
-)
+from dingkao.results.meeting_lists import count_entries, entries_query, records_of
+from dingkao.results.meeting_members import members_of
 from dingkao.results.models import (
     MEMBER_ROLES,
     SAMPLE_RESULTS,

@@ -38,9 +38,12 @@ from dingkao.people.name_lookups import (
 from dingkao.results import (
     grading_meetings,
     meeting_conclusion,
+    meeting_lists,
+    meeting_members,
     meeting_minutes,
+    meeting_samples,
 )
-from dingkao.results.grading_meetings import ENTRY_FILTERS
+from dingkao.results.meeting_lists import ENTRY_FILTERS
 from dingkao.results.models import (
     MEETING_STATES,
     MEMBER_ROLES,
@@ -151,9 +154,9 @@ def _render_meeting(meeting: GradingMeeting) -> str:
     entry_filter = request.args.get("filter", "all")
     if entry_filter not in ENTRY_FILTERS:
         entry_filter = "all"
-    page = grading_meetings.entries_page(meeting, entry_filter, request.args.get("after"))
-    listed = grading_meetings.records_of(page.rows)
-    members = grading_meetings.members_of(meeting)
+    page = meeting_lists.entries_page(meeting, entry_filter, request.args.get("after"))
+    listed = meeting_lists.records_of(page.rows)
+    members = meeting_members.members_of(meeting)
     own_member = next(
         (member for member in members if member.account_id == current_user.id),
         None,
@@ -172,9 +175,9 @@ def _render_meeting(meeting: GradingMeeting) -> str:
         ),
         entry_filter=entry_filter,
         filters=ENTRY_FILTERS,
-        counts=grading_meetings.count_entries(meeting),
+        counts=meeting_lists.count_entries(meeting),
         members=members,
-        colleagues=grading_meetings.colleagues(meeting),
+        colleagues=meeting_members.colleagues(meeting),
         states=MEETING_STATES,
         roles=MEMBER_ROLES,
         sample_results=SAMPLE_RESULTS,
@@ -182,10 +185,10 @@ def _render_meeting(meeting: GradingMeeting) -> str:
         may_sign=meeting.digest is not None and own_member is not None and own_member.signed_at is None,
         job=enqueueing.latest_job_about(
             meeting.id,
-            grading_meetings.FILL_JOB,
+            meeting_lists.FILL_JOB,
             meeting_conclusion.JOB_NAME,
         ),
-        max_sample=grading_meetings.MAX_SAMPLE,
+        max_sample=meeting_samples.MAX_SAMPLE,
         max_notes_length=grading_meetings.MAX_NOTES_LENGTH,
     )
 
@@ -225,7 +228,7 @@ def refill_meeting(
     def refill(meeting: GradingMeeting) -> None:
         grading_meetings.require_draft(meeting)
         meeting.filled_at = None
-        grading_meetings.enqueue_filling(meeting, by=current_user.as_actor())
+        meeting_lists.enqueue_filling(meeting, by=current_user.as_actor())
 
     return _change(meeting_id, refill, "正在更新名单。")
 
@@ -264,7 +267,7 @@ def add_meeting_member(
     account_id = _parse_id(form.get("account", ""))
     return _change(
         meeting_id,
-        lambda meeting: grading_meetings.add_member(
+        lambda meeting: meeting_members.add_member(
             meeting,
             form.get("name", ""),
             form.get("role", ""),
@@ -282,7 +285,7 @@ def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple
 
     def remove(meeting: GradingMeeting) -> None:
         grading_meetings.require_draft(meeting)
-        grading_meetings.remove_member(meeting, member_id, by=current_user.as_actor())
+        meeting_members.remove_member(meeting, member_id, by=current_user.as_actor())
 
     return _change(meeting_id, remove, "已移除。")
 
@@ -297,7 +300,7 @@ def draw_meeting_sample(
     size = int(typed_size) if typed_size.isascii() and typed_size.isdecimal() and len(typed_size) < 5 else 0
     return _change(
         meeting_id,
-        lambda meeting: grading_meetings.draw_sample(meeting, size, by=current_user.as_actor()),
+        lambda meeting: meeting_samples.draw_sample(meeting, size, by=current_user.as_actor()),
         f"已随机抽取{size}人，请逐一核实并登记结果。",
     )
 
@@ -309,7 +312,7 @@ def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[st
     form = request.form
     return _change(
         meeting_id,
-        lambda meeting: grading_meetings.record_sample_result(
+        lambda meeting: meeting_samples.record_sample_result(
             meeting,
             record_id,
             form.get("result", ""),
@@ -345,7 +348,7 @@ def sign_meeting(
     """Sign the minutes as one of those present. Raises Forbidden for anybody else."""
     return _change(
         meeting_id,
-        lambda meeting: grading_meetings.sign_minutes(meeting, by=current_user.as_actor()),
+        lambda meeting: meeting_members.sign_minutes(meeting, by=current_user.as_actor()),
         "已签署会议纪要。",
     )
 

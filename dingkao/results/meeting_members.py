@@ -1,0 +1,135 @@
+"""Those present at a committee's meeting: who may be chosen, who is listed, and their signatures of the minutes."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import (
+    select,
+)
+
+from dingkao import clock
+from dingkao.database.arrays import in_array
+from dingkao.database.base import db
+from dingkao.errors import (
+    Forbidden,
+    InvalidInput,
+    InvalidState,
+)
+from dingkao.journal import entries as journal
+from dingkao.journal.entries import Actor
+from dingkao.people.models import Account, Membership
+from dingkao.people.permissions import roles_for
+from dingkao.results.grading_meetings import require_draft, validate_text
+from dingkao.results.models import (
+    MEMBER_ROLES,
+    GradingMeeting,
+    GradingMeetingMember,
+)
+
+MAX_MEMBERS = 50
+
+
+def members_of(
+    meeting: GradingMeeting,
+) -> Sequence[GradingMeetingMember]:
+    """Those present, in the order in which they were added."""
+    query = select(GradingMeetingMember).where(GradingMeetingMember.meeting_id == meeting.id)
+    return db.session.scalars(query.order_by(GradingMeetingMember.id)).all()
+
+
+def colleagues(meeting: GradingMeeting) -> dict[UUID, str]:
+    """The organisation's staff who may prepare meetings and whose accounts are not closed, the first
+    MAX_MEMBERS by name: account id → name."""
+    of_account = (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id)
+    query = (
+        select(Account.id, Account.name)
+        .join(Membership, of_account)
+        .where(
+            Membership.organisation_id == meeting.organisation_id,
+            in_array(
+                Membership.role,
+                roles_for("meetings.prepare"),
+            ),
+            Account.state != "closed",
+        )
+        .order_by(Account.name, Account.id)
+        .distinct()
+        .limit(MAX_MEMBERS)
+    )
+    return dict(db.session.execute(query).all())
+
+
+def add_member(
+    meeting: GradingMeeting,
+    name: str,
+    role: str,
+    account_id: UUID | None,
+    *,
+    by: Actor,
+) -> None:
+    """Add somebody present at a meeting (locked): one of `colleagues` by account, whose name then counts, or
+    another one by name. Who is on the list already isn't added again. Raises InvalidInput (also if the
+    account is none of `colleagues`), InvalidState."""
+    require_draft(meeting)
+    if role not in MEMBER_ROLES:
+        raise InvalidInput("请选择在会上的身份。", "role")
+    present = members_of(meeting)
+    if len(present) >= MAX_MEMBERS:
+        raise InvalidInput(f"参加人员最多{MAX_MEMBERS}人。")
+    if account_id is not None:
+        name = colleagues(meeting).get(account_id, "")
+    name = validate_text(name, "姓名", "name")
+    if any(member.name == name and member.account_id == account_id for member in present):
+        return
+    db.session.add(
+        GradingMeetingMember(
+            meeting_id=meeting.id,
+            name=name,
+            role=role,
+            account_id=account_id,
+        )
+    )
+    journal.write_entry(
+        "grading_meeting",
+        meeting.id,
+        "member_added",
+        by=by,
+        role=role,
+    )
+
+
+def remove_member(meeting: GradingMeeting, member_id: UUID, *, by: Actor) -> None:
+    """Remove somebody from those present at a meeting (locked); an unknown id is ignored. Raises
+    InvalidState."""
+    require_draft(meeting)
+    for member in members_of(meeting):
+        if member.id == member_id:
+            db.session.delete(member)
+            journal.write_entry(
+                "grading_meeting",
+                meeting.id,
+                "member_removed",
+                by=by,
+            )
+
+
+def sign_minutes(meeting: GradingMeeting, *, by: Actor) -> None:
+    """Sign the minutes as one of those present; does nothing if they are signed already. Raises InvalidState
+    before the meeting is concluded, Forbidden for somebody who was not present."""
+    if meeting.state != "held" or meeting.digest is None:
+        raise InvalidState("评定完成后才能签署。")
+    member = next(
+        (member for member in members_of(meeting) if member.account_id == by.id),
+        None,
+    )
+    if member is None:
+        raise Forbidden("您不在这次评定会的参加人员中，不能签署。")
+    if member.signed_at is None:
+        member.signed_at = clock.now()
+        journal.write_entry(
+            "grading_meeting",
+            meeting.id,
+            "signed",
+            by=by,
+            digest=meeting.digest.hex(),
+        )
