@@ -1,4 +1,5 @@
-"""The records on the list of a committee's meeting: the job that puts them there, and what of them is shown."""
+"""The records on the list of a committee's meeting: the job that puts them there, and what of them is
+shown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""Those present at a committee's meeting: who may be chosen, who is listed, and their signatures of the minutes."""
+"""Those present at a committee's meeting: who may be chosen, who is listed, and their signatures of the
+minutes."""
 
 from collections.abc import Sequence
 from uuid import UUID

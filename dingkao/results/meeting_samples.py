@@ -1,4 +1,5 @@
-"""The spot sample of a committee's meeting: records drawn by chance from its list, and what their check showed."""
+"""The spot sample of a committee's meeting: records drawn by chance from its list, and what their check
+showed."""
 
 from uuid import UUID
 
