@@ -27,7 +27,7 @@ from dingkao.exams.admission import Admission, admissions_of
 from dingkao.exams.models.hall_models import Slot, SlotPlace
 from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.exams.papers import papers_for
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.filings.dossier import filing_of
 from dingkao.filings.filing_documents import photo_content
 from dingkao.integrations import job_parts
@@ -102,7 +102,7 @@ def ticket_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any
 
 def _paper_line(admission: Admission) -> dict[str, str]:
     """Returns the texts of one paper on the ticket: subject, minutes, time, hall, address, seat."""
-    extra = f"（含延长{admission.extra_time}分钟）" if admission.extra_time else ""
+    extra = f"（含延长{admission.extra_minutes}分钟）" if admission.extra_minutes else ""
     return {
         "subject": SUBJECTS[admission.paper.subject],
         "minutes": f"{admission.minutes}分钟{extra}",
@@ -315,7 +315,7 @@ def _records_with_ticket(
 ) -> list[tuple[Assessment, AdmissionTicket]]:
     """Returns the records that have a ticket, each with it."""
     records = (db.session.get_one(Assessment, (current_tenant(), record_id)) for record_id in record_ids)
-    return [(record, ticket) for record in records if (ticket := get_ticket(record))]
+    return [(record, ticket) for record in records if (ticket := find_ticket(record))]
 
 
 def _cursor_after(batch_rows: Sequence[Any], part_count: int) -> Cursor:

@@ -16,10 +16,10 @@ class TooManyValues(ValueError):  # noqa: N818
 
 
 def in_array(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
-    """Returns the condition that `column` is one of `values` (a page or batch), sent as one array: PostgreSQL
-    hashes an array, but would compare each row with every single parameter. A single value is compared by
-    equality, because only then do the rows of an index come in its order. Raises TooManyValues above
-    MAX_VALUES."""
+    """Returns the condition that `column` is one of `values` (a page or batch; none: no row), sent as one
+    array: PostgreSQL hashes an array, but would compare each row with every single parameter. A single value
+    is compared by equality, because only then do the rows of an index come in its order. Raises TooManyValues
+    above MAX_VALUES."""
     value_list = list(values)
     if len(value_list) > MAX_VALUES:
         raise TooManyValues(f"{len(value_list)} values for {column}")

@@ -41,7 +41,8 @@ class ClockSkew:
 
     def seconds_ahead(self) -> float:
         """Returns the seconds by which this machine's clock is at least ahead of the database's; negative if
-        it is behind. Raises SQLAlchemyError if the database does not respond."""
+        it is behind. Measures anew if the last measurement is older than STALE_AFTER_SECONDS. Raises
+        SQLAlchemyError if the database then does not respond."""
         if time.clock_gettime(time.CLOCK_MONOTONIC) - self.measured > STALE_AFTER_SECONDS:
             self.measure()
         return self.skew_range
@@ -94,6 +95,7 @@ def start_monitor(app: Flask) -> threading.Event:
     over = threading.Event()
 
     def look() -> None:
+        """Measure until the event is set; a database that doesn't respond is logged."""
         while True:
             try:
                 app.extensions["clocks"].measure()

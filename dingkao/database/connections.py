@@ -30,10 +30,13 @@ def ping_idle_connections(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkin")
     def put_back(_driver: Any, record: Any) -> None:
+        """Note when a connection came back into the pool."""
         record.info["put_back"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def taken(driver: Any, record: Any, _proxy: Any) -> None:
+        """Test a connection that was idle for long before it is used. Raises DisconnectionError, upon which
+        the pool replaces it."""
         if time.monotonic() - record.info.get("put_back", time.monotonic()) < PING_AFTER_IDLE_SECONDS:
             return
         try:

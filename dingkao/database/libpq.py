@@ -121,7 +121,7 @@ def fetch_rows(
     transformer = Transformer(driver)
     parameters = transformer.dump_sequence(
         [values[place] for place in places],
-        _binary_formats(len(places)),
+        _automatic_formats(len(places)),
     )
     types = transformer.types or ()
     name = _prepared_name(driver, names, text, numbered, types)
@@ -175,6 +175,7 @@ def _number_placeholders(text: str) -> tuple[bytes, tuple[str, ...]]:
     places: dict[str, int] = {}
 
     def number(found: re.Match[str]) -> str:
+        """The numbered placeholder for a match of the pattern; "%" for "%%"."""
         return "%" if found[2] else f"${places.setdefault(found[1], len(places) + 1)}"
 
     return _PLACEHOLDER_PATTERN.sub(number, text).encode(), tuple(places)
@@ -182,10 +183,12 @@ def _number_placeholders(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 @lru_cache(maxsize=512)
 def _row_type(*columns: bytes) -> Callable[[Sequence[Any]], Any]:
+    """Returns the function that makes a named tuple of a row with these columns."""
     names = [name.decode() for name in columns]
     return namedtuple("Row", names, rename=True)._make  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=512)
-def _binary_formats(number: int) -> list[PyFormat]:
+def _automatic_formats(number: int) -> list[PyFormat]:
+    """Returns for each of `number` values that the driver chooses the format, text or binary."""
     return [PyFormat.AUTO] * number

@@ -48,9 +48,9 @@ def fetch_page(
     *,
     descending: bool = False,
 ) -> Page[Any]:
-    """Returns the first `size` rows of `query` (of one entity) after `cursor`, ordered by `order_columns`,
-    backwards if `descending`. These columns are text, UUID or datetime, and unique together. An invalid
-    cursor gives the first page."""
+    """Returns the first `size` rows of `query` (of one entity, without an order of its own) after `cursor`,
+    ordered by `order_columns`, backwards if `descending`. These columns are text, UUID, datetime or whole
+    numbers, never NULL, and unique together. An invalid cursor gives the first page."""
     ordered = query.order_by(*(key.desc() for key in order_columns) if descending else order_columns).limit(
         size + 1
     )
@@ -119,7 +119,8 @@ def capped_count_query(query: Select[Any], key: Any = None) -> ScalarSelect[int]
 
 
 def capped_count(query: Select[Any], key: Any = None) -> CappedCount:
-    """Returns the number of rows of `query`; `key`: see `capped_count_query`."""
+    """Returns the number of rows of `query`, counted up to MAX_COUNTED + 1; `key`: see
+    `capped_count_query`."""
     return CappedCount(db.session.scalar(select(capped_count_query(query, key))) or 0)
 
 
@@ -146,6 +147,7 @@ def _decode_cursor(cursor: str, order_columns: Sequence[Any]) -> list[CursorValu
 
 
 def _is_printable(value: CursorValue) -> bool:
+    """Whether a value is no text, or one without control characters."""
     return not isinstance(value, str) or value.isprintable()
 
 

@@ -69,8 +69,9 @@ def add_time(
     """补时: add `minutes` to a sitting (record and sitting locked for update). A sitting that the page or the
     system closed at its end within the last REOPEN_HOURS is opened again for these minutes, with the answers
     it has; one that the doctor handed in stays closed. `outage_id`: the id of the outage for which all
-    affected sittings get time; None if only this sitting gets some. Raises InvalidInput for a bad reason or
-    more minutes in all than the province allows, InvalidState if the sitting can't get time."""
+    affected sittings get time; None if only this sitting gets some. Writes a journal entry and a notice.
+    Raises InvalidInput for a bad reason or more minutes in all than the province allows, InvalidState if the
+    sitting can't get time, Forbidden if `by` may not reopen one."""
     reason = validate_reason(reason)
     _require_minutes_left(sitting, minutes)
     now = clock.now()
@@ -137,7 +138,8 @@ def _require_reopenable(record: Assessment, sitting: Sitting, handed_in_at: date
 
 
 def _reopen(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
-    """Open again a sitting that was handed in. Its new epoch makes pages that are still open load anew."""
+    """Open again a sitting that was handed in, without its score; its record is testing again. Its new epoch
+    makes pages that are still open load anew. Raises Forbidden, InvalidState."""
     if record.state != "testing":
         assessment_transitions.reopen_test(record, by=by)
     sitting.handed_in_at = sitting.handed_in_by = sitting.score_tenths = None

@@ -31,7 +31,7 @@ class Admission:
     """When and where one doctor may begin a paper, and when the sitting ends.
 
     It is the paper's window, narrowed to the slot if there is one. `seat`: the number of the seat in `hall`.
-    `extra_time`: minutes that this doctor has more than the paper gives. `resit_until`: until when the paper
+    `extra_minutes`: those that this doctor has more than the paper gives. `resit_until`: until when the paper
     may be sat again after a sitting of it was voided.
     """
 
@@ -39,7 +39,7 @@ class Admission:
     slot: Slot | None
     hall: Hall | None
     seat: int | None
-    extra_time: int
+    extra_minutes: int
     resit_until: datetime | None = None
 
     @property
@@ -61,14 +61,14 @@ class Admission:
     @property
     def minutes(self) -> int:
         """How many minutes this doctor has to answer."""
-        return self.paper.minutes + self.extra_time
+        return self.paper.minutes + self.extra_minutes
 
     def sitting_end(self, begun: datetime) -> datetime:
         """When a sitting that began at `begun` ends: after `minutes`, but no later than `closes_at` plus the
         extra time."""
         return min(
             begun + timedelta(minutes=self.minutes),
-            self.closes_at + timedelta(minutes=self.extra_time),
+            self.closes_at + timedelta(minutes=self.extra_minutes),
         )
 
     def location_text(self) -> str:
@@ -130,12 +130,11 @@ def admissions_of(
     *,
     plain: bool | None = None,
 ) -> dict[UUID, Admission]:
-    """Return paper id → the admission of `record` to that paper. Which slot applies depends on `moment`
-    (default: now).
+    """Return paper id → the admission of `record` to that paper, for each of `papers`, open or not. Which
+    slot applies depends on `moment` (default: now).
 
-    `plain`: True if the caller knows that the record has no slot, extra time or resit, False if it has some;
-    None asks the database first.
-    """
+    `plain`: True if the caller knows that the record has no slot, extra time or resit (nothing is queried
+    then), False if it has some; None asks the database first."""
     is_plain = _has_no_adjustments(record) if plain is None else plain
     if is_plain:
         return {paper.id: Admission(paper, None, None, None, 0) for paper in papers}

@@ -58,8 +58,9 @@ def announce(
     by: Actor,
 ) -> int:
     """Tell `text` to all who sit at the filter's location, or without one to all whom the organisations of
-    its scope assess. Returns how many are sitting now. Raises InvalidInput, NotFound for a location without
-    slots."""
+    its scope assess: an announcement for each organisation, with a journal entry. Open pages get it at once,
+    before the commit. Returns how many are sitting now. Raises InvalidInput; NotFound for a location outside
+    the scope, and without a location for a scope that names no organisations (such as the whole province)."""
     text = _validate(text)
     reached_count = 0
     for organisation_id in _organisations_of(monitoring_filter):
@@ -95,7 +96,8 @@ def announce_to_one(
     *,
     by: Actor,
 ) -> None:
-    """Tell `text` to the doctor of one sitting. Raises InvalidInput; also if the sitting is handed in."""
+    """Tell `text` to the doctor of one sitting, whose page gets it at once, before the commit; writes a
+    journal entry. Raises InvalidInput; also if the sitting is handed in."""
     if sitting.handed_in_at is not None:
         raise InvalidInput(
             "这场作答已经交卷，页面不再显示通知。可在“通知医师”中发消息。",
@@ -139,8 +141,8 @@ def withdraw_announcement(
 
 
 def recent_announcements(scope: Grant, sitting: Sitting | None = None) -> Sequence[ExamAnnouncement]:
-    """The last announcements of the organisations of `scope`, the newest first: those to one sitting, or
-    those to several. Withdrawn ones are among them."""
+    """The last MAX_LISTED announcements that the organisations of `scope` made within a day, the newest
+    first: those to `sitting`, or without one those to several. Withdrawn ones are among them."""
     of_sitting: ColumnElement[bool] = ExamAnnouncement.sitting_id.is_(None)
     if sitting is not None:
         of_sitting = ExamAnnouncement.sitting_id == sitting.id
@@ -155,7 +157,8 @@ def recent_announcements(scope: Grant, sitting: Sitting | None = None) -> Sequen
 def announcements_for(
     sitting: Sitting,
 ) -> list[dict[str, Any]]:
-    """What the page of a sitting shows, the newest last, for js/sitting.js."""
+    """What the page of a sitting shows, as JSON for js/sitting.js, the newest last: the last MAX_PER_SITTING
+    that concern it, are younger than VALID_FOR and not withdrawn."""
     at_slot = Location(
         "",
         "",
@@ -219,7 +222,8 @@ def _organisations_of(
     monitoring_filter: MonitoringFilter,
 ) -> list[UUID]:
     """The organisations in whose name it is told: that of the location, else those of the scope. Raises
-    NotFound without any."""
+    NotFound for a location outside the scope, and without a location for a scope that names no
+    organisations."""
     location = monitoring_filter.location
     if location is None:
         organisation_ids = list(monitoring_filter.scope.assessor_ids)
@@ -275,6 +279,7 @@ def _log(
     by: Actor,
     **details: Any,
 ) -> None:
+    """Write the journal entry of an announcement."""
     journal.write_entry(
         "exam_announcement",
         announcement.id,

@@ -77,8 +77,9 @@ def review_mode() -> str:
 def reviewable_sittings(
     record: Assessment,
 ) -> list[tuple[Sitting, str]]:
-    """The record's sittings that its doctor may look at, each with its paper's title; empty before
-    publication, and if the province doesn't allow it."""
+    """The record's sittings that its doctor may look at, each with its paper's title, by subject: handed in,
+    not voided, with questions (scores from paper have none). Empty before publication, and if the province
+    doesn't allow it."""
     if record.state not in FINAL_STATES or review_mode() == "closed":
         return []
     rows = db.session.execute(_handed_in_query(record))
@@ -174,10 +175,10 @@ def _verdict_by_share(share: Fraction | int) -> str:
     return "part" if share else "wrong"
 
 
-def load_question_texts(
-    rows: list[ReviewedQuestion],
+def load_reviewed_versions(
+    questions: list[ReviewedQuestion],
 ) -> dict[UUID, QuestionVersion]:
-    """Return version id → question version, for the reviewed questions."""
-    version_ids = (question.version for question in rows)
+    """Version id → question version with all its texts and its explanation, for the reviewed questions."""
+    version_ids = (question.version for question in questions)
     query = select(QuestionVersion).where(in_array(QuestionVersion.id, version_ids))
     return {version.id: version for version in db.session.scalars(query)}

@@ -132,7 +132,7 @@ class AnswerRefused(InvalidState):
 
 def is_database_available(database_url: str) -> bool:
     """Whether the database has answered this process within the last HEALTH_CACHE_SECONDS, or answers now.
-    Only one thread at a time asks it; the others don't wait and get False."""
+    Only one thread at a time asks it; the others don't wait and get False. Raises RoleTooPowerful."""
     if time.monotonic() - _last_answered_at < HEALTH_CACHE_SECONDS:
         return True
     if not _health_lock.acquire(blocking=False):
@@ -148,7 +148,7 @@ def is_database_available(database_url: str) -> bool:
 
 
 def _ask_database(database_url: str) -> None:
-    """Execute a trivial query. Raises psycopg.Error if the database doesn't answer."""
+    """Execute a trivial query. Raises psycopg.Error if the database doesn't answer, RoleTooPowerful."""
     try:
         _thread_connection(database_url).execute("select 1")
     except psycopg.OperationalError:  # a connection from before an outage says nothing of now
@@ -165,7 +165,7 @@ def _answered_recently() -> None:
 
 def _execute_save(database_url: str, values: Sequence[bytes | None]) -> str:
     """Return the word that save_answer gives: saved, older, absent, or a key of _REFUSAL_MESSAGES. Raises
-    psycopg.Error."""
+    psycopg.Error, RoleTooPowerful."""
     connection = _thread_connection(database_url)
     result = (
         libpq.execute_prepared(connection, STATEMENT_NAME, values)

@@ -85,7 +85,7 @@ _ANSWER_SHEET_STATEMENT = PreparedStatement(_answer_sheet_query)
 def effective_keys(
     version_ids: Iterable[UUID],
 ) -> dict[UUID, EffectiveKey]:
-    """Return version id → how it is scored now."""
+    """Return version id → how it is scored now; versions that don't exist are left out."""
     texts = load_question_texts(version_ids)
     return _apply_corrections(texts, _iter_corrections(texts))
 
@@ -124,13 +124,13 @@ def scored_items_with_answers(
     letters, with one query."""
     versions = versions_of_layout(sitting)
     texts = load_question_texts(versions)
-    [(marks, corrections, answers)] = _ANSWER_SHEET_STATEMENT.fetch_rows(
+    [(points, corrections, answers)] = _ANSWER_SHEET_STATEMENT.fetch_rows(
         paper=sitting.paper_id,
         sitting=sitting.id,
         versions=list(texts),
     )
     keys = _apply_corrections(texts, corrections or ())
-    return items_for_scoring(scored_item(keys[version], marks) for version in versions), dict(answers or ())
+    return items_for_scoring(scored_item(keys[version], points) for version in versions), dict(answers or ())
 
 
 def versions_of_layout(sitting: Sitting) -> list[UUID]:
@@ -153,7 +153,8 @@ def any_item_counts(items: Iterable[ScoredItem]) -> bool:
     return any(item.treatment != "excluded" and item.tenths for item in items)
 
 
-def scored_item(key: EffectiveKey, marks: dict[str, int]) -> ScoredItem:
-    """A question as it is scored on a paper that gives `marks`: type → tenths of a point for one question."""
-    tenths = int(marks.get(key.kind, DEFAULT_TENTHS))
+def scored_item(key: EffectiveKey, points: dict[str, int]) -> ScoredItem:
+    """A question as it is scored on a paper that gives `points`: type → tenths of a point for one question,
+    DEFAULT_TENTHS for a type without."""
+    tenths = int(points.get(key.kind, DEFAULT_TENTHS))
     return ScoredItem(key.kind, key.keys, tenths, key.treatment)

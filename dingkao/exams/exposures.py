@@ -23,9 +23,9 @@ before it is over, and no sitting with a smaller id can still appear and be left
 
 
 def update_exposures_and_likeness() -> int:
-    """Count which questions the latest sittings drew, and compute the likeness of questions that have none. A
-    scheduled task that may be repeated; what doesn't fit into MAX_ROUND_SECONDS is left to the next round.
-    Returns how many sittings and questions it processed."""
+    """Count which questions the latest sittings drew, and compute the likeness of questions that have none;
+    commits batch by batch. A scheduled task that may be repeated; what doesn't fit into MAX_ROUND_SECONDS is
+    left to the next round. Returns how many sittings and questions it processed."""
     until = time.monotonic() + MAX_ROUND_SECONDS
     done_count = fill_likeness()
     while time.monotonic() < until and (sitting_count := _count_exposures()):

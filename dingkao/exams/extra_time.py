@@ -55,14 +55,13 @@ def grant_extra_time(
     by: Actor,
 ) -> ExtraTime:
     """Give a doctor extra time for all papers of a cycle, or change it; it applies to sittings that begin
-    from now on.
+    from now on. Writes a journal entry, without the reason.
 
     Exactly one of `minutes` and `percent` must be given. `reason` is stored encrypted, because it tells of
-    the doctor's health. Raises InvalidInput naming the field.
-    """
+    the doctor's health. Raises InvalidInput naming the field."""
     reason = reason.strip()
     _require_valid_extra_time(minutes, percent, reason)
-    extra_time = get_extra_time(doctor, cycle, for_update=True)
+    extra_time = find_extra_time(doctor, cycle, for_update=True)
     if extra_time is None:
         extra_time = ExtraTime(id=new_id(), cycle_id=cycle.id, doctor_id=doctor.id)
         db.session.add(extra_time)
@@ -116,8 +115,9 @@ def withdraw_extra_time(extra_time: ExtraTime, *, by: Actor) -> None:
     db.session.flush()
 
 
-def get_extra_time(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> ExtraTime | None:
-    """A doctor's extra time in a cycle; None if there is none."""
+def find_extra_time(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> ExtraTime | None:
+    """A doctor's extra time in a cycle, None if there is none; for the office's form alone. Sittings join
+    ExtraTime in queries of their own (`admission`, `papers`, `window_extension`)."""
     query = select(ExtraTime).where(
         ExtraTime.doctor_id == doctor.id,
         ExtraTime.cycle_id == cycle.id,
@@ -152,8 +152,8 @@ def extra_time_page(cycle: Cycle, scope: Grant, cursor: str | None) -> Page[Extr
 
 
 def find_doctors(cycle: Cycle, scope: Grant, name: str, limit: int) -> list[tuple[Doctor, Assessment]]:
-    """The first `limit` doctors within `scope` whom `name` finds (`name_search`), with their records of the
-    cycle."""
+    """At most `limit` doctors within `scope` whom `name` finds (`name_search`), in no order, with their
+    records of the cycle."""
     query = _doctors_query(cycle, scope, Doctor, Assessment).where(search_condition(name, scope))
     return [(doctor, record) for doctor, record in db.session.execute(query.limit(limit))]
 

@@ -29,7 +29,8 @@ def save_hall(
     by: Actor,
     hall: Hall | None = None,
 ) -> Hall:
-    """Create a hall of an assessment organisation, or change `hall`. Raises InvalidInput naming the field."""
+    """Create a hall of an assessment organisation, or change `hall`, which is one of that organisation's;
+    writes a journal entry. Raises InvalidInput naming the field."""
     name, address = " ".join(name.split()), " ".join(address.split())
     _require_valid_hall(organisation, name, address, seats)
     _require_name_free(organisation, name, hall)
@@ -82,7 +83,7 @@ def _require_seats_kept(hall: Hall, seats: int) -> None:
 
 
 def toggle_hall_closed(hall: Hall, *, by: Actor) -> None:
-    """Close an open hall, or reopen a closed one; its slots stay."""
+    """Close an open hall, or reopen a closed one; its slots stay. Writes a journal entry."""
     hall.closed_at = None if hall.closed_at else clock.now()
     journal.write_entry(
         "hall",
@@ -93,7 +94,7 @@ def toggle_hall_closed(hall: Hall, *, by: Actor) -> None:
 
 
 def get_hall(hall_id: UUID, scope: Grant, *, for_update: bool = False) -> Hall:
-    """A hall within `scope`. Raises NotFound."""
+    """A hall within `scope`, closed ones too. Raises NotFound."""
     query = _halls_query(scope).where(Hall.id == hall_id)
     hall = db.session.scalar(query.with_for_update() if for_update else query)
     if hall is None:
@@ -112,7 +113,8 @@ def find_hall_in_use(organisation: Organisation, name: str, scope: Grant) -> Hal
 
 
 def list_halls(scope: Grant, name_prefix: str, limit: int) -> list[Hall]:
-    """The first `limit` halls within `scope` whose names begin with `name_prefix`, by name."""
+    """The first `limit` halls within `scope` whose names begin with `name_prefix`, by name; closed ones
+    too."""
     query = _halls_query(scope)
     if name_prefix:
         query = query.where(Hall.name.startswith(name_prefix, autoescape=True))
@@ -135,12 +137,12 @@ def hall_choices(
 
 
 def hall_name(hall_id: UUID) -> str | None:
-    """The name of a hall; None if there is none."""
+    """The name of a hall, whosever it is; None if there is none."""
     return db.session.scalar(select(Hall.name).where(Hall.id == hall_id))
 
 
 def halls_by_id(ids: Iterable[UUID | None]) -> dict[UUID, Hall]:
-    """Hall id → hall; None among `ids` is ignored."""
+    """Hall id → hall, whosever it is; None among `ids` is ignored."""
     known_ids = {hall_id for hall_id in ids if hall_id is not None}
     return {hall.id: hall for hall in db.session.scalars(select(Hall).where(in_array(Hall.id, known_ids)))}
 
@@ -159,4 +161,5 @@ def slot_of_place_condition() -> ColumnElement[bool]:
 
 
 def _halls_query(scope: Grant) -> Select[Hall]:
+    """The query for the halls within `scope`, closed ones too."""
     return select(Hall).where(scope_condition(scope, assessor=Hall.organisation_id))

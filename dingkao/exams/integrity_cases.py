@@ -118,9 +118,9 @@ def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -
     verb="state_view",
 )
 def submit_statement(case: IntegrityCase, *, by: Actor, statement: str) -> None:
-    """陈述申辩: store the doctor's statement, as often as they like until the case is decided. It cancels an
-    outcome that was proposed, because that was proposed without it. Raises InvalidInput, Forbidden,
-    InvalidState."""
+    """陈述申辩: store the doctor's statement, as often as they like until the case is decided; the caller has
+    checked that it is their case. It cancels an outcome that was proposed, because that was proposed without
+    it. Raises InvalidInput, Forbidden, InvalidState."""
     case.statement, case.stated_at = (
         _validate_text(statement, "statement", "请填写您的说明。"),
         clock.now(),
@@ -181,8 +181,8 @@ def _validate_resit_until(resit_until: datetime | None) -> datetime:
     verb="send_back",
 )
 def return_for_reconsideration(case: IntegrityCase, *, by: Actor, opinion: str) -> None:
-    """退回重议: the province rejects the proposed outcome; the organisation has to propose again. Raises
-    InvalidInput, Forbidden, InvalidState."""
+    """退回重议: the province rejects the proposed outcome; the organisation has to propose again. Nobody is
+    notified. Raises InvalidInput, Forbidden, InvalidState."""
     case.decision_opinion = _validate_text(opinion, "opinion", "请写明退回的原因。")
     case.outcome = case.opinion = case.proposed_by = case.proposed_at = case.resit_until = None
 
@@ -195,8 +195,9 @@ def return_for_reconsideration(case: IntegrityCase, *, by: Actor, opinion: str) 
     verb="dismiss",
 )
 def confirm_dismissal(case: IntegrityCase, *, by: Actor, opinion: str = "") -> None:
-    """确认不予处理: close the case; the sitting still counts. Raises Forbidden if `by` opened the case or
-    proposed the outcome, InvalidState if another outcome is proposed."""
+    """确认不予处理: close the case; the sitting still counts. `confirm_proposal` calls it and notifies the
+    doctor. Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState if another outcome
+    is proposed."""
     if case.outcome != "none":
         raise InvalidState("处理意见不是“不予处理”，请刷新页面后查看。")
     _record_decision(case, by, opinion)
@@ -217,9 +218,10 @@ def confirm_voiding(
     sitting: Sitting,
     opinion: str = "",
 ) -> None:
-    """确认作废 (§11 no. 16c; record and sitting locked for update): the sitting no longer counts. The doctor
-    may sit the paper again until `case.resit_until`, or counts as absent, as proposed. Raises Forbidden if
-    `by` opened the case or proposed the outcome, InvalidState if another outcome is proposed."""
+    """确认作废 (§11 no. 16c; record and sitting locked for update): the sitting no longer counts; one that is
+    still open is handed in first. The doctor may sit the paper again until `case.resit_until`, or counts as
+    absent, as proposed. `confirm_proposal` calls it and notifies the doctor. Raises Forbidden if `by` opened
+    the case or proposed the outcome, InvalidState if another outcome is proposed."""
     if case.outcome not in ("resit", "absent"):
         raise InvalidState("处理意见不是“作废”，请刷新页面后查看。")
     _record_decision(case, by, opinion)
@@ -319,8 +321,8 @@ def get_case_for_update(
 
 
 def cases_page(scope: Grant, state: str, cursor: str | None, size: int) -> Page[IntegrityCase]:
-    """A page of the cases within `scope`. `state`: a key of CASE_STATES, "all", or anything else for the open
-    cases."""
+    """A page of the cases within `scope`, the oldest first. `state`: a key of CASE_STATES, "all", or anything
+    else for the open cases."""
     query = _cases_query(scope)
     if state in CASE_STATES:
         query = query.where(IntegrityCase.state == state)
@@ -386,12 +388,12 @@ def _record_decision(case: IntegrityCase, by: Actor, opinion: str) -> None:
     case.decided_by, case.decided_at = by.id, clock.now()
 
 
-def _validate_text(text: str, field: str, missing_items: str) -> str:
+def _validate_text(text: str, field: str, prompt: str) -> str:
     """Return the text without spaces at its ends. Raises InvalidInput naming `field` if it is too short,
-    saying `missing_items`, or too long."""
+    saying `prompt`, or too long."""
     text = text.strip()
     if len(text) < 4:
-        raise InvalidInput(f"{missing_items}不少于4字。", field)
+        raise InvalidInput(f"{prompt}不少于4字。", field)
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidInput(f"请不要超过{MAX_TEXT_LENGTH}字。", field)
     return text

@@ -42,9 +42,10 @@ PAGE_EVENT_KINDS = ("left", "offline", "reopened")
 
 
 def record_events(sitting: Sitting, values: Any) -> int:
-    """Store events that a page noticed; an event that is sent again is stored once. `values`: a list of
-    {kind, at (milliseconds since 1970 by the server's clock), seconds (how long)}; times outside the sitting
-    are moved to its beginning or to now. Returns how many events are new. Raises InvalidInput."""
+    """Store events that a page noticed; an event that is sent again is stored once, and those beyond
+    MAX_EVENTS of a sitting are dropped. `values`: a list of {kind, at (milliseconds since 1970 by the
+    server's clock), seconds (how long)}; times outside the sitting are moved to its beginning or to now.
+    Returns how many events are new. Raises InvalidInput."""
     if not isinstance(values, list) or len(values) > MAX_EVENTS_PER_REQUEST:
         raise InvalidInput("请求无法识别，请刷新页面。")
     events = [_build_event(sitting, value) for value in values]

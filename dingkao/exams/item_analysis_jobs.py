@@ -69,7 +69,7 @@ def enqueue_analysis(paper: Paper, *, by: Actor) -> Job:
 
 
 def latest_job_of(paper: Paper) -> Job | None:
-    """The last analysis job of a paper; None if there is none."""
+    """The last analysis job of a paper, in whatever state; None if there is none."""
     return enqueueing.latest_job_about(paper.id, ANALYSE_JOB)
 
 
@@ -133,7 +133,7 @@ def _deletion_cursor(cursor: Cursor) -> Cursor:
 def analyse_step(job: Job, cursor: Cursor) -> Chunk:
     """Tally some sittings; after the last, compute the figures of a bucket of questions; after the last of
     these, replace the saved analysis by the new one; then delete the stored intermediate results, a bucket at
-    a time."""
+    a time. Raises NotFound if the paper is gone."""
     paper = get_paper(UUID(job.arguments["paper"]))
     if "forget" in cursor:
         return _delete_parts(job, cursor)
@@ -396,4 +396,5 @@ def _load_counts(stored_counts: dict[str, int]) -> dict[float, int]:
 
 
 def _rounded(value: float | None) -> float | None:
+    """The value with four decimals; None stays None."""
     return None if value is None else round(value, 4)

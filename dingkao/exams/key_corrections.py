@@ -89,7 +89,8 @@ def propose_correction(
     reason: str,
     by: Actor,
 ) -> KeyCorrection:
-    """Propose a correction; one that is proposed for the same version and not approved yet is withdrawn.
+    """Propose a correction; one that is proposed for the same version and not approved yet is withdrawn. The
+    caller then enqueues its preview (`rescoring.enqueue_preview`), without which nobody can approve it.
     `treatment`: one of CORRECTION_TREATMENTS; `keys`: the text that was typed, used for the treatment
     "marked" only. Raises InvalidInput naming the field, also if nothing would change."""
     db.session.scalars(
@@ -166,7 +167,7 @@ def proposed_corrections() -> Select[Any]:
 
 
 def corrections_page(cursor: str | None) -> Page[KeyCorrection]:
-    """A page of the corrections, the newest first."""
+    """A page of all corrections, in whatever state, the newest first."""
     return fetch_page(
         select(KeyCorrection),
         [KeyCorrection.id],
@@ -189,10 +190,10 @@ def get_correction_for_update(correction_id: UUID) -> KeyCorrection:
 
 
 def approve_correction(correction: KeyCorrection, *, by: Actor) -> bool:
-    """Approve a correction (locked for update). From now on the version is scored by it, for sittings handed
-    in earlier and later. Returns False if it is approved already. Raises Forbidden for the person who
-    proposed it, InvalidState if it is withdrawn, has no preview yet, or would leave a paper without any
-    question that counts."""
+    """Approve a correction (locked for update). From now on the version is scored by it; sittings handed in
+    before are scored anew by the job that the caller then enqueues (`rescoring.enqueue_remarking`). Returns
+    False if it is approved already. Raises Forbidden for the person who proposed it, InvalidState if it is
+    withdrawn, has no preview yet, or would leave a paper without any question that counts."""
     if correction.withdrawn_at:
         raise InvalidState("该更正已撤回，请重新提出。")
     if correction.approved_at:

@@ -64,8 +64,8 @@ class MonitoringFilter:
 def open_sitting_ids(
     monitoring_filter: MonitoringFilter,
 ) -> list[UUID]:
-    """The ids of the sittings not handed in, at most MAX_OPEN_SITTINGS; the filter's search text is
-    ignored."""
+    """The ids of the sittings neither handed in nor voided, at most MAX_OPEN_SITTINGS, in no order; the
+    filter's search text is ignored."""
     query = _sittings_query(monitoring_filter).where(_open_condition()).with_only_columns(Sitting.id)
     return list(db.session.scalars(query.limit(MAX_OPEN_SITTINGS)))
 
@@ -85,9 +85,10 @@ def count_sittings_by_state(
     connected_count: int,
 ) -> dict[str, int]:
     """Return key of SITTING_FILTERS → how many sittings are in that state ("waiting": records that have not
-    begun). The filter's search text (a doctor's name or ticket number) is ignored: it limits the list of one
-    state, while the counts stand at the tabs of all. `open_count`: the number of ids from `open_sitting_ids`;
-    `connected_count`: how many of these sittings have a page with a recent heartbeat."""
+    begun), each counted up to the limit of `capped_count`. The filter's search text (a doctor's name or
+    ticket number) is ignored: it limits the list of one state, while the counts stand at the tabs of all.
+    `open_count`: the number of ids from `open_sitting_ids`; `connected_count`: how many of these sittings
+    have a page with a recent heartbeat."""
     query = _sittings_query(monitoring_filter)
     counts: dict[str, int] = {
         "answering": connected_count,

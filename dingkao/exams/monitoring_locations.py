@@ -111,6 +111,7 @@ def _begins_with(words: str) -> ColumnElement[bool]:
 
 
 def _hall_of_slot_condition() -> ColumnElement[bool]:
+    """The condition to join Slot with its Hall."""
     return and_(Hall.tenant_id == Slot.tenant_id, Hall.id == Slot.hall_id)
 
 

@@ -64,8 +64,9 @@ def enqueue_compensation(
     by: Actor,
 ) -> Job:
     """统一补时: enqueue the job that gives `minutes` to each sitting within `grant` that the outage affected
-    and that has got none for it. `scope`: a key of COMPENSATION_SCOPES. Raises InvalidInput naming the field,
-    InvalidState if the outage ended too long ago or no sitting waits for time."""
+    and that has got none for it; writes a journal entry. `grant` names organisations: the job gives nothing
+    for one of the whole province. `scope`: a key of COMPENSATION_SCOPES. Raises InvalidInput naming the
+    field, InvalidState if the outage ended too long ago or no sitting waits for time."""
     _require_valid_minutes(minutes)
     if scope not in COMPENSATION_SCOPES:
         raise InvalidInput("请选择补时范围。", "scope")

@@ -33,8 +33,8 @@ MAX_OPEN_SILENCE = timedelta(hours=2)
 
 def detect_outages() -> int:
     """A scheduled task: examine the silences that were stored, and save as outages those in which sittings
-    ended whose pages had been present. Commits what it finds. Returns how many new outages there are; 0 if
-    the cache is unavailable."""
+    ended whose pages had been present. Commits after each silence. Returns how many new outages there are; 0
+    if the cache is unavailable. Raises redis.RedisError if the cache fails only later."""
     cache: redis.Redis = current_app.extensions["redis"]
     try:
         silences = integrity_events.list_silences(cache)

@@ -49,8 +49,9 @@ def register_outage(
     ended_at: datetime,
     by: Actor,
 ) -> Outage:
-    """登记服务中断: register an outage that only this assessment organisation had (its network, its power).
-    Raises InvalidInput naming the field."""
+    """登记服务中断: register an outage that only this assessment organisation had (its network, its power);
+    writes a journal entry. Gives no time yet (`outage_compensation`). Raises InvalidInput naming the
+    field."""
     _require_valid_span(began_at, ended_at)
     outage = Outage(
         id=new_id(),
@@ -161,6 +162,7 @@ def _compensated_count_query(outage: Outage, grant: Grant) -> Select[Any]:
 
 
 def _record_join() -> ColumnElement[bool]:
+    """The condition to join Sitting with its record."""
     return and_(
         Assessment.tenant_id == Sitting.tenant_id,
         Assessment.id == Sitting.assessment_id,

@@ -215,13 +215,14 @@ def save_paper(
     fixed: bool = False,
     paper: Paper | None = None,
 ) -> Paper:
-    """Save the paper of a cycle for a subject, category, level and procedure; `paper` is the one to change,
-    None for the one under these four, or a new one. It gets the plans of an assembly made now.
+    """Save the paper of a cycle for a subject, category, level and procedure; `paper` is the one to change
+    (of the same subject, category and level: only its procedure may change), None for the one under these
+    four, or a new one. It gets the plans of an assembly made now. Locks the cycle, writes a journal entry.
 
     `counts`: type → how many questions. `marks`: type → tenths of a point for one question, 10 if none are
     given. `minutes`: how long a sitting lasts. `fixed`: the same questions for everybody, drawn now. Raises
-    InvalidInput naming the field (also if the banks can't meet the blueprint), InvalidState once somebody has
-    begun the paper.
+    InvalidInput naming the field (also if the banks can't meet the blueprint, or another paper of the subject
+    is for the same doctors), InvalidState once somebody has begun the paper.
     """
     _require_known_group(level, procedure)
     _require_valid_times(minutes, opens_at, closes_at)
@@ -271,6 +272,7 @@ def save_paper(
 
 
 def _require_known_group(level: str, procedure: str) -> None:
+    """Raise InvalidInput unless level and procedure are known codes."""
     if level not in LEVELS or procedure not in PAPER_PROCEDURES:
         raise InvalidInput("请从列表中选择级别和适用程序。", "procedure")
 
@@ -353,13 +355,15 @@ def _find_saved_paper(papers: Sequence[Paper], key: _PaperKey, paper: Paper | No
 
 
 def _add_paper(cycle: Cycle, key: _PaperKey) -> Paper:
-    """Add a row for the paper under this key; its other columns are set by the caller."""
+    """Add a row for the paper with the key's four parts; its other columns are set by the caller before a
+    flush."""
     paper = Paper(
         id=new_id(),
         cycle_id=cycle.id,
         subject=key.subject,
         category=key.category,
         level=key.level,
+        procedure=key.procedure,
     )
     db.session.add(paper)
     return paper

@@ -165,7 +165,7 @@ def enqueue_print(paper: Paper, what: str, *, by: Actor) -> Job:
 
 def _to_print_html(text: str | None) -> Markup:
     """A question's text as HTML for print. Pictures are embedded; formulas become pictures, because the PDF
-    renderer knows no MathML."""
+    renderer knows no MathML. Raises Unavailable."""
     html = str(markup.to_html(text or "", _picture_placeholder, _formula_placeholder))
     html = _PICTURE.sub(_picture_source, html)
     html = _FORMULA.sub(_formula_image, html)
@@ -190,7 +190,7 @@ def _formula_image(match: re.Match[str]) -> str:
 
 def _formula_placeholder(latex: str) -> str:
     """The HTML that `markup.to_html` lets through for a formula; `_formula_image` replaces its address. A
-    formula that can't be drawn is shown as it was typed."""
+    formula that can't be drawn is shown as it was typed. Raises Unavailable."""
     if formulas.render_formula(latex) is None:
         return f"<code>{escape(latex)}</code>"
     return f'<img src="/formula/{latex.encode().hex()}" alt="{escape(latex)}">'
@@ -219,7 +219,8 @@ def _picture_data_uri(name: str) -> str:
 
 @worker.register_job(PRINT_JOB)
 def print_paper_job(job: Job, _progress: worker.ProgressCallback) -> dict[str, Any]:
-    """Render a print and store it, encrypted, under the job's id for whoever asked; may be repeated."""
+    """Render a print and store it, encrypted, under the job's id for whoever asked; may be repeated. Raises
+    InvalidState, TooLarge, Unavailable."""
     paper = db.session.scalars(select(Paper).where(Paper.id == UUID(job.arguments["paper"]))).one()
     current_store().put(
         DOCUMENT_KIND,

@@ -64,9 +64,9 @@ def import_scores(
 
     `restrict_to`: the ids of the assessment organisations whose records the file may name (None: any).
     `organisation_id`: the id of the one that the import belongs to (None: the province). Returns the report
-    and the import; None if nothing is to be confirmed. Raises InvalidInput, TooLarge, InvalidState if the
-    province accepts no scores from paper, and runner.LimitExceeded if there are too many rows for one request
-    (`score_imports` then enqueues a job).
+    and the import; None if nothing is to be confirmed. Raises InvalidInput, TooLarge, Unavailable,
+    InvalidState if the province accepts no scores from paper, and runner.LimitExceeded if there are too many
+    rows for one request (`score_imports` then enqueues a job).
     """
     require_imports_allowed()
     report = ImportReport()
@@ -143,7 +143,8 @@ def find_import_for_update(import_id: UUID) -> ScoreImport | None:
 
 
 def get_import_for_update(import_id: UUID) -> ScoreImport:
-    """An import, locked. Raises NotFound."""
+    """An import, locked, whosever it is: the caller has asked `score_imports.get_visible_import`. Raises
+    NotFound."""
     return get_for_update(ScoreImport, import_id)
 
 

@@ -72,15 +72,16 @@ settings.register(
 
 
 def subjects_for_procedure(procedure: str | None) -> tuple[str, ...]:
-    """The subjects of a procedure, in the order in which they are sat. 简易程序: 公共知识 alone. 一般程序:
-    both, or 业务水平 alone if the province has one combined paper (domain.md §13)."""
+    """The subjects of a procedure, in the order in which they are sat. 简易程序: 公共知识 alone. 一般程序, or
+    None: both, or 业务水平 alone if the province has one combined paper (domain.md §13)."""
     if procedure == "simple":
         return ("common",)
     return ("professional",) if settings.value("exam_stages") == "combined" else tuple(SUBJECTS)
 
 
 def papers_for(record: Assessment) -> list[Paper]:
-    """The papers that a record has to sit, 公共知识 first."""
+    """The papers that a record has to sit, 公共知识 first; those that its cycle doesn't have yet are missing
+    (`expected_paper_count` counts them)."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     subjects = subjects_for_procedure(record.procedure)
     query = select(Paper).where(
@@ -294,7 +295,7 @@ def blueprint_cells(paper: Paper) -> list[BlueprintCell]:
 
 
 def has_sittings(paper: Paper) -> bool:
-    """Whether any doctor has begun the paper."""
+    """Whether any doctor has begun the paper; voided sittings count."""
     return db.session.scalar(select(Sitting.id).where(Sitting.paper_id == paper.id).limit(1)) is not None
 
 
@@ -315,7 +316,7 @@ def papers_by_id(ids: Iterable[UUID]) -> dict[UUID, Paper]:
 def papers_of_cycle(
     cycle: Cycle,
 ) -> dict[tuple[str, str, str], list[Paper]]:
-    """(subject, category, level) → the cycle's papers for these, by procedure."""
+    """(subject, category, level) → the cycle's papers for these, sorted by procedure."""
     query = select(Paper).where(Paper.cycle_id == cycle.id).order_by(Paper.procedure)
     papers: dict[tuple[str, str, str], list[Paper]] = {}
     for paper in db.session.scalars(query):

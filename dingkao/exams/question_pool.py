@@ -80,7 +80,7 @@ class CandidatePool:
         return {kind: _by_difficulty(classes) for kind, classes in pool.items()}
 
     def count_by_type(self) -> dict[str, int]:
-        """Type → how many questions may be drawn."""
+        """Type → how many questions may be drawn, for every type."""
         counts = dict.fromkeys(QUESTION_TYPES, 0)
         for unit, _ in self.units:
             counts[unit.kind] += len(unit.versions)

@@ -24,7 +24,8 @@ from dingkao.exams.models.sitting_models import Sitting
 
 
 def open_resits(record: Assessment) -> dict[UUID, datetime]:
-    """Paper id → until when this record may sit the paper again."""
+    """Paper id → until when this record may sit the paper again, for every paper with a resit granted, also
+    when that time is over or the paper was sat again."""
     of_case = and_(
         Sitting.tenant_id == IntegrityCase.tenant_id,
         Sitting.id == IntegrityCase.sitting_id,
@@ -37,7 +38,8 @@ def open_resits(record: Assessment) -> dict[UUID, datetime]:
 
 
 def may_resit_after(moment: datetime) -> ColumnElement[bool]:
-    """The condition that the query's Assessment may sit the query's Paper again at `moment` or later."""
+    """The condition that the query's Assessment has a resit of the query's Paper granted until `moment` or
+    later, whether or not the paper was sat again."""
     voided = aliased(Sitting)
     of_paper = and_(
         voided.tenant_id == IntegrityCase.tenant_id,
@@ -96,8 +98,8 @@ def latest_resit_column(
 
 
 def all_papers_sat(record_id: UUID, paper_count: int) -> bool:
-    """Whether a record that has `paper_count` papers to sit has begun each of them, so that only resits are
-    left."""
+    """Whether a record that has `paper_count` papers to sit has begun each of them (voided sittings count),
+    so that only resits are left."""
     sat = select(func.count(Sitting.paper_id.distinct())).where(Sitting.assessment_id == record_id)
     return (db.session.scalar(sat) or 0) >= paper_count
 
@@ -124,7 +126,8 @@ def _is_lasting(phase_last_day: date | None) -> bool:
 
 
 def last_test_day_of_record(record: Assessment, phase_last_day: date | None) -> date | None:
-    """The last day of the examination for a record's doctor (see `last_test_day`)."""
+    """The last day of the examination for a record's doctor (see `last_test_day`, without
+    `only_resits_left`)."""
     if _is_lasting(phase_last_day):
         return phase_last_day
     query = select(latest_resit_column(Assessment)).where(Assessment.id == record.id)

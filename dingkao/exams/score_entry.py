@@ -116,7 +116,7 @@ def _enter_scores(scores: Sequence[ImportedScore], by: Actor) -> Counter[str]:
 def _enter_score(score: ImportedScore, by: Actor) -> None:
     """Create the sitting of a score, or change the one that an earlier import made; after its last paper the
     record's test is finished. Does nothing if the same score is entered already. Raises InvalidState if the
-    record or its sitting doesn't allow it."""
+    record or its sitting doesn't allow it, Forbidden."""
     record = _get_record_for_update(score)
     sitting = _find_sitting_for_update(score)
     if sitting is not None and _has_score_already(sitting, score):
@@ -138,6 +138,7 @@ def _has_score_already(sitting: Sitting, score: ImportedScore) -> bool:
 
 
 def _get_record_for_update(score: ImportedScore) -> Assessment:
+    """The record of a score, locked and read anew."""
     query = select(Assessment).where(Assessment.id == score.assessment_id).with_for_update()
     return db.session.scalars(query.execution_options(populate_existing=True)).one()
 

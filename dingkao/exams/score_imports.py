@@ -86,7 +86,8 @@ def _enqueue(
     dry_run: bool,
     by: Actor,
 ) -> Job:
-    """Enqueue the job that imports a large spreadsheet."""
+    """Enqueue the job that imports a spreadsheet, or only checks it (`dry_run`). Raises InvalidInput,
+    TooLarge, Unavailable."""
     arguments = {
         "cycle": str(cycle.id),
         "only": None if restrict_to is None else list(map(str, restrict_to)),
@@ -178,8 +179,9 @@ def _accept_upload(
     by: Actor,
     fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the import of an uploaded spreadsheet; returns the job's id. Raises InvalidState if the
-    province accepts no scores from paper or has no cycle, Unavailable."""
+    """Enqueue the import of an uploaded spreadsheet, or its check if the form has the field "check"; returns
+    the job's id. Raises InvalidState if the province accepts no scores from paper, NotFound if it has no
+    cycle, InvalidInput, TooLarge, Unavailable."""
     paper_scores.require_imports_allowed()
     cycle = require_current_cycle(NO_CYCLE_MESSAGE)
     restrict_to = _allowed_assessors(load_grant("scores.import", by.id))
@@ -207,7 +209,7 @@ def _visible_imports(grant: Grant) -> Select[Any]:
 
 
 def unconfirmed_imports(grant: Grant) -> Select[Any]:
-    """The query for the complete imports that wait for confirmation."""
+    """The query for the complete imports that `grant` reaches and that wait for confirmation."""
     return _visible_imports(grant).where(
         ScoreImport.complete,
         ScoreImport.approved_at.is_(None),
@@ -216,8 +218,8 @@ def unconfirmed_imports(grant: Grant) -> Select[Any]:
 
 
 def imports_page(grant: Grant, cycle_id: UUID | None, cursor: str | None) -> Page[ScoreImport]:
-    """A page of the imports of a cycle that `grant` reaches, the newest first; an empty one if `cycle_id` is
-    None."""
+    """A page of the imports of a cycle that `grant` reaches, in whatever state, the newest first; an empty
+    one if `cycle_id` is None."""
     query = _visible_imports(grant).where(ScoreImport.cycle_id == cycle_id)
     return fetch_page(query, [ScoreImport.id], cursor, descending=True)
 

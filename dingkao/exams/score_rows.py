@@ -63,15 +63,15 @@ class LookupTables:
     """What the rows of a file may refer to.
 
     `by_ticket`: ticket number → record id; `by_number`: blind index of the doctor's number → record id;
-    `records` and `doctors` by id; `papers` by (subject, category, level); `sittings` by (record id, paper
-    id), without voided ones.
+    `records` and `doctors` by id; `papers` by (subject, category, level, procedure); `sittings` by (record id,
+    paper id), without voided ones.
     """
 
     by_ticket: Mapping[str, UUID]
     by_number: Mapping[bytes, UUID]
     records: Mapping[UUID, Assessment]
     doctors: Mapping[UUID, Doctor]
-    papers: Mapping[tuple[str, str, str], Paper]
+    papers: Mapping[tuple[str, str, str, str], Paper]
     sittings: Mapping[tuple[UUID, UUID], Sitting]
 
 
@@ -112,14 +112,15 @@ def _load_records(
 def _load_doctors(
     records: Iterable[Assessment],
 ) -> dict[UUID, Doctor]:
+    """Doctor id → doctor, for the doctors of the records."""
     doctor_ids = {record.doctor_id for record in records}
     return {doctor.id: doctor for doctor in rows_matching(Doctor.id, doctor_ids)}
 
 
-def _load_papers(cycle: Cycle) -> dict[tuple[str, str, str], Paper]:
-    """(subject, category, level) → the cycle's paper."""
+def _load_papers(cycle: Cycle) -> dict[tuple[str, str, str, str], Paper]:
+    """(subject, category, level, procedure) → the cycle's paper."""
     papers = db.session.scalars(select(Paper).where(Paper.cycle_id == cycle.id))
-    return {(paper.subject, paper.category, paper.level): paper for paper in papers}
+    return {(paper.subject, paper.category, paper.level, paper.procedure): paper for paper in papers}
 
 
 def _load_sittings(
@@ -187,7 +188,8 @@ def validate_row(
     doctor = tables.doctors[record.doctor_id]
     _require_same_person(row, doctor)
     subject = _parse_subject(row, record)
-    paper = tables.papers.get((subject, doctor.category, doctor.level))
+    group = subject, doctor.category, doctor.level
+    paper = tables.papers.get((*group, record.procedure or "any")) or tables.papers.get((*group, "any"))
     if paper is None:
         raise InvalidScoreRow(
             "subject",

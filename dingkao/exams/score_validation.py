@@ -43,7 +43,7 @@ ScoreKey = tuple[UUID, UUID]
 
 def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
     """The rows of a spreadsheet of scores, without footers; what can't be read is added to `report`. Raises
-    InvalidInput, TooLarge."""
+    InvalidInput, TooLarge, Unavailable."""
     rows = sheet_reader.read_rows(
         content,
         COLUMNS,

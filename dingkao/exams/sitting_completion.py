@@ -51,7 +51,8 @@ def hand_in_sitting(
 ) -> None:
     """交卷: score and close a sitting (record and sitting locked for update); one handed in already stays as
     it is. After the last paper the record's test is finished. `by_page`: the page handed it in because the
-    time was over, not the doctor."""
+    time was over, not the doctor. Raises Forbidden unless `by` may sit or is the system, ValueError for a
+    sitting without questions."""
     with (
         journal.batched_entries(),
         db.session.no_autoflush,
@@ -62,8 +63,8 @@ def hand_in_sitting(
 
 
 def close_sitting(sitting: Sitting, *, by: Actor, by_page: bool = False) -> None:
-    """Score an open sitting (locked for update) and close it for answers. Raises ValueError for a sitting
-    without questions."""
+    """Score an open sitting (locked for update) and close it for answers; its record's test goes on
+    (`hand_in_sitting` finishes it). Raises ValueError for a sitting without questions."""
     items, answers = scored_items_with_answers(sitting)
     sitting.score_tenths = score_tenths(items, answers, sitting.x_rule)
     sitting.handed_in_by = "page" if by_page else by.kind
@@ -219,7 +220,8 @@ def _last_end(record: Assessment, papers: list[Paper]) -> datetime:
 
 def _finish_test(record: Assessment, by: Actor) -> None:
     """If the record has no paper left, finish its test: 已交卷 if all due papers were handed in, 缺考 (with a
-    notice) if one was never begun."""
+    notice) if one was never begun. Does nothing unless it waits for its test or is in it. Raises
+    Forbidden."""
     if record.state not in ("ready", "testing"):
         return
     papers, begun, _ = paper_progress(record)

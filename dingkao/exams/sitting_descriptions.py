@@ -46,8 +46,9 @@ def describe_people(
 
 def describe_sittings(sittings: Sequence[Sitting], connected_ids: Collection[UUID]) -> list[dict[str, Any]]:
     """For each sitting what the table shows: what `describe_people` returns, "sitting", "paper" (title),
-    "answered" and "size" (how many questions), "noticed" (events as text), "state" and "asked" (there is a
-    case about it). `connected_ids`: the sittings whose page has sent a heartbeat recently."""
+    "answered" and "size" (how many questions), "noticed" (events as text), "state" (a key of
+    `monitoring.SITTING_FILTERS`) and "asked" (there is a case about it, decided ones too). `connected_ids`:
+    the sittings whose page has sent a heartbeat recently."""
     ids = [sitting.id for sitting in sittings]
     records = records_by_id([sitting.assessment_id for sitting in sittings])
     people = describe_people(records.values())

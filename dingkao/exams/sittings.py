@@ -42,7 +42,7 @@ from dingkao.tenants.prepared_statements import (
 
 
 def get_exam_record(doctor_id: UUID, cycle_id: UUID, *, for_update: bool = False) -> Assessment:
-    """The doctor's latest record in a cycle, which sits the exam. Raises NotFound."""
+    """The doctor's latest record in a cycle, in whatever state. Raises NotFound."""
     query = (
         select(Assessment)
         .where(
@@ -59,8 +59,8 @@ def get_exam_record(doctor_id: UUID, cycle_id: UUID, *, for_update: bool = False
 
 
 def current_sitter(account_id: UUID, *, for_update: bool = False) -> tuple[Assessment, Doctor] | None:
-    """The account's record that counts at present (locked if `for_update`) and its doctor, with one query;
-    None if there is none."""
+    """The account's record that counts at present (`record_precedence`), in whatever state, locked if
+    `for_update`, and its doctor, with one query; None if there is none."""
     found = _SITTER_STATEMENT.fetch_object(
         Assessment,
         Doctor,
@@ -245,12 +245,12 @@ def open_sitting(
     device: str | None = None,
 ) -> Sitting:
     """Return the record's sitting of the paper `wanted` (or with that id); it is begun now unless it was
-    begun before. `record` is locked for update, so that two requests begin only one. Its end is fixed here
-    (see `Admission.sitting_end`).
+    begun before, even if it is handed in by now. `record` is locked for update, so that two requests begin
+    only one. Its end is fixed here (see `Admission.sitting_end`).
 
     `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
     is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
-    state, or an earlier paper comes first), InvalidInput, start_codes.WrongStartCode,
+    state, or an earlier paper comes first), Forbidden, InvalidInput, start_codes.WrongStartCode,
     clock_skew.ClockSkewTooLarge.
     """
     progress = paper_progress(record)
@@ -312,7 +312,7 @@ def _require_start_code(slot: Slot | None, code: str | None) -> None:
 
 def _begin_test(record: Assessment, *, by: Actor) -> None:
     """Move the record into the state 测评中, if this is its first paper. Raises InvalidState if it is in
-    neither 待测评 nor 测评中."""
+    neither 待测评 nor 测评中, Forbidden."""
     if record.state == "ready":
         assessment_transitions.start_test(record, by=by)
     elif record.state != "testing":
@@ -321,7 +321,7 @@ def _begin_test(record: Assessment, *, by: Actor) -> None:
 
 def switch_device(sitting: Sitting, *, by: Actor, device: str | None = None) -> None:
     """Let another device go on with the sitting (locked for update): from now on saves of the previous one
-    are refused. Does nothing if it is handed in."""
+    are refused. Stores an event and a journal entry. Does nothing if it is handed in."""
     if sitting.handed_in_at is None:
         sitting.epoch, sitting.device = sitting.epoch + 1, device
         record_device_change(sitting)

@@ -131,7 +131,7 @@ def waiting_records(
     return list(records), waiting_count
 
 
-def find_assessed_institution(slot: Slot, words: str) -> Organisation:
+def find_institution_of_slot(slot: Slot, words: str) -> Organisation:
     """The institution with the typed name or number, of those whose doctors may be given a place in the slot.
     Raises InvalidInput (see `organisations.find_one`)."""
     conditions = [Organisation.assessment_organisation_id == slot.organisation_id]

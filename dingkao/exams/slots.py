@@ -64,7 +64,8 @@ def save_slot(
 
     `hall`: None if it is sat anywhere; `institution`: None if it isn't limited to one; `subject`: None for
     all papers; `invigilated`: doctors need a start code. If a changed slot gets another time or hall,
-    everyone with a place in it is notified. Raises InvalidInput naming the field.
+    everyone with a place in it is notified; if it ends later, the caller then calls
+    `window_extension.enqueue_for_slot`. Writes a journal entry. Raises InvalidInput naming the field.
     """
     if not organisation.assesses:
         raise InvalidInput(

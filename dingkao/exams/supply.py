@@ -17,8 +17,9 @@ from dingkao.exams.question_pool import load_candidates, unit_counts
 
 def require_papers_assemblable(subject: str, category: str | None, purpose: str, act: str) -> None:
     """Raise InvalidState if a paper whose window is not over can't be drawn any more, now that questions of
-    this subject and category (None: any) were taken out of use: a doctor could not begin it. `purpose`: that
-    of the questions; only "exam" matters. `act`: what was done, as text for the message."""
+    this subject and category (None: any) were taken out of use (in this transaction, before this call): a
+    doctor could not begin it. Locks these papers. `purpose`: that of the questions; only "exam" matters.
+    `act`: what was done, as text for the message."""
     if purpose != "exam":
         return
     db.session.flush()

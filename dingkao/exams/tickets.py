@@ -24,16 +24,16 @@ from dingkao.tenants.encryption import normalise_text
 MAX_ATTEMPTS, NUMBER_LENGTH = 20, 12
 
 
-def get_ticket(record: Assessment) -> AdmissionTicket | None:
+def find_ticket(record: Assessment) -> AdmissionTicket | None:
     """The record's ticket; None before it is issued."""
     return db.session.scalar(select(AdmissionTicket).where(AdmissionTicket.assessment_id == record.id))
 
 
 @on_ready
 def get_or_issue_ticket(record: Assessment) -> AdmissionTicket:
-    """The record's ticket, issued now if it has none (record locked for update). Its number: province (2
-    digits), year (2), 7 random digits, and a check digit (Luhn)."""
-    return get_ticket(record) or _issue_ticket(record)
+    """The record's ticket, issued now if it has none (record locked for update); called when a record becomes
+    待测评. Its number: province (2 digits), year (2), 7 random digits, and a check digit (Luhn)."""
+    return find_ticket(record) or _issue_ticket(record)
 
 
 def _issue_ticket(record: Assessment) -> AdmissionTicket:
@@ -52,7 +52,8 @@ def _issue_ticket(record: Assessment) -> AdmissionTicket:
 
 
 def _ticket_queries(text: str, grant: Grant) -> list[Query]:
-    """The doctor whose ticket has exactly this number; none for a text that is no number of a ticket."""
+    """The query for the doctor whose ticket has exactly this number; none for a text that is no number of a
+    ticket."""
     number = normalise_text(text)
     if len(number) != NUMBER_LENGTH or not number.isdecimal():
         return []

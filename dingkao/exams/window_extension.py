@@ -149,9 +149,9 @@ def validate_extension(paper: Paper, *, closes_at: datetime, reason: str) -> Non
 
 
 def extend_window(paper: Paper, *, closes_at: datetime, reason: str, by: Actor) -> Job:
-    """Move the end of a paper's window to `closes_at`, and enqueue the job that gives open sittings their
-    time and notifies the doctors. Raises InvalidInput naming the field, InvalidState if the window is
-    over."""
+    """Move the end of a paper's window to `closes_at`, with a journal entry, and enqueue the job that gives
+    open sittings their time and notifies the doctors. Locks the paper. Raises InvalidInput naming the field,
+    InvalidState if the window is over."""
     query = select(Paper).where(Paper.id == paper.id).with_for_update()
     paper = db.session.scalars(query.execution_options(populate_existing=True)).one()
     validate_extension(paper, closes_at=closes_at, reason=reason)
@@ -186,7 +186,8 @@ def extend_window(paper: Paper, *, closes_at: datetime, reason: str, by: Actor) 
 
 
 def enqueue_for_slot(slot: Slot, *, by: Actor) -> Job:
-    """Enqueue the job that gives the open sittings of an extended slot their time."""
+    """Enqueue the job that gives the open sittings of a slot their time; the caller has moved the slot's end
+    before. Unlike for a paper, doctors who have not begun are not notified."""
     arguments = {
         "slot": str(slot.id),
         "until": slot.closes_at.isoformat(),
@@ -315,14 +316,14 @@ def computed_end(record: Assessment, sitting: Sitting) -> datetime:
     Extra time counts if it was granted before the sitting began."""
     paper = db.session.scalars(select(Paper).where(Paper.id == sitting.paper_id)).one()
     admission = admissions_of(record, [paper], sitting.opened_at)[paper.id]
-    if admission.extra_time and not _added_before(record, sitting.opened_at):
-        admission = replace(admission, extra_time=0)
+    if admission.extra_minutes and not _had_extra_time_at(record, sitting.opened_at):
+        admission = replace(admission, extra_minutes=0)
     added_minutes = sum(added_time.minutes for added_time in added_times_of(sitting.id))
     return admission.sitting_end(sitting.opened_at) + timedelta(minutes=added_minutes)
 
 
-def _added_before(record: Assessment, moment: datetime) -> bool:
-    """Whether the record's doctor was granted extra time by `moment`."""
+def _had_extra_time_at(record: Assessment, moment: datetime) -> bool:
+    """Whether the record's doctor was granted the extra time of the cycle by `moment`."""
     query = select(ExtraTime.id).where(
         ExtraTime.cycle_id == record.cycle_id,
         ExtraTime.doctor_id == record.doctor_id,

@@ -49,7 +49,8 @@ def get_job(
 
 
 def find_job(job_id: UUID) -> Job | None:
-    """Returns the job with that id, for the page of what it works on; None if there is none."""
+    """Returns the job with that id, whoever asked for it, for the page of what it works on; None if there is
+    none."""
     return db.session.scalar(select(Job).where(Job.id == job_id))
 
 
@@ -109,6 +110,7 @@ def count_unseen(account_id: UUID) -> int:
 
 
 def _unseen_conditions(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The conditions that a job was asked for by the account, has ended and was not seen since."""
     return Job.asked_by == account_id, Job.ended_at.is_not(None), Job.seen_at.is_(None)
 
 

@@ -35,7 +35,7 @@ def enqueue(
     `title` (Chinese) is shown to the person who asked for it; `arguments` (JSON) hold ids and no personal
     data; `subject` is the id of the row that the job is about (see `latest_job_about`); `by` the account that
     asks. The job is pushed to the queue after the commit; if the queue is down then, `requeue_lost` does it
-    later.
+    later. Whether one like it is under way isn't asked here (`latest_job_about` tells).
     """
     client = current_client()
     job = Job(
@@ -60,8 +60,8 @@ def queue_after_commit(job: Job) -> None:
 
 
 def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | None:
-    """Returns the latest job with one of `names` about the row `subject`; with `done`, the latest that is
-    done. None if there is none."""
+    """Returns the latest job with one of `names` about the row `subject`, in whatever state; with `done`, the
+    latest that is done. None if there is none."""
     conditions = (
         Job.subject_id == subject,
         *((Job.state == "done",) if done else ()),
@@ -107,6 +107,7 @@ def already_queued(tenant: int, ids: Iterable[UUID]) -> set[UUID]:
 
 
 def _queue() -> Queue:
+    """rq's queue of the jobs that any worker takes."""
     return Queue(DEFAULT_QUEUE, connection=current_app.extensions["redis"])
 
 

@@ -157,8 +157,8 @@ def run_turn(job_id: UUID, after: int | None = None) -> None:
 
 
 def run_inline(row: Job) -> None:
-    """Run a chunked job within the caller's transaction: for commands, which do not wait for a worker. Raises
-    what its chunks raise."""
+    """Run a chunked job to its end within the caller's transaction, without committing: for commands, which
+    do not wait for a worker. Raises what its chunks raise, TypeError for a job that isn't chunked."""
     work = REGISTERED_JOBS[row.name]
     if not isinstance(work, ChunkedWork):
         raise TypeError(f"{row.name} is no job of chunks")

@@ -19,7 +19,7 @@ from dingkao.practice.models import (
     PractisedQuestion,
 )
 
-MAX_WEEKS = 60
+MAX_WEEK_ROWS = 60
 
 
 class AnsweredQuestion(NamedTuple):
@@ -50,7 +50,8 @@ class PracticeWeekTotals:
 
 def update_history(doctor_id: UUID, answered: Sequence[AnsweredQuestion]) -> None:
     """Add answered questions, each at most once, to the doctor's history (the list of wrong answers is made
-    from it) and to the totals of their weeks."""
+    from it) and to the totals of their weeks. Totals count whatever is passed: the caller passes an answer
+    only once."""
     if not answered:
         return
     in_order = sorted(answered)
@@ -141,6 +142,7 @@ def update_stars(doctor_id: UUID, is_starred: Mapping[UUID, bool]) -> None:
 
 
 def _remove_stars(doctor_id: UUID, question_ids: Iterable[UUID]) -> None:
+    """Remove the stars of questions; a question without one stays as it is."""
     is_unstarred = in_array(PractisedQuestion.question_id, question_ids)
     db.session.execute(
         update(PractisedQuestion)
@@ -182,8 +184,8 @@ def percent(part: int, whole: int) -> int:
     return (200 * part + whole) // (2 * whole) if whole else 0
 
 
-def weekly_totals(doctor_id: UUID, limit: int = MAX_WEEKS) -> list[PracticeWeekTotals]:
-    """The doctor's totals by week and bank, the latest week first."""
+def weekly_totals(doctor_id: UUID, limit: int = MAX_WEEK_ROWS) -> list[PracticeWeekTotals]:
+    """The doctor's totals, a row for each week and bank, the latest week first; at most `limit` rows."""
     query = (
         select(PracticeWeek)
         .where(PracticeWeek.doctor_id == doctor_id)

@@ -73,8 +73,9 @@ class _QuestionInfo(NamedTuple):
 
 def start_mock_exam(record: Assessment, subject: str) -> MockExam:
     """Return the record's mock exam of a subject that is under way, or start one; `record` is locked for
-    update, so that two requests start only one. Raises InvalidState if practice is closed, InvalidInput if
-    the subject is not offered or has no practice questions."""
+    update, so that two requests start only one. Before, the doctor's mock exams that are over are handed in;
+    a new one deletes the earliest beyond MAX_KEPT. Raises InvalidState if practice is closed or its questions
+    changed just now, InvalidInput if the subject is not offered or has no practice questions."""
     if reason := closed_reason(record):
         raise InvalidState(reason)
     offer = _get_offer(record, subject)
@@ -175,7 +176,7 @@ def has_overdue(doctor_id: UUID) -> bool:
 
 
 def close_overdue(doctor_id: UUID, *, grace: timedelta = GRACE_PERIOD) -> None:
-    """Hand in the doctor's mock exams whose end was at least `grace` ago."""
+    """Hand in the doctor's mock exams of all subjects whose end was at least `grace` ago; each is locked."""
     query = _doctor_query(doctor_id).where(
         MockExam.handed_in_at.is_(None),
         MockExam.closes_at <= clock.now() - grace,

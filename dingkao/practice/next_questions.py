@@ -32,7 +32,7 @@ class PracticeCandidate(NamedTuple):
 
 
 def draw_next_questions(units: Mapping[UUID, Sequence[PracticeCandidate]]) -> list[UUID]:
-    """The version ids of a new run over `units` (from `candidate_units`)."""
+    """The version ids of a new run of at most RUN_LENGTH questions over `units` (from `candidate_units`)."""
     rng = random.Random(secrets.randbits(62))  # noqa: S311 - the order of practice, no secret
     return choose_next_questions([units[key] for key in sorted(units)], rng)
 

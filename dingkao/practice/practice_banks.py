@@ -42,7 +42,7 @@ def bank_code(subject: str, category: str | None) -> str:
     return subject if subject == "common" else f"{subject}:{category}"
 
 
-def list_banks(record: Assessment, category: str) -> dict[str, list[PracticeBank]]:
+def list_practice_banks(record: Assessment, category: str) -> dict[str, list[PracticeBank]]:
     """Subject → its practice banks, for the subjects in which the record is tested, 业务水平 first. Among its
     banks that of `category`, the doctor's, is first."""
     subjects = ("common",) if record.procedure == "simple" else ("professional", "common")

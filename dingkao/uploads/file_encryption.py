@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 def enqueue_encryption() -> Job:
-    """Enqueue the encryption of the current province's files."""
+    """Enqueue the encryption of the current province's files, even if such a job is under way."""
     return enqueueing.enqueue(ENCRYPT_JOB, "加密存储的文件", {}, by=None)
 
 
@@ -52,26 +52,26 @@ def _is_encryption_under_way() -> bool:
 
 @worker.register_chunked_job(ENCRYPT_JOB)
 def encrypt_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Encrypt the next BATCH_SIZE files. If this job finds all files encrypted, and an earlier one was
-    enqueued at least CONFIRM_AFTER ago and is done, the province is marked: from then on unencrypted files
-    are refused."""
+    """Encrypt the next BATCH_SIZE files. If this job has had none to encrypt up to the last, and an earlier
+    one was enqueued at least CONFIRM_AFTER ago and is done, the province is marked: from then on unencrypted
+    files are refused. Raises Unavailable."""
     files = current_store().list_objects(cursor.get("after", ""), BATCH_SIZE)
     sealed = sum(_encrypt_file(kind, identity) for kind, identity in files)
-    all_sealed = cursor.get("sealed", 0) + sealed
+    encrypted_so_far = cursor.get("sealed", 0) + sealed
     if len(files) == BATCH_SIZE:
         return Chunk(
-            {"after": object_key(*files[-1]), "sealed": all_sealed},
+            {"after": object_key(*files[-1]), "sealed": encrypted_so_far},
             done=len(files),
             counts={"sealed": sealed},
         )
-    if not all_sealed and _was_checked_before(job):
+    if not encrypted_so_far and _was_checked_before(job):
         _mark_all_encrypted()
     return Chunk(None, done=len(files), counts={"sealed": sealed})
 
 
 def _encrypt_file(kind: str, identity: UUID) -> bool:
     """Encrypt a file with the present key; returns whether that was necessary. A damaged file is logged and
-    left as it is."""
+    left as it is. Raises Unavailable."""
     try:
         return current_store().encrypt_existing(kind, identity)
     except NotFound:  # deleted since it was listed

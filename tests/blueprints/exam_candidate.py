@@ -12,7 +12,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.exams.drawing import load_layout
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.question_banks.models import QuestionVersion
 from tests import actors
 
@@ -24,7 +24,7 @@ def make_candidate(application, in_province, procedure="general"):
     """A doctor who is 待测评 and has signed in to the exam."""
     doctor = actors.ready_doctor(application, in_province, SLUG, next(serials), procedure=procedure)
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     doctor.name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
     assert "准考证号不正确" in doctor.post("/sitting", name=doctor.name, number="1", consent="yes").get_data(
         as_text=True

@@ -12,7 +12,7 @@ from dingkao.database.base import db
 from dingkao.exams.models.hall_models import Hall, SlotPlace
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import papers_for
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.people.models import Notice, Organisation
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form
@@ -31,7 +31,7 @@ def new_candidate(application, in_province, procedure="general"):
     """A doctor who is 待测评 and has signed in to the exam."""
     doctor = actors.ready_doctor(application, in_province, SLUG, next(SERIALS), procedure=procedure)
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     doctor.name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
     doctor.post("/sitting", name=doctor.name, number=number, consent="yes")
     return doctor

@@ -13,7 +13,7 @@ from dingkao.database.base import db
 from dingkao.exams.models.monitoring_models import Outage
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.papers import papers_for
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from tests import actors
 
 SLUG, CODE = "xizang", 54
@@ -51,7 +51,7 @@ class ExamPhone:
             self.doctor.client.set_cookie(f"dk-{SLUG}-device", device)
         with in_province(SLUG):
             record = db.session.get_one(Assessment, (CODE, self.doctor.record_id))
-            number, paper = get_ticket(record).number, papers_for(record)[0].id
+            number, paper = find_ticket(record).number, papers_for(record)[0].id
         name = re.search(r"<h2>(医师.)</h2>", self.doctor.get("/home"))[1]
         self.doctor.post("/sitting", name=name, number=number, consent="yes")
         self.place = self.doctor.post(f"/sitting/paper/{paper}", promise="yes").location.removeprefix(

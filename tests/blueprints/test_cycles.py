@@ -19,7 +19,7 @@ from dingkao.cycles.models import PHASES, Cycle, CyclePhase
 from dingkao.database.base import db, new_id
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.filings.models import NoticeReading
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.models import Job
@@ -116,7 +116,7 @@ def sitting_doctor(application, in_province):
     """A doctor in the middle of a paper, with the sitting's id."""
     doctor = actors.ready_doctor(application, in_province, SLUG, next(_serial))
     with in_province(SLUG):
-        number = get_ticket(
+        number = find_ticket(
             db.session.scalars(select(Assessment).where(Assessment.id == doctor.record_id)).one()
         ).number
     name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]

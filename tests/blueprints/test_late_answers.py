@@ -17,7 +17,7 @@ from dingkao.config import AppConfig
 from dingkao.database.base import db
 from dingkao.exams import answer_saving
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.people.permissions import ACTION_ROLES
 from dingkao.tenants.context import in_tenant
 from dingkao.tenants.registry import by_slug
@@ -36,7 +36,7 @@ class LateSitting:
         self.application, self.in_province = application, in_province
         doctor = self.doctor = actors.ready_doctor(application, in_province, SLUG, next(_serial))
         with in_province(SLUG):
-            number = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+            number = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
         name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
         assert doctor.post("/sitting", name=name, number=number, consent="yes").status_code == 303
         self.paper = re.search(r"/sitting/paper/([0-9a-f-]{36})", doctor.get("/sitting"))[1]

@@ -10,7 +10,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.base import db
 from dingkao.exams import score_validation
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.integrations.spreadsheets.import_rows import ImportReport
 from dingkao.people.models import Account
@@ -54,14 +54,14 @@ def test_whoever_looks_for_a_name_finds_it_however_it_is_typed(admin, someone, t
 
 def test_another_name_is_not_let_in(someone, in_province):
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
     assert someone.post("/sitting", name="阿依古丽", number=number, consent="yes").status_code == 422
 
 
 @pytest.mark.parametrize("typed", TYPED_NAMES)
 def test_the_exam_lets_in_whoever_types_the_name_as_it_looks(someone, in_province, typed):
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
         assert db.session.scalars(select(Account.name).where(Account.name == NAME)).all() == [NAME]
     assert someone.post("/sitting", name=typed, number=number, consent="yes").status_code == 303
 
@@ -69,7 +69,7 @@ def test_the_exam_lets_in_whoever_types_the_name_as_it_looks(someone, in_provinc
 @pytest.mark.parametrize("typed", TYPED_NAMES)
 def test_a_sheet_of_scores_knows_the_name_however_it_is_typed(someone, in_province, typed):
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
         content = xlsx_writer.write_xlsx(
             ["准考证号", "姓名", "科目", "成绩"],
             [[number, typed, "公共知识", 80], [number, "阿依古丽", "业务水平", 80]],

@@ -18,7 +18,7 @@ from dingkao.exams import integrity_cases, sitting_completion, sittings
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import papers_for
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.entries import Actor
 from dingkao.tenants import settings
 from tests import actors
@@ -102,7 +102,7 @@ def sat_and_voided(in_province, doctor, subject="common"):
 def enter(in_province, doctor):
     """By name and ticket, to the list of papers."""
     with in_province(SLUG):
-        number = get_ticket(the_record(doctor)).number
+        number = find_ticket(the_record(doctor)).number
     name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
     assert doctor.post("/sitting", name=name, number=number, consent="yes").status_code == 303
     return doctor.get("/sitting")

@@ -22,7 +22,7 @@ from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.paper_blueprint import save_paper
 from dingkao.exams.scoring import is_correct, score_tenths
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.question_banks.models import QuestionVersion
 from tests import actors
@@ -160,7 +160,7 @@ class OneSitting(tuple):
 def one_sitting(application, in_province, ground):
     doctor = actors.ready_doctor(application, in_province, SLUG, next(serials))
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
     doctor.post("/sitting", name=name, number=number, consent="yes")
     return OneSitting((doctor, *begin(doctor)))

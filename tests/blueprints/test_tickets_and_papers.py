@@ -15,7 +15,7 @@ from dingkao.certificates import admission_tickets
 from dingkao.database.base import db
 from dingkao.errors import NotFound
 from dingkao.exams.models.paper_models import Paper
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.jobs.models import Job
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Organisation
@@ -52,7 +52,7 @@ def test_a_doctor_has_the_ticket_drawn_and_again_when_the_hall_is_known(
     page = words(doctor.post("/ticket/download", page="/ticket").data)
     assert len(page) == 1
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     assert number in page[0]
     assert doctor.name in page[0]
     assert "网上作答" in page[0]

@@ -12,7 +12,7 @@ from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from tests import actors
 from tests.browser.conftest import PHONE
 
@@ -28,7 +28,7 @@ class Candidate:
         self.application, self.in_province, self.open_page = application, in_province, open_page
         self.name = re.search(r"<h2>(医师.)</h2>", self.doctor.get("/home"))[1]
         with in_province(SLUG):
-            self.number = get_ticket(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number
+            self.number = find_ticket(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number
 
     def phone(self, size=PHONE) -> Page:
         """Another phone, signed in."""

@@ -13,7 +13,7 @@ from dingkao.articles.models import Article
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.entries import SYSTEM_ACTOR
 from dingkao.people.models import Notice
 from tests import actors
@@ -171,7 +171,7 @@ def practice(hand: Hand, world: World) -> None:
 def exam_entry_and_notice(hand: Hand, world: World) -> None:
     someone = world.doctor("ready")
     with world.in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
     come_in(hand, someone)
     hand.open("/sitting")
     hand.give(name=world.name(someone), number=number)

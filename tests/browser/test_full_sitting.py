@@ -14,7 +14,7 @@ from dingkao.cycles.cycles import current_cycle
 from dingkao.database.base import db
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.paper_blueprint import save_paper
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.question_banks.importing.file_import import import_questions
 from tests import actors, sample_data
@@ -72,7 +72,7 @@ def signed_in_candidate(application, in_province, **cells):
         **cells,
     )
     with in_province(SLUG):
-        doctor.ticket = get_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
+        doctor.ticket = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id))).number
     doctor.name = re.search(r"<h2>(医师.)</h2>", doctor.get("/home"))[1]
     assert doctor.post("/sitting", name=doctor.name, number=doctor.ticket, consent="yes").status_code == 303
     return doctor

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from dingkao.assessments.models import Assessment
 from dingkao.certificates import certificate_rendering, issuing
 from dingkao.database.base import db
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from tests import actors
 from tests.browser.conftest import PHONE
 from tests.browser.test_sign_in import sign_in
@@ -209,7 +209,7 @@ def test_s14_exemption(phone):
 def test_s15_to_s20_from_the_exam_to_the_notice(phone, application, in_province):
     someone, page = phone("ready")
     with in_province(SLUG):
-        number = get_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
+        number = find_ticket(db.session.get_one(Assessment, (CODE, someone.record_id))).number
     page.goto(f"/{SLUG}/home")
     page.get_by_role("link", name="参加测评").first.click()
     says(page, "准考证号", "我已阅读并同意", "《隐私协议》")

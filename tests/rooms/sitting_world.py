@@ -23,7 +23,7 @@ from dingkao.exams import answer_saving
 from dingkao.exams.drawing import load_layout
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.paper_blueprint import save_paper
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.question_banks.models import QuestionVersion
 from tests import actors, conftest
@@ -146,7 +146,7 @@ class World:
         self.doctor.post("/filing/notice")
         actors.advance_to(in_province, self.doctor, "ready", procedure="simple")
         with in_province(SLUG):
-            number = get_ticket(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number
+            number = find_ticket(db.session.get_one(Assessment, (CODE, self.doctor.record_id))).number
         name = re.search(r"<h2>(医师.)</h2>", self.doctor.get("/home"))
         assert name
         assert self.doctor.post("/sitting", name=name[1], number=number, consent="yes").status_code == 303

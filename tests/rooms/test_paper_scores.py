@@ -53,6 +53,37 @@ def name_of(record_id):
     return db.session.scalars(joined.where(Assessment.id == record_id)).one()
 
 
+def test_a_score_goes_to_the_paper_of_the_records_procedure(in_province, two_admins, ready_record):
+    record_id = ready_record()
+    with in_province(SLUG):
+        record = record_of(record_id)
+        doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
+        of_doctor = {"subject": "common", "category": doctor.category, "level": doctor.level}
+        paper = db.session.scalars(select(Paper).filter_by(cycle_id=record.cycle_id, **of_doctor)).one()
+        columns = {
+            name: getattr(paper, name) for name in ("title", "counts", "minutes", "opens_at", "closes_at")
+        }
+        paper.procedure = "general"
+        other_paper = Paper(cycle_id=paper.cycle_id, procedure="simple", **of_doctor, **columns)
+        db.session.add(other_paper)
+        db.session.flush()
+        ticket = db.session.scalars(
+            select(AdmissionTicket.number).where(AdmissionTicket.assessment_id == record_id)
+        ).one()
+        content = xlsx_writer.write_xlsx(
+            ["准考证号", "姓名", "科目", "成绩"], [[ticket, doctor.name, "公共知识", 70]]
+        )
+        for procedure, expected_paper in (("general", paper), ("simple", other_paper)):
+            record.procedure = procedure
+            db.session.flush()
+            _, score_import = paper_scores.import_scores(
+                content, current_cycle(), restrict_to=None, organisation_id=None, by=two_admins[0]
+            )
+            score = db.session.scalars(select(ImportedScore).filter_by(import_id=score_import.id)).one()
+            assert score.paper_id == expected_paper.id
+        db.session.rollback()
+
+
 def confirm(in_province, import_id, by):
     with in_province(SLUG):
         paper_scores.approve_import(paper_scores.get_import_for_update(import_id), by=by)

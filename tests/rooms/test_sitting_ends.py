@@ -17,7 +17,7 @@ from dingkao.exams import answer_saving, sitting_completion, sittings
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.paper_blueprint import save_paper
-from dingkao.exams.tickets import get_or_issue_ticket, get_ticket
+from dingkao.exams.tickets import find_ticket, get_or_issue_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR, Actor
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Notice
@@ -281,7 +281,7 @@ def test_a_ticket_names_nobody_is_issued_once_and_checks(ready, in_province):
     record_id = ready()
     with in_province(SLUG):
         assessment = record(record_id)
-        ticket = get_ticket(assessment)
+        ticket = find_ticket(assessment)
         assert ticket is not None
         assert get_or_issue_ticket(assessment).id == ticket.id
         year = current_cycle().ends_on.year % 100

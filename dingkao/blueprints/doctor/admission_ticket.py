@@ -12,7 +12,7 @@ from dingkao.certificates import admission_tickets
 from dingkao.errors import NotFound
 from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.exams.sittings import get_exam_record
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.integrations.storage import current_store
 from dingkao.journal import entries as journal
 from dingkao.web.access_control import require
@@ -32,7 +32,7 @@ def _get_ticket() -> tuple[Assessment, AdmissionTicket]:
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")
     record = get_exam_record(current_user.doctor().id, cycle.id)
-    ticket = get_ticket(record)
+    ticket = find_ticket(record)
     if ticket is None:
         raise NotFound("准考证在两级审核通过、进入待测评后生成。请返回主页查看最新状态。")
     return record, ticket

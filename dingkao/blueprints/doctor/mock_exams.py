@@ -46,7 +46,7 @@ from dingkao.exams.answer_review import (
     PAGE_SIZE,
     VERDICT_LABELS,
     ReviewedQuestion,
-    load_question_texts,
+    load_reviewed_versions,
 )
 from dingkao.exams.answer_saving import MalformedAnswer
 from dingkao.practice import mock_exams as exams
@@ -266,7 +266,7 @@ def _render_result(mock: MockExam, which: str, start: int) -> str:
         mock=mock,
         rows=questions,
         part=page,
-        words=load_question_texts(_with_verdicts(page, VERDICT_LABELS)),
+        words=load_reviewed_versions(_with_verdicts(page, VERDICT_LABELS)),
         start=start,
         size=PAGE_SIZE,
         further=len(lists[which]) >= start + PAGE_SIZE,

@@ -98,7 +98,7 @@ def choose_bank() -> Response | str:
 
 def _render_banks(record: Assessment) -> str:
     doctor = current_user.doctor()
-    banks = practice_banks.list_banks(record, doctor.category)
+    banks = practice_banks.list_practice_banks(record, doctor.category)
     subject = request.args.get("subject")
     open_run = runs.latest_unfinished_run(record)
     return render_template(

@@ -119,7 +119,7 @@ def review_answers(record_id: UUID, sitting_id: UUID) -> str:
         paper=get_paper(sitting.paper_id),
         rows=questions,
         part=page,
-        words=answer_review.load_question_texts(page),
+        words=answer_review.load_reviewed_versions(page),
         full=is_full,
         start=start,
         size=answer_review.PAGE_SIZE,

@@ -121,6 +121,7 @@ class _Pass:
         )
 
     def _choice_condition(self, known: ListFilter, code: str) -> ColumnElement[bool]:
+        """Returns the condition of a filter's choice together with the other filters without an index."""
         return and_(known.condition(code, self.viewer), self._condition(known.key))
 
 

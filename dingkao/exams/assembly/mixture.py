@@ -195,7 +195,7 @@ class _MixtureSolver:
 
     def dual_prices(self) -> tuple[list[float], float]:
         """How much one more unit of each class would bring the mean nearer to the target, and the dual price
-        of the constraint that probabilities add up to 1."""
+        of the constraint that probabilities add up to 1; both of the last run (`is_close`)."""
         duals = list(self.solver.getSolution().row_dual)
         return duals[:-1], duals[-1]
 
@@ -227,7 +227,8 @@ class _PlanFinder:
 
     def best_plan(self, prices: Sequence[float], price: float) -> list[int] | None:
         """The plan (units per class) of the greatest worth at `prices` per unit; None if no plan's worth and
-        `price` (of a plan as a whole) together exceed 0."""
+        `price` (of a plan as a whole) together exceed 0. Drops the limit near the target for good once it
+        finds none within it."""
         plan = self._solve(prices, price)
         if plan is None and self.narrow:
             self.narrow = False

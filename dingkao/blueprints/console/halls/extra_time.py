@@ -71,7 +71,7 @@ def grant_extra_time(
     """Grant one doctor extra time for every paper of the cycle, or change it. Raises NotFound."""
     cycle = require_cycle()
     doctor = extra_time.get_doctor_in_scope(doctor_id, cycle, _scope())
-    granted = extra_time.get_extra_time(doctor, cycle)
+    granted = extra_time.find_extra_time(doctor, cycle)
     form = ExtraTimeForm(data=_form_values(granted) if granted else {})
     response = submit_form(form, partial(_save_extra_time, form, doctor, cycle))
     if response is not None:
@@ -117,7 +117,7 @@ def withdraw_extra_time(doctor_id: UUID) -> Response:
     """Withdraw extra time; sittings that have begun keep it. Raises NotFound."""
     cycle = require_cycle()
     doctor = extra_time.get_doctor_in_scope(doctor_id, cycle, _scope())
-    granted = extra_time.get_extra_time(doctor, cycle, for_update=True)
+    granted = extra_time.find_extra_time(doctor, cycle, for_update=True)
     if granted is None:
         raise NotFound
     extra_time.withdraw_extra_time(granted, by=current_user.as_actor())

@@ -101,7 +101,7 @@ def _institution_filter(slot: Slot) -> _InstitutionFilter:
     try:
         return _InstitutionFilter(
             typed,
-            slot_places.find_assessed_institution(slot, typed),
+            slot_places.find_institution_of_slot(slot, typed),
             "",
         )
     except InvalidInput as refusal:
@@ -137,7 +137,7 @@ def _fill_slot(slot: Slot) -> PlacementResult:
     """Give seats to all doctors who wait, or only those of the institution in the form. Raises
     InvalidInput."""
     words = request.form.get("institution")
-    institution = slot_places.find_assessed_institution(slot, words) if words else None
+    institution = slot_places.find_institution_of_slot(slot, words) if words else None
     return slot_places.fill_slot(
         slot,
         by=current_user.as_actor(),

@@ -19,7 +19,7 @@ from dingkao.exams.papers import (
     papers_for,
     stage_lock_reason,
 )
-from dingkao.exams.tickets import get_ticket
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal import entries as journal
 from dingkao.journal import failed_attempts
 from dingkao.people.names import is_same_name
@@ -34,7 +34,7 @@ WRONG_NUMBER_MESSAGE = "准考证号不正确。准考证号显示在主页上�
 def list_papers() -> Response | tuple[str, int] | str:
     """[S15]: the form of name, ticket number and consent; after it the list of papers."""
     record = current_record(for_update=request.method == "POST")
-    ticket = get_ticket(record)
+    ticket = find_ticket(record)
     if ticket is None:
         return render_template("doctor/sitting/closed.html", state=record.state)
     if request.method == "POST":
