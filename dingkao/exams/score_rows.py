@@ -63,8 +63,8 @@ class LookupTables:
     """What the rows of a file may refer to.
 
     `by_ticket`: ticket number → record id; `by_number`: blind index of the doctor's number → record id;
-    `records` and `doctors` by id; `papers` by (subject, category, level, procedure); `sittings` by (record id,
-    paper id), without voided ones.
+    `records` and `doctors` by id; `papers` by (subject, category, level, procedure); `sittings` by (record
+    id, paper id), without voided ones.
     """
 
     by_ticket: Mapping[str, UUID]

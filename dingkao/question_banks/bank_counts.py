@@ -28,7 +28,7 @@ def _retired_condition() -> ColumnElement[bool]:
 
 
 def count_banks() -> dict[UUID, BankCounts]:
-    """Bank id → its counts."""
+    """Bank id → its counts; banks without questions are left out."""
     query = select(
         Question.bank_id,
         Question.subject,

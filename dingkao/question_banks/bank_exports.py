@@ -58,8 +58,8 @@ HEADINGS_AFTER_OPTIONS = TEMPLATE[TEMPLATE.index("答案") :]
 
 
 def iter_questions(bank_id: UUID) -> Iterator[dict[str, Any]]:
-    """The questions of a bank that are not retired, as cells by column name (see `question_cells`), groups
-    together and in order."""
+    """The questions of a bank that are not retired, those never approved too, as cells by column name (see
+    `question_cells`), groups together and in order, each in its current version."""
     last_id: UUID | None = FIRST_ID
     while last_id is not None:
         cells, last_id = questions_page(bank_id, last_id, GROUPS_PER_QUERY)
@@ -182,13 +182,15 @@ def _cells_about(question: Question) -> dict[str, str]:
 
 
 def bank_xlsx(bank: QuestionBank) -> bytes:
-    """The bank as xlsx in our template's columns, with as many option columns as are needed."""
+    """The bank as xlsx in our template's columns, with as many option columns as are needed. Raises
+    InvalidState for more rows than a sheet has."""
     return questions_xlsx(list(iter_questions(bank.id)))
 
 
 def questions_xlsx(questions: Iterable[dict[str, Any]], letters: str = "") -> bytes:
     """Questions (see `question_cells`) as xlsx in our template's columns. `letters`: the letters of the
-    option columns; "" finds out which are used, for which all questions are held in memory."""
+    option columns; "" finds out which are used, for which all questions are held in memory. Raises
+    InvalidState for more rows than a sheet has."""
     is_large = bool(letters)
     if not letters:
         questions = list(questions)
@@ -254,7 +256,8 @@ def _rows(bank_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportC
 
 
 def _write_xlsx(_bank_id: UUID, questions: Iterator[Any], path: Path) -> None:
-    """Write the questions as xlsx with a column for every letter of options."""
+    """Write the questions as xlsx with a column for every letter of options. Raises InvalidState for more
+    rows than a sheet has."""
     sheet_rows = (_sheet_row(cells, OPTION_LETTERS) for cells in questions)
     xlsx_writer.write_xlsx_file(path, _sheet_headings(OPTION_LETTERS), sheet_rows, "试题")
 

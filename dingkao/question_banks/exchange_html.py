@@ -42,4 +42,5 @@ def _preserve_whitespace(text: str) -> str:
 
 
 def _as_references(match: re.Match[str]) -> str:
+    """The characters of a match as character references."""
     return "".join(f"&#{ord(character)};" for character in match[0])

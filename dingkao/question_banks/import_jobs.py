@@ -101,8 +101,8 @@ def _accept_upload(
     by: Actor,
     fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the import of an uploaded file; returns the job's id. Raises InvalidInput, TooLarge,
-    Unavailable."""
+    """Enqueue the import of an uploaded file, or its check if the form has the field "check"; returns the
+    job's id. Raises InvalidInput, TooLarge, Unavailable."""
     category = fields.get("category") or None
     if category and category not in CATEGORIES:
         raise InvalidInput("请从列表中选择执业类别。", "category")
@@ -125,7 +125,7 @@ chunked_uploads.register_purpose(
 
 
 def _read_rows(content: bytes, report: ImportReport, by: Actor) -> Iterator[ImportRow]:
-    """The rows of the file; pictures in it are stored."""
+    """The rows of the file; pictures in it are stored in `by`'s name. Raises as `iter_rows` does."""
     return iter_rows(
         content,
         report,

@@ -126,7 +126,7 @@ _WORD_XML = re.compile(
     r"schemas\.microsoft\.com/office/word/2003/wordml|<\?mso-application\s+progid=\"Word\.Document\"",
     re.IGNORECASE,
 )
-_OF_WORDS = ("table", "div", "p")
+_TEXT_TAGS = ("table", "div", "p")
 """Tags with which the text of a GIFT question may begin."""
 _SHEET_XML = re.compile(r"urn:schemas-microsoft-com:office:spreadsheet\"")
 _PAGE = re.compile(
@@ -291,7 +291,7 @@ def _is_spreadsheet_xml(text: str) -> bool:
 def _detect_page(text: str, tag: str) -> str:
     """Whether a text that begins with the HTML `tag` is a web page (WEB_PAGE); "" for GIFT, whose texts may
     begin with one."""
-    is_gift = tag.lower() in _OF_WORDS and _ANSWERS.search(text)
+    is_gift = tag.lower() in _TEXT_TAGS and _ANSWERS.search(text)
     return "" if is_gift else WEB_PAGE
 
 

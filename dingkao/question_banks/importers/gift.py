@@ -34,7 +34,7 @@ from dingkao.question_banks.importers.gift_text import (
 )
 from dingkao.question_banks.importers.word_pictures import (
     SavePicture,
-    picture_name,
+    preview_picture_name,
 )
 from dingkao.question_banks.question_types import OPTION_LETTERS
 
@@ -134,7 +134,7 @@ def read_questions(
     """The questions of a GIFT file as rows like those of a spreadsheet, numbered by their first line. What
     can't be imported is added to `report`. Pictures in the file are passed to `save_picture`; without it they
     get names but are not stored. Raises InvalidInput, TooLarge."""
-    reader = _GiftReader(TextConverter(save_picture or picture_name), report)
+    reader = _GiftReader(TextConverter(save_picture or preview_picture_name), report)
     for block in _split_blocks(_decode(content)):
         row = reader.read(block)
         if row is not None:

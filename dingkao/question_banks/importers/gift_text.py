@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dingkao.question_banks.importers.word_pictures import (
     SavePicture,
-    save_picture,
+    save_or_problem,
 )
 from dingkao.question_banks.markup_html import html_to_markup
 from dingkao.question_banks.unsupported_content import PICTURES
@@ -107,7 +107,7 @@ class TextConverter:
         """Save a picture given in base64 and return its name. Raises InvalidQuestion."""
         try:
             content = base64.b64decode("".join(base64_data.split()), validate=True)
-            name = save_picture(content, self.save_picture)
+            name = save_or_problem(content, self.save_picture)
         except (ValueError, binascii.Error) as error:
             remedy = "请重新插入图片后再导出，或在题目编辑页插入。"
             raise InvalidQuestion("图片数据已损坏", remedy) from error

@@ -326,8 +326,9 @@ def _holds_letter(words: str, letter: str) -> bool:
 
 
 def _find_letters(text: str, first: str) -> list[re.Match[str]]:
-    """The matches of option letters from `first` on that have the same mark after them as the first one;
-    those with another mark only if a space is before them."""
+    """The matches of option letters from `first` on (small letters if `first` is small) that have the same
+    mark after them as the first one; those with another mark only if a space is before them. They need not
+    follow one another."""
     line = fold_characters(text)
     letters = _letters_from(line, first)
     return [letter for letter in letters if _is_of_run(letter, letters[0], line)]

@@ -87,7 +87,7 @@ def _read_rows(
     save_picture: SavePicture | None,
     name: str,
 ) -> Iterator[ImportRow]:
-    """The rows of the file by its format. Raises InvalidInput, TooLarge."""
+    """The rows of the file by its format. Raises InvalidInput, TooLarge, Unavailable."""
     file_detection.refuse_unsupported(content, name)
     if word_documents.is_word_document(content):
         return word_documents.read_questions(content, report, save_picture)
@@ -100,7 +100,8 @@ def _read_rows(
 def _read_sheet_questions(
     content: bytes, sheet: Mapping[str, Any], report: ImportReport
 ) -> Iterator[ImportRow]:
-    """The rows of a spreadsheet without its footers (rows with neither key nor options)."""
+    """The rows of a spreadsheet without its footers (rows with neither key nor options). Raises as
+    `_read_sheet` does."""
     option_columns = [column for column in sheet["columns"] if column.startswith("option")]
     for row in _read_sheet(content, sheet, report):
         if not row.is_footer("stem", "answer", *option_columns):
@@ -108,8 +109,8 @@ def _read_sheet_questions(
 
 
 def _read_sheet(content: bytes, sheet: Mapping[str, Any], report: ImportReport) -> Iterator[ImportRow]:
-    """The rows of a spreadsheet. Raises InvalidInput; for a text written as a document is, with a message
-    that says so."""
+    """The rows of a spreadsheet. Raises InvalidInput, for a text written as a document is with a message that
+    says so; TooLarge, Unavailable."""
     try:
         yield from sheet_reader.read_rows(content, report=report, **sheet)
     except InvalidInput:
@@ -122,6 +123,7 @@ def _picture_collector(pictures: list[Illustration], drawn: bool, no_pictures: s
     "", it raises InvalidInput with that. None if pictures are only to be named."""
 
     def collect_picture(content: bytes) -> str:
+        """Redraw a picture and return its name. Raises InvalidInput, TooLarge."""
         if no_pictures:
             raise InvalidInput(no_pictures)
         pictures.append(images.process_illustration(content))

@@ -30,9 +30,10 @@ _LETTER_CELL = re.compile(rf"[(\[]?\s*[{OPTION_LETTERS}]\s*[)\].、:]?")
 class Token:
     """A piece of a document. `kind`: "number" (perhaps a question's), "options", "label", "heading", "text",
     "table" or "problem"; `line`: the number of its paragraph, from 1; `original_text`: its line as written,
-    in case it turns out to be only text; `text`: what follows the number or label; `name` and `column`: those
-    of a label; `options`: (letter, text) each; `is_doubtful`: options that may be read wrongly, or a table
-    that may hold questions."""
+    in case it turns out to be only text; `text`: what follows the number or label; `number`, `heading`,
+    `problem`: what a token of that kind is, None for the others; `name` and `column`: those of a label;
+    `options`: (letter, text) each; `is_doubtful`: options that may be read wrongly, or a table that may hold
+    questions."""
 
     kind: str
     line: int
@@ -48,7 +49,8 @@ class Token:
 
     @property
     def number_form(self) -> str:
-        """The form of the number that it begins with; "" if there is none."""
+        """The name of the form of the number that it begins with, one of `numerals.FORM_RANKS` such as "dot"
+        or "Han"; "" if it begins with none."""
         return self.number.form if self.number else ""
 
 

@@ -38,7 +38,7 @@ from dingkao.question_banks.importers.word_paragraphs import (
 )
 from dingkao.question_banks.importers.word_pictures import (
     SavePicture,
-    picture_name,
+    preview_picture_name,
 )
 
 MAX_PART_BYTES = 64 * 1024 * 1024
@@ -75,7 +75,7 @@ def read_questions(
     they begin; what belongs to no question is added to `report`. A row that can't be imported has its problem
     in the cell "refused". Pictures are passed to `save_picture`; without it they get names but are not
     stored. Raises InvalidInput, TooLarge."""
-    reader = WordReader(_open_document(content), save_picture or picture_name)
+    reader = WordReader(_open_document(content), save_picture or preview_picture_name)
     rows = QuestionParser(tokenize(reader.lines()), report).rows()
     if reader.has_revisions:
         report.warnings.append(REVISIONS_WARNING)

@@ -173,20 +173,20 @@ def _fraction(element: Any) -> str:
 
 
 def _root(element: Any) -> str:
-    """A root as LaTeX, with its degree if it has one."""
+    """A root as LaTeX, with its degree if it has one. Raises UnsupportedEquation."""
     degree = _child_latex(element, "deg")
     base = _child_latex(element, "e")
     return f"\\sqrt[{degree}]{{{base}}}" if degree.strip() else f"\\sqrt{{{base}}}"
 
 
 def _scripts(element: Any) -> str:
-    """A base with its sub- and superscript as LaTeX."""
+    """A base with its sub- and superscript as LaTeX. Raises UnsupportedEquation."""
     limits, base = _limits(element), _child_latex(element, "e")
     return (f"{{{base}}}" if base else "{}") + limits
 
 
 def _limits(element: Any) -> str:
-    """The sub- and superscript of an element as LaTeX; "" if there are none."""
+    """The sub- and superscript of an element as LaTeX; "" if there are none. Raises UnsupportedEquation."""
     below = _child_latex(element, "sub")
     above = _child_latex(element, "sup")
     return (f"_{{{below}}}" if below else "") + (f"^{{{above}}}" if above else "")
@@ -216,18 +216,18 @@ def _accent(element: Any) -> str:
 
 
 def _bar(element: Any) -> str:
-    """An expression with a bar above or below it as LaTeX."""
+    """An expression with a bar above or below it as LaTeX. Raises UnsupportedEquation."""
     command = "overline" if _property_value(element, "pos") == "top" else "underline"
     return f"\\{command}{{{_child_latex(element, 'e')}}}"
 
 
 def _function(element: Any) -> str:
-    """A function and its argument as LaTeX."""
+    """A function and its argument as LaTeX. Raises UnsupportedEquation."""
     return f"{_child_latex(element, 'fName')} {_child_latex(element, 'e')}"
 
 
 def _boxed(element: Any) -> str:
-    """An expression in a box as LaTeX, without the box."""
+    """An expression in a box as LaTeX, without the box. Raises UnsupportedEquation."""
     return _child_latex(element, "e")
 
 

@@ -116,11 +116,11 @@ class PictureReader:
         """The name of a picture, or the problem if it can't be stored."""
         digest = hashlib.sha256(content).digest()
         if digest not in self.results:
-            self.results[digest] = save_picture(content, self.save)
+            self.results[digest] = save_or_problem(content, self.save)
         return self.results[digest]
 
 
-def save_picture(content: bytes, save: SavePicture) -> str | ParagraphProblem:
+def save_or_problem(content: bytes, save: SavePicture) -> str | ParagraphProblem:
     """The name under which `save` stores a picture, or the problem if it can't be stored."""
     if _is_vector(content):
         return VECTOR
@@ -143,7 +143,7 @@ def _is_vector(content: bytes) -> bool:
     return content.startswith(_WMF_SIGNATURES) or content.startswith(_EMF_SIGNATURE, _EMF_SIGNATURE_OFFSET)
 
 
-def picture_name(picture: bytes) -> str:
+def preview_picture_name(picture: bytes) -> str:
     """A name for a picture that is not stored, in a preview of a file."""
     return hashlib.sha256(picture).hexdigest()[:PREVIEW_NAME_LENGTH]
 

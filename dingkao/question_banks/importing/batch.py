@@ -81,7 +81,8 @@ def import_batch(
 ) -> PurposeChanges:
     """Import a batch of a file's rows into the bank called `bank`. Errors, warnings and counts are added to
     `report`, and `progress` is updated. Returns the purposes that questions in use had before the file
-    changed them.
+    changed them: the caller then asks `supply.require_papers_assemblable` for each. Locks the bank, which is
+    created if there is none.
 
     `category`: for questions of 业务水平 for which neither file nor bank has one. `category_required`: such
     questions are refused if `category` is None, too, because no paper would ever draw them.

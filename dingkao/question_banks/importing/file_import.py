@@ -76,7 +76,8 @@ def iter_rows(
     name: str = "",
 ) -> Iterator[ImportRow]:
     """The rows of a file of any length, one by one; otherwise as `read_rows`. `no_pictures`: if not "",
-    questions with pictures are refused with this reason. Raises as `read_rows` does."""
+    questions with pictures are refused with this reason. Raises InvalidInput, TooLarge, Unavailable while it
+    is read, and what `save_picture` raises."""
     sheet_options = {
         "columns": COLUMNS,
         "required_columns": REQUIRED_COLUMNS,
@@ -169,7 +170,8 @@ def _require_papers_assemblable(
 
 
 def log_import(bank: str, *, accepted: int, changed: int, refused: int, by: Actor) -> None:
-    """Journal how many questions were imported into the bank called `bank`."""
+    """Journal how many questions were imported into the bank called `bank`, which is created if there is
+    none."""
     journal.write_entry(
         "question_bank",
         get_or_create_bank(bank).id,

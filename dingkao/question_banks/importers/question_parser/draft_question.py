@@ -182,20 +182,20 @@ class DraftQuestion:
     def key_letters(self) -> list[str]:
         """The letters of its key; none for a key such as 正确."""
         key = fold_characters(self.cells.get("answer", ""))
-        return [] if is_true_false(key) else re.findall(f"[{OPTION_LETTERS}]", key.upper())
+        return [] if is_true_false_key(key) else re.findall(f"[{OPTION_LETTERS}]", key.upper())
 
     def key_mismatch(self) -> str:
-        """ "few" if it has no key, "many" if it has a key of letters but no options, else ""."""
+        """ "no key", or "no options" if it has a key of letters without options, else ""."""
         if "answer" not in self.cells:
-            return "few"
-        return "" if self.has_options() or not self.key_letters() else "many"
+            return "no key"
+        return "" if self.has_options() or not self.key_letters() else "no options"
 
 
 _NOTHING_SHARED = SharedContent("", "")
 """The shared content of a question that shares nothing."""
 
 
-def is_true_false(text: str) -> bool:
+def is_true_false_key(text: str) -> bool:
     """Whether a text (with folded characters) is a key such as 正确 or ×."""
     return _TRUE_FALSE.fullmatch(text) is not None
 
@@ -211,7 +211,8 @@ def append_line(cells: dict[str, str], name: str, text: str) -> None:
 
 
 def next_letter(options: dict[str, str]) -> str:
-    """The letter that the option after `options` has; "" after the last letter."""
+    """The letter that the option after the last of `options` (letter → text, in order) has: "A" after none,
+    "" after the last letter."""
     last = list(options)[-1] if options else ""
     return OPTION_LETTERS[OPTION_LETTERS.index(last) + 1 :][:1] if last else "A"
 
@@ -316,7 +317,7 @@ def _answer_problem(options: dict[str, str], cells: dict[str, Any]) -> Paragraph
     """What is wrong with a question's key: it needs options and there are none, or it is written in the stem;
     None if nothing."""
     answer = cells.get("answer", "")
-    if not options and not is_true_false(fold_characters(answer)):
+    if not options and not is_true_false_key(fold_characters(answer)):
         return NO_OPTIONS
     if not answer.strip() and _LETTER_IN_BRACKETS.search(fold_characters(cells.get("stem", ""))):
         return KEY_IN_STEM

@@ -58,6 +58,7 @@ def _check_shifted_keys(questions: Sequence[DraftQuestion]) -> None:
 def _key_mismatches(
     questions: Sequence[DraftQuestion],
 ) -> dict[int, str]:
-    """Position → "few" or "many", for the questions that lack a key or have one too many."""
+    """Position → what is missing (see `DraftQuestion.key_mismatch`), for the questions that lack a key or
+    have one without options."""
     mismatches = ((position, question.key_mismatch()) for position, question in enumerate(questions))
     return {position: mismatch for position, mismatch in mismatches if mismatch}

@@ -16,7 +16,7 @@ from dingkao.question_banks.importers.question_numbers import (
     question_starts,
 )
 from dingkao.question_banks.importers.question_parser.draft_question import (
-    is_true_false,
+    is_true_false_key,
 )
 from dingkao.question_banks.importers.question_parser.parser_problems import (
     POSSIBLE_CASE,
@@ -37,7 +37,7 @@ _QUESTION_TEXT = re.compile(r"[^\u4e00-\u9fff]|[是为有的]$|包括|属于|下
 
 def decide_starts(state: ParserState, index: int) -> None:
     """Decide which numbers of the stretch that begins at position `index` begin a question, unless that is
-    decided already; the result is in `state.starts`."""
+    decided already; the result is in `state.starts`. If it is doubtful, the open question is refused."""
     if index < state.stretch_end:
         return
     end = _find_stretch_end(state.tokens, index)
@@ -225,7 +225,7 @@ def _is_key_of_letters(token: Token) -> bool:
     return (
         token.column == "answer"
         and re.search(f"[{OPTION_LETTERS}]", key) is not None
-        and not is_true_false(key)
+        and not is_true_false_key(key)
     )
 
 
