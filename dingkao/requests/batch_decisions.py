@@ -74,6 +74,7 @@ def decide_batch(
 
 
 def _validate(ids: Collection[UUID], decision: str, opinion: str) -> None:
+    """Raises InvalidInput as `decide_batch` says, also for no request at all."""
     if decision not in ("agree", "refuse"):
         raise InvalidInput("请选择“同意”或“不同意”。")
     if not ids:

@@ -36,7 +36,8 @@ def proposed_publications_query(cycle: Cycle) -> Select[Publication]:
 
 
 def count_unopened_doctors(institution_ids: Iterable[UUID]) -> int:
-    """Returns how many doctors of these institutions have never signed in; a CappedCount."""
+    """Returns how many doctors of these institutions have an account that was never opened (state "initial");
+    a CappedCount."""
     is_account = (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id)
     query = (
         select(Doctor)
@@ -50,7 +51,8 @@ def count_unopened_doctors(institution_ids: Iterable[UUID]) -> int:
 
 
 def count_to_conclude(cycle: Cycle, grant: Grant) -> int:
-    """Returns how many records within `grant` wait for 综合评定; a CappedCount."""
+    """Returns how many records within `grant` wait for 综合评定, also absent ones whose absence is not
+    confirmed; a CappedCount."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         scope_condition(grant, assessor=Assessment.assessor_id),

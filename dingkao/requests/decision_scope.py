@@ -79,7 +79,7 @@ class DecisionScope:
         return true()
 
     def includes(self, record: Assessment) -> bool:
-        """Whether this side may see requests about the record."""
+        """Whether the record is one of those that this side may see (`record_condition`)."""
         if self.side == "institution":
             return record.institution_id in self.organisation_ids
         if self.side == "organisation":
@@ -143,7 +143,7 @@ _CHAIN_CONDITIONS_BY_SIDE = {
 """Sides that decide on some kinds of requests only → the condition of those."""
 
 
-def pending_for_second_person(
+def pending_for_person(
     scope: DecisionScope,
 ) -> Select[Request]:
     """Returns the query of the requests that wait for this side and on which this person may decide, not
@@ -187,14 +187,15 @@ def requests_page(
 ) -> Page[Request]:
     """Returns a page (of `size`) of the requests that this side may see, or with `pending_only` of those that
     wait for this person; only those of `kind`, if that is a kind of requests."""
-    query = pending_for_second_person(scope) if pending_only else visible_requests(scope)
+    query = pending_for_person(scope) if pending_only else visible_requests(scope)
     if kind in REQUEST_KINDS:
         query = query.where(Request.kind == kind)
     return fetch_page(query, [Request.id], cursor, size)
 
 
 def get_visible_request(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
-    """Returns a submitted request that this side may see, and its record. Raises NotFound."""
+    """Returns a submitted request about a record that this side may see, and the record; also a withdrawn one
+    and one on which this side never decides, which `visible_requests` doesn't list. Raises NotFound."""
     query = select(Request, Assessment).join(Assessment, _record_join())
     request_and_record = db.session.execute(
         query.where(

@@ -36,9 +36,9 @@ def refuse_request(
     by: Actor,
     opinion: str,
 ) -> str:
-    """Refuse a request (不同意; of an appeal: 维持原结果); `opinion` is the reason that the doctor reads.
-    Request and record are locked. Returns the sentence (Chinese) for the person who decided. Raises
-    InvalidInput, Forbidden, InvalidState."""
+    """Refuse a request (不同意; of an appeal: 维持原结果), and notify the doctor; `opinion` is the reason
+    that the doctor reads. Request and record are locked. Returns the sentence (Chinese) for the person who
+    decided. Raises InvalidInput, Forbidden, InvalidState."""
     _require_turn(doctor_request, record, scope, by)
     request_transitions.refuse(doctor_request, by=by, opinion=opinion)
     if doctor_request.kind == "appeal":
@@ -63,9 +63,9 @@ def approve_request(
     verdicts: Mapping[str, str] | None = None,
 ) -> str:
     """Approve a request (同意); request and record are locked. If a second side has to decide, the request is
-    passed on, else it is granted and carried out. `verdicts` (part → pass): what the first decision on an
-    appeal proposes. Returns the sentence (Chinese) for the person who decided. Raises InvalidInput,
-    Forbidden, InvalidState."""
+    passed on, else it is granted and carried out; the doctor is notified. `verdicts` (part → pass): what the
+    first decision on an appeal proposes. Returns the sentence (Chinese) for the person who decided. Raises
+    InvalidInput, Forbidden, InvalidState, and Unavailable if a new photo can't be stored."""
     _require_turn(doctor_request, record, scope, by)
     if doctor_request.state == "first_pending" and doctor_request.second_side:
         if doctor_request.kind == "appeal":
@@ -108,7 +108,9 @@ def _grant(
     by: Actor,
     opinion: str,
 ) -> str:
-    """Carry out and grant the request. Returns the sentence for the person who decided."""
+    """Carry out and grant the request, notify the doctor, and let the record's other requests for 免考 or
+    延考 lapse. Returns the sentence for the person who decided. Raises what `apply_granted` and `grant`
+    raise."""
     notice_kind, notice_fields = apply_granted(doctor_request, record, by=by)
     request_transitions.grant(doctor_request, by=by, opinion=opinion)
     notify(record, notice_kind, **notice_fields)

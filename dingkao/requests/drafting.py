@@ -54,8 +54,9 @@ STATES_BEFORE_TEST = (
 
 
 def get_or_create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
-    """Returns the record's open request of this kind, else a new draft; the record is locked. Raises NotFound
-    for an unknown kind, InvalidState with the reason if no request can be made now."""
+    """Returns the record's open request of this kind, be it a draft or submitted, else a new draft; the
+    record is locked. An appeal first gives the record its final state if its result is public. Raises
+    NotFound for an unknown kind, InvalidState with the reason if no request can be made now."""
     if kind not in REQUEST_KINDS:
         raise NotFound
     existing_request = open_request(dossier.record, kind)
@@ -85,7 +86,7 @@ def _create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
 
 
 def require_draft(doctor_request: Request) -> None:
-    """Raises InvalidState if the request has been submitted."""
+    """Raises InvalidState unless the request is a draft."""
     if doctor_request.state != "draft":
         raise InvalidState("申请已提交，不能再修改。尚未审核的，可以撤回后重新申请。")
 

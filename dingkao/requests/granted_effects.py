@@ -53,7 +53,7 @@ def apply_granted(doctor_request: Request, record: Assessment, *, by: Actor) -> 
 
 
 def _apply_exemption(_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
-    """Carry out 免考. Raises InvalidState unless the record waits for its test."""
+    """Carry out 免考. Raises InvalidState unless the record waits for its test and is of 一般程序."""
     _require_ready(record)
     assessment_transitions.exempt(record, by=by)
     return EXEMPTION_GRANTED, {}
@@ -92,7 +92,8 @@ def _require_no_other_lease(record: Assessment, by: Actor) -> None:
 
 
 def _apply_correction(doctor_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
-    """Correct roster and filing, and replace the certificate if there is a valid one."""
+    """Correct roster and filing, and replace the certificate if there is a valid one. Raises InvalidInput,
+    InvalidState, Unavailable."""
     items = load_items(doctor_request)
     values = {item["name"]: item["after"] for item in _items_of(items, "doctor")}
     if values:
@@ -156,7 +157,7 @@ def _apply_item(dossier: Dossier, item: Item, by: Actor) -> None:
 
 
 def _apply_photo(dossier: Dossier, file: RequestFile) -> None:
-    """Store the request's photo as the photo of the filing."""
+    """Store the request's photo, as a new file, as the photo of the filing. Raises NotFound, Unavailable."""
     document = Document(
         id=new_id(),
         doctor_id=dossier.record.doctor_id,
@@ -176,7 +177,8 @@ def _apply_photo(dossier: Dossier, file: RequestFile) -> None:
 
 
 def _apply_appeal(doctor_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
-    """Change the verdicts that the first decision proposed, and with all three 合格 the result."""
+    """Change the verdicts that the first decision proposed; with all three 合格 also the result, and enqueue
+    its certificate. Raises InvalidState."""
     proposed = dict(doctor_request.proposed or {})
     fields = {"verdicts": _verdict_changes_text(proposed)}
     if all(proposed.get(part, getattr(record, part)) == "pass" for part in VERDICT_PARTS):

@@ -34,8 +34,8 @@ def list_files(doctor_request: Request) -> list[RequestFile]:
 
 
 def files_by_request(request_ids: Iterable[UUID]) -> dict[UUID, list[RequestFile]]:
-    """Request id → its files, the oldest first, of a page of requests; requests without files are left
-    out."""
+    """Request id → its files, the oldest first; requests without files are left out. For the requests of one
+    page."""
     query = select(RequestFile).where(in_array(RequestFile.request_id, request_ids))
     files: dict[UUID, list[RequestFile]] = {}
     for file in db.session.scalars(query.order_by(RequestFile.id)):
@@ -84,7 +84,7 @@ def save_file(
 
 
 def _delete_photo(doctor_request: Request) -> None:
-    """Delete the request's photo, if it has one."""
+    """Delete the request's photo, if it has one; its proofs stay."""
     for file in list_files(doctor_request):
         if file.kind == "photo":
             delete_file(file)

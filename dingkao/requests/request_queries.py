@@ -59,7 +59,8 @@ def open_request(record: Assessment, kind: str) -> Request | None:
 
 
 def open_test_replacements(record: Assessment) -> list[Request]:
-    """Returns the record's open requests for 免考 or 延考, which would replace the test."""
+    """Returns the record's open requests for 免考 or 延考, which would replace the test, the oldest first;
+    not locked."""
     rows = _TEST_REPLACEMENTS_STATEMENT.fetch_objects(Request, record=record.id)
     return [doctor_request for (doctor_request,) in rows]
 
@@ -79,8 +80,8 @@ _TEST_REPLACEMENTS_STATEMENT = PreparedStatement(
 
 
 def scores_of(record: Assessment) -> list[tuple[str, int | None]]:
-    """Returns (title of the paper, score in tenths of a point) for each valid sitting of a record; the score
-    is None before it is scored."""
+    """Returns (title of the paper, score in tenths of a point) for each sitting of a record that is not void,
+    in no order; the score is None before it is scored."""
     query = (
         select(Paper.title, Sitting.score_tenths)
         .join(
@@ -97,7 +98,8 @@ def scores_of(record: Assessment) -> list[tuple[str, int | None]]:
 
 @recall_obstacle
 def _request_obstacle(record: Assessment) -> str | None:
-    """A request of the doctor that waits for a decision prevents that the record is recalled."""
+    """The sentence why a record can't be recalled: a request of the doctor waits for a decision; None if none
+    does."""
     submitted = select(Request.id).where(
         Request.assessment_id == record.id,
         Request.state.in_(("first_pending", "second_pending")),

@@ -33,7 +33,7 @@ def submit(doctor_request: Request, *, by: Actor) -> None:
     states=REQUEST_STATES,
 )
 def withdraw(doctor_request: Request, *, by: Actor) -> None:
-    """撤回申请, as long as nobody has decided."""
+    """撤回申请, as long as nobody has decided. `submission.withdraw` also deletes the files of a draft."""
 
 
 @transition(
@@ -45,8 +45,8 @@ def withdraw(doctor_request: Request, *, by: Actor) -> None:
     states=REQUEST_STATES,
 )
 def lapse(doctor_request: Request, *, by: Actor, reason: str) -> None:
-    """自动撤回: the request has lost its object, because the test has begun or another request was
-    granted."""
+    """自动撤回: the request has lost its object, because the test has begun or another request was granted.
+    Its state is then "withdrawn"."""
 
 
 @transition(

@@ -117,8 +117,9 @@ def _has_file(files: Iterable[RequestFile], kind: str) -> bool:
 
 
 def submit(doctor_request: Request, dossier: Dossier, *, by: Actor) -> None:
-    """Submit a request (record and request locked); does nothing if it is submitted already. Raises
-    InvalidInput with the first missing item, InvalidState."""
+    """Submit a request (record and request locked); does nothing if it waits for its first decision already.
+    The sides of a change are those of the record's state now. Raises InvalidInput with the first missing
+    item, InvalidState if none can be made now or the request is closed."""
     if doctor_request.state == "first_pending":
         return
     require_available(dossier, doctor_request.kind)
@@ -151,8 +152,8 @@ def _delete_files(doctor_request: Request) -> None:
 
 
 def lapse_test_replacements(record: Assessment, *, by: Actor, reason: str) -> list[Request]:
-    """自动撤回: lapse the open requests for 免考 and 延考 (record locked), because the test has begun or one
-    of them was granted. Returns them."""
+    """自动撤回: lapse the open requests for 免考 and 延考 (record locked), also drafts, because the test has
+    begun or one of them was granted. Returns them; the caller notifies the doctor."""
     lapsed_requests = open_test_replacements(record)
     for doctor_request in lapsed_requests:
         request_transitions.lapse(doctor_request, by=by, reason=reason)
