@@ -26,8 +26,8 @@ MAX_TITLE_LENGTH, MAX_BODY_LENGTH = 100, 20_000
 
 
 def create_draft(kind: str, fields: dict[str, Any], *, by: Actor) -> Article:
-    """Create a draft of `kind` (news, faq). `fields`: title and body, and optionally category, topic and
-    pinned. Raises InvalidInput with the field's name."""
+    """Create a draft of `kind` (news, faq), as the last of its kind. `fields`: title and body, and optionally
+    category, topic and pinned. Raises InvalidInput with the field's name."""
     values = _validate(kind, fields)
     last = db.session.scalar(select(func.max(Article.position)).where(Article.kind == kind)) or 0
     article = Article(
@@ -100,8 +100,8 @@ def delete(article: Article, *, by: Actor) -> None:
 
 
 def move_position(article: Article, *, up: bool, by: Actor) -> None:
-    """Exchange an answer with its neighbour in the same category, one position up or down. Does nothing at
-    the end of the list."""
+    """Exchange an answer with its neighbour in the same category, one position up or down; withdrawn ones are
+    passed over. Does nothing at the end of the list."""
     same_list = (
         Article.kind == article.kind,
         Article.category == article.category,
@@ -140,7 +140,8 @@ def create_default_drafts(*, by: Actor) -> int:
 
 
 def get_for_update(ids: Iterable[UUID]) -> list[Article]:
-    """The articles with these ids, locked, in their order. Raises NotFound if none exists."""
+    """The articles with these ids, locked, by position; unknown ids are ignored. Raises NotFound if none
+    exists."""
     articles = list(
         db.session.scalars(
             select(Article)

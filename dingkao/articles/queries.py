@@ -38,8 +38,8 @@ def list_news(words: str, page_number: int) -> ArticlePage:
 
 
 def list_answers(words: str) -> dict[str, list[Article]]:
-    """Returns the published answers that contain `words`, in their order: name of the category → answers.
-    Categories without answers are left out."""
+    """Returns the published answers that contain `words`, the first MAX_ANSWERS by position: name of the
+    category → answers. Categories without answers are left out."""
     articles = list(
         db.session.scalars(
             _published_query("faq", words).order_by(Article.position, Article.id).limit(MAX_ANSWERS)
@@ -68,8 +68,9 @@ def answer_for_topic(topic: str) -> Article | None:
 
 
 def list_articles(kind: str, state: str, words: str, limit: int) -> list[Article]:
-    """Returns the first `limit` articles of a kind; only those in `state` and those that contain `words`, if
-    these are not empty. Answers by category and position; news with the pinned first, then the newest."""
+    """Returns `limit` articles of a kind; only those in `state` and those that contain `words`, if these are
+    not empty. News: the pinned first, then the newest. Answers: the first ones by position, then sorted by
+    category."""
     query = select(Article).where(Article.kind == kind, *matches_words(words))
     if state:
         query = query.where(Article.state == state)
@@ -99,8 +100,8 @@ def get_article(article_id: UUID, *, for_update: bool = False) -> Article:
 
 
 def matches_words(words: str) -> list[ColumnElement[bool]]:
-    """Returns one condition for each word: title or body contains it, ignoring case. Only the first MAX_WORDS
-    words count."""
+    """Returns one condition for each word: title or body contains it, ignoring case; none for an empty text.
+    Only the first MAX_WORDS words within MAX_WORDS_LENGTH characters count."""
     patterns = [f"%{escape_like(word)}%" for word in words[:MAX_WORDS_LENGTH].split()[:MAX_WORDS]]
     return [
         or_(

@@ -63,7 +63,7 @@ def command(as_json: bool, fill: bool) -> None:
 
 
 def _fill_demonstration(app: Flask) -> None:
-    """Create the demonstration operator and the contents of the demonstration provinces."""
+    """Create the demonstration operator and the contents of the demonstration provinces; commits each."""
     if operator_accounts.second_factor_secret(OPERATOR) is None:
         operator_accounts.create_operator(OPERATOR, "平台运营")
         operator_accounts.set_demonstration_credentials(OPERATOR, PASSWORD, pyotp.random_base32())

@@ -23,7 +23,7 @@ from dingkao.tenants.encryption import SecretLocation, current_vault
 
 
 def _for_script(text: str) -> str | dict[str, str]:
-    """Returns a text as the page's script data has it."""
+    """Returns a text as the page's script data has it, with pictures by name instead of address."""
     return markup.for_script(text, lambda name: name)
 
 

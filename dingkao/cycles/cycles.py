@@ -203,8 +203,8 @@ def current_cycle() -> Cycle | None:
 
 
 def get_cycle(cycle_id: UUID) -> Cycle:
-    """The cycle with that id in the current province. Raises sqlalchemy.exc.NoResultFound for an unknown
-    id."""
+    """The cycle with that id in the current province, for ids from our own rows. Raises
+    sqlalchemy.exc.NoResultFound, which is no refusal, for an unknown id."""
     return db.session.get_one(Cycle, (current_tenant(), cycle_id))
 
 
@@ -223,7 +223,7 @@ def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:
 
 
 def last_day(cycle: Cycle) -> date | None:
-    """The last day of the cycle's last phase; None if it has no phases."""
+    """The latest last day of the cycle's phases; None if it has no phases."""
     return max(
         (phase.last_day for phase in phases_of(cycle).values()),
         default=None,

@@ -107,7 +107,8 @@ def _create_sample(
     state: str,
     staff: dict[str, Actor],
 ) -> None:
-    """Bring a record into `state`; a record that is to be passed or failed only as far as 待发布."""
+    """Bring a record into `state`, and add the requests and events of that sample state; a record that is to
+    be passed or failed only as far as 待发布."""
     doctor = _doctor_of(record)
     if state in FINAL_STATES:
         _SampleDoctor(

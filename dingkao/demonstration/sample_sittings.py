@@ -32,7 +32,8 @@ BEGUN_ANSWERS = 6
 
 
 def sit_papers(record: Assessment, by: Actor, *, right: bool) -> None:
-    """Sit the record's papers and hand them in; `right`: all answers are correct, else every third."""
+    """Sit the record's first two papers and hand them in; `right`: all answers are correct, else every
+    third."""
     for paper in papers_for(record)[:2]:
         sitting = sittings.open_sitting(record, paper, by=by)
         _answer(sitting, load_layout(sitting.layout), right=right)

@@ -116,7 +116,7 @@ class DemonstrationAccount:
 
 
 def seed_province(province: Province) -> None:
-    """Fill `province`, which must be the current one."""
+    """Fill `province`, which must be the current one; the caller commits."""
     open_province(province, by=SYSTEM_ACTOR)
     if not settings.value("contact"):
         settings.change("contact", INSTITUTION_CONTACT, by=None, reason="演示")
@@ -182,7 +182,8 @@ def _second_factor_code(account: Account) -> str:
 
 
 def _list_doctor_accounts() -> list[DemonstrationAccount]:
-    """Returns the accounts of the demonstration's doctors in the current cycle."""
+    """Returns the accounts of the first DOCTOR_COUNT doctors in the current cycle, which are the
+    demonstration's."""
     cycle = current_cycle()
     query = (
         select(Doctor, Account, Assessment.state)

@@ -44,7 +44,7 @@ class OperatorListEntry:
 
 def create_operator(user_name: str, name: str) -> str:
     """Create an operator, unless one with this user name exists that has not signed in yet; returns a
-    one-time code, which is shown once. Raises InvalidInput for a malformed name or an active operator,
+    one-time code, which is shown once. Raises InvalidInput for a malformed user name or an active operator,
     InvalidState for a closed one."""
     user_name = user_name.strip().lower()
     if not user_name.isascii() or not 3 <= len(user_name) <= 40:
@@ -72,8 +72,9 @@ def create_operator(user_name: str, name: str) -> str:
 
 
 def issue_code(user_name: str) -> str:
-    """Issue a one-time code, with which password and second factor are set again; returns it. Raises
-    NotFound, InvalidState for a closed account."""
+    """Issue a one-time code, with which password and second factor are set again; returns it. An earlier code
+    becomes invalid; password and sessions stay valid until it is used. Raises NotFound, InvalidState for a
+    closed account."""
     code = generate_code()
     with platform_transaction() as connection:
         operator = get_operator_for_update(connection, user_name)

@@ -52,8 +52,9 @@ class OperatorIdentity:
 
 def authenticate(user_name: str, password: str) -> tuple[UUID, bool]:
     """Returns the operator's id, and whether `password` was a one-time code, which only allows setting a
-    password. There is exactly one argon2 check for known and unknown names, so that the time tells nothing.
-    Raises InvalidInput with the same sentence for every cause, Busy."""
+    password. The caller limits attempts (`attempt_index`) and starts the session. There is exactly one argon2
+    check for known and unknown names, so that the time tells nothing. Raises InvalidInput with the same
+    sentence for every cause, Busy."""
     with db.engines["platform"].connect() as connection:
         operator = find_operator(connection, user_name)
     is_password = passwords.verify_password(operator["password_hash"] if operator else None, password)
@@ -201,8 +202,9 @@ def attempt_index(user_name: str) -> bytes:
 
 
 def confirm_second_factor(identity: OperatorIdentity, secret: str | None, code: str) -> str:
-    """Verify a TOTP code, which is valid once; returns the session's new token. If the operator has no second
-    factor yet, `secret` is verified and bound. Raises InvalidInput for the field `code`."""
+    """Verify a TOTP code, which is valid once; returns the session's new token (the old one is invalid). If
+    the operator has no second factor yet, `secret` is verified and bound. The caller limits attempts. Raises
+    InvalidInput for the field `code`."""
     token = secrets.token_urlsafe(32)
     with platform_transaction() as connection:
         operator = (

@@ -37,7 +37,7 @@ def get_operator_for_update(connection: Connection, user_name: str) -> Any:
 
 
 def platform_transaction() -> Any:
-    """Returns a transaction on the platform's tables."""
+    """Returns a context manager: a transaction on the platform's tables, which commits at its end."""
     return db.engines["platform"].begin()
 
 
