@@ -12,18 +12,17 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import httpx2
 import redis
 import structlog
 from flask import current_app
-from sqlalchemy import event
-from sqlalchemy.orm import Session
 
 from dingkao import clock
 from dingkao.config import AppConfig
-from dingkao.database.base import db
+from dingkao.database.after_commit import do_after_commit
 from dingkao.errors import Unavailable
 from dingkao.tenants.context import current_tenant, in_tenant
 from dingkao.tenants.keys import cache_key
@@ -32,7 +31,6 @@ MAX_OUTBOX_MESSAGES = 200
 OUTBOX_SECONDS = 24 * 3600
 HTTP_TIMEOUT = httpx2.Timeout(5, connect=3)
 SENDER_THREADS = 4
-UNSENT_KEY = "messages unsent"
 UNAVAILABLE_MESSAGE = "短信暂时发不出去，请稍后再试；也可以请本机构发放一次性代码。"
 log = structlog.get_logger()
 
@@ -317,22 +315,17 @@ class BackgroundSender:
 
 
 def send_after_commit(message: SmsMessage) -> None:
-    """Send a message after the session's transaction is committed; after a rollback it is discarded. It
-    always uses the platform's account: whoever administers a province's own account can read there what it
-    sends, and a link in a message makes its reader an administrator."""
-    db.session().info.setdefault(UNSENT_KEY, []).append((current_tenant(), message))
+    """Send a message after the session's transaction is committed; after a rollback, also of the savepoint in
+    which this is asked for, it is discarded. It always uses the platform's account: whoever administers a
+    province's own account can read there what it sends, and a link in a message makes its reader an
+    administrator."""
+    do_after_commit(partial(_send_in_province, current_tenant(), message))
 
 
-@event.listens_for(Session, "after_commit")
-def _send_after_commit(session: Session) -> None:
-    for tenant, message in session.info.pop(UNSENT_KEY, []):
-        with in_tenant(tenant):
-            current_app.extensions["background_sms"].send_later(message)
-
-
-@event.listens_for(Session, "after_rollback")
-def _discard_after_rollback(session: Session) -> None:
-    session.info.pop(UNSENT_KEY, None)
+def _send_in_province(tenant: int, message: SmsMessage) -> None:
+    """Hand a message of the province `tenant` to the sender in the background."""
+    with in_tenant(tenant):
+        current_app.extensions["background_sms"].send_later(message)
 
 
 def from_settings(config: AppConfig, connection: redis.Redis) -> SmsSender:

@@ -1,7 +1,8 @@
 """Enqueueing jobs: a row is written in the transaction that needs the job, and pushed to rq's queue after the
 commit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,9 @@ import redis
 import structlog
 from flask import current_app
 from rq import Queue
-from sqlalchemy import event, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
+from dingkao.database.after_commit import do_after_commit
 from dingkao.database.base import db, new_id
 from dingkao.jobs.models import Job
 from dingkao.tenants.clients import current_client
@@ -55,8 +56,9 @@ def enqueue(
 
 
 def queue_after_commit(job: Job) -> None:
-    """Push the job to the queue once the session's transaction is committed."""
-    db.session().info.setdefault("asked", []).append((current_tenant(), job.id))
+    """Push the job to the queue once the session's transaction is committed; after a rollback, also of the
+    savepoint in which this is asked for, it is not."""
+    do_after_commit(partial(push_to_queue, current_tenant(), job.id))
 
 
 def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | None:
@@ -115,21 +117,3 @@ def _queue_job_id(tenant: int, job_id: UUID, turn: int | None = None) -> str:
     """Returns the job's id in the queue. Each turn has its own id, because rq deletes an id when its job is
     done."""
     return f"{tenant}-{job_id}" if turn is None else f"{tenant}-{job_id}_{turn}"
-
-
-def _on_session_event(
-    name: str,
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Returns the decorator of a listener to the event `name` of all sessions."""
-    return event.listens_for(Session, name)
-
-
-@_on_session_event("after_commit")
-def _push_after_commit(session: Session) -> None:
-    for tenant, job_id in session.info.pop("asked", []):
-        push_to_queue(tenant, job_id)
-
-
-@_on_session_event("after_rollback")
-def _discard_after_rollback(session: Session) -> None:
-    session.info.pop("asked", None)

@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "job-rolled-back", "a job whose transaction was rolled back is never queued",
-        "dingkao/jobs/enqueueing.py", 'session.info.pop("asked", None)', 'session.info.get("asked", None)',
+        "dingkao/database/after_commit.py", "if not _is_within(pair[0], rolled_back)]", "]",
         ("tests/rooms/test_job_queue.py::test_what_was_rolled_back_is_neither_queued_nor_there",),
     ),
     Mutant(

@@ -1,6 +1,7 @@
 """Slow work: queued after the commit and not otherwise, done once, told how it ended, brought again when it
 was broken off."""
 
+from contextlib import suppress
 from uuid import uuid4
 
 from sqlalchemy import text, update
@@ -33,6 +34,20 @@ def test_what_was_rolled_back_is_neither_queued_nor_there(quiet, trial, in_provi
         db.session.commit()
     assert quiet.job_ids == []
     assert row_of(in_province, job_id) is None
+
+
+def test_a_savepoint_takes_back_only_what_was_asked_for_in_it(quiet, trial, in_province):
+    with in_province("shanxi"):
+        before = enqueueing.enqueue("trial", "试验", {}, by=None).id
+        with db.session.begin_nested():
+            released = enqueueing.enqueue("trial", "试验", {}, by=None).id
+        assert quiet.job_ids == []
+        with suppress(InvalidInput), db.session.begin_nested():
+            with db.session.begin_nested():
+                enqueueing.enqueue("trial", "试验", {}, by=None)
+            raise InvalidInput("不行。")
+        db.session.commit()
+    assert [queued.args for queued in quiet.jobs] == [(14, str(before)), (14, str(released))]
 
 
 def test_done_once_however_often_it_is_called(quiet, trial, in_province):
