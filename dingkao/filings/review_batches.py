@@ -111,13 +111,15 @@ def _start(
     skipped: Mapping[UUID, str],
     by: Actor,
 ) -> ReviewBatch:
-    """Store a batch with its items, and decide it or enqueue its job; one that is there already is returned
-    as it is."""
+    """Store a batch with its items, and decide or recall them, or enqueue the job that does; a batch of that
+    id that is there already is returned as it is, also if the same form was sent twice at once. Locks the
+    records `ids` and `skipped` (record id → why it is left out). Raises NotFound for the id of somebody
+    else's batch."""
+    _lock_records([*ids, *skipped])  # a second press waits here, and then finds the batch of the first one
     if existing := _find_batch(batch.id, for_update=True):
         if existing.asked_by != by.id:
             raise NotFound
         return existing
-    _lock_records([*ids, *skipped])
     db.session.add(batch)
     db.session.flush()
     db.session.execute(
@@ -173,6 +175,7 @@ def _item_rows(
 
 
 def _enqueue(batch: ReviewBatch, number: int, by: Actor) -> Job:
+    """Enqueue the job that decides on or recalls the `number` records of a batch."""
     label = "批量撤回" if batch.action == "recall" else f"批量{DONE_LABELS[batch.side, batch.action]}"
     return enqueueing.enqueue(
         "review_batch",
@@ -185,8 +188,8 @@ def _enqueue(batch: ReviewBatch, number: int, by: Actor) -> Job:
 
 @worker.register_chunked_job("review_batch")
 def review_batch_step(job: Job, cursor: Cursor) -> Chunk:
-    """Decide the next records of a batch, by the roles that the asker has now. A cancelled job leaves the
-    rest undecided."""
+    """Decide on or recall the next records of a batch, by the roles that the asker has now. A cancelled job
+    leaves the rest as they are."""
     batch = _find_batch(UUID(job.arguments["batch"]), for_update=True)
     if batch is None:
         return Chunk(None)
@@ -216,8 +219,8 @@ def _run_items(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Decide at most CHUNK_SIZE of a batch's waiting items, and store what came of each. Returns the
-    result."""
+    """Decide on or recall at most CHUNK_SIZE of a batch's waiting items, and store what came of each. Returns
+    the result."""
     query = select(ReviewBatchItem).where(
         ReviewBatchItem.batch_id == batch.id,
         ReviewBatchItem.state == "waiting",
@@ -300,6 +303,7 @@ def _find_batch(
     *,
     for_update: bool = False,
 ) -> ReviewBatch | None:
+    """The batch with that id, whoever asked for it, locked if `for_update`; None if there is none."""
     query = select(ReviewBatch).where(ReviewBatch.id == batch_id)
     return db.session.scalar(
         query.with_for_update() if for_update else query,

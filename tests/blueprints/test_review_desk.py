@@ -289,6 +289,15 @@ def test_two_people_confirm_the_same_batch_at_once(in_province, submitted, revie
     assert sum("当前为“待考核机构复核”，不需要审核" in text for text in texts) == 1
 
 
+def test_a_batch_pressed_twice_at_once_is_one_batch(in_province, submitted, reviewer):
+    doctors = [submitted() for _ in range(2)]
+    page = review_steps.preview(reviewer, SLUG, [doctor.record_id for doctor in doctors])
+    first, second = together(*[lambda: review_steps.confirm(reviewer, SLUG, page)] * 2)
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.location == second.location
+    assert verbs_of(in_province, doctors[0]).count("approve") == 1
+
+
 def assign(client, way, **data):
     return post_form(client, f"{DESK}/assign/{way}", page=f"{DESK}/assignment?side=institution",
                      follow_redirects=True, side="institution", **data)  # fmt: skip
