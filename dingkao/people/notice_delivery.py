@@ -198,10 +198,9 @@ def _is_due(notice: Notice) -> bool:
 def _announce(account: Account, notices: list[Notice]) -> _Delivery:
     """Tell the account, by the channels of the notices' kinds, that it has notices. Raises Unavailable."""
     kind_channels = frozenset().union(*(NOTICE_KINDS[notice.kind].channels for notice in notices))
-    return _Delivery(
-        by_sms="sms" in kind_channels and _send_sms(account),
-        by_wechat="wechat" in kind_channels and _send_wechat(account),
-    )
+    by_sms = "sms" in kind_channels and _send_sms(account)
+    by_wechat = "wechat" in kind_channels and _send_wechat(account, by_sms=by_sms)
+    return _Delivery(by_sms, by_wechat)
 
 
 def _record_delivery(notices: list[Notice], delivery: _Delivery) -> None:
@@ -215,7 +214,7 @@ def _record_delivery(notices: list[Notice], delivery: _Delivery) -> None:
 
 def _send_sms(account: Account) -> bool:
     """Announce by SMS; return whether the carrier accepted the message. Raises Unavailable."""
-    mobile = bound_mobile(account) if _gets_sms(account) and account.state == "active" else None
+    mobile = bound_mobile(account) if _may_get_sms(account) else None
     if mobile is None:
         return False
     province = by_code(current_tenant())
@@ -233,14 +232,16 @@ def _send_sms(account: Account) -> bool:
     return True
 
 
-def _gets_sms(account: Account) -> bool:
-    """Whether the province announces by SMS and the account has a mobile number."""
-    return settings.value("notify_by_sms") and account.mobile_sealed is not None
+def _may_get_sms(account: Account) -> bool:
+    """Whether the province announces by SMS and the account is active with a mobile number; the channels of
+    the notice's kind are not asked here."""
+    has_mobile = account.state == "active" and account.mobile_sealed is not None
+    return settings.value("notify_by_sms") and has_mobile
 
 
-def _send_wechat(account: Account) -> bool:
-    """Announce by WeChat; return whether WeChat accepted the message. Raises Unavailable unless an SMS was
-    sent."""
+def _send_wechat(account: Account, *, by_sms: bool) -> bool:
+    """Announce by WeChat; return whether WeChat accepted the message. If WeChat doesn't respond, raises
+    Unavailable, unless the notices were announced `by_sms`."""
     wechat = channel_accounts.wechat_account(
         current_app.extensions["wechat"],
         current_app.extensions["redis"],
@@ -258,8 +259,8 @@ def _send_wechat(account: Account) -> bool:
     except DeliveryFailed:
         return False
     except Unavailable:
-        if _gets_sms(account):
-            return False  # an SMS announces the notices
+        if by_sms:
+            return False
         raise
     return True
 

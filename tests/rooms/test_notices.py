@@ -1,6 +1,7 @@
 """Word of a message: by the province's channels, not by night, once, and without a word of what it is
 about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +19,8 @@ from dingkao.integrations.wechat_api import DeliveryFailed
 from dingkao.jobs.models import Job
 from dingkao.people import notice_delivery
 from dingkao.people.models import Account, Notice
-from dingkao.people.notice_catalogue import RETURNED_BY_INSTITUTION
+from dingkao.people.notice_catalogue import OFFICE_NOTICE_WECHAT, RETURNED_BY_INSTITUTION
+from dingkao.people.notices import notify_account
 from dingkao.tenants import settings
 from dingkao.tenants.encryption import SecretLocation, current_vault
 from tests import actors
@@ -153,6 +155,30 @@ def test_a_carrier_that_is_away_is_waited_for(application, in_province, someone,
         actors.run_pending_jobs(application, in_province, SLUG)
     assert states(in_province) == [("sent", 1)]
     assert len(sms.given) == 1
+
+
+def test_what_is_announced_by_wechat_alone_waits_for_wechat(application, in_province, someone, channels):
+    sms, wechat = channels
+    with freeze_time(DAY) as frozen_time:
+        with in_province(SLUG):
+            account_id = actors.account_of(someone.record_id)
+            notify_account(
+                account_id,
+                replace(OFFICE_NOTICE_WECHAT, target=None),
+                title="通知",
+                body="请看",
+                sender="医务科",
+            )
+            wechat.fault = Unavailable("away")
+            notice_delivery.enqueue_delivery()
+            db.session.commit()
+        one_run(application, in_province)
+        assert states(in_province) == [("waiting", 1)]
+        wechat.fault = None
+        frozen_time.tick(timedelta(minutes=5))
+        actors.run_pending_jobs(application, in_province, SLUG)
+    assert states(in_province) == [("sent", 1)]
+    assert (len(sms.given), len(wechat.given)) == (0, 1)
 
 
 def one_run(application, in_province):
