@@ -49,8 +49,11 @@ _LIVE_SESSION_STATEMENT = PreparedStatement(
 
 
 def start_session(account: Account, device: str = "", *, second_factor_shown: bool = False) -> str:
-    """Start a session and return its token, which goes into the cookie; only its hash is stored.
-    `device`: a description of the browser; `second_factor_shown`: the second factor has just been checked."""
+    """Start a session and return its token, which goes into the cookie; only its hash is stored. Who may sign
+    in has been checked; earlier sessions go on.
+
+    `device`: a description of the browser; `second_factor_shown`: the second factor has just been checked.
+    """
     get_account_for_update(account.id)
     token = secrets.token_urlsafe(32)
     now = clock.now()
@@ -124,7 +127,7 @@ def live_sessions(account_id: UUID) -> list[SignInSession]:
 def end_other_sessions(current_session: SignInSession, session_id: UUID | None = None) -> int:
     """End the other sessions of the account of `current_session`: all, or only the one with `session_id`.
     Returns how many were ended."""
-    get_account_for_update(current_session.account_id)
+    account = get_account_for_update(current_session.account_id)
     end_query = update(SignInSession).where(
         SignInSession.account_id == current_session.account_id,
         SignInSession.id != current_session.id,
@@ -138,16 +141,16 @@ def end_other_sessions(current_session: SignInSession, session_id: UUID | None =
     if ended:
         journal.write_entry(
             "account",
-            current_session.account_id,
+            account.id,
             "sessions_ended",
-            by=Actor("doctor", current_session.account_id),
+            by=Actor(account.kind, account.id),
             count=len(ended),
         )
     return len(ended)
 
 
 def end_session(sign_in_session: SignInSession) -> None:
-    """End a session (signing out)."""
+    """End a session (signing out); the row is the caller's to commit."""
     sign_in_session.ended_at = clock.now()
 
 

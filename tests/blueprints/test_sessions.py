@@ -14,6 +14,7 @@ from dingkao import clock
 from dingkao.app import create_app
 from dingkao.database.base import db
 from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.journal.models import JournalEntry
 from dingkao.people import accounts, authentication, passwords, sign_in_sessions
 from dingkao.people.accounts import create_staff
 from dingkao.people.models import Notice, SignInSession
@@ -176,6 +177,19 @@ def test_a_role_given_ends_the_sessions_of_before(application, in_province, prov
         token = sign_in_sessions.start_session(staff)
         accounts.give_role(staff, "question_editor", None, by=TERMINAL_ACTOR)
         assert sign_in_sessions.load_session(token) is None
+
+
+def test_who_ends_other_sessions_stands_in_the_journal_as_what_they_are(application, in_province, province):
+    with in_province(SLUG):
+        staff = create_staff(f"g-{uuid4().hex[:10]}", "测试人员", [("auditor", None)], by=TERMINAL_ACTOR)
+        staff.state = "active"
+        tokens = [sign_in_sessions.start_session(staff) for _ in range(2)]
+        session, _ = sign_in_sessions.load_session(tokens[0])
+        assert sign_in_sessions.end_other_sessions(session) == 1
+        query = select(JournalEntry.actor_kind).where(
+            JournalEntry.subject_id == staff.id, JournalEntry.verb == "sessions_ended"
+        )
+        assert db.session.scalars(query).all() == ["staff"]
 
 
 def test_cookies_are_for_this_host_for_tls_and_for_no_script(application, person):
