@@ -131,8 +131,9 @@ def _require_valid_user_name(user_name: str) -> None:
 
 
 def bind_mobile(account: Account, mobile: str, *, administrator: bool) -> None:
-    """Store a mobile number, encrypted, in an account. An `administrator`'s number may belong to no other
-    administrator. Raises InvalidInput for the field `mobile`."""
+    """Store a mobile number (in its normal form), encrypted, in an account, as confirmed by its owner now. An
+    `administrator`'s number may belong to no other administrator. Raises InvalidInput for the field
+    `mobile`."""
     if administrator:
         account.mobile_index = _unshared_mobile_index(account, mobile)
     account.mobile_sealed = current_vault().encrypt(SecretLocation("account", "mobile", account.id), mobile)
@@ -306,8 +307,8 @@ def extend_initial_credential(account: Account, *, by: Actor) -> None:
 
 
 def load_actor(account_id: UUID | None) -> Actor:
-    """The actor for whom a job runs: the account that enqueued it, with the roles it has now; without roles
-    if there is no such account."""
+    """The actor for whom a job runs: the member of staff who enqueued it, with the roles held now; without
+    roles if there is no such account. It is of the kind «staff» whatever the account is."""
     account = db.session.scalar(select(Account).where(Account.id == account_id))
     memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id)).all()
     return Actor(

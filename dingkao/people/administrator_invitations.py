@@ -44,6 +44,8 @@ from dingkao.tenants.encryption import SecretLocation, current_vault
 from dingkao.tenants.registry import by_code
 
 LINK_VALID_DAYS = 3
+"""A carrier's approved template says it in words of its own (deploy/README.md), so another number asks for
+another template."""
 TOKEN_BYTES = 12
 RESEND_INTERVAL, MAX_PER_DAY = timedelta(minutes=1), 10
 MAX_APPOINTED_BY_OPERATORS = 2
@@ -60,7 +62,8 @@ NO_TEMPLATE_MESSAGE = (
 
 def invite_administrator(user_name: str, name: str, mobile: str, *, by: Actor) -> Account:
     """Create an administrator's account and send the link to the mobile number. Raises InvalidInput naming
-    the field, InvalidState, RateLimited."""
+    the field, RateLimited; InvalidState if the member of staff who invites has no number of their own, or
+    links can't be sent."""
     _require_own_mobile(by)
     if not name.strip():
         raise InvalidInput("请填写姓名。", "name")
@@ -102,9 +105,9 @@ def appoint_first_administrator(name: str, mobile: str, *, by: Actor) -> Account
 
 
 def send_link(account: Account, *, by: Actor) -> None:
-    """Send a setup link to the mobile number of an administrator (the account is locked); earlier links
-    become invalid. Raises InvalidState, RateLimited. If the platform can't send links, the terminal may go
-    on: it shows a warning (`link_sending_blocked`)."""
+    """Send a setup link to the mobile number of an administrator (the account is locked), after the commit;
+    earlier links and one-time codes become invalid. Raises InvalidState, RateLimited. If the platform can't
+    send links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
     _require_link_can_go(account, by=by)
     now = clock.now()
     _require_not_sent_often(account, now)
@@ -281,6 +284,7 @@ def _send_link(account: Account, token: str) -> None:
         "province": short_name,
         "user_name": account.user_name,
         "address": f"{AppConfig.current().public_url}/{path}",
+        "days": LINK_VALID_DAYS,
     }
     text = SMS_ADMINISTRATOR_INVITED if account.state == "initial" else SMS_ADMINISTRATOR_RENEWED
     mobile = authentication.bound_mobile(account) or ""

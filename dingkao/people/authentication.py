@@ -124,9 +124,12 @@ class _Matches(NamedTuple):
 
 def authenticate(kind: str, typed: str, password: str) -> SignInResult:
     """Check typed credentials. `kind`: «doctor» (`typed` is a document number) or «staff» (`typed` is a user
-    name).
+    name). The caller throttles attempts, and starts the session, or lets set a password. An old hash of the
+    right password is renewed.
+
     For every account, even one that doesn't exist, there is one argon2 check and the same queries
-    (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed."""
+    (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed.
+    """
     account, newest_code_hash = _load_account_and_code(kind, typed)
     matches = _match_password(account, newest_code_hash, kind, password)
     result = _sign_in_result(account, matches, password) if account is not None else None
@@ -219,8 +222,9 @@ def login_index(kind: str, typed: str) -> bytes:
 
 
 def find_one_time_code(account: Account, typed_code: str) -> OneTimeCode | None:
-    """The newest usable code of `account`, locked, if `typed_code` is it; else None. Guessing is limited by
-    the sign-in throttle and the 50 random bits of a code."""
+    """The newest usable code of `account`, locked, if `typed_code` is it; else None. It is not used up here.
+    For the page that sets a password, whose rate limit bounds guessing, with the 50 random bits of a code;
+    `authenticate` compares codes itself, under the sign-in throttle."""
     usable = _newest_code(select(OneTimeCode), clock.now()).where(OneTimeCode.account_id == account.id)
     one_time_code = db.session.scalar(usable.with_for_update())
     stored_hash = bytes(one_time_code.code_hash) if one_time_code else b""
@@ -236,10 +240,13 @@ def set_password(
     mobile: str | None,
     recovered: bool = False,
 ) -> None:
-    """Set the password, use up `code`, bind `mobile` and end every session of the account.
+    """Set the password, make the account active, use up `code`, bind `mobile` and end every session of the
+    account, which is locked here.
+
     `recovered`: the person proved with a code to own the account; the WeChat binding is removed, because
     somebody else may have made it. The caller has validated `new` and checked the codes. Raises InvalidInput
-    if `new` is the old password, Busy."""
+    if `new` is the old password, Busy.
+    """
     get_account_for_update(account.id)
     require_other_password(account, new)
     account.password_hash = passwords.hash_password(new)
@@ -293,7 +300,8 @@ def change_mobile(account: Account, mobile: str) -> None:
 
 
 def bound_mobile(account: Account) -> str | None:
-    """The mobile number bound to the account, or None."""
+    """The mobile number stored in the account, decrypted, or None; an administrator's may not be confirmed
+    yet (`mobile_bound_at`)."""
     if not account.mobile_sealed:
         return None
     return current_vault().decrypt(

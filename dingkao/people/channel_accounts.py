@@ -170,8 +170,9 @@ def apply_proposed_account(act: ProposedAct, by: Actor) -> None:
 
 
 def encrypt_account(name: str, values: Mapping[str, str]) -> str:
-    """Validate the texts typed for the channel `name` and return them as the encrypted value of the setting.
-    An empty secret keeps its present value. Raises InvalidInput with the name of the form's field."""
+    """Validate the texts typed for the channel `name` and return them as the encrypted value of the setting,
+    which isn't stored here. An empty secret keeps its present value. Raises InvalidInput with the name of the
+    form's field."""
     present = channel_account(name) or {}
     account = {
         field: _validate_field(
@@ -228,8 +229,10 @@ def _require_known_carrier(account: Mapping[str, str]) -> None:
 
 
 def sms_sender(platform: SmsSender, proposal: ProposedAct | None = None) -> SmsSender:
-    """The sender of this province's SMS. It uses the account of a `proposal` if there is one (to test it),
-    else the province's own account, else the `platform`'s sender."""
+    """The sender of this province's codes and notices; links to administrators always go by the platform's
+    account (`sms.send_after_commit`), and it refuses them. With a `proposal`, to test it: the proposed
+    account, or the `platform`'s sender if that is proposed; else the province's own account, else the
+    `platform`'s sender."""
     own_account = _decrypt(SMS_ACCOUNT, proposal.value) if proposal else channel_account(SMS_ACCOUNT)
     if own_account is None:
         return platform
@@ -257,8 +260,9 @@ def sms_sender(platform: SmsSender, proposal: ProposedAct | None = None) -> SmsS
 
 
 def wechat_account(platform: WeChat | None, connection: redis.Redis) -> WeChat | None:
-    """This province's official WeChat account: its own, else the `platform`'s, which may be None.
-    `connection`: the cache, which holds WeChat's access token."""
+    """This province's official WeChat account: its own, else the `platform`'s, which may be None. Whether
+    people may sign in with it is not asked here. `connection`: the cache, which holds WeChat's access
+    token."""
     own_account = channel_account(WECHAT_ACCOUNT)
     if own_account is None:
         return platform

@@ -139,8 +139,9 @@ def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str 
 
 
 def invite_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitation], ImportReport]:
-    """Invite everybody of a sheet, up to MAX_ROWS; the report says who could not be. Raises InvalidInput,
-    TooLarge, Unavailable."""
+    """Invite everybody of a sheet, each row in a savepoint of its own, and return the invitations with their
+    codes; the report says who could not be invited. Raises InvalidInput (also above MAX_ROWS rows: nobody is
+    invited then), TooLarge, Unavailable."""
     report = ImportReport()
     invitations: list[Invitation] = []
     rows = [
@@ -218,7 +219,7 @@ def _seat_of_row(row: ImportRow, available: Iterable[Seat]) -> Seat:
 
 
 def colleagues_page(grant: Grant, cursor: str | None) -> Page[Account]:
-    """A page of the accounts that hold a role at an organisation of `grant`, by name."""
+    """A page of the accounts, also closed ones, that hold a role at an organisation of `grant`, by name."""
     holds_role = exists().where(
         Membership.tenant_id == Account.tenant_id,
         Membership.account_id == Account.id,

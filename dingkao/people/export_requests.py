@@ -143,7 +143,7 @@ def _enqueue(request: ExportRequest) -> None:
 
 def waiting_query(grant: Grant) -> Select[Any]:
     """The query of the requests that wait for a second person, of the organisations that are reached with
-    `grant` (of LARGE_ACTION)."""
+    `grant` (of LARGE_ACTION); also those that the person asked for."""
     is_waiting = (
         ExportRequest.needs_approval,
         ExportRequest.approved_at.is_(None),
@@ -188,7 +188,7 @@ def is_reached(request: ExportRequest, grant: Grant) -> bool:
 
 def approve(request: ExportRequest, *, by: Actor) -> None:
     """Approve a locked request as the second person, which enqueues its job; does nothing if that is done.
-    Raises Forbidden, InvalidState."""
+    The caller has checked `is_reached`. Raises Forbidden, InvalidState."""
     if request.withdrawn_at:
         raise InvalidState(WITHDRAWN_MESSAGE)
     if request.approved_at or not request.needs_approval:

@@ -62,7 +62,9 @@ _lists: dict[str, ExportedList] = {}
 
 
 def register_list(listed: ExportedList) -> ExportedList:
-    """Make a list one that can be asked for as a file; returns it."""
+    """Let a list be asked for as a file; returns it. Raises ValueError for a second list of the same code."""
+    if listed.code in _lists:
+        raise ValueError(f"two lists that may be had as files are called {listed.code}")
     _lists[listed.code] = listed
     return listed
 
@@ -74,9 +76,9 @@ def register_listing(
     reveal_action: str | None = None,
     full_number: Callable[[ListRow], str] | None = None,
 ) -> ExportedList:
-    """Make a list of the console one that can be asked for as a file, with the filters and columns of its
-    view, in the order in which the rows came. `action`, `reveal_action`: as in ExportedList; `full_number`
-    returns the whole number of a row, for the column NUMBER_COLUMN."""
+    """Let a list of the console be asked for as a file, with the filters and columns of its view, in the
+    order in which the rows came. `action`, `reveal_action`: as in ExportedList; `full_number` returns the
+    whole number of a row, for the column NUMBER_COLUMN."""
     narrow = partial(_narrow_listing, definition, full_number)
     return register_list(ExportedList(definition.name, definition.title, action, narrow, reveal_action))
 

@@ -37,7 +37,8 @@ def is_check(job: Job) -> bool:
 
 @contextlib.contextmanager
 def undone_afterwards() -> Iterator[None]:
-    """In the block rows are written as by an import; at its end they are taken back."""
+    """In the block rows are written as by an import; at its end they are taken back, also if it raises, and
+    with them the jobs and messages asked for in it. Results have to be copied out within the block."""
     savepoint = db.session.begin_nested()
     try:
         yield

@@ -64,8 +64,9 @@ ASSIGN_JOB = "assign_institutions"
 
 
 def import_institutions(content: bytes, *, by: Actor) -> ImportReport:
-    """Import the institutions of a csv, xlsx, xls or ods file. The key is 机构登记号: importing the same file
-    again changes nothing. Raises InvalidInput, TooLarge, runner.LimitExceeded."""
+    """Import the institutions of a csv, xlsx, xls or ods file, and enter that in the journal; the caller
+    commits. The key is 机构登记号: importing the same file again changes nothing. Raises InvalidInput,
+    TooLarge, runner.LimitExceeded."""
     report, seen_numbers = ImportReport(), set[bytes]()
     for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
         import_batch(batch, report, seen_numbers)
@@ -274,6 +275,7 @@ def _import_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
+    """`import_batch`, for the job."""
     import_batch(rows, report, seen)
 
 

@@ -84,9 +84,10 @@ def last_verified_batch() -> int:
 
 def findings_of(job: Job) -> dict[str, Any]:
     """What a verification has found so far: counts by name (`checked`, `listed`, `uncovered` and the keys of
-    FINDING_LABELS), `entries` (the first 200, each with time, entry and kind), `files` (sentences), `mark` (a
-    digest by which the same findings are recognised; "" if there are none), `since` (the first entry without
-    checkpoint), and, at the end, `number` (of the last batch) and `until` (when it was written)."""
+    FINDING_LABELS), `entries` (the first 200, each with `at`, `entry`, `what`, `subject`; see
+    `Finding.as_dict`), `files` (the first 200 sentences), `mark` (a digest by which the same findings are
+    recognised; "" if there are none), `since` (the first entry without checkpoint), and, at the end, `number`
+    (of the last batch) and `until` (when it was written)."""
     zeros: dict[str, Any] = dict.fromkeys(
         ("checked", "listed", "uncovered", *FINDING_LABELS, "number"),
         0,
@@ -106,7 +107,9 @@ def findings_of(job: Job) -> dict[str, Any]:
 
 @worker.register_chunked_job(JOB_NAME)
 def verify_step(job: Job, cursor: Cursor) -> Chunk:
-    """Verify the next part of the journal; after the last part notify the recipients."""
+    """Verify the next part of the whole journal, each night from its beginning, and merge verified batches
+    into volumes; after the last part write a notice to NOTIFIED_ROLES if there are findings, and others than
+    the last time. A lower number of batches than the last verification saw is a finding."""
     next_cursor, report = verification.verify_step(
         cursor or verification.initial_cursor(last_verified_batch()),
         merge_batches=True,

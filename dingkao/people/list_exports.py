@@ -47,7 +47,8 @@ class Export:
         worker.register_chunked_job(self.job, undo=_on_cancel)(self.step)
 
     def is_short(self, subject: UUID) -> bool:
-        """Whether the list is short enough for its file to be built within a request."""
+        """Whether the list has at most MAX_INLINE_ROWS rows, so that its file may be built within a
+        request."""
         return self.count(subject) <= MAX_INLINE_ROWS
 
     def enqueue(self, subject: UUID, title: str, *, by: UUID | None) -> Job:

@@ -435,9 +435,9 @@ SMS_ACCOUNT_UNUSED = (
 )
 SMS_ADMINISTRATOR_INVITED = (
     "【定考】您已被任命为{province}医师定期考核系统省级管理员，用户名{user_name}。"
-    "请在3天内打开 {address} 设置密码和动态口令，请勿转发。"
+    "请在{days}天内打开 {address} 设置密码和动态口令，请勿转发。"
 )
 SMS_ADMINISTRATOR_RENEWED = (
-    "【定考】请在3天内打开 {address} 重新设置{province}医师定期考核系统的密码和动态口令，用户名{user_name}。"
+    "【定考】请在{days}天内打开 {address} 重新设置{province}医师定期考核系统的密码和动态口令，用户名{user_name}。"
     "非本人要求的请联系平台运营。"
 )

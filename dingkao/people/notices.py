@@ -89,9 +89,10 @@ def add_notice(
     target: str | None,
     subject_id: UUID | None = None,
 ) -> Notice:
-    """Add a notice to the session. `fields` fill in the texts of its kind; `target`: one of NOTICE_TARGETS or
-    None; `subject_id`: the assessment it concerns. Only `notify_account` and
-    `assessments.doctor_notices.notify` call this. Raises KeyError if a field is missing."""
+    """Add a notice to the session; `notice_delivery` announces it later. `fields` fill in the texts of its
+    kind; `target`: one of NOTICE_TARGETS or None; `subject_id`: the assessment it concerns. Only
+    `notify_account` and `assessments.doctor_notices.notify` call this. Raises KeyError if a field is
+    missing."""
     notice = Notice(
         account_id=account_id,
         kind=kind.code,

@@ -59,8 +59,9 @@ def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
 
 
 def reindex_organisation_keys(commit: Callable[[], None]) -> tuple[int, int]:
-    """Compute the keys of all organisations of the current province. Returns how many were checked and how
-    many of these had others. `commit` is called after each batch. Running it again changes nothing."""
+    """Compute the keys of all organisations of the current province, each batch locked. Returns how many were
+    checked and how many of these had others. `commit` is called after each batch. Running it again changes
+    nothing."""
     checked_count, changed_count, last_id = 0, 0, UUID(int=0)
     query = select(Organisation.id).order_by(Organisation.id).limit(BATCH_SIZE).with_for_update()
     while organisation_ids := db.session.scalars(query.where(Organisation.id > last_id)).all():

@@ -47,10 +47,11 @@ def open_province(
     by: Actor,
     administrators: Iterable[tuple[str, str]] = (),
 ) -> OpenedProvinceResult:
-    """Open `province`, which must be the current one: insert its row on the platform and appoint up to two
-    `administrators` (pairs of name and mobile number), to whom links are sent. Run again, it only sends the
-    link again to those who haven't set up their account. Raises ValueError outside the province,
-    InvalidInput, InvalidState, RateLimited."""
+    """Open `province`, which must be the current one: insert its row on the platform (committed here) and
+    appoint up to two `administrators` (pairs of name and mobile number), to whom links are sent when the
+    caller commits. Run again, it only sends the link again to those who haven't set up their account; a
+    closed province stays closed. Raises ValueError outside the province, InvalidInput, InvalidState,
+    RateLimited."""
     if current_tenant() != province.code:
         raise ValueError("open a province from inside it")
     appointed = [

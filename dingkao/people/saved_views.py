@@ -21,8 +21,8 @@ def list_saved_views(
     account_id: UUID,
     memberships: Sequence[Membership],
 ) -> Sequence[SavedView]:
-    """The views of a list that a person may use, by name: the own ones, and those that colleagues at an
-    organisation or in the province's office share."""
+    """The views of a list that a person may use, by name, at most 2 * MAX_VIEWS: the own ones, and those that
+    colleagues at an organisation or in the province's office share."""
     query = select(SavedView).where(
         SavedView.list_name == list_name,
         or_(SavedView.account_id == account_id, _shared_condition(memberships)),

@@ -85,7 +85,7 @@ def record_account_opened(account_id: UUID) -> None:
 def require_second_person(by: Actor, *earlier: UUID | None, same: str) -> None:
     """Raise Forbidden unless `by` may decide on what the accounts `earlier` proposed or did (None: nobody):
     with the message `same` if `by` is one of them, else with the recusal reason if they don't count as two
-    persons."""
+    persons. Whether `by` is granted the action is not asked here."""
     if by.id is not None and by.id in earlier:
         raise Forbidden(same)
     sentence = recusal_reason(by.id, *earlier)

@@ -180,8 +180,9 @@ class SmsCodes:
         *,
         ticket: str = "",
     ) -> None:
-        """Check the code and delete it, so that it works once; after five wrong ones it is refused. Raises
-        InvalidInput for the field `sms_code`."""
+        """Check the code and delete it, so that it works once; after five wrong ones it is refused.
+        `purpose`, `subject`, `mobile` and `ticket` as given to `send`. Raises InvalidInput for the field
+        `sms_code`."""
         self._check(purpose, f"{subject}|{ticket}", mobile, code, takes=True)
 
     def require_right(self, purpose: str, subject: str, mobile: str, code: str) -> None:

@@ -170,8 +170,8 @@ def add_role(
     by: Actor,
     department: Department | None = None,
 ) -> None:
-    """Give an account (the caller has locked it) another role; `department`: as in `accounts.give_role`.
-    Raises InvalidInput, InvalidState."""
+    """Give an account (the caller has locked it) another role, which ends its sessions; `department`: as in
+    `accounts.give_role`. Raises InvalidInput, InvalidState."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
@@ -238,8 +238,8 @@ def send_administrator_link(account: Account, *, by: Actor) -> None:
 
 
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
-    """Change the mobile number of an administrator (the caller has locked the account; see
-    `administrator_invitations.change_mobile`). Raises InvalidInput, InvalidState, RateLimited."""
+    """Change the mobile number of an administrator (the caller has locked the account), which sends a link to
+    it (see `administrator_invitations.change_mobile`). Raises InvalidInput, InvalidState, RateLimited."""
     if account.state == "closed" and by.kind == "staff":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if not is_administrator(account.id):

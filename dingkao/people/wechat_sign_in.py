@@ -82,8 +82,8 @@ def _is_cookie_of(digest: str, cookie_value: str) -> bool:
 
 
 def bind_wechat(account: Account, openid: str) -> None:
-    """Bind the openid of a WeChat to `account`, which is signed in. Raises Forbidden for staff, InvalidInput
-    if the WeChat is bound to another account."""
+    """Bind the openid of a WeChat to `account`, which is signed in, instead of the one bound before. Raises
+    Forbidden for staff, InvalidInput if the WeChat is bound to another account."""
     if account.kind != "doctor":
         raise Forbidden
     index = _openid_index(openid)

@@ -11,8 +11,8 @@ from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
 RETIRED_AGE = 60
-"""The texts say it, too: the label of the setting `exempt_retired` and of the reason «retired» below (the words
-of the manual [S14]), and an answer in `articles/default_answers`."""
+"""The texts say it, too: the label of the setting `exempt_retired` and of the reason «retired» below (the
+words of the manual [S14]), and an answer in `articles/default_answers`."""
 OTHER_REASON_PREFIX = "other:"
 settings.register(
     "exemption_open",
