@@ -53,7 +53,7 @@ def unconfirmed_absences(cycle: Cycle, grant: Grant) -> Select[Assessment]:
 
 
 def absences_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assessment]:
-    """A page of those records."""
+    """A page of `unconfirmed_absences`, by id."""
     return fetch_page(
         unconfirmed_absences(cycle, grant),
         [Assessment.id],
@@ -63,7 +63,7 @@ def absences_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assess
 
 
 def count_unconfirmed(cycle: Cycle, grant: Grant) -> CappedCount:
-    """How many records wait for confirmation."""
+    """How many `unconfirmed_absences` there are, counted as far as pages show."""
     return capped_count(unconfirmed_absences(cycle, grant))
 
 
@@ -75,8 +75,9 @@ def draft_absences(
     grant: Grant,
     by: Actor,
 ) -> int:
-    """Put those of the records `ids` that wait into the draft of the list, with a note of what was found out.
-    Returns how many. Raises InvalidInput for a note that is too long."""
+    """Put those of the records `ids` that wait (locked here) into the draft of the list, with a note of what
+    was found out ("" for none), which replaces an earlier one; nothing is confirmed yet. Returns how many.
+    Raises InvalidInput for a note that is too long."""
     note = " ".join(note.split())
     if len(note) > MAX_NOTE_LENGTH:
         raise InvalidInput(
@@ -109,8 +110,8 @@ def confirm_absences(
     grant: Grant,
     by: Actor,
 ) -> tuple[int, Counter[str]]:
-    """Confirm the absence of those of the records `ids` that wait. Returns how many were confirmed, and
-    reason → number for those that could not be."""
+    """Confirm the absence of those of the records `ids` that wait, whether they were drafted or not; locks
+    them. Returns how many were confirmed, and reason → number for those that could not be."""
     reasons = Counter[str]()
     confirmed_count = 0
     with journal.batched_entries():
@@ -159,6 +160,6 @@ def confirm_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _lock(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Sequence[Assessment]:
-    """Those of the records that wait for confirmation, locked."""
+    """Those of the records `ids` that wait for confirmation within `grant`, locked, by id."""
     query = unconfirmed_absences(cycle, grant).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
     return db.session.scalars(query.with_for_update().execution_options(populate_existing=True)).all()

@@ -268,7 +268,7 @@ def accept_without_test(
 @record_transition("ready", to="grading", action="requests.exempt_or_defer")
 def exempt(record: Assessment, *, by: Actor) -> None:
     """免考通过 (§11 nos. 11 and 18; §1.5): 业务水平 counts as 合格; the two other verdicts stay as graded.
-    Raises InvalidState for 简易程序."""
+    The caller has checked the reason (`requests.granted_effects`). Raises InvalidState for 简易程序."""
     if record.procedure != "general":
         raise InvalidState("免考只适用于一般程序。")
     record.competence, record.exempted = "pass", True
@@ -383,7 +383,8 @@ def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
 )
 def reapply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     """更正答案后重新划线 (§11 no. 18): before publication, a new score changes the verdict on 业务水平, and
-    综合评定 has to be made again."""
+    综合评定 has to be made again. The caller has asked `publication_lists.is_frozen`, and calls
+    `mark_list_changed` afterwards."""
     record.competence = competence
 
 
@@ -404,14 +405,16 @@ def conclude(record: Assessment, *, by: Actor) -> None:
     verb="object_to",
 )
 def return_for_objection(record: Assessment, *, by: Actor, reason: str) -> None:
-    """省级退回 (§11 no. 20) after a spot check. Raises InvalidInput without a reason."""
+    """省级退回 (§11 no. 20) to the assessment organisation, after a spot check; the verdicts stay, 综合评定
+    has to be made again. The caller has asked `publication_lists.is_frozen`, and calls `mark_list_changed`
+    afterwards: `results.publishing.return_record`. Raises InvalidInput without a reason."""
     validate_reason(reason)
 
 
 @record_transition("confirming", to="passed", action="results.publish")
 def publish_pass(record: Assessment, *, by: Actor) -> None:
-    """发布合格 (§11 no. 21); a second person has approved the publication. Raises InvalidState unless all
-    three verdicts are 合格."""
+    """发布合格 (§11 no. 21), only by `results.publishing`: the record is on a public list, which a second
+    person has approved. Raises InvalidState unless all three verdicts are 合格."""
     if not is_passing(record):
         raise InvalidState("三项中有不合格，不能发布为合格。")
 
@@ -426,10 +429,9 @@ def publish_fail(record: Assessment, *, by: Actor) -> None:
 
 @record_transition("failed", to="passed", action="results.overturn", verb="overturn")
 def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
-    """复核改判为合格 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) make all three 合格; the
-    province confirms what the assessment organisation proposed. Raises InvalidInput; InvalidState if one is
-    still 不合格.
-    """
+    """复核改判为合格 (§11 no. 24): after an appeal or a corrected answer key, `verdicts` (part → pass or
+    fail) make all three 合格. The caller notifies the doctor and enqueues the certificate. Raises
+    InvalidInput; InvalidState if one is still 不合格."""
     set_verdicts(record, verdicts)
     if not is_passing(record):
         raise InvalidState("三项中仍有不合格，不能改判为合格。")
@@ -437,9 +439,9 @@ def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str])
 
 @record_transition("failed", to="failed", action="results.overturn", verb="amend")
 def amend_verdict(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
-    """复核更正单项 (§11 no. 24): after an appeal, `verdicts` (part → pass or fail) are changed, but another
-    is 不合格, so the result stays 不合格. The days for an appeal begin again. Raises InvalidInput;
-    InvalidState if all are 合格."""
+    """复核更正单项 (§11 no. 24): after an appeal or a corrected answer key, `verdicts` (part → pass or fail)
+    are changed, but another is 不合格, so the result stays 不合格. The days for an appeal begin again. Raises
+    InvalidInput; InvalidState if all are 合格."""
     set_verdicts(record, verdicts)
     if is_passing(record):
         raise InvalidState("三项均合格，应改判为合格。")
@@ -451,7 +453,8 @@ def _cycle(record: Assessment) -> Cycle:
 
 
 def _store_return(record: Assessment, reason: str, marks: ReturnedMarks, by: Actor) -> None:
-    """Store reason and return marks, and end the reviewer's lease. Raises InvalidInput without a reason."""
+    """Store reason and return marks, and let the record go to the next desk (`_send_on`). Raises InvalidInput
+    without a reason."""
     record.returned_reason, record.return_marks = (
         validate_reason(reason),
         marks,

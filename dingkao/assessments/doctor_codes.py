@@ -56,8 +56,9 @@ def issue_code(doctor: Doctor, account: Account, *, by: Actor) -> str:
 
 
 def request_code(account: Account, *, reason: str, by: Actor) -> OneTimeCode:
-    """Ask for a code that a second person has to approve; returns the waiting request, an earlier one if
-    there is one. Raises InvalidInput with the field reason."""
+    """Ask for a code that a second person has to approve (the account is locked); returns the waiting
+    request, an earlier one if there is one. No code exists before it is approved, within REQUEST_VALID_DAYS.
+    Raises InvalidInput with the field reason."""
     clean_reason = _validate_reason(reason)
     waiting = pending_request(account.id)
     if waiting is not None:
@@ -113,7 +114,8 @@ def approve_request(doctor: Doctor, account: Account, row_id: UUID, *, by: Actor
 
 
 def reject_request(account: Account, row_id: UUID, *, by: Actor) -> None:
-    """Refuse a code request, or withdraw it if `by` made it. Raises NotFound if it no longer waits."""
+    """Refuse a code request (account locked), or withdraw it if `by` made it; the doctor isn't told. Raises
+    NotFound if it no longer waits."""
     code_request = _request_for_update(account, row_id)
     code_request.awaits_approval, code_request.used_at = (
         False,
@@ -196,7 +198,8 @@ def _issue(
 
 
 def _send_later(number: str, template: str, moment: str, issuer: str) -> None:
-    """Send the notice by SMS to `number` after the web request has been answered."""
+    """Send the notice by SMS to `number` in the background, whatever becomes of the transaction, by the
+    province's own account if it has one."""
     province = by_code(current_tenant())
     name = province.short_name if province else ""
     text = template.format(province=name, moment=moment, issuer=issuer)

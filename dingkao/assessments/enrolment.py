@@ -231,8 +231,10 @@ def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[As
 
 
 def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
-    """Include those of the records `ids` of `cycle` that are within `grant`. Records that are already
-    included don't change; those that can't be included are in the result with the reason."""
+    """Include those of the records `ids` of `cycle` that are within `grant` (locked here), and notify their
+    doctors. Records that are already included don't change; those that can't be included
+    (`participation.exclusion_reasons`, or what the transition of that name refuses) are in the result with
+    the reason."""
     query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
     rows = db.session.execute(query).all()
     institution_ids = {record.institution_id for record, _ in rows}
@@ -282,9 +284,9 @@ def exclude(
     grant: Grant,
     reason: str,
 ) -> InclusionResult:
-    """Exclude those of the records `ids` that are within `grant`. A record with a filing is not excluded, but
-    reported in the result; `included_count` there is the number excluded. Raises InvalidInput without a
-    reason."""
+    """Exclude those of the records `ids` that are within `grant` (locked here), and notify their doctors. A
+    record with a filing is not excluded, but reported in the result; `included_count` there is the number
+    excluded. Raises InvalidInput without a reason."""
     max_length = assessment_transitions.MAX_REASON_LENGTH
     if not 0 < len(reason.strip()) <= max_length:
         raise InvalidInput(f"请填写移出名单的原因，不超过{max_length}字。", "reason")

@@ -59,7 +59,8 @@ def office_condition(grant: Grant) -> ColumnElement[bool]:
 
 
 def validate_reason(text: str) -> str:
-    """The reason without superfluous blanks. Raises InvalidInput for the field `reason`."""
+    """The reason with runs of blanks replaced by one. Raises InvalidInput for the field `reason` if it is
+    empty or too long."""
     reason = " ".join(text.split())
     if not reason:
         raise InvalidInput("请填写原因。", "reason")
@@ -121,7 +122,8 @@ def require_other_person(change: EnrolmentChange, by: Actor) -> None:
 
 
 def visible_condition(grants: ChangeGrants) -> ColumnElement[bool]:
-    """The SQL condition of the changes that a person sees: of the own institutions, on either side."""
+    """The SQL condition of the changes that a person sees: of the institutions reached with `visible`, on
+    either side."""
     return or_(
         scope_condition(
             grants.visible,
@@ -224,7 +226,7 @@ def require_side(change: EnrolmentChange, grants: ChangeGrants, side: str) -> No
         raise Forbidden
 
 
-def require_unleased(record: Assessment, by: Actor) -> None:
+def require_not_under_review(record: Assessment, by: Actor) -> None:
     """Raise InvalidState while another person is reviewing the record."""
     is_leased = record.leased_until is not None and record.leased_until > clock.now()
     if is_leased and record.leased_by not in (None, by.id):

@@ -16,9 +16,9 @@ from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.enrolment_changes import (
     ChangeGrants,
     pending_change_of,
+    require_not_under_review,
     require_other_person,
     require_side,
-    require_unleased,
     validate_reason,
 )
 from dingkao.assessments.models import (
@@ -89,7 +89,7 @@ def approve(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None
     record = db.session.scalars(
         select(Assessment).where(Assessment.id == change.assessment_id).with_for_update()
     ).one()
-    require_unleased(record, by)
+    require_not_under_review(record, by)
     assessment_transitions.exclude_after_filing(record, by=by, reason=change.reason)
     change.decided_by = by.id
     change_transitions.carry_out(change, by=by)

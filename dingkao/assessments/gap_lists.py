@@ -130,7 +130,7 @@ def get_gap_list(code: str) -> GapList:
 
 
 def _records_query(gap_list: GapList, cycle: Cycle, grant: Grant) -> Select[Any]:
-    """The query of the records on a list that `grant` reaches, in no order."""
+    """The query of the records on a list that `grant` reaches by institution, in no order."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         gap_list.condition(cycle),
@@ -163,7 +163,7 @@ def gap_page(
     grant: Grant,
     cursor: str | None,
 ) -> Page[Assessment]:
-    """A page of the records on a list."""
+    """A page of the records on a list that `grant` reaches by institution, by id."""
     return fetch_page(
         _records_query(gap_list, cycle, grant),
         [Assessment.id],
@@ -242,7 +242,7 @@ def _account_ids(doctor_ids: Iterable[UUID]) -> dict[UUID, UUID]:
 
 
 def _told_today(kind: NoticeKind, account_ids: Iterable[UUID]) -> set[UUID]:
-    """Those of the accounts that were sent a notice of this kind today."""
+    """Those of the accounts to which a notice of this kind was written today (Beijing time), by whomever."""
     today = clock.to_beijing(clock.now())
     midnight = datetime.combine(today.date(), time(), today.tzinfo)
     query = select(Notice.account_id).where(

@@ -22,7 +22,8 @@ NOT_INCLUDED = ListState(RECORD_LIST, filters={STATE_FILTER: "not_included"})
 
 
 def enqueue_inclusion(cycle: Cycle, *, by: Actor, state: ListState = NOT_INCLUDED) -> Job:
-    """Enqueue the inclusion of all records of a view that `by` may include and that are not included yet."""
+    """Enqueue the inclusion of all records of a view that the asker may include, and that are not included
+    yet, when the job runs."""
     return enqueueing.enqueue(
         "include_all",
         f"纳入全部医师（{cycle.label}）",

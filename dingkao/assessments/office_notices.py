@@ -146,12 +146,14 @@ def sender_name(notice: OfficeNotice) -> str:
 
 
 def _commission_name() -> str:
+    """The name of the province's health commission (卫生健康委员会)."""
     province = by_code(current_tenant())
     return province.commission if province else ""
 
 
 def set_sender(notice: OfficeNotice, sender: str, grant: Grant) -> None:
-    """Set in whose name the notice is, a code of `senders`. Raises InvalidInput."""
+    """Set in whose name the notice is, a code of `senders`. Raises InvalidInput unless `grant` lets one write
+    in this name."""
     if sender not in senders(grant):
         raise InvalidInput("请从列表中选择以哪个单位的名义发送。", "sender")
     side, _, organisation_id = sender.partition(":")
@@ -235,6 +237,8 @@ def _state_condition(
 def _side_condition(
     notice: OfficeNotice,
 ) -> ColumnElement[bool]:
+    """The condition that a record is of the sender: at its institution, assessed by it, or any for the
+    province."""
     if notice.side == "institution":
         return Assessment.institution_id == notice.organisation_id
     if notice.side == "assessor":
@@ -292,8 +296,8 @@ def load_recipients(rows: Sequence[Any], cycle: Cycle) -> list[Recipient]:
 
 def schedule(notice: OfficeNotice, *, by: Actor) -> OfficeNotice:
     """Store a notice, to be sent at its time, and return it. The notice has an id made with the preview, so
-    that sending it twice sends it once. Raises InvalidInput, and InvalidState if the organisation has
-    scheduled too many today."""
+    that sending it twice sends it once. Raises InvalidInput, InvalidState if the organisation has scheduled
+    too many today, and Forbidden for the id of somebody else's notice."""
     validate(notice)
     stored = db.session.get(OfficeNotice, (current_tenant(), notice.id))
     if stored is not None:
@@ -317,7 +321,7 @@ def schedule(notice: OfficeNotice, *, by: Actor) -> OfficeNotice:
 
 
 def _scheduled_today(notice: OfficeNotice) -> int:
-    """How many notices the sender of `notice` has scheduled since midnight in Beijing."""
+    """How many notices the sender of `notice` has scheduled since midnight in Beijing, cancelled ones too."""
     midnight = clock.to_beijing(clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)
     query = select(func.count()).select_from(OfficeNotice)
     of_sender = OfficeNotice.organisation_id == notice.organisation_id
@@ -363,7 +367,7 @@ def get_notice_of(
     *,
     for_update: bool = False,
 ) -> OfficeNotice:
-    """The notice with that id of a sender within `grant`. Raises NotFound."""
+    """The notice with that id of a sender within `grant`, locked if `for_update`. Raises NotFound."""
     query = select(OfficeNotice).where(OfficeNotice.id == notice_id, _visible(grant))
     notice = db.session.scalar(query.with_for_update() if for_update else query)
     if notice is None:

@@ -80,8 +80,8 @@ def dispose(
     grant: Grant,
     by: Actor,
 ) -> DispositionResult:
-    """Store the disposition of the doctors of those records that are within `grant` and not included; ""
-    takes it back. Raises InvalidInput naming the field."""
+    """Store the disposition (去向) `code` of the doctors of those records that are within `grant` (locked
+    here) and not included; "" takes it back. Raises InvalidInput naming the field."""
     code_and_note = dispositions.validate_disposition(code, note) if code else None
     rows = db.session.execute(
         select(Assessment, Doctor)

@@ -180,8 +180,8 @@ def last_recounted_at() -> datetime | None:
 
 
 def state_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
-    """Returns state → number of the cycle's records within a grant by institutions or for the province;
-    exact, whatever the number."""
+    """Returns state → number of the cycle's records in the province, or at the institutions of a grant (its
+    assessment organisations don't count); exact, whatever the number."""
     if grant.is_province:
         return _totals(cycle, "province", [PROVINCE_ID])
     return _totals(cycle, "institution", grant.institution_ids)
@@ -202,6 +202,8 @@ def _totals(
     side: str,
     organisation_ids: Iterable[UUID],
 ) -> dict[str, int]:
+    """State → number for some organisations of a side (COUNTED_SIDES), every state included, with what isn't
+    folded yet."""
     parameters = _parameters() | {
         "cycle": cycle.id,
         "side": side,

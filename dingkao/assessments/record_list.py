@@ -85,7 +85,8 @@ def _choice_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
 
 
 def _totals(state: ListState, viewer: ListViewer) -> Totals:
-    """Returns the numbers of the states, where nothing but state and institution is chosen."""
+    """Returns the numbers of the states, where nothing but state and institution is chosen; else {}, and the
+    list counts."""
     cycle = current_cycle()
     if cycle is None or state.search or state.filters.keys() - {STATE_FILTER, INSTITUTION_FILTER}:
         return {}

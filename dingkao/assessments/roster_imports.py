@@ -102,8 +102,8 @@ def _finish_import(job: Job, counts: dict[str, int]) -> None:
 
 
 def _allowed_institutions(job: Job) -> list[Organisation] | None:
-    """Returns the institutions whose doctors this job accepts, or None for all: those it was asked for, as
-    far as the roles that the asker has now reach them."""
+    """Returns the institutions whose doctors this job accepts, or None for all: those that were named when it
+    was asked for, as far as the roles that the asker has now reach them."""
     only = job.arguments["only"]
     ids = None if only is None else {UUID(text) for text in ([only] if isinstance(only, str) else only)}
     if job.asked_by is not None:

@@ -19,9 +19,9 @@ from dingkao.assessments.assessment_transitions import (
 from dingkao.assessments.enrolment_changes import (
     ChangeGrants,
     pending_change_of,
+    require_not_under_review,
     require_other_person,
     require_side,
-    require_unleased,
     validate_reason,
 )
 from dingkao.assessments.models import (
@@ -111,7 +111,7 @@ def ask_to_take_in(
 ) -> EnrolmentChange:
     """Ask for a doctor who is registered at another institution, named by name and document number together;
     asking is the consent of `target`. `is_limited`: the asker may not see every doctor of the province, so
-    that lookups that find somebody are counted.
+    lookups that find somebody are counted. The doctor is told.
 
     Raises InvalidInput naming the field, InvalidState, RateLimited.
     """
@@ -159,8 +159,9 @@ def ask_to_hand_over(
     reason: str,
     by: Actor,
 ) -> EnrolmentChange:
-    """Ask another institution to take a doctor; asking is the consent of the doctor's institution. Raises
-    InvalidInput naming the field, InvalidState."""
+    """Ask another institution to take a doctor; asking is the consent of the doctor's institution, which the
+    caller has checked to be within the asker's grant. The doctor is told. Raises InvalidInput naming the
+    field, InvalidState."""
     return _ask(
         doctor,
         target,
@@ -340,7 +341,7 @@ def _require_movable(records: list[Assessment]) -> None:
 def _move_record(record: Assessment, target: Organisation, by: Actor) -> None:
     """Let a locked record go on at `target`. Raises InvalidState if it needs an assessment organisation and
     `target` has none, or somebody is reviewing it."""
-    require_unleased(record, by)
+    require_not_under_review(record, by)
     if record.state != "not_included" and target.assessment_organisation_id is None:
         raise InvalidState(f"{target.name}尚未指定所属考核机构，请先联系省级管理员指定，再办理转入。")
     if record.state in SUBMITTED_STATES:
@@ -373,8 +374,8 @@ def refuse(
     reason: str,
     by: Actor,
 ) -> None:
-    """Refuse a locked transfer for `side`, with a reason that the other sides read. Refusing again has no
-    effect. Raises InvalidInput, Forbidden, InvalidState."""
+    """Refuse a locked transfer for `side`, with a reason that the other sides and the doctor read. Refusing
+    again has no effect. Raises InvalidInput, Forbidden, InvalidState."""
     if change.state == "refused":
         return
     require_side(change, grants, side)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.record_counts import counted_move
+from dingkao.assessments.record_institution import set_record_institution
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
@@ -50,9 +50,9 @@ def disown(
     grant: Grant,
     by: Actor,
 ) -> DisownResult:
-    """Report that the doctors of these records of `cycle` are not of their institution; those who are
-    included already are skipped, those who were reported before don't change. Raises InvalidInput without a
-    reason."""
+    """Report that the doctors of these records of `cycle`, within `grant` (locked here), are not of their
+    institution; those who are included already are skipped, those who were reported before don't change.
+    Raises InvalidInput without a reason."""
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_LENGTH:
         raise InvalidInput(
@@ -151,8 +151,9 @@ def assign(
     grant: Grant,
     by: Actor,
 ) -> Doctor:
-    """Put a doctor who waits on the list of an institution, with the record of the cycle. Returns the doctor.
-    Raises NotFound, and InvalidInput for the institution that has disowned the doctor."""
+    """Put a doctor who waits on the list of an institution, with the record of the cycle if it is not
+    included. Returns the doctor. Raises NotFound, and InvalidInput for the institution that has disowned the
+    doctor."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     if organisation.id == unclaimed.disowned_by_id:
         raise InvalidInput(
@@ -189,8 +190,7 @@ def _move_record(doctor: Doctor, organisation: Organisation, cycle: Cycle) -> No
         .with_for_update()
     )
     if record is not None:
-        with counted_move(record):
-            record.institution_id = organisation.id
+        set_record_institution(record, organisation)
 
 
 def _settle(unclaimed: UnclaimedDoctor, by: Actor) -> None:

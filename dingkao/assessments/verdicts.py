@@ -21,7 +21,8 @@ def verdicts_of(
 
 
 def set_verdicts(record: Assessment, verdicts: dict[str, str]) -> None:
-    """Change verdicts: `verdicts` is part (key of VERDICT_PARTS) → pass or fail. Raises InvalidInput."""
+    """Change verdicts without writing a journal entry, within a transition: `verdicts` is part (key of
+    VERDICT_PARTS) → pass or fail. Raises InvalidInput."""
     for part, verdict in verdicts.items():
         if part not in VERDICT_PARTS or verdict not in VERDICTS:
             raise InvalidInput("请选择要变更的评定。")

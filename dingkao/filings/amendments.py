@@ -93,8 +93,8 @@ def entry_summary(kind: str, entry: Mapping[str, Any] | None) -> str:
 
 
 def apply_field_change(dossier: Dossier, step: int, name: str, before: Any, after: Any) -> None:
-    """Replace the value `before` of a field by `after`. Raises InvalidState if the field has another value
-    now, or nothing is filed."""
+    """Replace the value `before` of a field of a locked filing by `after`, without checking `after` again.
+    Raises InvalidState if the field has another value now, or nothing is filed."""
     filing = _require_filing(dossier)
     if _are_different(dossier.step_values(step).get(name), before):
         raise InvalidState(CHANGED_MEANWHILE_MESSAGE)
@@ -122,8 +122,9 @@ def apply_entry_change(
     *,
     by: Actor,
 ) -> None:
-    """Replace an entry, which keeps its proofs; add one (`before` None); or remove one with its proofs
-    (`after` None). Raises InvalidState if the list no longer has `before`, or nothing is filed."""
+    """Replace an entry of a locked filing, which keeps its proofs; add one (`before` None); or remove one
+    with its proofs (`after` None). Raises InvalidState if the list no longer has `before`, or nothing is
+    filed."""
     filing = _require_filing(dossier)
     step = ENTRY_LISTS[kind].step
     entries = _changed_entries(dossier.entries(kind), before, after)
@@ -163,7 +164,7 @@ def _require_filing(dossier: Dossier) -> Filing:
 
 
 def _mark_saved(filing: Filing) -> None:
-    """Count one more revision of the filing."""
+    """Count one more revision, saved now. No journal entry: the request has one."""
     filing.revision += 1
     filing.saved_at = clock.now()
 

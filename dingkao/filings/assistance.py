@@ -51,8 +51,9 @@ STATEMENT = (
 
 
 def get_dossier(record_id: UUID, grant: Grant, *, for_update: bool = False) -> Dossier:
-    """The dossier of a record within `grant`, as somebody sees it who assists; with `for_update`, record and
-    filing are locked. Raises NotFound."""
+    """The dossier of the doctor of a record within `grant`, as somebody sees it who assists: with the
+    doctor's newest record of that cycle, which is the same as long as there are only first rounds. With
+    `for_update`, record and filing are locked. Raises NotFound, also for a doctor who is not included."""
     record = db.session.scalar(select(Assessment).where(Assessment.id == record_id))
     if record is None or not in_scope(grant, institution_id=record.institution_id):
         raise NotFound
@@ -210,7 +211,8 @@ def signature_content(filing: Filing | None) -> tuple[bytes, str]:
 
 
 def assisted_query(grant: Grant) -> Select[Filing]:
-    """The query of the filings within `grant` that are filled in on the doctors' behalf and not submitted."""
+    """The query of the filings within `grant` that are filled in on the doctors' behalf and may still be
+    edited, in no order."""
     of_record = and_(
         Assessment.tenant_id == Filing.tenant_id,
         Assessment.doctor_id == Filing.doctor_id,

@@ -65,8 +65,9 @@ def check_batch(
     by: Actor,
     for_update: bool = False,
 ) -> BatchReview:
-    """Returns which of the records `ids` the side `scope` can decide at once, and why not the others. At most
-    MAX_BATCH records are looked at; locked with `for_update`."""
+    """Returns which of the records `ids` the side `scope` can decide at once, and why not the others. Only
+    the first MAX_BATCH records by id are looked at, and those that the side may not see are in neither list;
+    locked with `for_update`. Nothing is decided."""
     query = _batch_query(cycle, scope, ids)
     if for_update:
         query = query.with_for_update(of=Assessment).execution_options(
@@ -117,8 +118,8 @@ def apply_batch(
     by: Actor,
 ) -> BatchReview:
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
-    records `ids` that can be decided at once; one that has changed since the preview is left out. Returns the
-    result."""
+    records `ids` that can be decided at once, and notify their doctors; one that has changed since the
+    preview is left out. Locks the records. Returns the result."""
     batch = check_batch(cycle, scope, ids, by=by, for_update=True)
     result = BatchReview(left_out=batch.left_out)
     for record_id, name in batch.decidable:

@@ -234,8 +234,8 @@ _FILING_STATEMENT = PreparedStatement(lambda: _of_doctor_query(Filing))
 
 
 def dossier_of(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> Dossier:
-    """Returns the dossier of `doctor` in `cycle`; with `for_update`, record and filing are locked. Raises
-    NotFound if the doctor is not included in the cycle."""
+    """Returns the dossier of `doctor` in `cycle`, with the newest record there; with `for_update`, record and
+    filing are locked. Raises NotFound if the doctor is not included in the cycle."""
     record = _fetch(
         _RECORD_STATEMENT,
         Assessment,
@@ -284,7 +284,7 @@ def filing_of(record: Assessment) -> Filing | None:
 
 
 def dossier_of_record(record: Assessment) -> Dossier:
-    """Returns the dossier of a record, in any state."""
+    """Returns the dossier of a record, in any state; nothing is locked."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     cycle = db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
     return Dossier(record, doctor, cycle, filing_of(record))
@@ -335,7 +335,7 @@ def column_values(filing: Filing | None, step: int) -> dict[str, Any]:
 
 
 def set_column_values(filing: Filing, step: int, values: dict[str, Any]) -> None:
-    """Replace the JSON column of a step."""
+    """Replace the JSON column of a step; the caller counts the revision."""
     setattr(filing, STEP_COLUMNS[step], values)
 
 
@@ -361,7 +361,8 @@ def removed_entry_key(kind: str) -> str:
 
 
 def require_changeable(dossier: Dossier) -> None:
-    """Raises InvalidState or DeadlinePassed if the doctor can't change the filing now."""
+    """Raises InvalidState or DeadlinePassed if the doctor can't change the filing now. Of a record that is
+    only included, the date is checked when the filing begins (`assessment_transitions.start_filing`)."""
     if not dossier.is_editable():
         raise InvalidState("信息已提交，不能直接修改。机构开始审核前可以撤回；审核开始后请联系本机构退回。")
     if dossier.record.state == "included" and not dossier.is_assisted:

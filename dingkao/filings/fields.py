@@ -71,7 +71,8 @@ class ProvinceTerms:
     """What a province sets itself (domain.md §13). `good_years`, `clean_years`, `other_cases`: years of
     practice and additional conditions for 简易程序; `min_report_length`: least characters of the report;
     `extra_required` and `optional`: names of fields that are required or optional unlike the default;
-    `direct_fail`: code → text of the cases of direct failure."""
+    `direct_fail`: code → text of the cases of direct failure. A province's come from `province_terms`; the
+    defaults here repeat those of its settings."""
 
     good_years: int = 5
     clean_years: int = 12

@@ -136,7 +136,8 @@ def save_proof(
 
 
 def remove_proof(dossier: Dossier, proof_id: UUID, *, by: Actor) -> None:
-    """Delete a proof and its file; does nothing if the record has no such proof. Raises InvalidState,
+    """Delete a proof and its file (after the commit); does nothing if the record has no such proof. The
+    dossier is locked; saving begins the filing of a record that is only included. Raises InvalidState,
     DeadlinePassed."""
     filing = get_or_create_filing(dossier, None, by)
     if proof := _find_proof(dossier.record, proof_id):
@@ -163,7 +164,7 @@ def filed_documents(record: Assessment) -> list[Document]:
     removed."""
     filing = filing_of(record)
     photo = db.session.scalar(select(Document).where(Document.id == filing.photo_id)) if filing else None
-    entry_ids = _entries_accepting_proofs(filing)
+    entry_ids = _listed_entry_ids(filing)
     proofs = [
         proof for proof in _all_proofs(record) if proof.entry_id is None or proof.entry_id.hex in entry_ids
     ]
@@ -200,12 +201,12 @@ def _is_entry_removed(record: Assessment, proof: Document) -> bool:
     """Whether the proof belongs to an entry that is no longer in its list."""
     if proof.entry_id is None:
         return False
-    return proof.entry_id.hex not in _entries_accepting_proofs(filing_of(record))
+    return proof.entry_id.hex not in _listed_entry_ids(filing_of(record))
 
 
 def delete_orphaned_proofs(dossier: Dossier, *, by: Actor) -> None:
     """Delete the proofs of entries that were removed and can no longer be restored."""
-    entry_ids = _entries_accepting_proofs(dossier.filing) | _removed_entries_with_proofs(dossier.filing)
+    entry_ids = _listed_entry_ids(dossier.filing) | _removed_entry_ids(dossier.filing)
     for entry_id, proofs in proofs_by_entry(dossier.record).items():
         if entry_id not in entry_ids:
             _delete_proofs(proofs, by)
@@ -231,12 +232,15 @@ _PROOFS_STATEMENT = PreparedStatement(
 
 
 def _all_proofs(record: Assessment) -> list[Document]:
+    """Returns all proofs of the record's doctor in its cycle, the oldest first, also those of removed
+    entries."""
     proof_rows = _PROOFS_STATEMENT.fetch_objects(Document, doctor=record.doctor_id, cycle=record.cycle_id)
     return [proof for (proof,) in proof_rows]
 
 
-def _entries_accepting_proofs(filing: Filing | None) -> set[str]:
-    """Returns the ids of the entries that may have proofs."""
+def _listed_entry_ids(filing: Filing | None) -> set[str]:
+    """Returns the ids (32 hexadecimal digits) of the entries, without removed ones, of the lists that have
+    proofs."""
     entry_ids = set[str]()
     for kind, entry_list in _LISTS_WITH_PROOFS.items():
         entries = column_values(filing, entry_list.step).get(kind, [])
@@ -244,8 +248,9 @@ def _entries_accepting_proofs(filing: Filing | None) -> set[str]:
     return entry_ids
 
 
-def _removed_entries_with_proofs(filing: Filing | None) -> set[str]:
-    """Returns the ids of the removed entries that can be restored with their proofs."""
+def _removed_entry_ids(filing: Filing | None) -> set[str]:
+    """Returns the ids (32 hexadecimal digits) of the removed entries that can be restored with their
+    proofs."""
     entry_ids = set[str]()
     for kind, entry_list in _LISTS_WITH_PROOFS.items():
         removed = column_values(filing, entry_list.step).get(removed_entry_key(kind))
@@ -260,7 +265,7 @@ def _require_proof_capacity(dossier: Dossier, entry_id: UUID | None) -> None:
     if entry_id is None:
         max_proofs = MAX_PROOFS
         proofs = unattached_proofs(dossier.record)
-    elif entry_id.hex in _entries_accepting_proofs(dossier.filing):
+    elif entry_id.hex in _listed_entry_ids(dossier.filing):
         max_proofs = _max_entry_proofs(dossier, entry_id)
         proofs = proofs_by_entry(dossier.record).get(entry_id.hex, [])
     else:
@@ -270,7 +275,7 @@ def _require_proof_capacity(dossier: Dossier, entry_id: UUID | None) -> None:
 
 
 def _max_entry_proofs(dossier: Dossier, entry_id: UUID) -> int:
-    """Returns how many proofs an entry may have."""
+    """Returns how many proofs an entry may have; 0 for one that is in no list."""
     for kind, entry_list in ENTRY_LISTS.items():
         if dossier.find_entry(kind, entry_id.hex):
             return entry_list.proofs

@@ -128,10 +128,9 @@ def practice_years(facts: ProcedureFacts) -> int | None:
 
 
 def good_record_ground(facts: ProcedureFacts, terms: ProvinceTerms, proof: str = "") -> ProcedureGround:
-    """Returns the ground of the 医师定期考核管理办法 (卫医发〔2007〕66号), domain.md §1.4: five or more years
-    of practice, and a good record within the cycle. The years are a setting of the province. `proof`: the
-    proof it needs.
-    """
+    """Returns the ground of the 医师定期考核管理办法 (卫医发〔2007〕66号), domain.md §1.4: `terms.good_years`
+    or more years of practice (five, unless the province has set others), and a good record within the cycle.
+    `proof`: the proof it needs."""
     years_text = _practice_years_text(facts, terms.good_years)
     is_met = _has_practised(facts, terms.good_years) and facts.good_record == "yes"
     explanation = f"{years_text}；{_good_record_text(facts)}。"
@@ -150,9 +149,9 @@ def _good_record_text(facts: ProcedureFacts) -> str:
 
 
 def clean_record_ground(facts: ProcedureFacts, terms: ProvinceTerms, proof: str = "") -> ProcedureGround:
-    """Returns the ground of the 医师定期考核管理办法, domain.md §1.4: twelve or more years of practice, and
-    no bad record within the cycle. The years are a setting of the province; 医师法 art. 42 has the same idea.
-    `proof`: the proof it needs."""
+    """Returns the ground of the 医师定期考核管理办法, domain.md §1.4: `terms.clean_years` or more years of
+    practice (twelve, unless the province has set others), and no bad record within the cycle; 医师法 art. 42
+    has the same idea. `proof`: the proof it needs."""
     years_text = _practice_years_text(facts, terms.clean_years)
     is_met = _has_practised(facts, terms.clean_years) and facts.bad_record == "no"
     explanation = f"{years_text}；{_bad_record_text(facts)}。"

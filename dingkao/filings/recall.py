@@ -45,7 +45,8 @@ def sent_page(
     by: Actor,
     cursor: str | None,
 ) -> Page[Assessment]:
-    """Returns a page of the records that `by` has sent on from this side, the latest first."""
+    """Returns a page of the records that `by` has sent on from this side and that nobody has sent on since,
+    the latest first."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         _sent_condition(scope, by),

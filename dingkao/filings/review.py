@@ -205,7 +205,7 @@ def _decidable_records(
 
 
 def get_record(record_id: UUID, scope: ReviewScope) -> Assessment:
-    """Returns a record that this side may see. Raises NotFound."""
+    """Returns a record that this side may see, in any state but not_included; not locked. Raises NotFound."""
     record = _get_visible(
         select(Assessment).where(Assessment.id == record_id),
         scope,
@@ -241,9 +241,9 @@ def lease_record(
     *,
     by: Actor,
 ) -> None:
-    """Lease the record (locked) to a reviewer for LEASE_DURATION, and store that it was opened. Raises
-    Forbidden for a person who may not decide; InvalidState if it does not wait for the side, or another
-    person has leased it (the message names them)."""
+    """Lease the record (locked) to a reviewer for LEASE_DURATION, and store that it was opened; its doctor
+    can't withdraw it any more. Raises Forbidden for a person who may not decide, or the doctor; InvalidState
+    if it does not wait for the side, or another person has leased it (the message names them)."""
     _require_pending(record, scope)
     require_unleased(record, by)
     _require_not_self(record, by)

@@ -28,7 +28,8 @@ MAX_ASSIGNED, MAX_COLLEAGUES, MAX_DEPARTMENTS = 5_000, 200, 200
 
 
 def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
-    """Returns account → name of those who decide for the organisations of this side, by name."""
+    """Returns account → name of those who decide for the organisations of this side, the person among them,
+    by name, at most MAX_COLLEAGUES."""
     query = (
         select(Account.id, Account.name)
         .join(
@@ -67,7 +68,8 @@ def count_assigned(
     cycle: Cycle,
     scope: ReviewScope,
 ) -> dict[UUID, int]:
-    """Returns account → number of waiting records that were given to it."""
+    """Returns account → number of waiting records that were given to it, of at most MAX_COLLEAGUES
+    accounts."""
     query = (
         _assignable_records(cycle, scope)
         .where(Assessment.assigned_to.is_not(None))
@@ -164,8 +166,9 @@ def hand_over(
     *,
     by: Actor,
 ) -> int:
-    """Give all open records of a colleague to a successor: those that were given to the colleague, and those
-    that he or she has leased, whose lease ends. Returns how many. Raises Forbidden, InvalidInput."""
+    """Give the open records of a colleague to a successor, at most MAX_ASSIGNED: those that were given to the
+    colleague, and those that he or she has leased, whose lease ends. Returns how many. Raises Forbidden,
+    InvalidInput."""
     _require_deciding(scope)
     _require_colleagues(scope, [successor])
     if leaver == successor:

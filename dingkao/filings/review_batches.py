@@ -32,7 +32,7 @@ from dingkao.people.models import Organisation
 from dingkao.tenants.context import current_tenant
 
 CHUNK_SIZE = 50
-"""Records that a chunk decides; a batch of no more is decided within the request."""
+"""Records that a chunk decides or recalls; a batch of no more is done within the request."""
 OUT_OF_REACH_MESSAGE = "该记录已不在您的审核范围内"
 REPORT_HEADINGS = ("姓名", "证件号码", "主要执业机构", "科室", "结果", "说明")
 DONE_LABELS = {
@@ -80,8 +80,9 @@ def start_recall(
     *,
     by: Actor,
 ) -> ReviewBatch:
-    """Recall what a batch has sent on, as a batch of its own; `batch_id` as in `start_batch`. Raises
-    Forbidden, InvalidInput without a reason or if nothing was decided."""
+    """Recall what a batch (locked) has sent on, as a batch of its own; `batch_id` as in `start_batch`. Raises
+    InvalidInput without a reason or if nothing was decided, NotFound for the id of somebody else's batch. Who
+    may not recall a record is told so in the items."""
     if not reason.strip():
         raise InvalidInput("请填写撤回的原因。", "reason")
     decided = select(ReviewBatchItem.assessment_id).where(

@@ -55,7 +55,7 @@ class ReviewChanges:
 
 
 def save_snapshot(dossier: Dossier, side: str, *, by: Actor) -> None:
-    """Store what the side has seen of a filing; its earlier snapshot is replaced."""
+    """Store what the side sees of a filing when it decides; its earlier snapshot is replaced."""
     content = json.dumps(_filed_texts(dossier), ensure_ascii=False)
     snapshot = _get_snapshot(dossier.record, side) or ReviewSnapshot(
         id=new_id(),

@@ -54,8 +54,9 @@ def add_phrase(
     shared: bool,
     by: Actor,
 ) -> None:
-    """Add a phrase: the person's own, or with `shared` the organisation's. One that is there already isn't
-    added again. Raises InvalidInput if it is empty, too long, or one too many."""
+    """Add a phrase: the person's own, or with `shared` the organisation's, which the caller has checked that
+    the person may do. One that is there already isn't added again. Raises InvalidInput if it is empty, too
+    long, or one too many, Forbidden for an actor without account."""
     phrase_text = " ".join(text.split())
     if not 0 < len(phrase_text) <= MAX_PHRASE_LENGTH:
         raise InvalidInput(f"请填写常用语，不超过{MAX_PHRASE_LENGTH}字。", "text")

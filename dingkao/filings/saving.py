@@ -77,9 +77,9 @@ def autosave_step(
     *,
     by: Actor,
 ) -> Merge:
-    """Store what a page sends by itself while it is filled in: the fields in `etags`. An invalid field does
-    not prevent the others from being stored. Nothing is written to the journal. Raises InvalidState,
-    DeadlinePassed."""
+    """Store what a page sends by itself while it is filled in: the fields in `etags`. An invalid field, or
+    one that is in conflict, does not prevent the others from being stored; both are in the result. Nothing is
+    written to the journal. Raises InvalidState, DeadlinePassed."""
     merged = _merge_step(dossier, step, values, etags, client_id)
     if merged.changed:
         filing = get_or_create_filing(dossier, None, by)
@@ -261,8 +261,9 @@ def _record_client(filing: Filing, keys: set[str], client_id: str) -> None:
 
 
 def get_or_create_filing(dossier: Dossier, revision: int | None, by: Actor) -> Filing:
-    """Returns the filing, created if there is none yet. Raises InvalidState or DeadlinePassed if the doctor
-    can't change it now, StaleSave if `revision` is not the newest (None: not checked)."""
+    """Returns the filing of a locked dossier, about to be saved: created if there is none yet, and begun if
+    the record is only included (`start_filing`). Raises InvalidState or DeadlinePassed if the doctor can't
+    change it now, StaleSave if `revision` is not the newest (None: not checked)."""
     require_changeable(dossier)
     if dossier.record.state == "included":
         assessment_transitions.start_filing(dossier.record, by=by)
