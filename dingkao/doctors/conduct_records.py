@@ -64,9 +64,9 @@ def remove(
     reason: str,
     by: Actor,
 ) -> None:
-    """Let a wrong record of a doctor count no more; it can be imported again. `grant_of`: action → whose
-    doctors it may be of by that; the kind's action is asked for. Raises NotFound, Forbidden, InvalidInput
-    without a reason."""
+    """Mark a wrong record of a doctor as removed, so that it counts no more; it can be imported again.
+    `grant`: whose doctors it may be of. Raises NotFound if it is no record of the doctor or removed already,
+    Forbidden, InvalidInput without a reason."""
     record = db.session.scalar(
         select(ConductRecord)
         .where(

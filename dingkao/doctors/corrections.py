@@ -54,7 +54,7 @@ FIELD_CHOICES = {
 
 
 def current_values(doctor: Doctor) -> dict[str, str]:
-    """The stored values of a doctor, by the names of FIELD_LABELS; codes, the document number decrypted, and
+    """The stored values of a doctor, by the names of FIELD_LABELS: codes, the document number decrypted, and
     the institution as its 机构登记号."""
     registration_number = db.session.scalars(
         select(Organisation.registration_number).where(Organisation.id == doctor.organisation_id)
@@ -157,8 +157,9 @@ def display_value(name: str, value: str) -> str:
 
 def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) -> None:
     """Store the corrected `values` (as in `validate_changes`) in a locked doctor and its account, whose
-    sign-in name follows the document number. Raises InvalidInput, and InvalidState if another doctor has got
-    the number meanwhile."""
+    sign-in name follows the document number; bring the search keys up to date and journal it. Of the
+    institution only the doctor's own is changed, not that of its records. Raises InvalidInput, and
+    InvalidState if another doctor has got the number meanwhile."""
     changes = validate_changes(doctor, values)
     if "name" in changes:
         _change_name(doctor, changes["name"])

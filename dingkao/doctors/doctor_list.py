@@ -47,8 +47,8 @@ _COLUMNS = (
 
 
 def doctor_columns(*without: str) -> tuple[ListColumn, ...]:
-    """The columns that say who a doctor is, for lists of doctors and of records. `without`: keys of those
-    that are not shown until somebody chooses them."""
+    """The columns of a list on the screen that say who a doctor is, for lists of doctors and of records.
+    `without`: keys of those that are not shown until somebody chooses them."""
     return tuple(replace(column, is_default=column.key not in without) for column in _COLUMNS)
 
 

@@ -261,7 +261,7 @@ def compare_batch(
 def _find_doctors(
     rows: Iterable[ImportRow],
 ) -> dict[bytes, Doctor]:
-    """Number index → doctor, for the numbers that the rows name."""
+    """Number index → doctor, of all institutions of the province, for the numbers that the rows name."""
     indices = set(chain.from_iterable(map(register_rows.row_keys, rows)))
     query = select(Doctor).where(in_array(Doctor.number_index, indices))
     return {bytes(doctor.number_index): doctor for doctor in db.session.scalars(query)}

@@ -46,7 +46,8 @@ def insert_differences(
     comparison: RegisterComparison,
     differences: list[dict[str, Any]],
 ) -> None:
-    """Write differences with the dispositions they had in the comparison before, and count them."""
+    """Write differences (rows by column, which are completed in place) with the dispositions they had in the
+    comparison before, and count them."""
     if not differences:
         return
     earlier = _earlier_dispositions(
@@ -205,8 +206,9 @@ def differences_page(
     *,
     open_only: bool,
 ) -> Page[RegisterDifference]:
-    """A page of a comparison's differences. `kind`: "" for all; `division`: None for all; `open_only`: those
-    without a disposition."""
+    """A page of PAGE_SIZE of a comparison's differences, in the order in which they were found. `kind`: ""
+    for all; `division`: None for all; `open_only`: those without a disposition. Raises InvalidInput for a
+    cursor that is none."""
     query = _differences_query(comparison.id, kind, division, open_only=open_only)
     return fetch_page(query, [RegisterDifference.id], cursor, PAGE_SIZE)
 
@@ -236,8 +238,9 @@ def settle(
     by: Actor,
 ) -> int:
     """Give those of the differences `ids` that belong to the comparison a disposition; one that is there
-    already is replaced. Who is on the list and not in the register gets it in the cycle too, where there is
-    one. Returns how many were given it. Raises InvalidInput naming the field."""
+    already is replaced. They are locked, counted and journaled. Doctors who are on the list and not in the
+    register get it in the cycle `cycle_id` too (None: in none). Returns how many were given it. Raises
+    InvalidInput naming the field."""
     code, note_text = validate_disposition(code, note)
     query = select(RegisterDifference).where(
         RegisterDifference.comparison_id == comparison.id,
@@ -264,7 +267,8 @@ def _apply(
     cycle_id: UUID | None,
     by: Actor,
 ) -> None:
-    """Store a disposition in locked differences, count it and journal it."""
+    """Store a disposition in locked differences, count and journal it, and store it in the cycle for doctors
+    who are not in the register."""
     settled = Counter[CountKey]()
     with journal.batched_entries():
         for row in rows:
@@ -296,8 +300,8 @@ def enqueue_settling(
     cycle_id: UUID | None,
     by: Actor,
 ) -> Job:
-    """Enqueue that every difference of the filter that has none yet gets a disposition. Raises InvalidInput
-    naming the field."""
+    """Enqueue that every difference of the filter that has no disposition when the job comes to it gets this
+    one. Raises InvalidInput naming the field."""
     code, note_text = validate_disposition(code, note)
     return enqueueing.enqueue(
         SETTLE_JOB,

@@ -31,7 +31,7 @@ from dingkao.doctors.optional_cells import WarnCallback
 from dingkao.doctors.roster_accounts import (
     build_account_and_doctor,
     changed_values,
-    doctor_columns,
+    doctor_row_values,
     row_digest,
 )
 from dingkao.doctors.roster_columns import COLUMNS
@@ -69,10 +69,12 @@ def import_roster(
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
-    """Import a roster (xlsx or csv). `restrict_to`: the institutions of the clerk who imports; rows of other
-    institutions are refused (None: all may be imported). `dry_run` validates and changes nothing.
-    `progress` is called with the number of rows done after each batch, and may commit it; the console imports
-    with a job of chunks (`assessments/roster_imports`). Raises InvalidInput, TooLarge."""
+    """Import a roster (xlsx, xls, ods or csv), whose rows and journal entry the caller commits.
+    `restrict_to`: the institutions of the clerk who imports; rows of other institutions are refused (None:
+    all may be imported). `dry_run` validates and stores no row. `progress` is called with the number of rows
+    done after each batch, and may commit it; the console imports with a job of chunks instead
+    (`assessments/roster_imports`). Wrong rows are noted in the report that is returned; raises InvalidInput
+    and TooLarge for the file as a whole."""
     report, seen_numbers, done_count = ImportReport(), set[bytes](), 0
     for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
         import_batch(
@@ -131,7 +133,7 @@ def import_batch(
 ) -> list[tuple[UUID, UUID]]:
     """Import a batch of rows and add to `report` what happened; returns the ids of the new doctors, each with
     the id of its institution. `seen`: the indices of the numbers imported from the same file so far; those of
-    this batch are added to it."""
+    this batch are added to it. The caller journals the import (`log_import`) and commits."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
     batch.run([row for row in rows if not is_footer_or_empty(row)])
@@ -353,7 +355,7 @@ def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProble
 
 def _apply_row(doctor: Doctor, row: RosterRow, changes: Mapping[str, Any]) -> None:
     """Store the changed values of a row, and the digest by which the row is recognised next time."""
-    columns = doctor_columns(changes, doctor.id) | {"roster_digest": row_digest(row)}
+    columns = doctor_row_values(changes, doctor.id) | {"roster_digest": row_digest(row)}
     for column, value in columns.items():
         setattr(doctor, column, value)
     if "name" in changes:

@@ -52,7 +52,7 @@ def build_account_and_doctor(
         "state": "initial",
         "initial_until": initial_until,
     }
-    doctor = doctor_columns(values, doctor_id) | {
+    doctor = doctor_row_values(values, doctor_id) | {
         "tenant_id": tenant,
         "id": doctor_id,
         "account_id": account_id,
@@ -66,7 +66,7 @@ def build_account_and_doctor(
     return account, doctor
 
 
-def doctor_columns(values: Mapping[str, Any], doctor_id: UUID) -> dict[str, Any]:
+def doctor_row_values(values: Mapping[str, Any], doctor_id: UUID) -> dict[str, Any]:
     """The columns of a doctor's row for `values` (by DOCTOR_FIELDS): sensitive values encrypted in
     «…_sealed», and `name_key` if there is a name."""
     columns: dict[str, Any] = {}

@@ -26,7 +26,8 @@ NAME_READINGS = {
     "阿": "a e", "降": "jiang xiang", "隗": "wei kui", "隽": "juan jun", "颉": "jie xie", "黑": "he hei",
 }  # fmt: skip
 """Characters of names that are read in more than one way (多音字), with the readings that people bear, in
-pinyin without tones; of all others the usual reading, and the one in the name as a whole (万俟 moqi)."""
+pinyin without tones; of all others the usual reading, and the one in the name as a whole (万俟 moqi). Keys
+are stored with the doctors: after a change here, `dingkao roster index SLUG` writes them anew."""
 
 
 def search_keys(name: str, department: str | None) -> set[str]:

@@ -38,11 +38,14 @@ def add_doctor(
     by: Actor,
     restrict_to: Collection[UUID] | None = None,
 ) -> tuple[Doctor, list[str]]:
-    """Put one doctor on the roster, with an account. `values`: texts by column name, in the words a roster
-    uses; `restrict_to`: ids of the institutions to which the doctor must belong (None: any of the province).
+    """Put one doctor on the roster, with an account and without a record in any cycle
+    (`add_doctor_with_record` makes that too). `values`: texts by column name, in the words a roster uses;
+    `restrict_to`: ids of the institutions to which the doctor must belong (None: any of the province).
     Returns the doctor and the warnings, as sentences.
+
     Raises InvalidInput naming the field, also for a doctor who is on a roster already, and RateLimited if a
-    clerk has typed doctors of another institution too often in this hour."""
+    clerk has typed doctors of another institution too often in this hour.
+    """
     institution = _find_institution(values.get("registration_number", ""))
     warnings: list[str] = []
     roster_row = _validate(values, institution, warnings)
