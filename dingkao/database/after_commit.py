@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session, SessionTransaction
 from dingkao.database.base import db
 
 PENDING_KEY = "after commit"
-_PendingActions = list[tuple[SessionTransaction | None, Callable[[], None]]]
+_PendingActions = list[tuple[SessionTransaction | None, Callable[[], object]]]
 """The transaction or savepoint in which each action was asked for, and the action."""
 
 
-def do_after_commit(action: Callable[[], None]) -> None:
+def do_after_commit(action: Callable[[], object]) -> None:
     """Call `action` once the transaction of the request's session is committed, in the order of asking. It is
     discarded if the transaction is rolled back, or a savepoint within which it was asked for."""
     session = db.session()
