@@ -438,6 +438,6 @@ SMS_ADMINISTRATOR_INVITED = (
     "请在{days}天内打开 {address} 设置密码和动态口令，请勿转发。"
 )
 SMS_ADMINISTRATOR_RENEWED = (
-    "【定考】请在{days}天内打开 {address} 重新设置{province}医师定期考核系统的密码和动态口令，用户名{user_name}。"
-    "非本人要求的请联系平台运营。"
+    "【定考】请在{days}天内打开 {address} 重新设置{province}医师定期考核系统的密码和动态口令，"
+    "用户名{user_name}。非本人要求的请联系平台运营。"
 )
