@@ -10,6 +10,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import Field, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 
 from dingkao import clock
 from dingkao.assessments import doctor_codes, enrolment_changes, exclusions
@@ -109,7 +110,7 @@ def _build_field(form_field: RosterFormField) -> Field:
         return SelectField(
             form_field.label,
             validators,
-            choices=list(form_field.choices),
+            choices=[SelectChoice(code, label) for code, label in form_field.choices],
         )
     render_kw = {"type": "date"} if form_field.kind == "date" else None
     return StringField(form_field.label, validators, render_kw=render_kw)

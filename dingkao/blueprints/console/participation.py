@@ -16,6 +16,7 @@ from flask import (
 from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import SelectField
+from wtforms.fields.choices import SelectChoice
 
 from dingkao.assessments import gap_lists, unclaimed_doctors
 from dingkao.assessments.models import ASSESSMENT_STATES
@@ -77,7 +78,7 @@ from dingkao.web.request_lifecycle import (
 )
 
 participation = console_blueprint("participation")
-WHOLE_PROVINCE_CHOICE = ("", "全省")
+WHOLE_PROVINCE_CHOICE = SelectChoice("", "全省")
 MAX_OWN_INSTITUTIONS = 100
 
 
@@ -96,7 +97,9 @@ def list_comparisons() -> Response | tuple[str, int] | str:
     form = RegisterForm()
     if not grant.is_province:
         own = list_organisations(grant.institution_ids[:MAX_OWN_INSTITUTIONS])
-        form.institution.choices = [(str(institution.id), institution.name) for institution in own]
+        form.institution.choices = [
+            SelectChoice(str(institution.id), institution.name) for institution in own
+        ]
     comparison = submit_form(
         form,
         partial(_begin_comparison, form),
