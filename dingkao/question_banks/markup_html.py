@@ -252,6 +252,7 @@ class _HtmlReader(HTMLParser):
         return not self.pieces or self.pieces[-1].endswith("\n")
 
     def _append_line_break(self, _attributes: Mapping[str, str]) -> None:
+        """Add a line break."""
         self.pieces.append("\n")
 
     def _check_link(self, attributes: Mapping[str, str]) -> None:
@@ -308,6 +309,7 @@ class _HtmlReader(HTMLParser):
             self._note_unsupported(PICTURES)
 
     def _begin_numbered_list(self, attributes: Mapping[str, str]) -> None:
+        """Begin a list whose items get numbers."""
         self.lists.append(
             (
                 attributes.get("type", "1"),
@@ -316,6 +318,7 @@ class _HtmlReader(HTMLParser):
         )
 
     def _begin_bulleted_list(self, attributes: Mapping[str, str]) -> None:
+        """Begin a list whose items get no numbers."""
         self.lists.append(("", _count_before_list(attributes)))
 
     def _begin_item(self, _attributes: Mapping[str, str]) -> None:
@@ -328,6 +331,7 @@ class _HtmlReader(HTMLParser):
             self.pieces.append(_item_number(form, count))
 
     def _end_list(self) -> None:
+        """End the innermost list; nothing if none has begun."""
         if self.lists:
             self.lists.pop()
 
@@ -339,6 +343,7 @@ class _HtmlReader(HTMLParser):
         self.pieces = []
 
     def _begin_row(self, _attributes: Mapping[str, str]) -> None:
+        """Begin a row of the innermost table; outside tables nothing."""
         if self.grids:
             self._end_cell()
             self.grids[-1].begin_row()

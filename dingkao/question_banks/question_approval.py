@@ -66,8 +66,8 @@ def approval_refusal_reason(version: QuestionVersion, by: Actor) -> str | None:
 )
 def approve_version(version: QuestionVersion, *, by: Actor) -> None:
     """Approve a version as the second person: from now on it is the one drawn; sittings that have an earlier
-    one keep it. Raises InvalidState, also for the version's author, a version that isn't the newest, and if a
-    paper could not be filled any more; NotFound."""
+    one keep it. Raises Forbidden, InvalidState, also for the version's author, a version that isn't the
+    newest, and if a paper could not be filled any more; NotFound."""
     if refusal_reason := approval_refusal_reason(version, by):
         raise InvalidState(refusal_reason)
     question = get_question(version.question_id, for_update=True)
@@ -169,7 +169,7 @@ def _apply_values_about(question: Question, version: QuestionVersion) -> bool:
 )
 def reject_version(version: QuestionVersion, *, by: Actor, reason: str) -> None:
     """Reject a version as the second person, with the reason; the current version stays in use. Its author
-    may withdraw it in the same way. Raises InvalidInput, Forbidden, InvalidState."""
+    may withdraw it in the same way. Raises InvalidInput, Forbidden, InvalidState, NotFound."""
     if not reason.strip():
         raise InvalidInput("请填写退回原因。", "reason")
     question = get_question(version.question_id, for_update=True)
@@ -203,7 +203,8 @@ def pending_versions(
 
 def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, int]:
     """Approve the waiting versions of the questions and their groups. Returns how many were approved, and how
-    many were skipped because `by` may not approve them. Raises InvalidState."""
+    many were skipped because `by` may not approve them. Raises InvalidState for the first that can't be
+    approved otherwise, Forbidden, NotFound."""
     versions = pending_versions(question_ids)
     approvable = [version for version in versions if approval_refusal_reason(version, by) is None]
     for version in approvable:
@@ -255,7 +256,8 @@ def _try_approve(version: QuestionVersion, by: Actor) -> str | None:
 
 @worker.register_chunked_job("approve_bank", undo=_on_approval_cancel)
 def approve_bank_step(job: Job, cursor: Cursor) -> Chunk:
-    """Approve the next of the versions that waited in a bank when the job was enqueued."""
+    """Approve the next of the versions that waited in a bank when the job was enqueued. Raises Forbidden,
+    NotFound."""
     bank = get_bank(UUID(job.arguments["bank"]))
     by = load_actor(job.asked_by)
     is_waiting = _waiting_condition(bank, job)
@@ -281,7 +283,7 @@ def approve_bank_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _approve_all(versions: Sequence[QuestionVersion], by: Actor) -> Counter[str]:
-    """Approve versions. Returns reason → how many were not approved for it."""
+    """Approve versions. Returns reason → how many were not approved for it. Raises Forbidden, NotFound."""
     with journal.batched_entries():
         refusal_reasons = [_try_approve(version, by) for version in versions]
     return Counter(reason.rstrip("。") for reason in refusal_reasons if reason)

@@ -45,7 +45,7 @@ from dingkao.question_banks.question_types import (
 from dingkao.question_banks.question_versions import (
     PENDING,
     last_version_number,
-    newest_version,
+    newest_version_id,
     supersede_version,
 )
 
@@ -70,7 +70,8 @@ KEY_VISIBLE_REMEDY = "考生会看到，请删去答案，括号留空。"
 
 def create_question(bank: QuestionBank, cells: Mapping[str, Any], *, by: Actor) -> Question:
     """Create a question of `bank` from `cells`, column → text as `cells_from_form` returns them; it waits for
-    a second person. Raises InvalidInput naming the field."""
+    a second person. Raises InvalidInput naming the field, upon which the caller rolls back: for a question
+    that the bank has already, a change of it may be proposed by then."""
     _validate(cells)
     report = import_rows(
         [ImportRow(1, cells)],
@@ -95,7 +96,7 @@ def propose_revision(question: Question, cells: Mapping[str, Any], *, by: Actor)
     parsed_question = _validate({**cells, "group": label})
     newest = db.session.get_one(
         QuestionVersion,
-        (question.tenant_id, newest_version(question)),
+        (question.tenant_id, newest_version_id(question)),
     )
     _require_type_of_group(question, newest, parsed_question)
     _require_unique(question, label, parsed_question)
@@ -119,8 +120,9 @@ def propose_version(
     *,
     by: Actor,
 ) -> None:
-    """Add a version that waits for a second person; one that waits already is superseded. `texts`: column →
-    value, from kind to explanation; `about`: the values that it is to give the question's own columns."""
+    """Add a version that waits for a second person; one that waits already is superseded. The question is
+    locked. `texts`: column → value, from kind to explanation; `about`: the values that it is to give the
+    question's own columns. Writes a journal entry."""
     if question.proposed_version:
         supersede_version(question.proposed_version)
     version = QuestionVersion(
@@ -255,7 +257,7 @@ def _propose_shared_content(question: Question, texts: Mapping[str, Any], *, by:
 def _propose_shared_column(member: Question, column: str, texts: Mapping[str, Any], by: Actor) -> bool:
     """Propose one column, from `texts`, for another question of the group. Returns whether it differed.
     Raises InvalidInput."""
-    newest = db.session.get_one(QuestionVersion, (member.tenant_id, newest_version(member)))
+    newest = db.session.get_one(QuestionVersion, (member.tenant_id, newest_version_id(member)))
     if getattr(newest, column) == texts[column]:
         return False
     if column == "options":

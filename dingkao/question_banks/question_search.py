@@ -99,7 +99,8 @@ def group_label(question: Question) -> str:
 
 
 def group_members(question: Question) -> list[Question]:
-    """The questions of a question's group in order, including itself; empty if it has no group."""
+    """The questions of a question's group in order, including itself and those out of use; empty if it has no
+    group."""
     if not question.group_id:
         return []
     query = select(Question).where(Question.group_id == question.group_id)
@@ -117,8 +118,9 @@ def question_state(question: Question, version: QuestionVersion) -> str:
 
 
 def search_query(bank_id: UUID, filters: Mapping[str, str]) -> Select[Any]:
-    """The query for the questions of a bank that match `filters`: q (text in case, stem or options), kind,
-    subject, topic, difficulty, purpose, state. An unknown value is ignored."""
+    """The query, in no order, for the questions of a bank that match `filters`: q (text in case, stem or
+    options of the newest version), kind, subject, topic, difficulty, purpose, state (a key of
+    QUESTION_STATES). An unknown value is ignored, but for an unknown topic, which no question has."""
     conditions = [
         Question.bank_id == bank_id,
         *_column_conditions(filters),

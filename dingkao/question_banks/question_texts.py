@@ -107,6 +107,6 @@ def load_stems(version_ids: Iterable[UUID]) -> dict[UUID, str]:
 def versions_by_id(
     ids: Iterable[UUID],
 ) -> dict[UUID, QuestionVersion]:
-    """Version id → version."""
+    """Version id → version; unknown ids are left out."""
     versions = db.session.scalars(select(QuestionVersion).where(in_array(QuestionVersion.id, ids)))
     return {version.id: version for version in versions}

@@ -14,7 +14,7 @@ PENDING, APPROVED, RETURNED = "pending", "approved", "returned"
 SUPERSEDED_MESSAGE = "已有更新的修改，本版不再审核。"
 
 
-def newest_version(question: Question) -> UUID:
+def newest_version_id(question: Question) -> UUID:
     """The id of the version with a question's newest texts, approved or waiting."""
     return question.proposed_version or question.current_version
 
@@ -23,7 +23,7 @@ def newest_versions(
     questions: Iterable[Question],
 ) -> dict[UUID, QuestionVersion]:
     """Question id → its newest version."""
-    question_ids = {newest_version(question): question.id for question in questions}
+    question_ids = {newest_version_id(question): question.id for question in questions}
     query = select(QuestionVersion).where(in_array(QuestionVersion.id, question_ids))
     return {question_ids[version.id]: version for version in db.session.scalars(query)}
 
@@ -41,7 +41,8 @@ def last_version_number(question_id: UUID) -> int:
 
 
 def supersede_version(version_id: UUID) -> None:
-    """Return a waiting version to its author, because a newer one replaces it."""
+    """Return a waiting version to its author, because a newer one replaces it; the caller sets the question's
+    `proposed_version`. Does nothing if it doesn't wait. Writes no journal entry."""
     db.session.execute(
         update(QuestionVersion)
         .where(

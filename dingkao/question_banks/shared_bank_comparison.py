@@ -164,7 +164,8 @@ def enqueue_comparison(bank: SharedBankInfo, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(COMPARE_JOB)
 def compare_step(job: Job, cursor: Cursor) -> Chunk:
-    """Compare the next questions; after the last, count the withdrawn ones that the province uses."""
+    """Compare the next questions; after the last, count the withdrawn ones that the province uses. Raises
+    NotFound if the shared bank is gone."""
     bank = get_shared_bank(UUID(job.arguments["bank"]))
     result = job.result or {}
     difference = BankDifference(

@@ -61,8 +61,8 @@ def in_use_query(copy: QuestionBank, withdrawn: Sequence[Any]) -> Any:
 
 
 def enqueue_copy(bank: SharedBankInfo, *, by: Actor) -> Job:
-    """Enqueue the job that copies a large shared bank. Raises InvalidInput if another bank of the province
-    has its name."""
+    """Enqueue the job that copies a large shared bank; the province's copy is created now if there is none.
+    Raises InvalidInput if another bank of the province has its name."""
     _get_or_create_copy(bank)
     return enqueueing.enqueue(
         COPY_JOB,
@@ -89,7 +89,8 @@ def _on_copy_cancel(job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(COPY_JOB, undo=_on_copy_cancel)
 def copy_step(job: Job, cursor: Cursor) -> Chunk:
-    """Copy the next questions of a shared bank."""
+    """Copy the next questions of a shared bank. Raises as `_copy_batch` does, NotFound if the bank is
+    gone."""
     return _copy_batch(
         get_shared_bank(UUID(job.arguments["bank"])),
         cursor,
@@ -117,7 +118,8 @@ def copy_to_province(bank: SharedBankInfo, *, by: Actor) -> ImportReport:
 def _copy_batch(bank: SharedBankInfo, cursor: Cursor, by: Actor) -> Chunk:
     """Copy the next questions of a bank; after the last, take withdrawn ones out of use. In the end the copy
     has the edition that the bank had at the beginning, so that what the platform changed in the meantime is
-    offered again."""
+    offered again. Raises InvalidInput if another bank has its name, InvalidState if a paper could not be
+    filled any more."""
     copy = _get_or_create_copy(bank)
     first_state: Cursor = {
         "edition": bank.edition,
@@ -161,7 +163,8 @@ def _import_questions(questions: Sequence[Any], copy: QuestionBank, by: Actor) -
 
 
 def _retire_batch(copy: QuestionBank, bank: SharedBankInfo, state: Cursor, by: Actor) -> Chunk:
-    """Take the next withdrawn questions out of use; after the last, set the copy's edition."""
+    """Take the next withdrawn questions out of use; after the last, set the copy's edition. Raises
+    InvalidState if a paper could not be filled any more."""
     withdrawn, next_position = questions_after(bank.id, state["withdrawn"], withdrawn=True)
     counts = {"withdrawn": _retire_withdrawn(copy, withdrawn, by) if withdrawn else 0}
     if next_position is not None:

@@ -63,8 +63,8 @@ def update_from_file(
 ) -> ImportReport:
     """Update the shared bank `name` (created if there is none) from a file called `file_name`; its edition
     rises if anything changes. `whole`: the file is the whole bank, so that questions not in it are withdrawn.
-    Commits. Returns the report. Raises InvalidInput, also if `whole` and the file has an error; TooLarge if
-    it has more than `limit` questions."""
+    Commits what it writes (the platform's tables). Returns the report. Raises InvalidInput, also if `whole`
+    and the file has an error; TooLarge if it has more than `limit` questions; Unavailable."""
     if not name.strip():
         raise InvalidInput("请填写共享题库名称。", "bank")
     report = ImportReport()

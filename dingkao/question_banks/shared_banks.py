@@ -127,7 +127,8 @@ def _option_cells(
 
 
 def shared_bank_xlsx(bank: SharedBankInfo, limit: int | None = None) -> bytes:
-    """A shared bank as xlsx. Raises TooLarge if it has more than `limit` questions."""
+    """A shared bank as xlsx, without withdrawn questions. Raises TooLarge if it has more than `limit`
+    questions, InvalidState if more than a sheet has rows."""
     if limit is not None and bank.question_count > limit:
         raise TooLarge(EXPORT_BY_TERMINAL_MESSAGE)
     is_large = bank.question_count > MAX_QUESTIONS_IN_REQUEST

@@ -69,7 +69,8 @@ def similar_questions(
 
 
 def fill_likeness() -> int:
-    """Compute the likeness of questions that have none, at most LIKENESS_BATCH_SIZE. Returns how many."""
+    """Compute the likeness of questions that have none, at most LIKENESS_BATCH_SIZE; locked ones are skipped.
+    Flushes, without committing. Returns how many."""
     join = and_(
         QuestionVersion.tenant_id == Question.tenant_id,
         QuestionVersion.id == Question.current_version,

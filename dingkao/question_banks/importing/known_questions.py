@@ -140,7 +140,8 @@ def compare_with_bank(
     rows: Iterable[ImportRow], bank_id: UUID | None
 ) -> Iterator[tuple[ParsedQuestion, Changes | None]]:
     """What importing the valid `rows` would change in a bank: each question with its changes; None instead of
-    these if it is new. Raises InvalidQuestionRow."""
+    these if it is new, as all are without a bank (`bank_id` is None). Writes nothing. Raises
+    InvalidQuestionRow."""
     for batch in split_into_batches(rows, BATCH_SIZE):
         questions = [validate_row(row)[0] for row in batch]
         known_questions = find_known_questions(bank_id, questions) if bank_id else {}
@@ -176,8 +177,8 @@ def report_refused(row: ImportRow, refusal: InvalidQuestionRow, report: ImportRe
 
 
 def first_row_without_category(rows: Iterable[ImportRow], bank_name: str) -> ImportRow | None:
-    """The first row of 业务水平 for which neither the row nor the bank's same question has a category; None
-    if there is none."""
+    """The first valid row of 业务水平 for which neither the row nor the bank's same question has a category;
+    None if there is none."""
     for batch in split_into_batches(rows, BATCH_SIZE):
         row = _first_uncategorised_row(batch, bank_name)
         if row is not None:

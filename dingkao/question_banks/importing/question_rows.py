@@ -134,8 +134,8 @@ def _approval_columns(version_id: UUID, batch: BatchImport) -> dict[str, Any]:
 
 
 def place_in_group(question: ParsedQuestion, batch: BatchImport) -> dict[str, Any]:
-    """The columns for the question's group (a new one if the bank has none) and for its position after the
-    group's other questions."""
+    """The columns for the question's group (a new one if the bank has none, which is noted in `batch`) and
+    for its position after the group's other questions."""
     digest = question.group_digest()
     if digest is None:
         return {"group_id": None, "group_position": 0}

@@ -225,7 +225,7 @@ def question(question_id: UUID) -> str:
     NotFound."""
     question = question_search.get_question(question_id)
     versions = question_versions.list_versions(question.id)
-    newest_id = question_versions.newest_version(question)
+    newest_id = question_versions.newest_version_id(question)
     newest = next(version for version in versions if version.id == newest_id)
     people = (person for version in versions for person in (version.made_by, version.decided_by))
     return render_template(
