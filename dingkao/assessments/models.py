@@ -1,6 +1,7 @@
 """The table of records (考核记录): one doctor, one cycle, one round; and changes of an institution's list
 that need others' consent. States change only through `assessment_transitions` and `change_transitions`."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -78,11 +79,25 @@ STATES_BY_SIDE = {
 """Side → the states in which a record waits for its review."""
 
 
+RESULT_STATES = ("absent", "grading", "confirming", *FINAL_STATES)
+"""The states of records that wait for 综合评定 or for publication, or have a result."""
+
+
 def queue_condition(side: str) -> ColumnElement[bool]:
-    """The SQL condition that a record waits for the review of a side. The states are written out, as in the
-    index of the queue: only then does PostgreSQL take that index, in which nothing has to be sorted."""
-    states = ", ".join(f"'{state}'" for state in STATES_BY_SIDE[side])
-    return literal_column(f"assessment.state in ({states})", Boolean)
+    """The SQL condition that a record waits for the review of a side."""
+    return _state_condition(STATES_BY_SIDE[side])
+
+
+def result_condition() -> ColumnElement[bool]:
+    """The SQL condition that a record is in one of RESULT_STATES."""
+    return _state_condition(RESULT_STATES)
+
+
+def _state_condition(states: Sequence[str]) -> ColumnElement[bool]:
+    """The condition of a partial index and of the lists that are read from it. The states are written out:
+    only then does PostgreSQL take that index, in which nothing has to be sorted."""
+    codes = ", ".join(f"'{state}'" for state in states)
+    return literal_column(f"assessment.state in ({codes})", Boolean)
 
 
 OFFICE_NOTICE_STATES = {"scheduled": "待发送", "sending": "正在发送", "sent": "已发送", "cancelled": "已取消"}
@@ -143,6 +158,21 @@ class Assessment(TenantOwned, Model):
             "submitted_at",
             "id",
             postgresql_where=queue_condition("organisation"),
+        ),
+        Index(
+            "assessment_result_ix",
+            "tenant_id",
+            "cycle_id",
+            "id",
+            postgresql_where=result_condition(),
+        ),
+        Index(
+            "assessment_assessor_result_ix",
+            "tenant_id",
+            "assessor_id",
+            "cycle_id",
+            "id",
+            postgresql_where=result_condition(),
         ),
         Index(
             "assessment_sent_by_ix",

@@ -1,6 +1,6 @@
 """Queries of certificates for pages about other things."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import (
@@ -8,15 +8,12 @@ from sqlalchemy import (
     select,
 )
 
-from dingkao.assessments.current_records import records_by_id
 from dingkao.assessments.models import Assessment
 from dingkao.certificates.models import Certificate
 from dingkao.certificates.serials import normalise_serial, province_of_serial
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, fetch_page
-from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import (
     Query,
@@ -36,14 +33,6 @@ def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {certificate.id: certificate.serial for certificate in certificates}
 
 
-def certificates_page(serial: str, cursor: str | None) -> Page[Certificate]:
-    """Returns a page of the province's certificates; only the one with `serial` if it is not empty."""
-    query = select(Certificate)
-    if serial:
-        query = query.where(Certificate.serial == serial)
-    return fetch_page(query, [Certificate.id], cursor)
-
-
 def get_certificate_for_update(certificate_id: UUID) -> Certificate:
     """Returns a certificate, locked. Raises NotFound."""
     query = select(Certificate).where(Certificate.id == certificate_id)
@@ -51,17 +40,6 @@ def get_certificate_for_update(certificate_id: UUID) -> Certificate:
     if certificate is None:
         raise NotFound
     return certificate
-
-
-def doctors_of_certificates(
-    certificates: Sequence[Certificate],
-) -> dict[UUID, Doctor]:
-    """Returns certificate's id → doctor for a page of certificates."""
-    records = records_by_id(certificate.assessment_id for certificate in certificates)
-    doctors = doctors_by_id(record.doctor_id for record in records.values())
-    return {
-        certificate.id: doctors[records[certificate.assessment_id].doctor_id] for certificate in certificates
-    }
 
 
 def certificate_with_doctor(

@@ -10,6 +10,8 @@ from dingkao.clock import now
 from dingkao.database.base import Model, check_in, tenant_foreign_key
 from dingkao.tenants.rls import TenantOwned
 
+CERTIFICATE_STATES = {"issued": "有效", "revoked": "已撤销", "replaced": "已替换"}
+
 
 class Certificate(TenantOwned, Model):
     """A certificate (考核结果通知书). `content_sealed`: what it prints, as encrypted JSON; `holder_masked`:
@@ -26,7 +28,9 @@ class Certificate(TenantOwned, Model):
             unique=True,
             postgresql_where=text("state = 'issued'"),
         ),
-        check_in("state", ("issued", "revoked", "replaced")),
+        Index(None, "tenant_id", "assessment_id"),
+        Index(None, "tenant_id", "state", "id"),
+        check_in("state", tuple(CERTIFICATE_STATES)),
         tenant_foreign_key("assessment_id", "assessment"),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, any_, bindparam
+from sqlalchemy import ARRAY, ColumnElement, SelectBase, any_, bindparam, func
 
 MAX_VALUES = 5_000
 ValueT = TypeVar("ValueT")
@@ -26,6 +26,13 @@ def in_array(column: Any, values: Iterable[Any]) -> ColumnElement[bool]:
     if len(value_list) == 1:
         return column == bindparam(None, value_list[0], column.type)
     return column == any_(bindparam(None, value_list, ARRAY(column.type)))
+
+
+def in_looked_up(column: Any, query: SelectBase) -> ColumnElement[bool]:
+    """Returns the condition that `column` is one of the values that a query of one column gives. The query is
+    answered first, as an array by whose few values an index finds the rows; a subquery PostgreSQL may turn
+    round, and look for each row of a long list whether the query gives it."""
+    return column == any_(func.array(query.scalar_subquery(), type_=ARRAY(column.type)))
 
 
 def split_into_batches(values: Iterable[ValueT], size: int = MAX_VALUES) -> Iterator[list[ValueT]]:

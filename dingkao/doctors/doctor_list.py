@@ -63,6 +63,13 @@ def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
             accepts=lambda value: len(value) <= MAX_DEPARTMENT_LENGTH,
             is_indexed=have_index,
         ),
+        *level_filters(have_index=have_index),
+    )
+
+
+def level_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
+    """The filters by level and category alone; `have_index`: as of `doctor_filters`."""
+    return (
         ListFilter("level", "级别", lambda value, _viewer: Doctor.level == value, LEVELS),
         ListFilter(
             "category",

@@ -12,7 +12,9 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, fetch_page
+from dingkao.database.listing.definitions import ListQuery, ListViewer
+from dingkao.database.listing.list_pages import list_query
+from dingkao.database.listing.list_states import parse_address
 from dingkao.errors import Refusal
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
@@ -21,8 +23,10 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.scopes import Grant, load_grant, scope_condition
+from dingkao.results.result_list import RESULT_LIST
 
 BATCH_SIZE = 200
+WAITING_STATES = ("grading", "absent")
 FIRST_ID = UUID(int=0)
 
 
@@ -54,22 +58,13 @@ def conclude_records(
     return concluded_count, reasons
 
 
-def pending_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assessment]:
-    """Returns a page of the records within `grant` that wait for 综合评定."""
-    return fetch_page(
-        select(Assessment).where(_pending_records(cycle, grant)),
-        [Assessment.state, Assessment.id],
-        cursor,
-        BATCH_SIZE,
-    )
-
-
-def enqueue_conclusion(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue 综合评定 of all waiting records that the asker may conclude when the job runs."""
+def enqueue_conclusion(cycle: Cycle, *, by: Actor, view: str = "") -> Job:
+    """Enqueue 综合评定 of all waiting records that the asker may conclude when the job runs. `view`: the
+    address of a view of RESULT_LIST, whose records alone are meant; "" for all."""
     return enqueueing.enqueue(
         "conclude_all",
         f"综合评定（{cycle.label}）",
-        {"cycle": str(cycle.id)},
+        {"cycle": str(cycle.id), "view": view},
         by=by.id,
         subject=cycle.id,
     )
@@ -77,17 +72,12 @@ def enqueue_conclusion(cycle: Cycle, *, by: Actor) -> Job:
 
 @worker.register_chunked_job("conclude_all")
 def conclude_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Conclude the next waiting records. The roles that the asker has now decide which records."""
+    """Conclude the next waiting records. The roles that the asker has now decide which records. Raises
+    InvalidInput for a view that no longer is one."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
     grant = load_grant("conclusions.decide", job.asked_by)
-    waiting = select(Assessment.id).where(_pending_records(cycle, grant))
-    total = (
-        None
-        if cursor
-        else db.session.scalar(
-            select(func.count()).select_from(Assessment).where(_pending_records(cycle, grant))
-        )
-    )
+    waiting = _waiting_query(job, cycle, grant)
+    total = None if cursor else db.session.scalar(select(func.count()).select_from(waiting.subquery()))
     last_id = UUID(cursor["after"]) if cursor else FIRST_ID
     ids = list(
         db.session.scalars(waiting.where(Assessment.id > last_id).order_by(Assessment.id).limit(BATCH_SIZE))
@@ -106,11 +96,24 @@ def conclude_batch(job: Job, cursor: Cursor) -> Chunk:
     )
 
 
+def _waiting_query(job: Job, cycle: Cycle, grant: Grant) -> ListQuery:
+    """Returns the query of the ids of the waiting records that a job is about."""
+    view = job.arguments.get("view", "")
+    if not view:
+        return select(Assessment.id).where(_pending_records(cycle, grant))
+    state = parse_address(RESULT_LIST, view)
+    return (
+        list_query(state, ListViewer(grant, job.asked_by))
+        .with_only_columns(Assessment.id, maintain_column_froms=True)
+        .where(_pending_records(cycle, grant))
+    )
+
+
 def _pending_records(cycle: Cycle, grant: Grant) -> ColumnElement[bool]:
     """Returns the condition of the cycle's records within `grant` that wait for 综合评定; of those in the
     state "absent", `conclude` refuses the ones whose absence is not confirmed."""
     return and_(
         Assessment.cycle_id == cycle.id,
-        Assessment.state.in_(("grading", "absent")),
+        Assessment.state.in_(WAITING_STATES),
         scope_condition(grant, assessor=Assessment.assessor_id),
     )

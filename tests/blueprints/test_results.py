@@ -6,6 +6,7 @@ import re
 import threading
 from datetime import date
 from functools import partial
+from urllib.parse import parse_qs, urlsplit
 
 import pypdfium2
 import pytest
@@ -29,6 +30,7 @@ from dingkao.errors import NotFound
 from dingkao.filings.models import Filing
 from dingkao.integrations.storage import current_store
 from dingkao.jobs.models import Job
+from dingkao.people.models import Organisation
 from dingkao.results import line_effects
 from dingkao.results.pass_lines import reaches_line
 from dingkao.tenants.encryption import DecryptionFailed
@@ -45,6 +47,10 @@ from tests.blueprints.result_steps import (
     scored_doctor,
 )
 from tests.blueprints.signed_in_client import post_form, signed_in_client
+
+
+def text_of(client, address):
+    return client.get(address).get_data(as_text=True)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +80,29 @@ def certified(application, admins, line, in_province):
     doctor = scored_doctor(application, in_province)
     published(application, admins, in_province)
     return doctor
+
+
+def test_certificates_and_results_are_found_filtered_and_exported(admins, certified, in_province):
+    page = f"/{SLUG}/office/certificates"
+    with in_province(SLUG):
+        serial = certificate_of(certified).serial
+    answer = post_form(admins[0], f"{page}/search", page, q=serial.lower())
+    assert (answer.status_code, serial in answer.location, "doctor=" in answer.location) == (303, False, True)
+    doctor = parse_qs(urlsplit(answer.location).query)["doctor"][0]
+    assert serial in text_of(admins[0], answer.location)
+    assert serial in text_of(admins[0], f"{page}?doctor={doctor}&state=issued")
+    assert serial not in text_of(admins[0], f"{page}?doctor={doctor}&state=revoked")
+    assert f"list=certificates&amp;view=doctor%3D{doctor}" in text_of(admins[0], answer.location)
+    with in_province(SLUG):
+        place, other = db.session.scalars(select(Organisation.id).order_by(Organisation.created_at).limit(2))
+    listed_at = [serial in text_of(admins[0], f"{page}?institution={at}") for at in (place, other)]
+    assert sorted(listed_at) == [False, True]
+    results = text_of(admins[0], f"/{SLUG}/office/conclusions?state=passed&doctor={doctor}")
+    assert "共1人" in results
+    assert re.search(r">(公共知识)?100(，业务水平100)?</td>\s*<td>合格</td>", results)
+    assert "没有符合条件的医师" in text_of(
+        admins[0], f"/{SLUG}/office/conclusions?state=failed&doctor={doctor}"
+    )
 
 
 def test_from_scores_to_the_certificate(application, admins, line, scored, in_province):

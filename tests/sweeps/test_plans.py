@@ -27,8 +27,9 @@ CAPS = ("MAX_COUNTED", "COUNTED_ROWS", "MAX_SORTED")
 LIMITS = PlanLimits(read=500, removed=500, sorted=500)
 """A page shows 50 rows, and here counts COUNTED: what reads more grows with the province. An index
 over everything is no better than a table read one row after another, which these sessions don't do."""
-LIKE_LARGE_TABLES = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
-"""What makes PostgreSQL choose for thousands of rows as it does for hundreds of thousands."""
+LIKE_LARGE_TABLES = {f"enable_{node}": "off" for node in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")}
+"""What makes PostgreSQL choose for thousands of rows as it does for hundreds of thousands: of these it looks
+fifty up one by one, where it would read all of three thousand to join them."""
 KNOWN = frozenset(
     (
         "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/gaps", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",

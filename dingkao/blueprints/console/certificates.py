@@ -7,6 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.certificates import (
     certificate_queries,
@@ -15,9 +16,10 @@ from dingkao.certificates import (
     revocation,
     unprintable_names,
 )
-from dingkao.certificates.serials import normalise_serial
+from dingkao.certificates.certificate_list import CERTIFICATE_LIST
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
 from dingkao.integrations.storage import current_store
@@ -27,33 +29,33 @@ from dingkao.web.access_control import require
 from dingkao.web.request_lifecycle import limiter
 
 certificates = console_blueprint("certificates")
-STATE_LABELS = {
-    "issued": "有效",
-    "revoked": "已撤销",
-    "replaced": "已替换",
-}
 
 
 @certificates.get("/office/certificates")
+@certificates.post("/office/certificates/search", endpoint="search_certificates")
 @require("certificates.view")
-def list_certificates() -> str:
-    """The certificates of the province, or the one with the serial number in the address."""
-    serial = normalise_serial(request.args.get("serial", ""))
-    page = certificate_queries.certificates_page(serial, request.args.get("after"))
+def list_certificates() -> str | Response:
+    """The certificates of the province."""
+    view = open_list(
+        CERTIFICATE_LIST,
+        links={"name": _doctor_address},
+        endpoint="certificates.list_certificates",
+        search_endpoint="certificates.search_certificates",
+    )
+    if isinstance(view, Response):
+        return view
     return render_template(
         "console/certificates/list.html",
-        proposed=proposed_acts.pending_ids_about(
-            "revocation",
-            (certificate.id for certificate in page.rows),
-        ),
-        boxes=[] if serial else _unprintable_people(),
-        page=page,
-        people=certificate_queries.doctors_of_certificates(page.rows),
-        states=STATE_LABELS,
-        serial=serial,
+        view=view,
+        proposed=proposed_acts.pending_ids_about("revocation", map(view.id_of, view.page.rows)),
+        boxes=[] if view.is_narrowed else _unprintable_people(),
         may=current_user.may("certificates.manage"),
         max_reason_length=proposed_acts.MAX_REASON_LENGTH,
     )
+
+
+def _doctor_address(row: ListRow) -> str:
+    return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 
 def _unprintable_people() -> list[tuple[Doctor, str]]:
@@ -89,7 +91,7 @@ def certificate_pdf(certificate_id: UUID) -> FlaskResponse:
 @require("certificates.manage")
 def propose_revocation(
     certificate_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Propose to revoke a certificate, with a reason. Raises NotFound, InvalidState."""
     certificate = certificate_queries.get_certificate_for_update(certificate_id)
     try:

@@ -10,13 +10,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.blueprints.console.certificates import STATE_LABELS
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
     current_user_recusal_reason,
 )
 from dingkao.certificates import certificate_queries, official_seals
+from dingkao.certificates.models import CERTIFICATE_STATES
 from dingkao.errors import NotFound
 from dingkao.people import channel_accounts
 from dingkao.people import proposed_acts as rules
@@ -102,7 +102,7 @@ def _act_preview(act: ProposedAct) -> dict[str, Any]:
         return {
             "certificate": certificate,
             "doctor": doctor,
-            "certificate_states": STATE_LABELS,
+            "certificate_states": CERTIFICATE_STATES,
         }
     return {
         "changes": channel_accounts.proposal_changes(act),

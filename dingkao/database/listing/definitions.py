@@ -100,10 +100,11 @@ class ListDefinition:
 
     `name`: its code; `title`: its name for people, of files too; `action`: the action that lets a person see
     it (`people.permissions`); `unit`: what is counted; `query` gives all its rows that a viewer may see,
-    before filters and search, each row with `id_column`; `cells` gives for some rows the texts of each column
-    by key, numbers masked; `search` the SQL condition of what was typed into the search field, labelled
-    `search_label`; `totals` how many rows some filters' choices would leave, where that is known without
-    counting. The first of `sorts` is the list's order until another is chosen.
+    before filters and search, each row with `id_column`, for a state whose filters are then applied; `cells`
+    gives for some rows the texts of each column by key, numbers masked; `search` the SQL condition of what
+    was typed into the search field, labelled `search_label`; `totals` how many rows some filters' choices
+    would leave, where that is known without counting. The first of `sorts` is the list's order until another
+    is chosen.
     """
 
     name: str

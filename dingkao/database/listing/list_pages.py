@@ -1,7 +1,7 @@
 """Pages of a list, forwards and backwards, by keyset: as quick at the end as at the beginning."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -45,10 +45,11 @@ def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str]
     """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not
     applied."""
     definition = state.definition
-    query = definition.query(viewer, state)
-    for key, value in state.filters.items():
+    filters = {key: value for key, value in state.filters.items() if key not in without}
+    query = definition.query(viewer, replace(state, filters=filters))
+    for key, value in filters.items():
         chosen = definition.filter_by_key(key)
-        if chosen is not None and key not in without:
+        if chosen is not None:
             query = query.where(chosen.condition(value, viewer))
     if state.search and definition.search is not None:
         searched = (definition.name, state.search)

@@ -1,60 +1,69 @@
-"""综合评定 in the console: the assessments that wait for it, and concluding the ticked ones or all."""
-
-from typing import Any
+"""综合评定 in the console: the list of the cycle's results, and concluding the ticked ones, those of a view
+or all that wait."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.assessments.models import VERDICTS
+from dingkao.assessments.record_list import STATE_FILTER
+from dingkao.blueprints.console.listing_pages import (
+    is_whole_view_selected,
+    open_list,
+    posted_view_address,
+    selected_view,
+)
 from dingkao.blueprints.console.results.blueprint import results
 from dingkao.cycles.cycles import current_cycle, require_current_cycle
-from dingkao.cycles.models import Cycle
-from dingkao.doctors.code_lists import CATEGORIES, LEVELS
-from dingkao.doctors.doctor_queries import doctors_by_id
-from dingkao.people.name_lookups import organisation_names
+from dingkao.database.listing.definitions import ListRow
 from dingkao.results import final_assessments
+from dingkao.results.result_list import RESULT_LIST, preset_state
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.forms import ticked_ids
 
 
 @results.get("/office/conclusions")
+@results.post("/office/conclusions/search", endpoint="search_conclusions")
 @require("conclusions.view")
-def conclusions() -> str:
-    """The assessments that wait for 综合评定."""
+def conclusions() -> str | Response:
+    """The results of the cycle: those that wait for 综合评定 first."""
     cycle = current_cycle()
-    context = _conclusions_context(cycle) if cycle else {}
-    return render_template("console/results/conclusions.html", cycle=cycle, **context)
+    if cycle is None:
+        return render_template("console/results/conclusions.html", cycle=None)
+    view = open_list(
+        RESULT_LIST,
+        presets={STATE_FILTER: preset_state(cycle, current_grant())},
+        links={"name": _doctor_address} if current_user.may("doctors.view") else {},
+        endpoint="results.conclusions",
+        search_endpoint="results.search_conclusions",
+    )
+    if isinstance(view, Response):
+        return view
+    is_waiting = view.state.filters.get(STATE_FILTER) in final_assessments.WAITING_STATES
+    return render_template(
+        "console/results/conclusions.html",
+        cycle=cycle,
+        view=view,
+        concluding=is_waiting and current_user.may("conclusions.decide"),
+    )
 
 
-def _conclusions_context(cycle: Cycle) -> dict[str, Any]:
-    """Template variables of the list."""
-    page = final_assessments.pending_page(cycle, current_grant(), request.args.get("after"))
-    return {
-        "page": page,
-        "people": doctors_by_id(record.doctor_id for record in page.rows),
-        "places": organisation_names(record.institution_id for record in page.rows),
-        "verdicts": VERDICTS,
-        "categories": CATEGORIES,
-        "levels": LEVELS,
-        "decides": current_user.may("conclusions.decide"),
-    }
+def _doctor_address(row: ListRow) -> str:
+    return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 
 @results.post("/office/conclusions")
 @require("conclusions.decide")
 def conclude_records() -> Response:
-    """综合评定 of the ticked assessments, or with a job of all that have three verdicts. Raises NotFound
-    before the first cycle."""
+    """综合评定 of the ticked assessments, or with a job of those of a view or all that have three verdicts.
+    Raises NotFound before the first cycle, InvalidInput for a view that no longer is one."""
     cycle = require_current_cycle()
-    if "all" in request.form:
-        job = final_assessments.enqueue_conclusion(cycle, by=current_user.as_actor())
+    by = current_user.as_actor()
+    if "all" in request.form or is_whole_view_selected():
+        view = "" if "all" in request.form else selected_view(RESULT_LIST).address()
+        job = final_assessments.enqueue_conclusion(cycle, by=by, view=view)
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
     concluded_count, reasons = final_assessments.conclude_records(
-        cycle,
-        ticked_ids(),
-        grant=current_grant(),
-        by=current_user.as_actor(),
+        cycle, ticked_ids(), grant=current_grant(), by=by
     )
     flash(f"已完成{concluded_count}人的综合评定，等待省级发布。{' '.join(sorted(reasons))}")
-    return redirect(url_for("results.conclusions"), 303)
+    return redirect(posted_view_address(RESULT_LIST, "results.conclusions", STATE_FILTER), 303)
