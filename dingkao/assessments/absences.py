@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, select
 
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.models import Assessment
@@ -14,12 +14,10 @@ from dingkao.cycles.cycles import get_cycle
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import (
-    CappedCount,
-    Page,
-    capped_count,
-    fetch_page,
-)
+from dingkao.database.listing.definitions import ListViewer, get_definition
+from dingkao.database.listing.list_states import parse_address
+from dingkao.database.listing.selections import count_selected, fetch_selected_ids
+from dingkao.database.pagination import CappedCount, capped_count
 from dingkao.errors import InvalidInput, Refusal
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
@@ -33,33 +31,25 @@ from dingkao.people.scopes import (
     scope_condition,
 )
 
-JOB_NAME, BATCH_SIZE, PAGE_SIZE = (
-    "confirm_absences",
-    200,
-    100,
-)
+JOB_NAME, BATCH_SIZE = "confirm_absences", 200
+LIST_NAME = "absences"
+"""The name of the console's list of them, which has their tickets and therefore is one of `exams`."""
 MAX_NOTE_LENGTH = 200
-FIRST_ID = UUID(int=0)
 
 
-def unconfirmed_absences(cycle: Cycle, grant: Grant) -> Select[Assessment]:
-    """The query of the cycle's records within `grant` whose absence nobody has confirmed."""
-    return select(Assessment).where(
+def unconfirmed_conditions(cycle: Cycle, grant: Grant) -> list[ColumnElement[bool]]:
+    """The SQL conditions of the cycle's records within `grant` whose absence nobody has confirmed."""
+    return [
         Assessment.cycle_id == cycle.id,
         Assessment.state == "absent",
         Assessment.absence_confirmed_by.is_(None),
         scope_condition(grant, assessor=Assessment.assessor_id),
-    )
+    ]
 
 
-def absences_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Assessment]:
-    """A page of `unconfirmed_absences`, by id."""
-    return fetch_page(
-        unconfirmed_absences(cycle, grant),
-        [Assessment.id],
-        cursor,
-        PAGE_SIZE,
-    )
+def unconfirmed_absences(cycle: Cycle, grant: Grant) -> Select[Assessment]:
+    """The query of those records."""
+    return select(Assessment).where(*unconfirmed_conditions(cycle, grant))
 
 
 def count_unconfirmed(cycle: Cycle, grant: Grant) -> CappedCount:
@@ -125,12 +115,13 @@ def confirm_absences(
     return confirmed_count, reasons
 
 
-def enqueue_confirmation(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the confirmation of all absences that wait for the asker's organisations."""
+def enqueue_confirmation(cycle: Cycle, *, by: Actor, view: str = "") -> Job:
+    """Enqueue the confirmation of the absences of a view of the list (its address; "": of all) that wait for
+    the asker's organisations."""
     return enqueueing.enqueue(
         JOB_NAME,
         f"缺考确认（{cycle.label}）",
-        {"cycle": str(cycle.id)},
+        {"cycle": str(cycle.id), "view": view},
         by=by.id,
         subject=cycle.id,
     )
@@ -138,17 +129,15 @@ def enqueue_confirmation(cycle: Cycle, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(JOB_NAME)
 def confirm_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Confirm the next absences. The roles that the asker has now decide which records."""
+    """Confirm the next absences. The roles that the asker has now decide which records. Raises InvalidInput
+    for a view that no longer is one."""
     cycle = get_cycle(UUID(job.arguments["cycle"]))
     grant = load_grant("sittings.mark_absent", job.asked_by)
-    waiting_absences = unconfirmed_absences(cycle, grant)
-    total = None
-    if not cursor:
-        total = db.session.scalar(select(func.count()).select_from(waiting_absences.subquery()))
-    next_ids = waiting_absences.with_only_columns(Assessment.id).where(
-        Assessment.id > UUID(cursor.get("after", str(FIRST_ID)))
-    )
-    ids = list(db.session.scalars(next_ids.order_by(Assessment.id).limit(BATCH_SIZE)))
+    state = parse_address(get_definition(LIST_NAME), job.arguments.get("view", ""))
+    viewer = ListViewer(grant, job.asked_by)
+    total = None if cursor else count_selected(state, viewer)
+    last_id = UUID(cursor["after"]) if cursor else None
+    ids = fetch_selected_ids(state, viewer, last_id, BATCH_SIZE)
     confirmed_count, reasons = confirm_absences(cycle, ids, grant=grant, by=load_actor(job.asked_by))
     return Chunk(
         {"after": str(ids[-1])} if len(ids) == BATCH_SIZE else None,

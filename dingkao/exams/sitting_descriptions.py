@@ -13,9 +13,9 @@ from dingkao.database.base import db
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.exams import integrity_events
 from dingkao.exams.models.monitoring_models import IntegrityCase
-from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.papers import papers_by_id
+from dingkao.exams.tickets import ticket_numbers
 from dingkao.people.name_lookups import organisation_names
 
 
@@ -32,7 +32,7 @@ def describe_people(
     before it is issued)}."""
     doctors = doctors_by_id(record.doctor_id for record in records)
     institutions = organisation_names(record.institution_id for record in records)
-    tickets = _ticket_numbers([record.id for record in records])
+    tickets = ticket_numbers([record.id for record in records])
     return {
         record.id: {
             "name": doctors[record.doctor_id].name,
@@ -80,14 +80,6 @@ def sitting_state(sitting: Sitting, connected_ids: Collection[UUID]) -> str:
     if sitting.handed_in_at is not None:
         return "handed_in"
     return "answering" if sitting.id in connected_ids else "lost"
-
-
-def _ticket_numbers(record_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Record id → ticket number; records without a ticket are left out."""
-    query = select(AdmissionTicket.assessment_id, AdmissionTicket.number).where(
-        in_array(AdmissionTicket.assessment_id, record_ids)
-    )
-    return dict(db.session.execute(query).all())
 
 
 def _answered_counts(

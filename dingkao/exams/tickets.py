@@ -1,6 +1,8 @@
 """Admission tickets (准考证): a number without personal data, issued when a record becomes 待测评."""
 
 import secrets
+from collections.abc import Collection
+from uuid import UUID
 
 from sqlalchemy import and_, select
 from stdnum import luhn
@@ -8,6 +10,7 @@ from stdnum import luhn
 from dingkao.assessments.models import Assessment
 from dingkao.assessments.review_hooks import on_ready
 from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import (
@@ -27,6 +30,14 @@ MAX_ATTEMPTS, NUMBER_LENGTH = 20, 12
 def find_ticket(record: Assessment) -> AdmissionTicket | None:
     """The record's ticket; None before it is issued."""
     return db.session.scalar(select(AdmissionTicket).where(AdmissionTicket.assessment_id == record.id))
+
+
+def ticket_numbers(record_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Record id → ticket number; records without a ticket are left out."""
+    query = select(AdmissionTicket.assessment_id, AdmissionTicket.number).where(
+        in_array(AdmissionTicket.assessment_id, record_ids)
+    )
+    return dict(db.session.execute(query).all())
 
 
 @on_ready

@@ -1,6 +1,8 @@
 """缺考: what the system has marked is drafted by a clerk and confirmed by a reviewer of the organisation
 before it counts."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 
@@ -50,7 +52,8 @@ def test_an_absence_is_drafted_confirmed_and_only_then_concluded(application, in
     drafted = post_form(clerk, f"{PAGE}/draft", page=PAGE, record=first, note="已电话联系，本人放弃")
     assert drafted.status_code == 303
     page = reviewer.get(PAGE).get_data(as_text=True)
-    assert "草稿</span> 已电话联系，本人放弃" in page
+    assert re.search(r"<td>草稿</td>\s*<td>已电话联系，本人放弃</td>", page)
+    assert first not in reviewer.get(f"{PAGE}?draft=undrafted").get_data(as_text=True)
     assert post_form(clerk, PAGE, record=first).status_code == 403
     conclusions = f"/{SLUG}/office/conclusions"
     answer = post_form(reviewer, conclusions, record=first)
@@ -81,6 +84,11 @@ def test_all_are_confirmed_by_a_job_and_nobody_elses(application, in_province, a
     assert "已确认 2" in reviewer.get(job).get_data(as_text=True)
     with in_province(SLUG):
         assert locked(absent[1]).absence_confirmed_by == reviewer.account_id
+    view = f"state=absent&doctor={absent[1].doctor_id}"
+    post_form(reviewer, f"/{SLUG}/office/conclusions", selection="all", view=view)
+    actors.run_pending_jobs(application, in_province, SLUG)
+    states = [actors.record_state(in_province, SLUG, doctor.record_id) for doctor in absent[1:]]
+    assert states == ["confirming", "absent"]
 
 
 def test_who_was_present_after_all_is_looked_at_anew_when_absent_again(in_province, absent):

@@ -1,70 +1,61 @@
 """缺考确认 in the console: whom the system has marked absent, the clerk's draft, and confirming."""
 
-from typing import Any
-
-from flask import (
-    flash,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.assessments import absences as absence_list
-from dingkao.blueprints.console.navigation import (
-    console_blueprint,
+from dingkao.assessments import absences as absence_rules
+from dingkao.blueprints.console.listing_pages import (
+    is_whole_view_selected,
+    open_list,
+    posted_view_address,
+    selected_ids,
+    selected_view,
 )
-from dingkao.cycles.cycles import (
-    current_cycle,
-    require_current_cycle,
-)
-from dingkao.cycles.models import Cycle
+from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.cycles.cycles import current_cycle, require_current_cycle
 from dingkao.database.base import db
 from dingkao.errors import InvalidInput
-from dingkao.exams.sitting_descriptions import (
-    describe_people,
-)
-from dingkao.people.name_lookups import account_names
-from dingkao.web.access_control import (
-    current_grant,
-    require,
-)
+from dingkao.exams.absence_list import ABSENCE_LIST
+from dingkao.web.access_control import current_grant, require
 from dingkao.web.forms import ticked_ids
 
 absences = console_blueprint("absences")
+MAX_DRAFTED = 1_000
 
 
 @absences.get("/office/absences")
+@absences.post("/office/absences/search", endpoint="search_absences")
 @require("absences.prepare")
-def list_absences() -> str:
+def list_absences() -> str | Response:
     """The absences that wait for confirmation, with what was drafted about them."""
     cycle = current_cycle()
-    context = _list_context(cycle) if cycle else {}
-    return render_template("console/absences/list.html", cycle=cycle, **context)
-
-
-def _list_context(cycle: Cycle) -> dict[str, Any]:
-    """Template variables of the list."""
-    page = absence_list.absences_page(cycle, current_grant(), request.args.get("after"))
-    return {
-        "page": page,
-        "people": describe_people(page.rows),
-        "drafters": account_names(record.absence_drafted_by for record in page.rows),
-        "count": absence_list.count_unconfirmed(cycle, current_grant()),
-        "max_note_length": absence_list.MAX_NOTE_LENGTH,
-    }
+    if cycle is None:
+        return render_template("console/absences/list.html", cycle=None)
+    view = open_list(
+        ABSENCE_LIST,
+        endpoint="absences.list_absences",
+        search_endpoint="absences.search_absences",
+    )
+    if isinstance(view, Response):
+        return view
+    return render_template(
+        "console/absences/list.html",
+        cycle=cycle,
+        view=view,
+        max_note_length=absence_rules.MAX_NOTE_LENGTH,
+    )
 
 
 @absences.post("/office/absences/draft")
 @require("absences.prepare")
-def draft_absences() -> Response | tuple[str, int]:
-    """Put the ticked records into the draft, with a note. Raises NotFound before the first cycle."""
+def draft_absences() -> Response | tuple[str | Response, int]:
+    """Put the ticked records, or those of a view, MAX_DRAFTED at the most, into the draft, with a note.
+    Raises NotFound before the first cycle."""
     try:
-        drafted_count = absence_list.draft_absences(
+        drafted_count = absence_rules.draft_absences(
             require_current_cycle(),
-            ticked_ids(),
+            selected_ids(ABSENCE_LIST, MAX_DRAFTED),
             note=request.form.get("note", ""),
             grant=current_grant(),
             by=current_user.as_actor(),
@@ -74,26 +65,26 @@ def draft_absences() -> Response | tuple[str, int]:
         flash(refusal.message, "refusal")
         return list_absences(), refusal.status
     flash(f"已把{drafted_count}人列入缺考草稿，由考核机构复核人确认后生效。")
-    return redirect(url_for("absences.list_absences"), 303)
+    return redirect(_posted_view_address(), 303)
+
+
+def _posted_view_address() -> str:
+    """The address of the view of the list from which the form was sent."""
+    return posted_view_address(ABSENCE_LIST, "absences.list_absences")
 
 
 @absences.post("/office/absences")
 @require("sittings.mark_absent")
 def confirm_absences() -> Response:
-    """Confirm the absence of the ticked records, or with a job of all. Raises NotFound before the first
-    cycle."""
-    cycle, by = (
-        require_current_cycle(),
-        current_user.as_actor(),
-    )
-    if "all" in request.form:
-        job = absence_list.enqueue_confirmation(cycle, by=by)
+    """Confirm the absence of the ticked records, or with a job of those of a view or all. Raises NotFound
+    before the first cycle, InvalidInput for a view that no longer is one."""
+    cycle, by = require_current_cycle(), current_user.as_actor()
+    if "all" in request.form or is_whole_view_selected():
+        view = "" if "all" in request.form else selected_view(ABSENCE_LIST).address()
+        job = absence_rules.enqueue_confirmation(cycle, by=by, view=view)
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
-    confirmed_count, reasons = absence_list.confirm_absences(
-        cycle,
-        ticked_ids(),
-        grant=current_grant(),
-        by=by,
+    confirmed_count, reasons = absence_rules.confirm_absences(
+        cycle, ticked_ids(), grant=current_grant(), by=by
     )
     flash(f"已确认{confirmed_count}人缺考，可以进行综合评定。{' '.join(sorted(reasons))}")
-    return redirect(url_for("absences.list_absences"), 303)
+    return redirect(_posted_view_address(), 303)
