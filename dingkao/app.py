@@ -112,9 +112,10 @@ ONE_YEAR_SECONDS = 365 * 24 * 3600
 
 @deferred_garbage_collection()
 def create_app(config: AppConfig) -> Flask:
-    """Returns the application for `config`, with all blueprints, engines and middleware. Raises
-    key_check.WrongDataKey if its data key is not that of the database; at the first query,
-    rls.RoleTooPowerful is raised if a database role has more rights than it may have."""
+    """Returns the application for `config`, with all blueprints, engines and middleware; the assets that are
+    made at start are written on the way. Raises key_check.WrongDataKey if its data key is not that of the
+    database; at the first query, rls.RoleTooPowerful is raised if a database role has more rights than it may
+    have."""
     app = Flask(
         "dingkao",
         root_path=str(ROOT / "dingkao"),

@@ -47,7 +47,7 @@ RECOUNT_TIME = time(3, 30)
 @dataclass(frozen=True)
 class ScheduledTask:
     """A function that runs at intervals, or daily at a time of day, in each province that is served. It
-    commits its own work or leaves that to the caller.
+    commits its own work or, in a province, leaves that to the caller.
 
     `interval_seconds`: the interval; for a daily task, how often it is checked whether the task is due.
     `include_suspended`: it also runs in provinces whose service is suspended. `platform`: it runs once,

@@ -1,5 +1,6 @@
 """Requests: made by the doctor, decided by the other side, both ways, and the outcome seen."""
 
+import io
 import re
 
 import pytest
@@ -14,7 +15,14 @@ from dingkao.filings.models import Filing
 from dingkao.people.models import Account, Notice
 from dingkao.requests.models import Request
 from tests import sample_data
-from tests.actors import advance_to, make_actor, record_state, signed_in_doctor, unused_serials
+from tests.actors import (
+    advance_to,
+    make_actor,
+    portrait_image,
+    record_state,
+    signed_in_doctor,
+    unused_serials,
+)
 from tests.blueprints import request_steps
 from tests.blueprints.request_steps import begun, decide, doctor_in, exemption, upload
 from tests.blueprints.signed_in_client import signed_in_client
@@ -120,6 +128,16 @@ def test_exemption_needs_a_reason_that_holds_and_a_proof(ready):
         assert answer.status_code in (200, 422), reason
         assert sentence in answer.get_data(as_text=True)
     assert "尚未提交" in someone.get(page)
+
+
+def test_of_several_files_with_a_wrong_one_none_is_kept_or_shown(ready):
+    someone = ready()
+    page = f"/requests/{begun(someone, 'exemption')}/files"
+    sent = [(io.BytesIO(portrait_image()), "培训合格证.jpg"), (io.BytesIO(b"nothing"), "说明.jpg")]
+    answer = someone.post(page, file=sent)
+    assert answer.status_code == 422
+    assert "培训合格证" not in answer.get_data(as_text=True)
+    assert "培训合格证" not in someone.get(page)
 
 
 def test_simple_procedure_asks_for_no_exemption_and_nobody_before_review(application, in_province, ready):

@@ -61,7 +61,7 @@ FORMS = {"news": NewsForm, "faq": AnswerForm}
 @article_editor.get("/office/articles")
 @require("articles.view")
 def list_articles() -> str:
-    """The articles of a kind, by state and search words."""
+    """The articles of a kind, by state and search words; at most MAX_SHOWN."""
     kind = _article_kind()
     state = request.args.get("state", "")
     words = request.args.get("q", "").strip()
@@ -133,7 +133,7 @@ def _is_preview() -> bool:
 @article_editor.post("/office/articles/publish")
 @require("articles.edit")
 def publish_articles() -> Response:
-    """Publish the ticked articles."""
+    """Publish the ticked articles; those that are published already stay as they are."""
     published_count = 0
     for article in editing.get_for_update(ticked_ids("article")):
         if article.state != "published":

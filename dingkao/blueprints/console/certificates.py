@@ -69,7 +69,7 @@ def _unprintable_people() -> list[tuple[Doctor, str]]:
 @require("certificates.manage")
 def certificate_pdf(certificate_id: UUID) -> FlaskResponse:
     """The certificate as PDF; who downloaded it is entered in the journal, because it contains the ID number.
-    Raises NotFound."""
+    Raises NotFound, also until the file is rendered, and Unavailable."""
     certificate = certificate_queries.get_certificate_for_update(certificate_id)
     if certificate.drawn_at is None:
         raise NotFound("通知书正在生成，请稍后再试。")

@@ -80,6 +80,8 @@ def invite_colleague() -> tuple[str, int]:
 
 
 def _invite_from_form(form: InvitationForm) -> Invitation:
+    """Invite the colleague of the form; the invitation has the one-time code, which is stored nowhere. Raises
+    InvalidInput."""
     seat = own_staff.find_seat(form.seat.data, current_grant())
     user_name, name = (
         form.user_name.data or "",

@@ -63,7 +63,8 @@ class Task:
 @dashboard.get("/office")
 @require("console.open")
 def show_tasks() -> str:
-    """The tasks that wait for the current user, each with a link, in the order of the work."""
+    """待办: the tasks that wait for the current user, each with a link, in the order of the work; apart from
+    them those that only somebody else may do, and the open setup steps."""
     cycle = current_cycle()
     tasks = _all_tasks(cycle)
     return render_template(

@@ -229,7 +229,8 @@ def _skipped_text(result: InclusionResult) -> str:
 @enrolment.post("/office/inclusion/remove")
 @require("enrolment.manage")
 def exclude_doctors() -> Response | tuple[str | Response, int]:
-    """Exclude the ticked doctors, or all of a view, at most MAX_EXCLUDED at once, with a reason."""
+    """Exclude the ticked doctors, or all of a view, with a reason; of more than MAX_EXCLUDED the first ones.
+    Who has begun to file is left out and counted. Raises NotFound before the first cycle."""
     cycle = require_current_cycle()
     try:
         result = exclude(

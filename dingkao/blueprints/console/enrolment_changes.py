@@ -260,7 +260,7 @@ def ask_to_take_in() -> Response | tuple[str, int] | str:
     """Ask for a doctor who is registered at another institution."""
     form = _take_in_form()
     try:
-        change = submit_form(form, partial(_take_in, form), refusals=(InvalidInput, InvalidState))
+        change = submit_form(form, partial(_ask_to_take_in, form), refusals=(InvalidInput, InvalidState))
     except RateLimited as refusal:
         form.add_refusal(InvalidInput(refusal.message, "number"))
         return refused_response(_render_take_in(form), refusal)
@@ -281,8 +281,9 @@ def _take_in_form() -> TakeInForm:
     return form
 
 
-def _take_in(form: TakeInForm) -> EnrolmentChange:
-    """Ask for the doctor of the form. Raises InvalidInput, InvalidState, RateLimited."""
+def _ask_to_take_in(form: TakeInForm) -> EnrolmentChange:
+    """Ask for the doctor of the form; the doctor stays where it is until the other institution consents.
+    Raises InvalidInput, InvalidState, RateLimited."""
     grant = current_grant()
     target = organisations.resolve_choice(
         form.institution.data or "", scope_condition(grant, institution=Organisation.id)
@@ -308,7 +309,9 @@ def ask_to_hand_over(doctor_id: UUID) -> Response | tuple[str, int] | str:
     """Ask another institution to take a doctor of one's own. Raises NotFound, Forbidden."""
     doctor = get_doctor(doctor_id, current_grant(), for_update=request.method == "POST")
     form = HandOverForm()
-    change = submit_form(form, partial(_hand_over, form, doctor), refusals=(InvalidInput, InvalidState))
+    change = submit_form(
+        form, partial(_ask_to_hand_over, form, doctor), refusals=(InvalidInput, InvalidState)
+    )
     if change is None:
         page = render_template("console/enrolment_changes/hand_over.html", form=form, doctor=doctor)
         return form_page(page)
@@ -316,8 +319,9 @@ def ask_to_hand_over(doctor_id: UUID) -> Response | tuple[str, int] | str:
     return redirect(url_for("enrolment_changes.show_change", change_id=change.id), 303)
 
 
-def _hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
-    """Ask the institution of the form to take the doctor. Raises InvalidInput, InvalidState."""
+def _ask_to_hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
+    """Ask the institution of the form to take the doctor, who stays until it consents. Raises InvalidInput,
+    InvalidState."""
     return transfers.ask_to_hand_over(
         doctor,
         organisations.find_one(form.institution.data or ""),

@@ -31,7 +31,7 @@ MAX_LISTED = 100
 
 
 class ExportForm(Form):
-    """What is export_request for: the list and its view come with the page, the rest is chosen."""
+    """What is asked for: the list and its view come with the page, the rest is chosen."""
 
     request_id = HiddenField()
     list = HiddenField()
@@ -124,7 +124,7 @@ def pending_counts() -> tuple[int, int]:
 @exports.get("/office/exports")
 @require("lists.export_large")
 def list_exports() -> str:
-    """The requests that wait for a second person."""
+    """The requests that wait for a second person, at most MAX_LISTED."""
     waiting = export_requests.list_waiting(current_user.grant("lists.export_large"), MAX_LISTED)
     return render_template(
         "console/exports/list.html",
@@ -142,7 +142,7 @@ def list_exports() -> str:
 @exports.get("/office/exports/<uuid:request_id>")
 @require("lists.export")
 def show_export(request_id: UUID) -> str:
-    """One request, for whoever export_request and for those who may approve it. Raises NotFound."""
+    """One request, for whoever asked for it and for those who may approve it. Raises NotFound."""
     export_request = _get_request(request_id)
     return render_template(
         "console/exports/export.html",
@@ -155,7 +155,7 @@ def show_export(request_id: UUID) -> str:
 
 
 def _decision_context(export_request: ExportRequest) -> dict[str, Any]:
-    """Template variables: who export_request and approved, whether the current user may."""
+    """Template variables: who asked and who approved, whether the current user may approve."""
     recused = current_user_recusal_reason(export_request.asked_by)
     return {
         "names": account_names([export_request.asked_by, export_request.approved_by]),
@@ -181,7 +181,7 @@ def _get_request(request_id: UUID) -> ExportRequest:
 @exports.post("/office/exports/<uuid:request_id>/approve")
 @require("lists.export_large")
 def approve_export(request_id: UUID) -> Response:
-    """Approve a request as the second person; its file is built for whoever export_request. Raises NotFound,
+    """Approve a request as the second person; its file is built for whoever asked. Raises NotFound,
     Forbidden, InvalidState."""
     export_requests.approve(_get_request(request_id), by=current_user.as_actor())
     flash("已确认，文件生成后由提出人下载。")

@@ -101,16 +101,18 @@ def _record_address(scope: ReviewScope, row: ListRow) -> str:
 @filing_review.post("/office/review/next")
 @require("filings.review")
 def next_record() -> Response:
-    """Lease the record that has waited longest, and show it. Raises NotFound before the first cycle."""
-    return redirect(next_record_address(current_scope()), 303)
+    """Lease the record that has waited longest, and redirect to it, or to the queue if none waits. Raises
+    NotFound before the first cycle."""
+    return redirect(lease_next_record(current_scope()), 303)
 
 
-def next_record_address(
+def lease_next_record(
     scope: ReviewScope,
     after: Assessment | None = None,
 ) -> str:
-    """Lease the next record (with `after`, the one behind that) and return the address of its page; where
-    nothing waits, say so and return the address of the queue. Raises NotFound before the first cycle."""
+    """Lease the record that has waited longest (with `after`, the next one behind that) and return the
+    address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
+    before the first cycle."""
     by = current_user.as_actor()
     record_id = review.next_pending_record(
         require_current_cycle(),

@@ -64,8 +64,9 @@ COUNT_UNITS = {"approve_bank": "题"}
 @jobs.get("/office/work")
 @require("jobs.own")
 def list_jobs() -> FlaskResponse:
-    """我的任务: the jobs that the current user enqueued; with `all` also those that administrators may see of
-    other administrators and of the system. Exports that wait for a second person come first."""
+    """我的任务: the jobs that the current user enqueued, the newest first; with `all` also those that
+    administrators may see of other administrators and of the system. Exports that wait for a second person
+    come first."""
     shows_all = "all" in request.args and current_user.may("jobs.see_all")
     query = control.visible_jobs(current_user.id, *(_visible_jobs_of_others() if shows_all else ()))
     page = fetch_page(query, [Job.id], request.args.get("after"), descending=True)
@@ -99,7 +100,8 @@ def _own_file_name(job: Job) -> str | None:
 @require("jobs.own")
 @runs_unattended
 def unseen_count() -> FlaskResponse:
-    """How many of the current user's jobs have ended and weren't looked at, for the bell of open pages."""
+    """How many of the current user's jobs have ended and weren't looked at, for the bell of open pages; at
+    most one more than `control.MAX_UNSEEN`."""
     return jsonify(count=control.count_unseen(current_user.id))
 
 
@@ -140,7 +142,8 @@ def _get_job(job_id: UUID, *, for_update: bool = False) -> Job:
 @require("jobs.own")
 def show_job(job_id: UUID) -> FlaskResponse:
     """One job, for the user who enqueued it and for administrators. The page reloads itself while the job
-    runs, with or without scripts. Only the user who enqueued it sees names and files. Raises NotFound."""
+    runs, with or without scripts. Only the user who enqueued it sees names and files, and has seen by opening
+    the page how the job ended. Raises NotFound."""
     job = _get_job(job_id)
     if job.is_over and job.seen_at is None and job.asked_by == current_user.id:
         control.mark_seen(current_user.id, job.id)

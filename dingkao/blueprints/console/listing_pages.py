@@ -70,12 +70,12 @@ class ListView:
 
     @cached_property
     def page(self) -> ListPage:
-        """The rows shown."""
+        """The rows shown, fetched when first asked for."""
         return fetch_list_page(self.state, self.viewer)
 
     @cached_property
     def counts(self) -> ListCounts:
-        """How many rows there are, and the numbers on the chips."""
+        """How many rows there are, and the numbers on the chips; counted by queries when first asked for."""
         return count_list(self.state, self.viewer)
 
     @property
@@ -124,16 +124,18 @@ class ListView:
         return self.counts.total.with_unit(self.definition.unit) or f"若干{self.definition.unit}"
 
     def chip_count(self, known: ListFilter, code: str) -> ChipCount | None:
-        """The number on a chip; None for a filter whose choices aren't counted."""
+        """How many rows the view would have with the choice `code` of a filter instead of its own, as
+        `counts` has it; None for a filter whose choices aren't counted."""
         return self.counts.choices.get(known.key, {}).get(code)
 
     def address_of(self, state: ListState) -> str:
         """The address of another view of this list."""
         return _url_with(self.endpoint, self.fixed, state.arguments())
 
-    def address_for(self, endpoint: str) -> str:
-        """The address of another view that takes the arguments of this list, as it is shown: its file, or
-        what its form does."""
+    def form_action(self, endpoint: str) -> str:
+        """The address of another view with the arguments of this one, its filters, order and page: where a
+        form of the list is sent, so that a refused one shows the same view again. Which rows are meant says
+        the form."""
         return _url_with(endpoint, self.fixed, self.state.explicit_arguments())
 
     @property
@@ -205,7 +207,7 @@ class ListView:
 
     @cached_property
     def saved_views(self) -> Sequence[SavedView]:
-        """The saved views of this list that the user may use."""
+        """The saved views of this list that the user may use, fetched when first asked for."""
         return list_saved_views(
             self.definition.name,
             current_user.id,
@@ -301,8 +303,9 @@ def selected_view(definition: ListDefinition) -> ListState:
 
 
 def selected_ids(definition: ListDefinition, limit: int) -> list[UUID]:
-    """Returns the ids of the rows that the form means: the ticked ones, or all of a view; at most `limit`.
-    Raises InvalidInput (see `selected_view`)."""
+    """Returns the ids of the rows that the form means: the ticked ones, or all of a view in the order of ids;
+    the first `limit` of them, without saying that there are more. Raises InvalidInput (see
+    `selected_view`)."""
     if is_whole_view_selected():
         return fetch_selected_ids(
             selected_view(definition),

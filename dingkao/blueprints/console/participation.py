@@ -253,7 +253,8 @@ def settle_differences(comparison_id: UUID) -> Response:
 
 
 def _ticked_ids() -> list[UUID]:
-    """The ids of the ticked rows of a page. Raises NotFound for what is none."""
+    """The ids of the ticked rows of a page, at most as many as a page has. Raises NotFound for what is
+    none."""
     try:
         return [UUID(text) for text in request.form.getlist("record")][: gap_lists.PAGE_SIZE]
     except ValueError as error:
@@ -263,7 +264,8 @@ def _ticked_ids() -> list[UUID]:
 @participation.get("/office/gaps")
 @require("participation.manage")
 def list_gaps() -> str:
-    """Those who should take part in the current cycle and don't, by list."""
+    """Those who should take part in the current cycle and don't, by list; the first list unless the address
+    names one."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/participation/gaps.html", cycle=None)

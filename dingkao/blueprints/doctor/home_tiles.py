@@ -1,4 +1,4 @@
-"""The four functions on the home page [S6]: their addresses, and why one is locked."""
+"""The functions on the home page [S6] as tiles: their addresses, and why one is locked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ ACTIONS = {
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the four functions. `icon`: the path of its image under static/; `reason`: why it is locked,
-    None if it is open."""
+    """One of the functions. `icon`: the path of its image under static/; `reason`: why it is locked, None if
+    it is open."""
 
     label: str
     icon: str
@@ -62,7 +62,7 @@ def build_tiles(
     phases: Mapping[str, Phase],
     practice_reason: str | None,
 ) -> list[Tile]:
-    """The four functions [S6]; `practice_reason`: from `practice_closed_text`."""
+    """The tiles of the home page [S6] in their order; `practice_reason`: from `practice_closed_text`."""
     return [
         Tile(
             "填报信息",

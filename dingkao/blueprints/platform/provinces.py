@@ -79,7 +79,8 @@ def open_province(slug: str) -> Response:
 @platform.post("/provinces/<string:slug>/<string:state>")
 @require("platform.operate")
 def set_service_state(slug: str, state: str) -> Response:
-    """Stop a province's service (`state` «closed») or resume it («resumed»)."""
+    """Stop a province's service (`state` «closed») or resume it («resumed»); another word changes nothing.
+    Raises NotFound, InvalidState."""
     if state == "closed":
         province_admin.set_service_state(slug, "closed", **operator_arguments())
         flash("已停用，该省的人员暂时不能登录，数据都保留。")

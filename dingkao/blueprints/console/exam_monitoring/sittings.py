@@ -48,8 +48,8 @@ from dingkao.web.forms import MAX_MINUTES_DIGITS, parse_minutes
 @exam_monitoring.post("/office/watching/time")
 @require("monitoring.give_time")
 def add_time_to_ticked() -> Response | tuple[str, int]:
-    """补时 for each of the ticked sittings separately: those that get no time are named, the others get it.
-    If none gets time, the page keeps what was filled in."""
+    """补时 for each of the ticked sittings separately, at most PAGE_SIZE: those that get no time are named,
+    the others get it. If none gets time, the page keeps what was filled in."""
     sitting_ids = list(filter(None, map(parse_uuid, request.form.getlist("sitting"))))
     if not sitting_ids:
         return _render_not_added("请先勾选要补时的作答。")
@@ -65,7 +65,8 @@ def add_time_to_ticked() -> Response | tuple[str, int]:
 
 
 def _add_time(sitting_ids: list[UUID], minutes: int) -> tuple[int, dict[str, int]]:
-    """Add time to each sitting; return how many got it, and for each reason of refusal how many sittings."""
+    """Add time to each sitting; return how many got it, and for each reason of refusal how many sittings.
+    Sittings that the user may not see are left out silently."""
     added_count = 0
     refusals: dict[str, int] = {}
     monitoring_filter = filter_for("monitoring.give_time")

@@ -59,7 +59,8 @@ class _InstitutionFilter(NamedTuple):
 @halls.get("/office/slots/<uuid:slot_id>")
 @require("halls.manage")
 def show_slot(slot_id: UUID) -> str:
-    """One slot: who has a seat in it, and who could get one. Raises NotFound."""
+    """One slot: who has a seat in it, by seat, and who could get one; up to MAX_SHOWN of each. Raises
+    NotFound."""
     slot = slots.get_slot(slot_id, manage_scope())
     institution_filter = _institution_filter(slot)
     waiting, waiting_count = slot_places.waiting_records(slot, institution_filter.institution_id, MAX_SHOWN)
@@ -118,7 +119,8 @@ def _parse_seat(text: str) -> int:
 @require("halls.manage")
 @limiter.limit("120/hour")
 def place_doctors(slot_id: UUID) -> Response:
-    """Give seats to the ticked doctors, or to all who wait as far as there are seats. Raises NotFound."""
+    """Give seats to the ticked doctors, or to all who wait as far as there are seats. Who gets none is
+    counted, with up to MAX_REASONS_SHOWN reasons. Raises NotFound, InvalidInput."""
     slot = slots.get_slot(slot_id, manage_scope(), for_update=True)
     if "all" in request.form:
         result = _fill_slot(slot)

@@ -149,7 +149,8 @@ def count_scores() -> Response:
 @results.post("/office/lines")
 @require("pass_lines.manage")
 def propose_line() -> Response | FlaskResponse:
-    """Propose the line of one category and level, or the default for all that have none."""
+    """Propose the line of one category and level, or the default for all that have none. Raises NotFound
+    before the first cycle, InvalidState."""
     propose = _propose_missing_lines if "all" in request.form else _propose_typed_line
     try:
         message = propose(require_current_cycle(), by=current_user.as_actor())

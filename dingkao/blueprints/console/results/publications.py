@@ -210,7 +210,7 @@ def withdraw_publication(publication_id: UUID) -> Response:
 @require("results.return_record")
 def return_record(record_id: UUID) -> Response | FlaskResponse:
     """Return one assessment to its assessment organisation, with a reason; `publication` in the address is
-    the list on which it is."""
+    the list on which it is, and which can't be approved any more. Raises NotFound, InvalidState."""
     try:
         publishing.return_record(
             record_id,

@@ -13,7 +13,7 @@ from dingkao.assessments import assessment_transitions, conduct_grades
 from dingkao.assessments.conduct_grades import ProposedGrade
 from dingkao.assessments.models import PROCEDURES, VERDICT_PARTS, VERDICTS, Assessment
 from dingkao.assessments.procedure_tests import skips_test
-from dingkao.blueprints.console.filing_review import current_scope, filing_review, next_record_address
+from dingkao.blueprints.console.filing_review import current_scope, filing_review, lease_next_record
 from dingkao.blueprints.console.navigation import current_user_recusal_reason
 from dingkao.certificates.certificate_rendering import printed_texts
 from dingkao.certificates.issuing import certificate_content
@@ -48,8 +48,8 @@ from dingkao.web.access_control import can_make, require
 @filing_review.post("/office/review/<uuid:record_id>/open")
 @require("filings.review")
 def take_record(record_id: UUID) -> Response:
-    """Lease one record: for 30 minutes nobody else can decide on it. Raises NotFound, Forbidden,
-    InvalidState."""
+    """Lease one record: for as long as the lease lasts nobody else can decide on it. Raises NotFound,
+    Forbidden, InvalidState."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     review.lease_record(record, scope, by=current_user.as_actor())
@@ -115,7 +115,7 @@ def _address_after(record: Assessment, scope: ReviewScope) -> str:
             side=scope.name,
         )
     if "next" in request.args:
-        return next_record_address(scope, after=record)
+        return lease_next_record(scope, after=record)
     return url_for("filing_review.pending_records", side=scope.name)
 
 

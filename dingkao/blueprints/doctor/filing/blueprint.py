@@ -50,9 +50,10 @@ def require_cycle() -> Cycle:
     return cycle
 
 
-def current_dossier(*, for_update: bool = False) -> Dossier:
-    """The dossier of the current user, or in the console's 代填 of the filing that is being filled in there;
-    locked with `for_update`. Raises NotFound, and InvalidState for one that nobody has begun to assist."""
+def filing_dossier(*, for_update: bool = False) -> Dossier:
+    """The dossier whose filing the pages show: the current user's, or in the console's 代填 the one that is
+    being filled in there; locked with `for_update`. Raises NotFound, and InvalidState for one that nobody has
+    begun to assist."""
     if record_id := g.get("assisted_record_id"):
         dossier = assistance.get_dossier(record_id, current_grant(), for_update=for_update)
         if not assistance.is_begun(dossier):

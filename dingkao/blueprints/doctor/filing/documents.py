@@ -11,8 +11,8 @@ from werkzeug.wrappers import Response
 
 from dingkao.blueprints.doctor.filing.blueprint import (
     LAST_STEP,
-    current_dossier,
     filing,
+    filing_dossier,
     filing_url,
     return_mark_at,
 )
@@ -104,7 +104,7 @@ def _save_proof(
 def photo() -> Response | tuple[str, int] | str:
     """The page of the photo: choosing and saving it, and showing it as it will be printed, with hints about
     its quality."""
-    dossier = current_dossier(for_update=request.method == "POST")
+    dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"), 303)
     return _save_photo(dossier) if request.method == "POST" else _render_photo(dossier)
@@ -140,7 +140,7 @@ def _render_photo(dossier: Dossier, error: str | None = None) -> str:
 @require("filing.edit")
 def photo_image() -> FlaskResponse:
     """The doctor's own photo as JPEG. Raises NotFound if there is none."""
-    dossier = current_dossier()
+    dossier = filing_dossier()
     content = filing_documents.photo_content(dossier.filing) if dossier.filing else None
     if content is None:
         raise NotFound("还没有上传照片。")
@@ -153,14 +153,14 @@ def photo_image() -> FlaskResponse:
 def proofs() -> Response | tuple[str, int] | str:
     """The proofs that belong to no entry: the list, and uploading. Of several files the valid ones are saved,
     and the others are named."""
-    dossier = current_dossier(for_update=request.method == "POST")
+    dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"), 303)
     if request.method != "POST":
         return _render_proofs(dossier, ProofUpload())
     upload = save_proofs(dossier, request.files.getlist("proof"))
     if upload.errors:
-        return _render_proofs(current_dossier(), upload), upload.page_status
+        return _render_proofs(filing_dossier(), upload), upload.page_status
     flash(f"证明材料已上传{upload.saved_count}件。")
     return redirect(filing_url("proofs"), 303)
 
@@ -181,7 +181,7 @@ def _render_proofs(dossier: Dossier, upload: ProofUpload) -> str:
 @require("filing.edit")
 def proof_file(document_id: UUID) -> FlaskResponse:
     """A proof of the own filing. Raises NotFound."""
-    proof = filing_documents.get_proof(current_dossier().record, document_id)
+    proof = filing_documents.get_proof(filing_dossier().record, document_id)
     content = current_store().get("proof", proof.id)
     headers = {"Content-Disposition": "inline"}
     return FlaskResponse(content, mimetype=proof.content_type, headers=headers)
@@ -191,6 +191,6 @@ def proof_file(document_id: UUID) -> FlaskResponse:
 @require("filing.edit")
 def remove_proof(document_id: UUID) -> Response:
     """Delete a proof."""
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())
     return redirect(filing_url("proofs"), 303)

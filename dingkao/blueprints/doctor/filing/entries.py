@@ -9,8 +9,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao.blueprints.doctor.filing.blueprint import (
-    current_dossier,
     filing,
+    filing_dossier,
     filing_url,
     return_mark_at,
 )
@@ -42,7 +42,7 @@ def list_entry(kind: str, entry: str) -> Response | tuple[str, int] | str:
     """The page that adds or edits an entry of the list `kind` (a key of ENTRY_LISTS). `entry`: its id, or
     «new». Raises NotFound."""
     get_entry_list(kind)  # raises NotFound if there is no such list
-    dossier = current_dossier(for_update=request.method == "POST")
+    dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"), 303)
     stored_entry = _get_entry_or_new(dossier, kind, entry)
@@ -182,7 +182,7 @@ def _proofs_of_entry(dossier: Dossier, kind: str, entry: str) -> list[Document]:
 @require("filing.edit")
 def remove_entry(kind: str, entry: str) -> Response:
     """Remove an entry from its list; it can be restored."""
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     entry_lists.remove_entry(dossier, kind, entry, by=current_user.as_actor())
     return redirect(
         filing_url("step", number=ENTRY_LISTS[kind].step, _anchor=kind),
@@ -198,7 +198,7 @@ def remove_entry(kind: str, entry: str) -> Response:
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | str:
     """Save the files of a form as proofs of an entry. Opened with GET it redirects to the entry's page."""
-    dossier = current_dossier(for_update=request.method == "POST")
+    dossier = filing_dossier(for_update=request.method == "POST")
     stored_entry = _get_entry_with_proofs(dossier, kind, entry)
     if request.method != "POST" or not dossier.is_editable():
         return redirect(filing_url("list_entry", kind=kind, entry=entry), 303)
@@ -207,7 +207,7 @@ def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | s
         flash(f"证明材料已上传{upload.saved_count}件。")
         return _redirect_to_files(kind, entry)
     page = _render_entry(
-        current_dossier(),
+        filing_dossier(),
         kind,
         entry,
         stored_entry,
@@ -222,7 +222,7 @@ def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | s
 @require("filing.edit")
 def remove_entry_proof(kind: str, entry: str, document_id: UUID) -> Response:
     """Delete a proof of an entry."""
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     _get_entry_with_proofs(dossier, kind, entry)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())
     return _redirect_to_files(kind, entry)

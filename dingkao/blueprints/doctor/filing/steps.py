@@ -17,8 +17,8 @@ from werkzeug.wrappers import Response
 
 from dingkao import clock
 from dingkao.blueprints.doctor.filing.blueprint import (
-    current_dossier,
     filing,
+    filing_dossier,
     filing_url,
     pages_path,
 )
@@ -63,7 +63,7 @@ def step(number: int) -> Response | tuple[str, int] | str:
     _require_step(number)
     if request.method == "POST":
         return _save_step(number)
-    dossier = current_dossier()
+    dossier = filing_dossier()
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"))
     if not dossier.is_assisted and not has_confirmed_notice(dossier.doctor, dossier.cycle):
@@ -91,8 +91,9 @@ def _read_page_input() -> PageInput:
 
 
 def _save_step(number: int) -> Response | tuple[str, int] | str:
-    """Save the form and go on to the page that its button leads to, or render the step with errors."""
-    dossier = current_dossier(for_update=True)
+    """Save the form and go on to the page that its button leads to, or render the step with errors; then what
+    was right is saved, and what was wrong isn't."""
+    dossier = filing_dossier(for_update=True)
     page_input = _read_page_input()
     try:
         errors = saving.save_step(
@@ -249,7 +250,7 @@ def autosave(number: int) -> FlaskResponse:
     """Save what was typed on a step, field by field, for the page's script. Responds with JSON; `fields` has
     by field name the new etag, the error, and the stored value if another page or device saved before."""
     _require_step(number)
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     etags = _submitted_etags() or {}
     merged = saving.autosave_step(
         dossier,

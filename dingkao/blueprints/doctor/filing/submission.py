@@ -8,8 +8,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao.blueprints.doctor.filing.blueprint import (
-    current_dossier,
     filing,
+    filing_dossier,
     filing_url,
     require_cycle,
 )
@@ -78,7 +78,7 @@ def user_notice() -> Response | str:
 def start() -> Response | str:
     """Redirect to where the filing continues: the notice, the first incomplete step, the check, or the
     submitted filing."""
-    dossier = current_dossier()
+    dossier = filing_dossier()
     if not dossier.is_editable():
         return redirect(url_for("filing.show_filing"))
     if not has_confirmed_notice(dossier.doctor, dossier.cycle):
@@ -95,7 +95,7 @@ def start() -> Response | str:
 @require("filing.edit")
 def review_before_submit() -> Response | str:
     """The whole filing, what is missing, and the button that submits it."""
-    dossier = current_dossier()
+    dossier = filing_dossier()
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"))
     return render_template(
@@ -116,7 +116,7 @@ def review_before_submit() -> Response | str:
 def submit() -> Response:
     """Submit the filing to the institution. Submitting twice has the effect of once; if something is missing,
     back to the check with a message."""
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     if dossier.record.state == "institution_pending":
         return redirect(url_for("filing.show_filing"), 303)
     try:
@@ -132,7 +132,7 @@ def submit() -> Response:
 def withdraw() -> Response:
     """Withdraw the submitted filing, which is possible until a reviewer has opened it. Raises
     InvalidState."""
-    dossier = current_dossier(for_update=True)
+    dossier = filing_dossier(for_update=True)
     if dossier.record.state != "draft":
         filing_submission.withdraw(dossier, by=current_user.as_actor())
     flash("已撤回。修改后请重新提交，否则机构无法审核。")
@@ -143,7 +143,7 @@ def withdraw() -> Response:
 @require("filing.edit")
 def contact() -> Response | tuple[str, int] | str:
     """The contact data, which may be changed at any time without review."""
-    dossier = current_dossier(for_update=request.method == "POST")
+    dossier = filing_dossier(for_update=request.method == "POST")
     if dossier.filing is None:
         return redirect(url_for("filing.start"), 303)
     if request.method == "POST":
@@ -183,7 +183,7 @@ def _render_contact(dossier: Dossier, values: dict[str, Any], errors: dict[str, 
 @require("filing.edit")
 def show_filing() -> Response | str:
     """The submitted filing, and what happens next or whom to contact."""
-    dossier = current_dossier()
+    dossier = filing_dossier()
     if dossier.is_editable():
         return redirect(url_for("filing.start"))
     record = dossier.record

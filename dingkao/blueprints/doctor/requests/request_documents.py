@@ -12,6 +12,7 @@ from dingkao.blueprints.doctor.requests.blueprint import (
     get_request,
     requests,
 )
+from dingkao.database.base import db
 from dingkao.errors import InvalidInput, TooLarge, Unavailable
 from dingkao.integrations.images.images import MAX_DOCUMENT_BYTES
 from dingkao.requests import request_files
@@ -24,12 +25,14 @@ from dingkao.web.request_lifecycle import limit_by_session, limiter
 @require("requests.own")
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def files(request_id: UUID) -> Response | tuple[str, int] | str:
-    """The page of the files of a request: the list, and uploading."""
+    """The page of the files of a request: the list, and uploading. If one of several files is refused, none
+    is kept."""
     doctor_request, _ = get_request(request_id)
     if request.method != "POST":
         return _render_files(doctor_request)
     try:
-        _save_uploaded_files(doctor_request)
+        with db.session.begin_nested():
+            _save_uploaded_files(doctor_request)
     except (InvalidInput, TooLarge, Unavailable) as refusal:
         return _render_files(doctor_request, refusal.message), refusal.status
     flash("材料已上传。")
@@ -37,8 +40,8 @@ def files(request_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _save_uploaded_files(doctor_request: Request) -> None:
-    """Save the files of the form in their order, up to the first that is refused. Raises InvalidInput,
-    TooLarge, Unavailable, InvalidState."""
+    """Save the files of the form in their order. Raises InvalidInput, TooLarge, Unavailable, InvalidState at
+    the first that is refused; the caller undoes the others."""
     for file in _uploaded_files():
         request_files.save_file(
             doctor_request,

@@ -55,7 +55,8 @@ PURPOSE_TEXTS = {
 @requests.get("/requests", endpoint="list")
 @require("requests.own")
 def list_requests() -> str:
-    """The doctor's requests and their state; the kinds that can be requested now, and why others can't."""
+    """The doctor's requests that weren't withdrawn and their state; the kinds that can be requested now, and
+    why others can't."""
     dossier = current_dossier()
     doctor_requests = request_queries.list_requests(dossier.record)
     return render_template(
@@ -235,7 +236,7 @@ def _flash_saved() -> None:
 @requests.post("/requests/<uuid:request_id>/withdraw")
 @require("requests.own")
 def withdraw_request(request_id: UUID) -> Response:
-    """Withdraw a request. Raises InvalidState."""
+    """Withdraw a draft or a request on which nobody has decided. Raises NotFound, InvalidState."""
     doctor_request, _ = get_request(request_id)
     submission.withdraw(doctor_request, by=current_user.as_actor())
     flash("申请已撤回。")

@@ -19,8 +19,8 @@ sitting = province_blueprint("sitting")
 
 
 def current_record(*, for_update: bool = False) -> Assessment:
-    """The current user's assessment, locked with `for_update`; also sets `g.doctor`. Raises NotFound with the
-    reason."""
+    """The current user's assessment, locked with `for_update`, for the pages of sittings, which load it with
+    the doctor by one query; also sets `g.doctor`. Raises NotFound with the reason."""
     sitter = sittings.current_sitter(current_user.id, for_update=for_update)
     if sitter is None:
         raise NotFound(

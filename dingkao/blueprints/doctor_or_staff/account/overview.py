@@ -11,7 +11,7 @@ from dingkao.blueprints.doctor_or_staff.account.blueprint import (
     account,
     masked_mobile,
 )
-from dingkao.blueprints.public.sign_in.wechat import wechat_account
+from dingkao.blueprints.public.sign_in.wechat import wechat_for_sign_in
 from dingkao.people import sign_in_sessions
 from dingkao.people.accounts import PROVINCE_ADMIN
 from dingkao.people.models import Account, OneTimeCode
@@ -48,4 +48,4 @@ def _has_wechat_page(own_account: Account) -> bool:
     """Whether the account is bound to WeChat, or may be."""
     if own_account.kind != "doctor":
         return False
-    return wechat_account() is not None or own_account.wechat_index is not None
+    return wechat_for_sign_in() is not None or own_account.wechat_index is not None

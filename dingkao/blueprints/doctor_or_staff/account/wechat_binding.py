@@ -9,7 +9,7 @@ from dingkao.blueprints.doctor_or_staff.account.blueprint import (
 )
 from dingkao.blueprints.public.sign_in.wechat import (
     NO_WECHAT_MESSAGE,
-    wechat_account,
+    wechat_for_sign_in,
 )
 from dingkao.errors import NotFound
 from dingkao.people import wechat_sign_in
@@ -23,7 +23,7 @@ def wechat_page() -> str:
     """Whether WeChat is bound, with buttons to bind or unbind it. Raises NotFound if it is neither bound nor
     offered."""
     own_account = current_user.account
-    is_offered = wechat_account() is not None
+    is_offered = wechat_for_sign_in() is not None
     if not is_offered and own_account.wechat_index is None:
         raise NotFound(NO_WECHAT_MESSAGE)
     return render_template(

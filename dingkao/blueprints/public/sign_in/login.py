@@ -17,7 +17,7 @@ from dingkao.blueprints.public.sign_in.blueprint import (
 from dingkao.blueprints.public.sign_in.password_ticket import (
     set_ticket_cookie,
 )
-from dingkao.blueprints.public.sign_in.wechat import wechat_account
+from dingkao.blueprints.public.sign_in.wechat import wechat_for_sign_in
 from dingkao.config import AppConfig
 from dingkao.errors import Busy, InvalidInput, RateLimited
 from dingkao.journal.entries import Actor
@@ -105,7 +105,7 @@ def _render_login(form: LoginForm) -> str:
 def _is_by_wechat() -> bool:
     """Whether the page offers WeChat: to doctors whose browser is WeChat's, if the province allows it."""
     is_in_wechat = is_wechat_browser(request.user_agent.string)
-    return is_in_wechat and not _is_staff_page() and wechat_account() is not None
+    return is_in_wechat and not _is_staff_page() and wechat_for_sign_in() is not None
 
 
 def _with_last_province_cookie(page: str) -> Response:

@@ -49,7 +49,7 @@ def wechat_begin() -> Response:
     account_id = _binding_account_id() if "bind" in request.args else None
     state, cookie_value = _authorization_states().create(account_id)
     return_url = f"{AppConfig.current().public_url}/{province_slug()}/wechat/back"
-    response = redirect(_require_wechat_account().authorize_url(return_url, state))
+    response = redirect(_require_wechat().authorize_url(return_url, state))
     set_cookie(response, "wechat", cookie_value, wechat_sign_in.STATE_SECONDS)
     return response
 
@@ -66,7 +66,7 @@ def _binding_account_id() -> UUID:
 def wechat_callback() -> str:
     """The page to which WeChat returns. It continues automatically or with its button, because a GET must
     change nothing."""
-    _require_wechat_account()
+    _require_wechat()
     state = request.args.get("state", "")[:MAX_PARAMETER_LENGTH]
     code = request.args.get("code", "")[:MAX_PARAMETER_LENGTH]
     form = WechatCallbackForm(formdata=None, state=state, code=code)
@@ -83,7 +83,7 @@ def wechat_callback() -> str:
 def wechat_finish() -> Response:
     """Sign in with the WeChat that the callback names, or bind it to the account. Raises InvalidInput,
     Forbidden, NotFound, Unavailable."""
-    form, official = WechatCallbackForm(), _require_wechat_account()
+    form, official = WechatCallbackForm(), _require_wechat()
     cookie_value = request.cookies.get(cookie_name("wechat"), "")
     account_id = _authorization_states().consume(form.state.data or "", cookie_value)
     code = form.code.data or ""
@@ -109,8 +109,9 @@ def _bind_account(account_id: UUID, official: WeChat, code: str) -> None:
     flash("已绑定微信，以后可以在微信中直接登录。")
 
 
-def wechat_account() -> WeChat | None:
-    """The official WeChat account, if there is one and the province allows signing in with it; else None."""
+def wechat_for_sign_in() -> WeChat | None:
+    """The official WeChat account with which one may sign in: None if there is none or the province doesn't
+    allow it. (`channel_accounts.wechat_account` is there for notices, too.)"""
     official = channel_accounts.wechat_account(
         current_app.extensions["wechat"],
         current_app.extensions["redis"],
@@ -118,9 +119,9 @@ def wechat_account() -> WeChat | None:
     return official if official is not None and settings.value("wechat_sign_in") else None
 
 
-def _require_wechat_account() -> WeChat:
+def _require_wechat() -> WeChat:
     """The official WeChat account. Raises NotFound if there is none or it isn't allowed."""
-    official = wechat_account()
+    official = wechat_for_sign_in()
     if official is None:
         raise NotFound(NO_WECHAT_MESSAGE)
     return official
