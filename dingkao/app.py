@@ -15,6 +15,7 @@ from dingkao.blueprints.console.certificates import certificates
 from dingkao.blueprints.console.colleagues import colleagues
 from dingkao.blueprints.console.conduct_records import conduct_records
 from dingkao.blueprints.console.dashboard import dashboard
+from dingkao.blueprints.console.departments import departments
 from dingkao.blueprints.console.doctors import doctors
 from dingkao.blueprints.console.enrolment import enrolment
 from dingkao.blueprints.console.enrolment_changes import enrolment_changes
@@ -104,7 +105,7 @@ BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
     dashboard, lists, doctors, conduct_records, participation, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
-    article_editor, office_notices, absences, colleagues, gradings,
+    article_editor, office_notices, absences, colleagues, gradings, departments,
     certificate_lookup, platform,
 )  # fmt: skip
 ONE_YEAR_SECONDS = 365 * 24 * 3600

@@ -49,7 +49,8 @@ from dingkao.integrations.spreadsheets.import_rows import (
     RowProblem,
 )
 from dingkao.journal import entries as journal
-from dingkao.journal.entries import Actor
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
+from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
@@ -321,6 +322,7 @@ class _BatchImport:
         db.session.execute(insert(Account), accounts)
         db.session.execute(insert(Doctor), doctors)
         insert_search_keys(doctors)
+        self._add_departments((doctor["organisation_id"], doctor.get("department")) for doctor in doctors)
 
     def _update_existing(self, rows: list[tuple[_KnownDoctor, RosterRow]]) -> None:
         """Compare known doctors with rows that differ from the row imported last, count the changed and the
@@ -341,6 +343,15 @@ class _BatchImport:
         db.session.flush()
         if not self.dry_run:
             update_search_keys(renamed_ids)
+            changed = (doctors[doctor_id] for doctor_id in renamed_ids)
+            self._add_departments((doctor.organisation_id, doctor.department) for doctor in changed)
+
+    @staticmethod
+    def _add_departments(pairs: Iterable[tuple[UUID, str | None]]) -> None:
+        """Add the departments that doctors now have, pairs of institution's id and name, to those of their
+        institutions."""
+        named = [(institution_id, name) for institution_id, name in pairs if name]
+        add_departments(named, by=SYSTEM_ACTOR)
 
 
 def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProblem:

@@ -26,7 +26,8 @@ from dingkao.doctors.search_indexing import insert_search_keys
 from dingkao.errors import InvalidInput, RateLimited
 from dingkao.integrations.spreadsheets.import_rows import ImportRow
 from dingkao.journal import entries as journal
-from dingkao.journal.entries import Actor
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
+from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
 from dingkao.tenants import settings
 from dingkao.tenants.encryption import normalise_text
@@ -91,6 +92,8 @@ def _insert_doctor(roster_row: RosterRow, organisation: Organisation) -> Doctor 
         return None
     db.session.execute(insert(Doctor).values(doctor_values))
     insert_search_keys([doctor_values])
+    if department := doctor_values.get("department"):
+        add_departments([(organisation.id, department)], by=SYSTEM_ACTOR)
     return db.session.scalars(select(Doctor).where(Doctor.id == doctor_values["id"])).one()
 
 

@@ -1,4 +1,5 @@
-"""The departments (科室) of institutions: found by name, and added."""
+"""The departments (科室) of institutions: found by name, added, closed. Renaming one concerns its doctors
+too (`doctors/department_renaming`)."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -84,3 +85,27 @@ def add_departments(names: Iterable[tuple[UUID, str]], *, by: Actor) -> int:
         for department_id in added_ids:
             journal.write_entry("department", department_id, "added", by=by)
     return len(added_ids)
+
+
+def add_department(organisation: Organisation, text: str, *, by: Actor) -> str:
+    """Add a department to an institution and return its name. Raises InvalidInput for the field `name` if the
+    text is no name, or the institution has a department of that name, open or closed."""
+    name = normalise_department_name(text)
+    if not add_departments([(organisation.id, name)], by=by):
+        raise InvalidInput(f"{organisation.name}已有科室“{name}”，停用的请恢复。", "name")
+    return name
+
+
+def close_department(department: Department, *, by: Actor) -> None:
+    """Close a department (row locked): nobody is invited to it any more, and its doctors stay as they are.
+    Does nothing for a closed one."""
+    if department.closed_at is None:
+        department.closed_at = clock.now()
+        journal.write_entry("department", department.id, "closed", by=by)
+
+
+def reopen_department(department: Department, *, by: Actor) -> None:
+    """Open a closed department (row locked) again. Does nothing for an open one."""
+    if department.closed_at is not None:
+        department.closed_at = None
+        journal.write_entry("department", department.id, "reopened", by=by)

@@ -422,6 +422,15 @@ GAP_NOT_SAT = _register(
     target=None,
 )
 
+# --- messages to liaisons of departments (filings/department_reminders)
+
+DEPARTMENT_REMINDER = _register(
+    "department_reminder",
+    "{department}的定考准备还没有完成",
+    "{department}在{cycle}考核中：{lacking}。请督促本人，并在“草拟评定”中办理。{words}",
+    target=None,
+)
+
 # --- text messages without a notice
 
 SMS_NEW_NOTICE = "【定考】您在{province}医师定期考核系统有新消息，请登录系统查看。"

@@ -183,6 +183,14 @@ DOORS = {
         "/office/conduct/penalty",
         {},
     ),
+    "departments.import_departments": (
+        SHEETS,
+        "file",
+        "province_admin",
+        "/office/departments/import",
+        "/office/departments/import",
+        {},
+    ),
     "participation.list_comparisons": (
         SHEETS,
         "file",
@@ -245,6 +253,7 @@ PIECES = {
     "roster": (SHEETS, "province_admin", "/office/roster"), "institutions": (SHEETS, "province_admin", "/office/institutions"),
     "questions": (QUESTIONS, "question_editor", "/office/banks"), "scores": (SHEETS, "province_admin", "/office/offline-scores"),
     "conduct": (SHEETS, "province_admin", "/office/conduct/penalty"),
+    "departments": (SHEETS, "province_admin", "/office/departments/import"),
     "register": (SHEETS, "province_admin", "/office/register"),
     "filing_photo": (PICTURES, "filing", "/filing/photo"), "filing_proof": (DOCUMENTS, "filing", "/filing/proof"),
     "filing_entry_proof": (DOCUMENTS, "filing", "entry"), "request_proof": (DOCUMENTS, "asking", "asking"),

@@ -1,0 +1,141 @@
+"""Departments by HTTP: fed by the roster, imported, added, renamed with their doctors, closed; how far each is,
+and a word to the liaisons of those that are late."""
+
+import io
+import re
+
+import pytest
+from sqlalchemy import select
+
+from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
+from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
+from dingkao.people.department_models import Department
+from dingkao.people.models import Notice, Organisation
+from tests import actors, sample_data
+from tests.blueprints.signed_in_client import post_form, signed_in_client
+
+SLUG, CODE = "guizhou", 52
+PLACE, OTHER = (sample_data.registration_number(CODE, number) for number in (1, 2))
+PAGE = f"/{SLUG}/office/departments"
+_serial = actors.unused_serials(SLUG)
+
+
+@pytest.fixture(scope="module")
+def doctors(application, in_province):
+    """Of 内科 one who has submitted and one who hasn't, and one of 儿科 at another institution."""
+    other = {"机构登记号": OTHER, "主要执业机构": sample_data.institution_name(CODE, 2), "科室": "儿科"}
+    made = [
+        actors.signed_in_doctor(application, in_province, SLUG, next(_serial), **cells)
+        for cells in ({"科室": "内科"}, {"科室": "内科"}, other)
+    ]
+    actors.advance_to(in_province, made[0], "institution_pending")
+    return made
+
+
+@pytest.fixture(scope="module")
+def clerk(application, in_province, doctors):
+    return signed_in_client(application, in_province, SLUG, "institution_clerk", PLACE)
+
+
+def text(answer):
+    return answer.get_data(as_text=True)
+
+
+def departments(in_province, number=PLACE):
+    """Name → whether it is open, of an institution's departments."""
+    with in_province(SLUG):
+        of_place = (Organisation.id == Department.organisation_id) & (
+            Organisation.registration_number == number
+        )
+        query = select(Department).join(Organisation, of_place)
+        return {found.name: found.closed_at is None for found in db.session.scalars(query)}
+
+
+def address(in_province, name):
+    with in_province(SLUG):
+        return f"{PAGE}/{db.session.scalars(select(Department.id).where(Department.name == name)).one()}"
+
+
+def cells_of(page, name):
+    """The texts of the cells of a department's row."""
+    row = next(row for row in re.findall(r"<tr>.*?</tr>", page, re.DOTALL) if f">{name}<" in row)
+    return [re.sub(r"<[^>]+>|\s", "", cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+
+
+def test_the_roster_feeds_the_departments_and_their_progress_is_counted(clerk, in_province):
+    assert departments(in_province) == {"内科": True}
+    page = text(clerk.get(PAGE))
+    assert "儿科" not in page
+    assert cells_of(page, "内科")[1:] == ["内科", "2", "1", "2", "2", "2", ""]
+    assert "内科" in text(clerk.get(f"{PAGE}?late=no_liaison"))
+    for late, is_listed in (("unsubmitted", True), ("ethics", True)):
+        assert ("内科</a>" in text(clerk.get(f"{PAGE}?late={late}"))) is is_listed
+
+
+def test_a_late_department_s_liaison_is_reminded_once(application, clerk, in_province):
+    with in_province(SLUG):
+        department_id = db.session.scalars(select(Department.id).where(Department.name == "内科")).one()
+    remind = {"record": str(department_id), "words": "周五前请完成"}
+
+    def reminded():
+        answer = post_form(clerk, f"{PAGE}/remind", page=PAGE, **remind)
+        return text(clerk.get(answer.location))
+
+    assert "1个未提醒：没有联络员" in reminded()
+    liaison = signed_in_client(application, in_province, SLUG, "department_liaison", PLACE, department="内科")
+    assert "已提醒1个科室的联络员" in reminded()
+    assert "联络员还没有读上次的提醒" in reminded()
+    home = f"/{SLUG}/office"
+    shown = text(liaison.get(home))
+    assert "未提交1人，未草拟2人" in shown
+    assert "周五前请完成" in shown
+    with in_province(SLUG):
+        notice_id = db.session.scalars(select(Notice.id).where(Notice.account_id == liaison.account_id)).one()
+    assert post_form(clerk, f"{home}/notices/{notice_id}/read", page=PAGE).status_code == 404
+    assert post_form(liaison, f"{home}/notices/{notice_id}/read", page=home).status_code == 303
+    assert "周五前请完成" not in text(liaison.get(home))
+
+
+def test_renaming_takes_the_doctors_along(clerk, in_province, doctors):
+    page = address(in_province, "内科")
+    assert post_form(clerk, page, name="大内科").status_code == 303
+    with in_province(SLUG):
+        names = db.session.scalars(select(Doctor.department).order_by(Doctor.id)).all()
+    assert names == ["大内科", "大内科", "儿科"]
+    found = text(
+        post_form(clerk, f"/{SLUG}/office/doctors/search", page=PAGE, q="大内科", follow_redirects=True)
+    )
+    assert "共2人" in found
+    assert post_form(clerk, page, name="内科").status_code == 303
+
+
+def test_one_is_added_and_closed_and_none_of_another_institution_touched(clerk, in_province, doctors):
+    new = f"{PAGE}/new"
+    assert post_form(clerk, new, name="  急诊  科 ").status_code == 303
+    assert post_form(clerk, new, name="急诊 科").status_code == 422
+    closing = f"{address(in_province, '急诊 科')}/close"
+    assert post_form(clerk, closing, page=PAGE).status_code == 303
+    assert departments(in_province)["急诊 科"] is False
+    assert "急诊 科</a>" not in text(clerk.get(PAGE))
+    assert "急诊 科（已停用）</a>" in text(clerk.get(f"{PAGE}?state=closed"))
+    foreign = address(in_province, "儿科")
+    assert clerk.get(foreign).status_code == 403
+    assert post_form(clerk, f"{foreign}/close", page=PAGE).status_code == 403
+
+
+def test_a_sheet_is_checked_and_then_imported(application, clerk, in_province, doctors):
+    assert clerk.get(f"{PAGE}/template.xlsx").status_code == 200
+    rows = [("内科", ""), ("检验科", PLACE), ("检验科", PLACE), ("儿科", OTHER), ("", "")]
+    sheet = write_xlsx(("科室", "机构登记号"), rows)
+    before = departments(in_province)
+    upload = {"file": (io.BytesIO(sheet), "科室.xlsx"), "check": "1"}
+    job = post_form(clerk, f"{PAGE}/import", **upload).location
+    actors.run_pending_jobs(application, in_province, SLUG)
+    report = text(clerk.get(job))
+    assert "与本文件前面的行重复" in report
+    assert "不在您负责的机构中" in report
+    assert departments(in_province) == before
+    post_form(clerk, f"{job.removeprefix('http://localhost')}/confirm", page=job)
+    actors.run_pending_jobs(application, in_province, SLUG)
+    assert departments(in_province) == before | {"检验科": True}
