@@ -14,9 +14,9 @@ from dingkao.people.departments import normalise_department_name
 
 
 def rename_department(department: Department, text: str, *, by: Actor) -> int:
-    """Give a department (row locked) another name, and its doctors with it, by whose new department they are
-    found. Returns how many doctors it has. Raises InvalidInput for the field `name` if the text is no name, or
-    the institution has another department of that name."""
+    """Give a department (row locked) another name, and its doctors with it, who are then found by that.
+    Returns how many doctors it has. Raises InvalidInput for the field `name` if the text is no name, or the
+    institution has another department of that name."""
     name, previous_name = normalise_department_name(text), department.name
     if name == previous_name:
         return 0
