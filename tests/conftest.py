@@ -88,11 +88,17 @@ def pytest_collection() -> Iterator[Any]:
 def pytest_configure_node(node: Any) -> None:
     """Tell a process of the run where its engines will be."""
     if ENGINES not in node.config.stash:
-        node.config.stash[ENGINES] = temporary_directory = tempfile.TemporaryDirectory(
-            prefix=f"dingkao-tests {ODD} ", ignore_cleanup_errors=True
-        )
-        Path(temporary_directory.name).chmod(0o755)
+        node.config.stash[ENGINES] = engines_folder()
     node.workerinput["engines"] = node.config.stash[ENGINES].name
+
+
+def engines_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the engines of a run, which the user of PostgreSQL may enter."""
+    folder = tempfile.TemporaryDirectory(
+        prefix=f"dingkao-tests {ODD} ", dir=engines.parent_folder(), ignore_cleanup_errors=True
+    )
+    Path(folder.name).chmod(0o755)
+    return folder
 
 
 @pytest.hookimpl(wrapper=True)
@@ -130,14 +136,11 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def shared_engines(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def shared_engines(request: pytest.FixtureRequest) -> Iterator[Path]:
     """The home of the engines of the whole run. Where there is but this one process, it keeps them itself."""
     worker_input = getattr(request.config, "workerinput", None)
     if worker_input is None:
-        home = tmp_path_factory.mktemp("engines") / "home"
-        with engines.running(home):
+        with engines_folder() as folder, engines.running(home := Path(folder) / "home"):
             yield home
     else:
         home = Path(worker_input["engines"]) / "home"
@@ -146,16 +149,14 @@ def shared_engines(
 
 
 @pytest.fixture(scope="session")
-def session_stack(
-    request: pytest.FixtureRequest, shared_engines: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+def session_stack(request: pytest.FixtureRequest, shared_engines: Path) -> Iterator[Stack]:
     """This process's stack, whatever the environment names. A module asks for `stack`, which is this one,
     emptied."""
     worker = getattr(request.config, "workerinput", {"workerid": "alone"})["workerid"]
     with pytest.MonkeyPatch.context() as patch:
         for name in FROM_OUTSIDE:
             patch.delenv(name, raising=False)
-        running = engines.begin_stack(shared_engines, tmp_path_factory.mktemp("stack") / "home", worker)
+        running = engines.begin_stack(shared_engines, shared_engines.with_name(worker), worker)
         try:
             yield running
         finally:
