@@ -224,7 +224,7 @@ def test_what_was_approved_is_frozen_until_it_is_published(waiting, admins, in_p
 
 
 def test_only_what_knows_of_the_freeze_moves_a_record_that_waits_for_publication():
-    """publishing.py and revising.py ask `is_frozen` before they move one; a new move from 待发布 has to."""
+    """publishing.py and rescoring.py ask `is_frozen` before they move one; a new move from 待发布 has to."""
     record = Assessment(state="confirming")
     everyone = actors.make_actor(
         "province_admin",
