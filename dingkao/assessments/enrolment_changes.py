@@ -1,7 +1,7 @@
 """What transfers (`transfers`) and exclusions after filing began (`exclusions`) have in common: who has to
 consent, whose changes a person sees, the lists of both desks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from dingkao.errors import (
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import account_name
+from dingkao.people.organisation_succession import Succession, add_part
 from dingkao.people.scopes import Grant, in_scope, scope_condition
 from dingkao.people.second_person import (
     recusal_reason,
@@ -286,3 +287,24 @@ def transfers_of(doctor_id: UUID, limit: int) -> list[EnrolmentChange]:
         EnrolmentChange.kind == "transfer",
     )
     return list(db.session.scalars(query.order_by(EnrolmentChange.id.desc()).limit(limit)))
+
+
+def _pending_changes(predecessor_id: UUID) -> Select[EnrolmentChange]:
+    """The query of the pending changes on one side of which the organisation is."""
+    return select(EnrolmentChange).where(
+        EnrolmentChange.state == "pending",
+        (EnrolmentChange.institution_id == predecessor_id) | (EnrolmentChange.target_id == predecessor_id),
+    )
+
+
+def _move_changes(changes: Sequence[EnrolmentChange], succession: Succession) -> None:
+    """Let changes go on with the successor on that side; a transfer between the two has become needless."""
+    former_id, successor_id = succession.predecessor.id, succession.successor.id
+    for change in changes:
+        change.institution_id = successor_id if change.institution_id == former_id else change.institution_id
+        change.target_id = successor_id if change.target_id == former_id else change.target_id
+        if change.institution_id == change.target_id:
+            change_transitions.withdraw(change, by=succession.by)
+
+
+add_part("待办的转入转出、移出名单", "项", _pending_changes, _move_changes)

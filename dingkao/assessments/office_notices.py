@@ -55,6 +55,7 @@ from dingkao.people.notice_catalogue import (
     OFFICE_NOTICE_WECHAT,
     NoticeKind,
 )
+from dingkao.people.organisation_succession import Succession, add_part
 from dingkao.people.permissions import roles_for
 from dingkao.people.scopes import Grant
 from dingkao.tenants import settings
@@ -380,3 +381,20 @@ def _visible(grant: Grant) -> ColumnElement[bool]:
     if grant.is_province:
         return true()
     return in_array(OfficeNotice.organisation_id, grant.organisation_ids)
+
+
+def _cancel_notices(notices: Sequence[OfficeNotice], succession: Succession) -> None:
+    """Cancel notices that are not sent: they would reach the successor's own doctors."""
+    for notice in notices:
+        cancel(notice, by=succession.by, reason="机构合并")
+
+
+add_part(
+    "待发送的通知（将取消）",
+    "条",
+    lambda predecessor_id: select(OfficeNotice).where(
+        OfficeNotice.organisation_id == predecessor_id,
+        in_array(OfficeNotice.state, ("scheduled", "sending")),
+    ),
+    _cancel_notices,
+)

@@ -1,9 +1,18 @@
-"""The only place in which a record (考核记录) comes to another institution."""
+"""The only place in which a record (考核记录) comes to another institution, or to the successor of one."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
 
 from dingkao.assessments.assessment_transitions import leave_desk
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import FINAL_STATES, Assessment
 from dingkao.assessments.record_counts import counted_move
+from dingkao.database.base import db
+from dingkao.journal import entries as journal
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_succession import Succession, add_obstacle, add_part
 
 STATES_BEFORE_APPROVAL = (
     "not_included",
@@ -23,3 +32,62 @@ def set_record_institution(record: Assessment, institution: Organisation) -> Non
         leave_desk(record)
         if record.state in STATES_BEFORE_APPROVAL and institution.assessment_organisation_id:
             record.assessor_id = institution.assessment_organisation_id
+
+
+def follow_succession(record: Assessment, predecessor_id: UUID, successor: Organisation) -> None:
+    """Put `successor` in the place of an organisation that was merged into it, for a locked record, which
+    stays with whoever has it; as long as the organisation has not reviewed it, the assessment organisation
+    becomes that of the successor."""
+    with counted_move(record):
+        if record.institution_id == predecessor_id:
+            record.institution_id = successor.id
+            if record.state in STATES_BEFORE_APPROVAL and successor.assessment_organisation_id:
+                record.assessor_id = successor.assessment_organisation_id
+        if record.assessor_id == predecessor_id:
+            record.assessor_id = successor.id
+
+
+def _open_records(column: Any, predecessor_id: UUID) -> Select[Any]:
+    """The query of the records without a final result that have the organisation's id in `column`."""
+    return select(Assessment).where(column == predecessor_id, Assessment.state.not_in(FINAL_STATES))
+
+
+@add_obstacle
+def _missing_assessor_obstacle(predecessor: Organisation, successor: Organisation) -> str | None:
+    """Records that take part need an assessment organisation."""
+    if successor.assessment_organisation_id is not None:
+        return None
+    taking_part = _open_records(Assessment.institution_id, predecessor.id).where(
+        Assessment.state != "not_included"
+    )
+    if db.session.scalar(taking_part.with_only_columns(Assessment.id).limit(1)) is None:
+        return None
+    return f"{successor.name}尚未指定所属考核机构，请先指定。"
+
+
+def _move_records(records: Sequence[Assessment], succession: Succession) -> None:
+    """Let records go on at the successor, on the desk on which they are."""
+    for record in records:
+        journal.write_entry(
+            "assessment",
+            record.id,
+            "transferred",
+            by=succession.by,
+            state=record.state,
+            merged=str(succession.predecessor.id),
+        )
+        follow_succession(record, succession.predecessor.id, succession.successor)
+
+
+add_part(
+    "未办结的考核记录",
+    "条",
+    lambda predecessor_id: _open_records(Assessment.institution_id, predecessor_id),
+    _move_records,
+)
+add_part(
+    "所考核的未办结记录",
+    "条",
+    lambda predecessor_id: _open_records(Assessment.assessor_id, predecessor_id),
+    _move_records,
+)

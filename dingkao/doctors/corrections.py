@@ -32,6 +32,7 @@ from dingkao.people import identity_numbers
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
 from dingkao.people.names import normalise_name
+from dingkao.people.organisation_queries import find_by_registration_number
 from dingkao.tenants.encryption import (
     SecretLocation,
     current_vault,
@@ -98,7 +99,7 @@ def _require_short_name(name: str) -> None:
 
 def _require_institution(values: Mapping[str, str]) -> None:
     """Raise InvalidInput if `values` name an institution that the province doesn't have."""
-    if "institution" in values and _find_institution(values["institution"]) is None:
+    if "institution" in values and find_by_registration_number(values["institution"]) is None:
         raise InvalidInput(
             "没有找到该登记号的机构，请核对，或向机构询问登记号。",
             "institution",
@@ -150,7 +151,7 @@ def display_value(name: str, value: str) -> str:
     if name == "number":
         return identity_numbers.mask_number(value)
     if name == "institution":
-        organisation = _find_institution(value)
+        organisation = find_by_registration_number(value)
         return f"{organisation.name}（{value}）" if organisation else value
     return FIELD_CHOICES.get(name, {}).get(value, value)
 
@@ -188,7 +189,7 @@ def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> None:
     if "category" in changes:
         doctor.category, doctor.scope = changes["category"], None
     if "institution" in changes:
-        organisation = _find_institution(changes["institution"])
+        organisation = find_by_registration_number(changes["institution"])
         if organisation:
             change_institution(doctor, organisation.id)
 
@@ -245,11 +246,3 @@ def _is_taken(number: str, doctor: Doctor) -> bool:
         Doctor.id != doctor.id,
     )
     return db.session.scalar(query) is not None
-
-
-def _find_institution(
-    registration_number: str,
-) -> Organisation | None:
-    return db.session.scalar(
-        select(Organisation).where(Organisation.registration_number == registration_number)
-    )

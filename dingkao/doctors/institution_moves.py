@@ -1,15 +1,72 @@
 """The only place in which a doctor of the roster comes to another institution (主要执业机构)."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
+from sqlalchemy import select
+
+from dingkao.doctors.disposition_models import UnclaimedDoctor
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.register_models import RegisterComparison, RegisterDifference
 from dingkao.doctors.search_indexing import update_search_keys
+from dingkao.journal import entries as journal
+from dingkao.people.notice_catalogue import INSTITUTION_MERGED
+from dingkao.people.notices import notify_account
+from dingkao.people.organisation_succession import Succession, add_column_part, add_part
 
 
 def change_institution(doctor: Doctor, organisation_id: UUID) -> None:
     """Put a locked doctor on the roster of another institution, where the doctor is then found. The row
     imported last is forgotten, so that the new institution's file is compared with what is stored. The
     records of the doctor stay where they are, and nothing is journaled: both are the caller's."""
-    doctor.organisation_id = organisation_id
-    doctor.roster_digest = None
-    update_search_keys([doctor.id])
+    _put_on_roster([doctor], organisation_id)
+
+
+def _put_on_roster(doctors: Sequence[Doctor], organisation_id: UUID) -> None:
+    """Put locked doctors on the roster of another institution, see `change_institution`."""
+    for doctor in doctors:
+        doctor.organisation_id = organisation_id
+        doctor.roster_digest = None
+    update_search_keys([doctor.id for doctor in doctors])
+
+
+def _move_doctors(doctors: Sequence[Doctor], succession: Succession) -> None:
+    """Move doctors to the successor of their institution, and tell them."""
+    _put_on_roster(doctors, succession.successor.id)
+    for doctor in doctors:
+        journal.write_entry(
+            "doctor",
+            doctor.id,
+            "transferred",
+            by=succession.by,
+            merged=str(succession.predecessor.id),
+        )
+        notify_account(
+            doctor.account_id,
+            INSTITUTION_MERGED,
+            former=succession.predecessor.name,
+            institution=succession.successor.name,
+        )
+
+
+add_part(
+    "医师",
+    "人",
+    lambda predecessor_id: select(Doctor).where(Doctor.organisation_id == predecessor_id),
+    _move_doctors,
+)
+add_column_part(
+    "待认领医师",
+    "人",
+    UnclaimedDoctor.disowned_by_id,
+    UnclaimedDoctor.settled_at.is_(None),
+    keeps_open=False,
+)
+add_column_part("注册库比对", "次", RegisterComparison.organisation_id, keeps_open=False)
+add_column_part(
+    "注册库比对的差异",
+    "条",
+    RegisterDifference.organisation_id,
+    RegisterDifference.disposition.is_(None),
+    keeps_open=False,
+)

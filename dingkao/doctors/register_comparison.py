@@ -39,6 +39,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
 from dingkao.people import identity_numbers
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisations_by_id
+from dingkao.people.organisation_queries import organisations_by_number
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
@@ -276,10 +277,10 @@ def _find_institutions(
         numbers.add(normalise_text(row.text("registration_number")))
         names.add(" ".join(row.text("institution").split()))
     found: dict[str, list[Organisation]] = {}
-    numbered = select(Organisation).where(in_array(Organisation.registration_number, numbers - {""}))
-    for organisation in db.session.scalars(numbered):
-        found.setdefault(organisation.registration_number, []).append(organisation)
-    named = select(Organisation).where(in_array(Organisation.name, names - {""}))
+    for number, organisation in organisations_by_number(numbers - {""}).items():
+        found.setdefault(number, []).append(organisation)
+    is_open = Organisation.closed_at.is_(None)
+    named = select(Organisation).where(in_array(Organisation.name, names - {""}), is_open)
     for organisation in db.session.scalars(named):
         found.setdefault(normalise_text(organisation.name), []).append(organisation)
     return found

@@ -52,6 +52,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
+from dingkao.people.organisation_queries import organisations_by_number
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
@@ -152,8 +153,7 @@ def _institutions_of(
 ) -> dict[str, Organisation]:
     """The institutions that the rows name, by 机构登记号."""
     numbers = {normalise_text(row.text("registration_number")) for row in rows} - {""}
-    query = select(Organisation).where(in_array(Organisation.registration_number, numbers))
-    return {organisation.registration_number: organisation for organisation in db.session.scalars(query)}
+    return organisations_by_number(numbers)
 
 
 @dataclass(frozen=True)

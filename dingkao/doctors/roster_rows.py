@@ -365,7 +365,7 @@ def _read_registration_number(row: ImportRow, institutions: Mapping[str, str]) -
     if number not in institutions:
         raise InvalidRosterRow(
             column,
-            f"机构登记号{number[:50]}未在本省登记",
+            f"机构登记号{number[:50]}未在本省登记，或机构已撤销",
             "请核对登记号；机构尚未登记的，请先由省级管理员添加。",
         )
     return number

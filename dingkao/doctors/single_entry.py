@@ -29,6 +29,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
+from dingkao.people.organisation_queries import find_by_registration_number
 from dingkao.tenants import settings
 from dingkao.tenants.encryption import normalise_text
 
@@ -100,8 +101,7 @@ def _insert_doctor(roster_row: RosterRow, organisation: Organisation) -> Doctor 
 def _find_institution(
     registration_number: str,
 ) -> Organisation | None:
-    number = normalise_text(registration_number)
-    return db.session.scalar(select(Organisation).where(Organisation.registration_number == number))
+    return find_by_registration_number(normalise_text(registration_number))
 
 
 def _validate(

@@ -1,6 +1,6 @@
 """Halls (考场) of the assessment organisations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -13,6 +13,7 @@ from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_succession import Succession, add_column_part, add_part
 from dingkao.people.scopes import Grant, scope_condition
 
 MAX_NAME_LENGTH = 60
@@ -163,3 +164,37 @@ def slot_of_place_condition() -> ColumnElement[bool]:
 def _halls_query(scope: Grant) -> Select[Hall]:
     """The query for the halls within `scope`, closed ones too."""
     return select(Hall).where(scope_condition(scope, assessor=Hall.organisation_id))
+
+
+def _move_halls(halls: Sequence[Hall], succession: Succession) -> None:
+    """Give halls to the successor; one whose name is taken there is named after its former organisation."""
+    successor_id = succession.successor.id
+    taken = set(db.session.scalars(select(Hall.name).where(Hall.organisation_id == successor_id)))
+    for hall in halls:
+        if hall.name in taken:
+            hall.name = _free_name(hall.name, succession.predecessor.name, taken)
+        taken.add(hall.name)
+        hall.organisation_id = successor_id
+
+
+def _free_name(name: str, organisation_name: str, taken: set[str]) -> str:
+    """A name that isn't among `taken`: the hall's, with that of its former organisation and if need be a
+    number."""
+    number = 1
+    while True:
+        ending = f"（{organisation_name}{number if number > 1 else ''}）"
+        candidate = f"{name[: max(MAX_NAME_LENGTH - len(ending), 1)]}{ending}"[:MAX_NAME_LENGTH]
+        if candidate not in taken:
+            return candidate
+        number += 1
+
+
+add_part(
+    "考场",
+    "个",
+    lambda predecessor_id: select(Hall).where(Hall.organisation_id == predecessor_id),
+    _move_halls,
+    keeps_open=False,
+)
+add_column_part("场次", "场", Slot.organisation_id, keeps_open=False)
+add_column_part("按机构安排的场次", "场", Slot.institution_id, keeps_open=False)

@@ -23,6 +23,7 @@ from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
+from dingkao.people.organisation_succession import add_column_part
 from dingkao.people.scopes import Grant, load_grant, scope_condition
 from dingkao.people.spreadsheet_imports import (
     UPLOAD_LIMITS,
@@ -230,3 +231,12 @@ def get_visible_import(import_id: UUID, grant: Grant) -> ScoreImport:
     if score_import is None:
         raise NotFound
     return score_import
+
+
+add_column_part(
+    "待确认的线下成绩",
+    "份",
+    ScoreImport.organisation_id,
+    ScoreImport.entered_at.is_(None),
+    ScoreImport.withdrawn_at.is_(None),
+)

@@ -12,6 +12,7 @@ from dingkao.errors import Forbidden, InvalidInput, NotFound
 from dingkao.filings.models import ReviewPhrase
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.organisation_succession import add_column_part
 
 MAX_PHRASES, MAX_PHRASE_LENGTH = 50, 100
 """How many phrases a person, or an organisation, may have."""
@@ -139,3 +140,6 @@ def _find_same(owned: ColumnElement[bool], text: str) -> bool:
 
 def _count(owned: ColumnElement[bool]) -> int:
     return db.session.scalar(select(func.count()).select_from(ReviewPhrase).where(owned)) or 0
+
+
+add_column_part("共用的常用语", "条", ReviewPhrase.organisation_id, keeps_open=False)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import and_, func, insert, select
 
 from dingkao.database.arrays import in_array, split_into_batches
 from dingkao.database.base import db
@@ -28,6 +28,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_names import store_former_name
 from dingkao.people.organisation_search import update_organisation_keys
 from dingkao.people.organisations import (
     InstitutionValues,
@@ -130,6 +131,7 @@ def _import_row(
     is empty."""
     try:
         entry, values = _validate_row(row, report, seen)
+        _require_open(existing.get(entry.registration_number))
     except InvalidInput as refusal:
         report.errors.append(_row_problem(row, refusal))
         return []
@@ -141,6 +143,12 @@ def _import_row(
     report.changed += is_changed
     report.unchanged += not is_changed
     return []
+
+
+def _require_open(organisation: Organisation | None) -> None:
+    """Raise InvalidInput for an organisation that is closed."""
+    if organisation is not None and organisation.closed_at is not None:
+        raise InvalidInput("该机构已撤销或并入其他机构", "registration_number")
 
 
 def _organisations_of_rows(
@@ -218,9 +226,11 @@ def _values_of_row(row: ImportRow) -> InstitutionValues:
 
 
 def _update_existing(organisation: Organisation, values: dict[str, Any]) -> bool:
-    """Update an institution with `values`; an empty value leaves the stored one. Returns whether anything
-    changed."""
+    """Update an institution with `values`; an empty value leaves the stored one, a name that it had stays
+    among its former names. Returns whether anything changed."""
     changes = _changed_values(organisation, values)
+    if "name" in changes:
+        store_former_name(organisation)
     for name, value in changes.items():
         setattr(organisation, name, value)
     return bool(changes)
@@ -324,7 +334,7 @@ def assign_batch(job: Job, cursor: Cursor) -> Chunk:
     assessor = db.session.scalars(
         select(Organisation).where(Organisation.id == UUID(job.arguments["assessor"]))
     ).one()
-    lacking = Organisation.assessment_organisation_id.is_(None)
+    lacking = and_(Organisation.assessment_organisation_id.is_(None), Organisation.closed_at.is_(None))
     total = (
         None if cursor else db.session.scalar(select(func.count()).select_from(Organisation).where(lacking))
     )
@@ -350,6 +360,7 @@ def _lock_next_without_assessor(
         select(Organisation)
         .where(
             Organisation.assessment_organisation_id.is_(None),
+            Organisation.closed_at.is_(None),
             Organisation.id > last_id,
         )
         .order_by(Organisation.id)

@@ -40,14 +40,26 @@ NOTICE_TARGETS = (
 class Organisation(TenantOwned, Model):
     """An institution (医疗、预防、保健机构) or an assessment organisation (考核机构; `assesses`), or both.
     `division`: code of the administrative division, six digits; `health_authority`: the name of the
-    管辖行政."""
+    管辖行政. One that is closed has no doctors and staff any more; what it had goes to `successor_id`, if it
+    was merged (`organisation_mergers`)."""
 
     __tablename__ = "organisation"
     __table_args__ = (
         UniqueConstraint("tenant_id", "registration_number"),
         Index(None, "tenant_id", "name"),
         Index(None, "tenant_id", "assessment_organisation_id"),
+        Index(
+            "organisation_successor_ix",
+            "tenant_id",
+            "successor_id",
+            postgresql_where=text("successor_id is not null"),
+        ),
+        CheckConstraint(
+            "successor_id is null or (closed_at is not null and successor_id <> id)",
+            name="successor_of_closed",
+        ),
         tenant_foreign_key("assessment_organisation_id", "organisation"),
+        tenant_foreign_key("successor_id", "organisation"),
     )
 
     name: Mapped[str]
@@ -59,11 +71,30 @@ class Organisation(TenantOwned, Model):
     assessment_organisation_id: Mapped[UUID | None]
     contact: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    closed_at: Mapped[datetime | None]
+    successor_id: Mapped[UUID | None]
+
+
+class OrganisationFormerName(TenantOwned, Model):
+    """A name that an organisation had until `used_until`, or that another one had, which was merged into it
+    (`predecessor_id`). It is found by it, too."""
+
+    __tablename__ = "organisation_former_name"
+    __table_args__ = (
+        Index(None, "tenant_id", "organisation_id", "id"),
+        tenant_foreign_key("organisation_id", "organisation"),
+        tenant_foreign_key("predecessor_id", "organisation"),
+    )
+
+    organisation_id: Mapped[UUID]
+    name: Mapped[str]
+    used_until: Mapped[datetime] = mapped_column(default=now)
+    predecessor_id: Mapped[UUID | None]
 
 
 class OrganisationSearchKey(OfTenant, Model):
-    """A key by which an organisation is found: a pair of characters of its name, or the whole name, by whose
-    beginning it is found (`organisation_search`). Written wherever a name is."""
+    """A key by which an organisation is found: a pair of characters of a name that it has or had, or the
+    whole name, by whose beginning it is found (`organisation_search`). Written wherever a name is."""
 
     __tablename__ = "organisation_search_key"
     __table_args__ = (

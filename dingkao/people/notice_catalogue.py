@@ -102,6 +102,13 @@ TRANSFER_REFUSED = _register(
     "变更主要执业机构没有得到同意，原因：{reason}。您的主要执业机构不变。",
     target=None,
 )
+INSTITUTION_MERGED = _register(
+    "institution_merged",
+    "主要执业机构已合并",
+    "{former}已并入{institution}，您的主要执业机构已变更为{institution}。您已填报的内容和考核进度都在，"
+    "无需另行办理。",
+    target=None,
+)
 ASSISTANCE_BEGUN = _register(
     "assistance_begun",
     "机构正在代您填报",
@@ -331,6 +338,12 @@ JOURNAL_PROBLEM = _register(  # to the province's administrators and auditors
     "审计日志核验发现异常",
     "核验审计日志发现异常：{findings}。请在“审计日志”页查看是哪些记录，并立即报告平台运营人员；"
     "查明原因之前请保留现场。",
+    target=None,
+)
+STAFF_MOVED = _register(  # to staff
+    "staff_moved",
+    "所在机构已合并",
+    "{former}已并入{institution}，您的角色和待办事项已转到{institution}。",
     target=None,
 )
 

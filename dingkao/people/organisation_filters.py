@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from dingkao.database.listing.definitions import ListFilter, ListViewer
+from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_search import search_organisations
 from dingkao.people.organisations import find_one
@@ -53,5 +54,5 @@ def is_id(text: str) -> bool:
 def suggest_organisations(words: str) -> list[tuple[str, str]]:
     """The names and 机构登记号 of the first organisations that fit what was typed, the best first; none for
     nothing typed."""
-    organisations = search_organisations(words, MAX_SUGGESTIONS)
+    organisations = search_organisations(words, MAX_SUGGESTIONS, Organisation.closed_at.is_(None))
     return [(organisation.name, organisation.registration_number) for organisation in organisations]

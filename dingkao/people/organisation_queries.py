@@ -1,6 +1,6 @@
 """Queries of organisations for the console's pages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -10,7 +10,10 @@ from dingkao.database.base import db
 from dingkao.database.pagination import Page, capped_count, fetch_page
 from dingkao.errors import NotFound
 from dingkao.people.models import Organisation
+from dingkao.people.name_lookups import organisations_by_id
 from dingkao.people.organisations import matches_typed
+
+NO_ID = UUID(int=0)
 
 
 def require_organisation(organisation_id: UUID, *, for_update: bool = False) -> Organisation:
@@ -25,10 +28,21 @@ def require_organisation(organisation_id: UUID, *, for_update: bool = False) -> 
 def find_by_registration_number(
     registration_number: str,
 ) -> Organisation | None:
-    """The organisation with exactly that 机构登记号; None if there is none."""
-    return db.session.scalar(
-        select(Organisation).where(Organisation.registration_number == registration_number)
-    )
+    """The organisation of `organisations_by_number` for that 机构登记号; None if there is none."""
+    return organisations_by_number([registration_number]).get(registration_number)
+
+
+def organisations_by_number(registration_numbers: Iterable[str]) -> dict[str, Organisation]:
+    """Returns 机构登记号 → organisation that isn't closed, for at most 5,000 numbers: the one with that
+    number, or the one into which it was merged. A number of no organisation is left out."""
+    query = select(Organisation).where(in_array(Organisation.registration_number, registration_numbers))
+    numbered = db.session.scalars(query).all()
+    successors = organisations_by_id(organisation.successor_id for organisation in numbered)
+    current = {
+        organisation.registration_number: successors.get(organisation.successor_id or NO_ID, organisation)
+        for organisation in numbered
+    }
+    return {number: organisation for number, organisation in current.items() if not organisation.closed_at}
 
 
 def organisations_page(words: str, cursor: str | None) -> Page[Organisation]:
@@ -52,7 +66,8 @@ def list_organisations(
 
 def list_assessors(limit: int) -> list[Organisation]:
     """The first `limit` assessment organisations (考核机构), sorted by name."""
-    query = select(Organisation).where(Organisation.assesses).order_by(Organisation.name)
+    is_open = Organisation.closed_at.is_(None)
+    query = select(Organisation).where(Organisation.assesses, is_open).order_by(Organisation.name)
     return list(db.session.scalars(query.limit(limit)))
 
 
@@ -73,4 +88,7 @@ def has_organisation_without_assessor() -> bool:
 
 
 def _without_assessor() -> Select[Organisation]:
-    return select(Organisation).where(Organisation.assessment_organisation_id.is_(None))
+    """The query of the organisations that aren't closed and have no assessment organisation."""
+    return select(Organisation).where(
+        Organisation.assessment_organisation_id.is_(None), Organisation.closed_at.is_(None)
+    )

@@ -1,4 +1,5 @@
-"""Finding organisations by any part of their names, and the keys that are written for it."""
+"""Finding organisations by any part of the names that they have or had, and the keys that are written for
+it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
@@ -10,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.people.models import Organisation, OrganisationSearchKey
+from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
 from dingkao.people.name_grams import (
     fold_for_search,
     has_prefix,
@@ -39,10 +40,12 @@ def insert_organisation_keys(names: Mapping[UUID, str]) -> None:
     db.session.execute(insert(OrganisationSearchKey), key_rows)
 
 
-def organisation_key_rows(organisation_id: UUID, name: str) -> set[tuple[int, str, UUID]]:
-    """Returns the rows of keys of an organisation, each in the order of COLUMNS."""
-    folded = fold_for_search(name)
-    keys = {WHOLE_NAME + folded, *pair_keys(folded)}
+def organisation_key_rows(organisation_id: UUID, *names: str) -> set[tuple[int, str, UUID]]:
+    """Returns the rows of keys of an organisation that has or had these names, each in the order of
+    COLUMNS."""
+    keys = set[str]()
+    for folded in map(fold_for_search, names):
+        keys |= {WHOLE_NAME + folded, *pair_keys(folded)}
     return {(current_tenant(), key, organisation_id) for key in keys}
 
 
@@ -50,10 +53,18 @@ def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
     """Make the keys of these organisations, at most 5,000, what their names say, after names were changed;
     returns how many had other keys."""
     db.session.flush()
-    query = select(Organisation.id, Organisation.name).where(in_array(Organisation.id, organisation_ids))
+    ids = list(organisation_ids)
+    former = select(OrganisationFormerName.organisation_id, OrganisationFormerName.name)
+    query = union_all(
+        select(Organisation.id, Organisation.name).where(in_array(Organisation.id, ids)),
+        former.where(in_array(OrganisationFormerName.organisation_id, ids)),
+    )
+    names: dict[UUID, list[str]] = {}
+    for organisation_id, name in db.session.execute(query):
+        names.setdefault(organisation_id, []).append(name)
     key_rows = {
-        organisation_id: organisation_key_rows(organisation_id, name)
-        for organisation_id, name in db.session.execute(query)
+        organisation_id: organisation_key_rows(organisation_id, *own_names)
+        for organisation_id, own_names in names.items()
     }
     return replace_key_rows(OrganisationSearchKey, "organisation_id", key_rows)
 

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import aliased
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
@@ -106,12 +107,14 @@ def matches_typed(words: str) -> ColumnElement[bool]:
 
 
 def find_one(words: str, *where: ColumnElement[bool]) -> Organisation:
-    """The organisation that was typed, among those that meet the SQL conditions `where`: the one with exactly
-    this name or 机构登记号, else the only one whose name begins with `words`, else the only one whose name
+    """The organisation that was typed, among those that meet the SQL conditions `where` and aren't closed:
+    the one with exactly this name or 机构登记号, or into which the one with that number was merged, else the
+    only one with a name, now or formerly, that begins with `words`, else the only one with a name that
     contains them. Raises InvalidInput for the field `institution` if none or several match; the message
     suggests some."""
     exact = or_(
         Organisation.registration_number == normalise_text(words),
+        _succeeds_number(normalise_text(words)),
         Organisation.name == fold_lookalikes(" ".join(words.split())),
     )
     begins = organisation_condition(words, is_beginning=True)
@@ -127,12 +130,26 @@ def find_one(words: str, *where: ColumnElement[bool]) -> Organisation:
     )
 
 
+def _succeeds_number(number: str) -> ColumnElement[bool]:
+    """The SQL condition that an organisation with this 机构登记号 was merged into it."""
+    predecessor = aliased(Organisation)
+    return Organisation.id.in_(
+        select(predecessor.successor_id).where(
+            predecessor.tenant_id == current_tenant(), predecessor.registration_number == number
+        )
+    )
+
+
 def _list_matches(
     *where: ColumnElement[bool],
 ) -> Sequence[Organisation]:
-    """The first organisations that meet the conditions: one more than MAX_SUGGESTIONS, which shows whether
-    there are more."""
-    query = select(Organisation).where(*where).order_by(Organisation.name, Organisation.id)
+    """The first organisations that meet the conditions and aren't closed: one more than MAX_SUGGESTIONS,
+    which shows whether there are more."""
+    query = (
+        select(Organisation)
+        .where(*where, Organisation.closed_at.is_(None))
+        .order_by(Organisation.name, Organisation.id)
+    )
     return db.session.scalars(query.limit(MAX_SUGGESTIONS + 1)).all()
 
 
@@ -151,12 +168,14 @@ def _several_match(words: str, matches: Sequence[Organisation]) -> InvalidInput:
 
 def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
     """The organisation whose id (from a list) or name or 机构登记号 (typed, see `find_one`) is `values`,
-    among those that meet the SQL conditions `where`. Raises InvalidInput for the field `institution`."""
+    among those that meet the SQL conditions `where` and aren't closed. Raises InvalidInput for the field
+    `institution`."""
     try:
         by_id = Organisation.id == UUID(values)
     except ValueError:
         return find_one(values, *where)
-    organisation = db.session.scalar(select(Organisation).where(*where, by_id))
+    is_open = Organisation.closed_at.is_(None)
+    organisation = db.session.scalar(select(Organisation).where(*where, by_id, is_open))
     if organisation is None:
         raise InvalidInput("请从列表中选择一项。", "institution")
     return organisation

@@ -23,6 +23,7 @@ from dingkao.errors import (
 )
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.organisation_succession import add_column_part
 from dingkao.people.scopes import Grant
 from dingkao.results.meeting_lists import enqueue_filling
 from dingkao.results.models import (
@@ -141,3 +142,11 @@ def validate_text(value: str, label: str, field: str) -> str:
     if len(value) > MAX_TEXT_LENGTH:
         raise InvalidInput(f"{label}请不要超过{MAX_TEXT_LENGTH}字。", field)
     return value
+
+
+add_column_part(
+    "未结束的评定会",
+    "次",
+    GradingMeeting.organisation_id,
+    in_array(GradingMeeting.state, ("draft", "concluding")),
+)

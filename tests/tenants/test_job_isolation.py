@@ -83,6 +83,7 @@ ARGUMENTS = {
     "gather_publication": {"publication": "publication"},
     "enrol_all": {"cycle": "cycle"},
     "include_all": {"cycle": "cycle"},
+    "merge_organisation": {"predecessor": "organisation", "successor": "organisation"},
     "issue_certificates": {"publication": "publication"},
     "print_paper": {"paper": "paper", "what": "sheet"},
     "prolong_sittings": {

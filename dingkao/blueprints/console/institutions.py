@@ -11,6 +11,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, StringField
 
+from dingkao.blueprints.console.institution_changes import succession_text
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     get_organisation,
@@ -21,11 +22,13 @@ from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.jobs.models import Job
 from dingkao.people import (
     institution_imports,
+    organisation_mergers,
     organisation_queries,
     organisations,
 )
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
+from dingkao.people.organisation_names import former_names
 from dingkao.web.access_control import require
 from dingkao.web.form_submission import form_page, submit_form
 from dingkao.web.forms import (
@@ -148,6 +151,7 @@ def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> s
         unassigned=organisation_queries.count_without_assessor(),
         page=page,
         assessors=assessors,
+        successors=organisation_names(institution.successor_id for institution in page.rows),
         file=file,
         form=form,
         report=report,
@@ -174,6 +178,9 @@ def show_institution(
         "console/institutions/institution.html",
         row=institution,
         form=form,
+        succession=succession_text(institution),
+        merger=organisation_mergers.latest_merger(institution.id),
+        former_names=former_names(institution),
     )
     return form_page(page)
 
@@ -204,7 +211,8 @@ def _assessors_offered_to(
 
 
 def _save_institution(institution: Organisation, form: AssessorForm) -> Response:
-    """Store what the form says. Raises InvalidInput."""
+    """Store what the form says. Raises InvalidInput, InvalidState."""
+    organisation_mergers.require_open(institution)
     organisations.set_contact(
         institution,
         form.contact.data or "",

@@ -1,0 +1,126 @@
+"""What of an organisation goes to its successor when it is merged into another one: each room adds its own
+parts here (`add_part`), and what has to be put right before (`add_obstacle`)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select
+
+from dingkao.database.base import db
+from dingkao.journal.entries import Actor
+from dingkao.people.models import Organisation, SavedView
+
+BATCH_SIZE = 200
+
+
+@dataclass(frozen=True)
+class Succession:
+    """An organisation (`predecessor`) that is merged into another one, and who does it."""
+
+    predecessor: Organisation
+    successor: Organisation
+    by: Actor
+
+
+Query = Callable[[UUID], Select[Any]]
+Move = Callable[[Sequence[Any], Succession], None]
+Obstacle = Callable[[Organisation, Organisation], str | None]
+
+
+@dataclass(frozen=True)
+class SuccessionPart:
+    """Rows that go to the successor: those of `query`, which leave it when `move` has moved them. `label` and
+    `unit` as people read them; `keeps_open`: an organisation that has any is not closed without a
+    successor."""
+
+    label: str
+    unit: str
+    query: Query
+    move: Move
+    keeps_open: bool
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """How many rows of a part an organisation has."""
+
+    part: SuccessionPart
+    number: int
+
+
+PARTS: list[SuccessionPart] = []
+_obstacles: list[Obstacle] = []
+
+
+def add_part(label: str, unit: str, query: Query, move: Move, *, keeps_open: bool = True) -> None:
+    """Add a part (parameters as in SuccessionPart)."""
+    PARTS.append(SuccessionPart(label, unit, query, move, keeps_open))
+
+
+def add_column_part(
+    label: str,
+    unit: str,
+    column: Any,
+    *conditions: ColumnElement[bool],
+    keeps_open: bool = True,
+) -> None:
+    """Add the rows that have the organisation's id in `column` and meet the conditions: they get the
+    successor's id there."""
+
+    def query(predecessor_id: UUID) -> Select[Any]:
+        return select(column.class_).where(column == predecessor_id, *conditions)
+
+    def move(entities: Sequence[Any], succession: Succession) -> None:
+        for entity in entities:
+            setattr(entity, column.key, succession.successor.id)
+
+    add_part(label, unit, query, move, keeps_open=keeps_open)
+
+
+def add_obstacle(obstacle: Obstacle) -> Obstacle:
+    """Decorator: register a function that says what prevents that the first organisation is merged into the
+    second; None if nothing does."""
+    _obstacles.append(obstacle)
+    return obstacle
+
+
+def find_obstacles(predecessor: Organisation, successor: Organisation) -> list[str]:
+    """The sentences of all obstacles to a merger."""
+    sentences = (obstacle(predecessor, successor) for obstacle in _obstacles)
+    return [sentence for sentence in sentences if sentence]
+
+
+def count_parts(organisation_id: UUID) -> list[PartCount]:
+    """What an organisation has, part by part; parts without rows are left out."""
+    counts = [PartCount(part, _count(part.query(organisation_id))) for part in PARTS]
+    return [count for count in counts if count.number]
+
+
+def _count(query: Select[Any]) -> int:
+    counted = query.with_only_columns(func.count(), maintain_column_froms=True)
+    return int(db.session.scalar(counted) or 0)
+
+
+def move_next_batch(succession: Succession) -> int:
+    """Move the next rows of the first part that has any, at most BATCH_SIZE, locked in the order of their
+    ids; returns how many, 0 once nothing is left."""
+    for part in PARTS:
+        query = part.query(succession.predecessor.id)
+        model = query.column_descriptions[0]["entity"]
+        locked = query.order_by(model.id).limit(BATCH_SIZE).with_for_update()
+        entities = db.session.scalars(locked.execution_options(populate_existing=True)).all()
+        if entities:
+            part.move(entities, succession)
+            return len(entities)
+    return 0
+
+
+add_column_part(
+    "所考核的机构",
+    "家",
+    Organisation.assessment_organisation_id,
+    Organisation.closed_at.is_(None),
+)
+add_column_part("本机构共用的视图", "个", SavedView.organisation_id, keeps_open=False)
