@@ -15,6 +15,7 @@ from dingkao.assessments.models import (
 )
 from dingkao.assessments.procedure_tests import skips_test
 from dingkao.assessments.record_counts import counted_move
+from dingkao.assessments.review_hooks import run_exclusion_effects
 from dingkao.assessments.verdicts import is_passing, require_verdict, set_verdicts, verdicts_of
 from dingkao.cycles.cycles import is_phase_open
 from dingkao.cycles.models import Cycle
@@ -90,10 +91,12 @@ def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
 @record_transition(*EXCLUDABLE_BY_OFFICE, to="not_included", action="exclusions.approve")
 def exclude_after_filing(record: Assessment, *, by: Actor, reason: str) -> None:
     """移出名单 after filing began (§11 no. 2): the institution proposed it, the office above consents. What
-    was filed is kept. Raises InvalidInput without a reason."""
+    was filed is kept; a seat in a slot is given back, with the admission ticket. Raises InvalidInput without
+    a reason."""
     validate_reason(reason)
     record.returned_reason = record.return_marks = None
     leave_desk(record)
+    run_exclusion_effects(record)
 
 
 @record_transition(*SUBMITTED_STATES, to="institution_pending", action="transfers.manage", verb="transferred")

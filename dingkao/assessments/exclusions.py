@@ -28,10 +28,12 @@ from dingkao.assessments.models import (
 )
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db, new_id
+from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidState
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
-from dingkao.people.notice_catalogue import REMOVED_FROM_LIST
+from dingkao.people.notice_catalogue import REMOVED_FROM_LIST, STAFF_EXCLUSION_DECIDED
+from dingkao.people.staff_notices import notify_staff
 from dingkao.tenants.context import current_tenant
 
 
@@ -100,6 +102,20 @@ def approve(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None
         cycle=cycle.label,
         reason=change.reason,
     )
+    _notify_institution(change, "同意，已移出", by)
+
+
+def _notify_institution(change: EnrolmentChange, decision: str, by: Actor) -> None:
+    """Tell those at the institution who may propose exclusions what the office above decided."""
+    doctor = db.session.get_one(Doctor, (change.tenant_id, change.doctor_id))
+    notify_staff(
+        change.institution_id,
+        "transfers.manage",
+        STAFF_EXCLUSION_DECIDED,
+        but=by.id,
+        doctor=doctor.name,
+        decision=decision,
+    )
 
 
 def refuse(
@@ -114,4 +130,6 @@ def refuse(
     if change.state == "refused":
         return
     require_side(change, grants, "office")
-    change_transitions.refuse(change, by=by, reason=validate_reason(reason))
+    reason = validate_reason(reason)
+    change_transitions.refuse(change, by=by, reason=reason)
+    _notify_institution(change, f"不同意，原因：{reason}", by)

@@ -1,5 +1,6 @@
 """What rooms beside and above the review have to do with its decisions, registered by them: what
-happens when a record becomes 待测评, and what was done with a record since, so that it can't be recalled."""
+happens when a record becomes 待测评 or its doctor is taken off the list, and what was done with a record
+since, so that it can't be recalled."""
 
 from collections.abc import Callable
 
@@ -7,7 +8,9 @@ from dingkao.assessments.models import Assessment
 
 ReadyEffect = Callable[[Assessment], object]
 Obstacle = Callable[[Assessment], str | None]
+ExclusionEffect = Callable[[Assessment], object]
 _ready_effects: list[ReadyEffect] = []
+_exclusion_effects: list[ExclusionEffect] = []
 _obstacles: list[Obstacle] = []
 
 
@@ -20,6 +23,18 @@ def on_ready(function: ReadyEffect) -> ReadyEffect:
 def run_ready_effects(record: Assessment) -> None:
     """Call what was registered with `on_ready`."""
     for effect in _ready_effects:
+        effect(record)
+
+
+def on_exclusion(function: ExclusionEffect) -> ExclusionEffect:
+    """Decorator: register a function that is called with each record whose doctor is taken off the list."""
+    _exclusion_effects.append(function)
+    return function
+
+
+def run_exclusion_effects(record: Assessment) -> None:
+    """Call what was registered with `on_exclusion`."""
+    for effect in _exclusion_effects:
         effect(record)
 
 

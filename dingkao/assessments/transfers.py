@@ -2,6 +2,7 @@
 doctor, carried out once both institutions consent. The record goes on at the new institution with everything
 that was filed; a submitted filing is reviewed from the beginning there."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from dingkao.assessments.assessment_transitions import (
 from dingkao.assessments.enrolment_changes import (
     ChangeGrants,
     pending_change_of,
+    pending_sides,
     require_not_under_review,
     require_other_person,
     require_side,
@@ -26,6 +28,7 @@ from dingkao.assessments.enrolment_changes import (
 )
 from dingkao.assessments.models import (
     ASSESSMENT_STATES,
+    CHANGE_SIDES,
     FINAL_STATES,
     TRANSFER_GROUNDS,
     Assessment,
@@ -54,11 +57,17 @@ from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.names import is_same_name
 from dingkao.people.notice_catalogue import (
+    STAFF_TRANSFER_ASKED,
+    STAFF_TRANSFER_CONSENTED,
+    STAFF_TRANSFER_DONE,
+    STAFF_TRANSFER_REFUSED,
     TRANSFER_ASKED,
     TRANSFER_DONE,
     TRANSFER_REFUSED,
+    NoticeKind,
 )
 from dingkao.people.notices import notify_account
+from dingkao.people.staff_notices import notify_staff
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.settings import Setting
@@ -71,6 +80,7 @@ MOVABLE_STATES = (
     *SUBMITTED_STATES,
 )
 """States of a record, all before 待测评, in which it may go on at another institution."""
+INSTITUTION_SIDES = ("institution", "target")
 RESIDENCY_GROUNDS = ("residency", "residency_end")
 settings.register(
     "residents_included_by",
@@ -256,12 +266,49 @@ def _log_asked(change: EnrolmentChange, doctor: Doctor, by: Actor) -> None:
         side=change.asked_side,
     )
     if change.asked_side != "doctor":
-        [target_name] = organisation_names([change.target_id]).values()
         notify_account(
             doctor.account_id,
             TRANSFER_ASKED,
-            institution=target_name,
+            institution=_target_name(change),
         )
+    _notify_institutions(
+        change,
+        STAFF_TRANSFER_ASKED,
+        doctor,
+        sides=pending_sides(change),
+        but=by.id,
+        side=CHANGE_SIDES[change.asked_side],
+    )
+
+
+def _target_name(change: EnrolmentChange) -> str:
+    return organisation_names([change.target_id])[change.target_id or change.institution_id]
+
+
+def _notify_institutions(
+    change: EnrolmentChange,
+    kind: NoticeKind,
+    doctor: Doctor,
+    *,
+    sides: Collection[str] = INSTITUTION_SIDES,
+    but: UUID | None,
+    **fields: object,
+) -> None:
+    """Write to those who decide on transfers at the institutions of these sides, except the account `but`.
+    What is said names the institution to which the doctor goes, and never the other one, which may not be
+    known yet."""
+    ids_by_side = {"institution": change.institution_id, "target": change.target_id}
+    for side in sides:
+        if organisation_id := ids_by_side[side]:
+            notify_staff(
+                organisation_id,
+                "transfers.manage",
+                kind,
+                but=but,
+                doctor=doctor.name,
+                institution=_target_name(change),
+                **fields,
+            )
 
 
 def consent(
@@ -282,7 +329,12 @@ def consent(
     setattr(change, f"{side}_by", by.id)
     setattr(change, f"{side}_at", clock.now())
     journal.write_entry("enrolmentchange", change.id, "consented", by=by, side=side)
-    if change.institution_at is None or change.target_at is None:
+    if missing := pending_sides(change):
+        doctor = db.session.get_one(Doctor, (change.tenant_id, change.doctor_id))
+        side_label = CHANGE_SIDES[side]
+        _notify_institutions(
+            change, STAFF_TRANSFER_CONSENTED, doctor, sides=missing, but=by.id, side=side_label
+        )
         return False
     _carry_out(change, by)
     return True
@@ -313,6 +365,7 @@ def _carry_out(change: EnrolmentChange, by: Actor) -> None:
         institution=target.name,
         next=_next_step_text(records),
     )
+    _notify_institutions(change, STAFF_TRANSFER_DONE, doctor, but=by.id)
 
 
 def _active_records(doctor_id: UUID, *, for_update: bool = False) -> list[Assessment]:
@@ -381,5 +434,8 @@ def refuse(
     require_side(change, grants, side)
     reason = validate_reason(reason)
     change_transitions.refuse(change, by=by, reason=reason)
-    account_id = db.session.scalars(select(Doctor.account_id).where(Doctor.id == change.doctor_id)).one()
-    notify_account(account_id, TRANSFER_REFUSED, reason=reason)
+    doctor = db.session.get_one(Doctor, (change.tenant_id, change.doctor_id))
+    notify_account(doctor.account_id, TRANSFER_REFUSED, reason=reason)
+    _notify_institutions(
+        change, STAFF_TRANSFER_REFUSED, doctor, but=by.id, side=CHANGE_SIDES[side], reason=reason
+    )

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.review_hooks import recall_obstacle
+from dingkao.assessments.review_hooks import on_exclusion, recall_obstacle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import CappedCount, capped_count
@@ -289,6 +289,14 @@ def remove_from_slot(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> int:
     db.session.flush()
     journal.write_entry("slot", slot.id, "unplaced", by=by, removed=removed_count)
     return removed_count
+
+
+@on_exclusion
+def _give_seats_back(record: Assessment) -> None:
+    """Free the seats of a record whose doctor is taken off the list."""
+    places = db.session.scalars(select(SlotPlace).where(SlotPlace.assessment_id == record.id))
+    for place in places.all():
+        db.session.delete(place)
 
 
 @recall_obstacle

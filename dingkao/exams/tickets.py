@@ -8,7 +8,7 @@ from sqlalchemy import and_, select
 from stdnum import luhn
 
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.review_hooks import on_ready
+from dingkao.assessments.review_hooks import on_exclusion, on_ready
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -60,6 +60,13 @@ def _issue_ticket(record: Assessment) -> AdmissionTicket:
             db.session.flush()
             return ticket
     raise RuntimeError("no free ticket number was found")
+
+
+@on_exclusion
+def _revoke_ticket(record: Assessment) -> None:
+    """Make the ticket of a record invalid whose doctor is taken off the list."""
+    if ticket := find_ticket(record):
+        db.session.delete(ticket)
 
 
 def _ticket_queries(text: str, grant: Grant) -> list[Query]:

@@ -340,6 +340,37 @@ JOURNAL_PROBLEM = _register(  # to the province's administrators and auditors
     "查明原因之前请保留现场。",
     target=None,
 )
+_TRANSFER_PLACE = "请在“转入转出”中办理。"
+STAFF_TRANSFER_ASKED = _register(  # to the staff of an institution whose consent is missing
+    "staff_transfer_asked",
+    "转入转出待办理：{doctor}",
+    "{side}提出将{doctor}转入{institution}，等待本机构同意。" + _TRANSFER_PLACE,
+    target=None,
+)
+STAFF_TRANSFER_CONSENTED = _register(  # to the staff of the other institution, as those below
+    "staff_transfer_consented",
+    "转入转出：{doctor}",
+    "{side}已同意将{doctor}转入{institution}。",
+    target=None,
+)
+STAFF_TRANSFER_DONE = _register(
+    "staff_transfer_done",
+    "转入转出已办结：{doctor}",
+    "双方已同意，{doctor}已转入{institution}。",
+    target=None,
+)
+STAFF_TRANSFER_REFUSED = _register(
+    "staff_transfer_refused",
+    "转入转出未获同意：{doctor}",
+    "{side}不同意将{doctor}转入{institution}，原因：{reason}。",
+    target=None,
+)
+STAFF_EXCLUSION_DECIDED = _register(
+    "staff_exclusion_decided",
+    "移出考核名单：{doctor}",
+    "上级部门已答复移出{doctor}的申请：{decision}。",
+    target=None,
+)
 STAFF_MOVED = _register(  # to staff
     "staff_moved",
     "所在机构已合并",

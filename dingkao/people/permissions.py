@@ -69,6 +69,7 @@ ACTIONS = (
     Action("uploads.send", "send a file in chunks; each purpose asks for its own action besides"),
     Action("console.open", "open the console"),
     Action("views.save", "save views of lists for oneself and one's colleagues"),
+    Action("inbox.own", "read the notices to oneself as a member of staff"),
     Action("jobs.own", "see and control the jobs one has enqueued"),
     Action("jobs.see_all", "see and control the jobs of other administrators and of the system"),
     Action("lists.export", "ask for a list that one may have as a file"),
@@ -303,7 +304,7 @@ ACCOUNT_KINDS = (
         "sitting.sit", "results.own", "questions.see_picture",
     ))),
     Role("staff", "工作人员", Scope.OWN, frozenset((
-        "account.manage_own", "console.open", "views.save", "jobs.own", "lists.export",
+        "account.manage_own", "console.open", "inbox.own", "views.save", "jobs.own", "lists.export",
     ))),
     Role("operator", "平台运营人员", Scope.OWN, frozenset(("platform.operate",))),
 )  # fmt: skip

@@ -3,14 +3,18 @@ becomes of the record, what an institution learns of another's doctors."""
 
 import re
 import threading
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment, EnrolmentChange
 from dingkao.assessments.record_counts import state_totals_of
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
+from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
+from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.filings.models import Filing
 from dingkao.journal.entries import TERMINAL_ACTOR, invalid_entries
 from dingkao.journal.models import JournalEntry
@@ -192,6 +196,13 @@ def test_a_refusal_names_its_reason_to_those_concerned(desks, doctor, in_provinc
     assert decide(desks["new"], change_page, "refuse", side="target", reason="没有编制").status_code == 303
     assert "没有编制" in page_text(desks["old"].get(change_page))
     assert "没有编制" in doctor.get("/transfer")
+    inbox = f"/{SLUG}/office/inbox"
+    assert "现机构提出将" in page_text(desks["new"].get(inbox)), "whose consent is missing is written to"
+    assert "原因：没有编制" in page_text(desks["old"].get(inbox))
+    assert "没有编制" not in page_text(desks["new"].get(inbox)), "not to whoever refused"
+    assert "未读消息" in page_text(desks["old"].get(f"/{SLUG}/office"))
+    assert post_form(desks["old"], f"{inbox}/read", page=inbox).status_code == 303
+    assert "未读消息" not in page_text(desks["old"].get(f"/{SLUG}/office"))
     assert places_of(in_province, doctor)[0] == FIRST
     assert decide(desks["new"], change_page, "consent", side="target").status_code == 409
 
@@ -206,8 +217,11 @@ def test_a_doctor_asks_and_both_institutions_consent_as_two_persons(desks, docto
     assert same.status_code == 403
     assert "须由两人分别作出" in page_text(same)
     assert places_of(in_province, doctor)[0] == FIRST
+    inbox = f"/{SLUG}/office/inbox"
+    assert "现机构已同意将" in page_text(desks["new"].get(inbox))
     assert decide(desks["new"], change_page, "consent", side="target").status_code == 303
     assert places_of(in_province, doctor)[0] == SECOND
+    assert "双方已同意" in page_text(desks["old"].get(inbox))
 
 
 def test_a_doctor_withdraws_the_own_request_and_no_other(desks, doctor, in_province):
@@ -296,3 +310,30 @@ def test_an_administrator_who_proposes_an_exclusion_does_not_approve_it(desks, d
     assert decide(desks["other"], change_page, "keep", reason="请先核实").status_code == 303
     assert actors.record_state(in_province, SLUG, doctor.record_id) == "draft"
     assert "请先核实" in page_text(desks["old"].get(change_page))
+    assert "原因：请先核实" in page_text(desks["old"].get(f"/{SLUG}/office/inbox"))
+
+
+def test_an_exclusion_gives_seat_and_ticket_back(desks, doctor, in_province):
+    actors.advance_to(in_province, doctor, "ready")
+    with in_province(SLUG):
+        first = organisation(FIRST)
+        hall = Hall(organisation_id=first.id, name="二楼机房", address="解放路", seats=1)
+        slot = Slot(
+            cycle_id=actors.get_or_open_cycle().id,
+            organisation_id=first.id,
+            opens_at=clock.now() + timedelta(days=1),
+            closes_at=clock.now() + timedelta(days=2),
+        )
+        db.session.add_all([hall, slot])
+        db.session.flush()
+        slot.hall_id = hall.id
+        db.session.add(SlotPlace(slot_id=slot.id, assessment_id=doctor.record_id, seat=1))
+        db.session.commit()
+    doctor_page = f"/{SLUG}/office/doctors/{doctor.doctor_id}"
+    proposed = post_form(desks["old"], f"{doctor_page}/exclusion", page=doctor_page, reason="已退休")
+    assert decide(desks["admin"], proposed.location, "exclude").status_code == 303
+    with in_province(SLUG):
+        for model in (SlotPlace, AdmissionTicket):
+            query = select(model.id).where(model.assessment_id == doctor.record_id)
+            assert db.session.scalar(query) is None, model.__name__
+    assert "同意，已移出" in page_text(desks["old"].get(f"/{SLUG}/office/inbox"))

@@ -38,6 +38,7 @@ from dingkao.people.departments import department_names
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.notices import get_notice, list_notices
 from dingkao.people.permissions import ROLE_LABELS
+from dingkao.people.staff_notices import count_unread
 from dingkao.requests.dashboard import (
     count_to_conclude,
     count_unopened_doctors,
@@ -104,6 +105,7 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
         *_exam_tasks(),
         *(Task(*pending_task) for pending_task in scoring_tasks()),
         *(Task(*pending_task) for pending_task in preparation_tasks(cycle)),
+        Task("未读消息", count_unread(current_user.id), url_for("inbox.list_notices"), "去查看"),
     ]
 
 

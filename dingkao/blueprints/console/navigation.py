@@ -31,7 +31,7 @@ class MenuEntry:
 
 
 MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
-    ("", (MenuEntry("dashboard.show_tasks", "待办", "clipboard-list"), MenuEntry("jobs.list_jobs", "我的任务", "list-check"))),
+    ("", (MenuEntry("dashboard.show_tasks", "待办", "clipboard-list"), MenuEntry("jobs.list_jobs", "我的任务", "list-check"), MenuEntry("inbox.list_notices", "消息", "mail-question"))),
     ("医师", (
         MenuEntry("doctors.list_doctors", "医师", "stethoscope"),
         MenuEntry("doctors.import_roster", "导入名单", "file-import"),
