@@ -1,5 +1,6 @@
 """Closing institutions and assessment organisations (撤销), and merging them into another one (合并): all
-that is open goes to the successor, by a job whose chunks each commit; what is final stays as it was issued."""
+that is open goes to the successor, by a job whose chunks each commit; what is final stays as it was
+issued."""
 
 from uuid import UUID
 
