@@ -5,8 +5,8 @@ from alembic import op
 
 from dingkao.database.migrations import secure_tenant_table
 
-revision = "0056"
-down_revision = "0055"
+revision = "0057"
+down_revision = "0056"
 
 TABLE = "organisation_former_name"
 
