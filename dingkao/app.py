@@ -23,6 +23,7 @@ from dingkao.blueprints.console.exam_monitoring import exam_monitoring
 from dingkao.blueprints.console.exports import exports
 from dingkao.blueprints.console.gradings import gradings
 from dingkao.blueprints.console.halls import halls
+from dingkao.blueprints.console.handover import handover
 from dingkao.blueprints.console.inbox import inbox
 from dingkao.blueprints.console.institution_changes import institution_changes
 from dingkao.blueprints.console.institutions import institutions
@@ -105,7 +106,7 @@ from dingkao.web.same_origin_middleware import SameOriginMiddleware
 
 BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
-    dashboard, lists, doctors, conduct_records, participation, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, institution_changes, inbox, staff, proposed_acts, settings_pages, jobs,
+    dashboard, lists, doctors, conduct_records, participation, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, institution_changes, inbox, handover, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
     article_editor, office_notices, absences, colleagues, gradings, departments,
     certificate_lookup, platform,

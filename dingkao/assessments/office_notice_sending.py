@@ -29,6 +29,7 @@ from dingkao.jobs.chunks import Chunk, Cursor, RetryLater
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.journal.state_machine import transition
+from dingkao.people.handover_parts import add_part, move_column
 from dingkao.people.models import Notice
 from dingkao.people.notice_catalogue import NOTICE_KINDS
 from dingkao.people.notice_delivery import is_quiet_time
@@ -216,3 +217,15 @@ def _count_copies(notice_id: UUID) -> None:
         counts.read,
     )
     notice.counted_at = clock.now()
+
+
+add_part(
+    "待发送的通知",
+    "条",
+    lambda desk: select(OfficeNotice).where(
+        OfficeNotice.created_by == desk.holder_id,
+        OfficeNotice.organisation_id.is_not_distinct_from(desk.organisation_id),
+        OfficeNotice.state == "scheduled",
+    ),
+    move_column("created_by"),
+)

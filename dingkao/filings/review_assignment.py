@@ -11,15 +11,17 @@ from sqlalchemy import ColumnElement, Select, false, func, or_, select, update
 
 from dingkao import clock
 from dingkao.assessments.enrolment import doctor_join
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import RECALLABLE_STATES, STATES_BY_SIDE, Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidInput
+from dingkao.filings.models import ReviewBatch
 from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_records
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.handover_parts import Desk, Handover, add_part, move_column
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
 
@@ -280,3 +282,70 @@ def _require_colleagues(
     )
     if set(accounts) - set(db.session.scalars(query)):
         raise InvalidInput("请选择本机构的审核人。", "colleague")
+
+
+def _assigned_on_desk(desk: Desk) -> Select[Assessment] | None:
+    """The query of the records that were given to the holder of a desk, at its organisation."""
+    if desk.organisation_id is None:
+        return None
+    return select(Assessment).where(Assessment.assigned_to == desk.holder_id, _is_at(desk.organisation_id))
+
+
+def _leased_on_desk(desk: Desk) -> Select[Assessment] | None:
+    """The query of the records that the holder of a desk has leased and nobody was given."""
+    if desk.organisation_id is None:
+        return None
+    return select(Assessment).where(
+        in_array(Assessment.state, RECALLABLE_STATES),
+        _is_at(desk.organisation_id),
+        Assessment.leased_by == desk.holder_id,
+        Assessment.leased_until >= clock.now(),
+        Assessment.assigned_to.is_(None),
+    )
+
+
+def _is_at(organisation_id: UUID) -> ColumnElement[bool]:
+    return or_(Assessment.institution_id == organisation_id, Assessment.assessor_id == organisation_id)
+
+
+def _move_assigned(records: Sequence[Assessment], handover: Handover) -> None:
+    """Give records to the successor; the lease of the former holder ends."""
+    for record in records:
+        record.assigned_to = handover.successor.id
+        if record.leased_by == handover.holder.id:
+            record.leased_by = record.leased_until = None
+
+
+def _release_leased(records: Sequence[Assessment], handover: Handover) -> None:
+    """Free records from the lease of the former holder; a successor who decides on such gets them."""
+    for record in records:
+        record.leased_by = record.leased_until = None
+        actions = [
+            DECIDING_ACTIONS[side] for side, states in STATES_BY_SIDE.items() if record.state in states
+        ]
+        if actions and _decides_at(handover, roles_for(*actions)):
+            record.assigned_to = handover.successor.id
+
+
+def _decides_at(handover: Handover, deciding_roles: Collection[str]) -> bool:
+    """Whether the successor holds one of the roles at the desk's organisation."""
+    query = select(Membership.id).where(
+        Membership.account_id == handover.successor.id,
+        Membership.organisation_id == handover.desk.organisation_id,
+        in_array(Membership.role, deciding_roles),
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
+add_part("分给本人的审核", "条", _assigned_on_desk, _move_assigned)
+add_part("正在审核的记录", "条", _leased_on_desk, _release_leased)
+add_part(
+    "未完成的批量审核",
+    "批",
+    lambda desk: (
+        select(ReviewBatch).where(ReviewBatch.asked_by == desk.holder_id, ReviewBatch.ended_at.is_(None))
+        if desk.is_only
+        else None
+    ),
+    move_column("asked_by"),
+)

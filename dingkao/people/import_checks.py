@@ -30,6 +30,11 @@ def register_confirmable(name: str, action: str) -> None:
     _actions[name] = action
 
 
+def confirmable_jobs() -> frozenset[str]:
+    """The names of the jobs whose checks can be confirmed."""
+    return frozenset(_actions)
+
+
 def is_check(job: Job) -> bool:
     """Whether a job only checks a file."""
     return bool(job.arguments.get("dry_run"))

@@ -340,6 +340,18 @@ JOURNAL_PROBLEM = _register(  # to the province's administrators and auditors
     "查明原因之前请保留现场。",
     target=None,
 )
+DESK_HANDED_OVER = _register(  # to staff, as the next
+    "desk_handed_over",
+    "工作已交接给{name}",
+    "您在{place}的待办事项共{count}项，已交接给{name}。",
+    target=None,
+)
+DESK_TAKEN_OVER = _register(
+    "desk_taken_over",
+    "{name}的工作已交接给您",
+    "{name}在{place}的待办事项共{count}项，已交接给您，请在“待办”“审核”和“我的任务”中查看。",
+    target=None,
+)
 _TRANSFER_PLACE = "请在“转入转出”中办理。"
 STAFF_TRANSFER_ASKED = _register(  # to the staff of an institution whose consent is missing
     "staff_transfer_asked",

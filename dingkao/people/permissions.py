@@ -69,6 +69,7 @@ ACTIONS = (
     Action("uploads.send", "send a file in chunks; each purpose asks for its own action besides"),
     Action("console.open", "open the console"),
     Action("views.save", "save views of lists for oneself and one's colleagues"),
+    Action("handover.open", "hand over what one has open to a colleague; others' work takes an action on staff besides"),
     Action("inbox.own", "read the notices to oneself as a member of staff"),
     Action("jobs.own", "see and control the jobs one has enqueued"),
     Action("jobs.see_all", "see and control the jobs of other administrators and of the system"),
@@ -175,6 +176,7 @@ ACTIONS = (
     Action("institutions.view", "list institutions and assessment organisations"),
     Action("institutions.manage", "add, import, change and assign institutions"),
     Action("staff.invite_own", "invite staff to one's own organisation, up to reviewer"),
+    Action("staff.close_own", "close, when their work is handed over, accounts of staff of one's own organisation"),
     Action("staff.manage", "invite staff, give and take roles, close accounts"),
     Action("proposed_acts.view", "see what was proposed to two administrators"),
     Action("proposed_acts.decide", "approve or withdraw what was proposed", second_person=True),
@@ -240,7 +242,7 @@ _AT_ASSESSOR = frozenset(
 ROLES = (
     Role("institution_clerk", "机构经办人", Scope.INSTITUTION, _AT_INSTITUTION | {"filings.assist", "gradings.draft"}),
     Role("institution_reviewer", "机构审核人", Scope.INSTITUTION, _AT_INSTITUTION | {
-        "gradings.draft", "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large", "staff.invite_own",
+        "gradings.draft", "filings.approve", "filings.assign", "requests.decide_first", "lists.export_large", "staff.invite_own", "staff.close_own",
     }),
     Role("department_liaison", "科室联络员", Scope.DEPARTMENT, frozenset(("gradings.draft",))),
     Role("personnel_officer", "人事经办人", Scope.INSTITUTION, frozenset((
@@ -254,7 +256,7 @@ ROLES = (
         "filings.accept", "filings.assign",
         "requests.decide_first", "requests.decide_second", "requests.exempt_or_defer",
         "papers.print_booklet", "sittings.mark_absent", "cases.propose", "scores.confirm", "conclusions.decide",
-        "lists.export_large", "staff.invite_own",
+        "lists.export_large", "staff.invite_own", "staff.close_own",
     }),
     Role("province_admin", "省级管理员", Scope.PROVINCE, _CONDUCT | frozenset((
         "people.search", "doctors.view", "doctors.manage", "doctors.import", "departments.manage", "doctors.reveal_numbers", "doctors.issue_code",
@@ -304,7 +306,7 @@ ACCOUNT_KINDS = (
         "sitting.sit", "results.own", "questions.see_picture",
     ))),
     Role("staff", "工作人员", Scope.OWN, frozenset((
-        "account.manage_own", "console.open", "inbox.own", "views.save", "jobs.own", "lists.export",
+        "account.manage_own", "console.open", "handover.open", "inbox.own", "views.save", "jobs.own", "lists.export",
     ))),
     Role("operator", "平台运营人员", Scope.OWN, frozenset(("platform.operate",))),
 )  # fmt: skip

@@ -109,7 +109,7 @@ def _require_active_administrator(account: Account | None) -> None:
     "initial",
     "active",
     to="closed",
-    actors=roles_for("staff.manage", "platform.operate") | {"system"},
+    actors=roles_for("staff.manage", "staff.close_own", "platform.operate") | {"system"},
     states=ACCOUNT_STATES,
     verb="close",
 )

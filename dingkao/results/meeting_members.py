@@ -4,9 +4,7 @@ minutes."""
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import (
-    select,
-)
+from sqlalchemy import Select, select
 
 from dingkao import clock
 from dingkao.database.arrays import in_array
@@ -18,6 +16,7 @@ from dingkao.errors import (
 )
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.handover_parts import Desk, Handover, add_part
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
 from dingkao.results.grading_meetings import require_draft, validate_text
@@ -134,3 +133,38 @@ def sign_minutes(meeting: GradingMeeting, *, by: Actor) -> None:
             by=by,
             digest=meeting.digest.hex(),
         )
+
+
+def _open_seats(desk: Desk) -> Select[GradingMeetingMember] | None:
+    """The query of the holder's seats on meetings of the desk's organisation that aren't concluded."""
+    if desk.organisation_id is None:
+        return None
+    of_meeting = (GradingMeeting.tenant_id == GradingMeetingMember.tenant_id) & (
+        GradingMeeting.id == GradingMeetingMember.meeting_id
+    )
+    return (
+        select(GradingMeetingMember)
+        .join(GradingMeeting, of_meeting)
+        .where(
+            GradingMeeting.organisation_id == desk.organisation_id,
+            GradingMeeting.state == "draft",
+            GradingMeetingMember.account_id == desk.holder_id,
+        )
+    )
+
+
+def _move_seats(members: Sequence[GradingMeetingMember], handover: Handover) -> None:
+    """Seat the successor; who sits there already gets no second seat."""
+    seated = select(GradingMeetingMember.meeting_id).where(
+        in_array(GradingMeetingMember.meeting_id, {member.meeting_id for member in members}),
+        GradingMeetingMember.account_id == handover.successor.id,
+    )
+    seated_ids = set(db.session.scalars(seated))
+    for member in members:
+        if member.meeting_id in seated_ids:
+            db.session.delete(member)
+        else:
+            member.account_id, member.name = handover.successor.id, handover.successor.name
+
+
+add_part("评定会席位", "个", _open_seats, _move_seats)

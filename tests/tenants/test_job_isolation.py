@@ -83,6 +83,7 @@ ARGUMENTS = {
     "gather_publication": {"publication": "publication"},
     "enrol_all": {"cycle": "cycle"},
     "include_all": {"cycle": "cycle"},
+    "hand_over": {"account": "account", "successor": "account", "organisation": "organisation", "only": True},
     "merge_organisation": {"predecessor": "organisation", "successor": "organisation"},
     "issue_certificates": {"publication": "publication"},
     "print_paper": {"paper": "paper", "what": "sheet"},

@@ -56,9 +56,10 @@ COUNT_LABELS_OF_JOB = {
     "compare_register": {"accepted": "已比对", "unchanged": "一致", "refused": "未能比对"},
     "settle_differences": {"settled": "已登记去向"},
     "merge_organisation": {"moved": "已转入"},
+    "hand_over": {"moved": "已交接"},
 }
 """Name of a job → labels of its counts, where they mean something of their own."""
-COUNT_UNITS = {"approve_bank": "题", "merge_organisation": "项"}
+COUNT_UNITS = {"approve_bank": "题", "merge_organisation": "项", "hand_over": "项"}
 """Name of a job → what its numbers count, if these aren't people."""
 
 
