@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, and_, func, or_, select
 
+from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import Actor
@@ -129,11 +130,11 @@ def _open_jobs(desk: Desk) -> Select[Any] | None:
     still kept, so that the import can be confirmed."""
     if not desk.is_only:
         return None
-    is_unfinished = Job.state.in_(("waiting", "running", "paused", "failed"))
+    is_unfinished = in_array(Job.state, ("waiting", "running", "paused", "failed"))
     is_kept_check = and_(
         Job.state == "done",
         Job.subject_id.is_not(None),
-        Job.name.in_(confirmable_jobs()),
+        in_array(Job.name, confirmable_jobs()),
         Job.arguments["dry_run"].as_boolean(),
     )
     return select(Job).where(Job.asked_by == desk.holder_id, or_(is_unfinished, is_kept_check))
