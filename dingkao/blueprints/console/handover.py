@@ -8,9 +8,11 @@ from werkzeug.wrappers import Response
 
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.errors import InvalidInput, InvalidState, Refusal
+from dingkao.journal.state_machine import can
 from dingkao.people import handovers, staff_queries
 from dingkao.people.handover_parts import Desk
 from dingkao.people.proposed_acts import validate_reason
+from dingkao.people.staff_accounts import close_account
 from dingkao.web.access_control import require
 
 handover = console_blueprint("handover")
@@ -84,13 +86,13 @@ def _chosen_desk(account_id: UUID) -> Desk:
 def _render(account_id: UUID, refusal: Refusal | None) -> str:
     """The page of an account's desks, with what was refused. Raises NotFound."""
     desks = [handovers.describe(desk) for desk in _allowed_desks(account_id)]
+    holder = staff_queries.get_staff(account_id)
     return render_template(
         "console/handover/desks.html",
-        holder=staff_queries.get_staff(account_id),
+        holder=holder,
         is_own=account_id == current_user.id,
         desks=[(described, handovers.list_successors(described.desk)) for described in desks],
-        may_close=account_id != current_user.id
-        and any(current_user.may(action) for action in handovers.CLOSING_ACTIONS),
+        may_close=holder.id != current_user.id and can(holder, close_account, current_user.as_actor()),
         refusal=refusal,
         sent=request.form,
     )
