@@ -16,7 +16,7 @@ from dingkao.assessments.models import (
     Assessment,
     result_condition,
 )
-from dingkao.assessments.record_counts import state_totals
+from dingkao.assessments.record_counts import state_totals, state_totals_of
 from dingkao.assessments.record_list import (
     STATE_FILTER,
     record_cells,
@@ -63,7 +63,7 @@ RESULT_CHOICES = {
 
 def preset_state(cycle: Cycle, grant: Grant) -> str:
     """Returns the state by which the list opens; the first of RESULT_CHOICES where there is no record."""
-    totals = state_totals(cycle, grant)
+    totals = _totals_of(cycle, grant)
     return next((state for state in RESULT_CHOICES if totals[state]), next(iter(RESULT_CHOICES)))
 
 
@@ -83,8 +83,18 @@ def _totals(state: ListState, viewer: ListViewer) -> Totals:
     cycle = current_cycle()
     if cycle is None or state.search or state.filters.keys() - {STATE_FILTER}:
         return {}
-    totals = state_totals(cycle, viewer.grant)
+    totals = _totals_of(cycle, viewer.grant)
     return {STATE_FILTER: {code: totals[code] for code in RESULT_STATES}}
+
+
+def _totals_of(cycle: Cycle, grant: Grant) -> dict[str, int]:
+    """Returns state → number of the cycle's records in the province, or of a grant's assessment
+    organisations."""
+    return (
+        state_totals(cycle, grant)
+        if grant.is_province
+        else state_totals_of(cycle, "assessor", grant.assessor_ids)
+    )
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:

@@ -52,10 +52,13 @@ def test_an_absence_is_drafted_confirmed_and_only_then_concluded(application, in
     drafted = post_form(clerk, f"{PAGE}/draft", page=PAGE, record=first, note="已电话联系，本人放弃")
     assert drafted.status_code == 303
     page = reviewer.get(PAGE).get_data(as_text=True)
-    assert re.search(r"<td>草稿</td>\s*<td>已电话联系，本人放弃</td>", page)
+    assert re.search(r">草稿</td>\s*<td[^>]*>已电话联系，本人放弃</td>", page)
     assert first not in reviewer.get(f"{PAGE}?draft=undrafted").get_data(as_text=True)
     assert post_form(clerk, PAGE, record=first).status_code == 403
     conclusions = f"/{SLUG}/office/conclusions"
+    assert 'aria-current="true">缺考 3<' in reviewer.get(conclusions).get_data(as_text=True), (
+        "who waits is shown"
+    )
     answer = post_form(reviewer, conclusions, record=first)
     assert "缺考尚未确认" in reviewer.get(answer.location).get_data(as_text=True)
     post_form(reviewer, PAGE, record=first)

@@ -23,9 +23,9 @@ FILTERED = {
 }  # fmt: skip
 """Role → lists with a filter."""
 SEARCHED = (
-    "/office/doctors?name={}",
-    "/office/inclusion?name={}",
-    "/office/watching?name={}",
+    "/office/doctors?q={}",
+    "/office/inclusion?q={}",
+    "/office/watching?q={}",
     "/office/staff?q={}",
 )
 
