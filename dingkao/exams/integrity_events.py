@@ -247,11 +247,11 @@ def last_heartbeats(cache: redis.Redis, sitting_ids: Sequence[UUID]) -> dict[UUI
     return heartbeats
 
 
-def with_recent_heartbeat(cache: redis.Redis, sitting_ids: Sequence[UUID]) -> set[UUID]:
+def connected_among(sitting_ids: Sequence[UUID]) -> set[UUID]:
     """The sittings whose page has sent a heartbeat within HEARTBEAT_VALID_SECONDS; all of them if the cache
     is unavailable."""
     try:
-        heartbeats = last_heartbeats(cache, sitting_ids)
+        heartbeats = last_heartbeats(current_app.extensions["redis"], sitting_ids)
     except redis.RedisError:
         return set(sitting_ids)
     since = clock.now() - timedelta(seconds=HEARTBEAT_VALID_SECONDS)

@@ -1,4 +1,5 @@
-"""Watching an exam: which sittings and records a person may see, counted by state and listed in pages."""
+"""Watching an exam: which sittings and records a person may see, and the states in which these are. The
+lists: `sitting_list`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,25 +10,13 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array, split_into_batches
 from dingkao.database.base import db
-from dingkao.database.pagination import (
-    Page,
-    capped_count,
-    cursor_of,
-    fetch_page,
-)
-from dingkao.doctors.name_search import search_condition
 from dingkao.errors import NotFound
 from dingkao.exams import sittings
 from dingkao.exams.models.monitoring_models import IntegrityEvent
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
-from dingkao.exams.monitoring_locations import (
-    Location,
-    sitting_at_condition,
-    yet_to_start_condition,
-)
-from dingkao.people.scopes import WHOLE_PROVINCE, Grant, scope_condition
+from dingkao.exams.monitoring_locations import Location, sitting_at_condition
+from dingkao.people.scopes import Grant, scope_condition
 
 SITTING_FILTERS = {
     "answering": "作答中",
@@ -44,13 +33,11 @@ NO_CYCLE_ID = UUID(int=0)
 
 @dataclass(frozen=True)
 class MonitoringFilter:
-    """What a monitoring page is limited to: the cycle, whose records, one location (None: any), and, in its
-    lists, doctors whom `search_text` finds (`name_search`; "": all)."""
+    """What monitoring is limited to: the cycle, whose records, and one location (None: any)."""
 
     cycle: Cycle | None
     scope: Grant
     location: Location | None = None
-    search_text: str = ""
 
     @property
     def records_condition(self) -> ColumnElement[bool]:
@@ -60,92 +47,35 @@ class MonitoringFilter:
             Assessment.cycle_id == (self.cycle.id if self.cycle else NO_CYCLE_ID),
         )
 
+    @property
+    def sittings_condition(self) -> ColumnElement[bool]:
+        """The condition that a Sitting, joined with its Assessment, is of the cycle, within the scope and at
+        the location."""
+        return and_(
+            self.records_condition,
+            scope_condition(self.scope, assessor=Sitting.assessor_id),
+            sitting_at_condition(self.location),
+        )
+
 
 def open_sitting_ids(
     monitoring_filter: MonitoringFilter,
 ) -> list[UUID]:
-    """The ids of the sittings neither handed in nor voided, at most MAX_OPEN_SITTINGS, in no order; the
-    filter's search text is ignored."""
-    query = _sittings_query(monitoring_filter).where(_open_condition()).with_only_columns(Sitting.id)
+    """The ids of the sittings neither handed in nor voided, at most MAX_OPEN_SITTINGS, by id."""
+    query = _open_sittings_query(monitoring_filter)
     return list(db.session.scalars(query.limit(MAX_OPEN_SITTINGS)))
 
 
-def uncounted_open_sittings(monitoring_filter: MonitoringFilter, open_count: int) -> int:
-    """How many open sittings there are beyond the `open_count` that `open_sitting_ids` returned."""
-    if open_count < MAX_OPEN_SITTINGS:
-        return 0
-    query = _sittings_query(monitoring_filter).where(_open_condition())
-    whole_count = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    return int(whole_count) - MAX_OPEN_SITTINGS
+def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
+    """Whether there are more open sittings than `open_sitting_ids` returns."""
+    query = _open_sittings_query(monitoring_filter).offset(MAX_OPEN_SITTINGS).limit(1)
+    return db.session.scalar(query) is not None
 
 
-def count_sittings_by_state(
-    monitoring_filter: MonitoringFilter,
-    open_count: int,
-    connected_count: int,
-) -> dict[str, int]:
-    """Return key of SITTING_FILTERS → how many sittings are in that state ("waiting": records that have not
-    begun), each counted up to the limit of `capped_count`. The filter's search text (a doctor's name or
-    ticket number) is ignored: it limits the list of one state, while the counts stand at the tabs of all.
-    `open_count`: the number of ids from `open_sitting_ids`; `connected_count`: how many of these sittings
-    have a page with a recent heartbeat."""
-    query = _sittings_query(monitoring_filter)
-    counts: dict[str, int] = {
-        "answering": connected_count,
-        "lost": open_count - connected_count,
-        "waiting": capped_count(_waiting_query(monitoring_filter)),
-    }
-    for state, condition in _state_conditions().items():
-        counts[state] = capped_count(query.where(condition))
-    return counts
-
-
-def waiting_page(monitoring_filter: MonitoringFilter, cursor: str | None) -> Page[Assessment]:
-    """A page of the records that have not begun."""
-    query = _filter_by_search_text(_waiting_query(monitoring_filter), monitoring_filter.search_text)
-    return fetch_page(query, [Assessment.id], cursor, PAGE_SIZE)
-
-
-def sittings_page(
-    monitoring_filter: MonitoringFilter,
-    state: str,
-    cursor: str | None,
-) -> Page[Sitting]:
-    """A page of the sittings in one of the states that a query can find: "handed_in", "noticed", "voided"."""
-    query = _sittings_query(monitoring_filter).where(_state_conditions()[state])
-    return fetch_page(
-        _filter_by_search_text(query, monitoring_filter.search_text),
-        [Sitting.id],
-        cursor,
-        PAGE_SIZE,
-    )
-
-
-def sittings_page_among(
-    monitoring_filter: MonitoringFilter,
-    ids: set[UUID],
-    cursor: str | None,
-) -> Page[Sitting]:
-    """A page of the sittings with these ids (there may be thousands) that the filter lets through, by id."""
-    query = _filter_by_search_text(_sittings_query(monitoring_filter), monitoring_filter.search_text)
-    rows: list[Sitting] = []
-    for batch in split_into_batches(sorted(ids)):
-        page = fetch_page(
-            query.where(in_array(Sitting.id, batch)),
-            [Sitting.id],
-            cursor,
-            PAGE_SIZE - len(rows),
-        )
-        rows += page.rows
-        if page.next_cursor:
-            return Page(rows, page.next_cursor)
-        if len(rows) == PAGE_SIZE:
-            has_more = rows[-1].id < max(ids)
-            return Page(
-                rows,
-                cursor_of(rows[-1], [Sitting.id]) if has_more else None,
-            )
-    return Page(rows, None)
+def _open_sittings_query(monitoring_filter: MonitoringFilter) -> Select[UUID]:
+    """The query of the ids of the sittings not handed in, by id."""
+    query = _sittings_query(monitoring_filter).where(open_condition())
+    return query.with_only_columns(Sitting.id).order_by(Sitting.id)
 
 
 def get_visible_sitting(sitting_id: UUID, monitoring_filter: MonitoringFilter) -> Sitting:
@@ -183,41 +113,31 @@ def answer_time_range(
     return first, last
 
 
-def _sittings_query(
-    monitoring_filter: MonitoringFilter,
-) -> Select[Any]:
-    """The query for the sittings that the filter lets through, whatever its search text, joined with their
-    records."""
-    record_of_sitting = and_(
+def record_of_sitting_condition() -> ColumnElement[bool]:
+    """The condition that joins a sitting to its record."""
+    return and_(
         Assessment.tenant_id == Sitting.tenant_id,
         Assessment.id == Sitting.assessment_id,
     )
-    return (
-        select(Sitting)
-        .join(Assessment, record_of_sitting)
-        .where(
-            monitoring_filter.records_condition,
-            sitting_at_condition(monitoring_filter.location),
-        )
-    )
 
 
-def _waiting_query(
+def _sittings_query(
     monitoring_filter: MonitoringFilter,
 ) -> Select[Any]:
-    """The query for the records that have not begun, whatever the filter's search text."""
-    return select(Assessment).where(
-        monitoring_filter.records_condition,
-        yet_to_start_condition(monitoring_filter.location),
+    """The query for the sittings that the filter lets through, joined with their records."""
+    return (
+        select(Sitting)
+        .join(Assessment, record_of_sitting_condition())
+        .where(monitoring_filter.sittings_condition)
     )
 
 
-def _open_condition() -> ColumnElement[bool]:
+def open_condition() -> ColumnElement[bool]:
     """The condition that a Sitting is neither handed in nor voided."""
     return and_(Sitting.handed_in_at.is_(None), Sitting.voided_at.is_(None))
 
 
-def _state_conditions() -> dict[str, ColumnElement[bool]]:
+def state_conditions() -> dict[str, ColumnElement[bool]]:
     """State → the condition that a Sitting is in it, for the states that a query can find."""
     events = select(IntegrityEvent.id).where(
         IntegrityEvent.tenant_id == Sitting.tenant_id,
@@ -231,11 +151,3 @@ def _state_conditions() -> dict[str, ColumnElement[bool]]:
         "noticed": events.correlate(Sitting).exists(),
         "voided": Sitting.voided_at.is_not(None),
     }
-
-
-def _filter_by_search_text(query: Select[Any], search_text: str) -> Select[Any]:
-    """Limit a query joined with Assessment to doctors whom `search_text` finds (`name_search`); "" doesn't
-    limit it."""
-    if not search_text:
-        return query
-    return query.where(search_condition(search_text, WHOLE_PROVINCE, Assessment.doctor_id))

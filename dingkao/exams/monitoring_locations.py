@@ -14,11 +14,14 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
+from sqlalchemy.orm import aliased
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_looked_up
 from dingkao.database.base import db
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.exams.models.paper_models import Paper
@@ -28,6 +31,7 @@ from dingkao.people.scopes import Grant, scope_condition
 from dingkao.question_banks.models import SUBJECTS
 
 MAX_HALLS, MAX_LOCATIONS = 100, 200
+_LOCATION_COLUMNS = {"hall": Slot.hall_id, "slot": Slot.id}
 
 
 class Location(NamedTuple):
@@ -54,6 +58,35 @@ def list_locations(cycle: Cycle, scope: Grant, code: str, words: str = "") -> tu
     slot_locations = [_slot_location(slot, hall, institution_names) for slot, hall in listed_slots]
     has_more = len(slots) > MAX_LOCATIONS or len(halls) > MAX_HALLS
     return [*map(_hall_location, halls[:MAX_HALLS]), *slot_locations], has_more
+
+
+def find_location(code: str) -> Location | None:
+    """The hall or slot with a code, whether there is one or not, without its label; None for a text that is
+    no code."""
+    kind, _, id_text = code.partition("-")
+    column = _LOCATION_COLUMNS.get(kind)
+    try:
+        location_id = UUID(id_text)
+    except ValueError:
+        return None
+    if column is None or code != f"{kind}-{location_id}":
+        return None
+    return Location(code, "", column == location_id)
+
+
+def location_name(code: str) -> str:
+    """The name of the hall, or time and place of the slot, with a code, without saying which of them it
+    is."""
+    location = find_location(code)
+    query = select(Slot, Hall).outerjoin(Hall, _hall_of_slot_condition())
+    match = db.session.execute(query.where(location.slots).limit(1)).first() if location else None
+    if match is None:
+        return "已删除"
+    slot, hall = match
+    if hall is not None and code.startswith("hall-"):
+        return hall.name
+    institution_names = organisation_names([slot.institution_id] if slot.institution_id else [])
+    return _slot_location(slot, hall, institution_names).label.partition("：")[2]
 
 
 def _hall_location(hall: Hall) -> Location:
@@ -186,10 +219,29 @@ def _seated_condition(location: Location, *slot_conditions: ColumnElement[bool])
     )
     has_no_place = ~exists().where(place_of_record).correlate(Assessment)
     is_of_institution = and_(Slot.institution_id == Assessment.institution_id, has_no_place)
-    return exists().where(
+    is_seated = exists().where(
         Slot.tenant_id == Assessment.tenant_id,
         Slot.cycle_id == Assessment.cycle_id,
         location.slots,
         or_(has_place_in_slot, is_of_institution),
         *slot_conditions,
     )
+    return and_(_may_be_seated_condition(location), is_seated)
+
+
+def _may_be_seated_condition(location: Location) -> ColumnElement[bool]:
+    """The condition that an Assessment has a place in one of the location's slots, or is of the institution
+    of one."""
+    placed = (
+        select(SlotPlace.assessment_id)
+        .join(Slot, and_(Slot.tenant_id == SlotPlace.tenant_id, Slot.id == SlotPlace.slot_id))
+        .where(location.slots)
+    )
+    record = aliased(Assessment)
+    of_slot = and_(
+        record.tenant_id == Slot.tenant_id,
+        record.institution_id == Slot.institution_id,
+        record.cycle_id == Slot.cycle_id,
+    )
+    of_institution = select(record.id).join(Slot, of_slot).where(location.slots)
+    return in_looked_up(Assessment.id, union_all(placed, of_institution))

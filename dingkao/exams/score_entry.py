@@ -161,6 +161,7 @@ def _add_offline_sitting(record: Assessment, score: ImportedScore, by: Actor) ->
         id=new_id(),
         assessment_id=record.id,
         paper_id=score.paper_id,
+        assessor_id=record.assessor_id,
         seed=0,
         layout=[],
         opened_at=now,

@@ -276,6 +276,7 @@ def open_sitting(
             id=new_id(),
             assessment_id=record.id,
             paper_id=paper.id,
+            assessor_id=record.assessor_id,
             seed=seed,
             layout=dump_layout(draw_layout(paper, seed)),
             opened_at=now,

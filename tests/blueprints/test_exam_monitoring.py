@@ -6,11 +6,13 @@ from datetime import timedelta
 from sqlalchemy import func, select, update
 
 from dingkao import clock
+from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.exams import monitoring, monitoring_locations, sitting_completion
 from dingkao.exams.models.monitoring_models import AddedTime, IntegrityEvent
 from dingkao.exams.models.sitting_models import Sitting
+from dingkao.exams.tickets import find_ticket
 from dingkao.journal.models import JournalEntry
 from tests import actors
 from tests.blueprints.examinee import CODE, SERIALS, SLUG, a_slot, text, token_of
@@ -45,21 +47,34 @@ def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does
     assert examinee.pulse("made-up").status_code == 400
 
 
-def test_the_page_opens_where_somebody_is(new_examinee, staff, in_province, monkeypatch):
+def test_the_page_opens_where_somebody_is(new_examinee, staff, in_province):
     examinee, clerk = new_examinee(), staff("organisation_clerk")
+    slot, _ = a_slot(in_province, [examinee.doctor.record_id], subject="common")
     examinee.pulse()
 
     def opened_filter():
-        page = text(clerk.get(f"/{SLUG}/office/watching"))
+        page = text(clerk.get(f"/{SLUG}/office/watching?place=slot-{slot}"))
+        assert str(examinee.sitting) in page
         return re.search(r'aria-current="true">(\w+) ', page)[1]
 
     assert opened_filter() == "作答中"
-    monkeypatch.setattr(
-        monitoring,
-        "count_sittings_by_state",
-        lambda *_: dict.fromkeys(monitoring.SITTING_FILTERS, 0) | {"handed_in": 1},
-    )
+    examinee.doctor.post(f"/sitting/{examinee.sitting}/hand-in", page=f"/sitting/{examinee.sitting}")
     assert opened_filter() == "已交卷"
+    page = text(clerk.get(f"/{SLUG}/office/watching?place=slot-{slot}&view=all"))
+    assert "共1场" in page
+    assert f"list=sittings&amp;view=place%3Dslot-{slot}" in page
+    found = post_form(clerk, f"/{SLUG}/office/watching/search", f"/{SLUG}/office/watching", q="没有这人")
+    assert "没有" in text(clerk.get(found.location))
+    assert str(examinee.sitting) not in text(clerk.get(found.location))
+
+
+def test_who_has_not_begun_is_listed_with_the_ticket(application, staff, in_province):
+    doctor = actors.signed_in_doctor(application, in_province, SLUG, next(SERIALS))
+    actors.advance_to(in_province, doctor, "ready")
+    page = text(staff("organisation_clerk").get(f"/{SLUG}/office/watching?view=waiting"))
+    with in_province(SLUG):
+        ticket = find_ticket(db.session.get_one(Assessment, (CODE, doctor.record_id)))
+    assert f">{ticket.number}<" in page
 
 
 def test_no_page_of_watching_shows_a_whole_number(new_examinee, staff, in_province):
@@ -286,7 +301,7 @@ def test_others_cannot_give_time(new_examinee, staff):
 
 def counts(client, **asked):
     page_text = text(client.get(f"/{SLUG}/office/watching", query_string=asked))
-    chips = re.search(r'class="filter-chips".*?</nav>', page_text, re.DOTALL)[0]
+    chips = re.search(r'aria-label="按情况筛选".*?</nav>', page_text, re.DOTALL)[0]
     return page_text, {word: int(number) for word, number in re.findall(r">(\w+) (\d+)</a>", chips)}
 
 
@@ -313,7 +328,7 @@ def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(
     }  # of the device taken over
     assert str(first_examinee.sitting) in page_text
     assert f'value="slot-{first}" selected' in page_text
-    assert f"place=slot-{first}" in re.search(r'class="filter-chips".*?</nav>', page_text, re.DOTALL)[0]
+    assert f"place=slot-{first}" in re.search(r'aria-label="按情况筛选".*?</nav>', page_text, re.DOTALL)[0]
     assert str(second_examinee.sitting) not in text(
         clerk.get(f"/{SLUG}/office/watching?view=lost&place=slot-{first}")
     )

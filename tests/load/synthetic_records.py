@@ -234,7 +234,7 @@ def sitting_cells(ground: RecordGround, record: Record) -> Iterator[Cells]:
         ground.tenant, sample_id(record.chance, record.person.serial), record.person.record_id,
         ground.papers[record.person.category, record.person.level], record.person.serial, "[]", 1, ground.now - timedelta(hours=1),
         ground.now + timedelta(hours=1), None if is_open else ground.now - timedelta(minutes=5), None if is_open else "offline",
-        None if is_open else score, "all",
+        None if is_open else score, "all", record.place.assessor_id,
     )  # fmt: skip
 
 
@@ -291,7 +291,7 @@ RECORD_TABLES = (
     RecordTable("admission_ticket", ("tenant_id", "id", "assessment_id", "number", "issued_at"), ticket_cells),
     RecordTable("sitting", (
         "tenant_id", "id", "assessment_id", "paper_id", "seed", "layout", "epoch", "opened_at", "closes_at", "handed_in_at", "handed_in_by",
-        "score_tenths", "x_rule",
+        "score_tenths", "x_rule", "assessor_id",
     ), sitting_cells),
     RecordTable("certificate", (
         "tenant_id", "id", "assessment_id", "serial", "content_sealed", "holder_masked", "cycle_label", "issued_on", "state", "issued_at",

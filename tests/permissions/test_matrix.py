@@ -120,6 +120,7 @@ def rows_of(place: Organisation, doctor: Doctor, paper: Paper, by: UUID) -> Rows
         id=new_id(),
         assessment_id=record.id,
         paper_id=paper.id,
+        assessor_id=record.assessor_id,
         seed=1,
         layout=[],
         closes_at=now + timedelta(hours=1),

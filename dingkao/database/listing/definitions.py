@@ -91,7 +91,7 @@ class ListSort:
 
 CellRows = list[dict[str, str]]
 Totals = Mapping[str, Mapping[str, int]]
-"""Key of a filter → code of a choice → number of rows."""
+"""Key of a filter → code of a choice → number of rows; a CappedCount where they were counted only so far."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListFilter, ListViewer
 from dingkao.database.listing.list_pages import list_query
 from dingkao.database.listing.list_states import ListState
-from dingkao.database.pagination import MAX_COUNTED
+from dingkao.database.pagination import MAX_COUNTED, CappedCount
 
 COUNTED_ROWS = 4_000
 
@@ -68,9 +68,14 @@ def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     for known in apart:
         choices |= _Pass(state, viewer, without=known.key).count([known])[1]
     for key, numbers in totals.items():
-        choices[key] = {code: ChipCount(number, is_known=True) for code, number in numbers.items()}
+        choices[key] = {code: _known_count(number) for code, number in numbers.items()}
         total = choices[key].get(state.filters.get(key, ""), total)
     return ListCounts(total, choices)
+
+
+def _known_count(number: int) -> ChipCount:
+    """The count of a list's totals: known whatever its size, unless the list has counted only so far."""
+    return ChipCount(number, is_known=not isinstance(number, CappedCount))
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ class Sitting(TenantOwned, Model):
     `seed` when it began (see `drawing.dump_layout`). `epoch`: rises at hand-in and at a change of device; a
     save from an older epoch is refused. `device`: the device that may save. `handed_in_by`: see HANDED_IN_BY.
     A voided sitting (作废) doesn't count. `x_rule`: the province's rule for type X when it began. A score
-    from an exam on paper (线下成绩) is a sitting with an empty layout, handed in by "offline"."""
+    from an exam on paper (线下成绩) is a sitting with an empty layout, handed in by "offline". `assessor_id`:
+    the record's assessment organisation, which is another only as long as nobody sits; by it those who watch
+    find their sittings."""
 
     __tablename__ = "sitting"
     __table_args__ = (
@@ -58,6 +60,20 @@ class Sitting(TenantOwned, Model):
         ),
         Index(None, "tenant_id", "handed_in_at", "closes_at"),
         Index(None, "tenant_id", "paper_id", "id"),
+        Index(None, "tenant_id", "assessment_id", "id"),
+        Index(None, "tenant_id", "assessor_id", "id"),
+        Index(
+            "sitting_open_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("handed_in_at is null and voided_at is null"),
+        ),
+        Index(
+            "sitting_voided_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("voided_at is not null"),
+        ),
         CheckConstraint(
             "handed_in_at is null or score_tenths is not null",
             name="handed_in_is_marked",
@@ -70,6 +86,7 @@ class Sitting(TenantOwned, Model):
 
     assessment_id: Mapped[UUID]
     paper_id: Mapped[UUID]
+    assessor_id: Mapped[UUID | None]
     seed: Mapped[int] = mapped_column(BigIntegerType)
     layout: Mapped[list[Any]]
     epoch: Mapped[int] = mapped_column(default=1)

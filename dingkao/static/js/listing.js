@@ -28,8 +28,9 @@ const isData = (cell) => !cell.matches(".checkbox-column, .actions-column, .d-pr
 const headingText = (cell) => cell.textContent.replace(/[▲▼↕\s]/g, "");
 const escapeMarkup = (text) => text.replace(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
+// The table that is shown by now: a page that keeps itself fresh has another one than at first.
 function tableRows() {
-  const [head, ...body] = [...table.rows];
+  const [head, ...body] = [...document.querySelector("[data-listing]").rows];
   return [
     [...head.cells].filter(isData).map(headingText),
     ...body.map((row) => [...row.cells].filter(isData).map(cellText)),

@@ -13,6 +13,7 @@ from dingkao.blueprints.console.exam_monitoring.blueprint import (
     parse_uuid,
 )
 from dingkao.blueprints.console.exam_monitoring.live_page import (
+    address_of_page,
     locations_of_page,
     render_monitoring,
 )
@@ -27,7 +28,7 @@ from dingkao.web.access_control import require
 
 @exam_monitoring.post("/office/watching/announce")
 @require("sittings.announce")
-def announce() -> Response | tuple[str, int]:
+def announce() -> Response | tuple[str | Response, int]:
     """Tell something to all who sit at the page's location. Raises NotFound."""
     _, _, location = locations_of_page()
     if request.args.get("place") and location is None:
@@ -99,8 +100,4 @@ def _page_of_announcing() -> str:
             "exam_monitoring.show_sitting",
             sitting_id=sitting_id,
         )
-    return url_for(
-        "exam_monitoring.monitoring_page",
-        view=request.args.get("view"),
-        place=request.args.get("place"),
-    )
+    return address_of_page()

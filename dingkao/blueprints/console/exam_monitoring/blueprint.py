@@ -18,11 +18,6 @@ def filter_for(action: str) -> MonitoringFilter:
     return MonitoringFilter(current_cycle(), current_user.grant(action))
 
 
-def connected_among(sitting_ids: list[UUID]) -> set[UUID]:
-    """Those of the sittings whose page has recently sent a heartbeat."""
-    return integrity_events.with_recent_heartbeat(current_app.extensions["redis"], sitting_ids)
-
-
 def request_recheck(sitting_id: UUID) -> None:
     """Let the pages of a sitting request its state soon (in the response to their next heartbeat)."""
     integrity_events.request_recheck(current_app.extensions["redis"], sitting_id)

@@ -9,7 +9,6 @@ from werkzeug.wrappers import Response
 
 from dingkao import clock
 from dingkao.blueprints.console.exam_monitoring.blueprint import (
-    connected_among,
     exam_monitoring,
     request_recheck,
 )
@@ -85,7 +84,7 @@ def _render_case(case_id: UUID, message: str | None = None) -> str:
     return render_template(
         "console/exam_monitoring/case.html",
         case=case,
-        row=describe_sittings([sitting], connected_among([sitting.id]))[0],
+        row=describe_sittings([sitting], integrity_events.connected_among([sitting.id]))[0],
         events=integrity_events.list_events(sitting),
         kinds=INTEGRITY_EVENTS,
         states=CASE_STATES,

@@ -1,104 +1,127 @@
-"""The live page: how many sittings are in each state, and a list of the sittings in one state."""
+"""The live page: how many sittings are in each state, and a list of those in one state."""
 
-from dataclasses import replace
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 from flask_login import current_user
+from werkzeug.wrappers import Response
 
 from dingkao import clock
-from dingkao.assessments.models import Assessment
 from dingkao.blueprints.console import outages
 from dingkao.blueprints.console.exam_monitoring.blueprint import (
-    connected_among,
     exam_monitoring,
     filter_for,
 )
-from dingkao.database.pagination import Page
+from dingkao.blueprints.console.listing_pages import ListView, open_list, viewer_of
+from dingkao.database.listing.definitions import ListRow
+from dingkao.database.listing.list_states import parse_state
 from dingkao.exams import added_time, announcements, monitoring
-from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.monitoring import (
     MAX_OPEN_SITTINGS,
-    SITTING_FILTERS,
     MonitoringFilter,
 )
 from dingkao.exams.monitoring_locations import (
     Location,
+    find_location,
     list_locations,
 )
-from dingkao.exams.sitting_descriptions import (
-    describe_people,
-    describe_sittings,
+from dingkao.exams.sitting_list import (
+    PLACE_FILTER,
+    SITTING_LIST,
+    VIEW_FILTER,
+    WAITING,
+    first_view,
+    list_of_view,
 )
 from dingkao.web.access_control import require
 from dingkao.web.forms import MAX_MINUTES_DIGITS
 
-MAX_HALL_WORDS = 50
+MAX_HALL_WORDS, REFRESH_SECONDS = 50, 15
 FILTERS_WITH_ADDED_TIME = ("answering", "lost", "handed_in")
-
-
-class _OpenSittings(NamedTuple):
-    """The ids of the sittings not handed in, and of those among them whose page has recently sent a
-    heartbeat."""
-
-    ids: list[UUID]
-    connected_ids: set[UUID]
+EMPTY_MESSAGES = {
+    "answering": "现在没有人在作答。",
+    "lost": "没有断线的作答。",
+    WAITING: "没有待测评的医师。",
+    "handed_in": "还没有人交卷。",
+    "noticed": "没有情况记录。",
+    "voided": "没有作废的作答。",
+}
 
 
 @exam_monitoring.get("/office/watching")
+@exam_monitoring.post("/office/watching/search", endpoint="search_sittings")
 @require("monitoring.view")
-def monitoring_page() -> str:
-    """How many sittings are in each state (all, or those of one hall or slot), and the sittings in one state.
-    The page updates itself (js/live-regions.js)."""
+def monitoring_page() -> str | Response:
+    """How many sittings are in each state (all, or those of one hall or slot), and those in one state. The
+    page updates itself (js/live-regions.js)."""
     return render_monitoring()
 
 
-def render_monitoring() -> str:
-    """The live page, according to the address: state, location, name. Without a state, the first in which
-    there is anybody."""
+def render_monitoring() -> str | Response:
+    """The live page, according to the address: state, location, what is searched. Without a state, the first
+    in which there is anybody. A location out of reach leads to the page of all."""
     locations, has_more_locations, location = locations_of_page()
-    word = request.args.get("name", "").strip()
-    monitoring_filter = replace(filter_for("monitoring.view"), location=location, search_text=word)
-    open_ids = monitoring.open_sitting_ids(monitoring_filter)
-    open_sittings = _OpenSittings(open_ids, connected_among(open_ids))
-    counts = monitoring.count_sittings_by_state(
-        monitoring_filter,
-        len(open_ids),
-        len(open_sittings.connected_ids),
-    )
-    view = request.args.get("view", "")
-    if view not in SITTING_FILTERS:
-        view = next((state for state in SITTING_FILTERS if counts[state]), "answering")
+    if location is None and find_location(request.args.get(PLACE_FILTER, "")):
+        return redirect(url_for("exam_monitoring.monitoring_page"), 303)
+    view = _open_view()
+    if isinstance(view, Response):
+        return view
+    chosen, scope = view.state.filters.get(VIEW_FILTER, ""), filter_for("monitoring.view").scope
+    monitoring_filter = MonitoringFilter(filter_for("monitoring.view").cycle, scope, location)
     return render_template(
         "console/exam_monitoring/monitoring.html",
         view=view,
-        views=SITTING_FILTERS,
-        counts=counts,
-        word=word,
+        chosen=chosen,
+        empty=EMPTY_MESSAGES.get(chosen, "还没有作答。"),
         moment=clock.now(),
+        refresh_seconds=REFRESH_SECONDS,
         cycle=monitoring_filter.cycle,
         places=locations,
         further=has_more_locations,
         hall_words=_hall_words(),
-        uncounted=monitoring.uncounted_open_sittings(monitoring_filter, len(open_ids)),
+        uncounted=monitoring.has_uncounted_sittings(monitoring_filter),
         counted=MAX_OPEN_SITTINGS,
         place=location.code if location else None,
         place_label=location.label if location else None,
         outages=_outages_awaiting_time(),
-        announcements=announcements.recent_announcements(monitoring_filter.scope),
+        announcements=announcements.recent_announcements(scope),
         max_announcement_length=announcements.MAX_TEXT_LENGTH,
         max_minutes_digits=MAX_MINUTES_DIGITS,
         max_reason_length=added_time.MAX_REASON_LENGTH,
-        may=current_user.may("monitoring.give_time") and view in FILTERS_WITH_ADDED_TIME,
-        **_listed(view, monitoring_filter, open_sittings),
+        may=current_user.may("monitoring.give_time") and chosen in FILTERS_WITH_ADDED_TIME,
     )
+
+
+def _open_view() -> ListView | Response:
+    """The list of those in the state that the address names, or in the first in which there is anybody."""
+    arguments = request.args.to_dict(flat=False)
+    chosen, preset = request.args.get(VIEW_FILTER, ""), ""
+    if not chosen:
+        chosen = preset = first_view(parse_state(SITTING_LIST, arguments), viewer_of(SITTING_LIST))
+    return open_list(
+        list_of_view(chosen),
+        presets={VIEW_FILTER: preset},
+        links={} if chosen == WAITING else {"name": _sitting_address},
+        endpoint="exam_monitoring.monitoring_page",
+        search_endpoint="exam_monitoring.search_sittings",
+    )
+
+
+def _sitting_address(row: ListRow) -> str:
+    return url_for("exam_monitoring.show_sitting", sitting_id=row[0].id)
+
+
+def address_of_page() -> str:
+    """The address of the view of the live page that the arguments of this request name."""
+    state = parse_state(list_of_view(request.args.get(VIEW_FILTER, "")), request.args.to_dict(flat=False))
+    arguments: dict[str, Any] = state.explicit_arguments()
+    return url_for("exam_monitoring.monitoring_page", **arguments)
 
 
 def locations_of_page() -> tuple[list[Location], bool, Location | None]:
     """The halls and slots to choose from, whether there are more, and the one that the address names (None
     for all)."""
-    code = request.args.get("place", "")
+    code = request.args.get(PLACE_FILTER, "")
     monitoring_filter = filter_for("monitoring.view")
     if monitoring_filter.cycle is None:
         return [], False, None
@@ -128,29 +151,3 @@ def _outages_awaiting_time() -> list[tuple[Any, str, int]]:
         for outage, counts in outages.recent_outages()
         if counts.ended_waiting
     ]
-
-
-def _listed(
-    view: str,
-    monitoring_filter: MonitoringFilter,
-    open_sittings: _OpenSittings,
-) -> dict[str, Any]:
-    """The rows of the page's table: assessments that haven't begun, or sittings."""
-    cursor = request.args.get("after")
-    if view == "waiting":
-        records: Page[Assessment] = monitoring.waiting_page(monitoring_filter, cursor)
-        return {
-            "page": records,
-            "rows": [],
-            "waiting": describe_people(records.rows),
-        }
-    page: Page[Sitting]
-    if view == "answering":
-        page = monitoring.sittings_page_among(monitoring_filter, open_sittings.connected_ids, cursor)
-    elif view == "lost":
-        lost_ids = set(open_sittings.ids) - open_sittings.connected_ids
-        page = monitoring.sittings_page_among(monitoring_filter, lost_ids, cursor)
-    else:
-        page = monitoring.sittings_page(monitoring_filter, view, cursor)
-    rows = describe_sittings(page.rows, open_sittings.connected_ids)
-    return {"page": page, "rows": rows, "waiting": {}}

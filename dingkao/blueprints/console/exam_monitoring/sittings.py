@@ -9,7 +9,6 @@ from werkzeug.wrappers import Response
 from dingkao import clock
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.blueprints.console.exam_monitoring.blueprint import (
-    connected_among,
     exam_monitoring,
     filter_for,
     parse_uuid,
@@ -17,6 +16,7 @@ from dingkao.blueprints.console.exam_monitoring.blueprint import (
 )
 from dingkao.blueprints.console.exam_monitoring.live_page import (
     FILTERS_WITH_ADDED_TIME,
+    address_of_page,
     render_monitoring,
 )
 from dingkao.database.base import db
@@ -47,7 +47,7 @@ from dingkao.web.forms import MAX_MINUTES_DIGITS, parse_minutes
 
 @exam_monitoring.post("/office/watching/time")
 @require("monitoring.give_time")
-def add_time_to_ticked() -> Response | tuple[str, int]:
+def add_time_to_ticked() -> Response | tuple[str | Response, int]:
     """补时 for each of the ticked sittings separately, at most PAGE_SIZE: those that get no time are named,
     the others get it. If none gets time, the page keeps what was filled in."""
     sitting_ids = list(filter(None, map(parse_uuid, request.form.getlist("sitting"))))
@@ -106,15 +106,10 @@ def _address_after_adding() -> str:
     """The URL of the page that had the form."""
     if sitting_id := parse_uuid(request.args.get("back", "")):
         return url_for("exam_monitoring.show_sitting", sitting_id=sitting_id)
-    view = request.args.get("view")
-    return url_for(
-        "exam_monitoring.monitoring_page",
-        view=view if view in SITTING_FILTERS else None,
-        place=request.args.get("place"),
-    )
+    return address_of_page()
 
 
-def _render_not_added(message: str) -> tuple[str, int]:
+def _render_not_added(message: str) -> tuple[str | Response, int]:
     """The page that had the form, with the message why no time was added; status 422."""
     db.session.rollback()
     flash(message, "refusal")
@@ -135,7 +130,7 @@ def render_sitting(sitting_id: UUID, message: str | None = None) -> str:
     record = records_by_id([sitting.assessment_id])[sitting.assessment_id]
     added_times = added_time.added_times_of(sitting.id)
     cases = _cases_of(record, sitting)
-    description = describe_sittings([sitting], connected_among([sitting.id]))[0]
+    description = describe_sittings([sitting], integrity_events.connected_among([sitting.id]))[0]
     is_extensible = description["state"] in FILTERS_WITH_ADDED_TIME
     first_received, last_received = monitoring.answer_time_range(sitting)
     return render_template(
