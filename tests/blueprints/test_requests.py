@@ -4,6 +4,7 @@ import io
 import re
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from dingkao.assessments.models import Assessment
@@ -24,7 +25,7 @@ from tests.actors import (
     unused_serials,
 )
 from tests.blueprints import request_steps
-from tests.blueprints.request_steps import begun, decide, doctor_in, exemption, upload
+from tests.blueprints.request_steps import begun, decide, doctor_in, exemption, hand_in, upload
 from tests.blueprints.signed_in_client import signed_in_client
 
 SLUG, CODE = "qinghai", 63
@@ -368,6 +369,27 @@ def test_another_institution_and_another_doctor_see_nothing(ready, staff):
     )
     assert other_doctor.client.get(f"/{SLUG}/requests/{request_id}/files/{file}").status_code == 404
     assert staff["elsewhere"].get(f"/{SLUG}/office/requests/{request_id}/files/{file}").status_code == 404
+
+
+def test_the_proofs_of_a_request_stand_beside_it_page_by_page(ready, staff):
+    someone, content = ready(), io.BytesIO()
+    request_id = begun(someone, "deferral")
+    pages = [Image.new("RGB", (120, 160), colour) for colour in ("white", "grey")]
+    pages[0].save(content, "PDF", save_all=True, append_images=pages[1:])
+    someone.post(f"/requests/{request_id}/files", file=(io.BytesIO(content.getvalue()), "诊断证明.pdf"))
+    upload(someone, request_id)
+    hand_in(someone, request_id, reason="患病或住院治疗")
+    address = f"/{SLUG}/office/requests/{request_id}"
+    page = staff["organisation"].get(f"{address}?side=organisation").get_data(as_text=True)
+    shown = re.findall(r'href="([^"]+)"\s+target="_blank"\s+rel="noopener"\s+data-document="[^"]+"', page)
+    assert [link.partition("?")[0].rpartition("/")[0] for link in shown] == [f"{address}/files"] * 2
+    picture = shown[0].replace("?", "/page-2.jpg?")
+    answer = staff["organisation"].get(picture)
+    assert (answer.mimetype, answer.headers["X-Page-Count"]) == ("image/jpeg", "2")
+    beyond = [shown[0].replace("?", "/page-3.jpg?"), shown[1].replace("?", "/page-1.jpg?")]
+    assert [staff["organisation"].get(link).status_code for link in beyond] == [404, 404]
+    stranger = staff["elsewhere"].get(picture.replace("side=organisation", "side=institution"))
+    assert stranger.status_code == 404
 
 
 def test_what_waits_is_counted_and_listed(ready, staff):

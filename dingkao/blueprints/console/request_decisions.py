@@ -26,6 +26,7 @@ from dingkao.database.base import db
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.errors import Forbidden, InvalidInput, NotFound, Refusal
+from dingkao.integrations.pdf import page_images
 from dingkao.people.name_lookups import (
     account_names,
     organisation_names,
@@ -316,10 +317,28 @@ def _apply_decision(doctor_request: Request, record: Assessment, scope: Decision
 @require("requests.view")
 def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
     """A file of a request. Raises NotFound, Unavailable."""
-    doctor_request, _ = decision_scope.get_visible_request(request_id, _current_scope())
-    content, content_type = request_files.file_content(doctor_request, file_id)
+    content, content_type = _load_file(request_id, file_id)
     return FlaskResponse(
         content,
         mimetype=content_type,
         headers={"Content-Disposition": "inline"},
     )
+
+
+@request_decisions.get("/office/requests/<uuid:request_id>/files/<uuid:file_id>/page-<int:number>.jpg")
+@require("requests.view")
+def request_file_page(request_id: UUID, file_id: UUID, number: int) -> FlaskResponse:
+    """Page `number` (from 1) of a file of a request that is a PDF, as JPEG; how many pages it has is in the
+    header X-Page-Count. Raises NotFound, Unavailable."""
+    content, content_type = _load_file(request_id, file_id)
+    if content_type != "application/pdf":
+        raise NotFound
+    picture, page_count = page_images.render_page(content, number)
+    return FlaskResponse(picture, mimetype="image/jpeg", headers={"X-Page-Count": str(page_count)})
+
+
+def _load_file(request_id: UUID, file_id: UUID) -> tuple[bytes, str]:
+    """A file of a request that the user's side may see, and its content type. Raises NotFound,
+    Unavailable."""
+    doctor_request, _ = decision_scope.get_visible_request(request_id, _current_scope())
+    return request_files.file_content(doctor_request, file_id)
