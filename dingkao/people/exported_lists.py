@@ -75,17 +75,20 @@ def register_listing(
     *,
     reveal_action: str | None = None,
     full_number: Callable[[ListRow], str] | None = None,
+    order_columns: Sequence[Any] = (),
 ) -> ExportedList:
-    """Let a list of the console be asked for as a file, with the filters and columns of its view, in the
-    order in which the rows came. `action`, `reveal_action`: as in ExportedList; `full_number` returns the
-    whole number of a row, for the column NUMBER_COLUMN."""
-    narrow = partial(_narrow_listing, definition, full_number)
+    """Let a list of the console be asked for as a file, with the filters and columns of its view, sorted by
+    `order_columns` (as in ExportedView), else in the order in which the rows came. `action`,
+    `reveal_action`: as in ExportedList; `full_number` returns the whole number of a row, for the column
+    NUMBER_COLUMN."""
+    narrow = partial(_narrow_listing, definition, full_number, order_columns or [definition.id_column])
     return register_list(ExportedList(definition.name, definition.title, action, narrow, reveal_action))
 
 
 def _narrow_listing(
     definition: ListDefinition,
     full_number: Callable[[ListRow], str] | None,
+    order_columns: Sequence[Any],
     grant: Grant,
     account_id: UUID,
     view: str,
@@ -106,7 +109,7 @@ def _narrow_listing(
     return ExportedView(
         [column.label for column in columns],
         list_query(state, viewer),
-        [definition.id_column],
+        order_columns,
         cells,
         _words_of(state),
     )

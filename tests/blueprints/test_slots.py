@@ -16,10 +16,11 @@ from dingkao.people.models import Organisation
 from dingkao.people.organisations import InstitutionValues, add_institution
 from tests import actors
 from tests.blueprints.exam_hall import CODE, FIRST, SECOND, SERIALS, SLUG, local, notices, places, sitting_of
+from tests.blueprints.list_export_steps import ask_for_file
 from tests.blueprints.signed_in_client import post_form
 
 
-def test_a_full_hall_takes_no_more_and_says_for_whom(clerk, slot, candidate, in_province):
+def test_a_full_hall_takes_no_more_and_says_for_whom(application, clerk, slot, candidate, in_province):
     slot_id, doctors = slot(seats=2), [candidate() for _ in range(3)]
     answer = post_form(
         clerk,
@@ -63,6 +64,16 @@ def test_a_full_hall_takes_no_more_and_says_for_whom(clerk, slot, candidate, in_
         clerk, f"/{SLUG}/office/slots/{slot_id}/places", page=f"/{SLUG}/office/slots/{slot_id}", all="1"
     )
     assert list(places(in_province, slot_id)) == [1, 2]
+    with in_province(SLUG):
+        hall_id = db.session.scalars(select(Slot.hall_id).where(Slot.id == slot_id)).one()
+    for place in (f"slot-{slot_id}", f"hall-{hall_id}"):
+        page = clerk.get(f"/{SLUG}/office/seats?place={place}").get_data(as_text=True)
+        assert re.findall(r">(\d)</td>\s*<td[^>]*>\d{4}年\d\d月\d\d日 ", page) == ["1", "2"]
+    job = ask_for_file(clerk, f"/{SLUG}/office/seats?place=hall-{hall_id}", file_format="csv").location
+    actors.run_pending_jobs(application, in_province, SLUG)
+    content = clerk.get(f"{job}/sheet.xlsx").get_data(as_text=True)
+    assert re.findall(r"^(\d),", content, re.MULTILINE) == ["1", "2"], "by seat, though the first came last"
+    assert clerk.get(f"/{SLUG}/office/seats").location.endswith("/office/halls")
 
 
 def test_one_begins_in_ones_own_slot_only(clerk, slot, candidate, begin, in_province):

@@ -4,6 +4,7 @@ extra time. One blueprint, with a file for each of these."""
 from dingkao.blueprints.console.halls import (
     extra_time,
     hall_list,
+    seats,
     slot_list,
     slots,
     tickets,
@@ -14,6 +15,7 @@ __all__ = [
     "extra_time",
     "hall_list",
     "halls",
+    "seats",
     "slot_list",
     "slots",
     "tickets",
