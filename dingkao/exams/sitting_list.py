@@ -58,6 +58,7 @@ from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.scopes import WHOLE_PROVINCE
 
 VIEW_FILTER, PLACE_FILTER, WAITING = "view", "place", "waiting"
+OPEN_VIEWS = ("answering", "lost")
 _HAND_IN_LABELS = {"system": "（到时，系统）", "page": "（到时，页面）", "offline": "（线下成绩）"}
 
 
@@ -101,18 +102,28 @@ def _sittings_query(viewer: ListViewer, state: ListState) -> ListQuery:
         .join(Doctor, doctor_join())
         .where(
             monitoring_filter.sittings_condition,
-            _open_condition(view, monitoring_filter) if view in ("answering", "lost") else true(),
+            _open_condition(view, monitoring_filter, viewer) if view in OPEN_VIEWS else true(),
         )
     )
 
 
-def _open_condition(view: str, monitoring_filter: MonitoringFilter) -> ColumnElement[bool]:
+def _open_condition(
+    view: str, monitoring_filter: MonitoringFilter, viewer: ListViewer
+) -> ColumnElement[bool]:
     """The condition that a sitting is open, and its page has sent a heartbeat recently or (view «lost»)
-    hasn't."""
-    open_ids = set(open_sitting_ids(monitoring_filter))
-    connected_ids = connected_among(list(open_ids))
-    ids = connected_ids if view == "answering" else open_ids - connected_ids
-    batches = split_into_batches(ids)
+    hasn't. Database and cache are asked once for a viewer and a place."""
+    place = monitoring_filter.location.code if monitoring_filter.location else ""
+    if (view, place) not in viewer.found:
+        open_ids = set(open_sitting_ids(monitoring_filter))
+        connected_ids = connected_among(list(open_ids))
+        viewer.found["answering", place] = _is_one_of(connected_ids)
+        viewer.found["lost", place] = _is_one_of(open_ids - connected_ids)
+    return viewer.found[view, place]
+
+
+def _is_one_of(open_ids: set[UUID]) -> ColumnElement[bool]:
+    """The condition that a sitting is open and has one of these ids, up to MAX_OPEN_SITTINGS."""
+    batches = split_into_batches(open_ids)
     return and_(open_condition(), or_(false(), *(in_array(Sitting.id, batch) for batch in batches)))
 
 

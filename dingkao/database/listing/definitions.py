@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ListViewer:
     """Who looks at a list. `grant`: what the person reaches with the list's action (`people.scopes.Grant`);
-    `account_id`: the person's account; `found`: conditions of searches made already, by list and text,
-    because a room may ask the database for one."""
+    `account_id`: the person's account; `found`: conditions for which a room has asked the database already,
+    of searches by list and text."""
 
     grant: Any
     account_id: UUID | None
