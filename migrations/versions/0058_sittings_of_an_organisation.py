@@ -4,8 +4,8 @@ voided."""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0057"
-down_revision = "0056"
+revision = "0058"
+down_revision = "0057"
 
 FILL = """
 UPDATE sitting SET assessor_id = record.assessor_id FROM assessment AS record
