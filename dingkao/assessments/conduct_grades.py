@@ -102,6 +102,8 @@ def ended_years(cycle: Cycle) -> tuple[int, ...]:
 
 
 def _facts_of(conduct: Iterable[ConductRecord], cycle: Cycle, years: tuple[int, ...]) -> ConductFacts:
+    """The grades by kind and year, and the events by kind that happened within the cycle; what is neither is
+    left out. `years`: the ended years of the cycle, for which grades are due."""
     grades: dict[str, dict[int, str]] = {}
     events: dict[str, list[ConductRecord]] = {}
     for record in conduct:
@@ -123,6 +125,7 @@ def lacks_grade_condition(kind: ConductKind, years: Collection[int]) -> ColumnEl
 
 
 def _has_grade(kind: ConductKind, year: int) -> ColumnElement[bool]:
+    """SQL: whether the doctor of a record has a grade of this kind for the year."""
     return exists().where(
         ConductRecord.tenant_id == Assessment.tenant_id,
         ConductRecord.doctor_id == Assessment.doctor_id,
@@ -139,6 +142,8 @@ def proposed_grades(facts: ConductFacts) -> dict[str, ProposedGrade]:
 
 
 def _proposed_grade(facts: ConductFacts, kind: ConductKind) -> ProposedGrade:
+    """What the grades of a kind propose: fail if one of them is failing, nothing while one is missing, else
+    pass; with the sentence why."""
     if failing := facts.failing_years(kind):
         label = kind.grades[FAILING_GRADES[kind.code]]
         return ProposedGrade("fail", f"{_years_text(failing)}{kind.label}为{label}。")

@@ -109,7 +109,7 @@ def correct_empty_cycle(
     years: int,
     by: Actor,
 ) -> None:
-    """Correct a cycle in which no doctor is included yet; parameters as for `start_cycle`. Raises
+    """Lock a cycle in which no doctor is included yet and correct it; parameters as for `start_cycle`. Raises
     InvalidInput with the field's name, InvalidState."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     if not can_correct_cycle(cycle):

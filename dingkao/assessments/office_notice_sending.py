@@ -66,8 +66,9 @@ def finish_sending(office_notice: OfficeNotice, *, by: Actor) -> None:
 
 
 def start_due_notices() -> int:
-    """Scheduled task: start each notice whose time has come, as a job of who wrote it; nothing in quiet
-    hours. Returns how many."""
+    """Scheduled task: start the notices whose time has come, at most MAX_STARTED at once, the earliest first,
+    each as a job of who wrote it; nothing in quiet hours. Notices that another transaction has locked are
+    skipped. Returns how many. The timetable commits."""
     if is_quiet_time():
         return 0
     due = (
@@ -173,6 +174,8 @@ def count_deliveries() -> int:
 
 
 def _due_for_counting() -> Iterator[UUID]:
+    """Yield the ids of the notices of the last COUNTED_DAYS whose copies weren't counted for an interval:
+    COUNT_INTERVAL, for large ones LARGE_COUNT_INTERVAL."""
     now = clock.now()
     query = select(
         OfficeNotice.id,

@@ -225,6 +225,8 @@ def recipients_query(
 def _state_condition(
     record_state: str,
 ) -> ColumnElement[bool]:
+    """SQL: whether a record is one of a key of RECIPIENT_STATES, each of which is a state or a group of
+    them."""
     if record_state == "unsubmitted":
         return in_array(Assessment.state, UNSUBMITTED_STATES)
     if record_state == ALL_INCLUDED:
@@ -250,6 +252,7 @@ def _side_condition(
 def _filter_conditions(
     notice: OfficeNotice,
 ) -> list[ColumnElement[bool]]:
+    """SQL conditions for the filters that the notice has; none for those that are empty."""
     column_filters = (
         (Doctor.department, notice.department),
         (Doctor.category, notice.category),
@@ -261,7 +264,8 @@ def _filter_conditions(
 
 
 def preview(notice: OfficeNotice, cycle: Cycle) -> Preview:
-    """What the notice (not stored yet) would do now. Raises InvalidInput if it can't be sent as it is."""
+    """What the notice (not stored yet) would do now: how many doctors would get it, and its text for the
+    first PREVIEW_SIZE of them. Raises InvalidInput if it can't be sent as it is."""
     validate(notice)
     query = recipients_query(notice)
     first_rows = db.session.execute(query.order_by(Assessment.id).limit(PREVIEW_SIZE)).all()

@@ -108,6 +108,7 @@ def _within(query: Query, grant: Grant) -> Query:
 
 
 def _is_of_institution(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:
+    """SQL: whether the doctor is now at an institution or in a department within the grant."""
     doctor = aliased(Doctor)
     of_institution = select(doctor.id).where(
         doctor.id == doctor_id,

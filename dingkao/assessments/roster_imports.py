@@ -156,7 +156,7 @@ def _accept_upload(
     fields: Mapping[str, str],
 ) -> UUID:
     """Enqueue the import (or with the field «check» the check) of an uploaded roster; returns the job's id.
-    Raises what `enqueue_roster_import` raises."""
+    Raises what `enqueue_roster_import` raises, and Forbidden without a grant."""
     return enqueue_roster_import(
         content,
         name,

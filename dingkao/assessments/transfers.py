@@ -341,7 +341,8 @@ def consent(
 
 
 def _carry_out(change: EnrolmentChange, by: Actor) -> None:
-    """Move the doctor and the records that are not final, and tell the doctor. Raises InvalidState."""
+    """Lock the doctor and the records that are not final, move them, and tell the doctor. Raises
+    InvalidState."""
     records = _active_records(change.doctor_id, for_update=True)
     doctor = db.session.scalars(select(Doctor).where(Doctor.id == change.doctor_id).with_for_update()).one()
     if doctor.organisation_id != change.institution_id:

@@ -151,9 +151,9 @@ def assign(
     grant: Grant,
     by: Actor,
 ) -> Doctor:
-    """Put a doctor who waits on the list of an institution, with the record of the cycle if it is not
-    included. Returns the doctor. Raises NotFound, and InvalidInput for the institution that has disowned the
-    doctor."""
+    """Put a doctor who waits on the list of an institution, with the record of `cycle` if it is not included
+    (None: without one); the report, the doctor and the record are locked here. Returns the doctor. Raises
+    NotFound, and InvalidInput for the institution that has disowned the doctor."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     if organisation.id == unclaimed.disowned_by_id:
         raise InvalidInput(

@@ -80,7 +80,7 @@ def enqueue_import(kind: ConductKind, content: bytes, name: str, *, dry_run: boo
 
 def read_rows(kind: ConductKind, content: bytes, report: ImportReport) -> Iterator[ImportRow]:
     """Yield the rows of a spreadsheet; problems of the file are added to `report`. Raises InvalidInput,
-    TooLarge."""
+    TooLarge, Unavailable, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
         kind.headings(),

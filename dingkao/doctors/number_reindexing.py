@@ -19,9 +19,9 @@ BATCH_SIZE = 500
 
 
 def reindex_numbers(commit: Callable[[], None]) -> tuple[int, int]:
-    """Compute the indices of all numbers of the current province that aren't resident numbers. Returns how
-    many were checked and how many of these had another index. `commit` is called after each batch. Running it
-    again changes nothing."""
+    """Compute the indices of all numbers of the current province that aren't resident numbers, each batch
+    locked. Returns how many were checked and how many of these had another index. `commit` is called after
+    each batch. Running it again changes nothing."""
     checked_count, changed_count, last_id = 0, 0, UUID(int=0)
     query = (
         select(Doctor)

@@ -220,6 +220,8 @@ def _differences_query(
     *,
     open_only: bool,
 ) -> Select[RegisterDifference]:
+    """The differences of a comparison that a filter leaves; parameters as of `differences_page`. In no
+    order."""
     query = select(RegisterDifference).where(RegisterDifference.comparison_id == comparison_id)
     if kind:
         query = query.where(RegisterDifference.kind == kind)
@@ -321,7 +323,8 @@ def enqueue_settling(
 
 @worker.register_chunked_job(SETTLE_JOB)
 def settle_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Give the next differences of the filter the disposition."""
+    """One step of the job: give the next SETTLE_BATCH_SIZE differences of the filter that have no disposition
+    the one asked for."""
     arguments = job.arguments
     comparison_id = UUID(arguments["comparison"])
     query = _differences_query(

@@ -91,8 +91,8 @@ class RegisterEntry:
 
 
 def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
-    """Yield the rows of an export; problems of the file are added to `report`. Raises InvalidInput,
-    TooLarge."""
+    """Yield the rows of an export; problems of the file are added to `report`. Raises InvalidInput, TooLarge,
+    Unavailable, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
         COLUMNS,

@@ -52,8 +52,9 @@ def update_search_keys(doctor_ids: Iterable[UUID]) -> int:
 
 
 def reindex_search_keys(commit: Callable[[], None]) -> tuple[int, int]:
-    """Compute the keys of all doctors of the current province. Returns how many were checked and how many of
-    these had others. `commit` is called after each batch. Running it again changes nothing."""
+    """Compute the keys of all doctors of the current province, each batch locked. Returns how many were
+    checked and how many of these had others. `commit` is called after each batch. Running it again changes
+    nothing."""
     checked_count, changed_count, last_id = 0, 0, UUID(int=0)
     query = select(Doctor.id).order_by(Doctor.id).limit(BATCH_SIZE).with_for_update()
     while doctor_ids := db.session.scalars(query.where(Doctor.id > last_id)).all():

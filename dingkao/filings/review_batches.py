@@ -220,8 +220,8 @@ def _run_items(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Decide on or recall at most CHUNK_SIZE of a batch's waiting items, and store what came of each. Returns
-    the result."""
+    """Lock at most CHUNK_SIZE of a batch's waiting items, decide on their records or recall them, and store
+    what came of each. Returns the result."""
     query = select(ReviewBatchItem).where(
         ReviewBatchItem.batch_id == batch.id,
         ReviewBatchItem.state == "waiting",

@@ -70,7 +70,7 @@ def add_phrase(
             by.id,
         )
     )
-    if _find_same(owned, phrase_text):
+    if _has_same(owned, phrase_text):
         return
     if _count(owned) >= MAX_PHRASES:
         raise InvalidInput(f"常用语最多{MAX_PHRASES}条，请先删除不用的。", "text")
@@ -127,7 +127,7 @@ def _shared_condition(
     )
 
 
-def _find_same(owned: ColumnElement[bool], text: str) -> bool:
+def _has_same(owned: ColumnElement[bool], text: str) -> bool:
     query = (
         select(ReviewPhrase.id)
         .where(owned, ReviewPhrase.text == text)

@@ -275,6 +275,7 @@ def get_or_create_filing(dossier: Dossier, revision: int | None, by: Actor) -> F
 
 
 def _create_filing(dossier: Dossier) -> Filing:
+    """Create an empty filing of the dossier's doctor and cycle, so that it has an id at once."""
     filing = Filing(
         id=new_id(),
         doctor_id=dossier.doctor.id,

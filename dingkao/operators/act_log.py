@@ -110,6 +110,8 @@ class PlatformActLog:
         return self._fetch(select(_acts_table()), after, until, limit)
 
     def fetch_linked_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
+        """The acts with `after` < id <= `until`, each with whether it follows on an earlier one (or is the
+        first): `follows`."""
         acts, previous_acts = _acts_table(), _acts_table().alias()
         linked = (
             select(literal(1))
@@ -143,6 +145,7 @@ class PlatformActLog:
         )
 
     def _fetch(self, query: Any, after: UUID, until: UUID, limit: int) -> list[Any]:
+        """The rows of a query about the acts with `after` < id <= `until`, by id, `limit` at most."""
         acts = _acts_table()
         page = query.where(acts.c.id > after, acts.c.id <= until).order_by(acts.c.id).limit(limit)
         with self.engine().connect() as connection:
@@ -175,8 +178,8 @@ def verify_acts(*, merge_batches: bool = False) -> VerificationReport:
 
 
 def verify_nightly() -> None:
-    """The scheduled task that verifies the acts, stores the findings for the operators' page, and re-encrypts
-    files with an older key. Raises Unavailable."""
+    """The scheduled task that verifies the acts, stores the findings for the operators' page (committed
+    here), and re-encrypts files with an older key. Raises Unavailable."""
     report = verify_acts(merge_batches=True)
     if not report.is_clean:
         log.error(

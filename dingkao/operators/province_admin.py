@@ -59,8 +59,8 @@ def _status_of(province: Province, opened: OpenedProvince | None) -> ProvinceSta
 
 
 def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
-    """Open a province. `operator` and `name` are those of who acts, as in the functions below. Raises
-    NotFound."""
+    """Open a province. `operator` and `name` are those of who acts, as in the functions below; what these do
+    is committed by them. Raises NotFound."""
     province = _require_known(slug)
     with in_tenant(province.code):
         open_province(province, by=Actor("operator", operator, name=name))
@@ -108,8 +108,8 @@ def administrators(slug: str) -> list[tuple[Account, str]]:
 def appoint_administrator(
     slug: str, administrator_name: str, mobile: str, *, operator: UUID, name: str
 ) -> Account:
-    """Appoint one of the first two administrators, with this name and mobile number. Raises NotFound,
-    InvalidState, InvalidInput, RateLimited."""
+    """Appoint one of the first two administrators, with this name and mobile number, and send the setup link
+    once that is committed (here). Raises NotFound, InvalidState, InvalidInput, RateLimited."""
     province = _require_opened(slug)
     with in_tenant(province.code):
         try:

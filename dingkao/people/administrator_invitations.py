@@ -251,6 +251,8 @@ def complete_setup(token: str, new: str, *, secret: str, code: str) -> Account:
 
 
 def _bind_second_factor(account: Account, secret: str, counter: int) -> None:
+    """Store the TOTP secret of an account, and the counter of the code that was shown, which is valid no
+    more."""
     location = SecretLocation("account", "second_factor", account.id)
     account.second_factor_sealed = current_vault().encrypt(location, secret)
     account.second_factor_counter = counter

@@ -56,7 +56,8 @@ class ExportWish:
 def ask(request_id: UUID, wish: ExportWish, *, by: Actor) -> ExportRequest:
     """Ask for a list as a file and return the request, whose job is enqueued unless a second person must
     approve first. `request_id` is that of the form, so that a form sent twice asks once. Raises InvalidInput,
-    and NotFound for the id of another person's request."""
+    also for an empty list, Forbidden without an account, and NotFound for the id of another person's
+    request."""
     values = _validate_wish(wish, by) | {"tenant_id": current_tenant(), "id": request_id}
     statement = insert(ExportRequest).values(**values).on_conflict_do_nothing().returning(ExportRequest.id)
     is_new = db.session.scalar(statement) is not None
@@ -84,7 +85,8 @@ def _log_request(request: ExportRequest, by: Actor) -> None:
 
 
 def _validate_wish(wish: ExportWish, by: Actor) -> dict[str, Any]:
-    """The columns of the request. Raises InvalidInput for what can't be asked for, Forbidden for nobody."""
+    """The columns of the request. Raises InvalidInput for what can't be asked for, Forbidden if `by` has no
+    account."""
     if by.id is None:
         raise Forbidden
     reason = _validate_reason_and_format(wish)

@@ -77,7 +77,7 @@ def import_institutions(content: bytes, *, by: Actor) -> ImportReport:
 
 def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
     """Yield the rows of a spreadsheet of institutions; problems of the file are added to `report`. Raises
-    InvalidInput, TooLarge, runner.LimitExceeded."""
+    InvalidInput, TooLarge, Unavailable, runner.LimitExceeded, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
         COLUMNS,

@@ -64,7 +64,7 @@ class Export:
 
     def step(self, job: Job, cursor: Cursor) -> Chunk:
         """One step of the job: store the next rows as a part, or after the last write the parts to the file,
-        then delete the parts. Raises NotFound for an empty list."""
+        then delete the parts. Raises NotFound for an empty list, Unavailable."""
         if cursor.get("forget"):
             job_parts.delete_parts(job.id, ROWS_SERIES, range(cursor["parts"]))
             return Chunk(None)
@@ -87,7 +87,7 @@ class Export:
         )
 
     def _save_next_part(self, job: Job, cursor: Cursor) -> Chunk:
-        """Store the next rows as a part. Raises NotFound if the list is empty."""
+        """Store the next rows as a part. Raises NotFound if the list is empty, Unavailable."""
         number, subject = cursor.get("parts", 0), _subject_of(job)
         total = None if cursor else self.count(subject)
         list_rows, last_key = self.fetch_rows(subject, cursor.get("after"), BATCH_SIZE)

@@ -55,7 +55,8 @@ def _open_view(request: ExportRequest) -> ExportedView:
 
 
 def _count(request_id: UUID) -> int:
-    """How many people the list has. Raises InvalidState if these have become too many for one person."""
+    """How many people the list has. Raises InvalidState if these have become too many for one person, and
+    what opening its view raises."""
     request = _get_request(request_id)
     people = _open_view(request).count_rows()
     if people > MAX_PEOPLE and not request.approved_at:

@@ -90,6 +90,7 @@ def _has_waiting_notices() -> bool:
 
 
 def _is_delivery_unfinished() -> bool:
+    """Whether a job that announces notices waits or runs."""
     unfinished_job = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(("waiting", "running")))
     return db.session.scalar(unfinished_job.limit(1)) is not None
 
@@ -141,6 +142,7 @@ def _fail_unfinished_claims() -> None:
 
 
 def _accounts_with_waiting_notices() -> list[UUID]:
+    """The accounts with a notice that waits to be announced, due or not; BATCH_SIZE at most."""
     waiting = select(Notice.account_id).where(Notice.delivery_state == "waiting").distinct()
     return list(db.session.scalars(waiting.limit(BATCH_SIZE)))
 
@@ -165,7 +167,8 @@ def _deliver_to(account_id: UUID) -> bool:
 
 def _claim_waiting_notices(account_id: UUID) -> list[Notice]:
     """Claim the waiting notices of an account that are due (state «sending») and return them; the other ones
-    aren't announced any more (state «none»)."""
+    aren't announced any more (state «none»). Those that another transaction has locked are left to it. The
+    caller commits before anything is sent."""
     waiting_notices = (
         select(Notice)
         .where(
@@ -185,6 +188,7 @@ def _claim_waiting_notices(account_id: UUID) -> list[Notice]:
 
 
 def _set_waiting(notices: list[Notice]) -> None:
+    """Let claimed notices wait for the next round, and commit."""
     for notice in notices:
         notice.delivery_state = "waiting"
     db.session.commit()

@@ -123,6 +123,8 @@ def scope_condition(
 
 
 def _institution_conditions(grant: Grant, institution: Any) -> Iterator[ColumnElement[bool]]:
+    """Yield SQL conditions that an institution (`institution`: the column of its id, None: none) is within
+    the grant by itself or by its division."""
     if institution is None:
         return
     if grant.institution_ids:

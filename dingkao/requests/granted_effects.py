@@ -112,8 +112,8 @@ def _items_of(items: list[Item], *targets: str) -> list[Item]:
 
 
 def _correct_doctor(record: Assessment, values: dict[str, Any], by: Actor) -> None:
-    """Correct the doctor's values in the roster. If the institution changes, a record without a final result
-    goes with the doctor."""
+    """Lock the doctor and correct the values in the roster. If the institution changes, a record without a
+    final result goes with the doctor. Raises as `corrections.apply_correction`."""
     query = select(Doctor).where(Doctor.id == record.doctor_id).with_for_update()
     doctor = db.session.scalars(query).one()
     corrections.apply_correction(doctor, values, by=by)
@@ -157,7 +157,8 @@ def _apply_item(dossier: Dossier, item: Item, by: Actor) -> None:
 
 
 def _apply_photo(dossier: Dossier, file: RequestFile) -> None:
-    """Store the request's photo, as a new file, as the photo of the filing. Raises NotFound, Unavailable."""
+    """Store the request's photo, as a new file, as the photo of the filing. Raises NotFound, Unavailable,
+    InvalidState."""
     document = Document(
         id=new_id(),
         doctor_id=dossier.record.doctor_id,

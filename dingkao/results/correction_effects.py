@@ -128,6 +128,7 @@ def _load_batch(
 def _doctors_of(
     records: Mapping[UUID, Assessment],
 ) -> dict[UUID, Doctor]:
+    """The doctors of these records, by id."""
     doctor_ids = {record.doctor_id for record in records.values()}
     doctors = db.session.scalars(select(Doctor).where(in_array(Doctor.id, doctor_ids)))
     return {doctor.id: doctor for doctor in doctors}

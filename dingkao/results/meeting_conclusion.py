@@ -130,6 +130,7 @@ def _count_entries(meeting: GradingMeeting) -> int | None:
 
 
 def _next_entries(meeting: GradingMeeting, after: UUID) -> Sequence[GradingMeetingEntry]:
+    """The next BATCH_SIZE entries of a meeting's list, by record's id after `after`."""
     query = select(GradingMeetingEntry).where(
         GradingMeetingEntry.meeting_id == meeting.id,
         GradingMeetingEntry.assessment_id > after,
@@ -153,6 +154,7 @@ def _conclude(entries: Sequence[GradingMeetingEntry], by: Actor) -> Counter[str]
 def _lock_records(
     ids: Sequence[UUID],
 ) -> dict[UUID, Assessment]:
+    """Lock these records in the order of their ids and return them, by id."""
     query = select(Assessment).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
     locked = query.with_for_update().execution_options(populate_existing=True)
     return {record.id: record for record in db.session.scalars(locked)}

@@ -65,8 +65,9 @@ FROM next
 
 
 def propose_publication(cycle: Cycle, *, by: Actor) -> Publication:
-    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list. Raises
-    InvalidState if there is none, or if another list waits for approval or is being published."""
+    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list. Locks
+    the cycle, so that only one is proposed. Raises InvalidState if there is none, or if another list waits
+    for approval or is being published."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     _require_no_unsettled(cycle)
     _require_confirming_records(cycle)

@@ -93,8 +93,9 @@ def _require_whole_list(publication: Publication) -> None:
 
 
 def return_record(record_id: UUID, *, by: Actor, reason: str) -> None:
-    """省级退回: return one record that is 待发布 to its assessment organisation. Raises NotFound,
-    InvalidInput without a reason; InvalidState if it is not 待发布 or its list is being published."""
+    """省级退回: lock one record that is 待发布 and return it to its assessment organisation; a proposed list
+    with it can't be approved any more. Raises NotFound, InvalidInput without a reason; InvalidState if it is
+    not 待发布 or its list is being published."""
     record = db.session.scalar(select(Assessment).where(Assessment.id == record_id).with_for_update())
     if record is None:
         raise NotFound

@@ -212,6 +212,8 @@ def decide_batch() -> str:
 
 
 def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
+    """The page of requests to be decided on together, up to `batch_decisions.MAX_SHOWN`, with the `result` of
+    the last decision. Raises NotFound for a kind that isn't decided in batches."""
     kind = request.values.get("kind") or INSTEAD_OF_TEST[0]
     if kind not in INSTEAD_OF_TEST:
         raise NotFound

@@ -127,6 +127,7 @@ class Simulation:
         others."""
 
         def run_step(doctor: SimulatedDoctor) -> None:
+            """Do the step for one doctor; what goes wrong is noted and stops nobody else."""
             try:
                 step(doctor)
             except (

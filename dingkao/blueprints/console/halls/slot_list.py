@@ -45,6 +45,8 @@ def list_halls() -> str:
 
 
 def _render_halls(slot_form: SlotForm) -> str:
+    """The page of halls and slots with the form of a new slot; of halls, MAX_CHOICES at most whose name
+    begins with what was typed."""
     cycle, scope = current_cycle(), manage_scope()
     assessors = list_assessors()
     name_prefix = request.args.get("hall", "").strip()

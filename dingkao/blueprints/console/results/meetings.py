@@ -151,6 +151,8 @@ def show_meeting(meeting_id: UUID) -> str:
 
 
 def _render_meeting(meeting: GradingMeeting) -> str:
+    """The page of a meeting, with the entries that the filter in the address leaves (all for an unknown one),
+    and the job that fills its list or concludes it."""
     entry_filter = request.args.get("filter", "all")
     if entry_filter not in ENTRY_FILTERS:
         entry_filter = "all"
