@@ -14,9 +14,10 @@ from dingkao.people.departments import normalise_department_name
 
 
 def rename_department(department: Department, text: str, *, by: Actor) -> int:
-    """Give a department (row locked) another name, and its doctors with it, who are then found by that.
-    Returns how many doctors it has. Raises InvalidInput for the field `name` if the text is no name, or the
-    institution has another department of that name."""
+    """Give a department (row locked) another name, and its doctors with it, who are locked and then found by
+    that. Returns how many doctors it has; 0 for the name that it has already. Raises InvalidInput for the
+    field `name` if the text is no name, or the institution has another department of that name, open or
+    closed."""
     name, previous_name = normalise_department_name(text), department.name
     if name == previous_name:
         return 0

@@ -87,7 +87,8 @@ def _lacking_conditions(cycle: Cycle) -> dict[str, ColumnElement[bool]]:
 
 
 def progress_of(department_ids: Collection[UUID], cycle: Cycle | None) -> dict[UUID, DepartmentProgress]:
-    """Department's id → how far it is in the cycle, for the departments of a page."""
+    """Department's id → how far it is in the cycle, for the departments of a page; without a cycle only its
+    doctors and liaisons."""
     liaisons = _liaisons_of(department_ids)
     conditions = _lacking_conditions(cycle) if cycle else {}
     of_doctor = and_(
@@ -146,6 +147,9 @@ def _late_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         has_liaison = exists().where(
             Membership.tenant_id == Department.tenant_id,
             Membership.department_id == Department.id,
+            Account.tenant_id == Membership.tenant_id,
+            Account.id == Membership.account_id,
+            Account.state != "closed",
         )
         return ~has_liaison
     cycle = current_cycle()

@@ -42,8 +42,8 @@ def remind_liaisons(
 ) -> ReminderResult:
     """Write to the liaisons of departments within `grant`, at most MAX_REMINDED, what their doctors lack, and
     `words` of one's own; journals each department. Left out are those that lack nothing, have no liaison, or
-    whose liaison has not read the last reminder. Locks the departments. Raises InvalidInput for words that
-    are too long."""
+    whose liaison has not read the last reminder; those outside the grant, silently. Locks the departments.
+    Raises InvalidInput for words that are too long."""
     words = " ".join(words.split())
     if len(words) > MAX_WORDS_LENGTH:
         raise InvalidInput(f"附言请不要超过{MAX_WORDS_LENGTH}字，现有{len(words)}字。", "words")

@@ -108,8 +108,9 @@ def save_drafts(
     by: Actor,
 ) -> DraftResult:
     """Draft the verdicts for records of the cycle within `grant`, at most MAX_DRAFTED, and journal each; an
-    earlier draft is replaced, the same one again changes nothing. Locks the records. Raises InvalidInput (see
-    `validate_verdicts`); one's own record and those that don't wait for the institution are left out."""
+    earlier draft is replaced, the same one again changes nothing but is counted. Locks the records. Raises
+    InvalidInput (see `validate_verdicts`); one's own record and those that don't wait for the institution are
+    left out, those of another cycle or grant silently."""
     verdicts = validate_verdicts(verdicts)
     query = (
         select(Assessment, Doctor)

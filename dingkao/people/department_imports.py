@@ -34,7 +34,7 @@ REQUIRED_COLUMNS = ("name",)
 
 def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
     """Yield the rows of a spreadsheet; problems of the file are added to `report`. Raises InvalidInput,
-    TooLarge."""
+    TooLarge, Unavailable, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
         COLUMNS,

@@ -159,7 +159,8 @@ def entries_page(
     entry_filter: str,
     cursor: str | None,
 ) -> Page[GradingMeetingEntry]:
-    """A page of the meeting's list."""
+    """A page of PAGE_SIZE entries of the meeting's list, by record's id; `entry_filter`: one of
+    ENTRY_FILTERS."""
     query = entries_query(meeting, entry_filter)
     return fetch_page(
         query,

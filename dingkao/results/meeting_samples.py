@@ -36,7 +36,7 @@ WHERE tenant_id = :tenant AND meeting_id = :meeting AND assessment_id IN (
 
 def draw_sample(meeting: GradingMeeting, size: int, *, by: Actor) -> None:
     """Draw `size` more records of the list of a meeting (locked) for the spot check, by chance; fewer if
-    fewer are left. Raises InvalidInput, InvalidState."""
+    fewer are left. The journal has the seed. Raises InvalidInput, InvalidState."""
     require_draft(meeting)
     if not 1 <= size <= MAX_SAMPLE:
         raise InvalidInput(f"抽查人数请填写1至{MAX_SAMPLE}。", "size")

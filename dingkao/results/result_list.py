@@ -114,7 +114,8 @@ def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
 
 
 def result_text(record: Assessment) -> str:
-    """Returns the result that a record's verdicts give, and whether the exam was missed."""
+    """Returns the result that a record's verdicts give (不合格 also while one of them is missing), and
+    whether the exam was missed."""
     has_passed = all(getattr(record, part) == "pass" for part in VERDICT_PARTS)
     result = "合格" if has_passed else "不合格"
     if record.state != "absent":
@@ -123,7 +124,8 @@ def result_text(record: Assessment) -> str:
 
 
 def _score_texts(record_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Returns record id → points of 100 of each paper that was handed in, named where there are several."""
+    """Returns record id → points of 100 of each paper that was handed in and scored, named where there are
+    several; a sitting that was declared void doesn't count."""
     is_paper = (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id)
     query = (
         select(Sitting.assessment_id, Paper.subject, Sitting.score_tenths)

@@ -5,13 +5,13 @@ import io
 import re
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.people.department_models import Department
-from dingkao.people.models import Notice, Organisation
+from dingkao.people.models import Account, Membership, Notice, Organisation
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
@@ -95,6 +95,16 @@ def test_a_late_department_s_liaison_is_reminded_once(application, clerk, in_pro
     assert post_form(clerk, f"{home}/notices/{notice_id}/read", page=PAGE).status_code == 404
     assert post_form(liaison, f"{home}/notices/{notice_id}/read", page=home).status_code == 303
     assert "周五前请完成" not in text(liaison.get(home))
+
+
+def test_a_liaison_whose_account_is_closed_is_none(clerk, in_province):
+    lacking = f"{PAGE}?late=no_liaison"
+    assert "内科</a>" not in text(clerk.get(lacking))
+    with in_province(SLUG):
+        liaison = select(Membership.account_id).where(Membership.role == "department_liaison")
+        db.session.execute(update(Account).where(Account.id.in_(liaison)).values(state="closed"))
+        db.session.commit()
+    assert "内科</a>" in text(clerk.get(lacking))
 
 
 def test_renaming_takes_the_doctors_along(clerk, in_province, doctors):
