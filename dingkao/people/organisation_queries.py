@@ -65,8 +65,8 @@ def list_organisations(
 
 
 def list_assessors(limit: int) -> list[Organisation]:
-    """The first `limit` open assessment organisations (考核机构) of the province, sorted by name; those within
-    a grant: `assessor_choices.list_assessors`."""
+    """The first `limit` open assessment organisations (考核机构) of the province, sorted by name; those
+    within a grant: `assessor_choices.list_assessors`."""
     is_open = Organisation.closed_at.is_(None)
     query = select(Organisation).where(Organisation.assesses, is_open).order_by(Organisation.name)
     return list(db.session.scalars(query.limit(limit)))
