@@ -18,13 +18,17 @@ from dingkao.integrations.spreadsheets.import_rows import (
     RowProblem,
 )
 from dingkao.journal.entries import Actor
-from dingkao.people.accounts import create_staff, issue_code
+from dingkao.people import import_checks
+from dingkao.people.accounts import create_staff, is_administrator, issue_code, staff_login_index
 from dingkao.people.departments import find_department
 from dingkao.people.models import (
     Account,
     Membership,
     Organisation,
 )
+from dingkao.people.names import is_same_name
+from dingkao.people.notice_catalogue import ROLE_ADDED
+from dingkao.people.notices import notify_account
 from dingkao.people.permissions import (
     ROLES,
     SCOPES,
@@ -32,6 +36,7 @@ from dingkao.people.permissions import (
     Scope,
 )
 from dingkao.people.scopes import Grant
+from dingkao.people.staff_accounts import add_role
 
 ACTION = "staff.invite_own"
 COLUMNS = {
@@ -178,6 +183,32 @@ def invite_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invita
             )
     report.accepted = len(invitations)
     return invitations, report
+
+
+def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitation], ImportReport]:
+    """Check a sheet as `invite_many` would take it, and invite nobody: whom it would invite (their codes are
+    worth nothing), and the report. Raises InvalidInput, TooLarge, Unavailable."""
+    with import_checks.undone_afterwards():
+        return invite_many(content, grant, by=by)
+
+
+def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Account:
+    """Give somebody who has an account already, named by user name and name together, a seat besides, and
+    tell them. Raises InvalidInput, with the same sentence whichever of the two does not match, and
+    InvalidState for a closed account."""
+    query = select(Account).where(
+        Account.login_index == staff_login_index(user_name),
+        Account.kind == "staff",
+    )
+    account = db.session.scalar(query.with_for_update().execution_options(populate_existing=True))
+    if account is None or not is_same_name(account.name, name):
+        raise InvalidInput("没有用户名和姓名都相符的账号，请核对。", "user_name")
+    if account.id == by.id or is_administrator(account.id):
+        raise InvalidInput("不能给自己或省级管理员添加角色。", "user_name")
+    own_department = find_department(seat.organisation, department) if seat.is_of_department else None
+    add_role(account, seat.role.code, seat.organisation, by=by, department=own_department)
+    notify_account(account.id, ROLE_ADDED, role=seat.role.label, place=seat.organisation.name)
+    return account
 
 
 def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitation:

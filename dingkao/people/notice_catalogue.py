@@ -352,6 +352,12 @@ DESK_TAKEN_OVER = _register(
     "{name}在{place}的待办事项共{count}项，已交接给您，请在“待办”“审核”和“我的任务”中查看。",
     target=None,
 )
+ROLE_ADDED = _register(  # to staff
+    "role_added",
+    "您有了新的角色",
+    "您已被添加为{place}的{role}。如与实际不符，请联系该机构或省级管理员。",
+    target=None,
+)
 _TRANSFER_PLACE = "请在“转入转出”中办理。"
 STAFF_TRANSFER_ASKED = _register(  # to the staff of an institution whose consent is missing
     "staff_transfer_asked",

@@ -86,6 +86,42 @@ def test_a_sheet_invites_many_and_says_who_is_not(reviewer, in_province):
     assert roles_of(in_province, "biao-4") is None
 
 
+def test_a_check_of_a_sheet_invites_nobody(reviewer, in_province):
+    rows = [("赵一", "jian-1", "机构经办人"), ("赵二", "jian-1", "机构经办人")]
+    sheet = write_xlsx(("姓名", "用户名", "角色"), rows)
+    upload = (io.BytesIO(sheet), "人员.xlsx")
+    page = text(post_form(reviewer, f"{PAGE}/sheet", page=PAGE, file=upload, check="1"))
+    assert "可以邀请1人，1行有问题" in page
+    assert "用户名“jian-1”已被使用" in page
+    assert "one-time-code" not in page
+    assert roles_of(in_province, "jian-1") is None
+
+
+def test_an_assessment_organisation_invites_its_own(application, in_province, reviewer):
+    number = sample_data.registration_number(CODE, 1)
+    chief = signed_in_client(application, in_province, SLUG, "organisation_reviewer", number)
+    invited = {"user_name": "kh-1", "name": "孙某", "seat": seat(in_province, "organisation_reviewer")}
+    assert post_form(chief, PAGE, **invited).status_code == 200
+    assert roles_of(in_province, "kh-1") == ["organisation_reviewer"]
+    wrong = invited | {"user_name": "kh-2", "seat": seat(in_province, "institution_reviewer")}
+    assert post_form(chief, PAGE, **wrong).status_code == 422
+
+
+def test_somebody_with_an_account_gets_a_role_besides(application, in_province, reviewer):
+    number = sample_data.registration_number(CODE, 2)
+    other = signed_in_client(application, in_province, SLUG, "organisation_clerk", number)
+    with in_province(SLUG):
+        user_name = db.session.get_one(Account, (CODE, other.account_id)).user_name
+    wanted = {"user_name": user_name, "name": "测试人员", "seat": seat(in_province, "institution_clerk")}
+    assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **(wanted | {"name": "别人"})).status_code == 422
+    assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **wanted).status_code == 303
+    assert sorted(roles_of(in_province, user_name)) == ["institution_clerk", "organisation_clerk"]
+    assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **wanted).status_code == 303, "again"
+    with in_province(SLUG):
+        own = db.session.get_one(Account, (CODE, reviewer.account_id)).user_name
+    assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **(wanted | {"user_name": own})).status_code == 422
+
+
 def test_a_clerk_invites_nobody(application, in_province, reviewer):
     number = sample_data.registration_number(CODE, 1)
     clerk = signed_in_client(application, in_province, SLUG, "institution_clerk", number)

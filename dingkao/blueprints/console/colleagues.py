@@ -4,8 +4,9 @@ by a sheet."""
 from functools import partial
 from uuid import UUID
 
-from flask import render_template, request
+from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
+from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 
@@ -13,7 +14,7 @@ from dingkao.blueprints.console.navigation import (
     console_blueprint,
 )
 from dingkao.database.base import db
-from dingkao.errors import InvalidInput
+from dingkao.errors import InvalidInput, InvalidState
 from dingkao.integrations.spreadsheets.import_rows import (
     ImportReport,
 )
@@ -21,7 +22,7 @@ from dingkao.people import colleagues as own_staff
 from dingkao.people import staff_queries
 from dingkao.people.colleagues import Invitation
 from dingkao.people.departments import department_names
-from dingkao.people.models import ACCOUNT_STATES
+from dingkao.people.models import ACCOUNT_STATES, Account
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.web.access_control import (
@@ -117,10 +118,33 @@ def invite_by_sheet() -> tuple[str, int]:
 def _invite_from_sheet(
     file: SpreadsheetForm,
 ) -> tuple[list[Invitation], ImportReport]:
-    return own_staff.invite_many(
-        file.file.data.read(),
-        current_grant(),
+    """Invite everybody of the uploaded sheet, or with the button that checks only tell who would be. Raises
+    InvalidInput, TooLarge, Unavailable."""
+    take_sheet = own_staff.check_many if "check" in request.form else own_staff.invite_many
+    return take_sheet(file.file.data.read(), current_grant(), by=current_user.as_actor())
+
+
+@colleagues.post("/office/colleagues/seat")
+@require("staff.invite_own")
+def give_seat() -> Response | tuple[str, int]:
+    """Give somebody who has an account already a role at one's own organisation."""
+    form = _invitation_form(is_sent=True)
+    account = submit_form(form, partial(_give_seat_from_form, form), refusals=(InvalidInput, InvalidState))
+    if account is None:
+        db.session.rollback()
+        return _render_list(form, SpreadsheetForm(formdata=None)), InvalidInput.status
+    flash(f"已为{account.name}添加角色，本人会收到消息，重新登录后生效。")
+    return redirect(url_for("colleagues.list_colleagues"), 303)
+
+
+def _give_seat_from_form(form: InvitationForm) -> Account:
+    """Give the seat of the form. Raises InvalidInput, InvalidState."""
+    return own_staff.give_seat(
+        form.user_name.data or "",
+        form.name.data or "",
+        own_staff.find_seat(form.seat.data, current_grant()),
         by=current_user.as_actor(),
+        department=form.department.data or "",
     )
 
 
@@ -139,6 +163,7 @@ def _render_list(
         file=file,
         invitations=invitations or [],
         report=report,
+        is_check="check" in request.form,
         states=ACCOUNT_STATES,
         roles=_roles_text([account.id for account in page.rows]),
         max_rows=own_staff.MAX_ROWS,
