@@ -15,11 +15,14 @@ from sqlalchemy import select
 from dingkao.database.after_commit import do_after_commit
 from dingkao.database.base import db, new_id
 from dingkao.jobs.models import Job
+from dingkao.tenants.acting_place import current_place
 from dingkao.tenants.clients import current_client
 from dingkao.tenants.context import current_tenant
 
 DEFAULT_QUEUE, SCHEDULED_QUEUE = "default", "duties"
 TIMEOUT_SECONDS = 3600
+PLACE_ARGUMENT = "place"
+"""The argument of a job that says at which of several organisations it was asked for (`acting_place`)."""
 log = structlog.get_logger()
 
 
@@ -38,12 +41,12 @@ def enqueue(
     asks. The job is pushed to the queue after the commit; if the queue is down then, `requeue_lost` does it
     later. Whether one like it is under way isn't asked here (`latest_job_about` tells).
     """
-    client = current_client()
+    client, place = current_client(), current_place()
     job = Job(
         id=new_id(),
         name=name,
         title=title,
-        arguments=arguments,
+        arguments=arguments | ({PLACE_ARGUMENT: place} if place else {}),
         asked_by=by,
         subject_id=subject,
         address=client.address,

@@ -24,8 +24,9 @@ from dingkao.jobs.chunks import (
     ChunkUndo,
     RetryLater,
 )
-from dingkao.jobs.enqueueing import push_to_queue
+from dingkao.jobs.enqueueing import PLACE_ARGUMENT, push_to_queue
 from dingkao.jobs.models import Job
+from dingkao.tenants.acting_place import acting_at
 from dingkao.tenants.clients import Client, acting_for
 from dingkao.tenants.context import current_tenant, in_tenant
 
@@ -98,7 +99,8 @@ def run_in_tenant(tenant: int, job_id: str, turn: int | None = None) -> None:
 @dataclass
 class _Turn:
     """One run of a job by a worker. `number` counts the job's runs, so that a later run is recognised;
-    `tries`: starts since the last progress; `client`: who asked for the job."""
+    `tries`: starts since the last progress; `client`: who asked for the job, `place`: at which of several
+    organisations, "" for all at once."""
 
     job_id: UUID
     name: str
@@ -106,6 +108,7 @@ class _Turn:
     number: int
     tries: int
     client: Client
+    place: str
 
     def current_row(self) -> Job | None:
         """Returns the job's row, locked, if the job is running and this is still its latest turn; else
@@ -150,7 +153,7 @@ def run_turn(job_id: UUID, after: int | None = None) -> None:
         turn = _start_turn(job_id, after)
         if turn is None:
             return
-        with acting_for(turn.client):
+        with acting_for(turn.client), acting_at(turn.place):
             has_more = _run_turn_work(turn)
     if has_more:
         push_to_queue(current_tenant(), job_id, turn.number)
@@ -184,6 +187,7 @@ def _start_turn(job_id: UUID, after: int | None) -> _Turn | None:
         job.turn + 1,
         job.tries + 1,
         Client(job.address, job.device),
+        str(job.arguments.get(PLACE_ARGUMENT, "")),
     )
     if job.tries >= turn.max_tries:
         log.error("job.deadly", job=job.name)

@@ -26,6 +26,7 @@ from dingkao.people.permissions import (
     SCOPES,
     Scope,
 )
+from dingkao.people.scopes import at_current_place
 from dingkao.people.second_person import record_appointment
 from dingkao.people.sign_in_sessions import end_all_sessions
 from dingkao.tenants import settings
@@ -314,7 +315,7 @@ def load_actor(account_id: UUID | None) -> Actor:
     return Actor(
         "staff",
         account_id,
-        frozenset(membership.role for membership in memberships),
+        frozenset(membership.role for membership in at_current_place(memberships)),
         name=account.name if account else "",
     )
 

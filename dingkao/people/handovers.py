@@ -25,7 +25,7 @@ from dingkao.people.notice_catalogue import DESK_HANDED_OVER, DESK_TAKEN_OVER
 from dingkao.people.notices import notify_account
 from dingkao.people.permissions import ROLE_LABELS, grants
 from dingkao.people.scopes import Grant
-from dingkao.people.staff_accounts import close_account
+from dingkao.people.staff_accounts import close_handed_over
 
 JOB_NAME = "hand_over"
 MAX_INLINE = 1_000
@@ -181,7 +181,7 @@ def _close(desk: Desk, holder: Account, *, by: Actor, reason: str) -> None:
         return
     if not desk.is_only:
         raise InvalidState(f"{holder.name}在其他机构还有角色，不能停用账号。请只交接，或先移除其他角色。")
-    close_account(holder, by=by, reason=reason)
+    close_handed_over(holder, by=by, reason=reason)
 
 
 def _enqueue(handover: Handover) -> Job:

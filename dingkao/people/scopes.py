@@ -1,7 +1,7 @@
 """Whose records a person reaches with an action: computed once from the table (`people/permissions`), then
 applied to queries as a SQL condition and to loaded rows as a check."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ from dingkao.database.base import db
 from dingkao.people.department_models import Department
 from dingkao.people.models import Membership, Organisation
 from dingkao.people.permissions import ACTION_ROLES, SCOPES, Scope
+from dingkao.tenants.acting_place import current_place, place_code
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,15 @@ def load_grant(action: str, account_id: UUID | None) -> Grant:
     """What a member of staff reaches with `action` by the roles held now; for jobs, which run later than the
     request. Raises KeyError for an unknown action."""
     memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id))
-    return grant_for(action, memberships.all())
+    return grant_for(action, at_current_place(memberships.all()))
+
+
+def at_current_place(memberships: Sequence[Membership]) -> list[Membership]:
+    """Those of somebody's memberships that count now: those at the place where the person acts
+    (`acting_place`); all if none was chosen, or none is held there any more."""
+    place = current_place()
+    chosen = [membership for membership in memberships if place_code(membership.organisation_id) == place]
+    return chosen or list(memberships)
 
 
 def _organisations(memberships: Iterable[Membership], scope: Scope) -> tuple[UUID, ...]:

@@ -109,13 +109,33 @@ def _require_active_administrator(account: Account | None) -> None:
     "initial",
     "active",
     to="closed",
-    actors=roles_for("staff.manage", "staff.close_own", "platform.operate") | {"system"},
+    actors=roles_for("staff.manage", "platform.operate") | {"system"},
     states=ACCOUNT_STATES,
     verb="close",
 )
 def close_account(account: Account, *, by: Actor, reason: str) -> None:
     """停用: end the account's sessions and make its codes and links invalid. Raises InvalidInput, Forbidden,
     InvalidState."""
+    _end_access(account, by, reason)
+
+
+@transition(
+    "initial",
+    "active",
+    to="closed",
+    actors=roles_for("staff.manage", "staff.close_own"),
+    states=ACCOUNT_STATES,
+    verb="close",
+)
+def close_handed_over(account: Account, *, by: Actor, reason: str) -> None:
+    """停用 together with the hand-over of the account's work (`handovers`), by whoever invites staff at the
+    account's only organisation, too. Raises InvalidInput, Forbidden, InvalidState."""
+    _end_access(account, by, reason)
+
+
+def _end_access(account: Account, by: Actor, reason: str) -> None:
+    """End the sessions of an account that is closed, and make its codes and links invalid. Raises
+    InvalidInput, and InvalidState for the own account."""
     _require_reason(reason)
     if account.id == by.id:
         raise InvalidState(OWN_ACCOUNT_MESSAGE)

@@ -37,7 +37,8 @@ from dingkao.people.models import (
     SignInSession,
 )
 from dingkao.people.permissions import ACTION_ROLES, grants
-from dingkao.people.scopes import Grant, grant_for
+from dingkao.people.scopes import Grant, at_current_place, grant_for
+from dingkao.tenants.acting_place import choose_place
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.devices import describe_device
 from dingkao.tenants.middleware import PROVINCE_KEY, SAFE_METHODS
@@ -66,6 +67,9 @@ sessions of the platform."""
 LAST_SEEN_INTERVAL_SECONDS = 120
 DISPLAY_COOKIE_SECONDS = 365 * 24 * 3600
 MAX_PATH_LENGTH = 200
+PLACE_COOKIE = "place"
+"""The cookie in which the browser holds the place that was chosen; a place where the person holds no role
+changes nothing."""
 FORM_FIELD = "csrf_token"
 _DOCTOR_STATEMENT = PreparedStatement(
     lambda: select(*all_columns(Doctor)).where(
@@ -78,11 +82,13 @@ ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
 @dataclass
 class CurrentUser(UserMixin):
-    """The person who is signed in: the account, the session, and the roles with their organisations."""
+    """The person who is signed in: the account, the session, and the roles with their organisations: those at
+    the place where the person acts now (`memberships`), and all of them."""
 
     account: Account
     session: SignInSession
     memberships: list[Membership] = field(default_factory=list)
+    all_memberships: list[Membership] = field(default_factory=list)
 
     @property
     def id(self) -> UUID:
@@ -114,9 +120,10 @@ class CurrentUser(UserMixin):
 
     @property
     def is_second_factor_shown(self) -> bool:
-        """Whether this session needs no (further) second factor: it was shown, or none of the roles needs
-        one."""
-        return self.session.second_factor_at is not None or not authentication.needs_second_factor(self.roles)
+        """Whether this session needs no (further) second factor: it was shown, or none of the roles, wherever
+        they are held, needs one."""
+        roles = frozenset(membership.role for membership in self.all_memberships)
+        return self.session.second_factor_at is not None or not authentication.needs_second_factor(roles)
 
     @property
     def organisation_ids(self) -> list[UUID]:
@@ -304,7 +311,9 @@ def _load_user(_request: Any) -> CurrentUser | None:
     if session_and_account is None:
         return None
     session, account = session_and_account
-    return CurrentUser(account, session, _memberships_of(account))
+    memberships = _memberships_of(account)
+    choose_place(request.cookies.get(cookie_name(PLACE_COOKIE), ""))
+    return CurrentUser(account, session, at_current_place(memberships), memberships)
 
 
 def _guard_view() -> AnyResponse | None:

@@ -12,7 +12,7 @@ from dingkao.journal.state_machine import can
 from dingkao.people import handovers, staff_queries
 from dingkao.people.handover_parts import Desk
 from dingkao.people.proposed_acts import validate_reason
-from dingkao.people.staff_accounts import close_account
+from dingkao.people.staff_accounts import close_handed_over
 from dingkao.web.access_control import require
 
 handover = console_blueprint("handover")
@@ -92,7 +92,7 @@ def _render(account_id: UUID, refusal: Refusal | None) -> str:
         holder=holder,
         is_own=account_id == current_user.id,
         desks=[(described, handovers.list_successors(described.desk)) for described in desks],
-        may_close=holder.id != current_user.id and can(holder, close_account, current_user.as_actor()),
+        may_close=holder.id != current_user.id and can(holder, close_handed_over, current_user.as_actor()),
         refusal=refusal,
         sent=request.form,
     )

@@ -13,9 +13,11 @@ from dingkao.cycles.cycles import current_cycle
 from dingkao.jobs import control
 from dingkao.people import second_person
 from dingkao.people.models import Organisation
+from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_queries import require_organisation
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.people.second_person import recusal_reason
+from dingkao.tenants.acting_place import place_code
 from dingkao.web.access_control import required_action
 from dingkao.web.province_blueprint import province_blueprint
 
@@ -89,13 +91,14 @@ def console_blueprint(name: str) -> Blueprint:
 
 def menu_for_current_user() -> dict[str, Any]:
     """Template variables of the layout: the side navigation with the pages that the user may open, the user's
-    roles, the current cycle, and how many own jobs have ended unseen (None for who has none)."""
+    roles with where they are held and the places to choose from, the current cycle, and how many own jobs have ended unseen (None for who has none)."""
     if not current_user.is_authenticated:
         return {}
     groups = [(title, _allowed_links(entries)) for title, entries in MENU]
     return {
         "menu": [(title, links) for title, links in groups if links],
         "my_roles": _roles_text(),
+        "my_places": _places(),
         "cycle_now": current_cycle(),
         "unseen_jobs": control.count_unseen(current_user.id) if current_user.may("jobs.own") else None,
     }
@@ -120,6 +123,41 @@ def _allowed_links(
 def _roles_text() -> str:
     """The labels of the user's roles."""
     return "、".join(name for role, name in ROLE_LABELS.items() if role in current_user.roles)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a user holds roles: its code (`acting_place`), the roles' labels, the organisation's name ("" for
+    the province's office), and whether the user acts there now, alone or with all others."""
+
+    code: str
+    roles: str
+    name: str
+    is_current: bool
+
+
+def _places() -> list[Place]:
+    """The places where the current user holds roles, by name."""
+    ids = {membership.organisation_id for membership in current_user.all_memberships}
+    current_ids = {membership.organisation_id for membership in current_user.memberships}
+    names = organisation_names(ids)
+    places = [
+        Place(
+            place_code(organisation_id),
+            "、".join(
+                label
+                for role, label in ROLE_LABELS.items()
+                if any(
+                    (membership.role, membership.organisation_id) == (role, organisation_id)
+                    for membership in current_user.all_memberships
+                )
+            ),
+            names.get(organisation_id, "") if organisation_id else "",
+            organisation_id in current_ids,
+        )
+        for organisation_id in ids
+    ]
+    return sorted(places, key=lambda place: (place.name, place.code))
 
 
 def _is_allowed(endpoint: str) -> bool:
