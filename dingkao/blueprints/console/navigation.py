@@ -91,7 +91,8 @@ def console_blueprint(name: str) -> Blueprint:
 
 def menu_for_current_user() -> dict[str, Any]:
     """Template variables of the layout: the side navigation with the pages that the user may open, the user's
-    roles with where they are held and the places to choose from, the current cycle, and how many own jobs have ended unseen (None for who has none)."""
+    roles and the places where they are held, the current cycle, and how many own jobs have ended unseen (None
+    for who has none)."""
     if not current_user.is_authenticated:
         return {}
     groups = [(title, _allowed_links(entries)) for title, entries in MENU]
