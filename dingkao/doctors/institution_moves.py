@@ -12,7 +12,7 @@ from dingkao.doctors.search_indexing import update_search_keys
 from dingkao.journal import entries as journal
 from dingkao.people.notice_catalogue import INSTITUTION_MERGED
 from dingkao.people.notices import notify_account
-from dingkao.people.organisation_succession import Succession, add_column_part, add_part
+from dingkao.people.organisation_succession import Succession, add_column_part, add_part, move_column
 
 
 def change_institution(doctor: Doctor, organisation_id: UUID) -> None:
@@ -62,11 +62,17 @@ add_column_part(
     UnclaimedDoctor.settled_at.is_(None),
     keeps_open=False,
 )
-add_column_part("注册库比对", "次", RegisterComparison.organisation_id, keeps_open=False)
-add_column_part(
-    "注册库比对的差异",
-    "条",
-    RegisterDifference.organisation_id,
-    RegisterDifference.disposition.is_(None),
+add_part(
+    "注册库比对中未登记去向的",
+    "人",
+    lambda predecessor_id: select(RegisterDifference).where(
+        RegisterDifference.organisation_id == predecessor_id,
+        RegisterDifference.disposition.is_(None),
+        RegisterDifference.comparison_id.in_(
+            select(RegisterComparison.id).where(RegisterComparison.organisation_id == predecessor_id)
+        ),
+    ),
+    move_column(RegisterDifference.organisation_id),
     keeps_open=False,
 )
+add_column_part("注册库比对", "次", RegisterComparison.organisation_id, keeps_open=False)

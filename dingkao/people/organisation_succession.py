@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 
 from dingkao.database.base import db
 from dingkao.journal.entries import Actor
-from dingkao.people.models import Organisation, SavedView
+from dingkao.people.models import ExportRequest, Organisation, SavedView
 
 BATCH_SIZE = 200
 
@@ -72,11 +72,17 @@ def add_column_part(
     def query(predecessor_id: UUID) -> Select[Any]:
         return select(column.class_).where(column == predecessor_id, *conditions)
 
+    add_part(label, unit, query, move_column(column), keeps_open=keeps_open)
+
+
+def move_column(column: Any) -> Move:
+    """The function that writes the successor's id into `column` of each row."""
+
     def move(entities: Sequence[Any], succession: Succession) -> None:
         for entity in entities:
             setattr(entity, column.key, succession.successor.id)
 
-    add_part(label, unit, query, move, keeps_open=keeps_open)
+    return move
 
 
 def add_obstacle(obstacle: Obstacle) -> Obstacle:
@@ -124,3 +130,12 @@ add_column_part(
     Organisation.closed_at.is_(None),
 )
 add_column_part("本机构共用的视图", "个", SavedView.organisation_id, keeps_open=False)
+add_column_part(
+    "待确认的名单导出",
+    "份",
+    ExportRequest.organisation_id,
+    ExportRequest.needs_approval.is_(True),
+    ExportRequest.approved_at.is_(None),
+    ExportRequest.withdrawn_at.is_(None),
+    keeps_open=False,
+)
