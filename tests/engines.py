@@ -168,7 +168,7 @@ def clone(engines: Path, database: str) -> None:
         connection.autocommit = True
         connection.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
         connection.execute(
-            sql.SQL("create database {} template {} owner {} strategy wal_log").format(
+            sql.SQL("create database {} template {} owner {} strategy file_copy").format(
                 identifier, template, owner
             )
         )

@@ -198,7 +198,7 @@ def test_a_shared_text_that_was_damaged_is_noticed_however_few_are_needed():
         list(sheet_reader.read_rows(damaged, {"name": ("姓名",)}, ["name"]))
 
 
-@pytest.mark.parametrize("content", ["姓名,备注\n" + "\n" * 3_000_000, "姓名,备注\n" + "," * 2_000_000])
+@pytest.mark.parametrize("content", ["姓名,备注\n" + "\n" * 3_000_000, "姓名,备注\n" + "," * 200_000])
 def test_a_csv_of_nothing_but_lines_or_cells_is_refused(content):
     with pytest.raises(TooLarge, match="过多"):
         list(sheet_reader.read_rows(content.encode(), {"name": ("姓名",)}, ["name"]))
