@@ -9,9 +9,10 @@ from dingkao.people.scopes import Grant, scope_condition
 
 
 def list_assessors(scope: Grant, limit: int) -> list[Organisation]:
-    """The first `limit` assessment organisations within `scope`, sorted by name."""
+    """The first `limit` open assessment organisations within `scope`, sorted by name."""
     query = select(Organisation).where(
         Organisation.assesses,
+        Organisation.closed_at.is_(None),
         scope_condition(scope, assessor=Organisation.id),
     )
     return list(db.session.scalars(query.order_by(Organisation.name).limit(limit)))

@@ -82,9 +82,9 @@ def merge(
     reason: str,
     by: Actor,
 ) -> Job:
-    """Close an organisation and enqueue the job that moves all it has to its successor; again, it is the job
-    that was enqueued before. From now on nobody chooses it any more, and whoever looks for it finds the
-    successor. Raises InvalidInput naming the field, InvalidState."""
+    """Lock both organisations, close the first and enqueue the job that moves all it has to its successor;
+    again, it is the job that was enqueued before. From now on nobody chooses it any more, and whoever looks
+    for it finds the successor. Raises InvalidInput naming the field, InvalidState."""
     predecessor, successor = _lock_both(predecessor_id, successor_id)
     job = latest_merger(predecessor.id)
     if job is not None and predecessor.successor_id == successor.id:

@@ -21,7 +21,8 @@ from dingkao.people.staff_accounts import close_account
 
 
 def _move_departments(departments: Sequence[Department], succession: Succession) -> None:
-    """Give the successor departments of these names, where it has none, and close these."""
+    """Give the successor departments of these names, where it has none, and close these. One that the
+    successor has closed stays closed."""
     successor_id = succession.successor.id
     add_departments([(successor_id, department.name) for department in departments], by=succession.by)
     for department in departments:
@@ -32,7 +33,7 @@ def _move_memberships(memberships: Sequence[Membership], succession: Succession)
     """Give staff the same roles at the successor, where they don't hold them already, and tell them."""
     successor_id = succession.successor.id
     account_ids = {membership.account_id for membership in memberships}
-    successors = _successor_departments(memberships, successor_id)
+    successors = _successor_departments(memberships, succession)
     query = select(Membership.account_id, Membership.role, Membership.department_id).where(
         Membership.organisation_id == successor_id,
         in_array(Membership.account_id, account_ids),
@@ -61,11 +62,17 @@ def _move_memberships(memberships: Sequence[Membership], succession: Succession)
         )
 
 
-def _successor_departments(memberships: Sequence[Membership], successor_id: UUID) -> dict[UUID, UUID]:
-    """Department id of the memberships → id of the successor's department of that name."""
+def _successor_departments(
+    memberships: Sequence[Membership],
+    succession: Succession,
+) -> dict[UUID, UUID]:
+    """Department id of the memberships → id of the successor's department of that name, which is added where
+    it has none: that of a department closed before the merger."""
     names = department_names(membership.department_id for membership in memberships)
     if not names:
         return {}
+    successor_id = succession.successor.id
+    add_departments([(successor_id, name) for name in names.values()], by=succession.by)
     query = select(Department.name, Department.id).where(
         Department.organisation_id == successor_id,
         in_array(Department.name, set(names.values())),
@@ -75,8 +82,8 @@ def _successor_departments(memberships: Sequence[Membership], successor_id: UUID
 
 
 def dismiss_staff(organisation: Organisation, *, reason: str, by: Actor) -> None:
-    """Take the roles at an organisation from its staff; who holds no other role has the account closed.
-    Raises InvalidInput, Forbidden, InvalidState."""
+    """Take the roles at an organisation from its staff and end their sessions; who holds no other role has
+    the account closed. Locks the accounts. Raises InvalidInput, Forbidden, InvalidState."""
     query = select(Membership).where(Membership.organisation_id == organisation.id)
     memberships = db.session.scalars(query).all()
     account_ids = {membership.account_id for membership in memberships}

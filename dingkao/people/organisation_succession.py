@@ -93,13 +93,14 @@ def add_obstacle(obstacle: Obstacle) -> Obstacle:
 
 
 def find_obstacles(predecessor: Organisation, successor: Organisation) -> list[str]:
-    """The sentences of all obstacles to a merger."""
+    """The sentences of all obstacles to a merger of the first organisation into the second; empty if there is
+    none."""
     sentences = (obstacle(predecessor, successor) for obstacle in _obstacles)
     return [sentence for sentence in sentences if sentence]
 
 
 def count_parts(organisation_id: UUID) -> list[PartCount]:
-    """What an organisation has, part by part; parts without rows are left out."""
+    """What an organisation has, part by part; parts without rows are left out. Counts all rows."""
     counts = [PartCount(part, _count(part.query(organisation_id))) for part in PARTS]
     return [count for count in counts if count.number]
 

@@ -20,11 +20,12 @@ from dingkao.jobs import chunks
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import TERMINAL_ACTOR, invalid_entries
 from dingkao.journal.models import JournalEntry
-from dingkao.people import organisation_succession, organisations
+from dingkao.people import assessor_choices, organisation_succession, organisations
 from dingkao.people.department_models import Department
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Membership, Notice, Organisation
 from dingkao.people.organisations import InstitutionValues
+from dingkao.people.scopes import Grant
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
@@ -254,3 +255,46 @@ def test_half_a_merger_is_not_left(merged, admin, in_province):
     assert post_form(admin, f"{job_page}/cancel", page=job_page).status_code in (303, 409)
     actors_state = [turn.state for turn in actors.iter_job_turns(in_province, SLUG, job.id)]
     assert actors_state[-1] != "cancelled"
+
+
+def test_a_liaison_of_a_department_closed_before_goes_over_too(application, admin, in_province):
+    with in_province(SLUG):
+        for number, name in (("SHJSKN", "徐汇皮肤病院"), ("SHJBIG", "徐汇综合医院")):
+            values = InstitutionValues(name, number, f"{CODE}0100", "")
+            organisations.add_institution(values, by=TERMINAL_ACTOR)
+        db.session.flush()
+        add_departments([(organisation("SHJSKN").id, "皮肤科")], by=TERMINAL_ACTOR)
+        db.session.commit()
+    liaison = signed_in_client(
+        application, in_province, SLUG, "department_liaison", "SHJSKN", department="皮肤科"
+    )
+    with in_province(SLUG):
+        db.session.execute(
+            update(Department).where(Department.name == "皮肤科").values(closed_at=clock.now())
+        )
+        db.session.commit()
+    form = {"institution": "SHJBIG", "reason": "批复", "confirmed": "1"}
+    answer = post_form(admin, f"{page_of(in_province, 'SHJSKN')}/closing", **form)
+    turns = list(actors.iter_job_turns(in_province, SLUG, UUID(answer.location.rsplit("/", 1)[1])))
+    assert turns[-1].state == "done"
+    with in_province(SLUG):
+        moved = select(Membership).where(Membership.account_id == liaison.account_id)
+        membership = db.session.scalars(moved).one()
+        department = db.session.get_one(Department, (CODE, membership.department_id))
+        successor_id = organisation("SHJBIG").id
+        assert (membership.organisation_id, department.organisation_id) == (successor_id, successor_id)
+        assert (department.name, department.closed_at) == ("皮肤科", None)
+
+
+def test_a_closed_assessment_organisation_is_not_offered(application, admin, in_province):
+    with in_province(SLUG):
+        values = InstitutionValues("徐汇考核中心", "SHJASS", f"{CODE}0100", "")
+        organisations.appoint_assessor(
+            organisations.add_institution(values, by=TERMINAL_ACTOR), by=TERMINAL_ACTOR
+        )
+        db.session.commit()
+    page = f"{page_of(in_province, 'SHJASS')}/closing"
+    assert post_form(admin, page, reason="停业", confirmed="1").status_code == 303
+    with in_province(SLUG):
+        offered = assessor_choices.list_assessors(Grant(is_province=True), 100)
+        assert organisation("SHJASS") not in offered
