@@ -73,7 +73,7 @@ def test_a_full_hall_takes_no_more_and_says_for_whom(application, clerk, slot, c
     actors.run_pending_jobs(application, in_province, SLUG)
     content = clerk.get(f"{job}/sheet.xlsx").get_data(as_text=True)
     assert re.findall(r"^(\d),", content, re.MULTILINE) == ["1", "2"], "by seat, though the first came last"
-    assert clerk.get(f"/{SLUG}/office/seats").location.endswith("/office/halls")
+    assert "请在“考场与场次”中选择" in clerk.get(f"/{SLUG}/office/seats").get_data(as_text=True)
 
 
 def test_one_begins_in_ones_own_slot_only(clerk, slot, candidate, begin, in_province):

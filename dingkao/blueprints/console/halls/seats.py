@@ -1,6 +1,6 @@
 """The list of seats (座次表) of a slot or a hall: printed, copied, or had as a file."""
 
-from flask import redirect, render_template, url_for
+from flask import render_template
 from werkzeug.wrappers import Response
 
 from dingkao.blueprints.console.halls.blueprint import halls
@@ -14,13 +14,11 @@ from dingkao.web.access_control import require
 @halls.post("/office/seats/search", endpoint="search_seats")
 @require("halls.manage")
 def list_seats() -> str | Response:
-    """Who sits where in the slot or the hall that the address names; without one, all halls and slots."""
+    """Who sits where in the slot or the hall that the address names; nobody without one."""
     view = open_list(SEAT_LIST, endpoint="halls.list_seats", search_endpoint="halls.search_seats")
     if isinstance(view, Response):
         return view
-    place = view.state.filters.get(PLACE_FILTER)
-    if place is None:
-        return redirect(url_for("halls.list_halls"), 303)
+    place = view.state.filters.get(PLACE_FILTER, "")
     return render_template(
         "console/halls/seats.html",
         view=view,

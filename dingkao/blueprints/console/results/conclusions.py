@@ -38,12 +38,11 @@ def conclusions() -> str | Response:
     )
     if isinstance(view, Response):
         return view
-    is_waiting = view.state.filters.get(STATE_FILTER) in final_assessments.WAITING_STATES
     return render_template(
         "console/results/conclusions.html",
         cycle=cycle,
         view=view,
-        concluding=is_waiting and current_user.may("conclusions.decide"),
+        concluding=view.state.filters.get(STATE_FILTER) in final_assessments.WAITING_STATES,
     )
 
 
