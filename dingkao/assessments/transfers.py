@@ -274,7 +274,6 @@ def _log_asked(change: EnrolmentChange, doctor: Doctor, by: Actor) -> None:
     _notify_institutions(
         change,
         STAFF_TRANSFER_ASKED,
-        doctor,
         sides=pending_sides(change),
         but=by.id,
         side=CHANGE_SIDES[change.asked_side],
@@ -282,13 +281,12 @@ def _log_asked(change: EnrolmentChange, doctor: Doctor, by: Actor) -> None:
 
 
 def _target_name(change: EnrolmentChange) -> str:
-    return organisation_names([change.target_id])[change.target_id or change.institution_id]
+    return organisation_names([change.target_id]).get(change.target_id or change.institution_id, "")
 
 
 def _notify_institutions(
     change: EnrolmentChange,
     kind: NoticeKind,
-    doctor: Doctor,
     *,
     sides: Collection[str] = INSTITUTION_SIDES,
     but: UUID | None,
@@ -297,6 +295,7 @@ def _notify_institutions(
     """Write to those who decide on transfers at the institutions of these sides, except the account `but`.
     What is said names the institution to which the doctor goes, and never the other one, which may not be
     known yet."""
+    doctor_name = db.session.scalar(select(Doctor.name).where(Doctor.id == change.doctor_id))
     ids_by_side = {"institution": change.institution_id, "target": change.target_id}
     for side in sides:
         if organisation_id := ids_by_side[side]:
@@ -305,7 +304,7 @@ def _notify_institutions(
                 "transfers.manage",
                 kind,
                 but=but,
-                doctor=doctor.name,
+                doctor=doctor_name,
                 institution=_target_name(change),
                 **fields,
             )
@@ -330,10 +329,8 @@ def consent(
     setattr(change, f"{side}_at", clock.now())
     journal.write_entry("enrolmentchange", change.id, "consented", by=by, side=side)
     if missing := pending_sides(change):
-        doctor = db.session.get_one(Doctor, (change.tenant_id, change.doctor_id))
-        side_label = CHANGE_SIDES[side]
         _notify_institutions(
-            change, STAFF_TRANSFER_CONSENTED, doctor, sides=missing, but=by.id, side=side_label
+            change, STAFF_TRANSFER_CONSENTED, sides=missing, but=by.id, side=CHANGE_SIDES[side]
         )
         return False
     _carry_out(change, by)
@@ -366,7 +363,7 @@ def _carry_out(change: EnrolmentChange, by: Actor) -> None:
         institution=target.name,
         next=_next_step_text(records),
     )
-    _notify_institutions(change, STAFF_TRANSFER_DONE, doctor, but=by.id)
+    _notify_institutions(change, STAFF_TRANSFER_DONE, but=by.id)
 
 
 def _active_records(doctor_id: UUID, *, for_update: bool = False) -> list[Assessment]:
@@ -437,6 +434,4 @@ def refuse(
     change_transitions.refuse(change, by=by, reason=reason)
     doctor = db.session.get_one(Doctor, (change.tenant_id, change.doctor_id))
     notify_account(doctor.account_id, TRANSFER_REFUSED, reason=reason)
-    _notify_institutions(
-        change, STAFF_TRANSFER_REFUSED, doctor, but=by.id, side=CHANGE_SIDES[side], reason=reason
-    )
+    _notify_institutions(change, STAFF_TRANSFER_REFUSED, but=by.id, side=CHANGE_SIDES[side], reason=reason)
