@@ -23,7 +23,7 @@ from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.assessments.participation import exclusion_reasons
 from dingkao.assessments.record_counts import count_new_records
 from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array
+from dingkao.database.arrays import equal_by_lookup, in_array
 from dingkao.database.base import db, new_id
 from dingkao.database.pagination import (
     CappedCount,
@@ -211,6 +211,15 @@ def doctor_join() -> ColumnElement[bool]:
     return and_(
         Doctor.tenant_id == Assessment.tenant_id,
         Doctor.id == Assessment.doctor_id,
+    )
+
+
+def doctor_lookup() -> ColumnElement[bool]:
+    """The condition that joins a record to its doctor, who is looked up for each record
+    (`equal_by_lookup`)."""
+    return and_(
+        Doctor.tenant_id == Assessment.tenant_id,
+        equal_by_lookup(Doctor.id, Assessment.doctor_id),
     )
 
 

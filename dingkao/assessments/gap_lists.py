@@ -1,39 +1,48 @@
-"""Who should take part in a cycle and doesn't (应考尽考): lists, and a message to all on one of them."""
+"""The console's lists of who should take part in a cycle and doesn't (应考尽考). The message to those on one:
+`gap_messages`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time
-from typing import Any
-from uuid import UUID
+from datetime import timedelta
+from functools import partial
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, false, select
 
 from dingkao import clock
-from dingkao.assessments.doctor_notices import notify
-from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
-from dingkao.assessments.participation import (
-    is_expected_condition,
+from dingkao.assessments.participation import is_expected_condition
+from dingkao.assessments.record_counts import state_totals
+from dingkao.assessments.record_list import (
+    record_cells,
+    record_filters,
+    viewed_records,
 )
-from dingkao.cycles.cycles import phases_of
+from dingkao.cycles.cycles import current_cycle, phases_of
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
-from dingkao.database.base import db
-from dingkao.database.pagination import (
-    CappedCount,
-    Page,
-    capped_count_query,
-    fetch_page,
+from dingkao.database.listing.definitions import (
+    CellRows,
+    ListColumn,
+    ListDefinition,
+    ListFilter,
+    ListQuery,
+    ListRow,
+    ListSort,
+    ListViewer,
+    get_definition,
+    register,
 )
+from dingkao.database.listing.list_counts import ChipCount
+from dingkao.database.listing.list_states import ListState
+from dingkao.database.pagination import capped_count
+from dingkao.doctors.disposition_models import DISPOSITIONS, DoctorDisposition
+from dingkao.doctors.dispositions import dispositions_of
+from dingkao.doctors.doctor_list import doctor_columns, doctor_search, doctor_sorts
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotFound
-from dingkao.jobs import enqueueing, worker
-from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
-from dingkao.journal import entries as journal
-from dingkao.journal.entries import Actor
-from dingkao.people.accounts import load_actor
-from dingkao.people.models import Account, Notice
+from dingkao.people.exported_lists import register_listing
+from dingkao.people.models import Account
 from dingkao.people.notice_catalogue import (
     GAP_NOT_INCLUDED,
     GAP_NOT_SAT,
@@ -42,43 +51,57 @@ from dingkao.people.notice_catalogue import (
     GAP_RETURNED,
     NoticeKind,
 )
-from dingkao.people.scopes import (
-    Grant,
-    load_grant,
-    scope_condition,
-)
+from dingkao.people.organisation_filters import institution_filter
+from dingkao.people.scopes import Grant, scope_condition
 
-ACTION, JOB_NAME = "participation.manage", "notify_gap"
-PAGE_SIZE, NOTIFY_BATCH_SIZE = 100, 500
-FIRST_ID = UUID(int=0)
+ACTION = "participation.manage"
+SINCE_DAYS = {"3": "3天以上", "7": "7天以上", "30": "30天以上"}
+"""For how many days at least a record has been in its state: code of the filter → label."""
 
 
 @dataclass(frozen=True)
 class GapList:
-    """A list. `condition`: of the records on it, given the cycle; `kind`: the message to those on it;
-    `reads_accounts`: the condition is about accounts too."""
+    """A list. `states`: of the records on it, given the cycle; `further`: the condition that they meet
+    besides, None if the states say all; `kind`: the message to those on it."""
 
     code: str
     label: str
-    condition: Callable[[Cycle], ColumnElement[bool]]
+    states: Callable[[Cycle], tuple[str, ...]]
     kind: NoticeKind
-    reads_accounts: bool = False
+    further: Callable[[], ColumnElement[bool]] | None = None
+
+    @property
+    def definition(self) -> ListDefinition:
+        """The list as the console shows it and as it is exported."""
+        return get_definition(f"gap_{self.code}")
+
+    def conditions(self, cycle: Cycle, grant: Grant) -> list[ColumnElement[bool]]:
+        """The SQL conditions of the records on the list that `grant` reaches; of a query of records with
+        their doctors."""
+        return [
+            Assessment.cycle_id == cycle.id,
+            in_array(Assessment.state, self.states(cycle)),
+            scope_condition(grant, institution=Assessment.institution_id),
+            *([self.further()] if self.further else []),
+        ]
 
 
-def _has_state(
-    *states: str,
-) -> Callable[[Cycle], ColumnElement[bool]]:
-    return lambda _cycle: in_array(Assessment.state, states)
+def _has_state(*states: str) -> Callable[[Cycle], tuple[str, ...]]:
+    return lambda _cycle: states
 
 
-def _not_sat(cycle: Cycle) -> ColumnElement[bool]:
+def _is_unopened() -> ColumnElement[bool]:
+    """The condition that the doctor has never signed in. A scalar subquery: PostgreSQL then looks each
+    record's account up, where of a join it would read every account that was never opened."""
+    state = select(Account.state).where(Account.id == Doctor.account_id)
+    return state.scalar_subquery() == "initial"
+
+
+def _states_of_not_sat(cycle: Cycle) -> tuple[str, ...]:
     """Those recorded as absent; and after the examination those who have not finished it."""
     phase = phases_of(cycle).get("examination")
     is_over = phase is not None and clock.today() > phase.last_day
-    return in_array(
-        Assessment.state,
-        ("absent", "ready", "testing") if is_over else ("absent",),
-    )
+    return ("absent", "ready", "testing") if is_over else ("absent",)
 
 
 GAP_LISTS = {
@@ -87,36 +110,20 @@ GAP_LISTS = {
         GapList(
             "not_included",
             "应考未报名",
-            lambda _cycle: and_(
-                Assessment.state == "not_included",
-                is_expected_condition(),
-            ),
+            _has_state("not_included"),
             GAP_NOT_INCLUDED,
+            is_expected_condition,
         ),
         GapList(
             "not_signed_in",
             "已纳入未登录",
-            lambda _cycle: and_(
-                Assessment.state == "included",
-                Account.kind == "doctor",
-                Account.state == "initial",
-            ),
+            _has_state("included"),
             GAP_NOT_SIGNED_IN,
-            reads_accounts=True,
+            _is_unopened,
         ),
-        GapList(
-            "not_submitted",
-            "未提交",
-            _has_state("included", "draft"),
-            GAP_NOT_SUBMITTED,
-        ),
-        GapList(
-            "returned",
-            "退回未改",
-            _has_state("institution_returned"),
-            GAP_RETURNED,
-        ),
-        GapList("not_sat", "应考未考", _not_sat, GAP_NOT_SAT),
+        GapList("not_submitted", "未提交", _has_state("included", "draft"), GAP_NOT_SUBMITTED),
+        GapList("returned", "退回未改", _has_state("institution_returned"), GAP_RETURNED),
+        GapList("not_sat", "应考未考", _states_of_not_sat, GAP_NOT_SAT),
     )
 }
 """Code → list, in the order of the doctor's way through the cycle."""
@@ -129,125 +136,85 @@ def get_gap_list(code: str) -> GapList:
     return GAP_LISTS[code]
 
 
-def _records_query(gap_list: GapList, cycle: Cycle, grant: Grant) -> Select[Any]:
-    """The query of the records on a list that `grant` reaches by institution, in no order."""
-    query = select(Assessment).where(
-        Assessment.cycle_id == cycle.id,
-        gap_list.condition(cycle),
-        scope_condition(grant, institution=Assessment.institution_id),
-    )
-    if not gap_list.reads_accounts:
-        return query
-    return query.join(Doctor, doctor_join()).join(
-        Account,
-        and_(
-            Account.tenant_id == Doctor.tenant_id,
-            Account.id == Doctor.account_id,
-        ),
-    )
-
-
-def gap_counts(cycle: Cycle, grant: Grant) -> dict[str, CappedCount]:
-    """Code → how many records are on the list, counted as far as pages show."""
-    counts = [
-        capped_count_query(_records_query(gap_list, cycle, grant)).label(code)
+def gap_counts(cycle: Cycle, grant: Grant) -> dict[str, ChipCount]:
+    """Code → how many records are on the list: known where the states say all, else counted as far as pages
+    show."""
+    totals = state_totals(cycle, grant)
+    return {
+        code: ChipCount(sum(totals[state] for state in gap_list.states(cycle)), is_known=True)
+        if gap_list.further is None
+        else ChipCount(_count(gap_list, cycle, grant))
         for code, gap_list in GAP_LISTS.items()
+    }
+
+
+def _count(gap_list: GapList, cycle: Cycle, grant: Grant) -> int:
+    """How many records are on a list, counted up to one more than MAX_COUNTED."""
+    query = viewed_records(ListState(gap_list.definition), *gap_list.conditions(cycle, grant))
+    return int(capped_count(query.order_by(Assessment.state, Assessment.id)))
+
+
+def _query(gap_list: GapList, viewer: ListViewer, state: ListState) -> ListQuery:
+    cycle = current_cycle()
+    conditions = gap_list.conditions(cycle, viewer.grant) if cycle else [false()]
+    return viewed_records(state, *conditions)
+
+
+def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    dispositions = dispositions_of((row[1].id for row in rows), rows[0][0].cycle_id) if rows else {}
+    return [
+        cells
+        | {
+            "since": clock.minute_text(row[0].changed_at),
+            "disposition": _disposition_text(dispositions.get(row[1].id)),
+        }
+        for row, cells in zip(rows, record_cells(rows), strict=True)
     ]
-    row = db.session.execute(select(*counts)).one()
-    return {code: CappedCount(number) for code, number in row._mapping.items()}
 
 
-def gap_page(
-    gap_list: GapList,
-    cycle: Cycle,
-    grant: Grant,
-    cursor: str | None,
-) -> Page[Assessment]:
-    """A page of the records on a list that `grant` reaches by institution, by id."""
-    return fetch_page(
-        _records_query(gap_list, cycle, grant),
-        [Assessment.id],
-        cursor,
-        PAGE_SIZE,
+def _disposition_text(disposition: DoctorDisposition | None) -> str:
+    """A disposition with its note; "" for none."""
+    if disposition is None:
+        return ""
+    return "：".join(filter(None, (DISPOSITIONS[disposition.disposition], disposition.note)))
+
+
+def _since_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    return Assessment.changed_at <= clock.now() - timedelta(days=int(value))
+
+
+def _define(gap_list: GapList) -> ListDefinition:
+    return ListDefinition(
+        name=f"gap_{gap_list.code}",
+        title=gap_list.label,
+        action=ACTION,
+        query=partial(_query, gap_list),
+        id_column=Assessment.id,
+        columns=(
+            *doctor_columns("sex", "level", "category", "title"),
+            ListColumn("state", "状态", sort="state"),
+            ListColumn("since", "状态起始", is_numeric=True),
+            ListColumn("disposition", "去向"),
+        ),
+        cells=_cells,
+        sorts=(
+            ListSort("state", "状态", (Assessment.state, Assessment.id), is_indexed=True),
+            *doctor_sorts(Assessment.id),
+        ),
+        filters=(
+            institution_filter(Assessment.institution_id),
+            *record_filters(),
+            ListFilter("since", "已有", _since_condition, SINCE_DAYS),
+        ),
+        search=doctor_search,
+        search_label="姓名、拼音、号码、机构、科室",
     )
 
 
-def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the message to all on a list whom `by` reaches; the job that is under way already, if it does
-    the same."""
-    latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
-    if latest is not None and enqueueing.is_unfinished(latest) and _is_same(latest, gap_list, by):
-        return latest
-    return enqueueing.enqueue(
-        JOB_NAME,
-        f"通知{gap_list.label}的医师（{cycle.label}）",
-        {"cycle": str(cycle.id), "list": gap_list.code},
-        by=by.id,
-        subject=cycle.id,
+for _gap_list in GAP_LISTS.values():
+    register_listing(
+        register(_define(_gap_list)),
+        ACTION,
+        reveal_action="doctors.reveal_numbers",
+        full_number=lambda row: document_number_of(row[1]),
     )
-
-
-def _is_same(job: Job, gap_list: GapList, by: Actor) -> bool:
-    return job.asked_by == by.id and job.arguments["list"] == gap_list.code
-
-
-@worker.register_chunked_job(JOB_NAME)
-def notify_gap_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Write to the next doctors on a list. Who was written to about the same today is left out, whoever asked
-    for it. The roles that the asker has now decide who is reached."""
-    cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
-    gap_list = get_gap_list(job.arguments["list"])
-    query = _records_query(gap_list, cycle, load_grant(ACTION, job.asked_by))
-    last_id = UUID(cursor.get("after", str(FIRST_ID)))
-    records = db.session.scalars(
-        query.where(Assessment.id > last_id).order_by(Assessment.id).limit(NOTIFY_BATCH_SIZE)
-    ).all()
-    account_ids = _account_ids(record.doctor_id for record in records)
-    told_today = _told_today(gap_list.kind, account_ids.values())
-    notified_count = 0
-    for record in records:
-        account_id = account_ids[record.doctor_id]
-        if account_id not in told_today:
-            notify(
-                record,
-                gap_list.kind,
-                account_id=account_id,
-                cycle=cycle.label,
-            )
-            notified_count += 1
-    db.session.flush()
-    has_more = len(records) == NOTIFY_BATCH_SIZE
-    if not has_more:
-        journal.write_entry(
-            "cycle",
-            cycle.id,
-            "gap_notified",
-            by=load_actor(job.asked_by),
-            list=gap_list.code,
-        )
-    return Chunk(
-        {"after": str(records[-1].id)} if has_more else None,
-        done=len(records),
-        counts={
-            "told": notified_count,
-            "left_out": len(records) - notified_count,
-        },
-    )
-
-
-def _account_ids(doctor_ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Doctor's id → account's id."""
-    query = select(Doctor.id, Doctor.account_id).where(in_array(Doctor.id, set(doctor_ids)))
-    return dict(db.session.execute(query).all())
-
-
-def _told_today(kind: NoticeKind, account_ids: Iterable[UUID]) -> set[UUID]:
-    """Those of the accounts to which a notice of this kind was written today (Beijing time), by whomever."""
-    today = clock.to_beijing(clock.now())
-    midnight = datetime.combine(today.date(), time(), today.tzinfo)
-    query = select(Notice.account_id).where(
-        in_array(Notice.account_id, set(account_ids)),
-        Notice.kind == kind.code,
-        Notice.written_at >= midnight,
-    )
-    return set(db.session.scalars(query))

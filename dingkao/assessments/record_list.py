@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, false, select
 
-from dingkao.assessments.enrolment import doctor_join
+from dingkao.assessments.enrolment import doctor_join, doctor_lookup
 from dingkao.assessments.models import ASSESSMENT_STATES, PROCEDURES, Assessment
 from dingkao.assessments.record_counts import state_totals
 from dingkao.cycles.cycles import current_cycle
@@ -24,6 +24,7 @@ from dingkao.database.listing.definitions import (
 )
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.doctor_list import (
+    DOCTOR_FILTER,
     doctor_cells,
     doctor_columns,
     doctor_filter,
@@ -49,6 +50,14 @@ FIRST_SHOWN = ("not_included", *STATE_CHOICES)
 def records_with_doctors(*conditions: ColumnElement[bool]) -> ListQuery:
     """Returns the query of the records that meet `conditions`, each with its doctor."""
     return select(Assessment, Doctor).join(Doctor, doctor_join()).where(*conditions)
+
+
+def viewed_records(state: ListState, *conditions: ColumnElement[bool]) -> ListQuery:
+    """Returns the same for a view of a list: unless it is narrowed to some doctors, each record's doctor is
+    looked up."""
+    is_of_doctors = bool(state.search) or DOCTOR_FILTER in state.filters
+    join = doctor_join() if is_of_doctors else doctor_lookup()
+    return select(Assessment, Doctor).join(Doctor, join).where(*conditions)
 
 
 def record_filters() -> tuple[ListFilter, ...]:

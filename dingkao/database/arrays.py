@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import ARRAY, ColumnElement, SelectBase, any_, bindparam, func
+from sqlalchemy.dialects.postgresql import array
 
 MAX_VALUES = 5_000
 ValueT = TypeVar("ValueT")
@@ -33,6 +34,13 @@ def in_looked_up(column: Any, query: SelectBase) -> ColumnElement[bool]:
     answered first, as an array by whose few values an index finds the rows; a subquery PostgreSQL may turn
     round, and look for each row of a long list whether the query gives it."""
     return column == any_(func.array(query.scalar_subquery(), type_=ARRAY(column.type)))
+
+
+def equal_by_lookup(column: Any, other_column: Any) -> ColumnElement[bool]:
+    """Returns the condition that `column`, which has an index, equals a column of another table: for each row
+    of that table the index is asked. It is written as no equality that PostgreSQL could hash or merge by,
+    because for some rows of a list it else reads the whole table."""
+    return column == any_(array([other_column]))
 
 
 def split_into_batches(values: Iterable[ValueT], size: int = MAX_VALUES) -> Iterator[list[ValueT]]:

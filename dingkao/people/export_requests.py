@@ -25,7 +25,7 @@ from dingkao.people.exported_lists import (
     may_reveal,
     open_view,
 )
-from dingkao.people.list_files import LIST_EXPORT, MAX_PEOPLE, UNMASKED_MESSAGE
+from dingkao.people.list_files import LIST_EXPORT, MAX_PEOPLE, UNMASKED_MESSAGE, is_large
 from dingkao.people.models import EXPORT_FORMATS, ExportRequest
 from dingkao.people.permissions import grants
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant, in_scope, load_grant, scope_condition
@@ -96,8 +96,8 @@ def _validate_wish(wish: ExportWish, by: Actor) -> dict[str, Any]:
     people = count_people(view)
     if not people:
         raise InvalidInput("名单中没有人，请返回调整筛选条件。")
-    is_large = people > MAX_PEOPLE
-    if is_large and not grants(LARGE_ACTION, by.roles):
+    needs_approval = is_large(wish.listed, people) or wish.is_unmasked
+    if is_large(wish.listed, people) and not grants(LARGE_ACTION, by.roles):
         raise InvalidInput(TOO_LARGE_MESSAGE)
     return {
         "list_code": wish.listed.code,
@@ -110,7 +110,7 @@ def _validate_wish(wish: ExportWish, by: Actor) -> dict[str, Any]:
         "organisation_id": _organisation_of(load_grant(wish.listed.action, by.id)),
         "asked_by": by.id,
         "asked_at": clock.now(),
-        "needs_approval": is_large or wish.is_unmasked,
+        "needs_approval": needs_approval,
     }
 
 

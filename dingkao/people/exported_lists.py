@@ -49,13 +49,15 @@ class ExportedView:
 class ExportedList:
     """A list that may be had as a file. `code`: also the name of its file; `action`: what one must be granted
     for it; `narrow` makes the view that an address's query describes, for what is reached with that grant by
-    an account; `reveal_action`: what one must be granted for full numbers, None for a list that has none."""
+    an account; `reveal_action`: what one must be granted for full numbers, None for a list that has none;
+    `names_people`: False for a list of organisations, of which no second person must approve long ones."""
 
     code: str
     title: str
     action: str
     narrow: Callable[[Grant, UUID, str], ExportedView]
     reveal_action: str | None = None
+    names_people: bool = True
 
 
 _lists: dict[str, ExportedList] = {}
@@ -76,13 +78,16 @@ def register_listing(
     reveal_action: str | None = None,
     full_number: Callable[[ListRow], str] | None = None,
     order_columns: Sequence[Any] = (),
+    names_people: bool = True,
 ) -> ExportedList:
     """Let a list of the console be asked for as a file, with the filters and columns of its view, sorted by
     `order_columns` (as in ExportedView), else in the order in which the rows came. `action`,
-    `reveal_action`: as in ExportedList; `full_number` returns the whole number of a row, for the column
-    NUMBER_COLUMN."""
+    `reveal_action`, `names_people`: as in ExportedList; `full_number` returns the whole number of a row, for
+    the column NUMBER_COLUMN."""
     narrow = partial(_narrow_listing, definition, full_number, order_columns or [definition.id_column])
-    return register_list(ExportedList(definition.name, definition.title, action, narrow, reveal_action))
+    return register_list(
+        ExportedList(definition.name, definition.title, action, narrow, reveal_action, names_people)
+    )
 
 
 def _narrow_listing(

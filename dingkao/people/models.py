@@ -48,6 +48,7 @@ class Organisation(TenantOwned, Model):
         UniqueConstraint("tenant_id", "registration_number"),
         Index(None, "tenant_id", "name"),
         Index(None, "tenant_id", "assessment_organisation_id"),
+        Index(None, "tenant_id", "division", "name", "id"),
         Index(
             "organisation_successor_ix",
             "tenant_id",
@@ -139,6 +140,20 @@ class Account(TenantOwned, Model):
             "id",
             postgresql_where=text("kind = 'staff'"),
         ),
+        Index(
+            "account_staff_state_ix",
+            "tenant_id",
+            "state",
+            "name",
+            "id",
+            postgresql_where=text("kind = 'staff'"),
+        ),
+        Index(
+            "account_staff_used_ix",
+            "tenant_id",
+            "used_at",
+            postgresql_where=text("kind = 'staff'"),
+        ),
     )
 
     kind: Mapped[str]
@@ -200,6 +215,7 @@ class Membership(TenantOwned, Model):
         check_in("role", tuple(ROLE_LABELS)),
         Index(None, "tenant_id", "account_id"),
         Index(None, "tenant_id", "organisation_id"),
+        Index(None, "tenant_id", "role", "account_id"),
         tenant_foreign_key("account_id", "account"),
         tenant_foreign_key("organisation_id", "organisation"),
         tenant_foreign_key("department_id", "department"),

@@ -449,7 +449,7 @@ OFFICE_NOTICE_WECHAT = _register(
 )
 OFFICE_NOTICE_SMS_WECHAT = _register("office_notice_sms_wechat", OFFICE_NOTICE.title, OFFICE_NOTICE.body)
 
-# --- messages to those who should take part and don't (assessments/gap_lists)
+# --- messages to those who should take part and don't (assessments/gap_messages)
 
 GAP_NOT_INCLUDED = _register(
     "gap_not_included",

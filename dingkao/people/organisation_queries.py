@@ -7,11 +7,10 @@ from sqlalchemy import Select, select
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, capped_count, fetch_page
+from dingkao.database.pagination import capped_count
 from dingkao.errors import NotFound
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisations_by_id
-from dingkao.people.organisations import matches_typed
 
 NO_ID = UUID(int=0)
 
@@ -43,15 +42,6 @@ def organisations_by_number(registration_numbers: Iterable[str]) -> dict[str, Or
         for organisation in numbered
     }
     return {number: organisation for number, organisation in current.items() if not organisation.closed_at}
-
-
-def organisations_page(words: str, cursor: str | None) -> Page[Organisation]:
-    """A page of the organisations sorted by name. `words`: only those with exactly that 机构登记号, or a name
-    that contains the words; "" for all. `cursor`: where the page begins, None for the first."""
-    query = select(Organisation)
-    if words:
-        query = query.where(matches_typed(words))
-    return fetch_page(query, [Organisation.name, Organisation.id], cursor)
 
 
 def list_organisations(

@@ -7,9 +7,8 @@ from sqlalchemy import func, select
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import Page, fetch_page
 from dingkao.errors import NotFound
-from dingkao.people.accounts import PROVINCE_ADMIN, staff_login_index
+from dingkao.people.accounts import PROVINCE_ADMIN
 from dingkao.people.models import Account, Membership
 
 
@@ -20,19 +19,6 @@ def get_staff(account_id: UUID) -> Account:
     if account is None:
         raise NotFound
     return account
-
-
-def staff_page(words: str, state: str, cursor: str | None) -> Page[Account]:
-    """A page of the staff accounts sorted by name. `words`: only those with a name beginning with it or
-    exactly this user name; `state`: only those in this state (a key of ACCOUNT_STATES); "" for all. `cursor`:
-    where the page begins, None for the first."""
-    query = select(Account).where(Account.kind == "staff")
-    if words:
-        has_name = Account.name.startswith(words, autoescape=True)
-        query = query.where(has_name | (Account.login_index == staff_login_index(words)))
-    if state:
-        query = query.where(Account.state == state)
-    return fetch_page(query, [Account.name, Account.id], cursor)
 
 
 def memberships_of_accounts(

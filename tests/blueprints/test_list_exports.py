@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select
 from dingkao import clock
 from dingkao.assessments.enrolment import enrol
 from dingkao.assessments.models import Assessment
-from dingkao.database.base import db
+from dingkao.database.base import db, new_id
 from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotFound
@@ -23,7 +23,7 @@ from dingkao.integrations import file_pieces
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import TERMINAL_ACTOR, invalid_entries
 from dingkao.journal.models import JournalEntry
-from dingkao.people import export_requests, list_exports, list_files
+from dingkao.people import list_exports, list_files
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.models import ExportRequest, Membership, Organisation, SignInSession
 from dingkao.people.provinces import open_province
@@ -151,9 +151,17 @@ def test_a_csv_opens_in_excel_with_chinese_and_without_formulas(application, in_
 
 
 def test_more_than_a_clerk_may_have_takes_two_reviewers(application, in_province, people, monkeypatch):
-    monkeypatch.setattr(export_requests, "MAX_PEOPLE", 2)
     monkeypatch.setattr(list_files, "MAX_PEOPLE", 2)
-    refused = ask_for_file(people["clerk"], LIST)
+    address = export_address(people["clerk"], LIST)
+    assert "请返回缩小范围，或请他们导出。" in text(people["clerk"].get(address))
+    form = {
+        "request_id": str(new_id()),
+        "list": "records",
+        "view": "",
+        "reason": "报送",
+        "file_format": "csv",
+    }
+    refused = post_form(people["clerk"], f"/{SLUG}/office/exports/new", LIST, **form)
     assert (refused.status_code, "并经另一人确认" in text(refused)) == (422, True)
     place = ask_for_file(people["reviewer"], LIST).location
     assert "/office/exports/" in place

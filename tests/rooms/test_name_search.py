@@ -11,6 +11,9 @@ from dingkao.assessments.models import Assessment
 from dingkao.certificates.models import Certificate
 from dingkao.certificates.serials import new_serial
 from dingkao.database.base import db, new_id
+from dingkao.database.listing.definitions import ListViewer
+from dingkao.database.listing.list_pages import fetch_list_page
+from dingkao.database.listing.list_states import ListState
 from dingkao.doctors import corrections, search_backfill
 from dingkao.doctors.models import Doctor, DoctorSearchKey
 from dingkao.doctors.name_search import search_condition
@@ -21,8 +24,8 @@ from dingkao.errors import InvalidInput
 from dingkao.exams.tickets import get_or_issue_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.institution_imports import import_institutions
+from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Organisation, OrganisationSearchKey
-from dingkao.people.organisation_queries import organisations_page
 from dingkao.people.organisation_search import organisation_key_rows, search_organisations
 from dingkao.people.organisations import InstitutionValues, add_institution, find_one
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
@@ -182,13 +185,21 @@ def test_an_institution_finds_its_doctors(people):
         find_one("人民医院")
 
 
+def listed_institutions(text):
+    """The names on the list of institutions that is searched for a text."""
+    viewer = ListViewer(WHOLE_PROVINCE, None)
+    return [
+        cells["name"] for cells in fetch_list_page(ListState(INSTITUTION_LIST, search=text), viewer).cells
+    ]
+
+
 def test_of_many_institutions_a_list_takes_all(jilin, monkeypatch):
     names = [f"22省第{number}人民医院" for number in (1, 2, 3)]
     for most in (300, 2):
         monkeypatch.setattr("dingkao.people.organisation_search.MAX_LISTED", most)
         for text in ("人民医", "22省", "2"):
-            assert [institution.name for institution in organisations_page(text, None).rows] == names
-        assert organisations_page("省民", None).rows == organisations_page("\x00", None).rows == []
+            assert listed_institutions(text) == names
+        assert listed_institutions("省民") == listed_institutions("\x00") == []
 
 
 def test_a_list_takes_the_doctors_of_all_institutions_that_are_meant(jilin, monkeypatch):

@@ -32,8 +32,8 @@ LIKE_LARGE_TABLES = {f"enable_{node}": "off" for node in ("seqscan", "bitmapscan
 fifty up one by one, where it would read all of three thousand to join them."""
 KNOWN = frozenset(
     (
-        "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/gaps", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",
-        "/office/review/assignment", "/office/staff",
+        "/office", "/office/doctors", "/office/exports/new", "/office/extra-time", "/office/inclusion", "/office/lines", "/office/papers/prolong", "/office/review",
+        "/office/review/assignment",
     )
 )  # fmt: skip
 """Pages that are known to do so. What is mended is taken out."""

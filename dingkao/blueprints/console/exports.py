@@ -18,7 +18,7 @@ from dingkao.errors import InvalidInput
 from dingkao.people import export_requests, exported_lists
 from dingkao.people.exported_lists import ExportedList
 from dingkao.people.list_exports import FILE_LIFETIME
-from dingkao.people.list_files import MAX_PEOPLE
+from dingkao.people.list_files import MAX_PEOPLE, is_large
 from dingkao.people.models import EXPORT_FORMATS, ExportRequest
 from dingkao.people.name_lookups import account_names, organisation_names
 from dingkao.web.access_control import require
@@ -102,9 +102,10 @@ def _render_form(form: ExportForm, listed: ExportedList) -> str:
         title=export_requests.title_of(listed, view),
         headings=view.headings,
         people=people,
-        is_large=people > MAX_PEOPLE,
+        is_large=is_large(listed, people),
+        unit="人" if listed.names_people else "家",
         max_people=MAX_PEOPLE,
-        may_ask=people <= MAX_PEOPLE or current_user.may("lists.export_large"),
+        may_ask=not is_large(listed, people) or current_user.may("lists.export_large"),
         may_reveal=exported_lists.may_reveal(listed, by=current_user.as_actor()),
         formats=EXPORT_FORMATS,
         chosen_format=request.values.get("file_format", "xlsx"),

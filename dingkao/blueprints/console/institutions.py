@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from wtforms import BooleanField, StringField
 
 from dingkao.blueprints.console.institution_changes import succession_text
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     get_organisation,
@@ -26,8 +27,8 @@ from dingkao.people import (
     organisation_queries,
     organisations,
 )
+from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Organisation
-from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_names import former_names
 from dingkao.web.access_control import require
 from dingkao.web.form_submission import form_page, submit_form
@@ -76,15 +77,16 @@ class AssessorForm(Form):
 
 
 @institutions.get("/office/institutions")
+@institutions.post("/office/institutions/search", endpoint="search_institutions")
 @require("institutions.view")
-def list_institutions() -> str:
+def list_institutions() -> str | Response:
     """The institutions of the province."""
     return _render_list(SpreadsheetForm(), InstitutionForm(), None)
 
 
 @institutions.post("/office/institutions")
 @require("institutions.manage")
-def add_institution() -> Response | tuple[str, int]:
+def add_institution() -> Response | tuple[str | Response, int]:
     """Add one institution with the form."""
     form = InstitutionForm()
     response = submit_form(form, partial(_add_from_form, form))
@@ -104,7 +106,7 @@ def _add_from_form(form: InstitutionForm) -> Response:
 @institutions.post("/office/institutions/import")
 @require("institutions.manage")
 @limiter.limit("20/hour")
-def import_institutions() -> tuple[str, int] | Response:
+def import_institutions() -> tuple[str | Response, int] | Response:
     """Import institutions from a spreadsheet. The report is shown above the list; a large file is imported by
     a job, and so is one checked."""
     form = SpreadsheetForm()
@@ -138,24 +140,25 @@ def template() -> FlaskResponse:
     return xlsx_response(write_xlsx(headings, [], "机构"), "institutions-template.xlsx")
 
 
-def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> str:
+def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> str | Response:
     """The list of institutions, with the forms to import a `file` and to add one, and the `report` of an
-    import (None if there is none)."""
-    words = request.args.get("q", "").strip()
-    page = organisation_queries.organisations_page(words, request.args.get("after"))
-    assessors = organisation_names(institution.assessment_organisation_id for institution in page.rows)
+    import (None if there is none); the redirect to a view's address where one was typed."""
+    view = open_list(
+        INSTITUTION_LIST,
+        endpoint="institutions.list_institutions",
+        search_endpoint="institutions.search_institutions",
+    )
+    if isinstance(view, Response):
+        return view
     return render_template(
         "console/institutions/list.html",
+        view=view,
         appointed=organisation_queries.list_assessors(MAX_CHOICES + 1),
         most=MAX_CHOICES,
         unassigned=organisation_queries.count_without_assessor(),
-        page=page,
-        assessors=assessors,
-        successors=organisation_names(institution.successor_id for institution in page.rows),
         file=file,
         form=form,
         report=report,
-        q=words,
     )
 
 
@@ -239,7 +242,7 @@ def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
 
 @institutions.post("/office/institutions/assign")
 @require("institutions.manage")
-def assign_assessor_to_all() -> Response | tuple[str, int]:
+def assign_assessor_to_all() -> Response | tuple[str | Response, int]:
     """Enqueue a job that assigns the chosen assessment organisation to every institution that has none."""
     try:
         assessor = organisations.resolve_choice(

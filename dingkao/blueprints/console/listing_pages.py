@@ -33,6 +33,7 @@ from dingkao.database.listing.list_states import (
 )
 from dingkao.database.listing.selections import fetch_selected_ids
 from dingkao.doctors.doctor_list import DOCTOR_FILTER, doctor_filter_value
+from dingkao.doctors.name_search import is_number
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import may_export
 from dingkao.people.models import SavedView
@@ -249,8 +250,8 @@ def open_list(
     typed_values = {name: values[0].strip() for name, values in arguments.items()}
     state, viewer = parse_state(definition, arguments, presets), viewer_of(definition)
     resolved, problems = _resolve_typed(state, typed_values)
-    if may_be_number(state.search, viewer.grant):
-        doctor_ids = find_by_number(state.search, viewer.grant)
+    if _is_number_searched(state, viewer):
+        doctor_ids = find_by_number(state.search, viewer.grant) if _names_doctors(definition) else []
         state = replace(state, search="")
         if doctor_ids:
             resolved[DOCTOR_FILTER] = doctor_filter_value(doctor_ids)
@@ -272,6 +273,22 @@ def open_list(
             303,
         )
     return view
+
+
+def _names_doctors(definition: ListDefinition) -> bool:
+    """Whether the rows of a list are about doctors, who are found by their numbers."""
+    return definition.filter_by_key(DOCTOR_FILTER) is not None
+
+
+def _is_number_searched(state: ListState, viewer: ListViewer) -> bool:
+    """Whether the text that is searched may be somebody's number, which belongs into no address; in a list
+    without doctors: one that finds nothing there."""
+    if _names_doctors(state.definition):
+        return may_be_number(state.search, viewer.grant)
+    if not is_number(state.search):
+        return False
+    searched = ListState(state.definition, search=state.search)
+    return not fetch_selected_ids(searched, viewer, None, 1)
 
 
 def _resolve_typed(

@@ -18,9 +18,11 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice
 
-from dingkao.assessments import gap_lists, unclaimed_doctors
-from dingkao.assessments.models import ASSESSMENT_STATES
+from dingkao.assessments import unclaimed_doctors
+from dingkao.assessments.gap_lists import GAP_LISTS, gap_counts, get_gap_list
+from dingkao.assessments.gap_messages import enqueue_message
 from dingkao.assessments.participation import dispose
+from dingkao.blueprints.console.listing_pages import open_list, posted_view_address, selected_ids
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
 )
@@ -29,13 +31,13 @@ from dingkao.cycles.cycles import (
     require_current_cycle,
 )
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors import (
     register_differences,
     register_jobs,
     register_rows,
 )
 from dingkao.doctors.disposition_models import DISPOSITIONS
-from dingkao.doctors.dispositions import dispositions_of
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.register_models import (
     DIFFERENCE_KINDS,
@@ -80,6 +82,7 @@ from dingkao.web.request_lifecycle import (
 participation = console_blueprint("participation")
 WHOLE_PROVINCE_CHOICE = SelectChoice("", "全省")
 MAX_OWN_INSTITUTIONS = 100
+MAX_TICKED, MAX_DISPOSED = 100, 1_000
 
 
 class RegisterForm(SpreadsheetForm):
@@ -256,50 +259,57 @@ def _ticked_ids() -> list[UUID]:
     """The ids of the ticked rows of a page, at most as many as a page has. Raises NotFound for what is
     none."""
     try:
-        return [UUID(text) for text in request.form.getlist("record")][: gap_lists.PAGE_SIZE]
+        return [UUID(text) for text in request.form.getlist("record")][:MAX_TICKED]
     except ValueError as error:
         raise NotFound from error
 
 
 @participation.get("/office/gaps")
+@participation.post("/office/gaps/search", endpoint="search_gaps")
 @require("participation.manage")
-def list_gaps() -> str:
-    """Those who should take part in the current cycle and don't, by list; the first list unless the address
-    names one."""
+def list_gaps() -> str | Response:
+    """Those who should take part in the current cycle and don't, by list."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/participation/gaps.html", cycle=None)
+    gap_list = GAP_LISTS.get(request.args.get("list", "")) or next(iter(GAP_LISTS.values()))
+    view = open_list(
+        gap_list.definition,
+        fixed={"list": gap_list.code},
+        links={"name": _doctor_address},
+        endpoint="participation.list_gaps",
+        search_endpoint="participation.search_gaps",
+    )
+    if isinstance(view, Response):
+        return view
     grant = current_grant()
-    code = request.args.get("list", "")
-    gap_list = gap_lists.GAP_LISTS.get(code) or next(iter(gap_lists.GAP_LISTS.values()))
-    page = gap_lists.gap_page(gap_list, cycle, grant, request.args.get("after"))
-    doctor_ids = [record.doctor_id for record in page.rows]
     return render_template(
         "console/participation/gaps.html",
         cycle=cycle,
-        lists=gap_lists.GAP_LISTS,
+        view=view,
+        lists=GAP_LISTS,
         current_list=gap_list,
-        counts=gap_lists.gap_counts(cycle, grant),
-        page=page,
-        people=doctors_by_id(doctor_ids),
-        places=organisation_names(record.institution_id for record in page.rows),
-        known=dispositions_of(doctor_ids, cycle.id),
-        states=ASSESSMENT_STATES,
+        counts=gap_counts(cycle, grant),
         dispositions=DISPOSITIONS,
         unclaimed_count=unclaimed_doctors.count_unclaimed(grant),
     )
+
+
+def _doctor_address(row: ListRow) -> str:
+    return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 
 @participation.post("/office/gaps/<code>/message")
 @require("participation.manage")
 @limiter.limit("20/hour")
 def notify_gap(code: str) -> Response:
-    """Write a message to everybody on a list, with a job. Raises NotFound."""
-    gap_list = gap_lists.get_gap_list(code)
-    job = gap_lists.enqueue_message(
-        gap_list,
+    """Write a message to everybody on a view of a list, with a job. Raises NotFound, and InvalidInput for a
+    view that no longer is one."""
+    job = enqueue_message(
+        get_gap_list(code),
         require_current_cycle(),
         by=current_user.as_actor(),
+        view=request.form.get("view", ""),
     )
     return redirect(url_for("jobs.show_job", job_id=job.id), 303)
 
@@ -307,21 +317,23 @@ def notify_gap(code: str) -> Response:
 @participation.post("/office/gaps/dispose")
 @require("participation.manage")
 def set_disposition() -> Response:
-    """Store the disposition of the ticked doctors, or report that they are not the institution's own."""
-    cycle = require_current_cycle()
+    """Store the disposition of the ticked doctors or of all of a view, at most MAX_DISPOSED at once, or
+    report that they are not the institution's own."""
+    cycle, definition = require_current_cycle(), GAP_LISTS["not_included"].definition
     code, note = (
         request.form.get("disposition", ""),
         request.form.get("note", ""),
     )
     by, grant = current_user.as_actor(), current_grant()
     try:
+        record_ids = selected_ids(definition, MAX_DISPOSED)
         if "disown" in request.form:
-            reported = unclaimed_doctors.disown(cycle, _ticked_ids(), note, grant=grant, by=by)
+            reported = unclaimed_doctors.disown(cycle, record_ids, note, grant=grant, by=by)
             flash(f"已申报{reported.reported_count}人待认领。{_skipped_text(reported.skipped)}")
         else:
             disposed = dispose(
                 cycle,
-                _ticked_ids(),
+                record_ids,
                 code,
                 note,
                 grant=grant,
@@ -331,10 +343,7 @@ def set_disposition() -> Response:
     except InvalidInput as refusal:
         db.session.rollback()
         flash(refusal.message, "refusal")
-    return redirect(
-        url_for("participation.list_gaps", list="not_included"),
-        303,
-    )
+    return redirect(posted_view_address(definition, "participation.list_gaps", list="not_included"), 303)
 
 
 def _skipped_text(skipped: list[tuple[str, str]]) -> str:

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import StringField
 
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import console_blueprint
+from dingkao.database.listing.definitions import ListRow
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.people import (
     accounts,
@@ -40,6 +42,7 @@ from dingkao.people.permissions import (
     SCOPES,
     Scope,
 )
+from dingkao.people.staff_list import STAFF_LIST
 from dingkao.web.access_control import require
 from dingkao.web.form_submission import submit_form
 from dingkao.web.forms import Choice, Form, Required
@@ -97,15 +100,16 @@ class CloseForm(Form):
 
 
 @staff.get("/office/staff")
+@staff.post("/office/staff/search", endpoint="search_staff")
 @require("staff.manage")
-def list_staff() -> str:
+def list_staff() -> str | Response:
     """The staff of the province."""
     return _render_list(StaffForm(formdata=None), None)
 
 
 @staff.post("/office/staff")
 @require("staff.manage")
-def invite() -> tuple[str, int]:
+def invite() -> tuple[str | Response, int]:
     """Invite a member of staff. The one-time code is shown now and never again; an administrator gets a link
     by SMS, which nobody else sees. The response is the page itself and no redirect, because the code is
     stored nowhere from which a second request could show it. Raises RateLimited."""
@@ -338,29 +342,22 @@ def _render_account(
     )
 
 
-def _render_list(form: StaffForm, messages: IssuedCredentials | None) -> str:
-    """The list of staff. `messages`: credentials to be shown once."""
-    words = request.args.get("q", "").strip()
-    state = _state_filter()
-    page = staff_queries.staff_page(words, state, request.args.get("after"))
-    memberships = staff_queries.memberships_of_accounts(account.id for account in page.rows)
-    return render_template(
-        "console/staff/list.html",
-        page=page,
-        roles=_roles_text(memberships),
-        form=form,
-        told=messages,
-        states=ACCOUNT_STATES,
-        q=words,
-        state=state,
-        closes={account.id: staff_accounts.closes_on(account) for account in page.rows},
+def _render_list(form: StaffForm, messages: IssuedCredentials | None) -> str | Response:
+    """The list of staff. `messages`: credentials to be shown once. The redirect to a view's address where one
+    was typed."""
+    view = open_list(
+        STAFF_LIST,
+        links={"name": _account_address},
+        endpoint="staff.list_staff",
+        search_endpoint="staff.search_staff",
     )
+    if isinstance(view, Response):
+        return view
+    return render_template("console/staff/list.html", view=view, form=form, told=messages)
 
 
-def _state_filter() -> str:
-    """The state to which the list is limited; "" for all."""
-    state = request.args.get("state", "")
-    return state if state in ACCOUNT_STATES else ""
+def _account_address(row: ListRow) -> str:
+    return url_for("staff.show_account", account_id=row[0].id)
 
 
 def _roles_text(
