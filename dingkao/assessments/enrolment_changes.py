@@ -12,11 +12,7 @@ from dingkao.assessments import change_transitions
 from dingkao.assessments.models import Assessment, EnrolmentChange
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.database.pagination import (
-    Page,
-    capped_count,
-    fetch_page,
-)
+from dingkao.database.pagination import capped_count
 from dingkao.errors import (
     Forbidden,
     InvalidInput,
@@ -134,9 +130,9 @@ def visible_condition(grants: ChangeGrants) -> ColumnElement[bool]:
     )
 
 
-def waiting_query(grants: ChangeGrants) -> Select[EnrolmentChange]:
-    """The query of the changes that wait for a side on which the person decides."""
-    mine = or_(
+def waiting_condition(grants: ChangeGrants) -> ColumnElement[bool]:
+    """The SQL condition that a change waits for a side on which the person decides."""
+    is_mine = or_(
         and_(
             EnrolmentChange.kind == "transfer",
             EnrolmentChange.institution_at.is_(None),
@@ -155,26 +151,17 @@ def waiting_query(grants: ChangeGrants) -> Select[EnrolmentChange]:
         ),
         office_condition(grants.office),
     )
-    return select(EnrolmentChange).where(EnrolmentChange.state == "pending", mine)
+    return and_(EnrolmentChange.state == "pending", is_mine)
+
+
+def waiting_query(grants: ChangeGrants) -> Select[EnrolmentChange]:
+    """The query of the changes that wait for a side on which the person decides."""
+    return select(EnrolmentChange).where(waiting_condition(grants))
 
 
 def count_waiting(grants: ChangeGrants) -> int:
     """How many changes wait for the person, counted as far as pages show (`capped_count`)."""
     return capped_count(waiting_query(grants))
-
-
-def changes_page(grants: ChangeGrants, view: str, cursor: str | None) -> Page[EnrolmentChange]:
-    """A page of the changes that a person sees, the newest first; `view`: «waiting» for the person's
-    decision, «pending» with anybody, or «finished»."""
-    if view == "waiting":
-        query = waiting_query(grants)
-    else:
-        states = ("pending",) if view == "pending" else FINISHED_STATES
-        query = select(EnrolmentChange).where(
-            in_array(EnrolmentChange.state, states),
-            visible_condition(grants),
-        )
-    return fetch_page(query, [EnrolmentChange.id], cursor, descending=True)
 
 
 def get_change(

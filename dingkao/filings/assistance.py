@@ -2,7 +2,6 @@
 who can't. Every step is marked (`assistance_marks`). Before it is submitted the doctor confirms all of it,
 the declarations among it, by a code on the own phone or by signing the printed form."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import Select, and_, select
@@ -11,9 +10,7 @@ from dingkao import clock
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
-from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.doctor_queries import account_of_doctor
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, InvalidState, NotFound
@@ -227,30 +224,3 @@ def assisted_query(grant: Grant) -> Select[Filing]:
             scope_condition(grant, institution=Assessment.institution_id),
         )
     )
-
-
-def assisted_page(grant: Grant, cursor: str | None) -> Page[Filing]:
-    """A page of `assisted_query`, the longest under way first."""
-    return fetch_page(
-        assisted_query(grant),
-        [Filing.assisted_at, Filing.id],
-        cursor,
-    )
-
-
-def records_of(filings: Iterable[Filing]) -> dict[UUID, Assessment]:
-    """Filing's id → the newest record of its doctor in its cycle, for the filings of a page."""
-    keys = {(filing.doctor_id, filing.cycle_id): filing.id for filing in filings}
-    query = select(Assessment).where(
-        in_array(
-            Assessment.doctor_id,
-            {doctor_id for doctor_id, _ in keys},
-        ),
-        in_array(Assessment.cycle_id, {cycle_id for _, cycle_id in keys}),
-    )
-    records = db.session.scalars(query.order_by(Assessment.id))
-    return {
-        keys[record.doctor_id, record.cycle_id]: record
-        for record in records
-        if (record.doctor_id, record.cycle_id) in keys
-    }

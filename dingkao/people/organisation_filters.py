@@ -25,16 +25,18 @@ def has_many_institutions(viewer: ListViewer) -> bool:
 def institution_filter(
     column: Any,
     is_for: Callable[[ListViewer], bool] = has_many_institutions,
+    condition: Callable[[str, ListViewer], ColumnElement[bool]] | None = None,
 ) -> ListFilter:
-    """The filter of rows whose institution's id stands in `column`, for those who need it (`is_for`)."""
+    """The filter of rows whose institution's id stands in `column`, or that meet a `condition` instead, for
+    those who need it (`is_for`)."""
 
-    def condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    def is_of_institution(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         return column == UUID(value)
 
     return ListFilter(
         INSTITUTION_FILTER,
         "机构",
-        condition,
+        condition or is_of_institution,
         accepts=is_id,
         describe=lambda value: organisation_names([UUID(value)]).get(UUID(value), "机构已不存在"),
         resolve=lambda words: str(find_one(words).id),

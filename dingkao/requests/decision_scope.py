@@ -21,16 +21,18 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.errors import NotFound
+from dingkao.people.scopes import Grant
 from dingkao.people.second_person import is_second_person
 from dingkao.requests.earlier_deciders import (
     EARLIER_DECIDER_COLUMNS,
     has_decided_first,
 )
-from dingkao.requests.models import REQUEST_KINDS, Request
+from dingkao.requests.models import Request
 from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
-PAGE_SIZE = 50
+NOBODY = UUID(int=0)
+"""Instead of the account of whoever looks, where nobody is signed in."""
 settings.register(
     "appeal_answer_days",
     Setting(
@@ -143,21 +145,50 @@ _CHAIN_CONDITIONS_BY_SIDE = {
 """Sides that decide on some kinds of requests only → the condition of those."""
 
 
+def scope_of(side: str, grant: Grant, first_grant: Grant, account_id: UUID | None) -> DecisionScope:
+    """Returns a person as one who decides for a side. `grant`: what the person reaches with requests.view;
+    `first_grant`: with requests.decide_first; `account_id`: the person's account."""
+    if side == "institution":
+        own_ids, can_decide = grant.institution_ids, bool(first_grant.institution_ids)
+    elif side == "organisation":
+        own_ids, can_decide = grant.assessor_ids, bool(first_grant.assessor_ids)
+    else:
+        own_ids, can_decide = (), True
+    return DecisionScope(
+        side,
+        own_ids,
+        account_id or NOBODY,
+        can_decide=can_decide,
+        can_decide_second=side != "organisation",
+    )
+
+
+def waiting_condition(scope: DecisionScope) -> ColumnElement[bool]:
+    """Returns the condition that a request waits for this side, no matter which person of it decides."""
+    conditions = [
+        *(_pending_conditions(scope.side) if scope.can_decide else ()),
+        *((_pending_at_second("another"),) if scope.is_another else ()),
+    ]
+    return or_(false(), *conditions)
+
+
+def decidable_condition(scope: DecisionScope) -> ColumnElement[bool]:
+    """Returns the condition that nobody decided on a request earlier beside whom this person may not. Sends
+    queries."""
+    return is_second_person(scope.account, *EARLIER_DECIDER_COLUMNS)
+
+
 def pending_for_person(
     scope: DecisionScope,
 ) -> Select[Request]:
     """Returns the query of the requests that wait for this side and on which this person may decide, not
     having decided earlier."""
-    return pending_at_side(scope).where(is_second_person(scope.account, *EARLIER_DECIDER_COLUMNS))
+    return pending_at_side(scope).where(decidable_condition(scope))
 
 
 def pending_at_side(scope: DecisionScope) -> Select[Request]:
     """Returns the query of the requests that wait for this side, no matter which person of it decides."""
-    conditions = [
-        *(_pending_conditions(scope.side) if scope.can_decide else ()),
-        *((_pending_at_second("another"),) if scope.is_another else ()),
-    ]
-    return visible_requests(scope).where(or_(false(), *conditions))
+    return visible_requests(scope).where(waiting_condition(scope))
 
 
 def _pending_conditions(side: str) -> tuple[ColumnElement[bool], ...]:
@@ -177,19 +208,9 @@ def _pending_at_second(side: str) -> ColumnElement[bool]:
     )
 
 
-def requests_page(
-    scope: DecisionScope,
-    kind: str,
-    cursor: str | None,
-    *,
-    pending_only: bool,
-    size: int = PAGE_SIZE,
-) -> Page[Request]:
-    """Returns a page (of `size`) of the requests that this side may see, or with `pending_only` of those that
-    wait for this person; only those of `kind`, if that is a kind of requests."""
-    query = pending_for_person(scope) if pending_only else visible_requests(scope)
-    if kind in REQUEST_KINDS:
-        query = query.where(Request.kind == kind)
+def pending_page(scope: DecisionScope, kind: str, cursor: str | None, size: int) -> Page[Request]:
+    """Returns a page (of `size`) of the requests of a kind that wait for this person."""
+    query = pending_for_person(scope).where(Request.kind == kind)
     return fetch_page(query, [Request.id], cursor, size)
 
 

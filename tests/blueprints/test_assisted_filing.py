@@ -18,6 +18,7 @@ from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Notice
 from dingkao.question_banks.importers import question_files
 from tests import actors, sample_data
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "hubei", 42
@@ -165,6 +166,15 @@ def test_the_doctor_sees_what_was_filled_in_changes_it_and_submits(application, 
     assert record_page.count("代填：测试人员") == 5
     assert "住院，不能使用手机" in record_page
     assert "本人自行提交" in record_page
+
+
+def test_what_is_under_way_is_listed_until_it_is_submitted(desk):
+    begun = f"/{SLUG}/office/assist"
+    desk.post("/begin", reason="住院")
+    for query, is_listed in (("", True), ("?state=included", False), ("?since=3", False)):
+        page = desk.client.get(f"{begun}{query}").get_data(as_text=True)
+        assert (f'href="{desk.base}"' in page) is is_listed, query
+    assert "list=assisted_filings" in export_address(desk.client, begun)
 
 
 def test_only_a_clerk_of_the_doctors_institution_assists(application, in_province, desk):

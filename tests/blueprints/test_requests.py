@@ -2,11 +2,14 @@
 
 import io
 import re
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.certificates import issuing
 from dingkao.certificates.models import Certificate
@@ -25,6 +28,7 @@ from tests.actors import (
     unused_serials,
 )
 from tests.blueprints import request_steps
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.request_steps import begun, decide, doctor_in, exemption, hand_in, upload
 from tests.blueprints.signed_in_client import signed_in_client
 
@@ -399,6 +403,29 @@ def test_what_waits_is_counted_and_listed(ready, staff):
         as_text=True
     )
     assert "免考" in staff["institution"].get(f"/{SLUG}/office/requests").get_data(as_text=True)
+
+
+def test_requests_are_filtered_by_kind_term_and_desk(ready, staff, in_province):
+    request_id, address = exemption(ready()), f"/{SLUG}/office/requests"
+
+    def is_listed(query, desk="institution"):
+        page = staff[desk].get(f"{address}?side={desk}&{query}").get_data(as_text=True)
+        return f"/office/requests/{request_id}?" in page
+
+    for query in ("kind=exemption", "desk=all", "state=first_pending", "desk=all&sort=submitted&dir=desc"):
+        assert is_listed(query), query
+    for query in ("kind=change", "desk=others", "desk=finished", "state=granted", "waiting=3", "due=3"):
+        assert not is_listed(query), query
+    assert is_listed("desk=others", "organisation"), "the first side has it"
+    with in_province(SLUG):
+        doctor_request = db.session.scalars(select(Request).where(Request.id == UUID(str(request_id)))).one()
+        doctor_request.submitted_at = clock.now() - timedelta(days=10)
+        db.session.commit()
+    for query in ("waiting=7", "due=3"):
+        assert is_listed(query), query
+    assert not is_listed("due=-1")
+    assert "剩2天" in staff["institution"].get(address).get_data(as_text=True)
+    assert "list=institution_requests" in export_address(staff["institution"], address)
 
 
 def test_an_actor_of_no_role_moves_nothing(ready, in_province):

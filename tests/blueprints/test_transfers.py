@@ -22,6 +22,7 @@ from dingkao.people import organisations
 from dingkao.people.models import Notice, Organisation
 from dingkao.tenants import settings
 from tests import actors, sample_data
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "hunan", 43
@@ -109,7 +110,14 @@ def test_the_new_institution_asks_and_the_old_one_consents(desks, doctor, in_pro
     with in_province(SLUG):
         origin = organisation(FIRST).name
     assert origin not in page_text(desks["new"].get(change_page)), "not told whose doctor it is"
+    pending = f"{LIST}?view=pending&asked=3"
+    assert change_page not in page_text(desks["new"].get(pending)), "asked for today"
     assert origin not in page_text(desks["new"].get(f"{LIST}?view=pending"))
+    with in_province(SLUG):
+        of_origin = f"{LIST}?view=all&institution={organisation(FIRST).id}"
+    assert change_page not in page_text(desks["new"].get(of_origin)), "nor by a filter"
+    assert change_page in page_text(desks["admin"].get(of_origin))
+    assert "list=enrolment_changes" in export_address(desks["admin"], of_origin)
     assert take_in(desks, in_province, doctor).location == change_page, "asked twice, stands once"
     assert "去办理" in page_text(desks["old"].get(LIST))
     assert "转入转出、移出名单等待您办理" in page_text(desks["old"].get(f"/{SLUG}/office"))

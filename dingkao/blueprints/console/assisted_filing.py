@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 
 from dingkao.assessments.models import ASSESSMENT_STATES
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.blueprints.doctor.filing import (
     documents,
@@ -27,7 +28,7 @@ from dingkao.blueprints.doctor.filing import (
     submission,
 )
 from dingkao.database.base import db
-from dingkao.doctors.doctor_queries import doctors_by_id
+from dingkao.database.listing.definitions import ListRow
 from dingkao.errors import (
     InvalidInput,
     InvalidState,
@@ -35,6 +36,7 @@ from dingkao.errors import (
     TooLarge,
 )
 from dingkao.filings import assistance, completeness
+from dingkao.filings.assistance_list import ASSISTED_LIST
 from dingkao.filings.assistance_marks import (
     confirmation_of,
     marks_of,
@@ -148,17 +150,23 @@ class CodeForm(Form):
 
 
 @assisted_filing.get("/office/assist")
+@assisted_filing.post("/office/assist/search", endpoint="search_filings")
 @require("filings.assist")
-def list_filings() -> str:
+def list_filings() -> str | Response:
     """The filings that are being filled in on doctors' behalf."""
-    page = assistance.assisted_page(current_grant(), request.args.get("after"))
-    return render_template(
-        "console/assisted_filing/list.html",
-        page=page,
-        records=assistance.records_of(page.rows),
-        people=doctors_by_id(filing.doctor_id for filing in page.rows),
-        states=ASSESSMENT_STATES,
+    view = open_list(
+        ASSISTED_LIST,
+        links={"name": _filing_address},
+        endpoint="assisted_filing.list_filings",
+        search_endpoint="assisted_filing.search_filings",
     )
+    if isinstance(view, Response):
+        return view
+    return render_template("console/assisted_filing/list.html", view=view)
+
+
+def _filing_address(row: ListRow) -> str:
+    return url_for("assisted_filing.show_filing", record_id=row[0].id)
 
 
 def _dossier(*, for_update: bool = False) -> Dossier:

@@ -12,6 +12,7 @@ from wtforms import StringField
 
 from dingkao.assessments import enrolment_changes as changes
 from dingkao.assessments import exclusions, transfers
+from dingkao.assessments.change_list import CHANGE_LIST, DESK_FILTER, WAITING
 from dingkao.assessments.current_records import cycle_of_doctor, record_in_cycle
 from dingkao.assessments.enrolment_changes import ChangeGrants
 from dingkao.assessments.models import (
@@ -22,8 +23,10 @@ from dingkao.assessments.models import (
     TRANSFER_GROUNDS,
     EnrolmentChange,
 )
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import doctors_by_id, get_doctor
 from dingkao.doctors.models import Doctor
@@ -39,7 +42,6 @@ from dingkao.web.refused_responses import refused_response
 from dingkao.web.request_lifecycle import limiter
 
 enrolment_changes = console_blueprint("enrolment_changes")
-VIEWS = {"waiting": "等您办理", "pending": "办理中", "finished": "已办结"}
 
 
 class TransferForm(Form):
@@ -83,23 +85,28 @@ def change_grants() -> ChangeGrants:
 
 
 @enrolment_changes.get("/office/changes")
+@enrolment_changes.post("/office/changes/search", endpoint="search_changes")
 @require("transfers.view")
-def list_changes() -> str:
-    """The changes that wait for the user, are pending with anybody, or are finished."""
-    grants = change_grants()
-    view = request.args.get("view", "waiting")
-    view = view if view in VIEWS else "waiting"
-    page = changes.changes_page(grants, view, request.args.get("after"))
+def list_changes() -> str | Response:
+    """The changes that the user sees; those that wait for the user unless the address says otherwise."""
+    view = open_list(
+        CHANGE_LIST,
+        presets={DESK_FILTER: WAITING},
+        links={"name": _change_address},
+        endpoint="enrolment_changes.list_changes",
+        search_endpoint="enrolment_changes.search_changes",
+    )
+    if isinstance(view, Response):
+        return view
     return render_template(
         "console/enrolment_changes/list.html",
-        page=page,
         view=view,
-        views=VIEWS,
-        waiting=changes.count_waiting(grants),
-        people=doctors_by_id(change.doctor_id for change in page.rows),
-        sides={change.id: changes.pending_sides(change) for change in page.rows},
-        **_words(page.rows, grants),
+        is_waiting=view.state.filters.get(DESK_FILTER) == WAITING,
     )
+
+
+def _change_address(row: ListRow) -> str:
+    return url_for("enrolment_changes.show_change", change_id=row[0].id)
 
 
 def _words(shown_changes: list[EnrolmentChange], grants: ChangeGrants) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Requests (申请) in the console: the pending ones, one request with its files, approving or refusing."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +18,14 @@ from dingkao.assessments.models import (
     VERDICTS,
     Assessment,
 )
+from dingkao.blueprints.console.listing_pages import open_list
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
     current_user_recusal_reason,
 )
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.errors import Forbidden, InvalidInput, NotFound, Refusal
@@ -45,6 +48,7 @@ from dingkao.requests.earlier_deciders import (
     has_decided_first,
 )
 from dingkao.requests.models import REQUEST_KINDS, SIDES, Request
+from dingkao.requests.request_list import DESK_FILTER, MINE, REQUEST_LISTS
 from dingkao.requests.request_queries import INSTEAD_OF_TEST, scores_of
 from dingkao.requests.request_transitions import MAX_OPINION_LENGTH
 from dingkao.web.access_control import require
@@ -56,35 +60,17 @@ request_decisions = console_blueprint("request_decisions")
 def decision_scopes() -> dict[str, DecisionScope]:
     """The sides for which the current user decides (institution, organisation, province) → its
     DecisionScope."""
-    grant = current_user.grant("requests.view")
-    first_grant = current_user.grant("requests.decide_first")
-    institution_scope = DecisionScope(
-        "institution",
-        grant.institution_ids,
-        current_user.id,
-        can_decide=bool(first_grant.institution_ids),
-        can_decide_second=True,
-    )
-    organisation_scope = DecisionScope(
-        "organisation",
-        grant.assessor_ids,
-        current_user.id,
-        can_decide=bool(first_grant.assessor_ids),
-        can_decide_second=False,
-    )
-    province_scope = DecisionScope(
-        "province",
-        (),
-        current_user.id,
-        can_decide=True,
-        can_decide_second=True,
-    )
-    scopes_with_grant: tuple[tuple[DecisionScope, object], ...] = (
-        (institution_scope, grant.institution_ids),
-        (organisation_scope, grant.assessor_ids),
-        (province_scope, grant.is_province),
-    )
-    return {scope.side: scope for scope, is_granted in scopes_with_grant if is_granted}
+    grant, first_grant = current_user.grant("requests.view"), current_user.grant("requests.decide_first")
+    reached: dict[str, object] = {
+        "institution": grant.institution_ids,
+        "organisation": grant.assessor_ids,
+        "province": grant.is_province,
+    }
+    return {
+        side: decision_scope.scope_of(side, grant, first_grant, current_user.id)
+        for side, is_reached in reached.items()
+        if is_reached
+    }
 
 
 def waiting_counts() -> dict[str, tuple[int, int]]:
@@ -110,36 +96,38 @@ def _current_scope() -> DecisionScope:
 
 
 @request_decisions.get("/office/requests")
+@request_decisions.post("/office/requests/search", endpoint="search_requests")
 @require("requests.view")
-def pending_requests() -> str:
-    """The requests that wait for the current user at this side, or all that the side may see."""
+def pending_requests() -> str | Response:
+    """The requests that this side may see; those that wait for the current user unless the address says
+    otherwise. Raises Forbidden."""
     scope = _current_scope()
-    kind = request.args.get("kind", "")
-    shows_all = "all" in request.args
-    page = decision_scope.requests_page(
-        scope,
-        kind,
-        request.args.get("after"),
-        pending_only=not shows_all,
+    view = open_list(
+        REQUEST_LISTS[scope.side],
+        fixed={"side": scope.side},
+        presets={DESK_FILTER: MINE},
+        links={"name": partial(_request_address, scope.side)},
+        endpoint="request_decisions.pending_requests",
+        search_endpoint="request_decisions.search_requests",
     )
+    if isinstance(view, Response):
+        return view
+    is_mine = view.state.filters.get(DESK_FILTER) == MINE
     return render_template(
         "console/request_decisions/pending.html",
-        others=0 if shows_all else _pending_counts(scope)[1],
+        view=view,
+        others=_pending_counts(scope)[1] if is_mine else 0,
         desk=scope,
         desks=decision_scopes(),
         sides=SIDES,
         kinds=REQUEST_KINDS,
+        batch_kind=view.state.filters.get("kind") if is_mine else None,
         batch_kinds=INSTEAD_OF_TEST,
-        kind=kind,
-        every=shows_all,
-        page=page,
-        until={
-            doctor_request.id: decision_scope.answer_deadline(doctor_request) for doctor_request in page.rows
-        },
-        today=clock.today(),
-        may={doctor_request.id: scope.can_act_on(doctor_request) for doctor_request in page.rows},
-        **_people_of(page.rows),
     )
+
+
+def _request_address(side: str, row: ListRow) -> str:
+    return url_for("request_decisions.show_request", request_id=row[0].id, side=side)
 
 
 def _people_of(doctor_requests: Iterable[Request]) -> dict[str, Any]:
@@ -217,9 +205,7 @@ def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
     kind = request.values.get("kind") or INSTEAD_OF_TEST[0]
     if kind not in INSTEAD_OF_TEST:
         raise NotFound
-    page = decision_scope.requests_page(
-        scope, kind, request.args.get("after"), pending_only=True, size=batch_decisions.MAX_SHOWN
-    )
+    page = decision_scope.pending_page(scope, kind, request.args.get("after"), batch_decisions.MAX_SHOWN)
     files = request_files.files_by_request(doctor_request.id for doctor_request in page.rows)
     people = _people_of(page.rows)
     assessments = {

@@ -1,0 +1,175 @@
+"""The console's lists of requests, one for each side that decides: those who have waited longest first."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+from functools import partial
+
+from sqlalchemy import ColumnElement, and_, false, not_, or_
+
+from dingkao import clock
+from dingkao.assessments.enrolment import doctor_join
+from dingkao.assessments.models import Assessment
+from dingkao.database.listing.definitions import (
+    CellRows,
+    ListColumn,
+    ListDefinition,
+    ListFilter,
+    ListQuery,
+    ListRow,
+    ListSort,
+    ListViewer,
+    register,
+)
+from dingkao.database.listing.list_states import ListState
+from dingkao.doctors.doctor_list import (
+    doctor_cells,
+    doctor_columns,
+    doctor_filter,
+    doctor_filters,
+    doctor_search,
+    doctor_sorts,
+)
+from dingkao.doctors.models import Doctor
+from dingkao.people.exported_lists import register_listing
+from dingkao.people.name_lookups import organisation_names
+from dingkao.people.organisation_filters import has_many_institutions, institution_filter
+from dingkao.people.scopes import Grant, load_grant
+from dingkao.requests.decision_scope import (
+    ANSWER_DAYS_SETTINGS,
+    DecisionScope,
+    answer_deadline,
+    decidable_condition,
+    scope_of,
+    visible_requests,
+    waiting_condition,
+)
+from dingkao.requests.models import REQUEST_KINDS, REQUEST_STATES, SIDES, Request
+from dingkao.tenants import settings
+
+DESK_FILTER, MINE = "desk", "mine"
+DESKS = {MINE: "等您办理", "others": "等其他人办理", "finished": "已办结"}
+SHOWN_STATES = {code: REQUEST_STATES[code] for code in REQUEST_STATES if code not in ("draft", "withdrawn")}
+PENDING_STATES = ("first_pending", "second_pending")
+WAITING_DAYS = {"3": "等待3天以上", "7": "等待7天以上", "30": "等待30天以上"}
+DUE_DAYS = {"-1": "已超期", "3": "3天内到期", "7": "7天内到期"}
+"""Days from today within which a request has to be answered: code of the filter → label."""
+
+
+def _scope(side: str, viewer: ListViewer) -> DecisionScope:
+    """The viewer as one who decides for a side. Sends a query."""
+    first_grant: Grant = load_grant("requests.decide_first", viewer.account_id)
+    return scope_of(side, viewer.grant, first_grant, viewer.account_id)
+
+
+def _query(side: str, viewer: ListViewer, _state: ListState) -> ListQuery:
+    """Returns the requests that a side may see, with record and doctor; none for who isn't of that side."""
+    query = visible_requests(_scope(side, viewer)).join(Doctor, doctor_join())
+    is_of_office = side != "province" or viewer.grant.is_province
+    return query.add_columns(Assessment, Doctor).where(*(() if is_of_office else (false(),)))
+
+
+def _desk_condition(side: str, value: str, viewer: ListViewer) -> ColumnElement[bool]:
+    """Returns the condition that a request waits for the viewer, for others, or for nobody. Sends queries."""
+    is_pending = or_(*(Request.state == state for state in PENDING_STATES))
+    if value == "finished":
+        return not_(is_pending)
+    scope = _scope(side, viewer)
+    is_mine = and_(waiting_condition(scope), decidable_condition(scope))
+    return is_mine if value == MINE else and_(is_pending, not_(is_mine))
+
+
+def _waiting_since(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    return Request.submitted_at <= clock.now() - timedelta(days=int(value))
+
+
+def _due_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """Returns the condition that a pending request's last day lies at most so many days ahead."""
+    today = clock.to_beijing(clock.now())
+    midnight = datetime.combine(today.date(), time(), today.tzinfo)
+    is_due = (
+        and_(
+            Request.kind == kind,
+            Request.submitted_at < midnight + timedelta(days=int(value) + 1 - settings.value(setting)),
+        )
+        for kind, setting in ANSWER_DAYS_SETTINGS.items()
+    )
+    return and_(or_(*(Request.state == state for state in PENDING_STATES)), or_(*is_due))
+
+
+def _days_left_text(doctor_request: Request) -> str:
+    """How many days are left to answer a pending request; "" without a term."""
+    deadline = answer_deadline(doctor_request)
+    if deadline is None or doctor_request.pending_side is None:
+        return ""
+    days = (deadline - clock.today()).days
+    return f"已超期{-days}天" if days < 0 else f"剩{days}天" if days else "今天到期"
+
+
+def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    institutions = organisation_names(record.institution_id for _, record, *_ in rows)
+    return [
+        doctor_cells(doctor, institutions[record.institution_id])
+        | {
+            "kind": REQUEST_KINDS[doctor_request.kind],
+            "reason": doctor_request.reason_words or doctor_request.note or "",
+            "submitted": clock.minute_text(doctor_request.submitted_at),
+            "state": doctor_request.state_label,
+            "due": _days_left_text(doctor_request),
+        }
+        for doctor_request, record, doctor, *_ in rows
+    ]
+
+
+def _request_list(side: str) -> ListDefinition:
+    query: Callable[[ListViewer, ListState], ListQuery] = partial(_query, side)
+    return ListDefinition(
+        name=f"{side}_requests",
+        title=f"{SIDES[side]}办理的申请",
+        action="requests.view",
+        query=query,
+        id_column=Request.id,
+        columns=(
+            *doctor_columns("sex", "level", "category", "department", "title"),
+            ListColumn("kind", "申请"),
+            ListColumn("reason", "理由"),
+            ListColumn("submitted", "提交时间", is_numeric=True, sort="submitted"),
+            ListColumn("state", "状态"),
+            ListColumn("due", "期限"),
+        ),
+        cells=_cells,
+        sorts=(
+            ListSort("begun", "申请先后", (Request.id,), is_indexed=True),
+            ListSort("submitted", "提交时间", (Request.submitted_at, Request.id)),
+            *doctor_sorts(Request.id),
+        ),
+        filters=(
+            institution_filter(
+                Assessment.institution_id,
+                has_many_institutions if side == "institution" else lambda _viewer: True,
+            ),
+            ListFilter(
+                DESK_FILTER,
+                "办理",
+                partial(_desk_condition, side),
+                DESKS,
+                is_indexed=True,
+                counts=False,
+            ),
+            ListFilter("kind", "申请", lambda value, _viewer: Request.kind == value, REQUEST_KINDS),
+            ListFilter("state", "状态", lambda value, _viewer: Request.state == value, SHOWN_STATES),
+            ListFilter("waiting", "等待", _waiting_since, WAITING_DAYS),
+            ListFilter("due", "期限", _due_condition, DUE_DAYS),
+            doctor_filter(Assessment.doctor_id),
+            *doctor_filters(),
+        ),
+        search=doctor_search,
+        search_label="姓名、拼音、号码、机构、科室",
+        unit="项",
+    )
+
+
+REQUEST_LISTS = {side: register(_request_list(side)) for side in ("institution", "organisation", "province")}
+"""Side → its list."""
+
+for _definition in REQUEST_LISTS.values():
+    register_listing(_definition, "requests.view")
