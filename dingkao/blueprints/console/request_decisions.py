@@ -1,7 +1,6 @@
 """Requests (申请) in the console: the pending ones, one request with its files, approving or refusing."""
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +24,6 @@ from dingkao.blueprints.console.navigation import (
     current_user_recusal_reason,
 )
 from dingkao.database.base import db
-from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.errors import Forbidden, InvalidInput, NotFound, Refusal
@@ -106,7 +104,6 @@ def pending_requests() -> str | Response:
         REQUEST_LISTS[scope.side],
         fixed={"side": scope.side},
         presets={DESK_FILTER: MINE},
-        links={"name": partial(_request_address, scope.side)},
         endpoint="request_decisions.pending_requests",
         search_endpoint="request_decisions.search_requests",
     )
@@ -124,10 +121,6 @@ def pending_requests() -> str | Response:
         batch_kind=view.state.filters.get("kind") if is_mine else None,
         batch_kinds=INSTEAD_OF_TEST,
     )
-
-
-def _request_address(side: str, row: ListRow) -> str:
-    return url_for("request_decisions.show_request", request_id=row[0].id, side=side)
 
 
 def _people_of(doctor_requests: Iterable[Request]) -> dict[str, Any]:
