@@ -2,7 +2,6 @@
 variation selectors. They are replaced by one form, so that a name is found and compared however it was typed.
 """
 
-import re
 import unicodedata
 
 MIDDLE_DOT = "·"
@@ -45,10 +44,10 @@ _FOLDED |= {code: unicodedata.normalize("NFKC", chr(code)) for code in _NFKC_COD
 )
 """Code of a character → its usual form, None for what is left out. A pair added here holds for what is
 written from then on; names that are stored already need a migration as 0030, and the job `index_names`."""
-_VARIANT_PATTERN = re.compile(f"[{re.escape(''.join(map(chr, _FOLDED)))}]")
+_FOLDED_CHARACTERS = frozenset(map(chr, _FOLDED))
 
 
 def fold_lookalikes(text: str) -> str:
     """Returns `text` with each lookalike character replaced by its usual form, and without variation
     selectors."""
-    return text.translate(_FOLDED) if _VARIANT_PATTERN.search(text) else text
+    return text if _FOLDED_CHARACTERS.isdisjoint(text) else text.translate(_FOLDED)

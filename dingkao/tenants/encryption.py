@@ -205,9 +205,9 @@ def normalise_text(text: str) -> str:
     """
     once = _to_half_width(text)
     for _ in range(MAX_NORMALISE_ROUNDS):
-        if once.isascii() or (narrowed := _to_half_width(once)) == once:
+        if once.isascii() or once == text:
             break
-        once = narrowed
+        text, once = once, _to_half_width(once)
     return once
 
 
