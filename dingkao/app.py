@@ -38,6 +38,7 @@ from dingkao.blueprints.console.outages import outages
 from dingkao.blueprints.console.papers import papers
 from dingkao.blueprints.console.participation import participation
 from dingkao.blueprints.console.people_search import people_search
+from dingkao.blueprints.console.photos import photos
 from dingkao.blueprints.console.place_choice import place_choice
 from dingkao.blueprints.console.proposed_acts import proposed_acts
 from dingkao.blueprints.console.province_settings import (
@@ -109,7 +110,7 @@ BLUEPRINTS = (
     front, public, account_setup, account, display_mode, home, notices, articles, filing, uploads, practice, mock_exams, sitting, admission_ticket, requests, transfer, result,
     dashboard, lists, doctors, conduct_records, participation, enrolment, enrolment_changes, assisted_filing, exports, filing_review, people_search, request_decisions, question_banks, papers, halls, exam_monitoring, outages, scoring, results, certificates, institutions, institution_changes, inbox, handover, place_choice, staff, proposed_acts, settings_pages, jobs,
     journal_verification,
-    article_editor, office_notices, absences, colleagues, gradings, departments,
+    article_editor, office_notices, absences, colleagues, gradings, departments, photos,
     certificate_lookup, platform,
 )  # fmt: skip
 ONE_YEAR_SECONDS = 365 * 24 * 3600

@@ -26,6 +26,7 @@ from dingkao.filings.fields import STEPS
 from dingkao.filings.models import DOCUMENT_KINDS, Document, Filing
 from dingkao.filings.photo_settings import photo_rules
 from dingkao.filings.saving import (
+    create_filing,
     get_or_create_filing,
     update_revision,
 )
@@ -56,24 +57,9 @@ def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
     """Store the photo (近期免冠照片) [S7], checked with the province's rules and re-encoded, together with
     hints of the checks; the earlier photo is deleted. Returns the document's id. Raises InvalidInput,
     TooLarge, Unavailable, InvalidState, DeadlinePassed."""
-    picture, hints = images.process_portrait(content, photo_rules())
+    portrait = images.process_portrait(content, photo_rules())
     filing = get_or_create_filing(dossier, None, by)
-    photo_id = new_id()
-    current_store().put("photo", photo_id, picture)
-    document = Document(
-        id=photo_id,
-        doctor_id=dossier.doctor.id,
-        cycle_id=dossier.cycle.id,
-        kind="photo",
-        name="照片",
-        content_type="image/jpeg",
-        size=len(picture),
-        hints=hints,
-    )
-    db.session.add(document)
-    if filing.photo_id:
-        _delete_document("photo", filing.photo_id)
-    filing.photo_id = photo_id
+    photo_id = _store_photo(filing, portrait)
     update_revision(filing, by, "photo", 1)
     journal.write_entry(
         "filing",
@@ -82,6 +68,44 @@ def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
         by=by,
         document=str(photo_id),
     )
+    return photo_id
+
+
+def replace_photo(dossier: Dossier, portrait: images.Portrait, *, by: Actor) -> None:
+    """Make a checked photo that of the filing (record and filing are locked), whether the doctor has begun to
+    file or not: neither the record's state nor what a page of the doctor may save changes. The earlier photo
+    is deleted. Raises Unavailable."""
+    dossier.filing = dossier.filing or create_filing(dossier)
+    photo_id = _store_photo(dossier.filing, portrait)
+    db.session.flush()
+    journal.write_entry(
+        "filing",
+        dossier.filing.id,
+        "photo_imported",
+        by=by,
+        document=str(photo_id),
+    )
+
+
+def _store_photo(filing: Filing, portrait: images.Portrait) -> UUID:
+    """Store a photo, make it that of a filing (row locked) and delete the earlier one. Returns the document's
+    id. Raises Unavailable."""
+    photo_id = new_id()
+    current_store().put("photo", photo_id, portrait.content)
+    document = Document(
+        id=photo_id,
+        doctor_id=filing.doctor_id,
+        cycle_id=filing.cycle_id,
+        kind="photo",
+        name="照片",
+        content_type="image/jpeg",
+        size=len(portrait.content),
+        hints=portrait.hints,
+    )
+    db.session.add(document)
+    if filing.photo_id:
+        _delete_document("photo", filing.photo_id)
+    filing.photo_id = photo_id
     return photo_id
 
 

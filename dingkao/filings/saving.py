@@ -268,14 +268,15 @@ def get_or_create_filing(dossier: Dossier, revision: int | None, by: Actor) -> F
     if dossier.record.state == "included":
         assessment_transitions.start_filing(dossier.record, by=by)
     if dossier.filing is None:
-        dossier.filing = _create_filing(dossier)
+        dossier.filing = create_filing(dossier)
     elif revision not in (None, dossier.filing.revision):
         raise StaleSave(STALE_MESSAGE)
     return dossier.filing
 
 
-def _create_filing(dossier: Dossier) -> Filing:
-    """Create an empty filing of the dossier's doctor and cycle, so that it has an id at once."""
+def create_filing(dossier: Dossier) -> Filing:
+    """Create an empty filing of the dossier's doctor and cycle, whatever the record's state, so that it has an
+    id at once."""
     filing = Filing(
         id=new_id(),
         doctor_id=dossier.doctor.id,

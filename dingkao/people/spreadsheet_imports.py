@@ -1,6 +1,7 @@
 """The engine of all imports of large spreadsheets (rosters, institutions, questions, scores): a job of
-chunks. The file is read once and its rows are stored in parts of ROWS_PER_CHUNK; each chunk imports one part;
-a report with the refused rows is built; then the parts are deleted. Everything stored is encrypted.
+chunks. The file is read once and its rows are stored in parts (of ROWS_PER_CHUNK, if nothing else is said);
+each chunk imports one part; a report with the refused rows is built; then the parts are deleted. Everything
+stored is encrypted.
 
 A check (`dry_run`) is the same job: each part is imported and undone again, so that it tells exactly what the
 import would do. It keeps the file, whose import can then be confirmed (`import_checks`).
@@ -100,7 +101,7 @@ class SpreadsheetImport:
     `read`: replaces `read_rows` in the job if reading depends on the actor; `has_warnings`: the report
     includes warnings and has a column that tells them from errors; `after_rows`: what is done in chunks of
     its own after the last part, not by a check; its cursor is None when it is done; `verb`: the first word of
-    the job's title.
+    the job's title; `rows_per_chunk`: how many rows are imported in one transaction.
     """
 
     name: str
@@ -114,6 +115,7 @@ class SpreadsheetImport:
     has_warnings: bool = False
     after_rows: Callable[[Job, Cursor], Chunk] | None = None
     verb: str = "导入"
+    rows_per_chunk: int = ROWS_PER_CHUNK
 
     def __post_init__(self) -> None:
         worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
@@ -181,7 +183,7 @@ class SpreadsheetImport:
         number = 0
         row_count = 0
         rows = self._rows_of_file(job, report)
-        for number, batch in enumerate(split_into_batches(rows, ROWS_PER_CHUNK), 1):
+        for number, batch in enumerate(split_into_batches(rows, self.rows_per_chunk), 1):
             row_count += len(batch)
             keys.add(key for row in batch for key in self.row_keys(row))
             job_parts.save_part(job.id, ROWS_SERIES, number, batch)

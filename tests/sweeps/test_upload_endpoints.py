@@ -10,6 +10,7 @@ import io
 import random
 import re
 import time
+import zipfile
 from functools import cache, partial
 from pathlib import Path
 
@@ -47,6 +48,20 @@ PICTURES = {
     "huge.png": partial(_bomb, malicious_pictures.huge_png),
     "head.gif": partial(_bomb, malicious_pictures.headed_picture),
 }
+
+
+def _archive(count, size):
+    """A zip of empty pictures, of which its directory says that each has so many bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as written:
+        for number in range(count):
+            written.writestr(f"{number}.jpg", b"")
+        for entry in written.filelist:
+            entry.file_size = size
+    return packed.getvalue()
+
+
+ARCHIVES = {"bomb.zip": partial(_archive, 2, 1024 * MB), "many.zip": partial(_archive, 2_001, 0)}
 DOCUMENTS = PICTURES | {"pixels.pdf": partial(_bomb, malicious_pictures.pixels)}
 
 
@@ -191,6 +206,7 @@ DOORS = {
         "/office/departments/import",
         {},
     ),
+    "photos.import_photos": (ARCHIVES, "file", "province_admin", "/office/photos", "/office/photos", {}),
     "participation.list_comparisons": (
         SHEETS,
         "file",
@@ -253,6 +269,7 @@ PIECES = {
     "roster": (SHEETS, "province_admin", "/office/roster"), "institutions": (SHEETS, "province_admin", "/office/institutions"),
     "questions": (QUESTIONS, "question_editor", "/office/banks"), "scores": (SHEETS, "province_admin", "/office/offline-scores"),
     "conduct": (SHEETS, "province_admin", "/office/conduct/penalty"),
+    "photos": (ARCHIVES, "province_admin", "/office/photos"),
     "departments": (SHEETS, "province_admin", "/office/departments/import"),
     "register": (SHEETS, "province_admin", "/office/register"),
     "filing_photo": (PICTURES, "filing", "/filing/photo"), "filing_proof": (DOCUMENTS, "filing", "/filing/proof"),

@@ -37,6 +37,7 @@ MENU: tuple[tuple[str, tuple[MenuEntry, ...]], ...] = (
     ("医师", (
         MenuEntry("doctors.list_doctors", "医师", "stethoscope"),
         MenuEntry("doctors.import_roster", "导入名单", "file-import"),
+        MenuEntry("photos.import_photos", "批量照片", "file-import"),
         MenuEntry("departments.list_departments", "科室", "building-hospital"),
         MenuEntry("conduct_records.import_records", "考核依据", "file-import"),
         MenuEntry("participation.list_gaps", "应考尽考", "list-check"),
