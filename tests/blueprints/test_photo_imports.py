@@ -117,7 +117,7 @@ def test_a_photo_of_a_draft_is_replaced_and_a_bad_picture_refused(application, i
     assert before not in kept
 
 
-@pytest.mark.parametrize("content", [b"no archive", archive()])
+@pytest.mark.parametrize("content", [b"no archive", archive()], ids=["text", "empty"])
 def test_what_is_no_archive_of_photos_is_refused(clerk, content):
     answer = post_form(clerk, PAGE, file=(io.BytesIO(content), "照片.zip"))
     assert answer.status_code == 422
