@@ -27,13 +27,14 @@ from dingkao.database.listing.definitions import (
     register,
 )
 from dingkao.database.listing.list_states import ListState
+from dingkao.database.pagination import CappedCount, capped_count
 from dingkao.doctors.models import Doctor
 from dingkao.filings.grading_list import UNDRAFTED, draft_condition
 from dingkao.people.department_models import Department
 from dingkao.people.models import Account, Membership
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import has_many_institutions, institution_filter
-from dingkao.people.scopes import scope_condition
+from dingkao.people.scopes import Grant, scope_condition
 
 ACTION = "departments.manage"
 LACKING_LABELS = {
@@ -135,6 +136,15 @@ def _liaisons_of(department_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID
         if department_id is not None:
             liaisons.setdefault(department_id, []).append((account_id, name))
     return liaisons
+
+
+def count_unlisted_doctors(grant: Grant) -> CappedCount:
+    """How many doctors of the grant's institutions have no department, or one that isn't listed, so that no
+    liaison sees them."""
+    is_listed = exists().where(is_of_department())
+    return capped_count(
+        select(Doctor).where(in_array(Doctor.organisation_id, grant.institution_ids), ~is_listed)
+    )
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:

@@ -489,7 +489,7 @@ GAP_NOT_SAT = _register(
 DEPARTMENT_REMINDER = _register(
     "department_reminder",
     "{department}的定考准备还没有完成",
-    "{department}在{cycle}考核中：{lacking}。请督促本人，并在“草拟评定”中办理。{words}",
+    "{department}（{cycle}）：{lacking}。请督促本人，并在“草拟评定”中办理。{words}",
     target=None,
 )
 

@@ -109,7 +109,7 @@ def test_a_verdict_of_failure_needs_a_reason_and_a_decision_needs_a_person(
     shown = text(reviewer.get(record_page))
     assert "门诊量不足" in shown
     assert "采用草拟" in shown
-    assert "考核依据" in shown
+    assert "工作成绩依据" in shown
     assert not re.search(r'name="performance"\s+value="\w+"\s+checked', shown), "nothing is chosen by a draft"
     taken = text(reviewer.get(f"{record_page}&draft=1"))
     assert re.search(r'name="performance"\s+value="fail"\s+checked', taken)

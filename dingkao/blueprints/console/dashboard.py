@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from flask import redirect, render_template, url_for
+from flask import render_template, url_for
 from flask_login import current_user
-from werkzeug.wrappers import Response
 
-from dingkao import clock
 from dingkao.assessments import absences, doctor_codes, enrolment_changes
 from dingkao.assessments.enrolment import count_records_by_state
 from dingkao.assessments.models import Assessment
@@ -36,7 +34,6 @@ from dingkao.database.arrays import in_array
 from dingkao.people import organisation_queries
 from dingkao.people.departments import department_names
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.notices import get_notice, list_notices
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.people.staff_notices import count_unread
 from dingkao.requests.dashboard import (
@@ -50,7 +47,6 @@ from dingkao.results.models import PassLine, Publication
 from dingkao.web.access_control import require
 
 dashboard = console_blueprint("dashboard")
-MAX_NOTICES = 10
 
 
 @dataclass(frozen=True)
@@ -76,22 +72,12 @@ def show_tasks() -> str:
         "console/dashboard/tasks.html",
         waiting=[task for task in tasks if task.count],
         others=[task for task in tasks if task.count_for_others],
-        notices=list_notices(current_user.id, unread_only=True, before=None, limit=MAX_NOTICES),
         roles=_roles_with_organisations(),
         cycle=cycle,
         names=PHASES,
         phases=phases_of(cycle) if cycle else {},
         steps=open_setup_steps(cycle) if current_user.may("cycle.manage") else [],
     )
-
-
-@dashboard.post("/office/notices/<uuid:notice_id>/read")
-@require("console.open")
-def read_notice(notice_id: UUID) -> Response:
-    """Take a notice to the current user off the first page. Raises NotFound for another account's."""
-    notice = get_notice(notice_id, current_user.id)
-    notice.read_at = notice.read_at or clock.now()
-    return redirect(url_for("dashboard.show_tasks"), 303)
 
 
 def _all_tasks(cycle: Cycle | None) -> list[Task]:

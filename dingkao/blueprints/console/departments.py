@@ -24,7 +24,7 @@ from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.department_renaming import rename_department
 from dingkao.errors import Forbidden, InvalidInput, TooLarge, Unavailable
-from dingkao.filings.department_list import DEPARTMENT_LIST
+from dingkao.filings.department_list import DEPARTMENT_LIST, count_unlisted_doctors
 from dingkao.filings.department_reminders import MAX_REMINDED, MAX_WORDS_LENGTH, remind_liaisons
 from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
@@ -68,6 +68,7 @@ def list_departments() -> str | Response:
         "console/departments/list.html",
         view=view,
         cycle=current_cycle(),
+        unlisted=count_unlisted_doctors(current_grant()),
         max_words_length=MAX_WORDS_LENGTH,
     )
 
