@@ -79,7 +79,7 @@ def drafts(in_province, *doctors):
 
 def test_a_liaison_sees_and_drafts_the_own_department_alone(liaison, doctors, in_province):
     page = text(liaison.get(HOME))
-    assert set(re.findall(r'name="record" value="([^"]+)"', page)) == {
+    assert set(re.findall(r'name="record"\s+value="([^"]+)"', page)) == {
         str(doctors[name].record_id) for name in ("内科", "内科二")
     }
     for name in ("外科", "他院"):
