@@ -47,7 +47,7 @@ def list_entries(content: bytes) -> list[ListedEntry]:
 
 def read_pictures(content: bytes, positions: Iterable[int]) -> Iterator[tuple[int, bytes | None]]:
     """Yield the position and content of the entries at `positions`; None for one that can't be read or is
-    larger than a picture may be. Raises LimitExceeded, Unavailable."""
+    larger than a picture may be. Raises runner.LimitExceeded, Unavailable."""
     return runner.iterate(read_in_child, content, list(positions), limit_message=TOO_COMPLEX_MESSAGE)
 
 
