@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select
 
+from dingkao.database.arrays import in_array
 from dingkao.database.listing.definitions import (
     CellRows,
     ListColumn,
@@ -25,6 +26,7 @@ from dingkao.people.models import Membership, Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.organisations import matches_typed
+from dingkao.people.permissions import roles_for
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.divisions import UnknownDivision, division_code, health_authority
 from dingkao.tenants.registry import by_code
@@ -35,23 +37,23 @@ NOT_ASSIGNED_TEXT = "未指定"
 ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 
-def _has_no(role: str) -> ColumnElement[bool]:
-    """The condition that nobody holds a role at an organisation."""
+def _has_nobody(action: str) -> ColumnElement[bool]:
+    """The condition that nobody at an organisation holds a role that is granted an action."""
     is_held = and_(
         Membership.tenant_id == Organisation.tenant_id,
         Membership.organisation_id == Organisation.id,
-        Membership.role == role,
+        in_array(Membership.role, sorted(roles_for(action))),
     )
     return ~exists().where(is_held)
 
 
 _MISSING: dict[str, tuple[str, Callable[[], ColumnElement[bool]]]] = {
     "assessor": ("未指定考核机构", lambda: Organisation.assessment_organisation_id.is_(None)),
-    "clerk": ("没有经办人", lambda: _has_no("institution_clerk")),
-    "reviewer": ("没有审核人", lambda: _has_no("institution_reviewer")),
-    "organisation_reviewer": (
+    "clerk": ("没有经办人", lambda: _has_nobody("filings.assist")),
+    "reviewer": ("没有审核人", lambda: _has_nobody("filings.approve")),
+    "accepter": (
         "没有复核人",
-        lambda: and_(Organisation.assesses, _has_no("organisation_reviewer")),
+        lambda: and_(Organisation.assesses, _has_nobody("filings.accept")),
     ),
     "contact": (
         "没有联系电话",
