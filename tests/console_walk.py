@@ -1,17 +1,19 @@
 """Walks the console by HTTP as somebody signed in would: every page of the menu, every list, each filter,
 order and search that its forms and links offer, the next page, some of the rows."""
 
+import html
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
+
+from dingkao.database.listing.list_states import COLUMNS
 
 _CODE_PATTERN = re.compile(r"[a-z][a-z_]{0,30}|[01]?")
 """Values of a query that are codes of a choice; others (ids, cursors, what was typed) are of one kind."""
@@ -30,23 +32,35 @@ class Form:
     texts: list[str] = field(default_factory=list)
 
 
-class PageReader(HTMLParser):
-    """What a page leads to: its links, and its forms that are sent by GET."""
+_TAG_PATTERN = re.compile(r"<(/form|a|form|select|option|input)\b((?:[^>\"]|\"[^\"]*\")*)>")
+_ATTRIBUTE_PATTERN = re.compile(r"([a-z-]+)(?:=\"([^\"]*)\")?")
+
+
+class PageReader:
+    """What a page leads to: its links, and its forms that are sent by GET. It reads our own templates, whose
+    attributes stand in double quotes, by a pattern: a parser of any HTML takes as long as the page itself."""
 
     def __init__(self, address: str) -> None:
-        super().__init__()
         self.address, self.links, self.forms = address, list[str](), list[Form]()
         self._form: Form | None = None
         self._choice = ""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
+    def feed(self, page: str) -> None:
+        """Read a page."""
+        for tag, attributes in _TAG_PATTERN.findall(page):
+            self._read_tag(
+                tag, {name: html.unescape(value) for name, value in _ATTRIBUTE_PATTERN.findall(attributes)}
+            )
+
+    def _read_tag(self, tag: str, values: dict[str, str]) -> None:
         if tag == "a" and "href" in values:
             self.links.append(urljoin(self.address, values["href"]))
         elif tag == "form":
             is_get = values.get("method", "get").lower() == "get"
             self._form = Form(urljoin(self.address, values.get("action", ""))) if is_get else None
             self.forms += [self._form] if self._form else []
+        elif tag == "/form":
+            self._form = None
         elif self._form is not None:
             self._read_field(self._form, tag, values)
 
@@ -62,12 +76,6 @@ class PageReader(HTMLParser):
             form.texts.append(name)
         elif tag == "input" and name:
             form.values[name] = values.get("value", "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "form":
-            self._form = None
-        elif tag == "select":
-            self._choice = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,10 @@ class ConsoleWalk:
             return None
         query = parse_qsl(parts.query)
         is_search = any(value in self.searched for _, value in query)
-        codes = {(name, self._kind_of_value(value, is_search=is_search)) for name, value in query}
+        codes = {
+            (name, "*" if name == COLUMNS else self._kind_of_value(value, is_search=is_search))
+            for name, value in query
+        }
         return f"{endpoint}?{urlencode(sorted(codes))}"
 
     def _kind_of_value(self, value: str, *, is_search: bool) -> str:
@@ -129,11 +140,11 @@ class ConsoleWalk:
             return value
         return value if _CODE_PATTERN.fullmatch(value) and not is_search else "*"
 
-    def _onward(self, address: str, html: str) -> Iterator[str]:
+    def _onward(self, address: str, page: str) -> Iterator[str]:
         """Where a page leads: its links; its forms sent as they stand, with each other choice, with each text
         that is searched for."""
         reader = PageReader(address)
-        reader.feed(html)
+        reader.feed(page)
         yield from (link.partition("#")[0] for link in reader.links)
         for form in reader.forms:
             changes = [{}, *({name: value} for name, value in form.options[:MAX_OPTIONS])]

@@ -23,6 +23,8 @@ EXPLAINING = {
 }
 _PLAN_PATTERN = re.compile(r"duration: ([\d.]+) ms\s+plan:\n(.*)", re.DOTALL)
 MAX_QUERY_SHOWN = 300
+READ_BELOW = ("Subquery Scan", "CTE Scan")
+"""Scans of what other nodes have read, where it is limited: a filter of theirs throws away no more than that."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _node_problems(node: dict[str, Any], limits: PlanLimits) -> Iterator[tuple[s
     if kind.endswith("Seq Scan") and node.get("Relation Name") in limits.large_tables:
         yield place, f"{place}: one row after another"
     rows_removed = _total(node, "Rows Removed by Filter") + _total(node, "Rows Removed by Index Recheck")
-    if rows_removed > limits.removed:
+    if rows_removed > limits.removed and kind not in READ_BELOW:
         yield f"{place} filter", f"{place}: a filter throws {rows_removed} rows away"
     elif (rows_read := _rows(node)) > limits.read:
         yield f"{place} read", f"{place}: reads {rows_read} rows"

@@ -3,7 +3,7 @@ within what the person who searches reaches, with their records of the current c
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.database.row_lookups import has_row
 from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import (
@@ -73,6 +74,12 @@ def find_ids(form: SearchForm, text: str, grant: Grant, *, without: Collection[U
     return list(islice(ids, MAX_SHOWN + 1))
 
 
+def find_first_ids(text: str, grant: Grant) -> list[UUID]:
+    """Returns the ids of the first doctors within `grant` whom `text` finds by any form, form by form, each
+    once: as many of each as `find_ids` gives."""
+    return list(dict.fromkeys(chain.from_iterable(find_ids(form, text, grant) for form in search_forms())))
+
+
 def find_by_number(text: str, grant: Grant) -> list[UUID]:
     """Returns the ids of the doctors within `grant` with that whole number: of their document, admission
     ticket or certificate."""
@@ -123,7 +130,7 @@ def _is_assessed(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:
         record.doctor_id == doctor_id,
         in_array(record.assessor_id, grant.assessor_ids),
     )
-    return assessed.exists()
+    return has_row(assessed)
 
 
 def _load_people(doctor_ids: set[UUID]) -> dict[UUID, PersonMatch]:

@@ -14,6 +14,7 @@ from dingkao.certificates.serials import normalise_serial, province_of_serial
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.database.row_lookups import has_row
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import (
     Query,
@@ -69,7 +70,7 @@ def lacks_certificate(
     return (
         Assessment.cycle_id == cycle.id,
         Assessment.state == "passed",
-        ~issued.exists(),
+        ~has_row(issued),
     )
 
 

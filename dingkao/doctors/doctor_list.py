@@ -62,6 +62,7 @@ def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
             lambda value, _viewer: Doctor.department == value,
             accepts=lambda value: len(value) <= MAX_DEPARTMENT_LENGTH,
             is_indexed=have_index,
+            is_lone=True,
         ),
         *level_filters(have_index=have_index),
     )
@@ -77,6 +78,7 @@ def level_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
             lambda value, _viewer: Doctor.category == value,
             CATEGORIES,
             is_indexed=have_index,
+            is_lone=True,
         ),
     )
 

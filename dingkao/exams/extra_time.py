@@ -9,12 +9,12 @@ from sqlalchemy import Select, and_, select
 from dingkao import clock
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
+from dingkao.assessments.people_search import find_first_ids
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.name_search import search_condition
 from dingkao.errors import InvalidInput, NotFound
 from dingkao.exams.models.hall_models import ExtraTime
 from dingkao.journal import entries as journal
@@ -151,11 +151,13 @@ def extra_time_page(cycle: Cycle, scope: Grant, cursor: str | None) -> Page[Extr
     return Page(entries, page.next_cursor)
 
 
-def find_doctors(cycle: Cycle, scope: Grant, name: str, limit: int) -> list[tuple[Doctor, Assessment]]:
-    """At most `limit` doctors within `scope` whom `name` finds (`name_search`), in no order, with their
-    records of the cycle."""
-    query = _doctors_query(cycle, scope, Doctor, Assessment).where(search_condition(name, scope))
-    return [(doctor, record) for doctor, record in db.session.execute(query.limit(limit))]
+def find_doctors(cycle: Cycle, scope: Grant, text: str) -> list[tuple[Doctor, Assessment]]:
+    """The first doctors within `scope` whom `text` finds (`people_search`), those found best first, with
+    their records of the cycle; without those who aren't included in it."""
+    ids = find_first_ids(text, scope)
+    query = _doctors_query(cycle, scope, Doctor, Assessment).where(in_array(Doctor.id, ids))
+    doctors = [(doctor, record) for doctor, record in db.session.execute(query)]
+    return sorted(doctors, key=lambda doctor_and_record: ids.index(doctor_and_record[0].id))
 
 
 def get_doctor_in_scope(doctor_id: UUID, cycle: Cycle, scope: Grant) -> Doctor:

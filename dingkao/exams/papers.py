@@ -12,8 +12,10 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    false,
     or_,
     select,
+    true,
 )
 
 from dingkao.assessments.models import Assessment
@@ -225,6 +227,22 @@ def paper_join_condition() -> tuple[ColumnElement[bool], ColumnElement[int]]:
         ),
     )
     return theirs, case((simple, 1), else_=len(general))
+
+
+def sits_paper_condition(paper: Paper) -> ColumnElement[bool]:
+    """`papers_for` as SQL for one paper: the condition that an Assessment of its cycle (joined with its
+    Doctor) has to sit it."""
+    simple = Assessment.procedure.is_not_distinct_from("simple")
+    subject_conditions = [
+        *([simple] if paper.subject in subjects_for_procedure("simple") else []),
+        *([~simple] if paper.subject in subjects_for_procedure("general") else []),
+    ]
+    return and_(
+        Doctor.category == paper.category,
+        Doctor.level == paper.level,
+        true() if paper.procedure == "any" else Assessment.procedure == paper.procedure,
+        or_(false(), *subject_conditions),
+    )
 
 
 def stage_lock_reason(

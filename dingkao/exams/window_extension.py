@@ -13,14 +13,18 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from dingkao import clock
 from dingkao.assessments.doctor_notices import notify
+from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
+from dingkao.database.listing.list_counts import ChipCount
+from dingkao.database.listing.list_pages import MAX_LOOKED_AT
+from dingkao.database.row_lookups import has_row
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.exams import integrity_events
@@ -33,7 +37,7 @@ from dingkao.exams.models.hall_models import (
 )
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.exams.papers import paper_join_condition
+from dingkao.exams.papers import paper_join_condition, sits_paper_condition
 from dingkao.exams.sittings import for_update_query
 from dingkao.exams.slot_places import TEST_STATES
 from dingkao.jobs import enqueueing, worker
@@ -54,11 +58,12 @@ MAX_EXTENSION = timedelta(days=7)
 
 class AffectedCounts(NamedTuple):
     """What a paper's window affects now: how many sittings are open, how many of these it ends before their
-    minutes are over, and how many records have not begun."""
+    minutes are over, and how many records have not begun. At most MAX_LOOKED_AT sittings of the paper, and
+    records of the cycle, are looked at."""
 
-    open_sittings: int
-    cut_short: int
-    not_started: int
+    open_sittings: ChipCount
+    cut_short: ChipCount
+    not_started: ChipCount
 
 
 def running_papers(cycle: Cycle) -> list[Paper]:
@@ -84,24 +89,48 @@ def running_papers(cycle: Cycle) -> list[Paper]:
     )
 
 
-def count_affected(paper: Paper) -> AffectedCounts:
-    """How many sittings and records the paper's window affects now."""
+def count_affected(papers: Sequence[Paper]) -> dict[UUID, AffectedCounts]:
+    """Returns id of a paper → how many sittings and records its window affects now, for papers of one
+    cycle."""
+    not_started = _count_not_started(papers)
+    return {paper.id: AffectedCounts(*_count_open_sittings(paper), not_started[paper.id]) for paper in papers}
+
+
+def _count_open_sittings(paper: Paper) -> tuple[ChipCount, ChipCount]:
+    """How many sittings of a paper are open, and how many of these its window cuts short."""
     ends = Sitting.opened_at + func.make_interval(0, 0, 0, 0, 0, paper.minutes)
-    is_open = (
+    open_sittings = select((Sitting.closes_at < ends).label("is_cut_short")).where(
         Sitting.paper_id == paper.id,
         Sitting.handed_in_at.is_(None),
         Sitting.voided_at.is_(None),
     )
-    opened = db.session.execute(
-        select(
-            func.count(),
-            func.count().filter(Sitting.closes_at < ends),
-        ).where(*is_open)
-    ).one()
-    to_come = select(func.count()).select_from(
-        _records_sitting_paper(paper).where(~_has_sitting(paper)).subquery()
+    looked_at = open_sittings.limit(MAX_LOOKED_AT).subquery()
+    counts = select(func.count(), func.count().filter(looked_at.c.is_cut_short)).select_from(looked_at)
+    open_count, cut_count = db.session.execute(counts).one()
+    is_complete = open_count < MAX_LOOKED_AT
+    return ChipCount(open_count, is_complete), ChipCount(cut_count, is_complete)
+
+
+def _count_not_started(papers: Sequence[Paper]) -> dict[UUID, ChipCount]:
+    """Returns id of a paper → how many records can still begin it."""
+    if not papers:
+        return {}
+    flags = [
+        and_(sits_paper_condition(paper), _has_no_sitting(paper)).label(f"paper_{number}")
+        for number, paper in enumerate(papers)
+    ]
+    records = (
+        select(*flags)
+        .select_from(Assessment)
+        .join(Doctor, doctor_join())
+        .where(Assessment.cycle_id == papers[0].cycle_id, Assessment.state.in_(TEST_STATES))
+        .order_by(Assessment.state, Assessment.id)
     )
-    return AffectedCounts(opened[0], opened[1], db.session.scalar(to_come) or 0)
+    looked_at: Any = records.limit(MAX_LOOKED_AT).subquery()
+    sums = [func.count().filter(looked_at.c[flag.key]) for flag in flags]
+    looked_count, *counts = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
+    is_complete = looked_count < MAX_LOOKED_AT
+    return {paper.id: ChipCount(number, is_complete) for paper, number in zip(papers, counts, strict=True)}
 
 
 def open_slot_count(cycle: Cycle) -> int:
@@ -381,14 +410,15 @@ def _records_sitting_paper(paper: Paper) -> Any:
     )
 
 
-def _has_sitting(paper: Paper) -> Any:
-    """The condition that the query's Assessment has a sitting of the paper that isn't voided."""
-    return exists().where(
+def _has_no_sitting(paper: Paper) -> ColumnElement[bool]:
+    """The condition that the query's Assessment has no sitting of the paper but voided ones."""
+    sitting_id = select(Sitting.id).where(
         Sitting.tenant_id == Assessment.tenant_id,
         Sitting.assessment_id == Assessment.id,
         Sitting.paper_id == paper.id,
         Sitting.voided_at.is_(None),
     )
+    return ~has_row(sitting_id)
 
 
 def _records_in_slot(slot_id: UUID) -> Any:

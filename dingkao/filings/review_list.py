@@ -142,7 +142,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
             *record_filters(),
             ListFilter("holder", "审核人", _holder_condition, HOLDERS),
             ListFilter("assigned", "分配", _assignee_condition, ASSIGNEES),
-            ListFilter("waiting", "等待", _waiting_condition, WAITING_DAYS),
+            ListFilter("waiting", "等待", _waiting_condition, WAITING_DAYS, is_indexed=True),
         ),
         search=doctor_search,
         search_label="姓名、拼音、号码、机构、科室",

@@ -59,6 +59,7 @@ class Organisation(TenantOwned, Model):
             "successor_id is null or (closed_at is not null and successor_id <> id)",
             name="successor_of_closed",
         ),
+        Index("organisation_assessor_ix", "tenant_id", "name", "id", postgresql_where=text("assesses")),
         tenant_foreign_key("assessment_organisation_id", "organisation"),
         tenant_foreign_key("successor_id", "organisation"),
     )

@@ -30,7 +30,10 @@ def memberships_of_accounts(
 
 def administrator_count() -> int:
     """How many accounts hold the role of an administrator of the province."""
-    query = select(func.count(Membership.account_id.distinct())).where(Membership.role == PROVINCE_ADMIN)
+    query = select(func.count(Membership.account_id.distinct())).where(
+        Membership.organisation_id.is_(None),
+        Membership.role == PROVINCE_ADMIN,
+    )
     return int(db.session.scalar(query) or 0)
 
 

@@ -83,14 +83,33 @@ def read_write_transactions() -> Iterator[None]:
 
 @contextmanager
 def plans_by_value() -> Iterator[None]:
-    """In transactions begun in the block PostgreSQL plans each statement for the values it has, as lists
-    need it: with a plan for all values no partial index is used, and no LIMIT is known
-    (docs/decisions/0047)."""
+    """In transactions begun in the block PostgreSQL plans each statement as the console's lists need it
+    (LIST_PLANNING)."""
     token = _is_planned_by_value.set(True)
     try:
         yield
     finally:
         _is_planned_by_value.reset(token)
+
+
+LIST_PLANNING = "".join(
+    f"; SET LOCAL {name} = {value}"
+    for name, value in {
+        "plan_cache_mode": "force_custom_plan",
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "enable_mergejoin": "off",
+        "seq_page_cost": "0.1",
+        "random_page_cost": "0.1",
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+    }.items()
+)
+"""How statements of lists are planned. For the values they have: with a plan for all values no partial index
+is used, and no LIMIT is known (docs/decisions/0047). And along indexes: every statement of the console shows,
+or counts, a bounded number of rows, which an index gives in their order. PostgreSQL would read a whole table
+where it takes a condition for commoner than it is, or a page for one that must come from a disk, though what
+lists read lies in memory."""
 
 
 def set_tenant_on_begin(engine: Engine) -> None:
@@ -102,7 +121,7 @@ def set_tenant_on_begin(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         mode = " READ ONLY" if _is_read_only.get() else ""
         driver: Any = connection.connection.driver_connection
-        planning = "; SET LOCAL plan_cache_mode = force_custom_plan" if _is_planned_by_value.get() else ""
+        planning = LIST_PLANNING if _is_planned_by_value.get() else ""
         tenant = int(current_tenant())
         driver.execute(
             f"BEGIN{mode}; SET LOCAL dingkao.tenant = '{tenant}'{planning}",

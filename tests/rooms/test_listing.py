@@ -79,6 +79,23 @@ def test_only_a_list_that_is_short_enough_is_sorted_without_an_index(people, mon
     assert not fetch_list_page(ListState(DOCTOR_LIST), VIEWER).is_sort_refused
 
 
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 7])
+def test_by_a_filter_without_an_index_a_page_looks_at_so_many_rows(people, monkeypatch, most):
+    monkeypatch.setattr(list_pages, "MAX_LOOKED_AT", most)
+    state = ListState(DOCTOR_LIST).with_filter("level", "assistant")
+    pages = [fetch_list_page(state, VIEWER, 2)]
+    while pages[-1].next_cursor:
+        pages.append(fetch_list_page(replace(state, after=pages[-1].next_cursor), VIEWER, 2))
+    ids = [doctor_id for page in pages for doctor_id in ids_of(page)]
+    in_order = select(Doctor.id).order_by(Doctor.name_key, Doctor.id)
+    assert ids == list(db.session.scalars(in_order.where(Doctor.level == "assistant")))
+    if most in (1, 7):
+        assert any(page.is_cut for page in pages) == (most == 1)
+    assert [page.is_cut and not page.next_cursor for page in pages] == [False] * len(pages)
+    back = fetch_list_page(replace(state, before=pages[-1].previous_cursor), VIEWER, 2)
+    assert set(ids_of(back)) <= set(ids)
+
+
 def test_chips_count_what_each_would_leave(people):
     counts = count_list(ListState(DOCTOR_LIST), VIEWER).choices
     assert {code: count.number for code, count in counts["level"].items()} == {"physician": 3, "assistant": 3}

@@ -23,7 +23,7 @@ from dingkao.database.listing.definitions import (
     ListViewer,
 )
 from dingkao.database.listing.list_counts import ChipCount, ListCounts, count_list
-from dingkao.database.listing.list_pages import MAX_SORTED, ListPage, fetch_list_page
+from dingkao.database.listing.list_pages import MAX_LOOKED_AT, MAX_SORTED, ListPage, fetch_list_page
 from dingkao.database.listing.list_states import (
     ANY_VALUE,
     SEARCH,
@@ -61,6 +61,7 @@ class ListView:
     links: Mapping[str, RowLink] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     typed_values: Mapping[str, str] = field(default_factory=dict)
+    max_looked_at = MAX_LOOKED_AT
     max_sorted = MAX_SORTED
     max_view_name = MAX_VIEW_NAME_LENGTH
 
@@ -190,6 +191,11 @@ class ListView:
     def has_further_pages(self) -> bool:
         """Whether the view has rows that this page doesn't show."""
         return bool(self.page.previous_cursor or self.page.next_cursor)
+
+    @property
+    def is_later_page(self) -> bool:
+        """Whether the address names another page than the view's first."""
+        return bool(self.state.after or self.state.before)
 
     def is_chip_shown(self, known: ListFilter, code: str) -> bool:
         """Whether a choice of a filter is offered: one that would leave nothing is left out among many."""

@@ -50,6 +50,7 @@ class ListFilter:
     with counts; one without takes any value that `accepts` allows, which `describe` names for people and
     `resolve` finds by what was typed (raising InvalidInput), and is shown as a search field.
     `is_indexed`: an index finds the rows of a value; by a filter without one, rows are looked at one by one;
+    `is_lone`: that index is of use only where nothing else limits the rows;
     `counts`: whether the chips say how many rows each would leave; `is_offered`: False for a filter that
     isn't typed, but set by an address, and can only be taken off; `is_for`: whether a viewer needs the filter
     at all.
@@ -63,6 +64,7 @@ class ListFilter:
     describe: Callable[[str], str] = str
     resolve: Callable[[str], str] = str
     is_indexed: bool = False
+    is_lone: bool = False
     counts: bool = True
     is_offered: bool = True
     is_for: Callable[[ListViewer], bool] = lambda _viewer: True

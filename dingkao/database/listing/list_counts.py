@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, select, t
 
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListFilter, ListViewer
-from dingkao.database.listing.list_pages import list_query
+from dingkao.database.listing.list_pages import list_query, unindexed_filters
 from dingkao.database.listing.list_states import ListState
 from dingkao.database.pagination import MAX_COUNTED, CappedCount
 
@@ -62,7 +62,8 @@ def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     counted = [
         known for known in definition.filters if known.choices and known.counts and known.key not in totals
     ]
-    apart = [known for known in counted if known.is_indexed and known.key in state.filters]
+    unindexed = unindexed_filters(state, viewer)
+    apart = [known for known in counted if known.key in state.filters and known.key not in unindexed]
     first = _Pass(state, viewer, without="")
     total, choices = first.count([known for known in counted if known not in apart])
     for known in apart:
@@ -93,7 +94,7 @@ class _Pass:
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
         flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]
-        unindexed = {key for key, *_ in self._unindexed()}
+        unindexed = unindexed_filters(self.state, self.viewer)
         query = list_query(self.state, self.viewer, without={self.without, *unindexed})
         limited = query.with_only_columns(*flags).order_by(
             *self.state.definition.sorts[0].columns,
@@ -107,22 +108,15 @@ class _Pass:
             counts.setdefault(known.key, {})[code] = ChipCount(int(number), is_complete)
         return ChipCount(int(numbers[0]), is_complete), counts
 
-    def _unindexed(self) -> list[tuple[str, ColumnElement[bool]]]:
-        """Returns key and condition of each filter that is set and has no index."""
-        chosen = [
-            (self.state.definition.filter_by_key(key), value) for key, value in self.state.filters.items()
-        ]
-        return [
-            (known.key, known.condition(value, self.viewer))
-            for known, value in chosen
-            if known is not None and not known.is_indexed
-        ]
-
     def _condition(self, apart_from: str) -> ColumnElement[bool]:
         """Returns the condition of the filters without an index, apart from the one with that key."""
         return and_(
             true(),
-            *(condition for key, condition in self._unindexed() if key != apart_from),
+            *(
+                condition
+                for key, condition in unindexed_filters(self.state, self.viewer).items()
+                if key != apart_from
+            ),
         )
 
     def _choice_condition(self, known: ListFilter, code: str) -> ColumnElement[bool]:

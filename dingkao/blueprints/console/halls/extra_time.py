@@ -8,6 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from dingkao.assessments.people_search import MAX_SHOWN
 from dingkao.blueprints.console.halls.blueprint import (
     halls,
     require_cycle,
@@ -24,8 +25,6 @@ from dingkao.people.name_lookups import organisation_names
 from dingkao.people.scopes import Grant
 from dingkao.web.access_control import require
 from dingkao.web.form_submission import form_page, submit_form
-
-MAX_SHOWN = 200
 
 
 def _scope() -> Grant:
@@ -46,7 +45,7 @@ def _list_context(cycle: Cycle) -> dict[str, Any]:
     """Template variables of the list, and of the search for a doctor."""
     name = request.args.get("name", "").strip()
     page = extra_time.extra_time_page(cycle, _scope(), request.args.get("after"))
-    matching_doctors = extra_time.find_doctors(cycle, _scope(), name, MAX_SHOWN) if name else []
+    matching_doctors = extra_time.find_doctors(cycle, _scope(), name) if name else []
     named_ids = [
         *(entry.record.institution_id for entry in page.rows),
         *(record.institution_id for _, record in matching_doctors),
@@ -55,6 +54,7 @@ def _list_context(cycle: Cycle) -> dict[str, Any]:
         "page": page,
         "entries": page.rows,
         "found": matching_doctors,
+        "max_shown": MAX_SHOWN,
         "name": name,
         "names": organisation_names(named_ids),
         "reason_of": extra_time.extra_time_reason,

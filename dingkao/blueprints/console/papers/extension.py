@@ -51,7 +51,7 @@ def extend_window() -> Response | tuple[str, int] | str:
         picked={paper.id for paper in picked_papers},
         asked=outcome or "",
         subjects=SUBJECTS,
-        concerned={paper.id: window_extension.count_affected(paper) for paper in running_papers},
+        concerned=window_extension.count_affected(running_papers),
         slots=window_extension.open_slot_count(cycle),
         max_reason_length=window_extension.MAX_REASON_LENGTH,
         max_days=window_extension.MAX_EXTENSION.days,
