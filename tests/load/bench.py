@@ -100,8 +100,7 @@ def _load_not_included(bench: Bench) -> list[UUID]:
         db.session.flush()
         cycle = actors.get_or_open_cycle()
         db.session.commit()
-        url = bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
-        with psycopg.connect(url) as connection:
+        with bench.superuser() as connection:
             return synthetic.load(connection, cycle.id, SMALL)
 
 

@@ -191,9 +191,7 @@ def candidates(bench: Bench, number: int) -> list[SimulatedPhone]:
         db.session.flush()
         cycle = actors.get_or_open_cycle()
         db.session.commit()
-        with psycopg.connect(
-            bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
-        ) as connection:
+        with bench.superuser() as connection:
             ids = synthetic.load(connection, cycle.id, number)
         import_questions(sample_data.hundred_question_cells("临床"), bank="一百题", by=TERMINAL_ACTOR)
         save_paper(

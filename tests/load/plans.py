@@ -15,9 +15,8 @@ from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
-import psycopg
-
 from dingkao.database.base import db
+from dingkao.database.listing.list_pages import MAX_LOOKED_AT, MAX_SORTED
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.people.provinces import open_province
@@ -29,7 +28,7 @@ from tests.plan_reading import PlanLimits, collected_plans, large_tables, plan_p
 from tests.plan_walk import PlanWalk
 
 SLUG, CODE = "henan", 41
-MAX_READ, MAX_REMOVED, MAX_SORTED = 10_000, 1_000, 10_000
+MAX_READ, MAX_REMOVED = max(MAX_SORTED, MAX_LOOKED_AT) + 1, 1_000
 LARGE_TABLE = 10_000
 LOAD_SECONDS = 90
 MAX_SHOWN = 8
@@ -43,9 +42,8 @@ def load_every_state(bench: Bench, slug: str, doctors: int) -> tuple[list[UUID],
         open_province(province, by=TERMINAL_ACTOR)
         cycle = actors.open_cycle_today()
         db.session.commit()
-        url = bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
         began_at = time.monotonic()
-        with psycopg.connect(url) as connection:
+        with bench.superuser() as connection:
             ids = synthetic.load(connection, cycle.id, doctors, state=EVERY_STATE)
         seconds = time.monotonic() - began_at
     print(f"{doctors} doctors of {slug} loaded in {seconds:.1f} s", file=sys.stderr)  # noqa: T201

@@ -123,13 +123,10 @@ def load(bench: Bench, slug: str, doctors: int, state: str) -> None:
         db.session.flush()
         cycle = actors.get_or_open_cycle()
         db.session.commit()
-        with psycopg.connect(
-            bench.stack.environment["MIGRATOR_DATABASE_URL"].replace("+psycopg", "")
-        ) as connection:
+        with bench.superuser() as connection:
             synthetic.load(
                 connection, cycle.id, doctors, state=state, graded=state == "confirming", assessor=place.id
             )
-            connection.commit()
 
 
 def signed_in_doctors(bench: Bench, slug: str) -> list[SimulatedAdministrator]:
