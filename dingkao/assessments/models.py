@@ -183,6 +183,13 @@ class Assessment(TenantOwned, Model):
             postgresql_where=text("sent_by is not null"),
         ),
         Index(
+            "assessment_leased_by_ix",
+            "tenant_id",
+            "leased_by",
+            "leased_until",
+            postgresql_where=text("leased_by is not null"),
+        ),
+        Index(
             "assessment_assigned_to_ix",
             "tenant_id",
             "assigned_to",

@@ -85,7 +85,7 @@ def list_successors(desk: Desk) -> dict[UUID, str]:
     at_organisation = (
         select(Membership.account_id)
         .where(
-            Membership.organisation_id.is_not_distinct_from(desk.organisation_id),
+            Membership.organisation_id == desk.organisation_id,
             in_array(Membership.role, {role for role, _ in needed}),
         )
         .distinct()

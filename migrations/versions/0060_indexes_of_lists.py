@@ -1,5 +1,5 @@
 """Doctors of a category by name, of both levels; assessment organisations by name; the open sittings of a
-paper."""
+paper; the records that somebody has leased."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,9 +27,16 @@ def upgrade() -> None:
         ["tenant_id", "paper_id", "id"],
         postgresql_where=sa.text("handed_in_at is null and voided_at is null"),
     )
+    op.create_index(
+        "assessment_leased_by_ix",
+        "assessment",
+        ["tenant_id", "leased_by", "leased_until"],
+        postgresql_where=sa.text("leased_by is not null"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("assessment_leased_by_ix", "assessment")
     op.drop_index("sitting_open_of_paper_ix", "sitting")
     op.drop_index("organisation_assessor_ix", "organisation")
     op.create_index(
