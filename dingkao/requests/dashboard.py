@@ -39,8 +39,8 @@ def proposed_publications_query(cycle: Cycle) -> Select[Publication]:
 
 
 def count_unopened_doctors(institution_ids: Iterable[UUID]) -> CappedCount:
-    """Returns how many of the first MAX_LOOKED_AT doctors of these institutions have an account that was never
-    opened (state "initial")."""
+    """Returns how many of the first MAX_LOOKED_AT doctors of these institutions have an account that was
+    never opened (state "initial")."""
     is_account = (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id)
     query = (
         select((Account.state == "initial").label("is_unopened"))
