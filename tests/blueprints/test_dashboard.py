@@ -104,7 +104,7 @@ def test_from_a_cycle_to_the_list(application, ground, in_province):
         == 303
     )
     page = clerk.get(f"/{SLUG}/office/inclusion").get_data(as_text=True)
-    waiting = re.findall(r'name="record" value="([^"]+)"', page)
+    waiting = re.findall(r'name="record"\s+value="([^"]+)"', page)
     assert len(waiting) >= 4
     post_form(clerk, f"/{SLUG}/office/inclusion", record=waiting[0])
     assert "待填报 1" in clerk.get(f"/{SLUG}/office/inclusion").get_data(as_text=True)

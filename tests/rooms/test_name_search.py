@@ -25,7 +25,7 @@ from dingkao.exams.tickets import get_or_issue_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.institution_list import INSTITUTION_LIST
-from dingkao.people.models import Organisation, OrganisationSearchKey
+from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
 from dingkao.people.organisation_search import organisation_key_rows, search_organisations
 from dingkao.people.organisations import InstitutionValues, add_institution, find_one
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
@@ -269,7 +269,7 @@ def stored_organisation_keys():
 
 
 def keys_of_names():
-    """The rows that the names of all doctors and organisations ask for."""
+    """The rows that the names of all doctors and organisations, former ones too, ask for."""
     columns = (
         Doctor.tenant_id,
         Doctor.id,
@@ -279,7 +279,11 @@ def keys_of_names():
         Doctor.organisation_id,
     )
     doctors = db.session.execute(select(*columns)).mappings()
-    organisations = db.session.execute(select(Organisation.id, Organisation.name))
+    organisations = db.session.execute(
+        select(Organisation.id, Organisation.name).union_all(
+            select(OrganisationFormerName.organisation_id, OrganisationFormerName.name)
+        )
+    )
     return (
         set().union(*(search_key_rows(doctor) for doctor in doctors)),
         set().union(*(organisation_key_rows(*organisation) for organisation in organisations)),
