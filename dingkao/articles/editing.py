@@ -181,14 +181,15 @@ def _validate_news_place(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validate_answer_place(fields: dict[str, Any], own: UUID | None) -> dict[str, Any]:
-    """Returns the columns that place an answer: category and topic. `own`: see `_validate`. Raises
-    InvalidInput."""
+    """Returns the columns that place an answer: its category (one of CATEGORIES), its topic (None, or one of
+    the default answers that no other article has), not pinned. `own`: see `_validate`. Raises InvalidInput
+    with the field's name."""
     category = fields.get("category") or None
     topic = fields.get("topic") or None
     if category not in CATEGORIES:
         raise InvalidInput("请选择分类。", "category")
     if topic:
-        _require_free_topic(topic, own)
+        _require_known_free_topic(topic, own)
     return {"category": category, "topic": topic, "pinned": False}
 
 
@@ -204,7 +205,7 @@ def _require_text(field: str, label: str, text: str, max_length: int) -> None:
         )
 
 
-def _require_free_topic(topic: str, own: UUID | None) -> None:
+def _require_known_free_topic(topic: str, own: UUID | None) -> None:
     """Raises InvalidInput for an unknown topic, or one that another article than `own` has already."""
     if topic not in {answer.topic for answer in ANSWERS}:
         raise InvalidInput("请从列表中选择一项。", "topic")

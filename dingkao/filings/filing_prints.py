@@ -14,7 +14,7 @@ from dingkao.filings.assistance import STATEMENT
 from dingkao.filings.dossier import Dossier
 from dingkao.filings.filing_documents import photo_content
 from dingkao.integrations.pdf import rendering
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.tenants import settings
 
 
@@ -25,7 +25,7 @@ def render_filing_form(dossier: Dossier) -> bytes:
         raise NotFound("还没有填报内容。")
     doctor, institution = (
         dossier.doctor,
-        get_organisation(dossier.record.institution_id),
+        find_organisation(dossier.record.institution_id),
     )
     return rendering.render_pdf_sandboxed(
         "filing_form",

@@ -62,12 +62,13 @@ class InstitutionValues:
     contact: str = ""
 
 
-def get_organisation(identity: UUID | None) -> Organisation | None:
-    """The organisation with that id; None if there is none, or `identity` is None."""
+def find_organisation(identity: UUID | None) -> Organisation | None:
+    """The session's organisation with that id, by a prepared statement, not locked; None if there is none, or
+    `identity` is None."""
     if identity is None:
         return None
-    columns = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)
-    return columns[0] if columns else None
+    organisation_row = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)
+    return organisation_row[0] if organisation_row else None
 
 
 def list_institutions(grant: Grant, limit: int) -> Sequence[Organisation]:

@@ -175,7 +175,7 @@ ACTIONS = (
     Action("articles.view", "list news and answers in the console"),
     Action("articles.edit", "write, publish and withdraw news and answers"),
     Action("institutions.view", "list institutions and assessment organisations"),
-    Action("institutions.manage", "add, import, change and assign institutions"),
+    Action("institutions.manage", "add, import, change, rename, assign, merge, close and reopen institutions"),
     Action("staff.invite_own", "invite staff to one's own organisation, up to reviewer"),
     Action("staff.close_own", "close, when their work is handed over, accounts of staff of one's own organisation"),
     Action("staff.manage", "invite staff, give and take roles, close accounts"),

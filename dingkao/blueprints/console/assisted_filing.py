@@ -46,7 +46,7 @@ from dingkao.filings.fields import STEPS
 from dingkao.filings.filing_prints import render_filing_form
 from dingkao.integrations.images.images import MAX_DOCUMENT_BYTES
 from dingkao.people.identity_numbers import mask_number
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.people.sms_codes import CODE_MINUTES
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.forms import Form, Required
@@ -130,7 +130,7 @@ def _assisted_doctor() -> dict[str, Any]:
     dossier: Dossier | None = g.get("assisted_dossier")
     if dossier is None:
         return {}
-    institution = get_organisation(dossier.record.institution_id)
+    institution = find_organisation(dossier.record.institution_id)
     return {
         "assisted": {
             "name": dossier.doctor.name,

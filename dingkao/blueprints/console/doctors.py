@@ -73,9 +73,9 @@ from dingkao.people.models import (
 )
 from dingkao.people.name_lookups import account_name
 from dingkao.people.organisations import (
-    get_organisation as find_organisation,
+    find_organisation,
+    list_institutions,
 )
-from dingkao.people.organisations import list_institutions
 from dingkao.people.scopes import Grant
 from dingkao.tenants import settings
 from dingkao.tenants.encryption import SecretLocation, current_vault

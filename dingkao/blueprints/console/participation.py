@@ -137,7 +137,7 @@ def _begin_comparison(form: RegisterForm) -> RegisterComparison:
     comparison, _ = register_jobs.enqueue_comparison(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),
         upload.filename or "",
-        organisations.get_organisation(institution_id),
+        organisations.find_organisation(institution_id),
         by=current_user.as_actor(),
     )
     return comparison
@@ -184,7 +184,7 @@ def show_comparison(comparison_id: UUID) -> FlaskResponse:
         counts=counts,
         offices={code: _office_name(code) for code in counts},
         page=page,
-        place=organisations.get_organisation(comparison.organisation_id),
+        place=organisations.find_organisation(comparison.organisation_id),
         places=organisation_names(difference.organisation_id for difference in page.rows),
         dispositions=DISPOSITIONS,
         error=None,

@@ -32,7 +32,7 @@ from dingkao.people.name_lookups import (
     account_names,
     organisation_names,
 )
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.requests import batch_decisions, decision_scope, decisions, request_files
 from dingkao.requests.batch_decisions import BatchResult
 from dingkao.requests.change_items import (
@@ -160,7 +160,7 @@ def _render_request(
         record=record,
         desk=scope,
         doctor=doctors_by_id([record.doctor_id])[record.doctor_id],
-        institution=get_organisation(record.institution_id),
+        institution=find_organisation(record.institution_id),
         names=account_names([doctor_request.first_by, doctor_request.second_by]),
         scores=scores_of(record) if is_appeal else [],
         kinds=REQUEST_KINDS,

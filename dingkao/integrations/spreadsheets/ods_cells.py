@@ -38,8 +38,8 @@ def _untyped_value(cell: Any, styled_text: Any, displayed_text: str) -> Any:
 
 
 def _string_value(cell: Any, displayed_text: str) -> Any:
-    """Returns a text, or the problem of a picture in the cell."""
-    return CONTAINS_PICTURE if "DISPIMG(" in attribute(cell, "formula") else displayed_text
+    """Returns a text, None if it is empty, or the problem of a picture in the cell."""
+    return CONTAINS_PICTURE if "DISPIMG(" in attribute(cell, "formula") else displayed_text or None
 
 
 def _number_value(cell: Any, displayed_text: str) -> Any:

@@ -41,7 +41,7 @@ from dingkao.filings.review_phrases import phrase_texts
 from dingkao.filings.roster_comparison import compare_with_roster
 from dingkao.journal import entries as journal
 from dingkao.people.name_lookups import account_name
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.web.access_control import can_make, require
 
 
@@ -239,7 +239,7 @@ def _person_context(
         "sex": SEXES.get(doctor.sex or dossier.step_values(1).get("sex", ""), ""),
         "birth_date": birth_date,
         "age": years_between(birth_date, clock.today()) if birth_date else None,
-        "institution": get_organisation(dossier.record.institution_id),
+        "institution": find_organisation(dossier.record.institution_id),
         "printed": printed | {"证件号码": number},
     }
 

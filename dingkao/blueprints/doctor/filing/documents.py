@@ -28,7 +28,7 @@ from dingkao.filings.dossier import Dossier
 from dingkao.filings.photo_settings import max_photo_bytes
 from dingkao.integrations.images.images import MAX_DOCUMENT_BYTES
 from dingkao.integrations.storage import current_store
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.web.access_control import require
 from dingkao.web.request_lifecycle import limit_by_session, limiter
 
@@ -129,7 +129,7 @@ def _render_photo(dossier: Dossier, error: str | None = None) -> str:
         dossier=dossier,
         fault=error,
         hints=filing_documents.photo_hints(dossier.filing),
-        institution=get_organisation(dossier.record.institution_id),
+        institution=find_organisation(dossier.record.institution_id),
         mark=return_mark_at(dossier, 1, "photo"),
         max_bytes=max_photo_bytes(),
         max_upload_bytes=MAX_DOCUMENT_BYTES,

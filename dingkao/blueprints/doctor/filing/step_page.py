@@ -44,7 +44,7 @@ from dingkao.people.identity_numbers import (
     mask_number,
 )
 from dingkao.people.models import Account
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.tenants import settings
 
 LISTS_CHECKED_FOR_OVERLAP = ("education", "practice")
@@ -149,7 +149,7 @@ def _facts(dossier: Dossier, number: int) -> list[tuple[str, str]]:
 
 def _practice_facts(dossier: Dossier) -> list[tuple[str, str]]:
     """Level, category and institution from the roster, as pairs of label and value."""
-    institution = get_organisation(dossier.record.institution_id)
+    institution = find_organisation(dossier.record.institution_id)
     return [
         ("医师级别", LEVELS[dossier.doctor.level]),
         ("执业类别", CATEGORIES[dossier.doctor.category]),

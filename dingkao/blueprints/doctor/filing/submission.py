@@ -30,7 +30,7 @@ from dingkao.filings.user_notice import (
     confirm_notice,
     has_confirmed_notice,
 )
-from dingkao.people.organisations import get_organisation
+from dingkao.people.organisations import find_organisation
 from dingkao.requests.availability import unavailable_reason
 from dingkao.tenants import settings
 from dingkao.web.access_control import require
@@ -193,7 +193,7 @@ def show_filing() -> Response | str:
         dossier=dossier,
         sections=presentation.display_sections(dossier, revealed=True),
         pending=is_pending,
-        institution=get_organisation(record.institution_id),
+        institution=find_organisation(record.institution_id),
         unopened=is_pending and record.opened_at is None,
         enrolling=is_phase_open(dossier.cycle, "filing"),
         afterwards=NEXT_STEP_TEXTS.get(record.state, LOCKED_MESSAGE),
