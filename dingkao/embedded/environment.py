@@ -63,7 +63,8 @@ def saved_environment(home: Path) -> dict[str, str]:
 
 def process_environment(home: Path, values: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment of a process of the stack of `home`: what the stack has written, overridden by
-    `values`. If `values` has any variable of an engine, none of that engine's written ones is used."""
+    `values`. If `values` has any variable of an engine, none of that engine's written ones is used. An empty
+    value in `values` does not override a written one."""
     saved = saved_environment(home)
     for engine in (DATABASE, QUEUE, STORE):
         saved = _without_provided(saved, values, engine.variables)

@@ -81,6 +81,7 @@ def _listening_user(port: int) -> int | None:
 
 
 def _user_name(uid: int) -> str:
+    """Returns the name of a user id, or the id as text if it has none."""
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return str(uid)

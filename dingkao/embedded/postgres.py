@@ -122,8 +122,8 @@ def database_url(port: int, role: str, password: str, database: str = DATABASE) 
 
 
 def init_cluster(data: Path, password: str) -> None:
-    """Create the cluster in `data` unless it exists. It is created under another name and then renamed, so
-    that an interrupted creation starts again. Raises StartupError."""
+    """Create the cluster in `data` unless it exists, with `password` for the superuser. It is created under
+    another name and then renamed, so that an interrupted creation starts again. Raises StartupError."""
     if (data / "PG_VERSION").exists() and (data / "postgresql.conf").exists():
         return
     user = UnprivilegedUser.for_folder(data)
@@ -141,7 +141,8 @@ def _run_initdb(
     user: UnprivilegedUser | None,
     password: str,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `initdb` for the empty folder `data`; returns the ended process."""
+    """Run `initdb` for the empty folder `data`; returns the ended process. Raises StartupError if there are
+    no binaries."""
     with tempfile.TemporaryFile() as secret:
         secret.write(password.encode())
         secret.flush()
@@ -181,8 +182,9 @@ def _data_dir_argument(data: Path, unprivileged_user: UnprivilegedUser | None) -
 
 
 def server_process(data: Path, port: int, password: str, log: Path) -> ManagedProcess:
-    """Returns the server as a managed process, with enough connections for a web process on each core and the
-    workers.
+    """Returns the server of the cluster in `data`, which must exist, as a managed process that is not started
+    yet. `password`: of the superuser. It has enough connections for a web process on each core and the
+    workers. Raises StartupError if there are no binaries, or no user to run them.
 
     Commits are durable; no such setting is switched off for speed. A statement whose client has disconnected
     is cancelled within a second, so that none runs after the stack has stopped.
@@ -209,6 +211,7 @@ def server_process(data: Path, port: int, password: str, log: Path) -> ManagedPr
         command += ["-c", f"{name}={value}"]
 
     def ready() -> bool:
+        """Whether the superuser can connect."""
         with (
             contextlib.suppress(psycopg.Error),
             psycopg.connect(

@@ -72,13 +72,15 @@ class Stack:
     _reserved_port: socket.socket | None = None
 
     def __post_init__(self) -> None:
+        """Resolve the folder, and read the web server's host from the environment."""
         self.home = self.home.resolve()
         self.host = os.environ.get("HOST", "127.0.0.1")
         self.supervisor = Supervisor(self.log)
 
     def start_engines(self) -> None:
-        """Start every engine that is not provided from outside, migrate the database and write the file
-        `environment`. Raises StartupError."""
+        """Lock the folder `home`, end what an earlier run left, reserve the port of the web server, start
+        every engine that is not provided from outside, write the file `environment`, and then migrate the
+        database. Raises StartupError; also then the caller must call `stop`."""
         if INVALID_CHARACTERS.search(str(self.home)):
             raise StartupError(
                 f"数据目录的路径不能含有换行等控制字符：{str(self.home)!r}。请用 DINGKAO_HOME 另设。"
@@ -112,13 +114,14 @@ class Stack:
         self.log(f"数据库结构已是最新（{time.monotonic() - started:.1f} s）")
 
     def start_all(self) -> None:
-        """Start the web server, the two workers and the timetable; the engines must run."""
+        """Start the web server, the two workers and the timetable; the engines must run. Raises
+        StartupError."""
         self.start_web()
         for child in self.background_processes():
             self.supervisor.start(child)
 
     def start_web(self) -> None:
-        """Start the web server."""
+        """Start the web server. Raises StartupError."""
         self.supervisor.start(
             ManagedProcess(
                 "Web",
@@ -173,8 +176,8 @@ class Stack:
         self._lock.flush()
 
     def _load_secrets(self) -> dict[str, str]:
-        """Returns the secrets, name → text, generated at the first start. They are written to a temporary
-        file that is then renamed, so that a killed start leaves all or none."""
+        """Returns the secrets of `home`, name → text. At the first start they are generated and written to a
+        temporary file that is then renamed, so that a killed start leaves all or none."""
         path = self.home / "secrets.json"
         if path.exists():
             return dict(json.loads(path.read_text()))
@@ -196,8 +199,9 @@ class Stack:
         return stored_secrets
 
     def _choose_ports(self) -> dict[str, int]:
-        """Returns engine → port: a port that the environment names, else the one of the last start if it is
-        free, else another free one. Raises StartupError if a named one is taken."""
+        """Returns engine → port, and stores it for the next start: a port that the environment names, else
+        the one of the last start if it is free, else another free one. Raises StartupError if a named one is
+        taken."""
         path = self.home / "ports.json"
         last = json.loads(path.read_text()) if path.exists() else {}
         chosen_ports: dict[str, int] = {}
@@ -214,8 +218,8 @@ class Stack:
         return chosen_ports
 
     def _start_database(self, stored: dict[str, str], port: int) -> None:
-        """Start PostgreSQL with its roles, or use the one from outside; set its variables in
-        `environment`."""
+        """Start PostgreSQL and create or update its roles, or use the one from outside; set its variables in
+        `environment`. Raises StartupError."""
         if configured := DATABASE.configured(os.environ):
             self.environment |= configured
             self.log("使用外部 PostgreSQL")
@@ -246,7 +250,8 @@ class Stack:
         self.log(f"PostgreSQL 已就绪，端口 {port}（{time.monotonic() - started:.1f} s）")
 
     def _start_queue(self, stored: dict[str, str], port: int) -> None:
-        """Start Valkey, or use the one from outside; set its variables in `environment`."""
+        """Start Valkey, or use the one from outside; set its variables in `environment`. Raises
+        StartupError."""
         if configured := QUEUE.configured(os.environ):
             self.environment |= configured
             self.log("使用外部 Redis")
@@ -264,7 +269,7 @@ class Stack:
 
     def _start_store(self, stored: dict[str, str], chosen: dict[str, int]) -> None:
         """Start Swift, or use the store from outside; set its variables in `environment`, and create the
-        bucket."""
+        bucket unless it exists. Raises StartupError."""
         started = time.monotonic()
         if configured := STORE.configured(os.environ):
             self.environment |= {"S3_BUCKET": BUCKET} | configured
@@ -326,6 +331,7 @@ def _web_responds(host: str, port: int) -> Callable[[], bool]:
     local_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
 
     def ready() -> bool:
+        """Whether /healthz answers with 200."""
         connection = HTTPConnection(local_host, port, timeout=2)
         with (
             contextlib.suppress(OSError, HTTPException),

@@ -48,7 +48,8 @@ class ManagedProcess:
     start_after: float = 0.0
 
     def start(self) -> None:
-        """Start the process without waiting for it."""
+        """Start the process without waiting for it, its output appended to `log`. Its environment is this
+        process's, `environment`, and the marker."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603
@@ -87,7 +88,7 @@ class ManagedProcess:
         return self.process is not None and self.process.poll() is None
 
     def forget_failures(self) -> None:
-        """Reset the count of failures after the process has run for half a minute."""
+        """Reset the count of failures half a minute after the last restart was allowed."""
         if self.failures and time.monotonic() > self.start_after + 30:
             self.failures = 0
 
@@ -98,8 +99,9 @@ class ManagedProcess:
         self.start_after = time.monotonic() + min(0.2 * 2**self.failures, 10)
 
     def start_and_wait(self) -> None:
-        """Start the process and wait until it is ready; it is tried again while an earlier process is still
-        ending. Raises StartupError after `start_timeout` seconds."""
+        """Start the process and wait until it is ready; it is started again if it ends, for example because
+        an earlier process is still ending. After `start_timeout` seconds it is stopped. Raises StartupError
+        then."""
         deadline = time.monotonic() + self.start_timeout
         while time.monotonic() < deadline:
             self._ensure_started()
@@ -120,7 +122,8 @@ class ManagedProcess:
             self.restart()
 
     def stop(self, timeout: float = 12.0) -> None:
-        """Ask the process to stop, wait `timeout` seconds, then kill it; kill its children that are left."""
+        """Ask the process to stop, wait `timeout` seconds, then kill it; kill its children that are left.
+        Nothing happens if it was never started."""
         if self.process is None:
             return
         if self.is_running():
@@ -135,22 +138,22 @@ class ManagedProcess:
 
 
 class Supervisor:
-    """Starts processes, restarts those that die, and stops all in the opposite order. `log` is called with
-    each message."""
+    """Starts processes, restarts those that die, and stops all in the opposite order."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
+        """`log` is called with each message."""
         self.log = log
         self.children: list[ManagedProcess] = []
         self.stopping = False
 
     def start(self, process: ManagedProcess) -> None:
-        """Start `process`, wait until it is ready, and supervise it from now on."""
+        """Start `process`, wait until it is ready, and supervise it from now on. Raises StartupError."""
         self.children.append(process)
         process.start_and_wait()
 
     def restart_dead(self) -> None:
-        """Restart the processes that have died, later each time one dies soon after its start. Called again
-        and again."""
+        """Restart the processes that have died, later each time one dies soon after its start. `run_until`
+        calls it again and again."""
         for child in self.children:
             if child.is_running():
                 child.forget_failures()
@@ -175,9 +178,11 @@ class Supervisor:
             self.stop()
 
     def run_until(self, done: Callable[[], bool]) -> None:
-        """Supervise until `done` returns True, or a stop signal comes, which sets `stopping`."""
+        """Supervise until `done` returns True, or a stop signal comes, which sets `stopping`. Stops no
+        process; the earlier handlers of the signals are restored."""
 
         def asked(*_: object) -> None:
+            """Handle a stop signal."""
             self.stopping = True
 
         heeded = [

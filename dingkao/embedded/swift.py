@@ -23,8 +23,9 @@ SERVER_KINDS = ("account", "container", "object")
 
 
 def server_processes(data: Path, ports: dict[str, int], secret: str, logs: Path) -> list[ManagedProcess]:
-    """Returns the four servers as managed processes. `ports`: account, container, object, proxy → port;
-    `secret`: of the S3 user; `logs`: folder of the logs. Raises StartupError."""
+    """Write the configuration, and return the four servers as managed processes that are not started yet, the
+    proxy last. `ports`: account, container, object, proxy → port; `secret`: of the S3 user; `logs`: folder of
+    the logs. Raises StartupError."""
     _require_extended_attributes(data)
     _write_rings(data, ports)
     folder = os.open(data, os.O_PATH | os.O_DIRECTORY)
@@ -39,7 +40,7 @@ def server_processes(data: Path, ports: dict[str, int], secret: str, logs: Path)
                 f"{folder_path}/{kind}.conf",
             ],
             logs / f"swift-{kind}.log",
-            _is_responding(ports[kind]),
+            _server_responds(ports[kind]),
             descriptors=(folder,),
         )
         for kind in (*SERVER_KINDS, "proxy")
@@ -141,10 +142,11 @@ def _write_configuration(data: Path, named: str, ports: dict[str, int], secret: 
     )
 
 
-def _is_responding(port: int) -> Callable[[], bool]:
+def _server_responds(port: int) -> Callable[[], bool]:
     """Returns a function that says whether the server on that port responds."""
 
     def ready() -> bool:
+        """Whether /healthcheck answers with 200."""
         with (
             contextlib.suppress(OSError),
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=2) as answer,

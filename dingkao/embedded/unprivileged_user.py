@@ -28,18 +28,19 @@ class UnprivilegedUser:
             return None
         if folder.exists() and (owner := folder.stat()).st_uid != 0:
             with contextlib.suppress(KeyError):
-                return cls._from_user_name(pwd.getpwuid(owner.st_uid))
+                return cls._from_entry(pwd.getpwuid(owner.st_uid))
             return cls(owner.st_uid, owner.st_gid)
         for name in ("postgres", "nobody"):
             with contextlib.suppress(KeyError):
-                return cls._from_user_name(pwd.getpwnam(name))
+                return cls._from_entry(pwd.getpwnam(name))
         raise StartupError(
             "PostgreSQL 不以 root 身份运行，而本机没有可以代为运行它的普通用户。"
             "请建立用户 postgres，或以普通用户执行 make run。"
         )
 
     @classmethod
-    def _from_user_name(cls, user: pwd.struct_passwd) -> "UnprivilegedUser":
+    def _from_entry(cls, user: pwd.struct_passwd) -> "UnprivilegedUser":
+        """Returns the user of an entry of /etc/passwd, with all its groups."""
         return cls(
             user.pw_uid,
             user.pw_gid,
@@ -55,7 +56,7 @@ class UnprivilegedUser:
         }
 
     def take_ownership(self, folder: Path) -> None:
-        """Make this user the owner of `folder`."""
+        """Make this user the owner of `folder`, but not of what is in it."""
         os.chown(folder, self.uid, self.gid)
 
     def can_enter(self, folder: Path) -> bool:

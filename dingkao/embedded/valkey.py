@@ -28,9 +28,9 @@ def server_binary() -> str:
 
 
 def server_process(data: Path, port: int, password: str, log: Path) -> ManagedProcess:
-    """Returns the server as a managed process. The password is in a file that only its user can read, not on
-    the command line; the data are in the working directory, so that no path needs quoting. Raises
-    StartupError."""
+    """Write the configuration, and return the server as a managed process that is not started yet. The
+    password is in a file that only its user can read, not on the command line; the data are in the working
+    directory, so that no path needs quoting. Raises StartupError."""
     data.mkdir(parents=True, exist_ok=True)
     configuration = data / "valkey.conf"
     configuration.touch(mode=0o600)
@@ -40,6 +40,7 @@ def server_process(data: Path, port: int, password: str, log: Path) -> ManagedPr
     )
 
     def ready() -> bool:
+        """Whether the server answers a ping."""
         with contextlib.suppress(redis.RedisError):
             return bool(redis.Redis(port=port, password=password, socket_timeout=2).ping())
         return False

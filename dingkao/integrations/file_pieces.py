@@ -33,4 +33,5 @@ def delete_pieces(file_id: UUID, count: int) -> None:
 
 
 def _piece_id(file_id: UUID, number: int) -> UUID:
+    """Returns the id under which piece `number` of a file is stored."""
     return uuid5(file_id, f"piece/{number}")

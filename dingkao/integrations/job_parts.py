@@ -41,4 +41,5 @@ def delete_parts(job_id: UUID, series: str, numbers: Iterable[int]) -> None:
 
 
 def _part_id(job_id: UUID, series: str, number: int) -> UUID:
+    """Returns the id under which a part is stored."""
     return uuid5(job_id, f"{series}/{number}")

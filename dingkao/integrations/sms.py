@@ -194,6 +194,7 @@ class TencentSms:
             raise _rejection("tencent", str(codes[0]))
 
     def _host(self) -> str:
+        """Returns the host of the endpoint."""
         return urllib.parse.urlsplit(self.endpoint).netloc
 
 

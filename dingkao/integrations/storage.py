@@ -229,4 +229,5 @@ def all_files_encrypted() -> bool:
 
 
 def _object_location(kind: str, identity: UUID) -> SecretLocation:
+    """Returns the place by which the encryption of a file is bound to it."""
     return SecretLocation("store", kind, identity)

@@ -50,12 +50,15 @@ class WeChat(Protocol):
         used code, Unavailable."""
 
     def send(self, openid: str, parameters: Mapping[str, str], address: str) -> None:
-        """Send a template message with a link to `address`. Raises DeliveryFailed, Unavailable."""
+        """Send a template message with a link to `address`. Raises DeliveryFailed, Unavailable,
+        redis.RedisError."""
 
 
 @dataclass(frozen=True)
 class OfficialAccount:
-    """The official account over HTTP. All processes share its access token through the province's cache."""
+    """The official account over HTTP. The processes of a province share its access token through the
+    province's cache. Another province with the same account fetches its own, with which WeChat may end this
+    one; `send` then fetches anew."""
 
     app_id: str
     secret: str = field(repr=False)
@@ -109,7 +112,7 @@ class OfficialAccount:
 
     def send(self, openid: str, parameters: Mapping[str, str], address: str) -> None:
         """Send a template message. If the cached access token is rejected as expired, a new one is fetched
-        once. Raises DeliveryFailed, Unavailable."""
+        once. Raises DeliveryFailed, Unavailable, redis.RedisError."""
         if not self.template:
             raise DeliveryFailed(40037)
         content = {
@@ -126,7 +129,7 @@ class OfficialAccount:
 
     def _post_message(self, content: Mapping[str, Any], *, fresh: bool) -> int:
         """Post a template message, with the cached token or a `fresh` one. Returns the answer's errcode (0:
-        sent), -1 if it has none."""
+        sent), -1 if it has none. Raises Unavailable, redis.RedisError."""
         answer = self._call(
             "POST",
             "/cgi-bin/message/template/send",
@@ -144,7 +147,7 @@ class OfficialAccount:
         raise DeliveryFailed(code)
 
     def _token(self, *, fresh: bool) -> str:
-        """Returns the access token, from the cache unless `fresh`. Raises Unavailable."""
+        """Returns the access token, from the cache unless `fresh`. Raises Unavailable, redis.RedisError."""
         key = cache_key(
             "wechat-token",
             hashlib.sha256(self.app_id.encode()).hexdigest()[:16],

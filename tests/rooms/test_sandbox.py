@@ -203,6 +203,18 @@ def test_what_comes_back_is_data_and_nothing_that_acts(forged):
         runner._load_pickled(pickle.dumps(forged))
 
 
+@pytest.mark.parametrize("read", [runner._SandboxCall.result, lambda child: list(child.iter_items())])
+def test_a_frame_of_an_unknown_kind_is_no_item(read):
+    pipe, results = os.pipe()
+    content = pickle.dumps(["forged"])
+    os.write(results, fork_server.FRAME_HEADER.pack(b"z", len(content)) + content)
+    os.close(results)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(Unreadable):
+        read(runner._SandboxCall("forged", ours, pipe, SMALL, SENTENCE))
+    os.close(pipe)
+
+
 def test_the_child_has_no_environment_and_no_descriptor_but_its_own(monkeypatch, faults):
     monkeypatch.setenv("DATA_KEY", "secret")
     runner._servers.stop()

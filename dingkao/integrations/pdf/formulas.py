@@ -116,6 +116,7 @@ def _insert_text(
     waiting, square = iter(words), _glyph(PLACEHOLDER_GLYPH)
 
     def put(found: re.Match[str]) -> str:
+        """The text that replaces a placeholder square; any other glyph stays as it is."""
         if found[1] != square:
             return found[0]
         top, wide = symbols[square]

@@ -34,7 +34,7 @@ TOO_COMPLEX_MESSAGE = "内容过多或过于复杂，画不出来。请减少题
 
 def render_pdf(template: str, /, **content: Any) -> bytes:
     """Returns the page `templates/print/<template>.html`, filled with `content` and styled by
-    `<template>.css`, as PDF."""
+    `<template>.css`, as PDF. It is drawn in this process, without limits: only for a few short values."""
     return html_to_pdf(
         _template_environment().get_template(f"{template}.html").render(**content),
         template,
@@ -111,6 +111,7 @@ def _load_css(name: str) -> "tuple[FontConfiguration, CSS]":
 
 @lru_cache(maxsize=1)
 def _template_environment() -> Environment:
+    """Returns the environment of the templates in TEMPLATES_DIR, which escapes every value."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES_DIR),
         autoescape=select_autoescape(default=True),

@@ -284,8 +284,8 @@ def _decompressed_size(stream: pikepdf.Stream, limit: int) -> int:
 
 
 def _inflated_size(deflated: bytes, limit: int) -> int:
-    """Returns the number of bytes to which deflated data expand. Decompression stops soon after `limit`
-    bytes."""
+    """Returns the number of bytes to which deflated data expand; more than `limit` if there are more, because
+    decompression stops soon after. Of damaged data what could be read, at least the size of what is left."""
     unfolding, length, raw = zlib.decompressobj(), 0, deflated
     try:
         while raw and length <= limit:

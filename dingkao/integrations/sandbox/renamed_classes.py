@@ -50,6 +50,7 @@ def with_former_fields(found: Any, fields: Mapping[str, str]) -> Any:
     become instances of `found`."""
 
     def set_state(instance: Any, state: dict[str, Any]) -> None:
+        """Make a new instance one of `found`, with the present names of its fields."""
         object.__setattr__(instance, "__class__", found)
         instance.__dict__.update({fields.get(name, name): value for name, value in state.items()})
 

@@ -119,8 +119,8 @@ def iterate(
     limit_message: str,
     limits: Limits | None = None,
 ) -> Iterator[ReturnT]:
-    """As `run` for a generator function: yields its items as they are made. The child ends with the iterator,
-    even if that is not read to its end."""
+    """As `run` for a generator function: yields its items as they are made, and raises as `run` does while it
+    is read. The child ends with the iterator, even if that is not read to its end."""
     if server.is_sandboxed:
         yield from function(*arguments)
         return
@@ -138,10 +138,13 @@ def sandboxed(
     def decorate(
         function: Callable[ArgumentsP, ReturnT],
     ) -> Callable[ArgumentsP, ReturnT]:
+        """Returns the function that runs `function` in a child."""
         signature = inspect.signature(function)
 
         @functools.wraps(function)
         def in_a_child(*arguments: ArgumentsP.args, **named: ArgumentsP.kwargs) -> ReturnT:
+            """Run the function in a child, within one as it is. Raises what it raises, and what `run` raises;
+            TypeError for a parameter that can only be given by name."""
             if server.is_sandboxed:
                 return function(*arguments, **named)
             # the child imports what is called by its module and name, and under the function's name stands
@@ -345,8 +348,8 @@ class _SandboxCall:
             self.abort("output")
         return kind, self._read_exactly(length, waiting)
 
-    def _raise_failure(self, kind: bytes, content: bytes) -> None:
-        """Raises what a frame of this kind reports."""
+    def _raise_failure(self, kind: bytes, content: bytes) -> NoReturn:
+        """Raises what a frame of this kind reports; Unreadable for an unknown kind."""
         if kind == server.NO_MEMORY_FRAME:
             self.abort("memory")
         if kind == server.REFUSED_FRAME:
@@ -360,7 +363,7 @@ class _SandboxCall:
                 kind=str(fault),
                 where=[str(line) for line in locations],
             )
-            raise Unreadable(UNREADABLE_MESSAGE)
+        raise Unreadable(UNREADABLE_MESSAGE)
 
     def _read_exactly(self, length: int, waiting: select.poll) -> bytes:
         """Returns `length` bytes of the child's output."""

@@ -250,6 +250,7 @@ def _visible_text(text: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
+    """Whether a character is a line break, a tab, or no control character."""
     return character in "\n\t" or unicodedata.category(character) not in _INVISIBLE_CATEGORIES
 
 

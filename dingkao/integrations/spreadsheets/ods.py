@@ -110,7 +110,7 @@ class _ContentReader:
 
     def read(self, event: str, element: Any) -> SheetTable | None:
         """Read an element that begins or is complete. Returns the sheet at the end of a visible one, else
-        None."""
+        None. Raises ExpandsTooLarge."""
         name = etree.QName(element).localname
         if event == "end":
             return self._end(name, element)
@@ -139,7 +139,7 @@ class _ContentReader:
 
     @staticmethod
     def _read_part(table: "_TableBuilder", name: str, element: Any) -> None:
-        """Add a column, row or drawing to the open sheet."""
+        """Add a column, row or drawing to the open sheet. Raises ExpandsTooLarge."""
         if name == "table-column":
             table.add_column(element)
         elif _is_sheet_row(name, element):
@@ -197,7 +197,7 @@ class _TableBuilder:
             raise ExpandsTooLarge
 
     def _read_cells(self, row: Any) -> dict[int, Any]:
-        """Returns column → cell of the cells in a row that show something."""
+        """Returns column → cell of the cells in a row that show something. Raises ExpandsTooLarge."""
         cells: dict[int, Any] = {}
         column = 0
         for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):

@@ -226,7 +226,7 @@ class _FileReader:
 
     def _sheet_rows(self, table: SheetTable) -> Iterator[ImportRow]:
         """Yields the rows of a sheet, if it has the header; then adds warnings about what is not read to the
-        report."""
+        report. Raises DamagedFile, ExpandsTooLarge."""
         first_lines, lines = _take_first_lines(expand_merged(table))
         header = self.header_finder.find(first_lines)
         if header is None:
@@ -353,6 +353,7 @@ class _SheetContext:
     pictures: AreaIndex = field(init=False)
 
     def __post_init__(self) -> None:
+        """Index the areas of the pictures."""
         self.pictures = AreaIndex(self.table.pictures)
 
 

@@ -28,8 +28,8 @@ from dingkao.integrations.spreadsheets.cells import (
 from dingkao.integrations.spreadsheets.sheet_extent import MAX_CELLS
 from dingkao.integrations.spreadsheets.xlsx_cells import BookContent
 from dingkao.integrations.spreadsheets.xlsx_frame import (
-    MAX_LINKS,
-    MAX_MERGED_AREAS,
+    MAX_FRAME_ELEMENTS,
+    MAX_LINKED_ROWS,
     drawing_areas,
     read_frame,
     vml_areas,
@@ -89,7 +89,8 @@ def _require_moderate_size(archive: zipfile.ZipFile, size: int) -> None:
 
 
 class _Book:
-    """A workbook: its visible `sheets` (name, part), and what they have in common (`content`)."""
+    """A workbook: its visible `sheets` (name, part), and what they have in common (`content`). Reading it
+    raises what reading a Package raises."""
 
     def __init__(self, package: Package) -> None:
         self.package = package
@@ -186,7 +187,8 @@ class _ExtentGuard:
 
 
 class _Sheet:
-    """One sheet of a workbook. `links` are complete when its rows have been read."""
+    """One sheet of a workbook. `links` are complete when its rows have been read. Reading it raises what
+    reading a Package raises."""
 
     def __init__(self, book: _Book, part: str) -> None:
         self.package, self.content, self.part = (
@@ -283,7 +285,7 @@ class _Sheet:
 def _lay_link(links: dict[int, list[str]], address: str, area: Area) -> None:
     """Add an address to the links of each row of an area. Raises ExpandsTooLarge."""
     first, _, last, _ = area
-    if last - first >= MAX_LINKS or len(links) > MAX_MERGED_AREAS:
+    if last - first >= MAX_LINKED_ROWS or len(links) > MAX_FRAME_ELEMENTS:
         raise ExpandsTooLarge
     for number in range(first, last + 1):
         links.setdefault(number, []).append(address)

@@ -25,8 +25,9 @@ from dingkao.integrations.spreadsheets.xlsx_parts import (
     release_element,
 )
 
-MAX_MERGED_AREAS, MAX_LINKS = 1_000_000, 10_000
-"""The most elements in the frame of a sheet, and the most rows that a link may cover."""
+MAX_LINKED_ROWS, MAX_FRAME_ELEMENTS = 10_000, 1_000_000
+"""The most rows that a link may cover, and the most elements in the frame of a sheet (also: the most rows with
+links)."""
 _ROWS_START = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?)sheetData(?=[\s/>])[^>]*?(/?)>")
 _ROOT_TAG = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?worksheet(?=[\s>])[^>]*>")
 _MAX_TAG_BYTES = 64
@@ -172,7 +173,7 @@ def _iter_frame_elements(
         name = etree.QName(element).localname
         if frame_element := _parse_frame_element(name, element):
             count += name in _FRAME_ELEMENTS
-            if count > MAX_MERGED_AREAS:
+            if count > MAX_FRAME_ELEMENTS:
                 raise ExpandsTooLarge
             yield frame_element
         if name not in _ANCHOR_PARTS:

@@ -46,7 +46,9 @@ def as_damaged_file() -> Iterator[None]:
 
 
 class Package:
-    """The parts of a workbook's archive; their names are compared ignoring case."""
+    """The parts of a workbook's archive; their names are compared ignoring case. Reading a damaged part
+    raises DamagedFile, ExpandsTooLarge, or an error of zipfile or lxml, which `as_damaged_file` turns into
+    DamagedFile."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive

@@ -38,6 +38,7 @@ class _ColumnNumbers(dict[bytes, int]):
     """Letters of a column → its number, from 0; computed when first needed."""
 
     def __missing__(self, letters: bytes) -> int:
+        """Returns the number of a column, and stores it."""
         number = 0
         for letter in letters:
             number = number * 26 + letter - 64
@@ -67,6 +68,7 @@ class PartStream(AbstractContextManager["PartStream"]):
             size -= len(piece)
 
     def __exit__(self, *_exception: object) -> None:
+        """Close the stream."""
         self.stream.close()
 
 
@@ -118,6 +120,7 @@ class SharedStrings:
 
     @staticmethod
     def _items(part: PartStream) -> Iterator[Any]:
+        """Yields the strings of a part. Raises errors of lxml for invalid XML."""
         for _, item in etree.iterparse(part, tag="{*}si", **SAFE_PARSER_OPTIONS):
             yield rich_text_runs(item)
             release_element(item)

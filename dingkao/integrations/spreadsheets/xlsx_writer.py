@@ -44,7 +44,8 @@ def write_xlsx(
     large: bool = False,
 ) -> bytes:
     """Returns a workbook with one sheet of numbers and texts; nothing becomes a formula. A `large` one is
-    written through a temporary folder; still its bytes are in memory, which `write_xlsx_file` avoids."""
+    written through a temporary folder; still its bytes are in memory, which `write_xlsx_file` avoids. Raises
+    InvalidState for more rows than a sheet holds."""
     if large:
         with private_temp_dir() as folder:
             write_xlsx_file(folder / "sheet", headings, rows, sheet)
