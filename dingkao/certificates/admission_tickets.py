@@ -76,7 +76,7 @@ settings.register(
 
 def ticket_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any]:
     """Returns what a record's ticket shows now, name → text as its template uses it. `photo` is the photo's
-    id (or None), `papers` a list of such dicts, `id_number` is masked."""
+    id as text (or None), `papers` a list of dicts of texts (see `_paper_line`), `id_number` is masked."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     cycle = db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
@@ -144,7 +144,8 @@ def content_digest(content: dict[str, Any]) -> bytes:
 def render_pdf(
     records: list[tuple[Assessment, AdmissionTicket]],
 ) -> bytes:
-    """Returns the tickets of records as one PDF, a page each. Raises Unavailable."""
+    """Returns the tickets of records as one PDF, a page each. Raises Unavailable, and NotFound if the file of
+    the province's seal is missing."""
     return rendering.render_pdf(
         "admission_ticket",
         tickets=[_page_content(record, ticket) for record, ticket in records],
@@ -163,7 +164,8 @@ def _page_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any]
 
 
 def _photo_of(record: Assessment) -> bytes | None:
-    """Returns the filed photo of a record, or None."""
+    """Returns the filed photo of a record; None if there is none or its file is missing. Raises
+    Unavailable."""
     filing = filing_of(record)
     try:
         return photo_content(filing) if filing else None
@@ -184,8 +186,8 @@ def _data_uri(photo: bytes) -> str:
 
 
 def enqueue_ticket(record: Assessment, ticket: AdmissionTicket, *, by: Actor) -> None:
-    """Enqueue the drawing of a doctor's own ticket, unless that is under way. Raises InvalidState if the
-    record isn't waiting for or sitting its test."""
+    """Enqueue the drawing of a doctor's own ticket, unless that is under way; an earlier drawing is replaced.
+    `by`: the doctor. Raises InvalidState if the record isn't waiting for or sitting its test."""
     if record.state not in TEST_STATES:
         raise InvalidState("您当前不在待测评状态，不需要准考证。")
     if not is_rendering(by):
@@ -198,19 +200,19 @@ def enqueue_ticket(record: Assessment, ticket: AdmissionTicket, *, by: Actor) ->
 
 
 def is_rendering(by: Actor) -> bool:
-    """Returns whether the drawing of a ticket for this doctor waits or runs."""
+    """Whether the latest drawing of a ticket that this doctor asked for waits or runs."""
     last = _last_job(by)
     return last is not None and last.state in ("waiting", "running")
 
 
 def last_failure(by: Actor) -> str | None:
-    """Returns the reason (Chinese) if this doctor's last drawing failed, else None."""
+    """Returns the reason (Chinese) if the latest drawing that this doctor asked for failed, else None."""
     last = _last_job(by)
     return last.sentence if last is not None and last.state == "failed" else None
 
 
 def _last_job(by: Actor) -> Job | None:
-    """Returns the latest job that drew a ticket for this doctor, or None."""
+    """Returns the latest job by which this doctor asked for a ticket, or None."""
     return db.session.scalar(
         select(Job).where(Job.asked_by == by.id, Job.name == SINGLE_JOB).order_by(Job.id.desc()).limit(1)
     )
@@ -234,7 +236,8 @@ def render_ticket_job(job: Job, _progress: worker.ProgressCallback) -> None:
 
 
 def enqueue_slot_tickets(slot: Slot, *, by: Actor) -> Job:
-    """Enqueue the tickets of everyone who has a place in a slot, ordered by seat."""
+    """Enqueue the tickets of everyone who has a place in a slot, in whatever state, ordered by seat; who has
+    no ticket yet is left out. Writes the journal. The job fails if there is none."""
     journal.write_entry("slot", slot.id, "tickets_asked", by=by)
     return enqueueing.enqueue(BATCH_JOB, "打印准考证", {"slot": str(slot.id)}, by=by.id)
 
@@ -246,9 +249,9 @@ def enqueue_institution_tickets(
     *,
     by: Actor,
 ) -> Job:
-    """Enqueue the tickets of an institution's doctors in a cycle, ordered by name; only those whose
-    assessment organisation is `assessor`, if it is given. Raises InvalidInput if none of them waits for the
-    test."""
+    """Enqueue the tickets of an institution's doctors who wait for or sit their test in a cycle, ordered by
+    name; only those whose assessment organisation is `assessor`, if it is given. Writes the journal. Raises
+    InvalidInput if there are no such doctors."""
     arguments = {
         "institution": str(institution.id),
         "cycle": str(cycle.id),
@@ -332,6 +335,7 @@ def _cursor_after(batch_rows: Sequence[Any], part_count: int) -> Cursor:
 
 
 def _count_rows(query: Select[Any]) -> int | None:
+    """Returns the number of rows of a query."""
     return db.session.scalar(select(func.count()).select_from(query.order_by(None).subquery()))
 
 

@@ -27,7 +27,7 @@ from dingkao.people.scopes import Grant
 
 
 def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Returns id → serial for at most 5,000 certificates."""
+    """Returns id → serial for at most 5,000 certificates; an unknown id is left out."""
     certificates = db.session.scalars(
         select(Certificate).where(in_array(Certificate.id, set(certificate_ids)))
     )
@@ -35,7 +35,7 @@ def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def get_certificate_for_update(certificate_id: UUID) -> Certificate:
-    """Returns a certificate, locked. Raises NotFound."""
+    """Returns a certificate of the province, in any state, locked. Raises NotFound."""
     query = select(Certificate).where(Certificate.id == certificate_id)
     certificate = db.session.scalar(query.with_for_update())
     if certificate is None:
@@ -46,7 +46,8 @@ def get_certificate_for_update(certificate_id: UUID) -> Certificate:
 def certificate_with_doctor(
     certificate_id: UUID,
 ) -> tuple[Certificate, Doctor]:
-    """Returns a certificate and its doctor. Raises sqlalchemy.exc.NoResultFound for an unknown id."""
+    """Returns a certificate, in any state, and its doctor. Raises sqlalchemy.exc.NoResultFound for an unknown
+    id."""
     is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
     is_doctor = (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
     query = (
@@ -62,7 +63,8 @@ def certificate_with_doctor(
 def lacks_certificate(
     cycle: Cycle,
 ) -> tuple[ColumnElement[bool], ...]:
-    """Returns the conditions that a record of the cycle passed and has never got a certificate."""
+    """Returns the conditions, for a query of Assessment, that a record of the cycle passed and has never got
+    a certificate: a revoked one counts as got."""
     issued = select(Certificate.id).where(
         Certificate.tenant_id == Assessment.tenant_id,
         Certificate.assessment_id == Assessment.id,
@@ -95,8 +97,8 @@ def latest_certificate(record: Assessment) -> Certificate | None:
 
 
 def _serial_queries(text: str, grant: Grant) -> list[Query]:
-    """The doctor with the certificate of exactly this serial, valid or not; none for a text that is no serial
-    of this province."""
+    """Returns the query of the doctor with the certificate of exactly this serial, valid or not, if the grant
+    reaches the institution; [] for a text that is no serial of any province."""
     serial = normalise_serial(text)
     if province_of_serial(serial) is None:
         return []

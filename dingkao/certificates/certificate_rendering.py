@@ -59,7 +59,8 @@ MONTH_NAMES_ENGLISH = (
 
 
 def render(certificate: Certificate) -> tuple[bytes, bytes]:
-    """Returns the certificate as PDF and PNG, from its stored content; stores nothing. Raises Unavailable,
+    """Returns the certificate as PDF and PNG, from its stored content and with the province's present seal;
+    stores nothing. A missing photo is left out. Raises Unavailable, NotFound if the seal's file is missing,
     and encryption.DecryptionFailed for damaged content."""
     content = json.loads(
         current_vault().decrypt(
@@ -112,8 +113,8 @@ def render(certificate: Certificate) -> tuple[bytes, bytes]:
 
 
 def printed_texts(content: dict[str, Any]) -> dict[str, str]:
-    """Returns label → text of what a certificate with this content prints about its holder, for whoever
-    checks it beforehand."""
+    """Returns label → text of what a certificate with this content (see `issuing.certificate_content`) prints
+    about its holder, for whoever checks it beforehand."""
     return {
         "姓名": content["name"],
         "性别": f"{SEXES.get(content['sex'], '')} {SEXES_ENGLISH.get(content['sex'], '')}".strip(),
@@ -129,8 +130,8 @@ def printed_texts(content: dict[str, Any]) -> dict[str, str]:
 
 
 def _line_spacing(content: dict[str, Any]) -> str:
-    """Returns the CSS class for the certificate's line spacing: the more lines its texts need, the closer, so
-    that they end above seal and QR code."""
+    """Returns the CSS class for the certificate's line spacing ("", close, closest): the more lines its texts
+    need, the closer, so that they end above seal and QR code."""
     measured_texts = (
         (content["name"], 15),
         (content["institution"], 24),
@@ -149,6 +150,7 @@ def _scopes_in_chinese(content: dict[str, Any]) -> str:
 
 
 def _scopes_in_english(content: dict[str, Any]) -> str:
+    """Returns the English names of the scopes of practice, joined."""
     return "; ".join(SCOPES_ENGLISH[code] for code in content["scopes"] if code in SCOPES_ENGLISH)
 
 
@@ -158,8 +160,8 @@ def _width_in_ideographs(text: str) -> float:
 
 
 def render_and_store(certificate: Certificate) -> None:
-    """Draw a certificate and store both files encrypted. Drawing again gives the same files. Raises
-    Unavailable."""
+    """Draw a certificate, store both files encrypted, and set `drawn_at`; valid or not. Drawing again
+    replaces the files. Raises what `render` raises."""
     page, picture = render(certificate)
     current_store().put(PDF_KIND, certificate.id, page)
     current_store().put(PNG_KIND, certificate.id, picture)

@@ -30,14 +30,15 @@ class CertificateProgress(NamedTuple):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the certificate will be issued or drawn soon, so that the page should look again."""
+        """Whether the certificate will be issued or drawn soon, so that the page should look again; not for a
+        revoked or replaced one, or a name that can't be printed."""
         if self.certificate is None:
             return not self.unprintable
         return self.certificate.state == "issued" and self.certificate.drawn_at is None
 
 
 def certificate_progress(record: Assessment, doctor: Doctor) -> CertificateProgress:
-    """Returns the progress of the certificate of a published record."""
+    """Returns the progress of the certificate of a record that passed and was published."""
     certificate = certificate_queries.latest_certificate(record)
     return CertificateProgress(
         certificate,
@@ -46,8 +47,8 @@ def certificate_progress(record: Assessment, doctor: Doctor) -> CertificateProgr
 
 
 def get_downloadable_certificate(record: Assessment, *, for_update: bool = False) -> Certificate:
-    """Returns the record's valid certificate, locked with `for_update`. Raises NotFound until it is drawn,
-    InvalidState if the province issues certificates on paper only."""
+    """Returns the record's valid certificate, locked with `for_update`. Raises NotFound if there is none or
+    it is not drawn yet, InvalidState if the province issues certificates on paper only."""
     query = select(Certificate).where(
         Certificate.assessment_id == record.id,
         Certificate.state == "issued",
@@ -61,7 +62,8 @@ def get_downloadable_certificate(record: Assessment, *, for_update: bool = False
 
 
 def take_pdf(certificate: Certificate, *, by: Actor) -> bytes:
-    """Returns the PDF of a certificate (locked), and records the download. Raises NotFound, Unavailable."""
+    """Returns the PDF of a certificate (locked), writes the journal, and sets `downloaded_at` at the first
+    time. Raises NotFound if the file is missing, Unavailable."""
     content = current_store().get(certificate_rendering.PDF_KIND, certificate.id)
     certificate.downloaded_at = certificate.downloaded_at or clock.now()
     journal.write_entry("certificate", certificate.id, "downloaded", by=by)

@@ -93,6 +93,7 @@ class UnprintableCharacters(InvalidState):
     """A certificate can't be issued because no font here has some of its characters."""
 
     def __init__(self, characters: str) -> None:
+        """`characters`: those that no font has."""
         super().__init__(
             f"“{characters}”无法打印，通知书没有签发。请核对姓名、机构名称是否录错；确为生僻字的，"
             "请联系平台运营增加字体后再签发。",
@@ -100,14 +101,15 @@ class UnprintableCharacters(InvalidState):
 
 
 def issue(record: Assessment) -> Certificate:
-    """Returns the certificate of a record that passed (locked); a valid one that exists, else a new one. Its
-    content is stored now and never read again from other tables. Raises InvalidState for a record that hasn't
-    passed, UnprintableCharacters if a character would be printed as an empty box."""
+    """Returns the certificate of a record that passed (locked); a valid one that exists, else a new one, with
+    an entry in the journal, not drawn yet. Its content is stored now and never read again from other tables.
+    Raises InvalidState for a record that hasn't passed, UnprintableCharacters if a character would be printed
+    as an empty box."""
     return valid_certificate(record) or _issue_new(record)
 
 
 def _issue_new(record: Assessment) -> Certificate:
-    """Create the certificate; see `issue`."""
+    """Create the certificate; see `issue`. Raises InvalidState, UnprintableCharacters."""
     if record.state != "passed":
         raise InvalidState("考核结果为合格并发布后，才能签发通知书。")
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
@@ -150,12 +152,14 @@ def _issue_new(record: Assessment) -> Certificate:
 
 
 def _unprintable_in(content: dict[str, Any]) -> str:
-    """Returns the characters of a certificate's content that no font here has."""
+    """Returns the characters of a certificate's content that no font here has; "" if there are none."""
     return unprintable_characters(*(content[name] for name in PRINTED_FIELDS))
 
 
 def certificate_content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:
-    """Returns what a new certificate prints, name → value, from roster, filing and settings."""
+    """Returns what a new certificate prints, from roster, filing and settings: name → text or None, as
+    `_issue_new` stores it. `number`: of the identity document, decrypted; `practice`: of the practising
+    certificate; `photo`: its id; `scopes`: a list of codes."""
     filing = filing_of(record)
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
     province = by_code(current_tenant())
@@ -183,8 +187,8 @@ _UNFILED_CONTENT = {
 
 
 def _filed_content(filing: Filing) -> dict[str, Any]:
-    """Returns the part of the content that comes from the filing: certificate numbers, photo's id, and the
-    scopes of practice if they were filed."""
+    """Returns the part of the content that comes from the filing: numbers of the certificates ("" if not
+    filed), photo's id, and the scopes of practice if they were filed, which then replace the roster's."""
     numbers = certificate_numbers(filing)
     filed_scopes = filing.practice.get("scope")
     return {
@@ -202,8 +206,9 @@ def _roster_scopes(doctor: Doctor) -> list[str]:
 
 def replace(record: Assessment, *, by: Actor, reason: str) -> Certificate | None:
     """Replace the record's valid certificate (record locked), because its content was corrected: the old one
-    becomes 已替换, the new one gets its own serial. Returns the new one, or None if there was no valid one.
-    Raises UnprintableCharacters."""
+    becomes 已替换, the new one gets its own serial, and its drawing is enqueued. Returns the new one, or None
+    if there was no valid one. Raises UnprintableCharacters, InvalidState for a record that hasn't passed; the
+    caller then rolls back."""
     replaced = db.session.scalar(
         select(Certificate)
         .where(
@@ -231,7 +236,8 @@ def replace(record: Assessment, *, by: Actor, reason: str) -> Certificate | None
 
 
 def enqueue_issue(record: Assessment, *, by: Actor) -> Job:
-    """Enqueue the certificate of one record that passed only after its list was published."""
+    """Enqueue issuing and drawing the certificate of one record that passed only after its list was
+    published. The job fails if the record hasn't passed or can't be printed."""
     return enqueueing.enqueue(
         "issue_one",
         "签发结果通知书",
@@ -242,7 +248,8 @@ def enqueue_issue(record: Assessment, *, by: Actor) -> Job:
 
 @worker.register_job("issue_one")
 def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
-    """Issue and draw the certificate of one record. Idempotent."""
+    """Issue and draw the certificate of one record. Idempotent. Raises InvalidState, and what
+    `render_and_store` raises."""
     certificate = issue(
         db.session.scalars(
             select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update(),
@@ -254,7 +261,8 @@ def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
 
 def enqueue_unissued(cycle: Cycle, *, by: Actor) -> int:
     """Enqueue the certificates of those who passed in the cycle without getting one, if they can be printed
-    by now (new fonts). Returns how many, MAX_UNPRINTABLE_SHOWN at most."""
+    by now (new fonts). Returns how many. Only the first MAX_UNPRINTABLE_SHOWN of them, by the record's id,
+    are looked at."""
     query = select(Assessment).where(*lacks_certificate(cycle)).order_by(Assessment.id)
     records = db.session.scalars(query.limit(MAX_UNPRINTABLE_SHOWN)).all()
     printable_records = [record for record in records if _is_printable(record, cycle)]
@@ -294,7 +302,8 @@ def issue_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chunk:
-    """Issue the certificates of the next records; names that can't be printed are reported in the chunk."""
+    """Issue the certificates of the next records that are still passed, and write the journal; names that
+    can't be printed are reported in the chunk."""
     record_ids = _passed_record_ids(publication_id, last_id, ISSUE_BATCH_SIZE)
     records = (
         select(Assessment)
@@ -335,7 +344,8 @@ def _issue_each(
 
 
 def _render_batch(publication_id: UUID, last_id: UUID) -> Chunk:
-    """Draw the certificates of the next records that are not drawn yet."""
+    """Draw the certificates of the next records that are valid and not drawn yet. Raises what
+    `render_and_store` raises."""
     record_ids = _passed_record_ids(publication_id, last_id, RENDER_BATCH_SIZE)
     not_drawn = select(Certificate).where(
         in_array(Certificate.assessment_id, record_ids),
@@ -355,7 +365,8 @@ def _render_batch(publication_id: UUID, last_id: UUID) -> Chunk:
 
 
 def _passed_record_ids(publication_id: UUID, last_id: UUID, limit: int) -> list[UUID]:
-    """Returns the next `limit` record ids after `last_id` that passed in a publication."""
+    """Returns the next `limit` ids after `last_id`, in order, of records that passed in a publication; later
+    changes of their verdict do not count."""
     query = select(PublicationEntry.assessment_id).where(
         *_passed_in(publication_id),
         PublicationEntry.assessment_id > last_id,
@@ -381,7 +392,8 @@ def _passed_in(
 
 @worker.register_job("draw_certificate")
 def render_certificate_job(job: Job, _progress: worker.ProgressCallback) -> None:
-    """Draw one certificate again, for example after its files were lost."""
+    """Draw one certificate again, for example after its files were lost. Raises what `render_and_store`
+    raises."""
     render_and_store(
         db.session.scalars(
             select(Certificate).where(Certificate.id == UUID(job.arguments["certificate"])),
@@ -390,7 +402,7 @@ def render_certificate_job(job: Job, _progress: worker.ProgressCallback) -> None
 
 
 def enqueue_rendering(certificate: Certificate, *, by: Actor) -> Job:
-    """Enqueue the drawing of one certificate."""
+    """Enqueue the drawing of one certificate, valid or not, also if it is drawn already."""
     return enqueueing.enqueue(
         "draw_certificate",
         "重新生成结果通知书",

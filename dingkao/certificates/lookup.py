@@ -39,8 +39,9 @@ class CertificateInfo:
 
 
 def look_up(serial: str) -> CertificateInfo | None:
-    """Returns the certificate with `serial`, also of a province that is not served at present; None if there
-    is no such certificate."""
+    """Returns the certificate with `serial` (normalised), also of a province that is not served at present;
+    None if there is no such certificate. Called outside every province; what the database session holds is
+    dropped."""
     province = province_of_serial(serial)
     state = province_states().get(province.code) if province else None
     if province is None or state is None:
@@ -64,8 +65,8 @@ def look_up(serial: str) -> CertificateInfo | None:
 
 def log_unknown_serial(serial: str, origin: str) -> None:
     """Record, in the journal of the province that a well-formed serial names, that somebody looked up a
-    serial which no certificate has. Only a few are recorded per minute and `origin` (client address or
-    network). It makes attempts to guess serials visible."""
+    serial which no certificate has; the caller has asked `look_up` before. Only a few are recorded per minute
+    and `origin` (client address or network). It makes attempts to guess serials visible."""
     province = province_of_serial(serial)
     if province is None or province.code not in province_states():
         return

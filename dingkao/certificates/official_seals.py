@@ -47,8 +47,8 @@ class OfficialSeal:
 
 
 def current_seal() -> OfficialSeal:
-    """Returns the seal of the current province, or a sample seal. Raises NotFound if its file is missing,
-    Unavailable."""
+    """Returns the seal of the current province; a sample seal with its name until one is approved. Raises
+    NotFound if the file is missing, Unavailable."""
     stored_seal = settings.value("seal")
     if stored_seal:
         return OfficialSeal(
@@ -65,8 +65,8 @@ def current_seal() -> OfficialSeal:
 
 
 def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
-    """Propose the picture `content` as the province's seal. Raises InvalidInput, InvalidState if a proposal
-    waits already, TooLarge, Unavailable."""
+    """Store the picture `content`, and propose it as the province's seal; it is used only after approval.
+    Raises InvalidInput, InvalidState if a proposal waits already, TooLarge, Unavailable."""
     proposed_acts.require_none_pending("seal", proposed_acts.province_subject())
     reason, picture, identity = (
         proposed_acts.validate_reason(reason),
@@ -84,7 +84,7 @@ def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
 
 
 def proposed_seal(act: ProposedAct) -> OfficialSeal:
-    """Returns the seal of a proposal. Raises NotFound, Unavailable."""
+    """Returns the seal of a proposal, decided or not. Raises NotFound, Unavailable."""
     return OfficialSeal(
         "image/png",
         current_store().get("seal", UUID(act.value)),
@@ -94,7 +94,8 @@ def proposed_seal(act: ProposedAct) -> OfficialSeal:
 
 @proposed_acts.on_approval("seal")
 def apply_proposed_seal(act: ProposedAct, by: Actor) -> None:
-    """Make the proposed seal the province's seal from today on."""
+    """Make the proposed seal the province's seal from today on, also for certificates that are drawn again.
+    Writes the journal. `by`: who approves."""
     settings.change("seal", act.value, by=act.proposed_by, reason=act.reason)
     reasons = {
         "seal": act.value,

@@ -19,12 +19,14 @@ def new_serial(province: int, year: int) -> str:
 
 
 def normalise_serial(text: str) -> str:
-    """Returns a typed serial in its stored form: upper case, without blanks and hyphens."""
+    """Returns a typed serial in its stored form: upper case, without blanks and hyphens. The form is not
+    checked."""
     return re.sub(r"[\s-]", "", text).upper()
 
 
 def province_of_serial(serial: str) -> Province | None:
-    """Returns the province that a serial names; None if form, check digit or province are wrong."""
+    """Returns the province that a normalised serial names; None if form, check digit or province are wrong.
+    Whether there is such a certificate is not checked."""
     match = _SERIAL_PATTERN.fullmatch(serial)
     if match is None or mod_11_10.calc_check_digit(match[1] + match[2] + match[3]) != match[4]:
         return None

@@ -23,8 +23,8 @@ MAX_UNPRINTABLE_SHOWN, UNPRINTABLE_SCAN_SIZE = 200, 1000
 def unprintable_in_publication(
     publication_id: UUID,
 ) -> list[tuple[Doctor, str]]:
-    """Returns (doctor, unprintable characters) of those in a publication who passed and whose name can't be
-    printed; MAX_UNPRINTABLE_SHOWN at most."""
+    """Returns (doctor, unprintable characters), by name, of those in a publication who passed and whose name
+    can't be printed; MAX_UNPRINTABLE_SHOWN at most. Other texts of the certificate are not looked at."""
     of_record = (Assessment.tenant_id == PublicationEntry.tenant_id) & (
         Assessment.id == PublicationEntry.assessment_id
     )
@@ -37,7 +37,8 @@ def unprintable_in_publication(
 
 
 def unprintable_in_cycle(cycle: Cycle) -> list[tuple[Doctor, str]]:
-    """Returns the same for those who passed in the cycle and have no certificate."""
+    """Returns the same as `unprintable_in_publication` for those who passed in the cycle and never got a
+    certificate."""
     query = select(Doctor).join(Assessment, doctor_join())
     return _find_unprintable(query.where(*lacks_certificate(cycle)))
 
