@@ -141,7 +141,7 @@ def content_digest(content: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).digest()
 
 
-def render_pdf(
+def render_tickets(
     records: list[tuple[Assessment, AdmissionTicket]],
 ) -> bytes:
     """Returns the tickets of records as one PDF, a page each. Raises Unavailable, and NotFound if the file of
@@ -226,7 +226,7 @@ def render_ticket_job(job: Job, _progress: worker.ProgressCallback) -> None:
     ).one()
     record = db.session.get_one(Assessment, (ticket.tenant_id, ticket.assessment_id))
     digest = content_digest(ticket_content(record, ticket))
-    page = render_pdf([(record, ticket)])
+    page = render_tickets([(record, ticket)])
     current_store().put(PDF_KIND, ticket.id, page)
     current_store().put(PNG_KIND, ticket.id, rendering.first_page_png(page))
     ticket.rendered_digest = digest
@@ -299,7 +299,7 @@ def _render_part(job: Job, cursor: Cursor) -> Chunk:
     records_with_ticket = _records_with_ticket(batch_row[0] for batch_row in batch_rows)
     part_count = cursor.get("parts", 0)
     if records_with_ticket:
-        page = render_pdf(records_with_ticket)
+        page = render_tickets(records_with_ticket)
         job_parts.save_part(job.id, PAGES_SERIES, part_count, [page])
         part_count += 1
     return Chunk(

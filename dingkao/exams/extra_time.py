@@ -135,42 +135,42 @@ def _reason_location(extra_time: ExtraTime) -> SecretLocation:
     return SecretLocation("extra_time", "reason", extra_time.id)
 
 
-def extra_time_page(cycle: Cycle, scope: Grant, cursor: str | None) -> Page[ExtraTimeEntry]:
-    """A page of the extra time granted in a cycle to doctors within `scope`, the newest first."""
+def extra_time_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[ExtraTimeEntry]:
+    """A page of the extra time granted in a cycle to doctors within `grant`, the newest first."""
     extra_time_of_doctor = and_(
         ExtraTime.tenant_id == Doctor.tenant_id,
         ExtraTime.doctor_id == Doctor.id,
         ExtraTime.cycle_id == cycle.id,
     )
-    query = _doctors_query(cycle, scope, ExtraTime).join(ExtraTime, extra_time_of_doctor)
+    query = _doctors_query(cycle, grant, ExtraTime).join(ExtraTime, extra_time_of_doctor)
     page = fetch_page(query, [ExtraTime.id], cursor, descending=True)
     doctor_ids = (extra_time.doctor_id for extra_time in page.rows)
-    doctors_query = _doctors_query(cycle, scope, Doctor, Assessment).where(in_array(Doctor.id, doctor_ids))
+    doctors_query = _doctors_query(cycle, grant, Doctor, Assessment).where(in_array(Doctor.id, doctor_ids))
     by_doctor = {doctor.id: (doctor, record) for doctor, record in db.session.execute(doctors_query)}
     entries = [ExtraTimeEntry(extra_time, *by_doctor[extra_time.doctor_id]) for extra_time in page.rows]
     return Page(entries, page.next_cursor)
 
 
-def find_doctors(cycle: Cycle, scope: Grant, text: str) -> list[tuple[Doctor, Assessment]]:
-    """The first doctors within `scope` whom `text` finds (`people_search`), those found best first, with
+def find_doctors(cycle: Cycle, grant: Grant, text: str) -> list[tuple[Doctor, Assessment]]:
+    """The first doctors within `grant` whom `text` finds (`people_search`), those found best first, with
     their records of the cycle; without those who aren't included in it."""
-    ids = find_first_ids(text, scope)
-    query = _doctors_query(cycle, scope, Doctor, Assessment).where(in_array(Doctor.id, ids))
+    ids = find_first_ids(text, grant)
+    query = _doctors_query(cycle, grant, Doctor, Assessment).where(in_array(Doctor.id, ids))
     doctors = [(doctor, record) for doctor, record in db.session.execute(query)]
     return sorted(doctors, key=lambda doctor_and_record: ids.index(doctor_and_record[0].id))
 
 
-def get_doctor_in_scope(doctor_id: UUID, cycle: Cycle, scope: Grant) -> Doctor:
-    """A doctor with a record of the cycle within `scope`. Raises NotFound."""
-    query = _doctors_query(cycle, scope, Doctor).where(Doctor.id == doctor_id)
+def get_enrolled_doctor(doctor_id: UUID, cycle: Cycle, grant: Grant) -> Doctor:
+    """A doctor with a record of the cycle within `grant`. Raises NotFound."""
+    query = _doctors_query(cycle, grant, Doctor).where(Doctor.id == doctor_id)
     doctor: Doctor | None = db.session.scalars(query.limit(1)).first()
     if doctor is None:
         raise NotFound
     return doctor
 
 
-def _doctors_query(cycle: Cycle, scope: Grant, *columns: Any) -> Select[Any]:
-    """The query for `columns` of the doctors who have a record of the cycle within `scope`, joined with that
+def _doctors_query(cycle: Cycle, grant: Grant, *columns: Any) -> Select[Any]:
+    """The query for `columns` of the doctors who have a record of the cycle within `grant`, joined with that
     record."""
     return (
         select(*columns)
@@ -179,6 +179,6 @@ def _doctors_query(cycle: Cycle, scope: Grant, *columns: Any) -> Select[Any]:
         .where(
             Assessment.cycle_id == cycle.id,
             Assessment.state != "not_included",
-            scope_condition(scope, assessor=Assessment.assessor_id),
+            scope_condition(grant, assessor=Assessment.assessor_id),
         )
     )

@@ -94,18 +94,18 @@ def toggle_hall_closed(hall: Hall, *, by: Actor) -> None:
     )
 
 
-def get_hall(hall_id: UUID, scope: Grant, *, for_update: bool = False) -> Hall:
-    """A hall within `scope`, closed ones too. Raises NotFound."""
-    query = _halls_query(scope).where(Hall.id == hall_id)
+def get_hall(hall_id: UUID, grant: Grant, *, for_update: bool = False) -> Hall:
+    """A hall within `grant`, closed ones too. Raises NotFound."""
+    query = _halls_query(grant).where(Hall.id == hall_id)
     hall = db.session.scalar(query.with_for_update() if for_update else query)
     if hall is None:
         raise NotFound
     return hall
 
 
-def find_hall_in_use(organisation: Organisation, name: str, scope: Grant) -> Hall | None:
-    """The organisation's hall of that name, within `scope` and not closed; None if there is none."""
-    query = _halls_query(scope).where(
+def find_hall_in_use(organisation: Organisation, name: str, grant: Grant) -> Hall | None:
+    """The organisation's hall of that name, within `grant` and not closed; None if there is none."""
+    query = _halls_query(grant).where(
         Hall.organisation_id == organisation.id,
         Hall.name == name,
         Hall.closed_at.is_(None),
@@ -113,25 +113,25 @@ def find_hall_in_use(organisation: Organisation, name: str, scope: Grant) -> Hal
     return db.session.scalar(query.limit(1))
 
 
-def list_halls(scope: Grant, name_prefix: str, limit: int) -> list[Hall]:
-    """The first `limit` halls within `scope` whose names begin with `name_prefix`, by name; closed ones
+def list_halls(grant: Grant, name_prefix: str, limit: int) -> list[Hall]:
+    """The first `limit` halls within `grant` whose names begin with `name_prefix`, by name; closed ones
     too."""
-    query = _halls_query(scope)
+    query = _halls_query(grant)
     if name_prefix:
         query = query.where(Hall.name.startswith(name_prefix, autoescape=True))
     return list(db.session.scalars(query.order_by(Hall.name, Hall.id).limit(limit)))
 
 
 def hall_choices(
-    scope: Grant,
+    grant: Grant,
     limit: int,
     *,
     chosen_id: UUID | None = None,
     organisation: Organisation | None = None,
 ) -> list[Hall]:
-    """The first `limit` halls to choose from, by name: within `scope` and, if given, of `organisation`.
+    """The first `limit` halls to choose from, by name: within `grant` and, if given, of `organisation`.
     Closed ones are left out, except the hall `chosen_id`."""
-    query = _halls_query(scope).where(or_(Hall.closed_at.is_(None), Hall.id == chosen_id))
+    query = _halls_query(grant).where(or_(Hall.closed_at.is_(None), Hall.id == chosen_id))
     if organisation is not None:
         query = query.where(Hall.organisation_id == organisation.id)
     return list(db.session.scalars(query.order_by(Hall.name, Hall.id).limit(limit)))
@@ -161,9 +161,9 @@ def slot_of_place_condition() -> ColumnElement[bool]:
     )
 
 
-def _halls_query(scope: Grant) -> Select[Hall]:
-    """The query for the halls within `scope`, closed ones too."""
-    return select(Hall).where(scope_condition(scope, assessor=Hall.organisation_id))
+def _halls_query(grant: Grant) -> Select[Hall]:
+    """The query for the halls within `grant`, closed ones too."""
+    return select(Hall).where(scope_condition(grant, assessor=Hall.organisation_id))
 
 
 def _move_halls(halls: Sequence[Hall], succession: Succession) -> None:

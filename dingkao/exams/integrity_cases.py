@@ -320,10 +320,10 @@ def get_case_for_update(
     )
 
 
-def cases_page(scope: Grant, state: str, cursor: str | None, size: int) -> Page[IntegrityCase]:
-    """A page of the cases within `scope`, the oldest first. `state`: a key of CASE_STATES, "all", or anything
+def cases_page(grant: Grant, state: str, cursor: str | None, size: int) -> Page[IntegrityCase]:
+    """A page of the cases within `grant`, the oldest first. `state`: a key of CASE_STATES, "all", or anything
     else for the open cases."""
-    query = _cases_query(scope)
+    query = _cases_query(grant)
     if state in CASE_STATES:
         query = query.where(IntegrityCase.state == state)
     elif state != "all":
@@ -331,17 +331,17 @@ def cases_page(scope: Grant, state: str, cursor: str | None, size: int) -> Page[
     return fetch_page(query, [IntegrityCase.id], cursor, size)
 
 
-def get_visible_case(case_id: UUID, scope: Grant) -> IntegrityCase:
-    """A case within `scope`. Raises NotFound."""
-    case: IntegrityCase | None = db.session.scalar(_cases_query(scope).where(IntegrityCase.id == case_id))
+def get_visible_case(case_id: UUID, grant: Grant) -> IntegrityCase:
+    """A case within `grant`. Raises NotFound."""
+    case: IntegrityCase | None = db.session.scalar(_cases_query(grant).where(IntegrityCase.id == case_id))
     if case is None:
         raise NotFound
     return case
 
 
-def get_visible_case_for_update(case_id: UUID, scope: Grant) -> tuple[IntegrityCase, Assessment, Sitting]:
-    """A case within `scope` with its record and sitting, all locked. Raises NotFound."""
-    query = _cases_query(scope).where(IntegrityCase.id == case_id).with_only_columns(IntegrityCase.id)
+def get_visible_case_for_update(case_id: UUID, grant: Grant) -> tuple[IntegrityCase, Assessment, Sitting]:
+    """A case within `grant` with its record and sitting, all locked. Raises NotFound."""
+    query = _cases_query(grant).where(IntegrityCase.id == case_id).with_only_columns(IntegrityCase.id)
     if db.session.scalar(query) is None:
         raise NotFound
     case_with_rows = get_case_for_update(case_id)
@@ -350,24 +350,24 @@ def get_visible_case_for_update(case_id: UUID, scope: Grant) -> tuple[IntegrityC
     return case_with_rows
 
 
-def proposed_cases_query(scope: Grant) -> Select[Any]:
-    """The query for the cases within `scope` whose proposed outcome waits for a decision."""
-    return _cases_query(scope).where(IntegrityCase.state == "proposed")
+def proposed_cases_query(grant: Grant) -> Select[Any]:
+    """The query for the cases within `grant` whose proposed outcome waits for a decision."""
+    return _cases_query(grant).where(IntegrityCase.state == "proposed")
 
 
-def count_ready_to_propose(scope: Grant) -> int:
-    """How many cases within `scope` are ready for a proposal: the doctor has made a statement, or the time
+def count_ready_to_propose(grant: Grant) -> int:
+    """How many cases within `grant` are ready for a proposal: the doctor has made a statement, or the time
     for it is over."""
     was_heard = or_(
         IntegrityCase.stated_at.is_not(None),
         IntegrityCase.heard_until <= clock.now(),
     )
-    query = _cases_query(scope).where(IntegrityCase.state == "hearing", was_heard)
+    query = _cases_query(grant).where(IntegrityCase.state == "hearing", was_heard)
     return int(db.session.scalar(select(func.count()).select_from(query.subquery())) or 0)
 
 
-def _cases_query(scope: Grant) -> Select[Any]:
-    """The query for the cases of records within `scope`, joined with their records."""
+def _cases_query(grant: Grant) -> Select[Any]:
+    """The query for the cases of records within `grant`, joined with their records."""
     record_of_case = and_(
         Assessment.tenant_id == IntegrityCase.tenant_id,
         Assessment.id == IntegrityCase.assessment_id,
@@ -375,7 +375,7 @@ def _cases_query(scope: Grant) -> Select[Any]:
     return (
         select(IntegrityCase)
         .join(Assessment, record_of_case)
-        .where(scope_condition(scope, assessor=Assessment.assessor_id))
+        .where(scope_condition(grant, assessor=Assessment.assessor_id))
     )
 
 

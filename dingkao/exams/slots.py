@@ -258,11 +258,11 @@ def remove_slot(slot: Slot, *, by: Actor) -> None:
     db.session.flush()
 
 
-def get_slot(slot_id: UUID, scope: Grant, *, for_update: bool = False) -> Slot:
-    """A slot within `scope`. Raises NotFound."""
+def get_slot(slot_id: UUID, grant: Grant, *, for_update: bool = False) -> Slot:
+    """A slot within `grant`. Raises NotFound."""
     query = select(Slot).where(
         Slot.id == slot_id,
-        scope_condition(scope, assessor=Slot.organisation_id),
+        scope_condition(grant, assessor=Slot.organisation_id),
     )
     slot = db.session.scalar(query.with_for_update() if for_update else query)
     if slot is None:
@@ -270,11 +270,11 @@ def get_slot(slot_id: UUID, scope: Grant, *, for_update: bool = False) -> Slot:
     return slot
 
 
-def slots_page(cycle: Cycle | None, scope: Grant, cursor: str | None) -> Page[Slot]:
-    """A page of the slots of a cycle within `scope`, the earliest first."""
+def slots_page(cycle: Cycle | None, grant: Grant, cursor: str | None) -> Page[Slot]:
+    """A page of the slots of a cycle within `grant`, the earliest first."""
     query = select(Slot).where(
         Slot.cycle_id == (cycle.id if cycle else None),
-        scope_condition(scope, assessor=Slot.organisation_id),
+        scope_condition(grant, assessor=Slot.organisation_id),
     )
     return fetch_page(query, [Slot.opens_at, Slot.id], cursor)
 

@@ -126,7 +126,7 @@ def test_the_tickets_of_a_large_batch_are_drawn_in_chunks_and_come_as_several_do
     """A worker that breaks off in one of them goes on there; each ticket is drawn once."""
     monkeypatch.setattr(admission_tickets, "BATCH_SIZE", 1)
     monkeypatch.setattr(admission_tickets, "PARTS_PER_PDF", 2)
-    draw, drawn_batches = admission_tickets.render_pdf, []
+    draw, drawn_batches = admission_tickets.render_tickets, []
 
     def breaks(records):
         drawn_batches.append(records)
@@ -134,7 +134,7 @@ def test_the_tickets_of_a_large_batch_are_drawn_in_chunks_and_come_as_several_do
             raise ZeroDivisionError
         return draw(records)
 
-    monkeypatch.setattr(admission_tickets, "render_pdf", breaks)
+    monkeypatch.setattr(admission_tickets, "render_tickets", breaks)
     doctors, slot_id = [candidate() for _ in range(3)], slot(seats=3)
     page = f"/{SLUG}/office/slots/{slot_id}"
     post_form(clerk, f"{page}/places", page=page, record=[str(doctor.record_id) for doctor in doctors])

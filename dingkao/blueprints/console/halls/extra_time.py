@@ -70,7 +70,7 @@ def grant_extra_time(
 ) -> Response | tuple[str, int] | str:
     """Grant one doctor extra time for every paper of the cycle, or change it. Raises NotFound."""
     cycle = require_cycle()
-    doctor = extra_time.get_doctor_in_scope(doctor_id, cycle, _scope())
+    doctor = extra_time.get_enrolled_doctor(doctor_id, cycle, _scope())
     granted = extra_time.find_extra_time(doctor, cycle)
     form = ExtraTimeForm(data=_form_values(granted) if granted else {})
     response = submit_form(form, partial(_save_extra_time, form, doctor, cycle))
@@ -116,7 +116,7 @@ def _save_extra_time(form: ExtraTimeForm, doctor: Doctor, cycle: Cycle) -> Respo
 def withdraw_extra_time(doctor_id: UUID) -> Response:
     """Withdraw extra time; sittings that have begun keep it. Raises NotFound."""
     cycle = require_cycle()
-    doctor = extra_time.get_doctor_in_scope(doctor_id, cycle, _scope())
+    doctor = extra_time.get_enrolled_doctor(doctor_id, cycle, _scope())
     granted = extra_time.find_extra_time(doctor, cycle, for_update=True)
     if granted is None:
         raise NotFound
