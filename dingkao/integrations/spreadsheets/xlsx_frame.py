@@ -26,8 +26,8 @@ from dingkao.integrations.spreadsheets.xlsx_parts import (
 )
 
 MAX_LINKED_ROWS, MAX_FRAME_ELEMENTS = 10_000, 1_000_000
-"""The most rows that a link may cover, and the most elements in the frame of a sheet (also: the most rows with
-links)."""
+"""The most rows that a link may cover, and the most elements in the frame of a sheet, which is also how many
+rows may have links."""
 _ROWS_START = re.compile(rb"<((?:[A-Za-z_][\w.-]*:)?)sheetData(?=[\s/>])[^>]*?(/?)>")
 _ROOT_TAG = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?worksheet(?=[\s>])[^>]*>")
 _MAX_TAG_BYTES = 64
