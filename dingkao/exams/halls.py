@@ -179,11 +179,12 @@ def _move_halls(halls: Sequence[Hall], succession: Succession) -> None:
 
 def _free_name(name: str, organisation_name: str, taken: set[str]) -> str:
     """A name that isn't among `taken`: the hall's, with that of its former organisation and if need be a
-    number."""
+    number; both names are cut where there is no room."""
     number = 1
     while True:
-        ending = f"（{organisation_name}{number if number > 1 else ''}）"
-        candidate = f"{name[: max(MAX_NAME_LENGTH - len(ending), 1)]}{ending}"[:MAX_NAME_LENGTH]
+        digits = str(number) if number > 1 else ""
+        ending = f"（{organisation_name[: MAX_NAME_LENGTH - 3 - len(digits)]}{digits}）"
+        candidate = f"{name[: MAX_NAME_LENGTH - len(ending)]}{ending}"
         if candidate not in taken:
             return candidate
         number += 1

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from dingkao.assessments.current_records import records_by_id
 from dingkao.assessments.models import Assessment
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -17,12 +18,6 @@ from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.papers import papers_by_id
 from dingkao.exams.tickets import ticket_numbers
 from dingkao.people.name_lookups import organisation_names
-
-
-def records_by_id(ids: Collection[UUID]) -> dict[UUID, Assessment]:
-    """Record id → record."""
-    records = db.session.scalars(select(Assessment).where(in_array(Assessment.id, ids)))
-    return {record.id: record for record in records}
 
 
 def describe_people(

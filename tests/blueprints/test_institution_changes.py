@@ -15,6 +15,7 @@ from dingkao.assessments.record_counts import fold_moves, recount, state_totals_
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput
+from dingkao.exams import halls
 from dingkao.exams.models.hall_models import Hall
 from dingkao.jobs import chunks
 from dingkao.jobs.models import Job
@@ -298,3 +299,13 @@ def test_a_closed_assessment_organisation_is_not_offered(application, admin, in_
     with in_province(SLUG):
         offered = assessor_choices.list_assessors(Grant(is_province=True), 100)
         assert organisation("SHJASS") not in offered
+
+
+def test_halls_get_different_names_however_long_that_of_their_former_organisation_is():
+    taken = set()
+    for hall in ("一考场", "一楼考场", "一号考场"):
+        name = halls._free_name(hall, "长" * 100, taken)
+        assert len(name) <= halls.MAX_NAME_LENGTH
+        assert name not in taken
+        taken.add(name)
+    assert halls._free_name("一考场", "县医院", {"一考场（县医院）"}) == "一考场（县医院2）"

@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao import clock
+from dingkao.assessments.current_records import records_by_id
 from dingkao.blueprints.console.exam_monitoring.blueprint import (
     exam_monitoring,
     request_recheck,
@@ -29,7 +30,6 @@ from dingkao.exams.monitoring import PAGE_SIZE, SITTING_FILTERS
 from dingkao.exams.sitting_descriptions import (
     describe_people,
     describe_sittings,
-    records_by_id,
 )
 from dingkao.people.name_lookups import account_names
 from dingkao.web.access_control import require

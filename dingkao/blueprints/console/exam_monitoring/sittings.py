@@ -7,6 +7,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao import clock
+from dingkao.assessments.current_records import records_by_id
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.blueprints.console.exam_monitoring.blueprint import (
     exam_monitoring,
@@ -37,7 +38,6 @@ from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.monitoring import PAGE_SIZE, SITTING_FILTERS
 from dingkao.exams.sitting_descriptions import (
     describe_sittings,
-    records_by_id,
 )
 from dingkao.people.name_lookups import account_names
 from dingkao.tenants import settings
