@@ -209,8 +209,8 @@ class _TableBuilder:
         return cells
 
     def _read_cell(self, cell: Any, column: int) -> Any:
-        """Returns the value of the cell in `column` (from 0); None if it shows nothing. Stores its merged area,
-        drawings and links."""
+        """Returns the value of the cell in `column` (from 0); None if it shows nothing. Stores its merged
+        area, drawings and links."""
         self._note_area(cell, column)
         if etree.QName(cell).localname == "covered-table-cell":
             return None
