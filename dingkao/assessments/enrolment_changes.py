@@ -22,7 +22,7 @@ from dingkao.errors import (
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import account_name
-from dingkao.people.organisation_succession import Succession, add_part
+from dingkao.people.organisation_succession import Succession, add_succession_part
 from dingkao.people.scopes import Grant, in_scope, scope_condition
 from dingkao.people.second_person import (
     recusal_reason,
@@ -294,4 +294,4 @@ def _move_changes(changes: Sequence[EnrolmentChange], succession: Succession) ->
             change_transitions.withdraw(change, by=succession.by)
 
 
-add_part("待办的转入转出、移出名单", "项", _pending_changes, _move_changes)
+add_succession_part("待办的转入转出、移出名单", "项", _pending_changes, _move_changes)

@@ -29,7 +29,7 @@ from dingkao.jobs.chunks import Chunk, Cursor, RetryLater
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.journal.state_machine import transition
-from dingkao.people.handover_parts import add_part, move_column
+from dingkao.people.handover_parts import add_handover_part, move_column
 from dingkao.people.models import Notice
 from dingkao.people.notice_catalogue import NOTICE_KINDS
 from dingkao.people.notice_delivery import is_quiet_time
@@ -222,7 +222,7 @@ def _count_copies(notice_id: UUID) -> None:
     notice.counted_at = clock.now()
 
 
-add_part(
+add_handover_part(
     "待发送的通知",
     "条",
     lambda desk: select(OfficeNotice).where(

@@ -55,7 +55,7 @@ from dingkao.people.notice_catalogue import (
     OFFICE_NOTICE_WECHAT,
     NoticeKind,
 )
-from dingkao.people.organisation_succession import Succession, add_part
+from dingkao.people.organisation_succession import Succession, add_succession_part
 from dingkao.people.permissions import roles_for
 from dingkao.people.scopes import Grant
 from dingkao.tenants import settings
@@ -393,7 +393,7 @@ def _cancel_notices(notices: Sequence[OfficeNotice], succession: Succession) -> 
         cancel(notice, by=succession.by, reason="机构合并")
 
 
-add_part(
+add_succession_part(
     "待发送的通知（将取消）",
     "条",
     lambda predecessor_id: select(OfficeNotice).where(

@@ -12,7 +12,7 @@ from dingkao.assessments.record_counts import counted_move
 from dingkao.database.base import db
 from dingkao.journal import entries as journal
 from dingkao.people.models import Organisation
-from dingkao.people.organisation_succession import Succession, add_obstacle, add_part
+from dingkao.people.organisation_succession import Succession, add_obstacle, add_succession_part
 
 STATES_BEFORE_APPROVAL = (
     "not_included",
@@ -79,13 +79,13 @@ def _move_records(records: Sequence[Assessment], succession: Succession) -> None
         follow_succession(record, succession.predecessor.id, succession.successor)
 
 
-add_part(
+add_succession_part(
     "未办结的考核记录",
     "条",
     lambda predecessor_id: _open_records(Assessment.institution_id, predecessor_id),
     _move_records,
 )
-add_part(
+add_succession_part(
     "所考核的未办结记录",
     "条",
     lambda predecessor_id: _open_records(Assessment.assessor_id, predecessor_id),

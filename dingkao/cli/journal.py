@@ -40,8 +40,8 @@ def command() -> None:
 def verify(slug: str | None, as_json: bool) -> None:
     """Verify the journal of one province, or of all opened ones and the operators' acts; exits with 1 on
     findings."""
-    if slug:
-        province_by_slug(slug)  # raises for an unknown one
+    if slug is not None:
+        slug = province_by_slug(slug).slug
     result: dict[str, Any] = {"sound": True, "provinces": []}
     lines: list[str] = []
     with application():
@@ -69,13 +69,13 @@ def _verify_province(province: Province) -> VerificationReport:
 
 
 def _opened_provinces(slug: str | None) -> list[Province]:
-    """Returns the provinces that were ever opened, or only the one with that slug. Raises
+    """Returns the provinces that were ever opened, or only the one with exactly that slug. Raises
     click.ClickException if it was never opened."""
     provinces = filter(None, map(by_code, sorted(province_states())))
     if slug is None:
         return list(provinces)
     named = [province for province in provinces if province.slug == slug]
-    if slug and not named:
+    if not named:
         raise click.ClickException(f"{province_by_slug(slug).name}尚未开通。")
     return named
 

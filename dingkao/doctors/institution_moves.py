@@ -12,7 +12,12 @@ from dingkao.doctors.search_indexing import update_search_keys
 from dingkao.journal import entries as journal
 from dingkao.people.notice_catalogue import INSTITUTION_MERGED
 from dingkao.people.notices import notify_account
-from dingkao.people.organisation_succession import Succession, add_column_part, add_part, move_column
+from dingkao.people.organisation_succession import (
+    Succession,
+    add_column_part,
+    add_succession_part,
+    move_column,
+)
 
 
 def change_institution(doctor: Doctor, organisation_id: UUID) -> None:
@@ -49,7 +54,7 @@ def _move_doctors(doctors: Sequence[Doctor], succession: Succession) -> None:
         )
 
 
-add_part(
+add_succession_part(
     "医师",
     "人",
     lambda predecessor_id: select(Doctor).where(Doctor.organisation_id == predecessor_id),
@@ -62,7 +67,7 @@ add_column_part(
     UnclaimedDoctor.settled_at.is_(None),
     keeps_open=False,
 )
-add_part(
+add_succession_part(
     "注册库比对中未登记去向的",
     "人",
     lambda predecessor_id: select(RegisterDifference).where(

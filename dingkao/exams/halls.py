@@ -13,7 +13,7 @@ from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
-from dingkao.people.organisation_succession import Succession, add_column_part, add_part
+from dingkao.people.organisation_succession import Succession, add_column_part, add_succession_part
 from dingkao.people.scopes import Grant, scope_condition
 
 MAX_NAME_LENGTH = 60
@@ -190,7 +190,7 @@ def _free_name(name: str, organisation_name: str, taken: set[str]) -> str:
         number += 1
 
 
-add_part(
+add_succession_part(
     "考场",
     "个",
     lambda predecessor_id: select(Hall).where(Hall.organisation_id == predecessor_id),

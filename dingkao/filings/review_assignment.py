@@ -21,7 +21,7 @@ from dingkao.filings.models import ReviewBatch
 from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_records
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
-from dingkao.people.handover_parts import Desk, Handover, add_part, move_column
+from dingkao.people.handover_parts import Desk, Handover, add_handover_part, move_column
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
 
@@ -337,9 +337,9 @@ def _decides_at(handover: Handover, deciding_roles: Collection[str]) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
-add_part("分给本人的审核", "条", _assigned_on_desk, _move_assigned)
-add_part("正在审核的记录", "条", _leased_on_desk, _release_leased)
-add_part(
+add_handover_part("分给本人的审核", "条", _assigned_on_desk, _move_assigned)
+add_handover_part("正在审核的记录", "条", _leased_on_desk, _release_leased)
+add_handover_part(
     "未完成的批量审核",
     "批",
     lambda desk: (

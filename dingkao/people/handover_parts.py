@@ -1,4 +1,4 @@
-"""What a member of staff who hands over (工作交接) has open: each room adds its own parts here (`add_part`).
+"""What a member of staff who hands over (工作交接) has open: each room adds its own parts here (`add_handover_part`).
 What somebody did stays theirs; only what is still to be done goes to the successor."""
 
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class HandoverPart:
 PARTS: list[HandoverPart] = []
 
 
-def add_part(label: str, unit: str, query: Query, move: Move) -> None:
+def add_handover_part(label: str, unit: str, query: Query, move: Move) -> None:
     """Add a part (parameters as in HandoverPart)."""
     PARTS.append(HandoverPart(label, unit, query, move))
 
@@ -152,6 +152,6 @@ def _waiting_exports(desk: Desk) -> Select[Any] | None:
     )
 
 
-add_part("共用的视图", "个", _shared_views, _move_views)
-add_part("未完成的任务、待确认的导入", "项", _open_jobs, move_column("asked_by"))
-add_part("待确认的名单导出", "份", _waiting_exports, move_column("asked_by"))
+add_handover_part("共用的视图", "个", _shared_views, _move_views)
+add_handover_part("未完成的任务、待确认的导入", "项", _open_jobs, move_column("asked_by"))
+add_handover_part("待确认的名单导出", "份", _waiting_exports, move_column("asked_by"))

@@ -16,7 +16,7 @@ from dingkao.people.departments import add_departments, department_names
 from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.notice_catalogue import STAFF_MOVED
 from dingkao.people.notices import notify_account
-from dingkao.people.organisation_succession import Succession, add_part
+from dingkao.people.organisation_succession import Succession, add_succession_part
 from dingkao.people.staff_accounts import close_account
 
 
@@ -111,7 +111,7 @@ def _lock_accounts(account_ids: set[UUID]) -> Sequence[Account]:
     return db.session.scalars(query.with_for_update()).all()
 
 
-add_part(
+add_succession_part(
     "科室",
     "个",
     lambda predecessor_id: select(Department).where(
@@ -121,7 +121,7 @@ add_part(
     _move_departments,
     keeps_open=False,
 )
-add_part(
+add_succession_part(
     "工作人员的角色",
     "个",
     lambda predecessor_id: select(Membership).where(Membership.organisation_id == predecessor_id),

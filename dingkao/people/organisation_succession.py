@@ -1,5 +1,5 @@
 """What of an organisation goes to its successor when it is merged into another one: each room adds its own
-parts here (`add_part`), and what has to be put right before (`add_obstacle`)."""
+parts here (`add_succession_part`), and what has to be put right before (`add_obstacle`)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ PARTS: list[SuccessionPart] = []
 _obstacles: list[Obstacle] = []
 
 
-def add_part(label: str, unit: str, query: Query, move: Move, *, keeps_open: bool = True) -> None:
+def add_succession_part(label: str, unit: str, query: Query, move: Move, *, keeps_open: bool = True) -> None:
     """Add a part (parameters as in SuccessionPart)."""
     PARTS.append(SuccessionPart(label, unit, query, move, keeps_open))
 
@@ -72,7 +72,7 @@ def add_column_part(
     def query(predecessor_id: UUID) -> Select[Any]:
         return select(column.class_).where(column == predecessor_id, *conditions)
 
-    add_part(label, unit, query, move_column(column), keeps_open=keeps_open)
+    add_succession_part(label, unit, query, move_column(column), keeps_open=keeps_open)
 
 
 def move_column(column: Any) -> Move:

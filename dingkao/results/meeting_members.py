@@ -16,7 +16,7 @@ from dingkao.errors import (
 )
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
-from dingkao.people.handover_parts import Desk, Handover, add_part
+from dingkao.people.handover_parts import Desk, Handover, add_handover_part
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
 from dingkao.results.grading_meetings import require_draft, validate_text
@@ -167,4 +167,4 @@ def _move_seats(members: Sequence[GradingMeetingMember], handover: Handover) -> 
             member.account_id, member.name = handover.successor.id, handover.successor.name
 
 
-add_part("评定会席位", "个", _open_seats, _move_seats)
+add_handover_part("评定会席位", "个", _open_seats, _move_seats)

@@ -28,7 +28,7 @@ _current: ContextVar[Client] = ContextVar("dingkao_client", default=NO_CLIENT)
 @contextmanager
 def acting_for(client: Client) -> Iterator[None]:
     """Make `client` the current one within the block: of a job, the client that asked for it; of a command,
-    the terminal."""
+    the terminal. Has no effect within a request, whose own client counts."""
     token = _current.set(client)
     try:
         yield

@@ -53,14 +53,14 @@ def list_acts() -> str:
         names=_account_names(acts),
         subjects=_subject_serials(acts),
         recused={act.id: current_user_recusal_reason(act.proposed_by) for act in pending},
-        states=state_text,
+        states=_state_text,
     )
 
 
-def state_text(act: ProposedAct) -> str:
-    """The state of an act as text."""
+def _state_text(act: ProposedAct) -> str:
+    """The state of an act as text; one that another administrator rejected is withdrawn, too."""
     if act.withdrawn_at:
-        return "已撤回"
+        return "已撤回或退回"
     return "已确认" if act.approved_at else "等待另一位省级管理员确认"
 
 
@@ -84,7 +84,7 @@ def show_act(act_id: UUID) -> str:
         row=act,
         kinds=PROPOSED_ACT_KINDS,
         names=_account_names([act]),
-        state=state_text(act),
+        state=_state_text(act),
         waits=not act.approved_at and not act.withdrawn_at,
         may=current_user.may("proposed_acts.decide"),
         own=act.proposed_by == current_user.id,

@@ -41,7 +41,8 @@ def ticket_rate_limit_key() -> str:
 
 
 def set_ticket_cookie(response: Response, result: SignInResult) -> None:
-    """Give the browser a ticket for the account that `result` signed in, valid for 10 minutes."""
+    """Give the browser a single-use ticket, valid for 10 minutes, with which it may set the password of the
+    account in `result`, which is not signed in by it."""
     ticket = [
         str(result.account.id),
         result.by_code,
