@@ -30,7 +30,8 @@ from dingkao.doctors.roster import import_roster
 from dingkao.doctors.roster_columns import COLUMNS
 from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
-from dingkao.people import accounts, organisations, passwords
+from dingkao.people import accounts, departments, organisations, passwords
+from dingkao.people.department_models import Department
 from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.provinces import open_province
 from dingkao.question_banks import question_pictures
@@ -63,6 +64,22 @@ NEWS_ARTICLES = (
     )),
 )  # fmt: skip
 DOCTOR_COUNT = 24
+DEPARTMENT, LIAISON = "门诊部", "department_liaison"
+STAFF = (
+    ("admin", "省级管理员", "province_admin", ""),
+    ("admin2", "省级管理员二", "province_admin", ""),
+    ("jigou-jingban", "机构经办人", "institution_clerk", "hospital"),
+    ("jigou-shenhe", "机构审核人", "institution_reviewer", "hospital"),
+    ("keshi-lianluo", "科室联络员", LIAISON, "hospital"),
+    ("renshi", "人事经办人", "personnel_officer", "hospital"),
+    ("dangban", "党办经办人", "ethics_officer", "hospital"),
+    ("jikong-jingban", "疾控经办人", "institution_clerk", "centre"),
+    ("kaohe-jingban", "考核机构经办人", "organisation_clerk", "hospital"),
+    ("kaohe-fuhe", "考核机构复核人", "organisation_reviewer", "hospital"),
+    ("tiku", "题库编辑", "question_editor", ""),
+    ("shenji", "审计员", "auditor", ""),
+)
+"""User name, name, role, and where it is held: the first institution, the last, or "", the province's office."""
 USER_NAME_BY_SIDE = {
     "institution": "jigou-shenhe",
     "organisation": "kaohe-fuhe",
@@ -276,35 +293,11 @@ def _seed_articles() -> None:
 def _seed_staff(institutions: list[Organisation]) -> None:
     """Create the accounts of staff, with their roles."""
     hospital, centre = institutions[0], institutions[-1]
-    staff_values = {
-        "admin": ("省级管理员", "province_admin", None),
-        "admin2": ("省级管理员二", "province_admin", None),
-        "jigou-jingban": (
-            "机构经办人",
-            "institution_clerk",
-            hospital,
-        ),
-        "jigou-shenhe": (
-            "机构审核人",
-            "institution_reviewer",
-            hospital,
-        ),
-        "jikong-jingban": ("疾控经办人", "institution_clerk", centre),
-        "kaohe-jingban": (
-            "考核机构经办人",
-            "organisation_clerk",
-            hospital,
-        ),
-        "kaohe-fuhe": (
-            "考核机构复核人",
-            "organisation_reviewer",
-            hospital,
-        ),
-        "tiku": ("题库编辑", "question_editor", None),
-        "shenji": ("审计员", "auditor", None),
-    }
-    for user_name, (name, role, organisation) in staff_values.items():
-        account = _seed_account(user_name, name, role, organisation)
+    departments.add_departments([(hospital.id, DEPARTMENT)], by=SYSTEM_ACTOR)
+    places = {"": None, "hospital": hospital, "centre": centre}
+    for user_name, name, role, place in STAFF:
+        department = departments.find_department(hospital, DEPARTMENT) if role == LIAISON else None
+        account = _seed_account(user_name, name, role, places[place], department)
         if role == "institution_reviewer":
             for institution in institutions:
                 accounts.give_role(account, role, institution, by=SYSTEM_ACTOR)
@@ -317,13 +310,16 @@ def _seed_account(
     name: str,
     role: str,
     organisation: Organisation | None,
+    department: Department | None,
 ) -> Account:
     """Create an account of the staff, with the demonstration's password, if it does not exist; returns it."""
     account = db.session.scalar(
         select(Account).where(Account.login_index == accounts.staff_login_index(user_name))
     )
     if account is None:
-        account = accounts.create_staff(user_name, name, [(role, organisation)], by=SYSTEM_ACTOR)
+        account = accounts.create_staff(
+            user_name, name, [(role, organisation)], by=SYSTEM_ACTOR, department=department
+        )
     if account.state == "initial":
         account.password_hash, account.state = (
             hash_of_all(PASSWORD),
@@ -371,7 +367,7 @@ def _roster_cells(province: Province, serial: int, chance: random.Random) -> dic
         "scope": chance.choice(SCOPES[category]),
         "registration_number": f"YS{province.code}{serial % 3 + 1:06d}",
         "title": "主治医师",
-        "department": "门诊部",
+        "department": DEPARTMENT,
         "mobile": f"1990000{province.code:02d}{serial:02d}" if serial % 6 else "",
         "first_registered": f"{birth.year + 27}-07-01",
     }

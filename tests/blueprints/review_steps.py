@@ -79,7 +79,7 @@ def preview(client: FlaskClient, slug: str, ids: list[UUID], side: str = "instit
 def confirm(client: FlaskClient, slug: str, page: str, *, without: tuple[UUID, ...] = ()) -> Any:
     """Press the button of a preview, with some unticked; the page of the batch."""
     left_out = re.findall(r'name="left_out" value="([^"]+)"', page)
-    ticked = re.findall(r'name="record" value="([^"]+)"', page)
+    ticked = re.findall(r'name="record"\s+value="([^"]+)"', page)
     data = {
         "csrf_token": _value(page, "csrf_token"),
         "side": _value(page, "side"),

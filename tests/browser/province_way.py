@@ -119,9 +119,9 @@ class ProvinceWay:
     def add_institution(self) -> None:
         """An administrator adds the hospital, which assesses its own doctors."""
         self.admin.get_by_role("link", name="机构", exact=True).click()
-        self.admin.get_by_label("机构名称").fill(self.hospital)
-        self.admin.get_by_label("机构登记号").fill(self.registration)
-        self.admin.get_by_label("行政区划代码").fill(self.division)
+        self.admin.get_by_role("textbox", name="机构名称").fill(self.hospital)
+        self.admin.get_by_role("textbox", name="机构登记号").fill(self.registration)
+        self.admin.get_by_role("textbox", name="行政区划代码").fill(self.division)
         self.admin.get_by_role("button", name="添加").click()
         by_role = self.admin.get_by_role("row", name=self.hospital)
         expect(by_role).to_contain_text(self.authority)
@@ -140,10 +140,10 @@ class ProvinceWay:
             ("fuhe", "考核机构复核人", self.registration),
         ):
             self.admin.get_by_role("link", name="人员").click()
-            self.admin.get_by_label("用户名").fill(user_name)
-            self.admin.get_by_label("姓名").fill(f"测试{role}")
-            self.admin.get_by_label("角色").select_option(label=role)
-            self.admin.get_by_label("机构登记号").fill(place)
+            self.admin.get_by_role("textbox", name="用户名").fill(user_name)
+            self.admin.get_by_role("textbox", name="姓名").fill(f"测试{role}")
+            self.admin.get_by_role("combobox", name="角色").select_option(label=role)
+            self.admin.get_by_role("textbox", name="机构登记号").fill(place)
             self.admin.get_by_role("button", name="邀请").click()
             invited[user_name] = self.admin.locator("strong.one-time-code").inner_text()
         for page, user_name in (

@@ -69,9 +69,9 @@ def test_an_administrator_opens_the_account_and_builds_the_province(open_page, n
     expect(page.get_by_role("heading", name="待办")).to_be_visible()
 
     page.get_by_role("link", name="机构", exact=True).click()
-    page.get_by_label("机构名称").fill("平遥县测试医院")
-    page.get_by_label("机构登记号").fill("pdytest000001")
-    page.get_by_label("行政区划代码").fill("140728")
+    page.get_by_role("textbox", name="机构名称").fill("平遥县测试医院")
+    page.get_by_role("textbox", name="机构登记号").fill("pdytest000001")
+    page.get_by_role("textbox", name="行政区划代码").fill("140728")
     page.get_by_role("button", name="添加").click()
     by_role = page.get_by_role("row", name="平遥县测试医院")
     expect(by_role).to_contain_text("平遥县卫生健康局")
@@ -82,10 +82,10 @@ def test_an_administrator_opens_the_account_and_builds_the_province(open_page, n
     expect(page.get_by_role("row", name="平遥县测试医院")).to_contain_text("考核机构 PDYTEST000001")
 
     page.get_by_role("link", name="人员").click()
-    page.get_by_label("用户名").fill("pingyao-jingban")
-    page.get_by_label("姓名").fill("王经办")
-    page.get_by_label("角色").select_option(label="机构经办人")
-    page.get_by_label("机构登记号").fill("PDYTEST000001")
+    page.get_by_role("textbox", name="用户名").fill("pingyao-jingban")
+    page.get_by_role("textbox", name="姓名").fill("王经办")
+    page.get_by_role("combobox", name="角色").select_option(label="机构经办人")
+    page.get_by_role("textbox", name="机构登记号").fill("PDYTEST000001")
     page.get_by_role("button", name="邀请").click()
     code = page.locator("strong.one-time-code").inner_text()
 

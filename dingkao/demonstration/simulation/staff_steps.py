@@ -30,6 +30,7 @@ from dingkao.tenants.registry import Province
 
 TOTP_SECONDS = 30
 MAX_RECORDS_IN_BATCH = 400
+_TICK_PATTERN = re.compile(r'name="record"\s+value="([^"]+)"')
 STAFF_BROWSERS = 60000
 """The number of the first browser of staff; doctors have the numbers below it."""
 
@@ -172,7 +173,7 @@ class StaffSteps:
         page = reviewer.get(f"/office/review?side={side}")
         ids: list[str] = []
         while True:
-            page_ids = re.findall(r'name="record" value="([^"]+)"', page)
+            page_ids = _TICK_PATTERN.findall(page)
             ids += [record_id for record_id in page_ids if record_id not in seen_ids]
             next_link = re.search(r'href="(/[^"]+after=[^"]+)"', page)
             if not next_link or len(ids) >= MAX_RECORDS_IN_BATCH:
