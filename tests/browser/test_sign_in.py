@@ -79,7 +79,9 @@ def test_an_administrator_opens_the_account_and_builds_the_province(open_page, n
     page.get_by_label("指定本机构为考核机构").check()
     page.get_by_label("所属考核机构").select_option(label="平遥县测试医院（本机构）")
     page.get_by_role("button", name="保存").click()
-    expect(page.get_by_role("row", name="平遥县测试医院")).to_contain_text("考核机构 PDYTEST000001")
+    institution_row = page.get_by_role("row", name="平遥县测试医院")
+    expect(institution_row).to_contain_text("PDYTEST000001")
+    expect(institution_row).to_contain_text("考核机构")
 
     page.get_by_role("link", name="人员").click()
     page.get_by_role("textbox", name="用户名").fill("pingyao-jingban")
