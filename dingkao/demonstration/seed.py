@@ -79,7 +79,8 @@ STAFF = (
     ("tiku", "题库编辑", "question_editor", ""),
     ("shenji", "审计员", "auditor", ""),
 )
-"""User name, name, role, and where it is held: the first institution, the last, or "", the province's office."""
+"""User name, name, role, and where it is held: the first institution, the last, or "", the province's
+office."""
 USER_NAME_BY_SIDE = {
     "institution": "jigou-shenhe",
     "organisation": "kaohe-fuhe",

@@ -1,4 +1,5 @@
-"""What a member of staff who hands over (工作交接) has open: each room adds its own parts here (`add_handover_part`).
+"""What a member of staff who hands over (工作交接) has open: each room adds its own parts here
+(`add_handover_part`).
 What somebody did stays theirs; only what is still to be done goes to the successor."""
 
 from collections.abc import Callable, Sequence

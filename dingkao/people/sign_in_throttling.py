@@ -76,8 +76,8 @@ class SignInThrottle:
         self._with_cache(rules_for(self.connection, attempt).record_failure)
 
     def record_success(self, attempt: PasswordAttempt | CodeAttempt) -> None:
-        """Reset the wait of the attempt's account and origin, for it was right; a right initial password still
-        counts as one more account that was tried from there."""
+        """Reset the wait of the attempt's account and origin, for it was right; a right initial password
+        still counts as one more account that was tried from there."""
         self._with_cache(rules_for(self.connection, attempt).record_success)
 
     @staticmethod
