@@ -251,7 +251,8 @@ class Appointment(TenantOwned, Model):
 class ProposedAct(TenantOwned, Model):
     """An act that takes two administrators (`proposed_acts`): proposed with a reason, then approved by
     another one, or withdrawn, by the proposer or, as a rejection, by another one. `subject_id`: the
-    certificate it concerns, else the province. `value`: the proposed value, either the id of an official seal's picture or the encrypted account of a channel."""
+    certificate it concerns, else the province. `value`: the proposed value, either the id of an official
+    seal's picture or the encrypted account of a channel."""
 
     __tablename__ = "proposed_act"
     __table_args__ = (
