@@ -101,7 +101,8 @@ class SpreadsheetImport:
     `read`: replaces `read_rows` in the job if reading depends on the actor; `has_warnings`: the report
     includes warnings and has a column that tells them from errors; `after_rows`: what is done in chunks of
     its own after the last part, not by a check; its cursor is None when it is done; `verb`: the first word of
-    the job's title; `rows_per_chunk`: how many rows are imported in one transaction.
+    the job's title; `rows_per_chunk`: how many rows are imported in one transaction, if not
+    ROWS_PER_CHUNK.
     """
 
     name: str
@@ -115,7 +116,7 @@ class SpreadsheetImport:
     has_warnings: bool = False
     after_rows: Callable[[Job, Cursor], Chunk] | None = None
     verb: str = "导入"
-    rows_per_chunk: int = ROWS_PER_CHUNK
+    rows_per_chunk: int | None = None
 
     def __post_init__(self) -> None:
         worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
@@ -183,7 +184,8 @@ class SpreadsheetImport:
         number = 0
         row_count = 0
         rows = self._rows_of_file(job, report)
-        for number, batch in enumerate(split_into_batches(rows, self.rows_per_chunk), 1):
+        batches = split_into_batches(rows, self.rows_per_chunk or ROWS_PER_CHUNK)
+        for number, batch in enumerate(batches, 1):
             row_count += len(batch)
             keys.add(key for row in batch for key in self.row_keys(row))
             job_parts.save_part(job.id, ROWS_SERIES, number, batch)
