@@ -15,6 +15,7 @@ from dingkao.people import sign_in_sessions
 from dingkao.people.accounts import create_staff
 from dingkao.people.departments import add_departments, find_department
 from dingkao.people.models import Organisation, SignInSession
+from dingkao.people.permissions import SCOPES, Scope
 
 
 def signed_in_client(
@@ -27,7 +28,9 @@ def signed_in_client(
     department: str = "",
 ) -> FlaskClient:
     """A client with a session of a new member of staff of `slug`: `role`, at the organisation of that
-    registration number; in its `department` of that name, which is added where it is missing."""
+    registration number; in its `department` of that name (for a role that is limited to one 内科, if nothing else
+    is said), which is added where it is missing."""
+    department = department or ("内科" if SCOPES[role] is Scope.DEPARTMENT else "")
     with in_province(slug):
         place = (
             db.session.scalar(select(Organisation).where(Organisation.registration_number == organisation))

@@ -50,6 +50,8 @@ ARGUMENTS = {
     "assign_institutions": {"assessor": "organisation"},
     "import_institutions": {"upload": "document"},
     "import_annual_appraisals": {"upload": "document", "dry_run": False},
+    "import_departments": {"upload": "document", "dry_run": False},
+    "import_photos": {"upload": "document", "dry_run": False},
     "import_bad_records": {"upload": "document", "dry_run": False},
     "import_ethics_gradings": {"upload": "document", "dry_run": False},
     "import_good_records": {"upload": "document", "dry_run": False},
