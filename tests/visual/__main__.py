@@ -9,6 +9,7 @@ every state; a new page and a new state are in it by construction. What must be 
 stands in `scenes`.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -42,7 +43,9 @@ SLUG, NOBODY, PLATFORM, INITIAL = "shanxi", "谁都可以", "platform", "666666"
 AT_ONCE = 2
 QUESTION = re.compile(r"(?<=/practice/ID)/\d+")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MAX_PAGES = 120
+MAX_PAGES, MAX_ARGUMENTS = 120, 1
+"""How many pages of one person are looked at besides those that the application names, and with how many arguments
+at most: a list has a link for each choice of each filter."""
 
 
 @contextmanager
@@ -118,14 +121,19 @@ def kind_of(address: str) -> str:
     return QUESTION.sub("/N", UUID.sub("ID", parts.path)) + (f"?{names}" if names else "")
 
 
+def _drained(waiting: list[str]) -> Iterator[str]:
+    """The addresses that wait, the oldest first, with those that come while they are taken."""
+    while waiting:
+        yield waiting.pop(0)
+
+
 def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], None]) -> Iterator[str]:
     """The pages below `inside` that links and buttons lead to from `starts`, one of each kind; the page shows
     it when it is given. Of the pages that are refused to this person (403) the first is given: they look
     alike."""
     waiting, seen_kinds = list(starts), {kind_of(start) for start in starts}
     is_refusal_seen = False
-    while waiting and len(seen_kinds) <= MAX_PAGES:
-        address = waiting.pop(0)
+    for address in itertools.islice(_drained(waiting), len(starts) + MAX_PAGES):
         try:
             answer = page.request.get(address)
             if "text/html" not in answer.headers.get("content-type", ""):
@@ -148,6 +156,7 @@ def crawl(page: Page, starts: list[str], inside: str, fault: Callable[[str], Non
                 path.startswith(inside)
                 and not path.startswith("/static/")
                 and kind_of(path) not in seen_kinds
+                and kind_of(path).count(",") < MAX_ARGUMENTS
             ):
                 seen_kinds.add(kind_of(path))
                 waiting.append(path)
