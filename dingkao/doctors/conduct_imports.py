@@ -42,6 +42,7 @@ from dingkao.people.spreadsheet_imports import (
     UPLOAD_LIMITS,
     SpreadsheetImport,
     authorize_action,
+    journal_counts,
 )
 from dingkao.tenants.context import current_tenant
 from dingkao.uploads import chunked_uploads
@@ -247,21 +248,6 @@ def _import_part(
     )
 
 
-def _finish_import(kind: ConductKind, job: Job, counts: dict[str, int]) -> None:
-    """Write the journal entry of a finished import."""
-    journal.write_entry(
-        "province",
-        UUID(int=current_tenant()),
-        "conduct_imported",
-        by=load_actor(job.asked_by),
-        kind=kind.code,
-        accepted=counts["accepted"],
-        changed=counts["changed"],
-        unchanged=counts["unchanged"],
-        refused=counts["refused"],
-    )
-
-
 CONDUCT_IMPORTS = {
     kind.code: SpreadsheetImport(
         kind.job,
@@ -270,7 +256,7 @@ CONDUCT_IMPORTS = {
         partial(row_keys, kind),
         partial(_import_part, kind),
         kind.headings(),
-        partial(_finish_import, kind),
+        journal_counts("conduct_imported", kind=kind.code),
     )
     for kind in CONDUCT_KINDS.values()
 }

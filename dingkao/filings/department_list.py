@@ -208,7 +208,7 @@ DEPARTMENT_LIST = register(
         id_column=Department.id,
         columns=(
             ListColumn("name", "科室", is_fixed=True, sort="name"),
-            ListColumn("institution", "机构", is_default=False),
+            ListColumn("institution", "机构"),
             ListColumn("doctors", "医师", is_numeric=True),
             *(ListColumn(code, label, is_numeric=True) for code, label in LACKING_LABELS.items()),
             ListColumn("liaison", "联络员"),

@@ -29,8 +29,7 @@ from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.import_checks import UPLOAD_KIND, is_check
 from dingkao.people.scopes import Grant, load_grant, scope_condition
-from dingkao.people.spreadsheet_imports import SpreadsheetImport, authorize_action
-from dingkao.tenants.context import current_tenant
+from dingkao.people.spreadsheet_imports import SpreadsheetImport, authorize_action, journal_counts
 from dingkao.tenants.encryption import SecretLocation, current_vault, normalise_text
 from dingkao.uploads import chunked_uploads
 
@@ -266,20 +265,6 @@ def _import_part(job: Job, rows: list[ImportRow], report: ImportReport, seen: se
     )
 
 
-def _finish_import(job: Job, counts: dict[str, int]) -> None:
-    """Write the journal entry of a finished import."""
-    journal.write_entry(
-        "province",
-        UUID(int=current_tenant()),
-        "photos_imported",
-        by=load_actor(job.asked_by),
-        accepted=counts["accepted"],
-        changed=counts["changed"],
-        unchanged=counts["unchanged"],
-        refused=counts["refused"],
-    )
-
-
 PHOTO_IMPORT = SpreadsheetImport(
     "import_photos",
     ACTION,
@@ -287,7 +272,7 @@ PHOTO_IMPORT = SpreadsheetImport(
     row_keys,
     _import_part,
     COLUMNS,
-    _finish_import,
+    journal_counts("photos_imported"),
     has_warnings=True,
     rows_per_chunk=PHOTOS_PER_CHUNK,
 )

@@ -12,15 +12,18 @@ from dingkao.errors import InvalidInput
 from dingkao.integrations.spreadsheets import sheet_reader
 from dingkao.integrations.spreadsheets.import_rows import ImportReport, ImportRow, RowProblem
 from dingkao.jobs.models import Job
-from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.department_models import Department
 from dingkao.people.departments import add_departments, normalise_department_name
 from dingkao.people.models import Organisation
 from dingkao.people.scopes import Grant, load_grant, scope_condition
-from dingkao.people.spreadsheet_imports import UPLOAD_LIMITS, SpreadsheetImport, authorize_action
-from dingkao.tenants.context import current_tenant
+from dingkao.people.spreadsheet_imports import (
+    UPLOAD_LIMITS,
+    SpreadsheetImport,
+    authorize_action,
+    journal_counts,
+)
 from dingkao.tenants.encryption import normalise_text
 from dingkao.uploads import chunked_uploads
 
@@ -145,19 +148,6 @@ def _import_part(job: Job, rows: list[ImportRow], report: ImportReport, seen: se
     )
 
 
-def _finish_import(job: Job, counts: dict[str, int]) -> None:
-    """Write the journal entry of a finished import."""
-    journal.write_entry(
-        "province",
-        UUID(int=current_tenant()),
-        "departments_imported",
-        by=load_actor(job.asked_by),
-        accepted=counts["accepted"],
-        unchanged=counts["unchanged"],
-        refused=counts["refused"],
-    )
-
-
 DEPARTMENT_IMPORT = SpreadsheetImport(
     "import_departments",
     ACTION,
@@ -165,7 +155,7 @@ DEPARTMENT_IMPORT = SpreadsheetImport(
     row_keys,
     _import_part,
     COLUMNS,
-    _finish_import,
+    journal_counts("departments_imported"),
 )
 
 

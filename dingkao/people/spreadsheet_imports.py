@@ -40,6 +40,7 @@ from dingkao.integrations.storage import current_store
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job
+from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.import_checks import (
@@ -54,6 +55,7 @@ from dingkao.people.import_reports import (
     problem_as_json,
 )
 from dingkao.people.permissions import grants
+from dingkao.tenants.context import current_tenant
 from dingkao.uploads import chunked_uploads
 
 REPORT_KIND = "report"
@@ -89,6 +91,26 @@ def authorize_action(
             raise Forbidden
 
     return require_granted
+
+
+def journal_counts(verb: str, **details: str) -> Callable[[Job, dict[str, int]], None]:
+    """What a SpreadsheetImport has as `on_finished`: it writes the province's journal entry `verb` with the
+    counts of the import and `details`, as an act of who asked for the job."""
+
+    def write_entry(job: Job, counts: dict[str, int]) -> None:
+        journal.write_entry(
+            "province",
+            UUID(int=current_tenant()),
+            verb,
+            by=load_actor(job.asked_by),
+            **details,
+            accepted=counts["accepted"],
+            changed=counts["changed"],
+            unchanged=counts["unchanged"],
+            refused=counts["refused"],
+        )
+
+    return write_entry
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,10 @@ def test_the_roster_feeds_the_departments_and_their_progress_is_counted(clerk, i
     assert departments(in_province) == {"内科": True}
     page = text(clerk.get(PAGE))
     assert "儿科" not in page
-    assert cells_of(page, "内科")[1:] == ["内科", "2", "1", "2", "2", "2", ""]
+    with in_province(SLUG):
+        by_number = Organisation.registration_number == PLACE
+        place_name = db.session.scalars(select(Organisation.name).where(by_number)).one()
+    assert cells_of(page, "内科")[1:] == ["内科", place_name, "2", "1", "2", "2", "2", ""]
     assert "内科" in text(clerk.get(f"{PAGE}?late=no_liaison"))
     for late, is_listed in (("unsubmitted", True), ("ethics", True)):
         assert ("内科</a>" in text(clerk.get(f"{PAGE}?late={late}"))) is is_listed
