@@ -527,22 +527,6 @@ def _median(work: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
-def storage_figures(bench: Bench) -> None:
-    """What a sitting of fifty takes: its row and fifty answers."""
-    with bench.superuser() as connection:
-        sizes = connection.execute(
-            "select avg(pg_column_size(s.*)), avg(jsonb_array_length(layout)), (select "
-            "avg(pg_column_size(a.*)) from sitting_answer a) from sitting s"
-        ).fetchone()
-    assert sizes
-    report_at_most(
-        "sitting_storage_kb",
-        (float(sizes[0]) / float(sizes[1]) * 50 + (float(sizes[2]) + 28) * 50 + 50 * 40) / 1024,
-        "kB",
-        10,
-    )
-
-
 def main() -> None:
     """All of it."""
     parser = argparse.ArgumentParser()
@@ -560,7 +544,6 @@ def main() -> None:
                 cost_figures(bench, opened)
                 return
             saving_figures(bench, opened)
-            storage_figures(bench)
             page_figures(bench, opened, question=exam.figures(bench))
             rls_figures(bench, opened)
             name_search.figures(bench, "henan", opened["henan"]["ids"])

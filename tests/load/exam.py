@@ -275,7 +275,7 @@ def measure_costs(bench: Bench, phones: list[SimulatedPhone]) -> Cost:
     report_cost("sitting_hand_in", cost(SimulatedPhone.hand_in), SITTING_HAND_IN_COST)
     with bench.superuser() as connection:
         report_at_most(
-            "sitting_storage_whole_kb", (_stored(connection) - size_before) / 1024 / len(phones), "kB", 10
+            "sitting_storage_kb", (_stored(connection) - size_before) / 1024 / len(phones), "kB", 10
         )
     print(f"costs of a sitting in {time.monotonic() - wait:.0f} s", file=sys.stderr)  # noqa: T201
     return page
