@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, case, false, func, or_, select, update
 
 from dingkao import clock
 from dingkao.assessments.enrolment import doctor_join
@@ -31,7 +31,7 @@ MAX_ASSIGNED, MAX_COLLEAGUES, MAX_DEPARTMENTS = 5_000, 200, 200
 
 def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
     """Returns account → name of those who decide for the organisations of this side, the person among them,
-    by name, at most MAX_COLLEAGUES."""
+    by name, at most MAX_COLLEAGUES; without closed accounts."""
     query = (
         select(Account.id, Account.name)
         .join(
@@ -51,7 +51,8 @@ def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
 
 
 def list_departments(cycle: Cycle, scope: ReviewScope) -> list[str]:
-    """Returns departments of doctors whose records wait, among the first MAX_ASSIGNED records."""
+    """Returns the departments of the doctors whose records wait, among MAX_ASSIGNED of these records, in any
+    order; each once, by name, at most MAX_DEPARTMENTS."""
     waiting = _assignable_records(cycle, scope).limit(MAX_ASSIGNED).subquery()
     query = (
         select(Doctor.department)
@@ -91,8 +92,9 @@ def assign_records(
     *,
     by: Actor,
 ) -> int:
-    """Give those of the records `ids` that wait to a colleague, or to nobody (None). Returns how many. Raises
-    Forbidden, InvalidInput for somebody who is no colleague."""
+    """Give those of the first MAX_ASSIGNED records `ids` that wait to a colleague, or to nobody (None);
+    leases stay. Locks the records, and writes one journal entry for each organisation. Returns how many.
+    Raises Forbidden, InvalidInput for somebody who is no colleague."""
     _require_deciding(scope)
     if colleague is not None:
         _require_colleagues(scope, [colleague])
@@ -108,8 +110,10 @@ def assign_department(
     *,
     by: Actor,
 ) -> int:
-    """Give the waiting records of a department's doctors to a colleague, at most MAX_ASSIGNED at once.
-    Returns how many. Raises Forbidden, InvalidInput."""
+    """Give the waiting records of the doctors of a department (its name as typed) to a colleague, at most
+    MAX_ASSIGNED at once, those that others have, too; leases stay. Locks and journals as `assign_records`.
+    Returns how many the colleague did not have. Raises Forbidden, InvalidInput without a department, or for
+    somebody who is no colleague."""
     _require_deciding(scope)
     _require_colleagues(scope, [colleague])
     if not department.strip():
@@ -140,8 +144,10 @@ def assign_evenly(
     *,
     by: Actor,
 ) -> int:
-    """Give the waiting records that nobody has to the colleagues in turn, in the order of waiting, at most
-    MAX_ASSIGNED at once. Returns how many. Raises Forbidden, InvalidInput."""
+    """Give the waiting records that nobody has (given to nobody, leased by nobody) to the colleagues in turn,
+    in the order of waiting, at most MAX_ASSIGNED at once. Locks and journals as `assign_records`, for each
+    colleague. Returns how many. Raises Forbidden, InvalidInput without colleagues, or for somebody who is
+    none."""
     _require_deciding(scope)
     chosen = list(dict.fromkeys(colleagues))
     if not chosen:
@@ -160,7 +166,7 @@ def assign_evenly(
     )
 
 
-def hand_over(
+def hand_over_reviews(
     cycle: Cycle,
     scope: ReviewScope,
     leaver: UUID,
@@ -168,31 +174,24 @@ def hand_over(
     *,
     by: Actor,
 ) -> int:
-    """Give the open records of a colleague to a successor, at most MAX_ASSIGNED: those that were given to the
-    colleague, and those that he or she has leased, whose lease ends. Returns how many. Raises Forbidden,
-    InvalidInput."""
+    """Give the waiting records of a colleague to a successor, at most MAX_ASSIGNED: those that were given to
+    the colleague, and those that he or she has leased and nobody was given, as when the whole desk is handed
+    over (`people/handovers`). The colleague's own leases end; a record leased by somebody else stays leased.
+    Locks the records, and writes one journal entry for each organisation. Returns how many. Raises Forbidden,
+    InvalidInput for a successor who is no colleague or the leaver."""
     _require_deciding(scope)
     _require_colleagues(scope, [successor])
     if leaver == successor:
         raise InvalidInput("交接人和接手人不能是同一人。", "successor")
-    is_held = (Assessment.leased_by == leaver) & (Assessment.leased_until >= clock.now())
-    condition = or_(Assessment.assigned_to == leaver, is_held)
-    return _assign(
-        cycle,
-        scope,
-        condition,
-        successor,
-        by,
-        leased_by=None,
-        leased_until=None,
-    )
+    condition = or_(Assessment.assigned_to == leaver, _is_leased_alone_by(leaver))
+    return _assign(cycle, scope, condition, successor, by, former=leaver)
 
 
 def _assignable_records(
     cycle: Cycle,
     scope: ReviewScope,
 ) -> Select[Assessment]:
-    """Returns the query of the waiting records on which this side's reviewers decide."""
+    """Returns the query of the cycle's records that wait at this side where the person may decide."""
     return pending_records(cycle, scope).where(
         scope.deciding_condition(),
     )
@@ -202,7 +201,8 @@ def _unassigned_ids(
     cycle: Cycle,
     scope: ReviewScope,
 ) -> Sequence[UUID]:
-    """Returns the ids of the waiting records that nobody has, at most MAX_ASSIGNED, the longest first."""
+    """Returns the ids of the waiting records that were given to nobody and that nobody has leased now, at
+    most MAX_ASSIGNED, those that wait longest first."""
     is_free = or_(
         Assessment.leased_until.is_(None),
         Assessment.leased_until < clock.now(),
@@ -217,6 +217,7 @@ def _unassigned_ids(
 
 
 def _not_assigned_to(colleague: UUID) -> ColumnElement[bool]:
+    """The condition that a record was given to somebody else, or to nobody."""
     return or_(
         Assessment.assigned_to.is_(None),
         Assessment.assigned_to != colleague,
@@ -229,10 +230,12 @@ def _assign(
     condition: ColumnElement[bool],
     colleague: UUID | None,
     by: Actor,
-    **more: Any,
+    *,
+    former: UUID | None = None,
 ) -> int:
-    """Give the waiting records that meet `condition` to a colleague, and write one journal entry for each
-    organisation. Rows are locked by id first, as everywhere. Returns how many."""
+    """Give the waiting records that meet `condition`, at most MAX_ASSIGNED, to a colleague (None: to nobody),
+    and write one journal entry for each organisation. The leases of the account `former` end; others stay.
+    Rows are locked by id first, as everywhere. Returns how many."""
     chosen = (
         _assignable_records(cycle, scope)
         .where(condition)
@@ -245,11 +248,7 @@ def _assign(
     if not ids:
         return 0
     changed = db.session.scalars(
-        update(Assessment)
-        .where(in_array(Assessment.id, ids))
-        .values(assigned_to=colleague, **more)
-        .returning(scope.organisation_column)
-        .execution_options(synchronize_session=False),
+        _assignment_update(ids, colleague, former).returning(scope.organisation_column)
     ).all()
     for organisation_id, number in sorted(Counter(changed).items()):
         journal.write_entry(
@@ -262,6 +261,30 @@ def _assign(
             side=scope.name,
         )
     return len(changed)
+
+
+def _assignment_update(ids: Collection[UUID], colleague: UUID | None, former: UUID | None) -> Update:
+    """The UPDATE that gives the records `ids`, which the caller has locked, to a colleague (None: to nobody),
+    and ends those leases on them that the account `former` holds (None: no lease ends). Objects of the
+    session are not changed with it."""
+    values: dict[str, Any] = {"assigned_to": colleague}
+    if former is not None:
+        is_own = Assessment.leased_by == former
+        values |= {
+            column.key: case((is_own, None), else_=column)
+            for column in (Assessment.leased_by, Assessment.leased_until)
+        }
+    statement = update(Assessment).where(in_array(Assessment.id, ids)).values(**values)
+    return statement.execution_options(synchronize_session=False)
+
+
+def _is_leased_alone_by(account_id: UUID) -> ColumnElement[bool]:
+    """The condition that an account has leased a record now that was given to nobody."""
+    return and_(
+        Assessment.leased_by == account_id,
+        Assessment.leased_until >= clock.now(),
+        Assessment.assigned_to.is_(None),
+    )
 
 
 def _require_deciding(scope: ReviewScope) -> None:
@@ -285,46 +308,50 @@ def _require_colleagues(
 
 
 def _assigned_on_desk(desk: Desk) -> Select[Assessment] | None:
-    """The query of the records that were given to the holder of a desk, at its organisation."""
+    """The query of the records that were given to the holder of a desk, at its organisation, in any state;
+    None for the province's office."""
     if desk.organisation_id is None:
         return None
     return select(Assessment).where(Assessment.assigned_to == desk.holder_id, _is_at(desk.organisation_id))
 
 
 def _leased_on_desk(desk: Desk) -> Select[Assessment] | None:
-    """The query of the records that the holder of a desk has leased and nobody was given."""
+    """The query of the records at a desk's organisation that its holder has leased now and nobody was given;
+    None for the province's office."""
     if desk.organisation_id is None:
         return None
     return select(Assessment).where(
         in_array(Assessment.state, RECALLABLE_STATES),
         _is_at(desk.organisation_id),
-        Assessment.leased_by == desk.holder_id,
-        Assessment.leased_until >= clock.now(),
-        Assessment.assigned_to.is_(None),
+        _is_leased_alone_by(desk.holder_id),
     )
 
 
 def _is_at(organisation_id: UUID) -> ColumnElement[bool]:
+    """The condition that a record is of an organisation, as its institution or its assessment
+    organisation."""
     return or_(Assessment.institution_id == organisation_id, Assessment.assessor_id == organisation_id)
 
 
 def _move_assigned(records: Sequence[Assessment], handover: Handover) -> None:
-    """Give records to the successor; the lease of the former holder ends."""
-    for record in records:
-        record.assigned_to = handover.successor.id
-        if record.leased_by == handover.holder.id:
-            record.leased_by = record.leased_until = None
+    """Give records (locked) to the successor; the leases of the former holder end."""
+    _give_records([record.id for record in records], handover.successor.id, handover)
 
 
 def _release_leased(records: Sequence[Assessment], handover: Handover) -> None:
-    """Free records from the lease of the former holder; a successor who decides on such gets them."""
-    for record in records:
-        record.leased_by = record.leased_until = None
-        actions = [
-            DECIDING_ACTIONS[side] for side, states in STATES_BY_SIDE.items() if record.state in states
-        ]
-        if actions and _decides_at(handover, roles_for(*actions)):
-            record.assigned_to = handover.successor.id
+    """Free records (locked) from the lease of the former holder; a successor who decides on such gets
+    them."""
+    for side, states in STATES_BY_SIDE.items():
+        ids = [record.id for record in records if record.state in states]
+        if ids:
+            is_deciding = _decides_at(handover, roles_for(DECIDING_ACTIONS[side]))
+            _give_records(ids, handover.successor.id if is_deciding else None, handover)
+
+
+def _give_records(ids: Collection[UUID], colleague: UUID | None, handover: Handover) -> None:
+    """Give the records `ids` (locked) of a desk to a colleague (None: to nobody), as `_assignment_update`
+    does."""
+    db.session.execute(_assignment_update(ids, colleague, handover.holder.id))
 
 
 def _decides_at(handover: Handover, deciding_roles: Collection[str]) -> bool:

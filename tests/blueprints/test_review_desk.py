@@ -1,8 +1,10 @@
-"""The review desk by HTTP: doubts and batches, recall, assignment and hand-over, what has changed since the last
-look, guards of a decision, phrases."""
+"""The review desk by HTTP: doubts and batches, recall, assignment and hand-over, what has changed since the
+last look, guards of a decision, phrases."""
 
 import io
+import re
 import threading
+from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
@@ -10,6 +12,7 @@ import openpyxl
 import pytest
 from sqlalchemy import select, update
 
+from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import CyclePhase
 from dingkao.database.base import db
@@ -339,6 +342,47 @@ def test_assigned_mine_and_handed_over(in_province, submitted, staff):
     outsider = str(staff("institution_clerk").account_id)
     refused = assign(second, "handover", leaver=people[0], successor=outsider)
     assert "请选择本机构的审核人" in refused.get_data(as_text=True)
+
+
+def hand_over_reviews(leaver, successor):
+    people = {"leaver": str(leaver.account_id), "successor": str(successor.account_id)}
+    return assign(successor, "handover", **people)
+
+
+def hand_over_desk(leaver, successor):
+    page = f"/{SLUG}/office/handover/{leaver.account_id}"
+    organisation_id = re.search(
+        r'name="organisation" value="([^"]+)"', leaver.get(page).get_data(as_text=True)
+    )
+    fields = {"organisation": organisation_id[1], "successor": str(successor.account_id)}
+    return post_form(leaver, page, follow_redirects=True, **fields)
+
+
+@pytest.mark.parametrize("way", [hand_over_reviews, hand_over_desk])
+def test_a_hand_over_ends_only_the_leases_of_who_leaves(in_province, submitted, staff, way):
+    leaver, successor, third = staff(), staff(), staff()
+    doctors = [submitted(), submitted(), submitted()]
+    records = [
+        (leaver, third, successor, third),
+        (third, leaver, third, leaver),
+        (leaver, leaver, successor, None),
+    ]
+    later = clock.now() + timedelta(minutes=20)
+    for doctor, (assigned_to, leased_by, *_) in zip(doctors, records, strict=True):
+        change(
+            in_province,
+            doctor,
+            assigned_to=assigned_to.account_id,
+            leased_by=leased_by.account_id,
+            leased_until=later,
+        )
+    assert way(leaver, successor).status_code == 200
+    with in_province(SLUG):
+        for doctor, (*_, assigned_to, leased_by) in zip(doctors, records, strict=True):
+            record = db.session.get_one(Assessment, (CODE, doctor.record_id))
+            assert record.assigned_to == assigned_to.account_id
+            assert record.leased_by == (leased_by and leased_by.account_id)
+            assert (record.leased_until is None) == (leased_by is None)
 
 
 def test_the_page_shows_what_changed_and_what_the_roster_says(in_province, submitted, reviewer, organisation):

@@ -102,8 +102,8 @@ def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
     )
 
 
-def _hand_over(cycle: Cycle, scope: ReviewScope) -> int:
-    return review_assignment.hand_over(
+def _hand_over_reviews(cycle: Cycle, scope: ReviewScope) -> int:
+    return review_assignment.hand_over_reviews(
         cycle,
         scope,
         _submitted_colleague("leaver"),
@@ -116,6 +116,6 @@ _WAYS: dict[str, Callable[[Cycle, ReviewScope], int]] = {
     "ticked": _assign_ticked,
     "department": _assign_department,
     "evenly": _assign_evenly,
-    "handover": _hand_over,
+    "handover": _hand_over_reviews,
 }
 """Last part of the address → how records are given."""
