@@ -35,6 +35,7 @@ from dingkao.tenants.rate_counters import increment
 
 MAX_FAILURES_LOGGED, MAX_FAILURES_LOGGED_TOTAL = 3, 60
 WRONG_CREDENTIALS_MESSAGE = "账号或密码不正确。首次登录请在密码处输入一次性代码。"
+WRONG_CODE_MESSAGE = "用户名或一次性代码不正确，或代码已失效。请核对后重填，或重新领取。"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,18 @@ def authenticate(user_name: str, password: str) -> tuple[UUID, bool]:
     raise InvalidInput(WRONG_CREDENTIALS_MESSAGE)
 
 
+def authenticate_by_code(user_name: str, code: str) -> UUID:
+    """Returns the id of the operator whose one-time code it is; the code is not used up. The caller limits
+    attempts (`attempt_index`). The password is not looked at, so that nothing here tells whether what was
+    typed is the right one. Raises InvalidInput for the field `code` with the same sentence for every
+    cause."""
+    with db.engines["platform"].connect() as connection:
+        operator = find_operator(connection, user_name)
+    if operator is None or operator["state"] == "closed" or not _is_code_valid(operator, code):
+        raise InvalidInput(WRONG_CODE_MESSAGE, "code")
+    return operator["id"]
+
+
 def _rehash_password(operator: Any, password: str) -> None:
     """Store the matching password with the present cost of hashing, if that has changed; a password that was
     set meanwhile stays."""
@@ -83,8 +96,9 @@ def _rehash_password(operator: Any, password: str) -> None:
 
 
 def set_password(operator: UUID, code: str, new: str) -> None:
-    """Set the password with a one-time code, which becomes invalid; all sessions end and the second factor
-    has to be bound again. Raises InvalidInput, Busy."""
+    """Set the password with a one-time code, which becomes invalid, and make the account active; all sessions
+    end and the second factor has to be bound again. Raises InvalidInput for the field `code` if it is not
+    valid (any more), for `new_password` if that is too weak, Busy."""
     with platform_transaction() as connection:
         operator_row = (
             connection.execute(
@@ -94,7 +108,7 @@ def set_password(operator: UUID, code: str, new: str) -> None:
             .first()
         )
         if operator_row is None or not _is_code_valid(operator_row, code):
-            raise InvalidInput("一次性代码不正确或已失效，请重新领取。", "code")
+            raise InvalidInput(WRONG_CODE_MESSAGE, "code")
         passwords.validate_new_password(
             new,
             staff=True,
@@ -189,7 +203,7 @@ def load_session(token: str) -> OperatorIdentity | None:
 
 
 def end_session(session: UUID) -> None:
-    """End a session at sign-out."""
+    """End a session, of which `session` is the id, at sign-out."""
     with platform_transaction() as connection:
         connection.execute(
             update(sessions_table()).where(sessions_table().c.id == session).values(ended_at=clock.now())

@@ -18,6 +18,7 @@ from dingkao.errors import InvalidInput
 from dingkao.journal.entries import SYSTEM_ACTOR
 from dingkao.operators import operator_accounts
 from dingkao.operators.models import ActVerification
+from dingkao.operators.operator_authentication import WRONG_CODE_MESSAGE
 from dingkao.people import passwords
 from dingkao.question_banks import question_approval, shared_bank_copies, shared_banks
 from dingkao.question_banks.models import Question, QuestionBank
@@ -141,6 +142,23 @@ def test_a_one_time_code_sets_one_password(application, operator):
     assert "一次性代码" in answer.get_data(as_text=True)
     assert post(client, "/sign-in", user_name=operator.name, password=operator.code).status_code == 422
     assert post(client, "/sign-in", user_name=operator.name, password=PASSWORD).status_code == 303
+
+
+def test_a_wrong_one_time_code_is_named_at_its_field_and_the_password_is_no_other_mistake(
+    application, operator
+):
+    client = application.test_client()
+    typed = {"new_password": "pingtai-yunying-2027", "again": "pingtai-yunying-2027"}
+    sentences = set()
+    for name, code in ((operator.name, "WRONG-CODE"), (operator.name, PASSWORD), ("niemand", "WRONG-CODE")):
+        answer = post(client, "/first", user_name=name, code=code, **typed)
+        page = answer.get_data(as_text=True)
+        assert answer.status_code == 422
+        assert "在密码处输入" not in page
+        sentences.add(re.search(r'id="code-said">([^<]*)<', page)[1].strip())
+    assert sentences == {WRONG_CODE_MESSAGE}
+    answers = [post(client, "/first", user_name=operator.name, code=PASSWORD, **typed) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [422] * 3 + [429], "it counts as wrong"
 
 
 def test_in_a_crowd_a_first_password_is_asked_for_again_and_the_code_stays_good(application):

@@ -89,9 +89,11 @@ def sign_in() -> ViewResponse:
 
 
 def _sign_in_by_form(form: SignInForm) -> Response:
-    """Sign in, or redirect to setting the password if a one-time code was typed. Raises InvalidInput,
-    RateLimited, Busy."""
-    operator, by_code = _authenticate(_text_of(form.user_name), _text_of(form.password))
+    """Sign in, or redirect to setting the password if a one-time code was typed. Raises InvalidInput without
+    a field, RateLimited, Busy."""
+    user_name, password = _text_of(form.user_name), _text_of(form.password)
+    with _password_attempt(user_name, password):
+        operator, by_code = operator_authentication.authenticate(user_name, password)
     if by_code:
         flash("请用这个一次性代码设置您的密码。")
         return redirect(url_for("platform.first_password"), 303)
@@ -99,26 +101,31 @@ def _sign_in_by_form(form: SignInForm) -> Response:
 
 
 def _text_of(field: Field) -> str:
+    """What was typed into a field; "" if nothing was sent."""
     return field.data or ""
 
 
 def _signed_in_response(operator: UUID) -> Response:
+    """Start a session of the operator with this id, and redirect to the provinces with its token in the
+    cookie; there the second factor is asked for."""
     response = redirect(url_for("platform.list_provinces"), 303)
     set_session_cookie(response, operator_authentication.start_session(operator))
     return response
 
 
-def _authenticate(user_name: str, password: str) -> tuple[UUID, bool]:
-    """Check the credentials, with the sign-in throttle and a log of failures. Returns the operator's id, and
-    whether a one-time code was typed. Raises InvalidInput, RateLimited, Busy."""
+@contextmanager
+def _password_attempt(user_name: str, secret: str) -> Iterator[None]:
+    """Run the block as an attempt to sign in with a password or one-time code (`secret`), under the sign-in
+    throttle: InvalidInput raised in it counts as wrong, and is logged. Raises RateLimited, also logged, and
+    what the block raises."""
     index = operator_authentication.attempt_index(user_name)
     device = device_name_if_known(index)
-    attempt = password_attempt(index, password, request.remote_addr, device, platform=True)
+    attempt = password_attempt(index, secret, request.remote_addr, device, platform=True)
     with (
         _log_failures("sign_in_failed", user_name),
         _sign_in_throttle().attempting(attempt),
     ):
-        return operator_authentication.authenticate(user_name, password)
+        yield
 
 
 @contextmanager
@@ -133,6 +140,7 @@ def _log_failures(verb: str, user_name: str) -> Iterator[None]:
 
 
 def _sign_in_throttle() -> SignInThrottle:
+    """The throttle that counts attempts in the application's cache."""
     return SignInThrottle(current_app.extensions["redis"])
 
 
@@ -153,14 +161,16 @@ def first_password() -> ViewResponse:
 
 
 def _set_first_password(form: FirstPasswordForm) -> Response:
-    """Set the password and sign in. Raises InvalidInput, RateLimited, Busy."""
-    code = _text_of(form.code)
+    """Set the password with the one-time code (which is used up, all sessions end, and the second factor is
+    bound anew), and sign in; the second factor follows. Raises InvalidInput for the field `again`, `code`
+    (one sentence, whatever is wrong, also if a password was typed there) or `new_password`, RateLimited,
+    Busy."""
+    user_name, code = _text_of(form.user_name), _text_of(form.code)
     new_password = _text_of(form.new_password)
     if new_password != _text_of(form.again):
         raise InvalidInput("两次输入的新密码不一致，请重新输入。", "again")
-    operator, by_code = _authenticate(_text_of(form.user_name), code)
-    if not by_code:
-        raise InvalidInput("一次性代码不正确或已失效，请重新领取。", "code")
+    with _password_attempt(user_name, code):
+        operator = operator_authentication.authenticate_by_code(user_name, code)
     operator_authentication.set_password(operator, code, new_password)
     return _signed_in_response(operator)
 
@@ -187,7 +197,8 @@ def second_factor() -> ViewResponse:
 
 
 def _secret_to_bind(operator: OperatorIdentity, form: CodeForm) -> str | None:
-    """The TOTP secret that the page offers; None if one is bound already."""
+    """The TOTP secret that the page offers: the one of the form that was sent, else a new one; None if the
+    operator has one bound already."""
     if operator.has_second_factor:
         return None
     return offered_secret(form, f"operator-second-factor-{operator.operator}")
@@ -205,8 +216,9 @@ def _render_second_factor(operator: OperatorIdentity, form: CodeForm, secret: st
 
 
 def _complete_second_factor(operator: OperatorIdentity, offered: str | None, code: str) -> Response:
-    """Check the code; `offered`, the secret on the page, is bound if none is. Redirects to the provinces,
-    with a new session token. Raises InvalidInput, RateLimited."""
+    """Check the code, with the sign-in throttle and a log of failures; `offered`, the secret on the page, is
+    bound if none is. Redirects to the provinces, with a new session token; the browser becomes a known device
+    of the operator. Raises InvalidInput for the field `code`, RateLimited."""
     index = operator_authentication.attempt_index(operator.user_name)
     attempt = code_attempt(
         index,
