@@ -133,6 +133,32 @@ def test_the_clerk_sees_who_answers_and_the_page_that_left_is_noted(watched):
     expect(desk.get_by_role("cell", name="更换设备继续作答")).to_be_visible()
 
 
+def test_what_happens_while_fifty_events_are_sent_is_not_lost(watched):
+    phone = watched.phone()
+    held = []
+    phone.route("**/events", lambda route: held.append(route))  # noqa: PLW0108 - a builtin is not taken
+    earliest = int(clock.now().timestamp() * 1000) - 60_000
+    waiting = [{"kind": "left", "at": earliest + number, "seconds": 0} for number in range(50)]
+    phone.evaluate(
+        "([id, events]) => localStorage.setItem(`dk-events:${id}`, JSON.stringify(events))",
+        [str(watched.sitting), waiting],
+    )
+    network_gone = "window.dispatchEvent(new Event('offline')); window.dispatchEvent(new Event('online'));"
+    with phone.expect_request("**/events"):
+        phone.evaluate(network_gone)
+    phone.wait_for_timeout(20)
+    phone.evaluate(network_gone)
+    with phone.expect_response("**/events"):
+        held[0].continue_()
+    phone.unroute("**/events")
+    stored = f"JSON.parse(localStorage.getItem('dk-events:{watched.sitting}') ?? '[]').length"
+    phone.wait_for_function(f"{stored} < 50")
+    assert phone.evaluate(stored) == 1, "the one that came meanwhile"
+    with phone.expect_response("**/events"):
+        phone.evaluate(HIDE % "visible")
+    assert [event.kind for event in watched.events()].count("offline") == 2
+
+
 def test_time_given_back_reaches_the_page_before_its_clock_is_over(watched):
     phone = watched.phone()
     watched.ends(clock.now() + timedelta(minutes=2))

@@ -8,6 +8,7 @@ const clockOffset = data.now - Date.now(); // of this device's clock
 const KEY = `dk-events:${data.id}`;
 const HEARTBEAT_MS = 30000;
 const MIN_SECONDS = 2; // a glance away of a second is nothing
+const MAX_STORED = 50; // the latest; as many as the server takes at once
 let away = 0;
 let offline = 0;
 let sending = false;
@@ -24,11 +25,20 @@ function storedEvents() {
 
 function storeEvents(events) {
   try {
-    if (events.length) localStorage.setItem(KEY, JSON.stringify(events.slice(-50)));
+    if (events.length) localStorage.setItem(KEY, JSON.stringify(events.slice(-MAX_STORED)));
     else localStorage.removeItem(KEY);
   } catch {
     // No storage: what can't be sent now is not known later.
   }
+}
+
+// What the server knows an event by, too: sent twice, it is stored once.
+const identityOf = ({ kind, at }) => `${kind} ${at}`;
+
+// By identity, not by number: while they were sent, others came, and may have pushed the first ones out.
+function removeEvents(events) {
+  const identities = new Set(events.map(identityOf));
+  storeEvents(storedEvents().filter((event) => !identities.has(identityOf(event))));
 }
 
 function recordEvent(kind, at, seconds = 0) {
@@ -53,7 +63,7 @@ async function send() {
       headers,
       body: JSON.stringify(events),
     });
-    if (reply.ok && !reply.redirected) storeEvents(storedEvents().slice(events.length));
+    if (reply.ok && !reply.redirected) removeEvents(events);
   } catch {
     // The network is away: the next pulse tries again.
   } finally {
