@@ -332,7 +332,7 @@ def demonstration_bank(in_province: Any, slug: str) -> None:
         for name in ("common", "clinical", "dental", "public_health", "chinese"):
             import_questions(
                 (files("dingkao.demonstration") / "bank" / f"{name}.csv").read_bytes(),
-                bank="题库",
+                bank_name="题库",
                 by=TERMINAL_ACTOR,
             )
         db.session.commit()

@@ -47,8 +47,9 @@ def certificate_progress(record: Assessment, doctor: Doctor) -> CertificateProgr
 
 
 def get_downloadable_certificate(record: Assessment, *, for_update: bool = False) -> Certificate:
-    """Returns the record's valid certificate, locked with `for_update`. Raises NotFound if there is none or
-    it is not drawn yet, InvalidState if the province issues certificates on paper only."""
+    """Returns the record's valid certificate, locked with `for_update`; whose record it is, the caller has
+    checked. Raises NotFound if there is none or it is not drawn yet, InvalidState if the province issues
+    certificates on paper only."""
     query = select(Certificate).where(
         Certificate.assessment_id == record.id,
         Certificate.state == "issued",
@@ -62,8 +63,9 @@ def get_downloadable_certificate(record: Assessment, *, for_update: bool = False
 
 
 def take_pdf(certificate: Certificate, *, by: Actor) -> bytes:
-    """Returns the PDF of a certificate (locked), writes the journal, and sets `downloaded_at` at the first
-    time. Raises NotFound if the file is missing, Unavailable."""
+    """Returns the PDF of a certificate (locked; that it may be downloaded, `get_downloadable_certificate` has
+    said), writes the journal each time, and sets `downloaded_at` at the first. Raises NotFound if the file is
+    missing, Unavailable; encryption.DecryptionFailed (`storage`) if it was altered."""
     content = current_store().get(certificate_rendering.PDF_KIND, certificate.id)
     certificate.downloaded_at = certificate.downloaded_at or clock.now()
     journal.write_entry("certificate", certificate.id, "downloaded", by=by)

@@ -67,7 +67,7 @@ def import_(
                 code, uncategorised_row = _ask_category(), None
             report = import_questions(
                 content,
-                bank=name,
+                bank_name=name,
                 by=TERMINAL_ACTOR,
                 category=code,
                 name=file.name,

@@ -169,7 +169,7 @@ def _seed_bank() -> None:
         )
         import_questions(
             content,
-            bank=BANK_NAME,
+            bank_name=BANK_NAME,
             by=_actor("tiku") if name == "waiting" else SYSTEM_ACTOR,
         )
 

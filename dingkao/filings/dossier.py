@@ -303,7 +303,8 @@ def roster_certificate_numbers(doctor: Doctor) -> dict[str, str]:
 
 
 def _decrypted_numbers(table: str, owner: Filing | Doctor) -> dict[str, str]:
-    """Returns field name → decrypted certificate number of `owner`, a row of `table`."""
+    """Returns field name → decrypted certificate number of `owner`, a row of the database's `table`, without
+    those that it hasn't. Raises encryption.DecryptionFailed."""
     numbers = {}
     for name in ENCRYPTED_FIELDS:
         encrypted = getattr(owner, f"{name}_sealed")
@@ -313,7 +314,8 @@ def _decrypted_numbers(table: str, owner: Filing | Doctor) -> dict[str, str]:
 
 
 def set_certificate_number(filing: Filing, name: str, number: str | None) -> None:
-    """Store one of ENCRYPTED_FIELDS encrypted; an empty number is stored as NULL."""
+    """Set the number of the field `name`, one of ENCRYPTED_FIELDS, encrypted; None or "" as NULL. The filing
+    has its id already."""
     location = SecretLocation("filing", name, filing.id)
     setattr(
         filing,
@@ -322,8 +324,8 @@ def set_certificate_number(filing: Filing, name: str, number: str | None) -> Non
     )
 
 
-def enrolment_last_day(cycle: Cycle) -> date | None:
-    """Returns the last day of the cycle's filing phase (报名), or None."""
+def filing_last_day(cycle: Cycle) -> date | None:
+    """Returns the last day of the cycle's filing phase (报名), or None if the cycle has no such phase."""
     phase = phases_of(cycle).get("filing")
     return phase.last_day if phase else None
 
@@ -335,12 +337,14 @@ def column_values(filing: Filing | None, step: int) -> dict[str, Any]:
 
 
 def set_column_values(filing: Filing, step: int, values: dict[str, Any]) -> None:
-    """Replace the JSON column of a step; the caller counts the revision."""
+    """Replace the JSON column of a step by `values`, which hold no certificate numbers; the caller counts the
+    revision."""
     setattr(filing, STEP_COLUMNS[step], values)
 
 
 def stored_step(dossier: Dossier, step: int) -> dict[str, Any]:
-    """Returns the stored values of a step with the certificate numbers, without anything from the roster."""
+    """Returns the stored values of a step with the certificate numbers, without anything from the roster; {}
+    without a filing. Raises encryption.DecryptionFailed."""
     values = column_values(dossier.filing, step)
     if step == 2 and dossier.filing:
         values |= certificate_numbers(dossier.filing)

@@ -83,15 +83,16 @@ def is_unfinished(job: Job | None) -> bool:
     return job is not None and job.state in ("waiting", "running")
 
 
-def push_to_queue(tenant: int, job_id: UUID, turn: int | None = None) -> bool:
-    """Push the job to the queue for the next free worker. With `turn` it continues after that turn, unless
-    another turn has begun. Returns False if the queue does not respond."""
-    arguments = (tenant, str(job_id)) if turn is None else (tenant, str(job_id), turn)
+def push_to_queue(tenant: int, job_id: UUID, after: int | None = None) -> bool:
+    """Push the job to the queue for the next free worker. `after`: the number of the turn after which it
+    continues, unless another turn has begun by then; None for a job that was just asked for, or got lost.
+    Returns False if the queue does not respond."""
+    arguments = (tenant, str(job_id)) if after is None else (tenant, str(job_id), after)
     try:
         _queue().enqueue(
             "dingkao.jobs.worker.run_in_tenant",
             *arguments,
-            job_id=_queue_job_id(tenant, job_id, turn),
+            job_id=_queue_job_id(tenant, job_id, after),
             job_timeout=TIMEOUT_SECONDS,
             result_ttl=0,
             failure_ttl=3600,
@@ -103,7 +104,8 @@ def push_to_queue(tenant: int, job_id: UUID, turn: int | None = None) -> bool:
 
 
 def already_queued(tenant: int, ids: Iterable[UUID]) -> set[UUID]:
-    """Returns the jobs among `ids` that are in the queue; none if the queue does not respond."""
+    """Returns those of the jobs `ids` of a province that are in the queue, after whatever turn; none if the
+    queue does not respond."""
     try:
         queued_ids = {name.split("_")[0] for name in _queue().job_ids}
     except redis.RedisError:
@@ -116,7 +118,8 @@ def _queue() -> Queue:
     return Queue(DEFAULT_QUEUE, connection=current_app.extensions["redis"])
 
 
-def _queue_job_id(tenant: int, job_id: UUID, turn: int | None = None) -> str:
-    """Returns the job's id in the queue. Each turn has its own id, because rq deletes an id when its job is
-    done."""
-    return f"{tenant}-{job_id}" if turn is None else f"{tenant}-{job_id}_{turn}"
+def _queue_job_id(tenant: int, job_id: UUID, after: int | None = None) -> str:
+    """Returns the job's id in the queue, with the number of the turn after which it continues (`after`: see
+    `push_to_queue`): each turn has its own id, because rq deletes an id when its job is done. What stands
+    before «_» is the same for all (see `already_queued`)."""
+    return f"{tenant}-{job_id}" if after is None else f"{tenant}-{job_id}_{after}"

@@ -49,27 +49,28 @@ def enqueue_import(
     content: bytes,
     name: str,
     *,
-    bank: str,
+    bank_name: str,
     by: Actor,
     category: str | None = None,
     dry_run: bool = False,
 ) -> Job:
-    """Store the file and enqueue the job that imports it, or only checks it (`dry_run`). The first
+    """Store the file, called `name`, and enqueue the job that imports it into the bank called `bank_name`
+    (created if there is none), or only checks it (`dry_run`). The first
     PREVIEW_ROWS questions are read at once, unless the file is too large for that, so that obvious errors
     (unknown format, missing column, no questions, no category) are refused at once. `category`: see
     `import_questions`. Raises InvalidInput naming the field, TooLarge, Unavailable."""
-    if not bank.strip():
+    if not bank_name.strip():
         raise InvalidInput(NO_BANK_MESSAGE, "bank")
     with contextlib.suppress(runner.LimitExceeded):
         preview_rows = _require_preview(content, name)
         if not category:
-            _require_categories(preview_rows, bank)
+            _require_categories(preview_rows, bank_name)
     return QUESTION_IMPORT.enqueue_unchecked(
         content,
         f"题目 {name[:60]}",
         by=by,
         dry_run=dry_run,
-        bank=bank,
+        bank=bank_name,
         category=category,
     )
 
@@ -84,9 +85,10 @@ def _require_preview(content: bytes, name: str) -> list[ImportRow]:
     return rows
 
 
-def _require_categories(rows: list[ImportRow], bank: str) -> None:
-    """Raise InvalidInput if a question of 业务水平 has no category: no paper would draw it."""
-    if row := first_row_without_category(rows, bank):
+def _require_categories(rows: list[ImportRow], bank_name: str) -> None:
+    """Raise InvalidInput for the field `category` if a question of 业务水平 has no category, neither in its
+    row nor in the bank called `bank_name`: no paper would draw it."""
+    if row := first_row_without_category(rows, bank_name):
         raise InvalidInput(
             f"文件中第{row.number}行起有业务水平的题没有写执业类别，不会用于任何试卷。"
             "请选择它们的执业类别，再选择文件重新导入。",
@@ -109,7 +111,7 @@ def _accept_upload(
     return enqueue_import(
         content,
         name,
-        bank=fields.get("bank", ""),
+        bank_name=fields.get("bank", ""),
         category=category,
         dry_run="check" in fields,
         by=by,
@@ -143,7 +145,7 @@ def _import_batch(
     of this batch are added."""
     import_batch(
         rows,
-        bank=job.arguments["bank"],
+        bank_name=job.arguments["bank"],
         by=load_actor(job.asked_by),
         report=report,
         progress=FileProgress(digests=seen),

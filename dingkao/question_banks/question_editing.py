@@ -75,7 +75,7 @@ def create_question(bank: QuestionBank, cells: Mapping[str, Any], *, by: Actor) 
     _validate(cells)
     report = import_rows(
         [ImportRow(1, cells)],
-        bank=bank.name,
+        bank_name=bank.name,
         by=by,
         report=ImportReport(),
     )

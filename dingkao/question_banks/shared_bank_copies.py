@@ -153,7 +153,7 @@ def _import_questions(questions: Sequence[Any], copy: QuestionBank, by: Actor) -
     report = ImportReport()
     purpose_changes = import_batch(
         list(import_rows_of(questions)),
-        bank=copy.name,
+        bank_name=copy.name,
         by=by,
         report=report,
         progress=FileProgress(),

@@ -61,13 +61,13 @@ def line_effects(
 
 
 def _last_tallies(cycle: Cycle) -> ScoreTallies | None:
-    """Returns the tallies of the last job that is done, or None."""
+    """Returns the tallies of the cycle's last job that is done; None if none was."""
     job = enqueueing.latest_job_about(cycle.id, COUNT_JOB, done=True)
     return None if job is None else _tallies_of(job)
 
 
 def _tallies_of(job: Job) -> ScoreTallies:
-    """Returns the tallies that a job has counted so far."""
+    """Returns the tallies that a job has counted so far; {} before its first chunk."""
     return _load_tallies((job.result or {}).get("tallies", {}))
 
 
@@ -89,7 +89,8 @@ def enqueue_counting(cycle: Cycle, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(COUNT_JOB)
 def count_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Count the lowest scores of the next scored records."""
+    """Add the lowest scores of the next scored records of the cycle to the job's tallies, at most
+    COUNT_BATCH_SIZE of them; the chunk of fewer is the last."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
     total = None if cursor else db.session.scalar(_scored_records(cycle).with_only_columns(func.count()))
     record_ids = _next_scored_ids(cycle, UUID(cursor.get("after", str(FIRST_ID))))
@@ -105,7 +106,8 @@ def count_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _next_scored_ids(cycle: Cycle, after: UUID) -> Sequence[UUID]:
-    """Returns the ids of the next scored records after the id `after`."""
+    """Returns the ids of the cycle's next scored records above the id `after`, rising, at most
+    COUNT_BATCH_SIZE; none at the end."""
     query = _scored_records(cycle).with_only_columns(Assessment.id).where(Assessment.id > after)
     return db.session.scalars(query.order_by(Assessment.id).limit(COUNT_BATCH_SIZE)).all()
 
@@ -141,7 +143,7 @@ def _dump_tallies(tallies: ScoreTallies) -> dict[str, dict[str, int]]:
 def _load_tallies(
     stored_tallies: Mapping[str, Mapping[str, int]],
 ) -> ScoreTallies:
-    """Returns the tallies of that JSON."""
+    """Returns the tallies of the JSON that `_dump_tallies` returns."""
     tallies: ScoreTallies = {}
     for key, scores in stored_tallies.items():
         category, level = key.split(" ")
@@ -150,6 +152,7 @@ def _load_tallies(
 
 
 def _load_score(stored_score: str) -> int | None:
+    """Returns a score in tenths of the JSON of tallies; None if not all papers were sat."""
     return None if stored_score == "None" else int(stored_score)
 
 

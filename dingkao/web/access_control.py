@@ -240,11 +240,13 @@ def sign_in(response: AnyResponse, account: Account, *, second_factor_shown: boo
 
 
 def _needs_second_factor(account: Account) -> bool:
+    """Whether one of the roles of an account, wherever it is held, needs a second factor."""
     roles = frozenset(membership.role for membership in _memberships_of(account))
     return authentication.needs_second_factor(roles)
 
 
 def _memberships_of(account: Account) -> list[Membership]:
+    """All roles of an account with their organisations; none of a doctor's."""
     return authentication.memberships_of(account.id) if account.kind == "staff" else []
 
 
@@ -303,7 +305,9 @@ def install(app: Flask) -> None:
 
 
 def _load_user(_request: Any) -> CurrentUser | None:
-    """The user of the session whose token is in the province's cookie; None if there is no valid one."""
+    """The user of the session whose token is in the province's cookie, with the roles held at the place that
+    the cookie PLACE_COOKIE names, at which the request acts from now on; None if there is no valid session,
+    or the request is in no province. Called by flask_login once in a request; sends queries."""
     token = request.cookies.get(cookie_name())
     if not token or not isinstance(request.environ.get(PROVINCE_KEY), Province):
         return None
@@ -343,7 +347,8 @@ def _sign_in_first() -> AnyResponse:
 
 
 def _guard_action(action: str | None) -> AnyResponse | None:
-    """As `_guard_view`, for a user who is signed in."""
+    """As `_guard_view`, for a user who is signed in and a view with `action` (None: a view that names none,
+    which nobody may open)."""
     if action == BEFORE_SECOND_FACTOR:
         return None
     if not current_user.is_second_factor_shown:
@@ -354,7 +359,8 @@ def _guard_action(action: str | None) -> AnyResponse | None:
 
 
 def _note_session_use(response: Response) -> Response:
-    """Store after the request that the session was used."""
+    """Store after the request that the session was used (see `_update_last_seen`), unless the view runs
+    unattended or nobody is signed in. Returns the response as it is."""
     view = current_app.view_functions.get(request.endpoint or "")
     if getattr(view, "is_unattended", False):
         return response

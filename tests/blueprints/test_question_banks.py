@@ -379,7 +379,7 @@ def test_questions_that_no_paper_would_draw_are_asked_about(bank):
 
 def test_questions_without_category_that_are_there_are_told_and_can_be_mended(bank):
     with bank.in_province(SLUG):
-        assert file_import.import_questions(UNPLACED, bank=bank.name, by=TERMINAL_ACTOR).accepted == 2
+        assert file_import.import_questions(UNPLACED, bank_name=bank.name, by=TERMINAL_ACTOR).accepted == 2
         db.session.commit()
     assert "有2道业务水平的题没有执业类别，不会用于任何试卷" in bank.get(bank.address)
     page = {"page": f"{OFFICE}/banks", "bank": bank.name, "category": "clinical"}
@@ -399,7 +399,7 @@ def test_a_file_too_large_for_a_look_has_such_questions_refused(bank):
         sheet_rows = file_import.read_rows(UNPLACED, report)
         batch.import_batch(
             sheet_rows,
-            bank=bank.name,
+            bank_name=bank.name,
             by=TERMINAL_ACTOR,
             report=report,
             progress=batch.FileProgress(),

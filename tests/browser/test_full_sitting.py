@@ -31,7 +31,7 @@ def ground(application, in_province, address):
     actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
     with in_province(SLUG):
         report = import_questions(
-            sample_data.hundred_question_cells("公共卫生"), bank="一百题", by=TERMINAL_ACTOR
+            sample_data.hundred_question_cells("公共卫生"), bank_name="一百题", by=TERMINAL_ACTOR
         )
         assert (report.accepted, report.errors) == (100, [])
         save_paper(

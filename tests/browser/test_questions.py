@@ -70,7 +70,9 @@ def ground(application, in_province, address):
             actors.portrait_image(640, 360, kind="PNG"), by=TERMINAL_ACTOR
         )
         bank_rows = [ImportRow(number, cells) for number, cells in enumerate(questions(picture), 1)]
-        assert import_rows(bank_rows, bank="考试", by=TERMINAL_ACTOR, report=ImportReport()).accepted == 3
+        assert (
+            import_rows(bank_rows, bank_name="考试", by=TERMINAL_ACTOR, report=ImportReport()).accepted == 3
+        )
         # others in the same form: a question whose copy is practised is none for exams
         practice = [
             ImportRow(
@@ -79,7 +81,7 @@ def ground(application, in_province, address):
             )
             for import_row in bank_rows
         ]
-        assert import_rows(practice, bank="练习", by=TERMINAL_ACTOR, report=ImportReport()).accepted == 3
+        assert import_rows(practice, bank_name="练习", by=TERMINAL_ACTOR, report=ImportReport()).accepted == 3
         save_paper(
             actors.get_or_open_cycle(),
             subject="common",

@@ -73,7 +73,7 @@ def work(bench: Bench, questions: int, kills: int) -> None:
         ).one()
         began = time.monotonic()
         import_jobs.enqueue_import(
-            content, "十万题.xlsx", bank=BANK, by=Actor("staff", asker, frozenset({"province_admin"}))
+            content, "十万题.xlsx", bank_name=BANK, by=Actor("staff", asker, frozenset({"province_admin"}))
         )
         db.session.commit()
     report_at_most("import_request_ms", (time.monotonic() - began) * 1000, "ms", REQUEST_MS)

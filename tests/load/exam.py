@@ -193,7 +193,7 @@ def candidates(bench: Bench, number: int) -> list[SimulatedPhone]:
         db.session.commit()
         with bench.superuser() as connection:
             ids = synthetic.load(connection, cycle.id, number)
-        import_questions(sample_data.hundred_question_cells("临床"), bank="一百题", by=TERMINAL_ACTOR)
+        import_questions(sample_data.hundred_question_cells("临床"), bank_name="一百题", by=TERMINAL_ACTOR)
         save_paper(
             cycle,
             subject="common",

@@ -70,7 +70,7 @@ def _cells(kind: str, stem: str, chance: random.Random) -> dict[str, str]:
 def figures() -> None:
     """Draw the forms in the province entered, and tell each type's χ² and how far apart the forms are in
     hardness."""
-    report = import_rows(rows(), bank="暴露率", by=TERMINAL_ACTOR, report=ImportReport())
+    report = import_rows(rows(), bank_name="暴露率", by=TERMINAL_ACTOR, report=ImportReport())
     assert not report.errors, report.errors[:3]
     paper = save_paper(
         actors.get_or_open_cycle(),

@@ -59,7 +59,7 @@ def included(code: int, doctors: int) -> tuple[Cycle, list[Assessment]]:
         sample_data.roster_xlsx([sample_data.roster_row(code, serial) for serial in range(doctors)]),
         by=TERMINAL_ACTOR,
     )
-    import_questions(sample_data.hundred_question_cells("临床"), bank="一百题", by=TERMINAL_ACTOR)
+    import_questions(sample_data.hundred_question_cells("临床"), bank_name="一百题", by=TERMINAL_ACTOR)
     cycle = actors.get_or_open_cycle()
     enrol(cycle)
     db.session.commit()

@@ -196,7 +196,7 @@ def test_an_institutions_name_and_a_banks_name_are_found_however_they_are_typed(
     head = ("题干", "选项A", "选项B", "答案")
     for bank in ("⼭水题库", "山水题库 "):
         file_import.import_questions(
-            xlsx_writer.write_xlsx(head, [("问", "甲", "乙", "A")]), bank=bank, by=TERMINAL_ACTOR
+            xlsx_writer.write_xlsx(head, [("问", "甲", "乙", "A")]), bank_name=bank, by=TERMINAL_ACTOR
         )
     assert (
         db.session.scalars(select(QuestionBank.name).where(QuestionBank.name.contains("题库")))

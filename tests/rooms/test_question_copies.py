@@ -212,7 +212,7 @@ def test_a_file_that_moves_a_question_to_practice_is_not_taken_in_while_a_paper_
     _, name, head, question_lines = shared_bank
     with pytest.raises(InvalidState, match="按这份文件修改题目后" + SHORT_OF_X):
         file_import.import_questions(
-            (head + question_lines[0] + "练习").encode(), bank=name, by=TERMINAL_ACTOR
+            (head + question_lines[0] + "练习").encode(), bank_name=name, by=TERMINAL_ACTOR
         )
 
 
@@ -239,7 +239,9 @@ def test_copies_are_told_at_import(another_bank):
         ImportRow(2, cells),
         ImportRow(3, cells | {"stem": version.stem + "！", "purpose": "练习"}),
     ]
-    report = file_import.import_rows(import_rows, bank="又一题库", by=TERMINAL_ACTOR, report=ImportReport())
+    report = file_import.import_rows(
+        import_rows, bank_name="又一题库", by=TERMINAL_ACTOR, report=ImportReport()
+    )
     assert report.accepted == 2
     assert [(warning.row, warning.column) for warning in report.warnings] == [(2, "题干"), (3, "题干")]
     assert "一份试卷最多用其中一道" in report.warnings[0].remedy

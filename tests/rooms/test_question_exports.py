@@ -155,7 +155,7 @@ def test_what_leaves_comes_in_again_the_same(hubei, kind):
         name = f"甲{next(_names)}"
         report = import_rows(
             [ImportRow(number, cells) for number, cells in enumerate(rows, 2)],
-            bank=name,
+            bank_name=name,
             by=TERMINAL_ACTOR,
             report=ImportReport(),
         )
@@ -163,14 +163,14 @@ def test_what_leaves_comes_in_again_the_same(hubei, kind):
         exported = write(bank)
         if not report.accepted:
             return
-        questions = import_questions(exported, bank=name, by=TERMINAL_ACTOR)
+        questions = import_questions(exported, bank_name=name, by=TERMINAL_ACTOR)
         assert (questions.accepted, questions.changed, questions.unchanged, questions.errors) == (
             0,
             0,
             report.accepted,
             [],
         )
-        elsewhere = import_questions(exported, bank=f"{name}又", by=TERMINAL_ACTOR)
+        elsewhere = import_questions(exported, bank_name=f"{name}又", by=TERMINAL_ACTOR)
         assert (elsewhere.accepted, elsewhere.errors) == (report.accepted, [])
         assert standing(f"{name}又") == standing(name)
 
@@ -178,10 +178,12 @@ def test_what_leaves_comes_in_again_the_same(hubei, kind):
 
 
 def test_the_sample_leaves_and_comes_in_again(hubei, samples):
-    import_questions((samples / "question-bank-cmexam.xlsx").read_bytes(), bank="样例", by=TERMINAL_ACTOR)
+    import_questions(
+        (samples / "question-bank-cmexam.xlsx").read_bytes(), bank_name="样例", by=TERMINAL_ACTOR
+    )
     bank = db.session.scalars(select(QuestionBank).where(QuestionBank.name == "样例")).one()
     for exported in (bank_exports.bank_xlsx(bank), bank_exports.bank_gift(bank)):
-        questions = import_questions(exported, bank="样例", by=TERMINAL_ACTOR)
+        questions = import_questions(exported, bank_name="样例", by=TERMINAL_ACTOR)
         assert (questions.accepted, questions.changed, questions.unchanged, questions.errors) == (
             0,
             0,

@@ -31,7 +31,7 @@ def take_in(*rows, headings=TEMPLATE, bank="题库"):
         xlsx_writer.write_xlsx(
             headings, [[import_row.get(heading, "") for heading in headings] for import_row in rows]
         ),
-        bank=bank,
+        bank_name=bank,
         by=TERMINAL_ACTOR,
     )
 
@@ -250,8 +250,8 @@ def test_a_column_that_is_not_read_is_told(hubei):
 
 def test_the_sample_goes_in_whole_and_again_is_no_news(hubei, samples):
     content = (samples / "question-bank-cmexam.xlsx").read_bytes()
-    report = import_questions(content, bank="样例", by=TERMINAL_ACTOR)
+    report = import_questions(content, bank_name="样例", by=TERMINAL_ACTOR)
     assert outcome(report) == (3000, 0, 0, [])
     assert [fault.row for fault in report.warnings if fault.column != "题干"] == [781, 1100, 2331, 2345]
     assert all("相同或相近" in fault.reason for fault in report.warnings if fault.column == "题干")
-    assert outcome(import_questions(content, bank="样例", by=TERMINAL_ACTOR)) == (0, 0, 3000, [])
+    assert outcome(import_questions(content, bank_name="样例", by=TERMINAL_ACTOR)) == (0, 0, 3000, [])

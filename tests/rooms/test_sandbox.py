@@ -331,7 +331,7 @@ def test_what_does_not_fit_a_request_goes_to_a_job_by_itself(
                     sample_data.institutions_csv(14), "机构.csv", by=TERMINAL_ACTOR
                 ),
                 roster_intake.enqueue_roster_import(roster, "名单.xlsx", restrict_to=None, by=TERMINAL_ACTOR),
-                questions_intake.enqueue_import(questions, "题.xlsx", bank="大题库", by=TERMINAL_ACTOR),
+                questions_intake.enqueue_import(questions, "题.xlsx", bank_name="大题库", by=TERMINAL_ACTOR),
             ]
         assert [job.name for job in jobs] == ["import_institutions", "import_roster", "import_questions"]
         for job in jobs:

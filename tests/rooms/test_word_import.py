@@ -94,7 +94,7 @@ def test_pictures_come_in_where_they_stood_and_again_are_no_news(in_province, gr
     with in_province(SLUG):
         count_before = db.session.scalar(PICTURE_COUNT)
         for outcome in ((1, 0, 0), (0, 0, 1)):
-            report = import_questions(writer.content, bank="带图", by=TERMINAL_ACTOR)
+            report = import_questions(writer.content, bank_name="带图", by=TERMINAL_ACTOR)
             assert (report.accepted, report.changed, report.unchanged) == outcome
             assert report.errors == report.warnings == []
             assert db.session.scalar(PICTURE_COUNT) == count_before + 5
@@ -136,7 +136,7 @@ def test_a_question_whose_picture_can_not_be_taken_is_refused_with_what_to_do(
     for line in ("A. 甲", "B. 乙", "答案:A"):
         writer.add(line)
     with in_province(SLUG):
-        report = import_questions(writer.content, bank=f"坏图{reason}", by=TERMINAL_ACTOR)
+        report = import_questions(writer.content, bank_name=f"坏图{reason}", by=TERMINAL_ACTOR)
         assert report.accepted == 1
         [fault] = report.errors
         assert (fault.row, "第1题" in fault.column, "图片" in fault.column) == (1, True, True)

@@ -264,7 +264,7 @@ def test_every_statement_of_an_import_names_the_province(in_province):
         open_province(province, by=TERMINAL_ACTOR)
         for _ in range(2):
             import_institutions(sample_data.institutions_csv(province.code), by=TERMINAL_ACTOR)
-            import_questions(questions, bank="题库", by=TERMINAL_ACTOR)
+            import_questions(questions, bank_name="题库", by=TERMINAL_ACTOR)
             import_roster(sample_data.roster_xlsx(roster_rows), by=TERMINAL_ACTOR)
         assert import_roster(sample_data.roster_xlsx(changed_rows), by=TERMINAL_ACTOR).changed == 1
         db.session.rollback()

@@ -87,12 +87,12 @@ class ListView:
 
     @property
     def chip_filters(self) -> list[ListFilter]:
-        """The filters shown as chips."""
+        """The offered filters that have choices: shown as chips."""
         return [known for known in self._offered_filters if known.choices]
 
     @property
     def typed_filters(self) -> list[ListFilter]:
-        """The filters shown as search fields."""
+        """The offered filters without choices: shown as search fields."""
         return [known for known in self._offered_filters if not known.choices]
 
     @property
@@ -117,7 +117,8 @@ class ListView:
 
     @property
     def _offered_filters(self) -> list[ListFilter]:
-        """The filters of which the viewer has a use."""
+        """The filters that the page offers this viewer, as chips or search fields, in the list's order:
+        without those that only an address sets."""
         return [known for known in self.definition.filters if known.is_offered and known.is_for(self.viewer)]
 
     @property

@@ -41,7 +41,8 @@ NO_CERTIFICATE = downloads.CertificateProgress(None, "")
 @result.get("/result")
 @require("results.own")
 def show_result() -> FlaskResponse:
-    """「考核结果」: the published result of the current cycle, and the certificate as an image."""
+    """「考核结果」: the published result of the current cycle, and the certificate as an image. Raises
+    NotFound if the doctor has no cycle or is not in it."""
     cycle = cycle_of_doctor(current_user.doctor().id)
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")
@@ -106,7 +107,8 @@ def _appeal_facts(dossier: Dossier, state: str) -> dict[str, Any]:
 @result.get("/result/<uuid:record_id>/answers/<uuid:sitting_id>")
 @require("results.own")
 def review_answers(record_id: UUID, sitting_id: UUID) -> str:
-    """The doctor's own answers to a paper, as far as the province's setting shows them. Raises NotFound."""
+    """The doctor's own answers to a paper, as far as the province's setting shows them; a page of them from
+    the number `from` of the address on. Raises NotFound."""
     record = _get_own_record(record_id)
     sitting, questions = answer_review.review_sitting(record, sitting_id)
     is_full = answer_review.review_mode() == "full"
@@ -142,7 +144,8 @@ def _page_of(
 @result.get("/result/<uuid:record_id>/certificate.png")
 @require("results.own")
 def certificate_image(record_id: UUID) -> FlaskResponse:
-    """The certificate as PNG, which can be saved with a long press. Raises NotFound."""
+    """The certificate as PNG, which can be saved with a long press; the journal says nothing of it. Raises as
+    `certificate_pdf`."""
     certificate = downloads.get_downloadable_certificate(_get_own_record(record_id))
     return FlaskResponse(
         current_store().get(certificate_rendering.PNG_KIND, certificate.id),
@@ -154,7 +157,9 @@ def certificate_image(record_id: UUID) -> FlaskResponse:
 @result.post("/result/<uuid:record_id>/download")
 @require("results.own")
 def certificate_pdf(record_id: UUID) -> FlaskResponse:
-    """The certificate as PDF; the download is entered in the journal. Raises NotFound."""
+    """The certificate as PDF, to be saved under its serial number; the download is entered in the journal.
+    Raises NotFound (not the doctor's own, or not drawn yet), InvalidState if the province issues certificates
+    on paper only, Unavailable; what `downloads.take_pdf` raises of a file that was altered."""
     certificate = downloads.get_downloadable_certificate(_get_own_record(record_id), for_update=True)
     return FlaskResponse(
         downloads.take_pdf(certificate, by=current_user.as_actor()),

@@ -119,7 +119,7 @@ class _ContentReader:
         return None
 
     def _end(self, name: str, element: Any) -> SheetTable | None:
-        """Read an element that is complete; see `read`."""
+        """Read an element that is complete, `name` its local name; returns and raises as `read`."""
         if name == "style":
             self.styles.read(element)
         elif self.table is None:
@@ -131,7 +131,8 @@ class _ContentReader:
         return None
 
     def _close_table(self, table: "_TableBuilder", element: Any) -> SheetTable | None:
-        """Returns the open sheet, or None if its style hides it."""
+        """End the open sheet, and free the memory of its element. Returns it, or None if its style hides
+        it."""
         self.table = None
         finished = None if self.styles.style_of(element).is_hidden else table.build()
         _release_element(element)
@@ -139,7 +140,8 @@ class _ContentReader:
 
     @staticmethod
     def _read_part(table: "_TableBuilder", name: str, element: Any) -> None:
-        """Add a column, row or drawing to the open sheet. Raises ExpandsTooLarge."""
+        """Add an element that is complete (`name`: its local name) to the open sheet if it is a column, a
+        row, whose memory is freed, or the sheet's drawings. Raises ExpandsTooLarge."""
         if name == "table-column":
             table.add_column(element)
         elif _is_sheet_row(name, element):
@@ -173,14 +175,16 @@ class _TableBuilder:
         )
 
     def add_column(self, element: Any) -> None:
-        """Read the description of a column, which may be repeated."""
+        """Read the description of the next column, which may be repeated: store whether it is hidden, and go
+        on behind it."""
         count = repeated(element, "number-columns-repeated")
         if attribute(element, "visibility") in _HIDDEN_VISIBILITIES:
             self.hidden_columns.append((self.column, self.column + count - 1))
         self.column += count
 
     def add_row(self, element: Any) -> None:
-        """Read a row, which may be repeated. Raises ExpandsTooLarge."""
+        """Read the next row, which may be repeated: store it as often as it is there if it shows something,
+        and what its cells have besides once (see `_read_cells`); go on behind it. Raises ExpandsTooLarge."""
         count = repeated(element, "number-rows-repeated")
         cells = self._read_cells(element)
         if cells:
@@ -191,13 +195,16 @@ class _TableBuilder:
         self.number += count
 
     def _require_moderate_extent(self, cells: dict[int, Any], count: int) -> None:
-        """Raises ExpandsTooLarge if `count` rows with these cells make the sheet too large."""
+        """Store how wide the sheet is with a row of these cells. Raises ExpandsTooLarge if `count` such rows
+        make it too large."""
         self.widest = max(self.widest, max(cells) + 1)
         if count > MAX_REPEATED or (self.number + count) * self.widest > MAX_CELLS:
             raise ExpandsTooLarge
 
     def _read_cells(self, row: Any) -> dict[int, Any]:
-        """Returns column → cell of the cells in a row that show something. Raises ExpandsTooLarge."""
+        """Returns column (from 0) → value of the cells of the row `self.number` that show something, repeated
+        ones each. Stores the merged areas, drawings and links of all its cells, of a repeated cell once.
+        Raises ExpandsTooLarge for a value repeated more than MAX_REPEATED times."""
         cells: dict[int, Any] = {}
         column = 0
         for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):
@@ -209,8 +216,9 @@ class _TableBuilder:
         return cells
 
     def _read_cell(self, cell: Any, column: int) -> Any:
-        """Returns the value of the cell in `column` (from 0); None if it shows nothing. Stores its merged
-        area, drawings and links."""
+        """Returns the value of the cell in `column` (from 0) of the row `self.number`; None if it shows
+        nothing or is covered by another. Stores its merged area, drawings and, unless it is covered,
+        links."""
         self._note_area(cell, column)
         if etree.QName(cell).localname == "covered-table-cell":
             return None
@@ -220,14 +228,16 @@ class _TableBuilder:
         return cell_value(cell, cell_from_runs(runs), displayed_text)
 
     def _note_links(self, cell: Any) -> None:
-        """Store the addresses to which a cell leads, by links in its text or by its formula."""
+        """Store for the row `self.number` the addresses to which a cell leads, by links in its text or by its
+        formula."""
         addresses = [attribute(link, "href") for link in cell.iter("{*}a")]
         addresses.append(formula_link(attribute(cell, "formula")))
         if links := [address for address in addresses if address]:
             self.links.setdefault(self.number, []).extend(links)
 
     def _note_area(self, cell: Any, column: int) -> None:
-        """Store the area that a cell spans, and those of drawings on it."""
+        """Store the area that the cell in `column` (from 0) of the row `self.number` spans, if that is more
+        than one cell, and those of drawings on it."""
         rows = repeated(cell, "number-rows-spanned")
         columns = repeated(cell, "number-columns-spanned")
         if rows > 1 or columns > 1:
@@ -245,13 +255,14 @@ class _TableBuilder:
         ]
 
     def _last_row_of(self, drawing: Any) -> int:
-        """Returns the last row that a drawing on the present row covers."""
+        """Returns the number of the last row that a drawing on the row `self.number` covers."""
         end = _ROW_NUMBER.search(attribute(drawing, "end-cell-address"))
         return max(self.number, int(end[0])) if end else self.number
 
 
 def _repeat_value(value: Any, column: int, count: int) -> dict[int, Any]:
-    """Returns column → value for a value in `count` columns from `column` on. Raises ExpandsTooLarge."""
+    """Returns column → value for a value in `count` columns from `column` on. Raises ExpandsTooLarge if these
+    are more than MAX_REPEATED."""
     if count > MAX_REPEATED:
         raise ExpandsTooLarge
     return dict.fromkeys(range(column, column + count), value)

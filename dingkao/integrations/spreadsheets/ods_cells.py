@@ -31,19 +31,22 @@ def cell_value(cell: Any, styled_text: Any, displayed_text: str) -> Any:
 
 
 def _untyped_value(cell: Any, styled_text: Any, displayed_text: str) -> Any:
-    """Returns the value of a cell without a type: its text, or the problem of a formula without result."""
+    """Returns the value of a cell without a type: its text, None if nothing is shown, or the problem of a
+    formula without result."""
     if attribute(cell, "formula"):
         return text_problem(displayed_text) or NOT_CALCULATED
     return styled_text if displayed_text else None
 
 
 def _string_value(cell: Any, displayed_text: str) -> Any:
-    """Returns a text, None if it is empty, or the problem of a picture in the cell."""
+    """Returns the shown text, None if it is empty, or CONTAINS_PICTURE if the cell shows a picture by its
+    formula (DISPIMG)."""
     return CONTAINS_PICTURE if "DISPIMG(" in attribute(cell, "formula") else displayed_text or None
 
 
 def _number_value(cell: Any, displayed_text: str) -> Any:
-    """Returns a number, as a FormattedNumber if other digits are shown; a problem if nothing is shown."""
+    """Returns a float, or a FormattedNumber if it is shown otherwise than as a plain number; UNREADABLE if
+    nothing is shown. Raises ValueError for a value that is no number."""
     value = float(attribute(cell, "value"))
     if not displayed_text.strip():
         return UNREADABLE
@@ -52,7 +55,8 @@ def _number_value(cell: Any, displayed_text: str) -> Any:
 
 
 def _date_value(cell: Any, displayed_text: str) -> Any:
-    """Returns a datetime if its year is shown; else a problem."""
+    """Returns a datetime if the last two digits of its year are shown; else IS_DATE, also for a value that is
+    no date."""
     try:
         moment = datetime.fromisoformat(attribute(cell, "date-value"))
     except ValueError:
@@ -66,7 +70,7 @@ def _boolean_value(cell: Any, _displayed_text: str) -> bool:
 
 
 def _time_problem(_cell: Any, _displayed_text: str) -> Any:
-    """Returns the problem of a time of day."""
+    """Returns IS_DATE: a time of day is read nowhere."""
     return IS_DATE
 
 

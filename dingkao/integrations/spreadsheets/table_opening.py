@@ -55,6 +55,8 @@ OTHER_FILE_MESSAGES = (
         WEB_PAGE_MESSAGE,
     ),
 )
+"""Signatures, in small letters (see `_lowered_beginning`) → the message with which a file that begins with
+one of them is refused."""
 OLD_OFFICE_MESSAGES = {
     xls.WORD: (
         "这是旧版Word文档（.doc），不是表格。试题请在Word中另存为.docx，再上传；"
@@ -121,37 +123,47 @@ def is_instruction_sheet(name: str) -> bool:
 
 
 def _refuse_other_files(content: bytes) -> None:
-    """Raises InvalidInput for a file that is neither workbook nor text, or text of another kind."""
-    beginning = content[:SNIFFED_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    message = _markup_message(beginning) or _signature_message(beginning) or _binary_message(content)
+    """Raises InvalidInput, with advice, for a file (`content`: the whole, as it was sent) that is neither
+    workbook nor text, or text of another kind."""
+    lowered = _lowered_beginning(content)
+    message = _markup_message(lowered) or _signature_message(lowered) or _binary_message(content)
     if message:
         raise InvalidInput(message)
 
 
+def _lowered_beginning(content: bytes) -> bytes:
+    """Returns the first SNIFFED_BYTES of a file without the byte order mark of UTF-8 and blanks before them,
+    its letters of ASCII small."""
+    return content[:SNIFFED_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+
+
 def _binary_message(content: bytes) -> str:
-    """Returns why a file that is not text is refused; "" for text."""
+    """Returns why a file (its bytes as they are) that is not text is refused; "" for text."""
     is_text = content.startswith(_UTF16_MARKS) or b"\0" not in content[:SNIFFED_BYTES]
     return "" if is_text else f"文件不是Excel工作簿（.xlsx）或CSV文件。{USE_TEMPLATE_ADVICE}"
 
 
-def _markup_message(beginning: bytes) -> str:
-    """Returns why a file is refused that begins as XML, HTML or a saved web page; "" for others."""
-    if beginning.startswith(b"<?xml") and b"urn:schemas-microsoft-com:office:spreadsheet" in beginning:
+def _markup_message(lowered: bytes) -> str:
+    """Returns why a file is refused that begins as an XML spreadsheet or a web page; "" for others.
+    `lowered`: see `_lowered_beginning`."""
+    if lowered.startswith(b"<?xml") and b"urn:schemas-microsoft-com:office:spreadsheet" in lowered:
         return f"这是“XML表格2003”文件。{SAVE_AS_XLSX_ADVICE}"
-    return WEB_PAGE_MESSAGE if _is_web_page(beginning) else ""
+    return WEB_PAGE_MESSAGE if _is_web_page(lowered) else ""
 
 
-def _is_web_page(beginning: bytes) -> bool:
-    """Whether a file begins as a web page, or as one saved with its pictures."""
-    if beginning.startswith(b"mime-version:"):
+def _is_web_page(lowered: bytes) -> bool:
+    """Whether a file begins as a web page, or as one saved with its pictures. `lowered`: see
+    `_lowered_beginning`."""
+    if lowered.startswith(b"mime-version:"):
         return True
-    return beginning.startswith(b"<") and b"<html" in beginning
+    return lowered.startswith(b"<") and b"<html" in lowered
 
 
-def _signature_message(beginning: bytes) -> str:
-    """Returns why a file is refused that begins as one of OTHER_FILE_MESSAGES; "" for others."""
+def _signature_message(lowered: bytes) -> str:
+    """Returns why a file is refused that begins with a signature of OTHER_FILE_MESSAGES; "" for others.
+    `lowered`: see `_lowered_beginning`."""
     for signatures, message in OTHER_FILE_MESSAGES:
-        if beginning.startswith(signatures):
+        if lowered.startswith(signatures):
             return message
     return ""
 
@@ -197,7 +209,7 @@ def _decode_text(content: bytes) -> str:
 
 def _find_delimiter(beginning: str, has_header: HasHeader) -> str:
     """Returns the delimiter of the cells: the one with which the first rows have the header, else the
-    comma."""
+    comma. `beginning`: the decoded text, as far as the header may reach."""
     for delimiter in ",\t;":
         if has_header(_first_rows(beginning, delimiter)):
             return delimiter

@@ -72,23 +72,22 @@ class FileProgress:
 def import_batch(
     rows: Sequence[ImportRow],
     *,
-    bank: str,
+    bank_name: str,
     by: Actor,
     report: ImportReport,
     progress: FileProgress,
     category: str | None = None,
     category_required: bool = False,
 ) -> PurposeChanges:
-    """Import a batch of a file's rows into the bank called `bank`. Errors, warnings and counts are added to
-    `report`, and `progress` is updated. Returns the purposes that questions in use had before the file
+    """Import a batch of a file's rows into the bank called `bank_name`. Errors, warnings and counts are added
+    to `report`, and `progress` is updated. Returns the purposes that questions in use had before the file
     changed them: the caller then asks `supply.require_papers_assemblable` for each. Locks the bank, which is
     created if there is none.
 
     `category`: for questions of 业务水平 for which neither file nor bank has one. `category_required`: such
-    questions are refused if `category` is None, too, because no paper would ever draw them.
-    """
+    questions are refused if `category` is None, too, because no paper would ever draw them."""
     valid_rows = list(valid_questions(rows, report))
-    batch = _prepare_batch(bank, by, [question for _, question, _ in valid_rows])
+    batch = _prepare_batch(bank_name, by, [question for _, question, _ in valid_rows])
     batch.category, batch.category_required = (
         category,
         category_required,
@@ -140,7 +139,8 @@ def _import_new_questions(
 
 
 def get_or_create_bank(name: str) -> QuestionBank:
-    """The bank of that name, locked; a new one if there is none."""
+    """The bank of that name (cleaned, see `clean_bank_name`), locked; a new one, flushed, if there is
+    none."""
     name = clean_bank_name(name)
     bank = db.session.scalar(select(QuestionBank).where(QuestionBank.name == name).with_for_update())
     if bank is None:
@@ -185,7 +185,8 @@ def _reported_warnings(row: ImportRow, warnings: Iterable[RowWarning]) -> list[R
 
 
 def _prepare_batch(name: str, by: Actor, questions: Sequence[ParsedQuestion]) -> BatchImport:
-    """The bank of that name with what it has of these questions and of their groups."""
+    """The bank of that name, locked, with what it has of these questions and of their groups; it is created
+    if there is none."""
     bank = get_or_create_bank(name)
     groups = _load_groups(bank.id, questions)
     positions = _load_group_positions(groups.values())

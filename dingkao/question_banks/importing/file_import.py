@@ -53,10 +53,10 @@ def read_rows(
     save_picture: PictureSaver | None = None,
     name: str = "",
 ) -> list[ImportRow]:
-    """The rows of a file in any known format, called `name`, each with what its group shares. What can't be
-    read in Word or GIFT is added to `report`. `save_picture` stores each picture of a document; without it
-    pictures only get names. Raises InvalidInput, TooLarge (also if it is too complex), Unavailable, and what
-    `save_picture` raises."""
+    """The rows of a file in any known format, called `name` (or ""), each with what its group shares; not
+    validated yet (`row_validation`). What can't be read in Word or GIFT is added to `report`. `save_picture`
+    stores each picture of a document; without it pictures only get names. Raises InvalidInput, TooLarge (also
+    if it is too complex), Unavailable, and what `save_picture` raises."""
     rows = list(
         islice(
             iter_rows(content, report, save_picture, name=name),
@@ -107,13 +107,13 @@ def row_digests(row: ImportRow) -> list[bytes]:
 def import_questions(
     content: bytes,
     *,
-    bank: str,
+    bank_name: str,
     by: Actor,
     category: str | None = None,
     name: str = "",
 ) -> ImportReport:
-    """Import a file of questions, called `name`, into the bank called `bank`, which is created if there is
-    none.
+    """Import a file of questions, called `name`, into the bank called `bank_name`, which is created if there
+    is none, and locked. Pictures are stored in the name of `by`; the import is journaled.
 
     Importing the same question again changes nothing; one whose answer, type or explanation differs gets a
     new version. `category`: for questions of 业务水平 for which neither file nor bank has one. Returns the
@@ -127,23 +127,26 @@ def import_questions(
         partial(question_pictures.save_processed_picture, by=by),
         name=name,
     )
-    return import_rows(rows, bank=bank, by=by, report=report, category=category)
+    return import_rows(rows, bank_name=bank_name, by=by, report=report, category=category)
 
 
 def import_rows(
     rows: Iterable[ImportRow],
     *,
-    bank: str,
+    bank_name: str,
     by: Actor,
     report: ImportReport,
     category: str | None = None,
 ) -> ImportReport:
-    """Import rows as `import_questions` does; `report` is added to and returned. Raises InvalidState."""
+    """Import rows of questions, a batch at a time, into the bank called `bank_name`, which is created if
+    there is none, and locked. `category`: see `import_questions`. `report` is added to, its errors are sorted
+    by row, and it is returned; a refused row is among them and stops nothing. The import is journaled. Raises
+    InvalidState if a paper whose window is not over could not be filled any more."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
         purpose_changes |= import_batch(
             batch,
-            bank=bank,
+            bank_name=bank_name,
             by=by,
             report=report,
             progress=progress,
@@ -152,7 +155,7 @@ def import_rows(
     _require_papers_assemblable(purpose_changes)
     report.errors.sort(key=lambda problem: problem.row)
     log_import(
-        bank,
+        bank_name,
         accepted=report.accepted,
         changed=report.changed,
         refused=len(report.errors),
@@ -164,17 +167,18 @@ def import_rows(
 def _require_papers_assemblable(
     purpose_changes: PurposeChanges,
 ) -> None:
-    """Raise InvalidState if a paper whose window is not over can't be filled after the import."""
+    """Raise InvalidState if a paper whose window is not over can't be filled after the import.
+    `purpose_changes`: see `import_batch`."""
     for subject, former_category, purpose in sorted(purpose_changes, key=str):
         require_papers_assemblable(subject, former_category, purpose, "按这份文件修改题目")
 
 
-def log_import(bank: str, *, accepted: int, changed: int, refused: int, by: Actor) -> None:
-    """Journal how many questions were imported into the bank called `bank`, which is created if there is
-    none."""
+def log_import(bank_name: str, *, accepted: int, changed: int, refused: int, by: Actor) -> None:
+    """Journal how many questions were imported into the bank called `bank_name`, which is created if there is
+    none, and locked."""
     journal.write_entry(
         "question_bank",
-        get_or_create_bank(bank).id,
+        get_or_create_bank(bank_name).id,
         "questions_imported",
         by=by,
         accepted=accepted,

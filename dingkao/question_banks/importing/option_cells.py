@@ -55,8 +55,9 @@ def parse_options(row: ImportRow, warnings: list[RowWarning]) -> list[Option]:
 
 
 def _add_piece(options: list[Option], piece: str, warnings: list[RowWarning]) -> None:
-    """Add a piece of a cell to `options`: as a further option, or as more text of the last one. Raises
-    InvalidQuestionRow."""
+    """Add a piece of a cell to `options`: as a further option, or, with a warning added to `warnings`, as
+    more text of the last one. Raises InvalidQuestionRow for a letter without text, or as
+    `_continue_last_option`."""
     option_match = _OPTION.fullmatch(piece)
     if option_match is None:
         _continue_last_option(options, piece, warnings)
@@ -83,7 +84,7 @@ def _continue_last_option(options: list[Option], piece: str, warnings: list[RowW
 
 
 def _unrecognised_option(piece: str) -> InvalidQuestionRow:
-    """The InvalidQuestionRow for a piece that is not an option."""
+    """The InvalidQuestionRow, to be raised, for a piece that is not an option."""
     return InvalidQuestionRow(
         "选项",
         f"无法识别的选项“{piece[:20]}”",
@@ -92,13 +93,13 @@ def _unrecognised_option(piece: str) -> InvalidQuestionRow:
 
 
 def _options_in_columns(row: ImportRow) -> list[Option]:
-    """The options in the columns for each letter, without empty ones."""
+    """The options in the columns for each letter, in the order of letters, without empty ones."""
     texts = ((letter, cell_text(row, f"option_{letter}")) for letter in OPTION_LETTERS)
     return [(letter, text) for letter, text in texts if text]
 
 
 def _matched_letter(option_match: re.Match[str]) -> str:
-    """The letter of a matched option, in brackets or not."""
+    """The letter of an option matched by _OPTION or _OWN_LETTER, in brackets or not, as in OPTION_LETTERS."""
     return normalise_text(option_match[1] or option_match[2])
 
 
@@ -130,20 +131,23 @@ def _filled_lines(text: str) -> list[str]:
 
 
 def _letters_run_on(pieces: list[str]) -> bool:
-    """Whether the pieces of a cell are options whose letters follow one another."""
+    """Whether the pieces of a cell are options whose letters follow one another, from any letter on; not
+    without pieces."""
     letters = "".join(map(_option_letter, pieces))
     return letters != "" and letters in OPTION_LETTERS
 
 
 def _option_letter(piece: str) -> str:
-    """The letter with which a piece begins if it is an option; else "?"."""
+    """The letter of the option that a piece of a cell is, as in OPTION_LETTERS, also of «a.» or «（Ａ）», and
+    where no text follows; "?" if it is none."""
     option_match = _OPTION.fullmatch(piece)
     return _matched_letter(option_match) if option_match else "?"
 
 
 def _split_option_line(line: str) -> list[str]:
-    """A line split before each letter that follows the previous one in the alphabet; the whole line if there
-    is text before the first."""
+    """A line split before its first letter and each that follows the previous one in the alphabet, without
+    the blanks and separators between the pieces; the whole line if it has no letter, or text before the
+    first."""
     starts = _option_starts(line)
     if not starts or line[: starts[0]].strip():
         return [line]
@@ -152,8 +156,8 @@ def _split_option_line(line: str) -> list[str]:
 
 
 def _option_starts(line: str) -> list[int]:
-    """The positions at which the options of a line begin: at the first letter, and at each that follows the
-    previous one in the alphabet."""
+    """The positions in a line, rising, at which its options begin (at the letter or its bracket): at the
+    first letter, and at each that follows the previous one in the alphabet."""
     starts: list[int] = []
     letter = ""
     for next_option in _NEXT_OPTION.finditer(line):

@@ -107,7 +107,7 @@ def _enqueue_import(form: BankForm) -> Job:
         return import_jobs.enqueue_import(
             form.file.data.read(MAX_IMPORT_FILE_BYTES + 1),
             form.file.data.filename or "",
-            bank=form.bank.data or "",
+            bank_name=form.bank.data or "",
             category=form.category.data or None,
             dry_run="check" in request.form,
             by=current_user.as_actor(),

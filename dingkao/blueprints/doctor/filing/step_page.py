@@ -27,7 +27,7 @@ from dingkao.filings import (
     procedure_choice,
 )
 from dingkao.filings.assistance_marks import marks_of
-from dingkao.filings.dossier import Dossier, enrolment_last_day
+from dingkao.filings.dossier import Dossier, filing_last_day
 from dingkao.filings.entry_list_fields import (
     EntryList,
     entry_lists_of,
@@ -88,7 +88,7 @@ def render_step(
         differ=differences,
         lacking=incomplete_steps(dossier),
         words=display_value,
-        last_day=enrolment_last_day(dossier.cycle),
+        last_day=filing_last_day(dossier.cycle),
         doubts=dossier.warnings(number),
         lists=lists,
         known=json.dumps(_etags(dossier, number)),

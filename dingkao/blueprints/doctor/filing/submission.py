@@ -23,7 +23,7 @@ from dingkao.filings import (
     saving,
 )
 from dingkao.filings.assistance_marks import confirmation_of
-from dingkao.filings.dossier import Dossier, enrolment_last_day
+from dingkao.filings.dossier import Dossier, filing_last_day
 from dingkao.filings.fields import STEPS
 from dingkao.filings.return_marks import return_marks_of
 from dingkao.filings.user_notice import (
@@ -105,7 +105,7 @@ def review_before_submit() -> Response | str:
         lacks=completeness.missing_items(dossier),
         steps=STEPS,
         proofs=filing_documents.unattached_proofs(dossier.record),
-        last_day=enrolment_last_day(dossier.cycle),
+        last_day=filing_last_day(dossier.cycle),
         returned=return_marks_of(dossier),
         confirmation=confirmation_of(dossier.filing),
     )

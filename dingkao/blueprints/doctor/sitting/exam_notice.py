@@ -80,6 +80,7 @@ def _get_paper(record: Assessment, paper_id: UUID) -> Paper:
 
 
 def _render_notice(record: Assessment, admission: Admission, now: datetime) -> str:
+    """The notice of a paper for somebody who begins now, with what the form sent."""
     return render_template(
         "doctor/sitting/exam_notice.html",
         paper=admission.paper,
@@ -105,7 +106,8 @@ def _minutes_left(admission: Admission, now: datetime) -> int | None:
 
 
 def _rate_limit_key() -> str:
-    """The limit on guessing start codes counts each account."""
+    """The key of the limit on guessing start codes, which counts each account; anybody else's is the usual
+    one."""
     return limit_key(f"start-code-{current_user.id}" if current_user.is_authenticated else None)
 
 
@@ -119,7 +121,8 @@ def _rate_limit_key() -> str:
 )
 def start_sitting(paper_id: UUID) -> Response | tuple[str, int]:
     """「进入考试」: begin the sitting, once. The rate limit counts only wrong start codes. After a refusal
-    the page shows what was filled in."""
+    the page shows what was filled in. Raises what `_begin_sitting` raises, but InvalidInput and
+    ClockSkewTooLarge, which the page shows."""
     record = current_record(for_update=True)
     if not has_entered(record):
         return redirect(url_for("sitting.list_papers"), 303)
@@ -131,8 +134,9 @@ def start_sitting(paper_id: UUID) -> Response | tuple[str, int]:
 
 
 def _begin_sitting(record: Assessment, paper_id: UUID) -> Sitting:
-    """Begin the sitting on this device and return it; open requests for 免考 or 延考 lapse. Raises
-    InvalidInput, InvalidState, NotFound, ClockSkewTooLarge."""
+    """Begin the sitting on this device, as the form says, or return the one begun before; `record` is locked.
+    Open requests for 免考 or 延考 lapse, and this browser becomes the sitting's device. Raises InvalidInput
+    without the promise, or if the lapse of requests was not confirmed, and what `_open_sitting` raises."""
     if not request.form.get("promise"):
         raise InvalidInput("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
     replacements = request_queries.open_test_replacements(record)
@@ -148,16 +152,19 @@ def _begin_sitting(record: Assessment, paper_id: UUID) -> Sitting:
 def _require_withdrawal_confirmed(
     replacements: Sequence[Request],
 ) -> None:
-    """Raise InvalidInput if open requests (`replacements`) would lapse and the doctor has not confirmed
-    that."""
+    """Raise InvalidInput if open requests (`replacements`) would lapse and the form doesn't say that the
+    doctor knows."""
     if replacements and not request.form.get("withdraws"):
         names = "、".join(REQUEST_KINDS[replacement.kind] for replacement in replacements)
         raise InvalidInput(f"{names}申请还在办理。请先阅读下面的提示，确认仍要进入考试的，勾选后再进入。")
 
 
 def _open_sitting(record: Assessment, paper_id: UUID, device: str) -> Sitting:
-    """Open the sitting and return it. A wrong start code is counted and entered in the journal. Raises as
-    `_begin_sitting`."""
+    """Begin the record's sitting of the paper on `device` (its name), or return the one begun before,
+    wherever and even if it is handed in (`sittings.open_sitting`); `record` is locked. Raises NotFound,
+    DeadlinePassed, InvalidState, Forbidden, ClockSkewTooLarge, InvalidInput without a start code where one is
+    needed, WrongStartCode for a wrong one, after it was counted (`g.wrong_code`) and entered in the journal
+    in a transaction of its own."""
     try:
         return sittings.open_sitting(
             record,
@@ -182,7 +189,8 @@ def _show_refusal(
     paper_id: UUID,
     refusal: InvalidInput | ClockSkewTooLarge,
 ) -> Response | tuple[str, int]:
-    """The notice with the message why the sitting did not begin."""
+    """The notice with the message why the sitting did not begin, with the status of `refusal`; or the
+    redirect of `_show_notice`, with 303. Raises NotFound."""
     flash(refusal.message, "refusal")
     page = _show_notice(record, paper_id)
     if isinstance(page, str):
