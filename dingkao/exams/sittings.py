@@ -344,8 +344,9 @@ def saved_answers(sitting: Sitting) -> dict[int, str]:
 
 
 def numbered_answers(sitting: Sitting) -> dict[int, tuple[str, int]]:
-    """Position (from 0) → the letters answered and their sequence number, which the page compares with that
-    of its own unsent answers."""
+    """Position (from 0) → the letters answered ("" where the answer was taken back) and their sequence
+    number, which the page compares with that of its own unsent answers. Positions never answered are missing.
+    """
     query = select(
         SittingAnswer.position,
         SittingAnswer.letters,

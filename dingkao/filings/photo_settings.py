@@ -1,6 +1,7 @@
 """A province's settings for photos (domain.md §13)."""
 
 from dingkao.integrations.images import images
+from dingkao.integrations.images.portrait_checks import MAX_PHOTO_KB
 from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
@@ -81,12 +82,12 @@ settings.register(
     "photo_most_kb",
     Setting(
         "照片文件上限（kB，超过时自动压缩）",
-        10240,
+        MAX_PHOTO_KB,
         kind="whole",
         group="填报",
         order=120,
         min_value=100,
-        max_value=10240,
+        max_value=MAX_PHOTO_KB,
     ),
 )
 

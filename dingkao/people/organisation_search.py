@@ -136,7 +136,8 @@ def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisatio
 
 
 def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
-    """Returns the query of the organisations with a key of that condition, sorted by key."""
+    """Returns the query of the organisations with a key of that condition, sorted by key: an organisation
+    comes once for each such key, so more than once where a former name matches, too."""
     is_owner = and_(
         Organisation.tenant_id == OrganisationSearchKey.tenant_id,
         Organisation.id == OrganisationSearchKey.organisation_id,

@@ -19,14 +19,15 @@ from dingkao.integrations.images.portrait_checks import (
     CHECK_HINT,
     CHECK_OFF,
     CHECK_REFUSE,
-    MAX_DOCUMENT_KB,
     PORTRAIT_SIZE,
     PhotoRules,
     check_portrait,
 )
 from dingkao.integrations.sandbox import runner
 
-MAX_DOCUMENT_BYTES = MAX_DOCUMENT_KB * 1024
+MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
+"""The most bytes of an uploaded file that is a photo, a proof, a document of a request, a seal or a picture
+of a question."""
 MAX_PIXELS, MAX_PIXELS_WHOLE = (
     40_000_000,
     24_000_000,
@@ -38,8 +39,11 @@ PORTRAIT_QUALITIES = (88, 70, 50)
 """JPEG qualities; the first with which a photo is within its size limit is used. With the last one, even pure
 noise takes only 92 kB, less than any limit."""
 MAX_SIDE = 2000
+"""The most pixels of a stored proof's longer side."""
 ILLUSTRATION_SIDE, SEAL_SIDE = 1600, 600
+"""In pixels: the longer side that a question's picture has at most, and both sides of a seal."""
 MAX_PAGES = 20
+"""The most pages of a proof that is a PDF."""
 ACCEPTED_FORMATS = ("JPEG", "PNG")
 HEIC_BRANDS = (
     b"heic",

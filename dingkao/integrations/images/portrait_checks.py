@@ -7,18 +7,23 @@ from PIL import Image, ImageFilter, ImageStat
 
 PORTRAIT_SIZE = (413, 579)
 MIN_SIZE = (180, 240)
-MAX_DOCUMENT_KB = 10 * 1024
-"""The most kB that a file may have which is a photo, a proof, a document of a request, a seal
-or a picture of a question."""
+MAX_PHOTO_KB = 10 * 1024
+"""The most kB of a stored photo in a province that allows no fewer."""
 RATIO_SLACK = 0.15
+"""By which share the ratio of an uploaded photo's sides may differ from that of PORTRAIT_SIZE."""
 MIN_SHARPNESS = 20.0
-MIN_BRIGHTNESS, MAX_COLOUR_SPREAD, MIN_LIGHT_SHARE = 185, 45, 0.75
+"""The `sharpness` below which a photo of PORTRAIT_SIZE is reported."""
+MIN_BRIGHTNESS, MAX_COLOUR_SPREAD = 185, 45
+"""Of a pixel that counts as light: its darkest channel, and the difference of its channels (0 to 255)."""
+MIN_LIGHT_SHARE = 0.75
+"""The share of light pixels in the background below which a photo is reported."""
 CHECK_OFF, CHECK_HINT, CHECK_REFUSE = "off", "hint", "refuse"
 
 
 class PhotoRules(NamedTuple):
-    """A province's rules for photos. `checks`: check → off, hint or refuse; `min_size`: least width and
-    height in pixels; `max_kb`: the most kB of a stored photo."""
+    """A province's rules for photos. `checks`: check → off, hint or refuse (a check that is missing is off);
+    `min_size`: least width and height in pixels of the uploaded photo; `max_kb`: the most kB of a stored
+    photo."""
 
     checks: Mapping[str, str] = {
         "size": CHECK_REFUSE,
@@ -27,12 +32,13 @@ class PhotoRules(NamedTuple):
         "ground": CHECK_HINT,
     }
     min_size: tuple[int, int] = MIN_SIZE
-    max_kb: int = MAX_DOCUMENT_KB
+    max_kb: int = MAX_PHOTO_KB
 
 
 def sharpness(picture: Image.Image) -> float:
-    """Returns how much detail the part with the head has: the variance of a Laplacian, the usual measure of
-    focus."""
+    """Returns how sharp a photo of PORTRAIT_SIZE is (of another size the figure means nothing): the variance
+    of a Laplacian over the part with the head, the usual measure of focus. Higher is sharper; see
+    MIN_SHARPNESS."""
     width, height = picture.size
     head = picture.convert("L").crop((width // 5, height // 10, width * 4 // 5, height * 7 // 10))
     laplacian = ImageFilter.Kernel((3, 3), (0, 1, 0, 1, -4, 1, 0, 1, 0), scale=1, offset=128)
@@ -41,7 +47,7 @@ def sharpness(picture: Image.Image) -> float:
 
 def background_light_share(picture: Image.Image) -> float:
     """Returns the share (0 to 1) of the background that is white or nearly white, measured along the upper
-    edge and in both upper corners."""
+    edge and down both sides to two fifths of the height; see MIN_LIGHT_SHARE."""
     width, height = picture.size
     side = width // 8
     parts = [
@@ -71,8 +77,9 @@ def check_portrait(
     cut: Image.Image,
     rules: PhotoRules,
 ) -> dict[str, str]:
-    """Returns check → sentence (Chinese) for each problem. `size`: of the uploaded photo; `cut`: the cropped
-    photo."""
+    """Returns check → sentence (Chinese) for each problem, whether the province checks it or not. `size`: of
+    the uploaded photo, upright; `cut`: the photo cropped to PORTRAIT_SIZE; of `rules` only `min_size` is
+    read."""
     messages = {
         "size": _size_problem(size, rules),
         "ratio": _ratio_problem(size),
@@ -94,7 +101,8 @@ def _size_problem(size: tuple[int, int], rules: PhotoRules) -> str:
 
 
 def _ratio_problem(size: tuple[int, int]) -> str:
-    """Returns the sentence about a photo whose ratio of width and height is wrong, or ""."""
+    """Returns the sentence about an uploaded photo whose ratio of width and height differs from that of
+    PORTRAIT_SIZE by more than RATIO_SLACK, or ""."""
     width, height = size
     if abs(width / height * PORTRAIT_SIZE[1] / PORTRAIT_SIZE[0] - 1) > RATIO_SLACK:
         return "照片不是证件照比例（宽高约为5:7）。请裁剪后重新上传。"
@@ -102,7 +110,7 @@ def _ratio_problem(size: tuple[int, int]) -> str:
 
 
 def _sharpness_problem(cut: Image.Image) -> str:
-    """Returns the sentence about a photo that is out of focus, or ""."""
+    """Returns the sentence about a photo of PORTRAIT_SIZE that is out of focus, or ""."""
     if sharpness(cut) < MIN_SHARPNESS:
         return "照片不够清晰。请在光线充足处重新拍摄，拍摄时拿稳手机并对准面部。"
     return ""

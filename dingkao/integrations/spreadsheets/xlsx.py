@@ -68,8 +68,9 @@ OTHER_FILE_MESSAGES = {
 
 
 def read_sheets(content: bytes, order: Callable[[str], Any]) -> Iterator[SheetTable]:
-    """Yields the visible sheets of a workbook, sorted by `order` of their names. Raises DamagedFile and
-    ExpandsTooLarge, also while their rows are read."""
+    """Yields the visible sheets of a workbook, sorted by `order` of their names. Raises DamagedFile,
+    ExpandsTooLarge and WrongFileType, the former two also while their rows are read, which must be before the
+    generator ends."""
     with (
         as_damaged_file(),
         zipfile.ZipFile(io.BytesIO(content)) as archive,
@@ -108,7 +109,8 @@ class _Book:
 
 
 def _parse_main_part(package: Package, part: str) -> Any:
-    """Returns the root element of the workbook's main part. Raises WrongFileType."""
+    """Returns the root element of the workbook's main part. Raises WrongFileType for a binary workbook and
+    for a document of another program, and what reading a Package raises."""
     if part.endswith(".bin"):
         raise WrongFileType(BINARY_WORKBOOK_MESSAGE)
     root = package.parse_part(part)
@@ -140,7 +142,8 @@ def _relationship_id(element: Any) -> str:
 
 
 def _read_content(package: Package, root: Any, targets: dict[str, str]) -> BookContent:
-    """Returns what a workbook's sheets have in common. `targets`: kind → part of the workbook."""
+    """Returns what a workbook's sheets have in common. `targets`: kind → part of the workbook. Raises what
+    reading a Package raises."""
     return BookContent(
         _read_styles(package, targets.get("styles", "")),
         _open_strings(package, targets.get("sharedStrings", "")),
@@ -150,12 +153,13 @@ def _read_content(package: Package, root: Any, targets: dict[str, str]) -> BookC
 
 
 def _read_styles(package: Package, part: str) -> BookStyles:
-    """Returns the cell styles of a workbook, which may have none."""
+    """Returns the cell styles of a workbook, which may have none. Raises what reading a Package raises."""
     return BookStyles(package.parse_part(part) if package.has_part(part) else None)
 
 
 def _open_strings(package: Package, part: str) -> SharedStrings:
-    """Returns the shared strings of a workbook, which may have none. Raises DamagedFile."""
+    """Returns the shared strings of a workbook, which may have none; the part is read through once, because
+    its checksum is compared only at its end. Raises what reading a Package raises."""
     if not package.has_part(part):
         return SharedStrings(None)
     package.require_intact(part)
@@ -228,7 +232,7 @@ class _Sheet:
         return links
 
     def _pictures(self) -> Iterator[Area]:
-        """Yields the areas that pictures and other drawings cover."""
+        """Yields the areas that pictures and other drawings cover. Raises what reading a Package raises."""
         relationships = self.package.relationships_of(self.part)
         for element in self.frame.elements:
             if element.name == "anchored":
@@ -237,7 +241,8 @@ class _Sheet:
                 yield from self._drawn_areas(element.name, relationship.target)
 
     def _drawn_areas(self, kind: str, part: str) -> Iterator[Area]:
-        """Yields the areas of the drawings in a part to which an element named `kind` refers."""
+        """Yields the areas of the drawings in a part to which an element named `kind` refers; none if the
+        part is missing or of another kind. Raises what reading a Package raises."""
         if not self.package.has_part(part):
             return
         if kind == "drawing":
@@ -258,7 +263,8 @@ class _Sheet:
 
     def _row_fragments(self) -> Iterator[bytes]:
         """Yields the XML of the rows, each without its closing tag. Self-closing empty rows come together
-        with the next one."""
+        with the next one. Raises ExpandsTooLarge for a row of more than MAX_SMALL_PART bytes, and what
+        reading a Package raises."""
         closing = b"</" + self.frame.prefix + b"row>"
         incomplete = b""
         for chunk in self._row_bytes():
@@ -270,7 +276,8 @@ class _Sheet:
             self.reader.parse_rows(incomplete)  # self-closing rows, or damaged XML, which raises
 
     def _row_bytes(self) -> Iterator[bytes]:
-        """Yields the bytes between the tags around the rows, in chunks. Raises DamagedFile."""
+        """Yields the bytes between the tags around the rows, in chunks. Raises DamagedFile if they end too
+        early, and what reading a Package raises."""
         unread_bytes = self.frame.end - self.frame.begin
         with self.package.open(self.part) as stream:
             stream.skip(self.frame.begin)

@@ -66,21 +66,24 @@ class Package:
         return ""
 
     def open(self, part: str) -> PartStream:
-        """Returns a part as a stream. Raises DamagedFile if it is missing."""
+        """Returns a part as a stream, which the caller closes. Raises DamagedFile if it is missing, errors of
+        zipfile if it can't be opened."""
         if not self.has_part(part):
             raise DamagedFile(f"no part {part}")
         return PartStream(self.archive.open(self.entries[part]))
 
     def require_intact(self, part: str) -> None:
-        """Raise what the archive raises for a damaged part. It compares the checksum only at the end, and a
-        part that is not read to its end could contain anything."""
+        """Read a part through and raise, for a damaged one, what zipfile and zlib raise (no DamagedFile but
+        for a missing part). The checksum is compared only at the end, and a part that is not read to its end
+        could contain anything."""
         with self.open(part) as stream:
             while stream.read(READ_SIZE):
                 pass
 
     def parse_part(self, part: str, *, recover: bool = False) -> Any:
         """Returns the root element of a small part; with `recover`, as much as can be parsed. Raises
-        DamagedFile, ExpandsTooLarge, and errors of lxml for invalid XML."""
+        DamagedFile if it is missing, ExpandsTooLarge beyond MAX_SMALL_PART, errors of zipfile and zlib, and of
+        lxml for invalid XML."""
         with self.open(part) as stream:
             content = stream.read(MAX_SMALL_PART + 1)
         if len(content) > MAX_SMALL_PART:

@@ -63,8 +63,9 @@ def question_starts(
     numbers: Sequence[PositionedNumber],
     context: StretchContext,
 ) -> tuple[dict[int, bool], bool]:
-    """Return which of the numbers in a stretch begin a question, as position → whether that is doubtful; and
-    whether it is doubtful where the part before the stretch ends."""
+    """Return which of the numbers in a stretch (one or more, in the order of their lines) begin a question, as
+    position of the line → whether that is doubtful; and whether it is doubtful where the part before the
+    stretch ends."""
     form = _document_number_form(numbers, context.expected, context.forms)
     same_form = _numbers_of_form(numbers, form)
     if not same_form:
@@ -72,9 +73,9 @@ def question_starts(
     if _is_enumeration(same_form, form, context):
         return {}, len(same_form) == 1
     starts = _starts_of_form(same_form, context)
-    start = max(starts)
-    if context.has_open_explanation() or _is_contested(numbers, start, context):
-        starts[start] = True
+    last_position = max(starts)
+    if context.has_open_explanation() or _is_contested(numbers, last_position, context):
+        starts[last_position] = True
     return starts, any(starts.values())
 
 
@@ -90,17 +91,17 @@ def _is_enumeration(
 
 def _is_contested(
     numbers: Sequence[PositionedNumber],
-    start: int,
+    position: int,
     context: StretchContext,
 ) -> bool:
-    """Whether another number than the one at position `start` may be the question's: one with an expected
-    value if the chosen one has none or is in an unusual form, or one that could begin a question beside
-    it."""
-    chosen, expected = dict(numbers)[start], context.expected
+    """Whether another number than the one that begins the line at `position` may be the question's: one with
+    an expected value if the chosen one has none or is in an unusual form, or one that could begin a question
+    beside it. Only numbers of other forms than the chosen one's are looked at."""
+    chosen, expected = dict(numbers)[position], context.expected
     is_unexpected = context.is_other_form(chosen.form) or chosen.value not in expected
     if is_unexpected and _has_rivals(numbers, chosen.form, expected):
         return True
-    return _has_alternative_start(numbers, chosen, start, expected)
+    return _has_alternative_start(numbers, chosen, position, expected)
 
 
 def _starts_of_form(
@@ -233,17 +234,18 @@ def _counts_together(numbers: Sequence[PositionedNumber], value: int) -> bool:
 def _has_alternative_start(
     numbers: Sequence[PositionedNumber],
     chosen: ParsedNumber,
-    start: int,
+    position: int,
     expected: frozenset[int],
 ) -> bool:
-    """Whether another number than the chosen one may begin a question: before it, one with the same or an
-    expected value; after it, one within the stem that follows it, or one with the value 1, the same or the
-    next, that is not part of an enumeration."""
-    place, value = numbers.index((start, chosen)), chosen.value
-    preceding = _numbers_of_other_forms(numbers[:place], chosen.form)
-    following = _numbers_of_other_forms(numbers[place + 1 :], chosen.form)
+    """Whether a number of another form than `chosen`, which begins the line at `position`, may begin a
+    question: before it, a strong one with the same or an expected value; after it, one within a stem
+    (_INLINE_FORMS) with the same value or the next, or another with the value 1, the same or the next. An
+    enumeration doesn't count, except within a stem. Raises ValueError unless `numbers` has `chosen` there."""
+    index, value = numbers.index((position, chosen)), chosen.value
+    preceding = _numbers_of_other_forms(numbers[:index], chosen.form)
+    following = _numbers_of_other_forms(numbers[index + 1 :], chosen.form)
     return (
-        _has_inline_successor(following, value)
+        _has_same_or_next_inline(following, value)
         or _hold_start(filter(_is_strong, preceding), {value, *expected})
         or _hold_start(filter(_is_no_inline, following), {1, value, value + 1})
     )
@@ -254,13 +256,13 @@ def _numbers_of_other_forms(numbers: Sequence[PositionedNumber], form: str) -> l
     return [number for _, number in numbers if number.form != form]
 
 
-def _has_inline_successor(numbers: Iterable[ParsedNumber], value: int) -> bool:
+def _has_same_or_next_inline(numbers: Iterable[ParsedNumber], value: int) -> bool:
     """Whether a number within a stem has `value` or the next one."""
     return any(number.form in _INLINE_FORMS and number.value in (value, value + 1) for number in numbers)
 
 
 def _hold_start(numbers: Iterable[ParsedNumber], values: set[int]) -> bool:
-    """Whether numbers on one side of the chosen one may begin a question: those of one form have one of
+    """Whether numbers on one side of the chosen one may begin a question: those of some form have one of
     `values` and aren't an enumeration."""
     numbers_by_form: dict[str, list[ParsedNumber]] = {}
     for number in numbers:
@@ -291,7 +293,8 @@ def _is_alternative(same_form: Sequence[ParsedNumber], values: set[int]) -> bool
 
 
 def _is_counting_from_one(numbers: Sequence[ParsedNumber]) -> bool:
-    """Whether the numbers count from 1, each from where the previous line's sequence ended."""
+    """Whether the numbers count from 1, each from where the previous line's sequence ended (a line may hold
+    «①… ②…»); True for none."""
     last_value = 0
     for number in numbers:
         if number.value != last_value + 1:

@@ -39,7 +39,7 @@ class WindowForm(Form):
     closes_at = EndTimeField("结束时间（北京时间）", [Required("请选择结束时间。")])
 
     def window(self) -> tuple[datetime, datetime]:
-        """The moments at which the papers open and close."""
+        """The moments at which the papers open and close, of a form that is valid."""
         return self.opens_at.moment, self.closes_at.moment
 
 
@@ -61,12 +61,13 @@ class PaperForm(WindowForm):
     )
 
     def counts(self) -> dict[str, int]:
-        """Question type → number of questions."""
+        """Question type → number of questions, of every type; 0 where nothing was typed."""
         return {kind: self[kind].data or 0 for kind in QUESTION_TYPES}
 
     def points(self) -> dict[str, int]:
-        """Question type → points for one question, in tenths; only types that the paper has. Raises
-        InvalidInput naming the field."""
+        """Question type → points for one question, in tenths; only types that the paper has and whose points
+        were typed (`save_paper` gives the others DEFAULT_POINTS_TENTHS). Raises InvalidInput naming the field
+        for more than one decimal place."""
         points_by_type = {}
         for kind, number in self.counts().items():
             points = self[f"mark_{kind}"].data
@@ -76,7 +77,8 @@ class PaperForm(WindowForm):
 
 
 def _to_tenths(kind: str, points: Decimal) -> int:
-    """Points in tenths. Raises InvalidInput if they have more than one decimal place."""
+    """Points of a question of type `kind`, in tenths. Raises InvalidInput naming its field if they have more
+    than one decimal place."""
     if not points.is_finite() or points * 10 != int(points * 10):
         raise InvalidInput(
             f"{kind}型题每题分值最多一位小数，如1或1.5。",

@@ -29,7 +29,8 @@ from dingkao.web.answer_middleware import answer_url
 @sitting.get("/sitting/<uuid:sitting_id>/end")
 @require("sitting.sit")
 def closing_page(sitting_id: UUID) -> Response | str:
-    """[S18]: the closing page. It shows no score, which only the province publishes. Raises NotFound."""
+    """[S18]: the closing page. It shows no score, which only the province publishes. A voided sitting leads
+    to the list of cases, one that isn't handed in to the page on which it is answered. Raises NotFound."""
     record = current_record()
     own_sitting = sittings.get_sitting(sitting_id, record)
     if own_sitting.voided_at is not None:
@@ -40,13 +41,15 @@ def closing_page(sitting_id: UUID) -> Response | str:
 
 
 def _render_closing_page(record: Assessment, own_sitting: Sitting) -> str:
+    """The closing page of a sitting of `record` that is handed in and not voided: how many questions were
+    answered, which papers remain."""
     remaining = sittings.remaining_papers(record)
     stored = sittings.numbered_answers(own_sitting)
     return render_template(
         "doctor/sitting/closing_page.html",
         sitting=own_sitting,
         paper=get_paper(own_sitting.paper_id),
-        answered=sum(letters != "" for letters, _ in stored.values()),
+        answered=sum(letters != "" for letters, _sequence in stored.values()),
         left=remaining.open,
         missed=remaining.missed,
         at_its_end=own_sitting.handed_in_by in AUTOMATIC_HAND_IN,
@@ -60,7 +63,7 @@ def _late_answers_data(
     stored: dict[int, tuple[str, int]],
 ) -> dict[str, Any]:
     """The data for js/after-sitting.js, which reports answers that are still on the phone, and sends them if
-    the sitting is reopened. `stored`: position → letters and sequence number."""
+    the sitting is reopened. `stored`: position (from 0) → letters ("" for none) and sequence number."""
     return {
         "id": str(own_sitting.id),
         "sequences": sequences_by_position(stored),
