@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice, product
 
+from dingkao.tenants.characters import fold_lookalikes
 from dingkao.tenants.registry import Province, search_terms
 
 PRODUCT_WORDS = (
@@ -54,8 +55,9 @@ def is_guessable(
     names: Iterable[str],
     province: Province | None = None,
 ) -> bool:
-    """Whether a password contains a guessable part and, outside such parts, fewer than MIN_OTHER_CHARACTERS
-    letters and digits, or fewer than MIN_DISTINCT_CHARACTERS different ones.
+    """Whether a password contains a guessable part (a word of `_guessable_words`, a year, neighbouring keys)
+    and, outside such parts, fewer than MIN_OTHER_CHARACTERS letters and digits, or fewer than
+    MIN_DISTINCT_CHARACTERS different ones.
     Case and width are ignored, and digits typed for letters (0 for o) count as these letters. `names`: the
     person's name and user name; `province`: in which the account is, None for an operator."""
     text = _folded(password)
@@ -72,7 +74,7 @@ def is_guessable(
 
 
 def _covered_positions(text: str, words: Iterable[str]) -> set[int]:
-    """The indices of all characters that belong to a guessable part."""
+    """The indices of all characters of a folded text that belong to a guessable part; `words` are folded."""
     covered = set[int]()
     for start, length in _find_guessable_parts(text, words):
         covered.update(range(start, start + length))
@@ -87,7 +89,8 @@ def _find_guessable_parts(text: str, words: Iterable[str]) -> Iterator[tuple[int
 
 
 def _find_words(text: str, words: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield the index and length of each of `words` in the text, also if digits are typed for letters."""
+    """Yield the index and length of each of `words` in the text, also if digits or signs are typed for
+    letters (_LOOKALIKES)."""
     variants = {text.translate(table) for table in _LOOKALIKES}
     for word, variant in product(words, variants):
         for position in _positions_of(word, variant):
@@ -95,16 +98,20 @@ def _find_words(text: str, words: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 
 def _find_key_runs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the index and length of each MIN_SEQUENCE characters that are neighbouring keys; runs that are
+    longer come as several that overlap."""
     for position in range(len(text) - MIN_SEQUENCE + 1):
         if _are_neighbouring_keys(text[position : position + MIN_SEQUENCE]):
             yield position, MIN_SEQUENCE
 
 
 def _positions_of(word: str, text: str) -> Iterator[int]:
+    """The indices at which the word begins in the text, overlapping ones too."""
     return (position for position in range(len(text)) if text.startswith(word, position))
 
 
 def _are_neighbouring_keys(keys: str) -> bool:
+    """Whether characters stand beside each other in one of KEYBOARD_ROWS, in either direction."""
     return any(keys in keyboard_row or keys[::-1] in keyboard_row for keyboard_row in KEYBOARD_ROWS)
 
 
@@ -121,18 +128,23 @@ def _guessable_words(names: Iterable[str], province: Province | None) -> set[str
 
 
 def _words_of_name(name: str) -> set[str]:
-    """The name, its parts and, for a Chinese name, its pinyin."""
-    words = {name, *_SEPARATORS.split(name)}
-    return words if name.isascii() else words | _pinyin_readings(name)
+    """The name, its parts (古丽努尔 and 买买提 of 古丽努尔·买买提), the parts written together and, for a
+    Chinese name, the pinyin of these; as they are written, and one may be empty."""
+    parts = _SEPARATORS.split(fold_lookalikes(name))
+    written_words = {*parts, "".join(parts)}
+    readings = () if name.isascii() else map(_pinyin_readings, written_words)
+    return written_words.union({name}, *readings)
 
 
 def _is_long_enough(word: str) -> bool:
+    """Whether a folded word is long enough to count: a shorter one stands in many passwords by chance."""
     return len(word) >= (MIN_ASCII_WORD if word.isascii() else MIN_HAN_WORD)
 
 
 def _pinyin_readings(name: str) -> set[str]:
-    """The pinyin of a Chinese name in every reading of its characters (at most MAX_PINYIN_READINGS): the
-    whole name, the given name, the first two characters, and each character. ü is written v and u."""
+    """The pinyin of a Chinese name without separators, in every reading of its characters (the first
+    MAX_PINYIN_READINGS combinations of them): the whole name, the given name, the first two characters, and
+    each character. ü is written v, u and, as in passports, yu."""
     from pypinyin import (
         Style,
         pinyin,
@@ -146,7 +158,7 @@ def _pinyin_readings(name: str) -> set[str]:
             "".join(name_reading[1:]),
             "".join(name_reading[:2]),
         }
-    return readings_found | {word.replace("v", "u") for word in readings_found}
+    return {word.replace("v", spelling) for word in readings_found for spelling in ("v", "u", "yu")}
 
 
 def _folded(text: str) -> str:

@@ -105,6 +105,10 @@ def test_with_enough_besides_they_are(good):
         ("Maria del Carmen", "maria.carmen.1990"),
         ("阿布都·热依木", "abudu1990!"),
         ("李安", "lian1234lian"),
+        ("古丽努尔·买买提", "gulinuer88"),
+        ("古丽努尔‧买买提", "GulinuerMaimaiti!1"),
+        ("Li Na", "lina8888"),
+        ("吕旭", "lyuxu8317"),
     ],
 )
 def test_a_name_is_known_in_every_reading(name, written):
