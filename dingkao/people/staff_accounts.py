@@ -101,6 +101,7 @@ def _lock_staff(
 
 
 def _require_active_administrator(account: Account | None) -> None:
+    """Raise Forbidden unless there is an account, and it is that of an active administrator."""
     if account is None or account.state != "active" or not is_administrator(account.id):
         raise Forbidden
 
@@ -144,6 +145,7 @@ def _end_access(account: Account, by: Actor, reason: str) -> None:
 
 
 def _require_reason(reason: str) -> None:
+    """Raise InvalidInput for the field `reason` if it is empty or longer than MAX_REASON_LENGTH."""
     if not reason.strip() or len(reason) > MAX_REASON_LENGTH:
         raise InvalidInput(f"请填写停用原因，不超过{MAX_REASON_LENGTH}字。", "reason")
 
@@ -156,9 +158,10 @@ def _require_reason(reason: str) -> None:
     verb="reopen",
 )
 def reopen_account(account: Account, *, by: Actor) -> None:
-    """恢复: the account must be opened again with a one-time code, an administrator's with the link that is
-    sent now. The old password is removed, because somebody else may have learnt it. Raises Forbidden,
-    InvalidState, RateLimited."""
+    """恢复: the account must be opened again with a one-time code (which isn't issued here), an
+    administrator's, who loses the second factor too, with the link that is sent now. The old password is
+    removed, because somebody else may have learnt it. Raises Forbidden, InvalidState (the account isn't
+    closed, no link can be sent), RateLimited."""
     account.password_hash = None
     account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     if is_administrator(account.id):
@@ -173,8 +176,9 @@ def reopen_account(account: Account, *, by: Actor) -> None:
 
 
 def issue_staff_code(account: Account, *, by: Actor) -> str:
-    """Issue a one-time code for an account (the caller has locked it) and return it. Raises InvalidState for
-    a closed account, and for an administrator's, whose password nobody else may be able to set."""
+    """Issue a one-time code for an account (the caller has locked it and checked the right of `by`) and return
+    it; earlier ones become invalid. Raises InvalidState for a closed account, and for an administrator's, whose
+    password nobody else may be able to set."""
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if is_administrator(account.id):
@@ -190,8 +194,9 @@ def add_role(
     by: Actor,
     department: Department | None = None,
 ) -> None:
-    """Give an account (the caller has locked it) another role, which ends its sessions; `department`: as in
-    `accounts.give_role`. Raises InvalidInput, InvalidState."""
+    """Give an account (the caller has locked it and checked the right of `by`) another role, which ends its
+    sessions; `department`: as in `accounts.give_role`. Raises InvalidInput for the role of an administrator and
+    as `give_role`, InvalidState for a closed account."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
@@ -228,16 +233,15 @@ def _get_membership(memberships: list[Membership], membership_id: UUID) -> Membe
 
 
 def reset_second_factor(account: Account, *, by: Actor) -> None:
-    """Remove a lost second factor from an account (the caller has locked it) and end its sessions. A new one
-    is bound at the next sign-in, an administrator's with the link that is sent now. Raises Forbidden,
-    InvalidState, RateLimited."""
-    if roles_for("staff.manage", "platform.operate").isdisjoint({by.kind, *by.roles}):
-        raise Forbidden
+    """Remove a lost second factor from an account (the caller has locked it) and end its sessions; a new one
+    is bound at the next sign-in. Raises Forbidden if `by` may neither manage staff nor operate the platform;
+    InvalidState for a closed account, for one without a second factor, and for an administrator's, who sets a
+    new one with a link (`send_administrator_link`)."""
+    _require_manager(by)
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if is_administrator(account.id):
-        administrator_invitations.reset_credentials(account, by=by)
-        return
+        raise InvalidState("省级管理员的动态口令由本人用设置链接更换，请发送设置链接。")
     if account.second_factor_sealed is None:
         raise InvalidState("该账号还没有绑定动态口令，下次登录时按提示绑定。")
     account.second_factor_sealed, account.second_factor_counter = (
@@ -249,17 +253,33 @@ def reset_second_factor(account: Account, *, by: Actor) -> None:
 
 
 def send_administrator_link(account: Account, *, by: Actor) -> None:
-    """Send the setup link to an administrator (the caller has locked the account); if the account is set up
-    already, its password and second factor are removed first. Raises Forbidden, InvalidState, RateLimited."""
+    """Send the setup link to an administrator (the caller has locked the account), after the commit; if the
+    account is set up already, its password and second factor are removed and its sessions ended first. Raises
+    Forbidden if `by` may neither manage staff nor operate the platform; InvalidState for a closed account, for
+    one that is no administrator's, and where no link can be sent; RateLimited."""
+    _require_manager(by)
+    if account.state == "closed":
+        raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
+    if not is_administrator(account.id):
+        raise InvalidState("只有省级管理员用设置链接设置密码，其他人员请发放一次性代码。")
     if account.state == "initial":
         administrator_invitations.send_link(account, by=by)
     else:
-        reset_second_factor(account, by=by)
+        administrator_invitations.reset_credentials(account, by=by)
+
+
+def _require_manager(by: Actor) -> None:
+    """Raise Forbidden unless `by` may manage staff or operate the platform."""
+    if roles_for("staff.manage", "platform.operate").isdisjoint({by.kind, *by.roles}):
+        raise Forbidden
 
 
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
-    """Change the mobile number of an administrator (the caller has locked the account), which sends a link to
-    it (see `administrator_invitations.change_mobile`). Raises InvalidInput, InvalidState, RateLimited."""
+    """Change the mobile number of an administrator (the caller has locked the account and checked the right of
+    `by`), which sends a link to it unless the account is closed (see
+    `administrator_invitations.change_mobile`). Raises InvalidInput for the field `mobile`; InvalidState for
+    an account that is no administrator's and, where `by` is staff, for one that is closed or set up;
+    RateLimited."""
     if account.state == "closed" and by.kind == "staff":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if not is_administrator(account.id):

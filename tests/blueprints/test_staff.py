@@ -121,6 +121,9 @@ def test_a_lost_second_factor_is_renewed_by_another_and_the_old_one_is_dead(admi
         settings.change("staff_second_factor", True, by=None, reason="试")
         db.session.commit()
     try:
+        assert "请发放一次性代码" in text(person.act(admin, "link"))
+        assert person.signed_in(), "a link is no way to take the second factor of other staff"
+        assert "请发送设置链接" in text(someone("province_admin").act(admin, "second-factor"))
         assert person.act(admin, "second-factor").status_code == 303
         assert not person.signed_in()
         client, _ = person.sign_in()
@@ -154,7 +157,7 @@ def test_nobody_does_it_to_themselves(someone, in_province):
         session = sign_in_sessions.live_sessions(person.id)[0]
         session.second_factor_at = clock.now()
         db.session.commit()
-    for what in ("code", "close", "reopen", "roles", "second-factor", f"roles/{uuid.uuid4()}/remove"):
+    for what in ("code", "link", "close", "reopen", "roles", "second-factor", f"roles/{uuid.uuid4()}/remove"):
         assert person.act(person.client, what, reason="试", role="auditor").status_code == 409, what
     assert "这是您自己的账号" in text(person.client.get(f"/{SLUG}/office/staff/{person.id}"))
 
@@ -166,7 +169,7 @@ def test_who_may_not_invite_may_do_none_of_it(application, in_province, someone,
         signed_in_client(application, in_province, SLUG, role, HOSPITAL if role.startswith("inst") else None),
     )
     token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', text(client.get(f"/{SLUG}/office")))[1]
-    for what in ("code", "close", "reopen", "roles", "second-factor", f"roles/{uuid.uuid4()}/remove"):
+    for what in ("code", "link", "close", "reopen", "roles", "second-factor", f"roles/{uuid.uuid4()}/remove"):
         assert (
             client.post(
                 f"/{SLUG}/office/staff/{person.id}/{what}", data={"csrf_token": token, "reason": "试"}

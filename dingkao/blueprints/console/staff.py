@@ -196,7 +196,7 @@ def issue_code(account_id: UUID) -> str:
 @require("staff.manage")
 def send_link(account_id: UUID) -> Response:
     """Send the setup link to an administrator, for the first time or because password or second factor were
-    lost. Raises NotFound, Forbidden, InvalidState, RateLimited."""
+    lost, which removes both. Raises NotFound, Forbidden, InvalidState (for other staff, too), RateLimited."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     staff_accounts.send_administrator_link(account, by=current_user.as_actor())
     mobile = authentication.masked_bound_mobile(account)
@@ -290,7 +290,8 @@ def remove_role(account_id: UUID, membership_id: UUID) -> Response:
 @staff.post("/office/staff/<uuid:account_id>/second-factor")
 @require("staff.manage")
 def reset_second_factor(account_id: UUID) -> Response:
-    """Remove a lost second factor. Raises NotFound, Forbidden, InvalidState, RateLimited."""
+    """Remove a lost second factor of staff who are no administrators (these: `send_link`). Raises NotFound,
+    Forbidden, InvalidState."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     staff_accounts.reset_second_factor(account, by=current_user.as_actor())
     flash(f"{account.name}原来的动态口令已失效，下次登录时重新绑定。")
