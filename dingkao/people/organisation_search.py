@@ -23,15 +23,18 @@ from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
 WHOLE_NAME = "n"
+"""What a key that is a whole folded name begins with; the others are its pairs (`name_grams.pair_keys`)."""
 BATCH_SIZE = 500
 MAX_LISTED = 300
-"""Organisations that are found up to which a list is given their ids, and beyond which a subquery."""
+"""Organisations that are found up to which a list is given their ids, and beyond which a subquery; one with
+several names that match counts several times."""
 COLUMNS = ("tenant_id", "key", "organisation_id")
+"""The columns of a row of keys."""
 
 
 def insert_organisation_keys(names: Mapping[UUID, str]) -> None:
     """Insert the keys of new organisations, whose names by id these are, after the organisations
-    themselves."""
+    themselves (flushed, and without former names). Doesn't commit."""
     key_rows = [
         dict(zip(COLUMNS, cells, strict=True))
         for organisation_id, name in names.items()
@@ -50,8 +53,8 @@ def organisation_key_rows(organisation_id: UUID, *names: str) -> set[tuple[int, 
 
 
 def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
-    """Make the keys of these organisations, at most 5,000, what their names say, after names were changed;
-    returns how many had other keys."""
+    """Make the keys of these organisations, at most 5,000, what their names, present and former, say, after
+    names were changed; returns how many had other keys. Flushes, doesn't commit."""
     db.session.flush()
     ids = list(organisation_ids)
     former = select(OrganisationFormerName.organisation_id, OrganisationFormerName.name)
@@ -85,21 +88,31 @@ def reindex_organisation_keys(commit: Callable[[], None]) -> tuple[int, int]:
 
 def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> list[Organisation]:
     """Returns the first `limit` organisations that `text` may mean, among those that meet the SQL conditions
-    `where`: the one with this 机构登记号, then names that begin with the text, then, unless one is the text,
-    names that contain it. A text of one character is only a beginning."""
+    `where`: the one with this 机构登记号, then those with a name, now or formerly, that begins with the text,
+    then, unless the text is the name of one of these now, those with a name that contains it. A text of one
+    character is only a beginning."""
     organisations: dict[UUID, Organisation] = {}
     for query in _search_queries(text, is_beginning=True):
-        organisations |= _fetch_by_id(query.where(*where).limit(limit))
+        organisations |= _fetch_first(query.where(*where), limit)
     folded = fold_for_search(text)
     has_exact = any(fold_for_search(organisation.name) == folded for organisation in organisations.values())
     if len(folded) > 1 and len(organisations) < limit and not has_exact:
-        organisations |= _fetch_by_id(_containing(folded).where(*where).limit(limit))
+        organisations |= _fetch_first(_containing(folded).where(*where), limit)
     return list(organisations.values())[:limit]
 
 
-def _fetch_by_id(query: Select[Organisation]) -> dict[UUID, Organisation]:
-    """The organisations of a query, by id."""
-    return {organisation.id: organisation for organisation in db.session.scalars(query)}
+def _fetch_first(query: Select[Organisation], limit: int) -> dict[UUID, Organisation]:
+    """The first organisations of a sorted query, by id: `limit` or a few more if it has as many, also where
+    it has the same one several times (`_by_key`), for which it is sent again."""
+    organisations: dict[UUID, Organisation] = {}
+    offset = 0
+    while len(organisations) < limit:
+        fetched = db.session.scalars(query.offset(offset).limit(limit)).all()
+        organisations |= {organisation.id: organisation for organisation in fetched}
+        if len(fetched) < limit:
+            break
+        offset += limit
+    return organisations
 
 
 def organisation_condition(
@@ -108,8 +121,9 @@ def organisation_condition(
     is_beginning: bool = False,
     organisation_id: Any = Organisation.id,
 ) -> ColumnElement[bool]:
-    """The SQL condition that an organisation is one that `text` may mean (see `search_organisations`); with
-    `is_beginning` names that only contain it don't count. `organisation_id`: the column with its id.
+    """The SQL condition that an organisation is one that `text` may mean: that it has this 机构登记号, or a
+    name, now or formerly, that contains the text; with `is_beginning`, or of a single character, that begins
+    with it. False for an empty text. `organisation_id`: the column with its id.
     Sends queries: up to MAX_LISTED organisations are looked up beforehand, so that the list's plan is that of
     a few ids."""
     queries = [
@@ -123,7 +137,9 @@ def organisation_condition(
 
 
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
-    """The queries of the organisations that `text` may mean, the best first; none for an empty text."""
+    """The queries of the organisations that `text` may mean: with this 机构登记号, with a name that begins
+    with it, and, unless `is_beginning` or it has one character, with a name that contains it (among them the
+    former ones again). None for a text that is empty once folded."""
     folded = fold_for_search(text)
     if not folded:
         return []
@@ -151,9 +167,9 @@ def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
 
 
 def _containing(folded: str) -> Select[Organisation]:
-    """Returns the query of the organisations whose folded name contains `folded` (two characters or more): by
-    its two rarest pairs, then compared with the whole name: planning a join of a third costs more than it
-    saves."""
+    """Returns the query of the organisations with a folded name, now or formerly, that contains `folded` (two
+    characters or more), several times where several names do: by its two rarest pairs, then compared with the
+    whole name: planning a join of a third costs more than it saves. Sends a query to find the pairs."""
     keys = rarest_pair_keys(OrganisationSearchKey, folded)[:2]
     query = _by_key(OrganisationSearchKey.key == keys[0])
     for key in keys[1:]:

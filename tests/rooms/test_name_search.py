@@ -185,6 +185,14 @@ def test_an_institution_finds_its_doctors(people):
         find_one("人民医院")
 
 
+def test_a_former_name_takes_no_other_institutions_place(people):
+    renamed = "机构名称,机构登记号,行政区划代码\n22省第1人民医院院部,PDY2200000001,220100\n"
+    assert import_institutions(renamed.encode(), by=TERMINAL_ACTOR).changed == 1
+    for text in ("22省第", "人民医院"):
+        names = [institution.name for institution in search_organisations(text, 2)]
+        assert names == ["22省第1人民医院院部", "22省第2人民医院"], text
+
+
 def listed_institutions(text):
     """The names on the list of institutions that is searched for a text."""
     viewer = ListViewer(WHOLE_PROVINCE, None)
