@@ -33,13 +33,13 @@ FIRST_ID = UUID(int=0)
 
 
 def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "") -> Job:
-    """Enqueue the message to those on a list whom `by` reaches; the job that is under way already, if it does
-    the same. `view`: the address of a view of the list (`ListState.address`), which leaves fewer. Raises
+    """Enqueue the message to those on a list whom `by` reaches and return the job; the latest one of the
+    cycle, if it does the same and isn't over (a paused one is to be resumed). `view`: the address of a view of the list (`ListState.address`), which leaves fewer. Raises
     InvalidInput for a view that no longer is one."""
     parse_address(gap_list.definition, view)
     latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
     arguments = {"cycle": str(cycle.id), "list": gap_list.code, "view": view}
-    if latest is not None and enqueueing.is_unfinished(latest) and _is_same(latest, arguments, by):
+    if latest is not None and not latest.is_over and _is_same(latest, arguments, by):
         return latest
     return enqueueing.enqueue(
         JOB_NAME,
@@ -51,6 +51,7 @@ def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "
 
 
 def _is_same(job: Job, arguments: dict[str, str], by: Actor) -> bool:
+    """Whether a job of this name was asked for by the same person, with the same list and view."""
     return job.asked_by == by.id and job.arguments == arguments
 
 

@@ -11,7 +11,7 @@ from dingkao.doctors.models import Doctor, DoctorSearchKey
 from dingkao.doctors.search_indexing import update_search_keys
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.people.models import Organisation, OrganisationSearchKey
 from dingkao.people.organisation_search import update_organisation_keys
 
@@ -31,8 +31,8 @@ def enqueue_indexing_if_needed() -> None:
 
 
 def enqueue_indexing() -> None:
-    """Enqueue the job that writes all keys of the current province, unless one is under way."""
-    query = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(("waiting", "running", "paused")))
+    """Enqueue the job that writes all keys of the current province, unless one waits, runs or is paused."""
+    query = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(OPEN_STATES))
     if db.session.scalar(query.limit(1)) is None:
         enqueueing.enqueue(JOB_NAME, "建立姓名和机构名称的查找索引", {}, by=None)
 

@@ -20,6 +20,10 @@ JOB_STATES = (
     "cancelled",
 )
 
+OPEN_STATES = ("waiting", "running", "paused")
+"""The states of a job that goes on, by itself or when it is resumed: while one is open, no other that would
+do the same is asked for. The opposite: `Job.is_over`."""
+
 
 class Job(TenantOwned, Model):
     """A background job (任务) of a province, visible to the account `asked_by`. `arguments` hold ids and no

@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, func, or_, select
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.journal.entries import Actor
 from dingkao.people.import_checks import confirmable_jobs
 from dingkao.people.models import Account, ExportRequest, SavedView
@@ -131,7 +131,7 @@ def _open_jobs(desk: Desk) -> Select[Any] | None:
     still kept, so that the import can be confirmed."""
     if not desk.is_only:
         return None
-    is_unfinished = in_array(Job.state, ("waiting", "running", "paused", "failed"))
+    is_unfinished = in_array(Job.state, (*OPEN_STATES, "failed"))
     is_kept_check = and_(
         Job.state == "done",
         Job.subject_id.is_not(None),

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 from dingkao.database.base import db
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.journal import checkpoint_files, verification
 from dingkao.journal import entries as journal
 from dingkao.journal.checkpoint_files import InvalidCheckpoint
@@ -42,7 +42,7 @@ def last_asked_at() -> datetime | None:
 
 
 def enqueue_verification(*, by: Actor) -> Job:
-    """Enqueue a verification and return its job; if one is unfinished, return that."""
+    """Enqueue a verification and return its job; if one waits, runs or is paused, return that."""
     running = running_verification()
     if running is not None:
         return running
@@ -62,7 +62,7 @@ def running_verification() -> Job | None:
         select(Job)
         .where(
             Job.name == JOB_NAME,
-            Job.state.in_(("waiting", "running", "paused")),
+            Job.state.in_(OPEN_STATES),
         )
         .order_by(Job.id)
         .limit(1)

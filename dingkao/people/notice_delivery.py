@@ -21,7 +21,7 @@ from dingkao.integrations.sms import CarrierRejected, SmsMessage
 from dingkao.integrations.wechat_api import DeliveryFailed
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.people import channel_accounts
 from dingkao.people.authentication import bound_mobile
 from dingkao.people.models import Account, Notice
@@ -40,6 +40,7 @@ JOB_NAME = "deliver_notices"
 BATCH_SIZE = 100
 CLAIM_TIMEOUT = timedelta(minutes=15)
 MAX_AGE = timedelta(days=3)
+"""From the writing of a notice on: an older one is not announced any more."""
 settings.register(
     "quiet_from",
     Setting(
@@ -77,22 +78,24 @@ def is_quiet_time() -> bool:
 
 def enqueue_delivery() -> bool:
     """The scheduled task that enqueues the job that announces waiting notices. Returns False, and enqueues
-    nothing, in quiet hours, if no notice waits, or if such a job is unfinished."""
-    if is_quiet_time() or not _has_waiting_notices() or _is_delivery_unfinished():
+    nothing, in quiet hours, if no notice waits, or if such a job waits, runs or is paused (暂停 stops all
+    announcing until somebody resumes or cancels the job)."""
+    if is_quiet_time() or not _has_waiting_notices() or _has_open_delivery():
         return False
     enqueueing.enqueue(JOB_NAME, "发送消息提醒", {}, by=None)
     return True
 
 
 def _has_waiting_notices() -> bool:
+    """Whether a notice of the province waits to be announced, due or not."""
     waiting_notice = select(Notice.id).where(Notice.delivery_state == "waiting").limit(1)
     return db.session.scalar(waiting_notice) is not None
 
 
-def _is_delivery_unfinished() -> bool:
-    """Whether a job that announces notices waits or runs."""
-    unfinished_job = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(("waiting", "running")))
-    return db.session.scalar(unfinished_job.limit(1)) is not None
+def _has_open_delivery() -> bool:
+    """Whether a job that announces notices waits, runs or is paused."""
+    open_job = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(OPEN_STATES))
+    return db.session.scalar(open_job.limit(1)) is not None
 
 
 class _Delivery(NamedTuple):
@@ -148,8 +151,9 @@ def _accounts_with_waiting_notices() -> list[UUID]:
 
 
 def _deliver_to(account_id: UUID) -> bool:
-    """Announce the waiting notices of an account; return whether a channel accepted the announcement. Commits
-    the claim before sending and the outcome after it. Raises Unavailable."""
+    """Announce the waiting notices of an account; return whether a channel accepted the announcement (False
+    also if none was due). Commits the claim before sending and the outcome after it. Raises Unavailable after
+    the notices were set waiting again."""
     due_notices = _claim_waiting_notices(account_id)
     account = db.session.scalars(select(Account).where(Account.id == account_id)).one()
     db.session.commit()
@@ -188,7 +192,7 @@ def _claim_waiting_notices(account_id: UUID) -> list[Notice]:
 
 
 def _set_waiting(notices: list[Notice]) -> None:
-    """Let claimed notices wait for the next round, and commit."""
+    """Let claimed notices, of which nothing was sent, wait for the next chunk or job, and commit."""
     for notice in notices:
         notice.delivery_state = "waiting"
     db.session.commit()
@@ -200,7 +204,8 @@ def _is_due(notice: Notice) -> bool:
 
 
 def _announce(account: Account, notices: list[Notice]) -> _Delivery:
-    """Tell the account, by the channels of the notices' kinds, that it has notices. Raises Unavailable."""
+    """Tell the account once, by each channel that the kind of one of the notices has, that it has notices.
+    Raises Unavailable if a channel doesn't respond and none before it accepted the message."""
     kind_channels = frozenset().union(*(NOTICE_KINDS[notice.kind].channels for notice in notices))
     by_sms = "sms" in kind_channels and _send_sms(account)
     by_wechat = "wechat" in kind_channels and _send_wechat(account, by_sms=by_sms)
@@ -208,7 +213,8 @@ def _announce(account: Account, notices: list[Notice]) -> _Delivery:
 
 
 def _record_delivery(notices: list[Notice], delivery: _Delivery) -> None:
-    """Store in the notices whether and by which channels they were announced."""
+    """Store in claimed notices whether («sent», else «failed») and by which channels they were announced.
+    Doesn't commit."""
     sent_at = clock.now()
     for notice in notices:
         notice.delivery_state = "sent" if delivery.is_sent else "failed"
@@ -282,5 +288,6 @@ def _openid_of(account: Account) -> str | None:
 
 
 def _notices_url() -> str:
+    """The address of the page of messages in the current province, with the host."""
     province = by_code(current_tenant())
     return f"{AppConfig.current().public_url}/{province.slug if province else ''}/notices"

@@ -16,7 +16,7 @@ from dingkao.integrations.storage import (
 )
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import DecryptionFailed
 from dingkao.tenants.keys import object_key
@@ -45,7 +45,7 @@ def _is_encryption_under_way() -> bool:
     """Returns whether an encryption job of this province waits, runs or is paused."""
     query = select(Job.id).where(
         Job.name == ENCRYPT_JOB,
-        Job.state.in_(("waiting", "running", "paused")),
+        Job.state.in_(OPEN_STATES),
     )
     return db.session.scalar(query.limit(1)) is not None
 

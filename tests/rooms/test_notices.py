@@ -8,7 +8,7 @@ import pytest
 from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import Assessment
@@ -16,6 +16,7 @@ from dingkao.database.base import db
 from dingkao.errors import Unavailable
 from dingkao.integrations.sms import CarrierRejected
 from dingkao.integrations.wechat_api import DeliveryFailed
+from dingkao.jobs import control
 from dingkao.jobs.models import Job
 from dingkao.people import notice_delivery
 from dingkao.people.models import Account, Notice
@@ -230,6 +231,39 @@ def test_a_run_that_died_after_sending_does_not_send_again(application, in_provi
         deliver(application, in_province)
     assert len(channels[0].given) == 1
     assert sorted(states(in_province)) == [("failed", 1), ("sent", 1)]
+
+
+def test_a_pause_stops_the_sending_and_going_on_finishes_it(
+    application, in_province, someone, channels, monkeypatch
+):
+    sms, other = channels[0], actors.signed_in_doctor(application, in_province, SLUG, 2)
+    monkeypatch.setattr(notice_delivery, "BATCH_SIZE", 1)
+    send = sms.send
+
+    def send_and_ask_for_a_pause(message):
+        send(message)
+        db.session.execute(update(Job).values(requested="pause"))
+
+    with in_province(SLUG):
+        account = db.session.get_one(Account, (CODE, actors.account_of(other.record_id)))
+        account.mobile_sealed = current_vault().encrypt(
+            SecretLocation("account", "mobile", account.id), "13987654321"
+        )
+        db.session.commit()
+    with freeze_time(DAY):
+        write(in_province, someone)
+        write(in_province, other)
+        monkeypatch.setattr(sms, "send", send_and_ask_for_a_pause)
+        assert deliver(application, in_province)
+        monkeypatch.setattr(sms, "send", send)
+        assert not deliver(application, in_province), "a paused job is not got round by another"
+        assert len(sms.given) == 1
+        with in_province(SLUG):
+            control.request_action(db.session.scalars(select(Job).with_for_update()).one(), "resume")
+            db.session.commit()
+        actors.run_pending_jobs(application, in_province, SLUG)
+    assert sorted(message.mobile for (message,) in sms.given) == ["13812345678", "13987654321"]
+    assert ("sent", 2) in states(in_province)
 
 
 @given(start=st.integers(0, 24), end=st.integers(0, 24), hour=st.integers(0, 23))
