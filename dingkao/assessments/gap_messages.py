@@ -34,8 +34,9 @@ FIRST_ID = UUID(int=0)
 
 def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "") -> Job:
     """Enqueue the message to those on a list whom `by` reaches and return the job; the latest one of the
-    cycle, if it does the same and isn't over (a paused one is to be resumed). `view`: the address of a view of the list (`ListState.address`), which leaves fewer. Raises
-    InvalidInput for a view that no longer is one."""
+    cycle, if it does the same and isn't over (a paused one is to be resumed). `view`: the address of a view
+    of the list (`ListState.address`), which leaves fewer. Raises InvalidInput for a view that no longer is
+    one."""
     parse_address(gap_list.definition, view)
     latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
     arguments = {"cycle": str(cycle.id), "list": gap_list.code, "view": view}

@@ -176,9 +176,9 @@ def reopen_account(account: Account, *, by: Actor) -> None:
 
 
 def issue_staff_code(account: Account, *, by: Actor) -> str:
-    """Issue a one-time code for an account (the caller has locked it and checked the right of `by`) and return
-    it; earlier ones become invalid. Raises InvalidState for a closed account, and for an administrator's, whose
-    password nobody else may be able to set."""
+    """Issue a one-time code for an account (the caller has locked it and checked the right of `by`) and
+    return it; earlier ones become invalid. Raises InvalidState for a closed account, and for an
+    administrator's, whose password nobody else may be able to set."""
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if is_administrator(account.id):
@@ -195,8 +195,8 @@ def add_role(
     department: Department | None = None,
 ) -> None:
     """Give an account (the caller has locked it and checked the right of `by`) another role, which ends its
-    sessions; `department`: as in `accounts.give_role`. Raises InvalidInput for the role of an administrator and
-    as `give_role`, InvalidState for a closed account."""
+    sessions; `department`: as in `accounts.give_role`. Raises InvalidInput for the role of an administrator
+    and as `give_role`, InvalidState for a closed account."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
@@ -255,8 +255,8 @@ def reset_second_factor(account: Account, *, by: Actor) -> None:
 def send_administrator_link(account: Account, *, by: Actor) -> None:
     """Send the setup link to an administrator (the caller has locked the account), after the commit; if the
     account is set up already, its password and second factor are removed and its sessions ended first. Raises
-    Forbidden if `by` may neither manage staff nor operate the platform; InvalidState for a closed account, for
-    one that is no administrator's, and where no link can be sent; RateLimited."""
+    Forbidden if `by` may neither manage staff nor operate the platform; InvalidState for a closed account,
+    for one that is no administrator's, and where no link can be sent; RateLimited."""
     _require_manager(by)
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
@@ -275,8 +275,8 @@ def _require_manager(by: Actor) -> None:
 
 
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
-    """Change the mobile number of an administrator (the caller has locked the account and checked the right of
-    `by`), which sends a link to it unless the account is closed (see
+    """Change the mobile number of an administrator (the caller has locked the account and checked the right
+    of `by`), which sends a link to it unless the account is closed (see
     `administrator_invitations.change_mobile`). Raises InvalidInput for the field `mobile`; InvalidState for
     an account that is no administrator's and, where `by` is staff, for one that is closed or set up;
     RateLimited."""

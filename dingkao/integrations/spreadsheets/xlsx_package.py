@@ -82,8 +82,8 @@ class Package:
 
     def parse_part(self, part: str, *, recover: bool = False) -> Any:
         """Returns the root element of a small part; with `recover`, as much as can be parsed. Raises
-        DamagedFile if it is missing, ExpandsTooLarge beyond MAX_SMALL_PART, errors of zipfile and zlib, and of
-        lxml for invalid XML."""
+        DamagedFile if it is missing, ExpandsTooLarge beyond MAX_SMALL_PART, errors of zipfile and zlib, and
+        of lxml for invalid XML."""
         with self.open(part) as stream:
             content = stream.read(MAX_SMALL_PART + 1)
         if len(content) > MAX_SMALL_PART:

@@ -63,8 +63,8 @@ def question_starts(
     numbers: Sequence[PositionedNumber],
     context: StretchContext,
 ) -> tuple[dict[int, bool], bool]:
-    """Return which of the numbers in a stretch (one or more, in the order of their lines) begin a question, as
-    position of the line → whether that is doubtful; and whether it is doubtful where the part before the
+    """Return which of the numbers in a stretch (one or more, in the order of their lines) begin a question,
+    as position of the line → whether that is doubtful; and whether it is doubtful where the part before the
     stretch ends."""
     form = _document_number_form(numbers, context.expected, context.forms)
     same_form = _numbers_of_form(numbers, form)
