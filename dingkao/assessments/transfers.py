@@ -67,6 +67,7 @@ from dingkao.people.notice_catalogue import (
     NoticeKind,
 )
 from dingkao.people.notices import notify_account
+from dingkao.people.organisations import lock_open
 from dingkao.people.staff_notices import notify_staff
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
@@ -221,6 +222,7 @@ def _ask(
             "institution",
         )
     _require_movable(_active_records(doctor.id))
+    lock_open(doctor.organisation_id, target.id)
     values: dict[str, Any] = {
         "tenant_id": current_tenant(),
         "id": new_id(),
@@ -338,14 +340,14 @@ def consent(
 
 
 def _carry_out(change: EnrolmentChange, by: Actor) -> None:
-    """Lock the doctor and the records that are not final, move them, and tell the doctor. Raises
-    InvalidState."""
+    """Lock the institution to which the doctor goes, the records that are not final and the doctor; move
+    them, and tell the doctor. Raises InvalidState."""
+    target = _lock_target(change)
     records = _active_records(change.doctor_id, for_update=True)
     doctor = db.session.scalars(select(Doctor).where(Doctor.id == change.doctor_id).with_for_update()).one()
     if doctor.organisation_id != change.institution_id:
         raise InvalidState("该医师已不在提出时的机构，请撤回后重新提出。")
     _require_movable(records)
-    target = db.session.get_one(Organisation, (change.tenant_id, change.target_id))
     for record in records:
         _move_record(record, target, by)
     change_institution(doctor, target.id)
@@ -364,6 +366,14 @@ def _carry_out(change: EnrolmentChange, by: Actor) -> None:
         next=_next_step_text(records),
     )
     _notify_institutions(change, STAFF_TRANSFER_DONE, but=by.id)
+
+
+def _lock_target(change: EnrolmentChange) -> Organisation:
+    """The institution to which a transfer goes; it and its assessment organisation are kept open until the
+    transaction ends. Raises InvalidState if one of them is closed."""
+    target = db.session.get_one(Organisation, (change.tenant_id, change.target_id))
+    lock_open(target.id, target.assessment_organisation_id)
+    return target
 
 
 def _active_records(doctor_id: UUID, *, for_update: bool = False) -> list[Assessment]:

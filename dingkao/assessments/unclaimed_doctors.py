@@ -27,6 +27,7 @@ from dingkao.errors import InvalidInput, NotFound
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
+from dingkao.people.organisations import lock_open
 from dingkao.people.scopes import Grant, scope_condition
 from dingkao.tenants.context import current_tenant
 
@@ -152,14 +153,16 @@ def assign(
     by: Actor,
 ) -> Doctor:
     """Put a doctor who waits on the list of an institution, with the record of `cycle` if it is not included
-    (None: without one); the report, the doctor and the record are locked here. Returns the doctor. Raises
-    NotFound, and InvalidInput for the institution that has disowned the doctor."""
+    (None: without one); the report, the institution, the doctor and the record are locked here. Returns the
+    doctor. Raises NotFound, InvalidInput for the institution that has disowned the doctor, InvalidState for
+    one that is closed."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     if organisation.id == unclaimed.disowned_by_id:
         raise InvalidInput(
             "这就是申报不是本机构医师的机构，请选择另一机构。",
             "institution",
         )
+    lock_open(organisation.id, organisation.assessment_organisation_id)
     doctor = db.session.scalars(
         select(Doctor).where(Doctor.id == unclaimed.doctor_id).with_for_update()
     ).one()

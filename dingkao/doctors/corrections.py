@@ -33,6 +33,7 @@ from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account, Organisation
 from dingkao.people.names import normalise_name
 from dingkao.people.organisation_queries import find_by_registration_number
+from dingkao.people.organisations import lock_open
 from dingkao.tenants.encryption import (
     SecretLocation,
     current_vault,
@@ -184,13 +185,14 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
 
 def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> None:
     """Store another level, category or institution. The scopes are deleted if the category changes, because
-    they belonged to it."""
+    they belonged to it. Raises InvalidState for an institution that is closed meanwhile."""
     doctor.level = changes.get("level", doctor.level)
     if "category" in changes:
         doctor.category, doctor.scope = changes["category"], None
     if "institution" in changes:
         organisation = find_by_registration_number(changes["institution"])
         if organisation:
+            lock_open(organisation.id)
             change_institution(doctor, organisation.id)
 
 

@@ -53,6 +53,7 @@ from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
 from dingkao.people.organisation_queries import organisations_by_number
+from dingkao.people.organisations import lock_open
 from dingkao.tenants import settings
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
@@ -151,9 +152,12 @@ def row_number_indices(row: ImportRow) -> list[bytes]:
 def _institutions_of(
     rows: Iterable[ImportRow],
 ) -> dict[str, Organisation]:
-    """The institutions that the rows name, by 机构登记号."""
+    """The institutions that the rows name, by 机构登记号; they stay open until the transaction ends. Raises
+    InvalidState if one is closed just now."""
     numbers = {normalise_text(row.text("registration_number")) for row in rows} - {""}
-    return organisations_by_number(numbers)
+    organisations = organisations_by_number(numbers)
+    lock_open(*(organisation.id for organisation in organisations.values()))
+    return organisations
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Organisation
 from dingkao.people.organisation_queries import find_by_registration_number
+from dingkao.people.organisations import lock_open
 from dingkao.tenants import settings
 from dingkao.tenants.encryption import normalise_text
 
@@ -45,13 +46,15 @@ def add_doctor(
     `restrict_to`: ids of the institutions to which the doctor must belong (None: any of the province).
     Returns the doctor and the warnings, as sentences.
 
-    Raises InvalidInput naming the field, also for a doctor who is on a roster already, and RateLimited if a
-    clerk has typed doctors of another institution too often in this hour.
+    Raises InvalidInput naming the field, also for a doctor who is on a roster already, InvalidState for an
+    institution that is closed just now, and RateLimited if a clerk has typed doctors of another institution
+    too often in this hour.
     """
     institution = _find_institution(values.get("registration_number", ""))
     warnings: list[str] = []
     roster_row = _validate(values, institution, warnings)
     organisation = _require_own_institution(institution, restrict_to)
+    lock_open(organisation.id)
     disclosure = DisclosureLimit.for_institution(organisation.id) if restrict_to is not None else UNLIMITED
     _require_unknown(roster_row.number, organisation, disclosure)
     doctor = _insert_doctor(roster_row, organisation)

@@ -145,9 +145,9 @@ def assign_evenly(
     by: Actor,
 ) -> int:
     """Give the waiting records that nobody has (given to nobody, leased by nobody) to the colleagues in turn,
-    in the order of waiting, at most MAX_ASSIGNED at once. Locks and journals as `assign_records`, for each
-    colleague. Returns how many. Raises Forbidden, InvalidInput without colleagues, or for somebody who is
-    none."""
+    in the order of waiting, at most MAX_ASSIGNED at once; what somebody else gives meanwhile stays as it was
+    given. Locks and journals as `assign_records`, for each colleague. Returns how many. Raises Forbidden,
+    InvalidInput without colleagues, or for somebody who is none."""
     _require_deciding(scope)
     chosen = list(dict.fromkeys(colleagues))
     if not chosen:
@@ -158,7 +158,7 @@ def assign_evenly(
         _assign(
             cycle,
             scope,
-            in_array(Assessment.id, ids[turn :: len(chosen)]),
+            in_array(Assessment.id, ids[turn :: len(chosen)]) & Assessment.assigned_to.is_(None),
             colleague,
             by,
         )
@@ -297,9 +297,17 @@ def _require_colleagues(
     scope: ReviewScope,
     accounts: Collection[UUID],
 ) -> None:
-    """Raises InvalidInput unless all accounts are reviewers of this side."""
+    """Lock the accounts, which stay open until the transaction ends. Raises InvalidInput unless all are open
+    and of reviewers of this side."""
+    locked = (
+        select(Account.id)
+        .where(in_array(Account.id, accounts), Account.state != "closed")
+        .order_by(Account.id)
+        .with_for_update(read=True)
+    )
+    open_ids = db.session.scalars(locked).all()
     query = select(Membership.account_id).where(
-        in_array(Membership.account_id, accounts),
+        in_array(Membership.account_id, open_ids),
         in_array(Membership.organisation_id, scope.deciding_ids) if scope.deciding_ids else false(),
         in_array(Membership.role, roles_for(DECIDING_ACTIONS[scope.name])),
     )

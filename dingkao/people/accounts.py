@@ -20,6 +20,7 @@ from dingkao.people.models import (
     Organisation,
 )
 from dingkao.people.names import normalise_name
+from dingkao.people.organisations import lock_open
 from dingkao.people.permissions import (
     PROVINCE_ROLES,
     ROLE_LABELS,
@@ -186,8 +187,11 @@ def give_role(
 ) -> None:
     """Give an account a role, at an organisation or, for a role of the province's office, at None; end its
     sessions. `department`: that of the organisation to which the role is limited, for a role with the scope
-    of one. Does nothing if it has the role already. Raises InvalidInput."""
+    of one. Does nothing if it has the role already. Raises InvalidInput, and InvalidState for an organisation
+    that is closed."""
     _require_role_fits(account, role, organisation, by=by)
+    if organisation is not None:
+        lock_open(organisation.id)
     _require_department_fits(role, organisation, department)
     membership = Membership(
         account_id=account.id,

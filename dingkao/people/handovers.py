@@ -3,7 +3,7 @@ colleague who holds the same roles there, oneself or by whoever is in charge; th
 it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select
@@ -19,7 +19,7 @@ from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.authentication import memberships_of
 from dingkao.people.handover_parts import Desk, Handover, count_open, move_next_batch
-from dingkao.people.models import Account, Membership
+from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.notice_catalogue import DESK_HANDED_OVER, DESK_TAKEN_OVER
 from dingkao.people.notices import notify_account
@@ -123,25 +123,60 @@ def hand_over(
 ) -> Job | None:
     """Give all that is open on a desk to a successor; more than MAX_INLINE rows by a job, which is returned.
     `closes`: the account is closed, too, for this reason. The caller has checked that `by` may hand over the
-    desk. Doing it again gives what has come since. Raises InvalidInput naming the field, InvalidState,
-    Forbidden, NotFound."""
+    desk. Doing it again gives what has come since; while a job gives it, it is that job. Raises InvalidInput
+    naming the field, InvalidState, also while the desk goes to somebody else, Forbidden, NotFound."""
     holder, successor = _lock_both(desk.holder_id, successor_id)
     if successor_id not in list_successors(desk):
         raise InvalidInput("请选择在该机构任同样角色的同事。", "successor")
-    counts = count_open(desk)
-    handover = Handover(desk, holder, successor, by)
-    if counts:
-        _log_handover(handover, {part.label: number for part, number in counts})
-    job = None
-    if sum(number for _, number in counts) > MAX_INLINE:
-        job = _enqueue(handover)
-    else:
-        with journal.batched_entries():
-            while move_next_batch(handover):
-                pass
+    job = _running_handover(desk)
+    if job is not None and job.arguments["successor"] != str(successor_id):
+        raise InvalidState(f"{holder.name}的工作正在交接给另一位同事，请待其办结后再办理。")
+    if job is None:
+        job = _move_or_enqueue(Handover(desk, holder, successor, by))
     if closes:
         _close(desk, holder, by=by, reason=reason)
     return job
+
+
+def _running_handover(desk: Desk) -> Job | None:
+    """The job that gives what is open on a desk to a successor, waits, runs or is paused; None if there is
+    none."""
+    query = select(Job).where(
+        Job.name == JOB_NAME,
+        Job.subject_id == desk.holder_id,
+        in_array(Job.state, ("waiting", "running", "paused")),
+    )
+    organisation = str(desk.organisation_id or "")
+    return next(
+        (job for job in db.session.scalars(query) if job.arguments["organisation"] == organisation), None
+    )
+
+
+def _move_or_enqueue(handover: Handover) -> Job | None:
+    """Journal a hand-over that has anything to give, and give it, or enqueue the job that does and return
+    it."""
+    counts = count_open(handover.desk)
+    if counts:
+        _log_handover(handover, {part.label: number for part, number in counts})
+    if sum(number for _, number in counts) > MAX_INLINE:
+        return _enqueue(handover)
+    with journal.batched_entries():
+        while _move_next(handover):
+            pass
+    return None
+
+
+def _move_next(handover: Handover) -> int:
+    """Give the next rows to the successor, see `move_next_batch`. What a merger of the desk's organisation has
+    moved to another one already is looked for there, so that it doesn't stay behind."""
+    moved = move_next_batch(handover)
+    if moved:
+        return moved
+    query = select(Organisation.successor_id).where(Organisation.id == handover.desk.organisation_id)
+    successor_id = db.session.scalar(query)
+    if successor_id is None:
+        return 0
+    return _move_next(replace(handover, desk=replace(handover.desk, organisation_id=successor_id)))
 
 
 def _lock_both(holder_id: UUID, successor_id: UUID) -> tuple[Account, Account]:
@@ -207,14 +242,17 @@ def _on_cancel(_job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
 def hand_over_step(job: Job, cursor: Cursor) -> Chunk:
-    """Give the next rows to the successor. Raises NotFound, InvalidInput if an account is gone."""
+    """Give the next rows to the successor. Raises NotFound, InvalidInput if an account is gone, InvalidState
+    if that of the successor is closed: what is left stays with its holder, and can be handed over anew."""
     arguments = job.arguments
     organisation = arguments["organisation"]
     desk = Desk(UUID(arguments["account"]), UUID(organisation) if organisation else None, arguments["only"])
     holder, successor = _lock_both(desk.holder_id, UUID(arguments["successor"]))
+    if successor.state == "closed":
+        raise InvalidState(f"{successor.name}的账号已停用，未交接的仍在原处。请另选接手的同事交接。")
     total = None if cursor else sum(number for _, number in count_open(desk))
     with journal.batched_entries():
-        moved = move_next_batch(Handover(desk, holder, successor, load_actor(job.asked_by)))
+        moved = _move_next(Handover(desk, holder, successor, load_actor(job.asked_by)))
     return Chunk({"begun": True} if moved else None, done=moved, total=total, counts={"moved": moved})
 
 

@@ -61,10 +61,11 @@ def require_open(organisation: Organisation) -> None:
 
 
 def is_receiving(organisation: Organisation) -> bool:
-    """Whether another organisation is being merged into this one now."""
+    """Whether another organisation is being merged into this one now, or its merger has stopped half-way, and
+    goes on when somebody continues it."""
     query = select(Organisation.id).where(Organisation.successor_id == organisation.id)
     return any(
-        not job.is_over
+        job.state != "done"
         for predecessor_id in db.session.scalars(query)
         if (job := latest_merger(predecessor_id)) is not None
     )
@@ -128,15 +129,15 @@ def _on_cancel(_job: Job, _cursor: Cursor) -> None:
 @worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
 def merge_step(job: Job, cursor: Cursor) -> Chunk:
     """Move the next rows to the successor; what was added meanwhile is moved too, so that nothing is left at
-    the end. The total is corrected then: a record can be one of the institution and of the assessment
-    organisation, and is moved once."""
-    succession = Succession(
-        _get_locked(job.arguments["predecessor"]),
-        _get_locked(job.arguments["successor"]),
-        load_actor(job.asked_by),
-    )
+    the end: before that, whoever writes for the organisation is waited for. The total is corrected then: a
+    record can be one of the institution and of the assessment organisation, and is moved once."""
+    predecessor = _get_locked(UUID(job.arguments["predecessor"]))
+    succession = Succession(predecessor, _get_locked(predecessor.successor_id), load_actor(job.asked_by))
     with journal.batched_entries():
         moved = move_next_batch(succession)
+        if not moved:
+            db.session.refresh(predecessor, with_for_update=True)
+            moved = move_next_batch(succession)
     remaining = count_parts(succession.predecessor.id) if moved and not cursor else []
     total = moved + sum(count.number for count in remaining) if remaining else None
     return Chunk(
@@ -147,9 +148,9 @@ def merge_step(job: Job, cursor: Cursor) -> Chunk:
     )
 
 
-def _get_locked(organisation_id: str) -> Organisation:
+def _get_locked(organisation_id: UUID | None) -> Organisation:
     """The organisation with that id; its row is kept from being changed, not from being referred to."""
-    query = select(Organisation).where(Organisation.id == UUID(organisation_id))
+    query = select(Organisation).where(Organisation.id == organisation_id)
     return db.session.scalars(query.with_for_update(key_share=True)).one()
 
 

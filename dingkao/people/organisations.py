@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
-from dingkao.errors import InvalidInput
+from dingkao.errors import InvalidInput, InvalidState
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
@@ -69,6 +69,25 @@ def find_organisation(identity: UUID | None) -> Organisation | None:
         return None
     organisation_row = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)
     return organisation_row[0] if organisation_row else None
+
+
+def lock_open(*organisation_ids: UUID | None) -> dict[UUID, Organisation]:
+    """The organisations with these ids, locked in the order of ids until the transaction ends: none of them is
+    closed or merged into another one meanwhile (`organisation_mergers`), but rows are moved to and from them.
+    Whoever puts somebody into an organisation that was read before calls this, lest what is written after the
+    last chunk of a merger stay behind. Raises InvalidState for one that is closed."""
+    query = (
+        select(Organisation)
+        .where(in_array(Organisation.id, set(organisation_ids) - {None}))
+        .order_by(Organisation.id)
+        .with_for_update(read=True, key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    organisations = {organisation.id: organisation for organisation in db.session.scalars(query)}
+    for organisation in organisations.values():
+        if organisation.closed_at is not None:
+            raise InvalidState(f"{organisation.name}已撤销或并入其他机构，请刷新页面后重新选择机构。")
+    return organisations
 
 
 def list_institutions(grant: Grant, limit: int) -> Sequence[Organisation]:

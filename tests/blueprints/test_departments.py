@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
@@ -31,6 +31,15 @@ def doctors(application, in_province):
     ]
     actors.advance_to(in_province, made[0], "institution_pending")
     return made
+
+
+@pytest.fixture(autouse=True)
+def as_the_roster_has_them(in_province, doctors):
+    """There are the departments of the roster alone, and no liaisons, whatever tests did before."""
+    with in_province(SLUG):
+        db.session.execute(delete(Membership).where(Membership.role == "department_liaison"))
+        db.session.execute(delete(Department).where(Department.name.not_in(("内科", "儿科"))))
+        db.session.commit()
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,8 @@ def test_a_late_department_s_liaison_is_reminded_once(application, clerk, in_pro
     assert "已提醒1个科室的联络员" in reminded()
 
 
-def test_a_liaison_whose_account_is_closed_is_none(clerk, in_province):
+def test_a_liaison_whose_account_is_closed_is_none(application, clerk, in_province):
+    signed_in_client(application, in_province, SLUG, "department_liaison", PLACE, department="内科")
     lacking = f"{PAGE}?late=no_liaison"
     assert "内科</a>" not in text(clerk.get(lacking))
     with in_province(SLUG):

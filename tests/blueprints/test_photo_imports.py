@@ -5,10 +5,10 @@ import io
 import zipfile
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
+from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
-from dingkao.doctors.models import Doctor
 from dingkao.filings.models import Document, Filing
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
@@ -39,6 +39,17 @@ def doctors(application, in_province):
     }
     actors.advance_to(in_province, made["submitted"], "institution_pending")
     return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_filed(in_province, doctors):
+    """Nobody has a photo, and only the one who has submitted has begun, whatever tests did before."""
+    is_submitted = Assessment.id == doctors["submitted"].record_id
+    with in_province(SLUG):
+        db.session.execute(delete(Document))
+        db.session.execute(delete(Filing))
+        db.session.execute(update(Assessment).where(~is_submitted).values(state="included"))
+        db.session.commit()
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +110,12 @@ def test_an_archive_is_checked_and_then_imported(application, in_province, clerk
 
 
 def test_a_photo_of_a_draft_is_replaced_and_a_bad_picture_refused(application, in_province, clerk, doctors):
+    send(
+        application,
+        in_province,
+        clerk,
+        archive(**{f"{doctors['number'].number}.jpg": actors.portrait_image()}),
+    )
     before = photos_of(in_province, doctors)["number"]
     content = archive(
         **{
@@ -123,10 +140,9 @@ def test_what_is_no_archive_of_photos_is_refused(clerk, content):
     assert answer.status_code == 422
 
 
-def test_the_doctor_goes_on_with_the_imported_photo(in_province, doctors, clerk):
+def test_the_doctor_goes_on_with_the_imported_photo(application, in_province, doctors, clerk):
     doctor = doctors["practice"]
-    with in_province(SLUG):
-        assert db.session.scalars(select(Doctor).where(Doctor.id == doctor.doctor_id)).one()
+    send(application, in_province, clerk, archive(**{f"{PRACTICE}.jpg": actors.portrait_image()}))
     doctor.post("/filing/notice")
     assert doctor.client.get(f"/{SLUG}/filing/photo.jpg").status_code == 200
     doctor.save(1, {"email": "a@example.com"})

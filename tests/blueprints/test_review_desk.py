@@ -3,7 +3,6 @@ last look, guards of a decision, phrases."""
 
 import io
 import re
-import threading
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
@@ -26,6 +25,7 @@ from dingkao.people.models import Account
 from dingkao.tenants import settings
 from tests import actors, sample_data
 from tests.blueprints import review_steps
+from tests.blueprints.racing import together
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "qinghai", 63
@@ -101,22 +101,6 @@ def verbs_of(in_province, doctor):
     with in_province(SLUG):
         query = select(JournalEntry.verb).where(JournalEntry.subject_id == doctor.record_id)
         return list(db.session.scalars(query.order_by(JournalEntry.id)))
-
-
-def together(*acts):
-    """Do all at the same moment; their results."""
-    barrier, results = threading.Barrier(len(acts)), [None] * len(acts)
-
-    def run(index, act):
-        barrier.wait()
-        results[index] = act()
-
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 PLANTED = {
