@@ -167,8 +167,8 @@ def _move_or_enqueue(handover: Handover) -> Job | None:
 
 
 def _move_next(handover: Handover) -> int:
-    """Give the next rows to the successor, see `move_next_batch`. What a merger of the desk's organisation has
-    moved to another one already is looked for there, so that it doesn't stay behind."""
+    """Give the next rows to the successor, see `move_next_batch`. What a merger of the desk's organisation
+    has moved to another one already is looked for there, so that it doesn't stay behind."""
     moved = move_next_batch(handover)
     if moved:
         return moved

@@ -72,10 +72,10 @@ def find_organisation(identity: UUID | None) -> Organisation | None:
 
 
 def lock_open(*organisation_ids: UUID | None) -> dict[UUID, Organisation]:
-    """The organisations with these ids, locked in the order of ids until the transaction ends: none of them is
-    closed or merged into another one meanwhile (`organisation_mergers`), but rows are moved to and from them.
-    Whoever puts somebody into an organisation that was read before calls this, lest what is written after the
-    last chunk of a merger stay behind. Raises InvalidState for one that is closed."""
+    """The organisations with these ids, locked in the order of ids until the transaction ends: none of them
+    is closed or merged into another one meanwhile (`organisation_mergers`), but rows are moved to and from
+    them. Whoever puts somebody into an organisation that was read before calls this, lest what is written
+    after the last chunk of a merger stay behind. Raises InvalidState for one that is closed."""
     query = (
         select(Organisation)
         .where(in_array(Organisation.id, set(organisation_ids) - {None}))

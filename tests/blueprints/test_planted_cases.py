@@ -85,11 +85,11 @@ def sound(application, in_province):
         for client, name in ((colleague, "邻座同事"), *((client, "审核人员") for client in clients.values())):
             db.session.execute(update(Account).where(Account.id == client.account_id).values(name=name))
         db.session.commit()
-        values = {model: columns_of(row_of(model, doctor)) for model in (Assessment, Doctor, Filing)}
+        values = {model: columns_of(entity_of(model, doctor)) for model in (Assessment, Doctor, Filing)}
     return doctor, clients, colleague, values
 
 
-def row_of(model, doctor):
+def entity_of(model, doctor):
     """The doctor's row of a table, in the province entered."""
     is_own = model.id == doctor.doctor_id if model is Doctor else model.doctor_id == doctor.doctor_id
     return db.session.scalars(select(model).where(is_own)).one()
@@ -110,8 +110,8 @@ def plant(in_province, sound, monkeypatch):
         with in_province(SLUG):
             for model in (ConductRecord, GradingDraft, Appointment):
                 db.session.execute(delete(model))
-            rows = [row_of(model, doctor) for model in sound_values]
-            for entity, values in zip(rows, sound_values.values(), strict=True):
+            entities = [entity_of(model, doctor) for model in sound_values]
+            for entity, values in zip(entities, sound_values.values(), strict=True):
                 for name, value in values.items():
                     setattr(entity, name, value)
             reviewer, neighbour = (
@@ -119,7 +119,7 @@ def plant(in_province, sound, monkeypatch):
                 for client in (clients[side], colleague)
             )
             reviewer.name, reviewer.user_name = "审核人员", f"reviewer-{side}"
-            desk = Desk(side, doctor.number, *rows, reviewer, neighbour, monkeypatch)
+            desk = Desk(side, doctor.number, *entities, reviewer, neighbour, monkeypatch)
             desk.record.state = SIDES[side]
             if side == "organisation":
                 desk.record.performance = desk.record.ethics = "pass"
