@@ -55,7 +55,9 @@ def held(module: Any, name: str, act: Callable[[], Any], *, after: bool = False)
     with patch.object(module, name, waiting), ThreadPoolExecutor(1) as pool:
         future = pool.submit(act)
         try:
-            assert reached.wait(SECONDS), future.result(0) if future.done() else "not reached"
+            future.add_done_callback(lambda _over: reached.set())
+            assert reached.wait(SECONDS)
+            assert not future.done(), future.result()
             yield HeldAct(future, go_on)
         finally:
             go_on.set()

@@ -42,15 +42,16 @@ def admins(application, in_province):
 
 @pytest.fixture
 def place(in_province, admins):
-    """Make an institution that assesses itself; its number."""
+    """Make an institution, which assesses itself unless `assesses` says no; its number."""
 
-    def make():
+    def make(*, assesses=True):
         number = f"SCRACE{next(_number):02d}"
         with in_province(SLUG):
             values = InstitutionValues(f"青羊第{number[-2:]}医院", number, f"{CODE}0100", "")
             institution = organisations.add_institution(values, by=TERMINAL_ACTOR)
-            organisations.appoint_assessor(institution, by=TERMINAL_ACTOR)
-            organisations.assign_assessor(institution, institution, by=TERMINAL_ACTOR)
+            if assesses:
+                organisations.appoint_assessor(institution, by=TERMINAL_ACTOR)
+                organisations.assign_assessor(institution, institution, by=TERMINAL_ACTOR)
             db.session.commit()
         return number
 
@@ -238,14 +239,12 @@ def test_neither_transfer_nor_exclusion_takes_a_record_from_a_reviewer(
 
 
 def test_a_doctor_is_not_added_to_an_institution_that_is_closed_meanwhile(in_province, admins, place):
-    number = place()
+    number = place(assesses=False)
     cells = sample_data.roster_row(CODE, next(_serial), 机构登记号=number)
-    values = {"name": cells["姓名"], "number": cells["证件号码"], "registration_number": number}
-    page = f"/{SLUG}/office/doctors/new"
-    typed = {name: cells.get(heading, "") for name, heading in (
-        ("document_type", "证件类型"), ("level", "医师级别"), ("category", "执业类别"),
-    )}  # fmt: skip
-    add = partial(post_form, admins[1], page, **typed, **values)
+    typed = {"name": cells["姓名"], "number": cells["证件号码"], "registration_number": number}
+    kinds = {"document_type": "居民身份证", "level": "执业医师", "category": "临床", "scope": "内科"}
+    kinds |= {"sex": "", "mobile": cells["手机号码"], "department": "内科"}
+    add = partial(post_form, admins[1], f"/{SLUG}/office/doctors/new", **typed, **kinds)
     with held(single_entry, "lock_open", add) as adding:
         closing = f"{LIST}/{id_of(in_province, number)}/closing"
         closed = post_form(admins[0], closing, page=f"/{SLUG}/password", reason="停业", confirmed="1")

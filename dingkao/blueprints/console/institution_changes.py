@@ -10,10 +10,12 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 
 from dingkao.blueprints.console.navigation import console_blueprint, get_organisation
+from dingkao.database.base import db
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.people import organisation_mergers, organisation_names, organisations
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names as names_by_id
+from dingkao.people.organisation_queries import require_organisation
 from dingkao.people.organisation_succession import count_parts
 from dingkao.web.access_control import require
 from dingkao.web.form_submission import form_page, form_page_with_errors, submit_form
@@ -72,8 +74,8 @@ def _save_name(institution: Organisation, form: RenameForm) -> Response:
 @require("institutions.manage")
 def close(organisation_id: UUID) -> Response | tuple[str, int] | str:
     """Merge an institution into another one, or close it: first what would happen is shown, then it is
-    confirmed. Raises NotFound, InvalidState."""
-    institution = get_organisation(organisation_id)
+    confirmed. The row isn't locked here: a merger locks both in one order. Raises NotFound, InvalidState."""
+    institution = require_organisation(organisation_id)
     form = ClosingForm()
     outcome = submit_form(form, partial(_preview_or_close, institution, form))
     if isinstance(outcome, Response):
@@ -104,6 +106,7 @@ def _preview_or_close(institution: Organisation, form: ClosingForm) -> Response 
     if not is_confirmed:
         _require_closable(institution)
         return False
+    db.session.refresh(institution, with_for_update=True)
     organisation_mergers.close(institution, reason=reason, by=actor)
     flash(f"已撤销{institution.name}。")
     return redirect(_institution_address(institution.id), 303)
