@@ -42,8 +42,9 @@ def _render_assignment(refusal: str = "") -> str:
 @filing_review.post("/office/review/assign/<way>")
 @require("filings.assign")
 def assign_records(way: str) -> Response | tuple[str, int]:
-    """Give waiting records to colleagues; `way`: ticked, department, evenly, or handover. Raises NotFound for
-    another way, Forbidden."""
+    """Give waiting records to colleagues as the form says; `way`: ticked, department, evenly, or handover.
+    Redirects to the page on which the form stood, with how many were given; a refused form is shown again with
+    the reason. Raises NotFound for another way, or without a current cycle, Forbidden."""
     if way not in _WAYS:
         raise NotFound
     scope, cycle = current_scope(), require_current_cycle()
@@ -65,7 +66,8 @@ def assign_records(way: str) -> Response | tuple[str, int]:
 
 
 def _submitted_colleague(name: str = "colleague") -> UUID:
-    """The colleague that the form names. Raises InvalidInput without one."""
+    """The account of the first colleague that the form's field `name` names. Raises InvalidInput for that field
+    without one."""
     ids = ticked_ids(name)
     if not ids:
         raise InvalidInput("请选择审核人。", name)
@@ -73,6 +75,8 @@ def _submitted_colleague(name: str = "colleague") -> UUID:
 
 
 def _assign_ticked(cycle: Cycle, scope: ReviewScope) -> int:
+    """Give the ticked records to the form's colleague; returns and raises as `assign_records` of
+    `review_assignment`, InvalidInput also without a colleague."""
     colleague = _submitted_colleague()
     return review_assignment.assign_records(
         cycle,
@@ -84,6 +88,8 @@ def _assign_ticked(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
+    """Give the waiting records of the form's department to its colleague; returns and raises as
+    `assign_department` of `review_assignment`, InvalidInput also without a colleague."""
     return review_assignment.assign_department(
         cycle,
         scope,
@@ -94,6 +100,8 @@ def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
+    """Give the waiting records that nobody has to the form's colleagues in turn; returns and raises as
+    `assign_evenly` of `review_assignment`."""
     return review_assignment.assign_evenly(
         cycle,
         scope,
@@ -103,6 +111,8 @@ def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _hand_over_reviews(cycle: Cycle, scope: ReviewScope) -> int:
+    """Give the waiting records of the form's leaver to its successor; returns and raises as `hand_over_reviews`
+    of `review_assignment`, InvalidInput also without one of both."""
     return review_assignment.hand_over_reviews(
         cycle,
         scope,
