@@ -43,8 +43,8 @@ def _render_assignment(refusal: str = "") -> str:
 @require("filings.assign")
 def assign_records(way: str) -> Response | tuple[str, int]:
     """Give waiting records to colleagues as the form says; `way`: ticked, department, evenly, or handover.
-    Redirects to the page on which the form stood, with how many were given; a refused form is shown again with
-    the reason. Raises NotFound for another way, or without a current cycle, Forbidden."""
+    Redirects to the page on which the form stood, with how many were given; a refused form is shown again
+    with the reason. Raises NotFound for another way, or without a current cycle, Forbidden."""
     if way not in _WAYS:
         raise NotFound
     scope, cycle = current_scope(), require_current_cycle()
@@ -66,8 +66,8 @@ def assign_records(way: str) -> Response | tuple[str, int]:
 
 
 def _submitted_colleague(name: str = "colleague") -> UUID:
-    """The account of the first colleague that the form's field `name` names. Raises InvalidInput for that field
-    without one."""
+    """The account of the first colleague that the form's field `name` names. Raises InvalidInput for that
+    field without one."""
     ids = ticked_ids(name)
     if not ids:
         raise InvalidInput("请选择审核人。", name)
@@ -111,8 +111,8 @@ def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _hand_over_reviews(cycle: Cycle, scope: ReviewScope) -> int:
-    """Give the waiting records of the form's leaver to its successor; returns and raises as `hand_over_reviews`
-    of `review_assignment`, InvalidInput also without one of both."""
+    """Give the waiting records of the form's leaver to its successor; returns and raises as
+    `hand_over_reviews` of `review_assignment`, InvalidInput also without one of both."""
     return review_assignment.hand_over_reviews(
         cycle,
         scope,
