@@ -24,6 +24,7 @@ from dingkao.assessments.models import (
     RecordMove,
     RecountRound,
 )
+from dingkao.assessments.repeated_places import repeat_place
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db, new_id
 from dingkao.people.scopes import Grant
@@ -109,10 +110,12 @@ class RecordPlace(NamedTuple):
 @contextmanager
 def counted_move(record: Assessment) -> Iterator[None]:
     """Changes of a locked record's state or organisations within the block are counted: the row of the move
-    is written with them."""
+    is written with them, and so are the rows that repeat its organisations (`repeated_places`)."""
     before = _place_of(record)
     yield
     after = _place_of(record)
+    if after[:2] != before[:2]:
+        repeat_place(record)
     if after != before:
         db.session.add(
             RecordMove(

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Select,
     and_,
     false,
-    or_,
     select,
     true,
 )
@@ -27,7 +26,7 @@ from dingkao.requests.earlier_deciders import (
     EARLIER_DECIDER_COLUMNS,
     has_decided_first,
 )
-from dingkao.requests.models import Request
+from dingkao.requests.models import Request, shown_condition, submitted_condition, waiting_condition
 from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
@@ -72,16 +71,16 @@ class DecisionScope:
     can_decide: bool
     can_decide_second: bool
 
-    def record_condition(self) -> ColumnElement[bool]:
-        """Returns the SQL condition of the records that this side may see."""
+    def place_condition(self) -> ColumnElement[bool]:
+        """Returns the SQL condition of the requests about records that this side may see."""
         if self.side == "institution":
-            return in_array(Assessment.institution_id, self.organisation_ids)
+            return in_array(Request.institution_id, self.organisation_ids)
         if self.side == "organisation":
-            return in_array(Assessment.assessor_id, self.organisation_ids)
+            return in_array(Request.assessor_id, self.organisation_ids)
         return true()
 
     def includes(self, record: Assessment) -> bool:
-        """Whether the record is one of those that this side may see (`record_condition`)."""
+        """Whether the record is one of those that this side may see (`place_condition`)."""
         if self.side == "institution":
             return record.institution_id in self.organisation_ids
         if self.side == "organisation":
@@ -97,13 +96,17 @@ class DecisionScope:
             "province",
         )
 
+    @property
+    def decided_sides(self) -> tuple[str, ...]:
+        """The sides of a request for which the person may decide."""
+        own_side = (self.side,) if self.can_decide else ()
+        return (*own_side, "another") if self.is_another else own_side
+
     def can_act_on(self, doctor_request: Request) -> bool:
         """Whether the request waits for this side, and this person did not decide on it first."""
         if has_decided_first(doctor_request, self.account):
             return False
-        if doctor_request.pending_side == "another":
-            return self.is_another
-        return self.can_decide and doctor_request.pending_side == self.side
+        return doctor_request.pending_side in self.decided_sides
 
 
 def _record_join() -> ColumnElement[bool]:
@@ -120,29 +123,11 @@ def visible_requests(scope: DecisionScope) -> Select[Request]:
         select(Request)
         .join(Assessment, _record_join())
         .where(
-            Request.submitted_at.is_not(None),
-            Request.state != "withdrawn",
-            scope.record_condition(),
-            *_CHAIN_CONDITIONS_BY_SIDE.get(scope.side, ()),
+            submitted_condition(),
+            scope.place_condition(),
+            shown_condition(scope.side),
         )
     )
-
-
-_CHAIN_CONDITIONS_BY_SIDE = {
-    "province": (
-        or_(
-            Request.second_side == "province",
-            Request.second_side == "another",
-        ),
-    ),
-    "organisation": (
-        or_(
-            Request.first_side == "organisation",
-            Request.second_side == "organisation",
-        ),
-    ),
-}
-"""Sides that decide on some kinds of requests only → the condition of those."""
 
 
 def scope_of(side: str, grant: Grant, first_grant: Grant, account_id: UUID | None) -> DecisionScope:
@@ -163,13 +148,9 @@ def scope_of(side: str, grant: Grant, first_grant: Grant, account_id: UUID | Non
     )
 
 
-def waiting_condition(scope: DecisionScope) -> ColumnElement[bool]:
+def desk_condition(scope: DecisionScope) -> ColumnElement[bool]:
     """Returns the condition that a request waits for this side, no matter which person of it decides."""
-    conditions = [
-        *(_pending_conditions(scope.side) if scope.can_decide else ()),
-        *((_pending_at_second("another"),) if scope.is_another else ()),
-    ]
-    return or_(false(), *conditions)
+    return waiting_condition(scope.decided_sides) if scope.decided_sides else false()
 
 
 def decidable_condition(scope: DecisionScope) -> ColumnElement[bool]:
@@ -188,24 +169,7 @@ def pending_for_person(
 
 def pending_at_side(scope: DecisionScope) -> Select[Request]:
     """Returns the query of the requests that wait for this side, no matter which person of it decides."""
-    return visible_requests(scope).where(waiting_condition(scope))
-
-
-def _pending_conditions(side: str) -> tuple[ColumnElement[bool], ...]:
-    """Returns the conditions that a request waits for `side` as the first or the second one."""
-    is_first = and_(
-        Request.state == "first_pending",
-        Request.first_side == side,
-    )
-    return is_first, _pending_at_second(side)
-
-
-def _pending_at_second(side: str) -> ColumnElement[bool]:
-    """Returns the condition that a request waits for `side` as the second one."""
-    return and_(
-        Request.state == "second_pending",
-        Request.second_side == side,
-    )
+    return visible_requests(scope).where(desk_condition(scope))
 
 
 def pending_page(scope: DecisionScope, kind: str, cursor: str | None, size: int) -> Page[Request]:

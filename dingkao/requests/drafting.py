@@ -74,6 +74,8 @@ def _create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
     doctor_request = Request(
         id=new_id(),
         assessment_id=dossier.record.id,
+        institution_id=dossier.record.institution_id,
+        assessor_id=dossier.record.assessor_id,
         kind=kind,
         state="draft",
         first_side=chain[0],

@@ -39,17 +39,23 @@ from dingkao.requests.decision_scope import (
     DecisionScope,
     answer_deadline,
     decidable_condition,
+    desk_condition,
     scope_of,
     visible_requests,
+)
+from dingkao.requests.models import (
+    REQUEST_KINDS,
+    REQUEST_STATES,
+    SIDES,
+    Request,
+    finished_condition,
     waiting_condition,
 )
-from dingkao.requests.models import REQUEST_KINDS, REQUEST_STATES, SIDES, Request
 from dingkao.tenants import settings
 
 DESK_FILTER, MINE = "desk", "mine"
 DESKS = {MINE: "等您办理", "others": "等其他人办理", "finished": "已办结"}
 SHOWN_STATES = {code: REQUEST_STATES[code] for code in REQUEST_STATES if code not in ("draft", "withdrawn")}
-PENDING_STATES = ("first_pending", "second_pending")
 WAITING_DAYS = {"3": "等待3天以上", "7": "等待7天以上", "30": "等待30天以上"}
 DUE_DAYS = {"-1": "已超期", "3": "3天内到期", "7": "7天内到期"}
 """Days from today within which a request has to be answered: code of the filter → label."""
@@ -70,12 +76,11 @@ def _query(side: str, viewer: ListViewer, _state: ListState) -> ListQuery:
 
 def _desk_condition(side: str, value: str, viewer: ListViewer) -> ColumnElement[bool]:
     """Returns the condition that a request waits for the viewer, for others, or for nobody. Sends queries."""
-    is_pending = or_(*(Request.state == state for state in PENDING_STATES))
     if value == "finished":
-        return not_(is_pending)
+        return finished_condition()
     scope = _scope(side, viewer)
-    is_mine = and_(waiting_condition(scope), decidable_condition(scope))
-    return is_mine if value == MINE else and_(is_pending, not_(is_mine))
+    is_mine = and_(desk_condition(scope), decidable_condition(scope))
+    return is_mine if value == MINE else and_(waiting_condition(), not_(is_mine))
 
 
 def _waiting_since(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
@@ -93,7 +98,7 @@ def _due_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         )
         for kind, setting in ANSWER_DAYS_SETTINGS.items()
     )
-    return and_(or_(*(Request.state == state for state in PENDING_STATES)), or_(*is_due))
+    return and_(waiting_condition(), or_(*is_due))
 
 
 def _days_left_text(doctor_request: Request) -> str:
@@ -144,7 +149,7 @@ def _request_list(side: str) -> ListDefinition:
         ),
         filters=(
             institution_filter(
-                Assessment.institution_id,
+                Request.institution_id,
                 has_many_institutions if side == "institution" else lambda _viewer: True,
             ),
             ListFilter(

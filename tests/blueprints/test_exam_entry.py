@@ -23,6 +23,7 @@ from dingkao.requests.models import Request
 from dingkao.tenants import settings as province_settings
 from tests import actors
 from tests.blueprints.exam_candidate import CODE, SLUG, make_candidate, serials
+from tests.repeated_places import add_draft
 
 
 @pytest.fixture(scope="module")
@@ -134,17 +135,10 @@ def test_an_empty_sign_in_to_the_exam_names_each_field_that_lacks_something(appl
 def ask(in_province, doctor, kind, state="first_pending"):
     with in_province(SLUG):
         first, second = APPROVAL_CHAINS[kind]
-        request = Request(
-            id=new_id(),
-            assessment_id=doctor.record_id,
-            kind=kind,
-            state=state,
-            first_side=first,
-            second_side=second,
-            submitted_at=clock.now(),
-            first_by=new_id() if state == "second_pending" else None,
-        )
-        db.session.add(request)
+        request = add_draft(doctor.record_id, kind)
+        request.state, request.first_side, request.second_side = state, first, second
+        request.submitted_at = clock.now()
+        request.first_by = new_id() if state == "second_pending" else None
         db.session.commit()
         return request.id
 

@@ -29,6 +29,7 @@ from dingkao.people.organisations import InstitutionValues
 from dingkao.people.scopes import Grant
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
+from tests.repeated_places import add_draft, require_places_repeated
 
 SLUG, CODE = "shanghai", 31
 LIST = f"/{SLUG}/office/institutions"
@@ -133,6 +134,8 @@ def merged(application, admin, in_province):
         db.session.commit()
     signed_in_client(application, in_province, SLUG, "department_liaison", OLD, department="内科")
     with in_province(SLUG):
+        for doctor in doctors.values():
+            add_draft(doctor.record_id)
         old, new = organisation(OLD), organisation(NEW)
         for place in (old, new):
             db.session.add(Hall(organisation_id=place.id, name="一号机房", address="东安路", seats=20))
@@ -193,6 +196,7 @@ def test_everything_open_goes_on_at_the_successor(merged, admin, in_province):
             person = db.session.get_one(Doctor, (CODE, doctor.doctor_id))
             assert (record.state, record.institution_id, record.assessor_id) == (state, new.id, new.id)
             assert person.organisation_id == new.id
+            require_places_repeated(record.id)
             assert invalid_entries(record.id) == []
             kinds = db.session.scalars(select(Notice.kind).where(Notice.account_id == person.account_id))
             assert "institution_merged" in kinds.all()

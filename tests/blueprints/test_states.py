@@ -15,6 +15,7 @@ from dingkao.requests.models import OPEN_STATES, REQUEST_KINDS, REQUEST_STATES, 
 from dingkao.tenants import settings
 from tests import actors
 from tests.blueprints.test_home import EXPECTED_SENTENCES
+from tests.repeated_places import add_draft, require_places_repeated
 
 SLUG = "liaoning"
 _serial = iter(range(100, 400))
@@ -147,6 +148,9 @@ def test_each_move_of_a_record_leads_to_pages_that_say_what_it_means(
     )
     if "accept_without_test" in verbs:
         without_test_for_simple()
+    with in_province(SLUG):
+        add_draft(someone.record_id)
+        db.session.commit()
     for step in verbs:
         if step == "begin_filing":
             someone.file()
@@ -157,6 +161,7 @@ def test_each_move_of_a_record_leads_to_pages_that_say_what_it_means(
             ).one()
             RECORD[step](record, by=someone_for(RECORD[step]), **given(verbs)[step])
             db.session.commit()
+            require_places_repeated(someone.record_id)
     state = RECORD[verb].rule.to_state
     assert actors.record_state(in_province, SLUG, someone.record_id) == state
     someone.post("/filing/notice")
@@ -237,18 +242,12 @@ def test_each_request_in_each_state_says_what_it_means(asking, in_province, kind
 
     for verb, start in [("", "draft"), *ways(REQUEST)]:
         with in_province(SLUG):
-            request = Request(
-                id=new_id(),
-                assessment_id=someone.record_id,
-                kind=kind,
-                state="draft",
-                first_side=first,
-                second_side=second,
-            )
-            db.session.add(request)
+            request = add_draft(someone.record_id, kind)
+            request.first_side, request.second_side = first, second
             db.session.flush()
             for step in [*way_to(REQUEST, "draft", start), *([verb] if verb else [])]:
                 move(request, step)
+                require_places_repeated(someone.record_id)
             request_id, state = request.id, request.state
             db.session.commit()
         answer = someone.client.get(f"/{SLUG}/requests/{request_id}")

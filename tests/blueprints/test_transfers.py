@@ -24,6 +24,7 @@ from dingkao.tenants import settings
 from tests import actors, sample_data
 from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
+from tests.repeated_places import add_draft, require_places_repeated
 
 SLUG, CODE = "hunan", 43
 FIRST, SECOND = sample_data.registration_number(CODE, 1), sample_data.registration_number(CODE, 2)
@@ -57,8 +58,12 @@ def desks(application, in_province):
 
 @pytest.fixture
 def doctor(application, in_province, desks):
-    """A doctor of the first institution who is on its list, nothing filed."""
-    return actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
+    """A doctor of the first institution who is on its list, nothing filed, a request begun."""
+    someone = actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
+    with in_province(SLUG):
+        add_draft(someone.record_id)
+        db.session.commit()
+    return someone
 
 
 def organisation(number):
@@ -87,8 +92,10 @@ def decide(client, change_page, act, **fields):
 
 
 def places_of(in_province, doctor):
-    """The registration numbers of the doctor's institution, the record's institution and its assessor."""
+    """The registration numbers of the doctor's institution, the record's institution and its assessor, which
+    the doctor's requests repeat."""
     with in_province(SLUG):
+        require_places_repeated(doctor.record_id)
         record = db.session.scalars(select(Assessment).where(Assessment.id == doctor.record_id)).one()
         person = db.session.scalars(select(Doctor).where(Doctor.id == doctor.doctor_id)).one()
         ids = person.organisation_id, record.institution_id, record.assessor_id

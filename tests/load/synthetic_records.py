@@ -271,7 +271,8 @@ def request_cells(ground: RecordGround, record: Record) -> Iterator[Cells]:
     kind = record.chance.choice(kinds)
     submitted_at = ground.now - timedelta(minutes=record.chance.randrange(1, 20_000))
     yield (
-        ground.tenant, sample_id(record.chance, record.person.serial), record.person.record_id, kind, "first_pending",
+        ground.tenant, sample_id(record.chance, record.person.serial), record.person.record_id, record.place.institution_id, record.place.assessor_id,
+        kind, "first_pending",
         *(("organisation", None) if kind == "change" else APPROVAL_CHAINS[kind]),
         submitted_at, submitted_at, submitted_at,
     )  # fmt: skip
@@ -298,7 +299,8 @@ RECORD_TABLES = (
     ), certificate_cells),
     RecordTable("publication_entry", ("tenant_id", "publication_id", "assessment_id", "verdict"), entry_cells),
     RecordTable("request", (
-        "tenant_id", "id", "assessment_id", "kind", "state", "first_side", "second_side", "begun_at", "submitted_at", "changed_at",
+        "tenant_id", "id", "assessment_id", "institution_id", "assessor_id", "kind", "state", "first_side", "second_side", "begun_at",
+        "submitted_at", "changed_at",
     ), request_cells),
 )  # fmt: skip
 """What follows from a record in EVERY_STATE, in the order in which foreign keys allow it to be written."""

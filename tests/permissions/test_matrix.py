@@ -109,6 +109,8 @@ def rows_of(place: Organisation, doctor: Doctor, paper: Paper, by: UUID) -> Rows
     request = Request(
         id=new_id(),
         assessment_id=record.id,
+        institution_id=record.institution_id,
+        assessor_id=record.assessor_id,
         kind="deferral",
         state="first_pending",
         first_side="organisation",
