@@ -1,9 +1,9 @@
 """Finding people for the console's search: doctors whom a text finds, by each form in which it can be meant,
 within what the person who searches reaches, with their records of the current cycle."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import batched, chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +30,9 @@ from dingkao.people.scopes import Grant, scope_condition
 
 MAX_SHOWN = 20
 """Doctors that are shown of each form."""
+MAX_LOOKED_AT, FIRST_LOOKED_AT, CHECKED_AT_ONCE = 10_000, 500, 1_000
+"""Rows of a query that are looked at for those within a grant that no index narrows it to: at most, at first,
+and with one statement."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class PersonMatch:
 
 @dataclass(frozen=True)
 class MatchGroup:
-    """The doctors whom one form has found, the best first; `has_more`: there are others."""
+    """The doctors whom one form has found, the best first; `has_more`: there are others, or may be."""
 
     form: SearchForm
     people: list[PersonMatch]
@@ -53,25 +56,43 @@ class MatchGroup:
 def search_people(text: str, grant: Grant) -> list[MatchGroup]:
     """Returns the doctors within `grant` whom `text` finds, by form; forms that find nobody are left out, and
     a form shows nobody whom an earlier one shows."""
-    ids_by_form: dict[str, list[UUID]] = {}
+    found_by_form: dict[str, tuple[list[UUID], bool]] = {}
     shown_ids: set[UUID] = set()
     for form in search_forms():
-        ids_by_form[form.code] = find_ids(form, text, grant, without=shown_ids)
-        shown_ids.update(ids_by_form[form.code][:MAX_SHOWN])
+        found_by_form[form.code] = _find(form, text, grant, shown_ids)
+        shown_ids.update(found_by_form[form.code][0][:MAX_SHOWN])
     people = _load_people(shown_ids)
     return [
-        MatchGroup(form, [people[doctor_id] for doctor_id in ids[:MAX_SHOWN]], len(ids) > MAX_SHOWN)
+        MatchGroup(form, [people[doctor_id] for doctor_id in ids[:MAX_SHOWN]], has_more)
         for form in search_forms()
-        if (ids := ids_by_form[form.code])
+        for ids, has_more in (found_by_form[form.code],)
+        if ids
     ]
 
 
 def find_ids(form: SearchForm, text: str, grant: Grant, *, without: Collection[UUID] = ()) -> list[UUID]:
     """Returns the ids of the first doctors within `grant` whom `text` finds by one form, the best first: up
-    to MAX_SHOWN, and one more if there are others. `without`: ids that are left out."""
-    queries = [_within(query, grant) for query in form_queries(form, text, grant)]
-    ids = (doctor_id for doctor_id in _iter_ids(queries) if doctor_id not in without)
-    return list(islice(ids, MAX_SHOWN + 1))
+    to MAX_SHOWN, and one more if there are others. `without`: ids that are left out. Of what a query finds in
+    the province, those of an assessment organisation are looked for among the first MAX_LOOKED_AT rows."""
+    return _find(form, text, grant, without)[0]
+
+
+def _find(form: SearchForm, text: str, grant: Grant, without: Collection[UUID]) -> tuple[list[UUID], bool]:
+    """Returns the ids as `find_ids`, and whether there are others, or may be behind the rows looked at."""
+    cut_queries: list[Query] = []
+    queries = form_queries(form, text, grant)
+    every_id = chain.from_iterable(_iter_within(query, grant, cut_queries) for query in queries)
+    ids = list(islice(_iter_new(every_id, without), MAX_SHOWN + 1))
+    return ids, len(ids) > MAX_SHOWN or bool(cut_queries)
+
+
+def _iter_new(ids: Iterable[UUID], without: Collection[UUID]) -> Iterator[UUID]:
+    """Yields each of the ids once, without some."""
+    earlier_ids = set(without)
+    for doctor_id in ids:
+        if doctor_id not in earlier_ids:
+            earlier_ids.add(doctor_id)
+            yield doctor_id
 
 
 def find_first_ids(text: str, grant: Grant) -> list[UUID]:
@@ -94,34 +115,33 @@ def may_be_number(text: str, grant: Grant) -> bool:
     return is_number(text) and not any(find_ids(form, text, grant) for form in others)
 
 
-def _iter_ids(queries: list[Query]) -> Iterator[UUID]:
-    """Yields the ids that the queries find, each once, in their order; a query is sent when those before are
-    used up. Of each, several times as many rows are asked for as are shown: a doctor may come repeatedly."""
-    yielded_ids: set[UUID] = set()
-    for query in queries:
-        for doctor_id in db.session.scalars(query.limit(4 * MAX_SHOWN + 1)):
-            if doctor_id not in yielded_ids:
-                yielded_ids.add(doctor_id)
-                yield doctor_id
-
-
-def _within(query: Query, grant: Grant) -> Query:
-    """Returns the query limited to doctors within `grant`: of its institutions, which the forms see to where
-    it names nothing else, and departments, or with a record that its assessment organisations assess."""
+def _iter_within(query: Query, grant: Grant, cut_queries: list[Query]) -> Iterator[UUID]:
+    """Yields the ids of the doctors within `grant` that a query finds, in its order, repeatedly where it
+    gives them so; rows are asked for as those before are used up. The query is put into `cut_queries` if it
+    has further rows, which were not looked at."""
     if grant.is_province or names_institutions_only(grant):
-        return query
-    doctor_id = query.column_descriptions[0]["expr"]
-    return query.where(or_(_is_of_institution(doctor_id, grant), _is_assessed(doctor_id, grant)))
+        yield from db.session.scalars(query.limit(4 * MAX_SHOWN + 1))
+        return
+    for start, end in ((0, FIRST_LOOKED_AT), (FIRST_LOOKED_AT, MAX_LOOKED_AT)):
+        ids = db.session.scalars(query.offset(start).limit(end - start)).all()
+        for some_ids in batched(ids, CHECKED_AT_ONCE):
+            reached_ids = _ids_within(some_ids, grant)
+            yield from (doctor_id for doctor_id in some_ids if doctor_id in reached_ids)
+        if len(ids) < end - start:
+            return
+    cut_queries.append(query)
 
 
-def _is_of_institution(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:
-    """SQL: whether the doctor is now at an institution or in a department within the grant."""
-    doctor = aliased(Doctor)
-    of_institution = select(doctor.id).where(
-        doctor.id == doctor_id,
-        scope_condition(grant, institution=doctor.organisation_id, department=doctor.department),
+def _ids_within(doctor_ids: Collection[UUID], grant: Grant) -> set[UUID]:
+    """Those of some doctors who are within `grant`: now at its institutions or in its departments, or with a
+    record that its assessment organisations assess."""
+    is_of_institution = scope_condition(
+        grant, institution=Doctor.organisation_id, department=Doctor.department
     )
-    return of_institution.exists()
+    query = select(Doctor.id).where(
+        in_array(Doctor.id, doctor_ids), or_(is_of_institution, _is_assessed(Doctor.id, grant))
+    )
+    return set(db.session.scalars(query))
 
 
 def _is_assessed(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:

@@ -127,6 +127,18 @@ class Bench:
                 except OSError:
                     continue
 
+    @contextmanager
+    def unpinned(self) -> Iterator[None]:
+        """In the block the server and this process may use every core."""
+        every_core = set(range(os.cpu_count() or 1))
+        self.pin(every_core)
+        os.sched_setaffinity(0, every_core)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, {LOAD_CORE})
+            self.pin()
+
     def memory(self) -> float:
         """Megabytes of their own that the web's processes have, the database's left out."""
         total = 0

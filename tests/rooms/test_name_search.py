@@ -254,6 +254,28 @@ def test_absurd_texts_are_answered_calmly(people, text):
     assert bool(matched(text)) == (text in expected or "伟" in text)
 
 
+def test_an_organisations_doctors_are_looked_for_among_the_first_that_the_province_has(jilin, monkeypatch):
+    monkeypatch.setattr(people_search, "MAX_LOOKED_AT", 3)
+    monkeypatch.setattr(people_search, "FIRST_LOOKED_AT", 2)
+    actors.put_on_roster(
+        *(sample_data.roster_row(CODE, serial, 姓名=f"王{'乙甲丁丙戊己'[serial]}") for serial in range(6))
+    )
+    enrol(actors.get_or_open_cycle())
+    query = select(Assessment).join(
+        Doctor, (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
+    )
+    assessor = Grant(assessor_ids=(new_id(),))
+    for name, expected, has_more in (("王丁", ["王丁"], True), ("王甲", ["王丁"], True)):
+        record = db.session.scalars(query.where(Doctor.name == name)).one()
+        record.assessor_id = assessor.assessor_ids[0]
+        db.session.flush()
+        [group] = people_search.search_people("王", assessor)
+        assert ([person.doctor.name for person in group.people], group.has_more) == (expected, has_more)
+    monkeypatch.setattr(people_search, "MAX_LOOKED_AT", 7)
+    [group] = people_search.search_people("王", assessor)
+    assert ([person.doctor.name for person in group.people], group.has_more) == (["王丁", "王甲"], False)
+
+
 def test_of_many_a_page_shows_the_first_and_a_list_takes_all(jilin, monkeypatch):
     monkeypatch.setattr(people_search, "MAX_SHOWN", 3)
     monkeypatch.setattr("dingkao.doctors.name_search.MAX_LISTED", 4)
