@@ -3,7 +3,7 @@ within what the person who searches reaches, with their records of the current c
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import batched, chain, islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import current_cycle
-from dingkao.database.arrays import in_array
+from dingkao.database.arrays import in_array, split_into_batches
 from dingkao.database.base import db
 from dingkao.database.row_lookups import has_row
 from dingkao.doctors.doctor_queries import doctors_by_id
@@ -124,7 +124,7 @@ def _iter_within(query: Query, grant: Grant, cut_queries: list[Query]) -> Iterat
         return
     for start, end in ((0, FIRST_LOOKED_AT), (FIRST_LOOKED_AT, MAX_LOOKED_AT)):
         ids = db.session.scalars(query.offset(start).limit(end - start)).all()
-        for some_ids in batched(ids, CHECKED_AT_ONCE):
+        for some_ids in split_into_batches(ids, CHECKED_AT_ONCE):
             reached_ids = _ids_within(some_ids, grant)
             yield from (doctor_id for doctor_id in some_ids if doctor_id in reached_ids)
         if len(ids) < end - start:
