@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from tests.tenants.row_factory import count, row_as_json
+from tests.tenants.row_factory import count, insertion_of_json, row_as_json
 
 REFUSED = "row-level security"
 
@@ -37,9 +37,7 @@ def find_leaks(app_url: str, owner: psycopg.Connection, table: str, here: int, t
             with _transaction_as(connection, tenant):
                 if (visible_rows := connection.execute(everything).fetchall()) != expected:
                     faults.append(f"{text}: sees {visible_rows}")
-            insert = sql.SQL("insert into {} select * from json_populate_record(null::{}, %s)").format(
-                name, name
-            )
+            insert = insertion_of_json(table)
             faults += _refusal(connection, tenant, f"{text}: inserting there", insert, other_row)
             if "UPDATE" in privileges:
                 change = sql.SQL("update {} set tenant_id = tenant_id where tenant_id = {}").format(

@@ -81,6 +81,16 @@ def row_as_json(connection: psycopg.Connection, table: str, tenant: int) -> str:
     return json.dumps(record[0])
 
 
+def insertion_of_json(table: str) -> sql.Composed:
+    """The statement that inserts into a table what `row_as_json` gives, which is its only parameter; columns
+    that the database computes are left to it."""
+    [columns] = (known.columns for known in TABLES if known.name == table)
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns if column.computed is None)
+    return sql.SQL("insert into {0} ({1}) select {1} from json_populate_record(null::{0}, %s)").format(
+        sql.Identifier(table), names
+    )
+
+
 def _insert(connection: psycopg.Connection, table: Table, tenant: int) -> sql.Composable:
     values: dict[str, Any] = {"tenant_id": tenant} | SPECIAL.get(table.name, {})
     for constraint in table.foreign_key_constraints:

@@ -24,7 +24,7 @@ from dingkao.tenants.context import NoProvince, WrongProvince, in_tenant
 from tests import conftest, sample_data
 from tests.tenants.cross_tenant_access import find_leaks
 from tests.tenants.models import OWNED, TABLE_NAMES
-from tests.tenants.row_factory import count, row_as_json, seeded_tables, stale_specials
+from tests.tenants.row_factory import count, insertion_of_json, row_as_json, seeded_tables, stale_specials
 from tests.tenants.statements import captured_statements, statements_without_tenant
 
 SHANXI, HENAN = 14, 41
@@ -118,10 +118,7 @@ def test_each_policy_is_shut_by_itself(both, table):
         assert seen_by_the_application(both, table, "") == set()
         assert seen_by_the_application(both, table, SHANXI) == {SHANXI}
         with pytest.raises(InsufficientPrivilege, match="row-level security"), both.transaction():
-            both.execute(
-                sql.SQL("insert into {} select * from json_populate_record(null::{}, %s)").format(name, name),
-                (other_row,),
-            )
+            both.execute(insertion_of_json(table), (other_row,))
         both.execute("SET LOCAL ROLE NONE")
     both.rollback()
 
