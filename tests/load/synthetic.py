@@ -21,9 +21,11 @@ from dingkao.database.base import db
 from dingkao.doctors import search_indexing
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.number_indices import name_sort_key
+from dingkao.doctors.search_keys import DEPARTMENT, search_keys
 from dingkao.people import organisation_search
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.identity_numbers import mask_number
+from dingkao.people.name_grams import fold_for_search
 from dingkao.people.organisation_search import organisation_key_rows
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import SecretLocation, current_vault
@@ -55,7 +57,23 @@ PEOPLE_TABLES = ("account", "doctor", "assessment", "doctor_search_key")
 """Tables of which every person has rows."""
 _WITHOUT_TRIGGERS = "SET session_replication_role = replica"
 Cells = tuple[Any, ...]
-_name_key = lru_cache(2 * BATCH_SIZE)(name_sort_key)
+_MAX_NAMES = 200_000
+"""Names of which the readings are remembered: half of all people bear one that others bear."""
+_name_key = lru_cache(_MAX_NAMES)(name_sort_key)
+
+
+@lru_cache(_MAX_NAMES)
+def _keys_of_name(name: str) -> tuple[str, ...]:
+    """The keys by which the name of a doctor is found."""
+    return tuple(search_keys(name, None))
+
+
+@lru_cache
+def _key_of_department(department: str) -> str:
+    """The key by which the doctors of a department are found."""
+    return DEPARTMENT + fold_for_search(department)
+
+
 ACCOUNT_COLUMNS = (
     "tenant_id",
     "id",
@@ -136,20 +154,36 @@ class _PeopleToWrite:
 
 @contextmanager
 def _without_indexes(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """In the block the tables of people have no indexes but those of their keys; after it these are built at
-    once, which costs a fraction of entering each row into each of them."""
+    """In the block the tables of people have no indexes but those of keys that other tables refer to; after
+    it these are built at once, which costs a fraction of entering each row into each of them."""
     tables = [*PEOPLE_TABLES, *(table.name for table in RECORD_TABLES)]
+    keys = connection.execute(_KEYS_QUERY, (tables,)).fetchall()
+    for table, name, _ in keys:
+        connection.execute(
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(sql.Identifier(table), sql.Identifier(name))
+        )
     indexes = connection.execute(_INDEXES_QUERY, (tables,)).fetchall()
     for name, _ in indexes:
         connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
     connection.commit()
     yield
     connection.execute("SET maintenance_work_mem = '512MB'")
+    for table, name, definition in keys:
+        connection.execute(
+            sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} {}").format(
+                sql.Identifier(table), sql.Identifier(name), sql.SQL(definition)
+            )
+        )
     for _, definition in indexes:
         connection.execute(definition)
     connection.commit()
 
 
+_KEYS_QUERY = """
+select own.conrelid::regclass::text, own.conname, pg_get_constraintdef(own.oid) from pg_constraint own
+where own.conrelid = any(%s::text[]::regclass[]) and own.contype in ('p', 'u')
+    and not exists (select from pg_constraint other where other.contype = 'f' and other.conindid = own.conindid)
+"""
 _INDEXES_QUERY = """
 select i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) from pg_index i
 where i.indrelid = any(%s::text[]::regclass[])
@@ -266,19 +300,12 @@ def _copy_people(
 
 
 def _iter_key_cells(ground: RecordGround, records: list[Record]) -> Iterator[Cells]:
-    """The keys by which the doctors are found."""
+    """The keys by which the doctors are found, in the order of search_indexing.COLUMNS."""
     for record in records:
         person = record.person
-        yield from search_indexing.search_key_rows(
-            {
-                "tenant_id": ground.tenant,
-                "id": person.doctor_id,
-                "name": person.name,
-                "name_key": _name_key(person.name),
-                "department": person.department,
-                "organisation_id": record.place.institution_id,
-            }
-        )
+        name_key, institution_id = _name_key(person.name), record.place.institution_id
+        for key in {*_keys_of_name(person.name), _key_of_department(person.department)}:
+            yield ground.tenant, key, name_key, person.doctor_id, institution_id
 
 
 def _account_cells(ground: RecordGround, record: Record) -> Cells:
