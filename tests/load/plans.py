@@ -68,7 +68,7 @@ def _cpu_seconds(bench: Bench) -> float:
 def walk(bench: Bench, doctors: int, examples: int) -> None:
     """Look at every page and report on the plans."""
     plan_walk = PlanWalk(bench.application, bench.inside, SLUG, CODE, doctors, examples)
-    pages = Counter[str]()
+    pages, shown_problems = Counter[str](), dict[str, None]()
     with bench.application.app_context():
         engine = db.engine
     with bench.superuser() as superuser:
@@ -77,9 +77,11 @@ def walk(bench: Bench, doctors: int, examples: int) -> None:
         with collected_plans(engine, superuser) as collector:
             for _, pages_of_role in plan_walk.walk(collector, tuple(ROLE_LABELS)):
                 pages.update(pages_of_role)
-    problems = plan_problems(collector.statements, limits)
-    for problem in problems:
-        print(problem, file=sys.stderr)  # noqa: T201
+                problems = dict.fromkeys(map(str, plan_problems(collector.statements, limits)))
+                for problem in problems:  # said at once: a walk that is cut short has told them
+                    if problem not in shown_problems:
+                        print(problem, file=sys.stderr, flush=True)  # noqa: T201
+                shown_problems |= problems
     page_milliseconds = Counter[str]()
     for statement in collector.statements:
         page_milliseconds[statement.page] += statement.milliseconds  # type: ignore[assignment]
@@ -87,7 +89,7 @@ def walk(bench: Bench, doctors: int, examples: int) -> None:
         print(f"{milliseconds:.1f} ms of the database for {page}", file=sys.stderr)  # noqa: T201
     report_result("plan_pages", pages.total(), "pages", None, None)
     report_result("plan_statements", len(collector.statements), "statements", None, None)
-    report_at_most("plan_problems", len(problems), "statements", 0)
+    report_at_most("plan_problems", len(shown_problems), "statements", 0)
 
 
 def main() -> None:
