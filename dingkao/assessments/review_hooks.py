@@ -2,11 +2,11 @@
 happens when a record becomes 待测评 or its doctor is taken off the list, and what was done with a record
 since, so that it can't be recalled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dingkao.assessments.models import Assessment
 
-ReadyEffect = Callable[[Assessment], object]
+ReadyEffect = Callable[[Sequence[Assessment]], object]
 Obstacle = Callable[[Assessment], str | None]
 ExclusionEffect = Callable[[Assessment], object]
 _ready_effects: list[ReadyEffect] = []
@@ -15,15 +15,16 @@ _obstacles: list[Obstacle] = []
 
 
 def on_ready(function: ReadyEffect) -> ReadyEffect:
-    """Decorator: register a function that is called with each record that the review makes 待测评."""
+    """Decorator: register a function that is called with the records (of one cycle) that the review makes
+    待测评."""
     _ready_effects.append(function)
     return function
 
 
-def run_ready_effects(record: Assessment) -> None:
-    """Call what was registered with `on_ready`."""
-    for effect in _ready_effects:
-        effect(record)
+def run_ready_effects(records: Sequence[Assessment]) -> None:
+    """Call what was registered with `on_ready`, for records of one cycle, if there is any."""
+    for effect in _ready_effects if records else ():
+        effect(records)
 
 
 def on_exclusion(function: ExclusionEffect) -> ExclusionEffect:

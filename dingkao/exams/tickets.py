@@ -1,7 +1,7 @@
 """Admission tickets (准考证): a number without personal data, issued when a record becomes 待测评."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import and_, select
@@ -40,26 +40,53 @@ def ticket_numbers(record_ids: Collection[UUID]) -> dict[UUID, str]:
     return dict(db.session.execute(query).all())
 
 
-@on_ready
 def get_or_issue_ticket(record: Assessment) -> AdmissionTicket:
-    """The record's ticket, issued now if it has none (record locked for update); called when a record becomes
-    待测评. Its number: province (2 digits), year (2), 7 random digits, and a check digit (Luhn)."""
-    return find_ticket(record) or _issue_ticket(record)
+    """The record's ticket, issued now if it has none (record locked for update)."""
+    return find_ticket(record) or _issue([record])[0]
 
 
-def _issue_ticket(record: Assessment) -> AdmissionTicket:
-    """Issue a ticket with a number that is not taken. Raises RuntimeError if none is found in
+@on_ready
+def issue_tickets(records: Sequence[Assessment]) -> None:
+    """Issue a ticket for each of these records (locked for update, of one cycle, at most 5,000) that has
+    none; called when records become 待测评."""
+    issued = ticket_numbers([record.id for record in records])
+    if lacking := [record for record in records if record.id not in issued]:
+        _issue(lacking)
+
+
+def _issue(records: Sequence[Assessment]) -> list[AdmissionTicket]:
+    """Issue tickets for records of one cycle that have none. Their numbers: province (2 digits), year (2), 7
+    random digits, and a check digit (Luhn). Raises RuntimeError if no free numbers are found in
     MAX_ATTEMPTS."""
-    cycle = db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
+    cycle = db.session.get_one(Cycle, (records[0].tenant_id, records[0].cycle_id))
+    tickets = [
+        AdmissionTicket(assessment_id=record.id, number=number)
+        for record, number in zip(records, _free_numbers(cycle, len(records)), strict=True)
+    ]
+    db.session.add_all(tickets)
+    db.session.flush()
+    return tickets
+
+
+def _free_numbers(cycle: Cycle, count: int) -> list[str]:
+    """Returns `count` different ticket numbers that are not taken. Raises RuntimeError if that many are not
+    found in MAX_ATTEMPTS."""
+    free = set[str]()
     for _ in range(MAX_ATTEMPTS):
-        body = f"{current_tenant() % 100:02d}{cycle.ends_on.year % 100:02d}{secrets.randbelow(10**7):07d}"
-        number = body + luhn.calc_check_digit(body)
-        if db.session.scalar(select(AdmissionTicket.id).where(AdmissionTicket.number == number)) is None:
-            ticket = AdmissionTicket(assessment_id=record.id, number=number)
-            db.session.add(ticket)
-            db.session.flush()
-            return ticket
-    raise RuntimeError("no free ticket number was found")
+        drawn = {_random_number(cycle) for _ in range(count - len(free))}
+        taken = db.session.scalars(
+            select(AdmissionTicket.number).where(in_array(AdmissionTicket.number, drawn))
+        )
+        free |= drawn - set(taken)
+        if len(free) == count:
+            return list(free)
+    raise RuntimeError("no free ticket numbers were found")
+
+
+def _random_number(cycle: Cycle) -> str:
+    """Returns a number as `_issue` says, taken or not."""
+    body = f"{current_tenant() % 100:02d}{cycle.ends_on.year % 100:02d}{secrets.randbelow(10**7):07d}"
+    return body + luhn.calc_check_digit(body)
 
 
 @on_exclusion

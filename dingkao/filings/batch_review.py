@@ -20,8 +20,8 @@ from dingkao.filings.dossier import Dossier
 from dingkao.filings.doubts import doubts_of
 from dingkao.filings.grading_drafts import drafts_of, single_review_reason
 from dingkao.filings.models import Filing
-from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, get_record_for_update, other_holder_name
-from dingkao.filings.review_decisions import Decision, apply_decision
+from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, other_holder_name
+from dingkao.filings.review_decisions import Decision, decide, finish_decisions
 from dingkao.filings.review_guards import assistant_reason, is_namesake, own_record_reason
 from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
@@ -57,31 +57,37 @@ class BatchReview:
             self.left_out.append((record_id, name, reason))
 
 
-def check_batch(
+def check_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Actor) -> BatchReview:
+    """Returns which of the records `ids` the side `scope` can decide at once, and why not the others. Only
+    the first MAX_BATCH records by id are looked at, and those that the side may not see are in neither list.
+    Nothing is locked or decided."""
+    batch = BatchReview()
+    for dossier, reason in _checked_dossiers(_batch_query(cycle, scope, ids), cycle, scope, by):
+        batch.add(dossier.record.id, dossier.doctor.name, reason)
+    return batch
+
+
+def _checked_dossiers(
+    query: Select[Assessment, Doctor, Filing],
     cycle: Cycle,
     scope: ReviewScope,
-    ids: Iterable[UUID],
-    *,
     by: Actor,
-    for_update: bool = False,
-) -> BatchReview:
-    """Returns which of the records `ids` the side `scope` can decide at once, and why not the others. Only
-    the first MAX_BATCH records by id are looked at, and those that the side may not see are in neither list;
-    locked with `for_update`. Nothing is decided."""
-    query = _batch_query(cycle, scope, ids)
-    if for_update:
-        query = query.with_for_update(of=Assessment).execution_options(
-            populate_existing=True,
-        )
-    batch = BatchReview()
-    found = db.session.execute(query).all()
-    facts = conduct_facts([record for record, _, _ in found], cycle)
+) -> list[tuple[Dossier, str | None]]:
+    """Returns the dossiers of a `_batch_query`, each with the reason why it can't be decided together with
+    others, or None."""
+    dossiers = [
+        Dossier(record, doctor, cycle, filing) for record, doctor, filing in db.session.execute(query).all()
+    ]
+    facts = conduct_facts([dossier.record for dossier in dossiers], cycle)
     drafts = drafts_of(facts) if scope.name == "institution" else {}
-    for record, doctor, filing in found:
-        dossier = Dossier(record, doctor, cycle, filing)
-        reason = _refusal_reason(dossier, facts[record.id], scope, by)
-        batch.add(record.id, doctor.name, reason or single_review_reason(drafts.get(record.id)))
-    return batch
+    return [
+        (
+            dossier,
+            _refusal_reason(dossier, facts[dossier.record.id], scope, by)
+            or single_review_reason(drafts.get(dossier.record.id)),
+        )
+        for dossier in dossiers
+    ]
 
 
 def _batch_query(
@@ -120,56 +126,41 @@ def apply_batch(
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
     records `ids` that can be decided at once, and notify their doctors; one that has changed since the
     preview is left out. Locks the records. Returns the result."""
-    batch = check_batch(cycle, scope, ids, by=by, for_update=True)
-    result = BatchReview(left_out=batch.left_out)
-    for record_id, name in batch.decidable:
-        record = get_record_for_update(record_id, scope)
-        result.add(record_id, name, _decide(record, scope, by))
+    locking = _batch_query(cycle, scope, ids).with_for_update(of=Assessment)
+    query = locking.execution_options(populate_existing=True)
+    result, decided = BatchReview(), []
+    for dossier, checked_reason in _checked_dossiers(query, cycle, scope, by):
+        reason = checked_reason or _decide(dossier, scope, by)
+        result.add(dossier.record.id, dossier.doctor.name, reason)
+        if reason is None:
+            decided.append(dossier)
+    finish_decisions(decided, scope, by=by)
     return result
 
 
 def _decide(
-    record: Assessment,
+    dossier: Dossier,
     scope: ReviewScope,
     by: Actor,
 ) -> str | None:
-    """Make the default decision; returns why it was refused, or None."""
+    """Make the default decision: approve with all verdicts 合格, or accept, depending on the side. Returns
+    why it was refused, or None."""
+    action, decision = _DEFAULT_DECISIONS[scope.name]
     try:
-        _apply_default_decision(record, scope, by)
+        decide(dossier, scope, action, by=by, decision=decision)
     except Refusal as refusal:
         return refusal.message
     return None
 
 
-def _apply_default_decision(
-    record: Assessment,
-    scope: ReviewScope,
-    by: Actor,
-) -> None:
-    """Approve with all verdicts 合格, or accept, depending on the side. Raises what `apply_decision`
-    raises."""
-    if scope.name == "institution":
-        decision = Decision(
-            performance="pass",
-            ethics="pass",
-            text="同意",
-            conduct="none",
-        )
-        apply_decision(
-            record,
-            scope,
-            "approve",
-            by=by,
-            decision=decision,
-        )
-    else:
-        apply_decision(
-            record,
-            scope,
-            "accept",
-            by=by,
-            decision=Decision(bad_record_check="none"),
-        )
+_DEFAULT_DECISIONS = {
+    "institution": (
+        "approve",
+        Decision(performance="pass", ethics="pass", text="同意", conduct="none"),
+    ),
+    "organisation": ("accept", Decision(bad_record_check="none")),
+}
+"""Side → code of its default decision, and the decision."""
 
 
 def _refusal_reason(

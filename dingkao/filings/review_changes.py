@@ -2,23 +2,24 @@
 beside what is filed now."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
 from dingkao import clock
-from dingkao.assessments.models import Assessment
+from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
 from dingkao.filings.amendments import entry_summary
 from dingkao.filings.dossier import ENCRYPTED_FIELDS, Dossier
 from dingkao.filings.entry_list_fields import ENTRY_LISTS
 from dingkao.filings.field_values import display_value, is_applicable
 from dingkao.filings.fields import STEPS
-from dingkao.filings.filing_documents import filed_documents
-from dingkao.filings.models import ReviewSnapshot
+from dingkao.filings.filing_documents import documents_by_doctor, filed_documents
+from dingkao.filings.models import Document, ReviewSnapshot
 from dingkao.filings.presentation import mask_certificate_number
 from dingkao.journal.entries import Actor
 from dingkao.tenants.encryption import SecretLocation, current_vault
@@ -54,20 +55,24 @@ class ReviewChanges:
         return changes
 
 
-def save_snapshot(dossier: Dossier, side: str, *, by: Actor) -> None:
-    """Store what the side sees of a filing when it decides; its earlier snapshot is replaced."""
-    content = json.dumps(_filed_texts(dossier), ensure_ascii=False)
-    snapshot = _get_snapshot(dossier.record, side) or ReviewSnapshot(
-        id=new_id(),
-        assessment_id=dossier.record.id,
-        side=side,
-    )
-    snapshot.taken_at, snapshot.taken_by = clock.now(), by.id
-    snapshot.content_sealed = current_vault().encrypt(
-        _location(snapshot),
-        content,
-    )
-    db.session.add(snapshot)
+def save_snapshots(dossiers: Sequence[Dossier], side: str, *, by: Actor) -> None:
+    """Store what the side sees of filings (of one cycle, at most 5,000) when it decides on them; its earlier
+    snapshots are replaced."""
+    documents = documents_by_doctor(dossiers)
+    snapshots = _snapshots_of([dossier.record.id for dossier in dossiers], side)
+    for dossier in dossiers:
+        snapshot = snapshots.get(dossier.record.id) or ReviewSnapshot(
+            id=new_id(),
+            assessment_id=dossier.record.id,
+            side=side,
+        )
+        texts = _filed_texts(dossier, documents.get(dossier.doctor.id, []))
+        snapshot.taken_at, snapshot.taken_by = clock.now(), by.id
+        snapshot.content_sealed = current_vault().encrypt(
+            _location(snapshot),
+            json.dumps(texts, ensure_ascii=False),
+        )
+        db.session.add(snapshot)
 
 
 def changes_since_review(
@@ -78,34 +83,34 @@ def changes_since_review(
 ) -> ReviewChanges | None:
     """Returns what has changed since the side last decided; None if it never has. Certificate numbers are
     masked unless `revealed`."""
-    snapshot = _get_snapshot(dossier.record, side)
+    snapshot = _snapshots_of([dossier.record.id], side).get(dossier.record.id)
     if snapshot is None:
         return None
     before: Texts = json.loads(
         current_vault().decrypt(_location(snapshot), snapshot.content_sealed),
     )
-    changes = list(_changes_between(before, _filed_texts(dossier)))
+    texts = _filed_texts(dossier, filed_documents(dossier))
+    changes = list(_changes_between(before, texts))
     return ReviewChanges(
         snapshot.taken_at,
         changes if revealed else [_masked(change) for change in changes],
     )
 
 
-def _get_snapshot(
-    record: Assessment,
-    side: str,
-) -> ReviewSnapshot | None:
-    return db.session.scalar(
-        select(ReviewSnapshot).where(ReviewSnapshot.assessment_id == record.id, ReviewSnapshot.side == side),
+def _snapshots_of(record_ids: Iterable[UUID], side: str) -> dict[UUID, ReviewSnapshot]:
+    """Returns record's id → what the side saw of it last, for at most 5,000 records."""
+    query = select(ReviewSnapshot).where(
+        in_array(ReviewSnapshot.assessment_id, record_ids), ReviewSnapshot.side == side
     )
+    return {snapshot.assessment_id: snapshot for snapshot in db.session.scalars(query)}
 
 
 def _location(snapshot: ReviewSnapshot) -> SecretLocation:
     return SecretLocation("review_snapshot", "content", snapshot.id)
 
 
-def _filed_texts(dossier: Dossier) -> Texts:
-    """Returns everything that is filed, as people read it."""
+def _filed_texts(dossier: Dossier, documents: Iterable[Document]) -> Texts:
+    """Returns everything that is filed, with its documents, as people read it."""
     texts: Texts = {}
     for step in STEPS:
         values = dossier.step_values(step)
@@ -120,7 +125,7 @@ def _filed_texts(dossier: Dossier) -> Texts:
                 kind,
                 dossier.entries(kind),
             )
-    return texts | _document_texts(dossier)
+    return texts | _document_texts(documents)
 
 
 def _entry_texts(
@@ -133,14 +138,14 @@ def _entry_texts(
     return {f"{key}.{entry['id']}": [label, entry_summary(kind, entry)] for entry in entries}
 
 
-def _document_texts(dossier: Dossier) -> Texts:
+def _document_texts(documents: Iterable[Document]) -> Texts:
     """Returns the names of photo and proofs; each has a new id when it is uploaded again."""
     return {
         f"{'1.photo' if document.kind == 'photo' else '5.proofs'}.{document.id}": [
             "照片" if document.kind == "photo" else "证明材料",
             f"{document.name}（{clock.to_beijing(document.uploaded_at):%m月%d日%H:%M}上传）",
         ]
-        for document in filed_documents(dossier.record)
+        for document in documents
     }
 
 

@@ -1,6 +1,6 @@
 """The decisions of a review (审核, domain.md §11 nos. 6 and 8 to 10): approving, accepting, returning."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from dingkao.errors import Forbidden, NotFound
 from dingkao.filings.dossier import Dossier, dossier_of_record
 from dingkao.filings.return_marks import marks_to_store
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, require_unleased
-from dingkao.filings.review_changes import save_snapshot
+from dingkao.filings.review_changes import save_snapshots
 from dingkao.filings.review_guards import (
     assistant_reason,
     require_in_time,
@@ -31,6 +31,7 @@ from dingkao.people.notice_catalogue import (
     PROCEDURE_CHANGED,
     RETURNED_BY_INSTITUTION,
     RETURNED_BY_ORGANISATION,
+    NoticeKind,
 )
 
 StoredMarks = dict[str, Any] | None
@@ -63,7 +64,24 @@ def apply_decision(
     marks: Mapping[str, str] | None = None,
 ) -> str:
     """Make a decision on a locked record, store what the side has seen, and notify the doctor. Returns the
-    sentence for the reviewer.
+    sentence for the reviewer. Raises as `decide` does."""
+    dossier = dossier_of_record(record)
+    message = decide(dossier, scope, action, by=by, decision=decision, marks=marks)
+    finish_decisions([dossier], scope, by=by)
+    return message
+
+
+def decide(
+    dossier: Dossier,
+    scope: ReviewScope,
+    action: str,
+    *,
+    by: Actor,
+    decision: Decision,
+    marks: Mapping[str, str] | None = None,
+) -> str:
+    """Make a decision on the dossier of a locked record, and notify the doctor; `finish_decisions` has to
+    follow in the same transaction. Returns the sentence for the reviewer.
 
     `action`: code of the decision, see `_DECISIONS`. A return may have `marks` (key → sentence, see
     `return_marks`), which become the reason if none is typed. Raises what the transition raises (Forbidden,
@@ -71,13 +89,13 @@ def apply_decision(
     reviewer's own record and for who may not decide for its organisation, NotFound for an action that this
     side does not have.
     """
+    record = dossier.record
     if scope.organisation_of(record) not in scope.deciding_ids:
         raise Forbidden(CLERK_MESSAGE)
     require_unleased(record, by)
     apply = _DECISIONS.get((scope.name, action))
     if apply is None:
         raise NotFound
-    dossier = dossier_of_record(record)
     require_not_own_record(
         dossier.doctor,
         by,
@@ -90,9 +108,14 @@ def apply_decision(
         stored_marks = marks_to_store(dossier, marks)
         decision = _with_reason_of_marks(decision, stored_marks or {})
     _log_marks(record, stored_marks, by)
-    message = apply(dossier, decision, stored_marks, by)
-    save_snapshot(dossier, scope.name, by=by)
-    return message
+    return apply(dossier, decision, stored_marks, by)
+
+
+def finish_decisions(dossiers: Sequence[Dossier], scope: ReviewScope, *, by: Actor) -> None:
+    """Store what the side has seen of the dossiers (of one cycle, at most 5,000) that `decide` has decided on,
+    and do what follows for those that have become 待测评."""
+    run_ready_effects([dossier.record for dossier in dossiers if dossier.record.state == "ready"])
+    save_snapshots(dossiers, scope.name, by=by)
 
 
 def _log_marks(
@@ -124,6 +147,11 @@ def _with_reason_of_marks(
     )
 
 
+def _notify(dossier: Dossier, kind: NoticeKind, **fields: object) -> None:
+    """Write a notice to the dossier's doctor; see `notify`."""
+    notify(dossier.record, kind, account_id=dossier.doctor.account_id, **fields)
+
+
 def _approve(
     dossier: Dossier,
     decision: Decision,
@@ -148,7 +176,7 @@ def _approve(
             decision.ethics,
         ),
     )
-    notify(record, INSTITUTION_APPROVED)
+    _notify(dossier, INSTITUTION_APPROVED)
     return "已通过，转考核机构复核。"
 
 
@@ -166,8 +194,8 @@ def _return_by_institution(
         reason=decision.text,
         marks=marks,
     )
-    notify(
-        record,
+    _notify(
+        dossier,
         RETURNED_BY_INSTITUTION,
         reason=record.returned_reason,
     )
@@ -193,15 +221,14 @@ def _accept(
             competence=decision.competence,
             bad_record_check=bad_record_check,
         )
-        notify(record, ACCEPTED_WITHOUT_TEST)
+        _notify(dossier, ACCEPTED_WITHOUT_TEST)
         return "复核通过，转综合评定。"
     assessment_transitions.accept(
         record,
         by=by,
         bad_record_check=bad_record_check,
     )
-    notify(record, ACCEPTED)
-    run_ready_effects(record)
+    _notify(dossier, ACCEPTED)
     return "复核通过，已转待测评。"
 
 
@@ -236,8 +263,8 @@ def _return_by_organisation(
         reason=decision.text,
         marks=marks,
     )
-    notify(
-        record,
+    _notify(
+        dossier,
         RETURNED_BY_ORGANISATION,
         reason=record.returned_reason,
     )
@@ -258,7 +285,7 @@ def _change_procedure(
         by=by,
         reason=reason,
     )
-    notify(dossier.record, PROCEDURE_CHANGED, reason=reason)
+    _notify(dossier, PROCEDURE_CHANGED, reason=reason)
     return "已改为一般程序。"
 
 

@@ -4,6 +4,7 @@ looked for, and the test is far enough away."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -25,6 +26,7 @@ from dingkao.tenants.settings import Setting
 FOUND_CHOICES = {"none": "已逐项核对，未发现", "found": "发现"}
 BAD_RECORD_CHOICES = {"none": "已核查，无不良执业行为记录", "found": "有不良执业行为记录"}
 ASSISTANT_MESSAGE = "您代填过这份材料，须由另一位审核人审核。"
+OWN_ACCOUNTS_KEY = "own accounts of reviewers"
 OWN_RECORD_MESSAGE = "这是您本人的考核记录，须由另一位审核人办理。"
 settings.register(
     "review_days_before_test",
@@ -60,9 +62,7 @@ def own_record_reason(doctor: Doctor, by: Actor) -> str | None:
     account, or a user name that is the doctor's number. None if nothing says so."""
     if by.id is None:
         return None
-    if by.id == doctor.account_id or _has_number_of(doctor, by):
-        return OWN_RECORD_MESSAGE
-    return None
+    return OWN_RECORD_MESSAGE if doctor.account_id in _own_accounts(by.id) else None
 
 
 def assistant_reason(dossier: Dossier, by: Actor) -> str | None:
@@ -93,17 +93,23 @@ def require_not_own_record(
         )
 
 
-def _has_number_of(doctor: Doctor, by: Actor) -> bool:
-    """Whether the user name of `by` is the number of the doctor's identity document."""
-    user_name = db.session.scalar(
-        select(Account.user_name).where(Account.id == by.id),
-    )
+def _own_accounts(account_id: UUID) -> frozenset[UUID]:
+    """Returns the accounts that are the reviewer's own: the one that acts, and the doctor's whose document
+    number is its user name. Cached in the session, because a batch asks for each of its records."""
+    remembered: dict[UUID, frozenset[UUID]] = db.session().info.setdefault(OWN_ACCOUNTS_KEY, {})
+    if account_id not in remembered:
+        remembered[account_id] = frozenset((account_id, *_accounts_by_user_name(account_id)))
+    return remembered[account_id]
+
+
+def _accounts_by_user_name(account_id: UUID) -> Sequence[UUID]:
+    """Returns the account of the doctor whose document number is the user name of an account, or nothing."""
+    user_name = db.session.scalar(select(Account.user_name).where(Account.id == account_id))
     if not user_name:
-        return False
-    doctor_index = db.session.scalar(
-        select(Account.login_index).where(Account.id == doctor.account_id),
-    )
-    return doctor_login_index(user_name) == doctor_index
+        return []
+    return db.session.scalars(
+        select(Account.id).where(Account.login_index == doctor_login_index(user_name)),
+    ).all()
 
 
 def last_review_day(cycle: Cycle) -> date | None:

@@ -207,7 +207,7 @@ def _filed_context(
         "sections": presentation.display_sections(dossier, revealed=revealed),
         "assistance": dossier.filing.assistance if dossier.filing else None,
         "confirmation": confirmation_of(dossier.filing),
-        "documents": filing_documents.filed_documents(dossier.record),
+        "documents": filing_documents.filed_documents(dossier),
         "hints": filing_documents.photo_hints(dossier.filing),
         "ground": procedure_choice.chosen_ground(dossier),
         "marked": {mark.key: mark for mark in return_marks.return_marks_of(dossier)},
