@@ -1,6 +1,7 @@
 """Options of the connections to PostgreSQL: timeouts, and the test whether a pooled connection is still
 alive."""
 
+import select
 import time
 from typing import Any
 
@@ -25,8 +26,9 @@ PING_AFTER_IDLE_SECONDS = 2.0
 
 
 def ping_idle_connections(engine: Engine) -> None:
-    """Test a pooled connection that was unused for PING_AFTER_IDLE_SECONDS before it is used, and replace it
-    if it is dead. Others are not tested, because that costs a round trip for each request."""
+    """Test a pooled connection that was unused for PING_AFTER_IDLE_SECONDS before it is used, or on which the
+    server has said something meanwhile, as it does when it ends the connection; replace it if it is dead.
+    Others are not tested, because that costs a round trip for each request."""
 
     @event.listens_for(engine, "checkin")
     def put_back(_driver: Any, record: Any) -> None:
@@ -35,9 +37,10 @@ def ping_idle_connections(engine: Engine) -> None:
 
     @event.listens_for(engine, "checkout")
     def taken(driver: Any, record: Any, _proxy: Any) -> None:
-        """Test a connection that was idle for long before it is used. Raises DisconnectionError, upon which
-        the pool replaces it."""
-        if time.monotonic() - record.info.get("put_back", time.monotonic()) < PING_AFTER_IDLE_SECONDS:
+        """Test a connection that may be dead before it is used. Raises DisconnectionError, upon which the
+        pool replaces it."""
+        idle_seconds = time.monotonic() - record.info.get("put_back", time.monotonic())
+        if idle_seconds < PING_AFTER_IDLE_SECONDS and not _has_unread_input(driver):
             return
         try:
             driver.execute("")
@@ -45,3 +48,12 @@ def ping_idle_connections(engine: Engine) -> None:
                 driver.rollback()
         except psycopg.Error as fault:
             raise DisconnectionError from fault
+
+
+def _has_unread_input(driver: psycopg.Connection[Any]) -> bool:
+    """Whether something has come on an idle connection, or it was closed; asks only this machine."""
+    if driver.closed:
+        return True
+    poll = select.poll()
+    poll.register(driver.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

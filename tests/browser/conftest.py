@@ -1,7 +1,6 @@
 """A real browser on the real stack."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from sqlalchemy import select
 
 from dingkao.database.base import db
-from dingkao.database.connections import PING_AFTER_IDLE_SECONDS
 from dingkao.people.accounts import doctor_login_index
 from dingkao.people.models import Account
 from tests import actors, sample_data
@@ -58,9 +56,7 @@ def web(session_stack: Any) -> None:
 @pytest.fixture(scope="module")
 def served(web: None, stack: Any) -> str:
     """The address of the web server, on the module's database, in which no province is open. Its connections
-    to the database of the module before have ended: those that have not been used for PING_AFTER_IDLE_SECONDS
-    are looked at before they are."""
-    time.sleep(PING_AFTER_IDLE_SECONDS)
+    to the database of the module before have ended with that, which it sees before it uses them."""
     return f"http://127.0.0.1:{stack.port}"
 
 

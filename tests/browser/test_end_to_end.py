@@ -9,7 +9,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from dingkao.database.connections import PING_AFTER_IDLE_SECONDS
 from dingkao.embedded.stack import Stack
 from dingkao.embedded.supervisor import Supervisor, program_command
 from tests import engines
@@ -65,7 +63,6 @@ def emptied(request: pytest.FixtureRequest, shared_engines: Path, stack: Stack) 
     if getattr(request.node, "execution_count", 1) > 1:
         engines.clone(shared_engines, engines.database_of(stack))
         engines.empty(stack)
-        time.sleep(PING_AFTER_IDLE_SECONDS)
 
 
 def test_two_provinces_from_nothing_to_two_certificates(emptied, pages, served, stack, tmp_path):
