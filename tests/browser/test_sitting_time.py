@@ -186,18 +186,30 @@ def test_a_minute_without_network_loses_no_tap_and_no_moment_of_one(candidate):
     assert all(9.5 < gap < 15 for gap in gaps), gaps
 
 
+LAST_MILLISECONDS = 60_000
+
+
+def near_the_end(candidate: Candidate, page: Page) -> None:
+    """The page with the last minute before its end, which is over when its clock has been moved on by
+    LAST_MILLISECONDS without network."""
+    set_end(candidate, seconds=LAST_MILLISECONDS / 1000)
+    page.clock.install()
+    page.reload()
+    expect(page.locator("#clock")).to_have_class(re.compile("is-urgent"))
+
+
 def test_the_end_without_network_is_said_and_what_was_tapped_in_time_is_counted_within_the_minute(candidate):
     page = candidate.phone()
     candidate.enter(page)
-    set_end(candidate, seconds=8)
-    page.reload()
-    expect(page.locator("#clock")).to_have_class(re.compile("is-urgent"))
+    near_the_end(candidate, page)
     page.context.set_offline(True)
     letter = tap(page, 1, 2)
+    page.clock.run_for(LAST_MILLISECONDS)
     expect(page.locator("#told")).to_contain_text("作答时间已到，网络未连接", timeout=15_000)
     expect(page.locator("#state")).to_have_text("未保存 1 题")
     expect(page.locator("#options button").first).to_be_disabled()
     assert candidate.kept() == {}
+    set_end(candidate, seconds=0)
     page.context.set_offline(False)
     expect(page.get_by_role("heading", name="考试结束")).to_be_visible(timeout=15_000)
     expect(page.get_by_text("未能计入")).to_have_count(0)
@@ -224,10 +236,9 @@ def test_what_comes_after_the_automatic_hand_in_is_not_counted_and_the_page_says
 def test_where_the_time_was_prolonged_while_the_phone_was_away_the_page_goes_on(candidate):
     page = candidate.phone()
     candidate.enter(page)
-    set_end(candidate, seconds=6)
-    page.reload()
-    expect(page.locator("#clock")).to_have_class(re.compile("is-urgent"))
+    near_the_end(candidate, page)
     page.context.set_offline(True)
+    page.clock.run_for(LAST_MILLISECONDS)
     expect(page.locator("#told")).to_contain_text("作答时间已到，网络未连接", timeout=15_000)
     set_end(candidate, minutes=5)
     page.context.set_offline(False)
@@ -281,10 +292,10 @@ def test_what_came_too_late_stays_on_the_phone_and_counts_where_time_is_added(ca
     candidate.enter(page)
     answers = {0: tap(page, 1, 0)}
     saved(page)
-    set_end(candidate, seconds=4)
-    page.reload()
+    near_the_end(candidate, page)
     page.context.set_offline(True)
     answers[1] = tap(page, 2, 1)
+    page.clock.run_for(LAST_MILLISECONDS)
     expect(page.locator("#told")).to_contain_text("还有1题的答案没有送达", timeout=15_000)
     set_end(candidate, seconds=-70)
     page.context.set_offline(False)
