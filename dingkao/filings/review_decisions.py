@@ -112,8 +112,8 @@ def decide(
 
 
 def finish_decisions(dossiers: Sequence[Dossier], scope: ReviewScope, *, by: Actor) -> None:
-    """Store what the side has seen of the dossiers (of one cycle, at most 5,000) that `decide` has decided on,
-    and do what follows for those that have become 待测评."""
+    """Store what the side has seen of the dossiers (of one cycle, at most 5,000) that `decide` has decided
+    on, and do what follows for those that have become 待测评."""
     run_ready_effects([dossier.record for dossier in dossiers if dossier.record.state == "ready"])
     save_snapshots(dossiers, scope.name, by=by)
 
