@@ -2,7 +2,7 @@
 forms of the same pages, found by the same words, by plain HTTP."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -117,8 +117,11 @@ def _fill(form: Any, label: str, value: str | bool) -> None:
 class FormWay:
     """The way of one province by its forms, with the steps of ProvinceWay."""
 
-    def __init__(self, slug: str, base: str, operator: Page, tmp_path: Any) -> None:
+    def __init__(
+        self, slug: str, base: str, operator: Page, tmp_path: Any, apply_lines: Callable[[], None]
+    ) -> None:
         self.slug, self.base, self.operator, self.tmp_path = slug, base, operator, tmp_path
+        self.apply_lines = apply_lines
         self.hospital, self.division, self.authority = CITIES[slug]
         self.code, self.metrics = CODES[slug], Metrics()
         self.registration = f"YY{self.code}0000000001"
@@ -154,6 +157,7 @@ class FormWay:
             self.review,
             lambda: self.doctor_steps.sit_papers(self.doctor),
             lambda: self.staff.approve_pass_lines(self.admin, self.admin2),
+            self.apply_lines,
             lambda: self.staff.conclude(self.organisation, 1),
             lambda: self.staff.publish(self.admin, self.admin2),
             self.check_certificate,

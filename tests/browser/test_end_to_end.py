@@ -10,15 +10,20 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyotp
 import pytest
+import redis
 from playwright.sync_api import Browser, Page, expect
+from rq import Queue
 
 from dingkao.embedded.stack import Stack
 from dingkao.embedded.supervisor import Supervisor, program_command
+from dingkao.jobs.enqueueing import SCHEDULED_QUEUE
+from dingkao.timetable import run_task
 from tests import engines
 from tests.browser.conftest import DESK
 from tests.browser.form_way import FormWay
@@ -26,7 +31,7 @@ from tests.browser.province_way import NAMES, ProvinceWay
 
 
 @pytest.fixture
-def pages(browser: Browser, served: str, background_processes: Supervisor) -> Iterator[Any]:
+def pages(browser: Browser, served: str, worker: Supervisor) -> Iterator[Any]:
     """Open pages of one's own; questions are answered with yes; script errors, refused content and server
     faults fail the test."""
     contexts, faults = [], []
@@ -65,6 +70,13 @@ def emptied(request: pytest.FixtureRequest, shared_engines: Path, stack: Stack) 
         engines.empty(stack)
 
 
+def apply_lines(stack: Stack) -> None:
+    """Have the worker apply the pass lines that are approved, as the timetable has it do every twenty
+    seconds (the timetable itself: test_make_run.py)."""
+    queue = Queue(SCHEDULED_QUEUE, connection=redis.Redis.from_url(stack.environment["REDIS_URL"]))
+    queue.enqueue(run_task, "apply_lines")
+
+
 def test_two_provinces_from_nothing_to_two_certificates(emptied, pages, served, stack, tmp_path):
     completed = subprocess.run(  # noqa: S603
         program_command("operators", "add", "yunying", "平台运营", "--json"),
@@ -87,8 +99,8 @@ def test_two_provinces_from_nothing_to_two_certificates(emptied, pages, served, 
     expect(operator.get_by_role("heading", name="省份")).to_be_visible()
 
     ways = {
-        "shanxi": ProvinceWay("shanxi", pages, operator, tmp_path).steps(),
-        "henan": FormWay("henan", served, operator, tmp_path).steps(),
+        "shanxi": ProvinceWay("shanxi", pages, operator, tmp_path, partial(apply_lines, stack)).steps(),
+        "henan": FormWay("henan", served, operator, tmp_path, partial(apply_lines, stack)).steps(),
     }
     reached = dict.fromkeys(ways, "")
     while ways:
