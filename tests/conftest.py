@@ -33,13 +33,14 @@ from tests.engines import FROM_OUTSIDE, superuser_connection
 
 __all__ = ["FROM_OUTSIDE", "free_port", "superuser_connection"]
 LONGEST = (
-    "test_make_run.py", "test_end_to_end.py", "test_sitting_time.py", "browser/test_requests.py", "test_worker.py", "browser/test_watching.py",
-    "test_binary_locations.py", "test_page_weight.py", "test_filing_pages.py", "test_desk_clicks.py", "test_plans.py", "browser/test_sitting.py",
-    "browser/test_forms.py", "test_review_desk.py", "test_full_sitting.py", "rooms/test_roster.py", "test_practice_pages.py", "test_external_services.py",
-    "browser/test_uploads.py", "test_large_sheet.py", "test_interrupted_requests.py", "test_appearance.py", "blueprints/test_scoring.py", "browser/test_sign_in.py",
-    "test_offline_scores.py", "sweeps/test_routes.py", "test_list_files.py", "browser/test_questions.py", "test_question_exports.py", "browser/test_lists.py",
-    "test_matrix.py", "test_mock_exam_pages.py", "test_checkpoints.py", "blueprints/test_question_banks.py", "browser/test_texts.py", "browser/test_expired.py",
-    "browser/test_manual.py", "test_job_bell.py", "test_late_answers.py", "rooms/test_papers.py", "test_sitting_machine.py", "rooms/test_names.py",
+    "test_make_run.py", "test_end_to_end.py", "test_plans.py", "test_sitting_time.py", "test_worker.py", "browser/test_requests.py",
+    "test_page_weight.py", "test_filing_pages.py", "test_matrix.py", "browser/test_watching.py", "test_binary_locations.py", "browser/test_sitting.py",
+    "test_appearance.py", "test_full_sitting.py", "browser/test_uploads.py", "test_desk_clicks.py", "test_review_desk.py", "test_practice_pages.py",
+    "browser/test_forms.py", "blueprints/test_scoring.py", "test_large_sheet.py", "test_interrupted_requests.py", "sweeps/test_routes.py",
+    "test_question_exports.py", "browser/test_sign_in.py", "rooms/test_roster.py", "browser/test_questions.py", "test_checkpoints.py",
+    "test_offline_scores.py", "test_external_services.py", "test_list_files.py", "test_mock_exam_pages.py", "browser/test_lists.py",
+    "blueprints/test_question_banks.py", "browser/test_manual.py", "browser/test_texts.py", "browser/test_expired.py", "test_job_bell.py",
+    "test_late_answers.py", "rooms/test_papers.py", "test_sitting_machine.py", "rooms/test_names.py",
 )  # fmt: skip
 SLUGS = ("shanxi", "henan")
 ODD = "定 考 #;'\"$x%41"
