@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from flask import request
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dingkao import clock
@@ -234,3 +234,14 @@ def test_the_web_server_measures_at_its_start_and_then_again_and_again(monkeypat
     over = clock_skew.start_monitor(SimpleNamespace(extensions={"clocks": SimpleNamespace(measure=measure)}))
     assert enough.wait(10)
     over.set()
+
+
+def test_a_connection_that_the_database_has_ended_is_replaced_though_it_was_used_just_now(
+    application, provinces, in_province, owner_connection
+):
+    backend_id = select(func.pg_backend_pid())
+    with in_province("shanxi"):
+        used = db.session.scalar(backend_id)
+    owner_connection.execute("select pg_terminate_backend(%s, 5000)", (used,))
+    with in_province("shanxi"):
+        assert db.session.scalar(backend_id) != used
