@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Index,
     UniqueConstraint,
+    false,
     literal_column,
     text,
 )
@@ -115,7 +116,8 @@ class Assessment(TenantOwned, Model):
     found; NULL until the checklist was answered. `bad_record_check`: what the assessment organisation's check
     of bad records found. `sent_by`, `sent_from`: the reviewer who moved the record to its present state, and
     the state before, while that can be recalled. `assigned_to`: the reviewer of the present desk to whom it
-    was given.
+    was given. `assisted`: somebody has begun to fill in the filing on the doctor's behalf (代填); it stays
+    so for the cycle, also when the doctor goes on alone.
     In the state «absent» `absence_note` is what the assessment organisation found out, drafted by
     `absence_drafted_by`; the absence counts once `absence_confirmed_by` is set.
     """
@@ -198,6 +200,14 @@ class Assessment(TenantOwned, Model):
             "id",
             postgresql_where=text("assigned_to is not null"),
         ),
+        Index(
+            "assessment_assisted_ix",
+            "tenant_id",
+            "cycle_id",
+            "state",
+            "id",
+            postgresql_where=text("assisted"),
+        ),
         check_in("state", tuple(ASSESSMENT_STATES)),
         check_in("round", tuple(ROUNDS)),
         check_in("procedure", tuple(PROCEDURES)),
@@ -242,6 +252,7 @@ class Assessment(TenantOwned, Model):
     sent_from: Mapped[str | None]
     assigned_to: Mapped[UUID | None]
     exempted: Mapped[bool] = mapped_column(default=False)
+    assisted: Mapped[bool] = mapped_column(default=False, server_default=false())
     result_received_at: Mapped[datetime | None]
     absence_note: Mapped[str | None]
     absence_drafted_by: Mapped[UUID | None]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, false, select
+from sqlalchemy import ColumnElement, false, select, true
 
 from dingkao.assessments.enrolment import doctor_join, doctor_lookup
 from dingkao.assessments.models import ASSESSMENT_STATES, PROCEDURES, Assessment
@@ -43,6 +43,7 @@ STATE_FILTER, UNSUBMITTED = "state", "unsubmitted"
 UNSUBMITTED_STATES = ("included", "draft", "institution_returned")
 """The states that the choice UNSUBMITTED selects."""
 STATE_CHOICES = {UNSUBMITTED: "全部未提交", **ASSESSMENT_STATES}
+ASSISTED_LABEL = "代填"
 FIRST_SHOWN = ("not_included", *STATE_CHOICES)
 """By which choice the list opens: the first of these that leaves a record."""
 
@@ -69,6 +70,18 @@ def record_filters() -> tuple[ListFilter, ...]:
     )
 
 
+def assisted_filter(*, have_index: bool = False) -> ListFilter:
+    """The filter of the records that somebody has filled in on the doctor's behalf. `have_index`: the rows
+    are a cycle's records by state."""
+    return ListFilter(
+        "assisted",
+        "代填",
+        lambda _value, _viewer: Assessment.assisted == true(),
+        {"yes": ASSISTED_LABEL},
+        is_indexed=have_index,
+    )
+
+
 def record_cells(rows: Sequence[ListRow]) -> CellRows:
     """Returns the cells that all lists of records have in common."""
     institutions = organisation_names(row[0].institution_id for row in rows)
@@ -77,6 +90,7 @@ def record_cells(rows: Sequence[ListRow]) -> CellRows:
         | {
             "procedure": PROCEDURES.get(record.procedure or "", ""),
             "state": ASSESSMENT_STATES[record.state],
+            "assisted": ASSISTED_LABEL if record.assisted else "",
         }
         for record, doctor, *_ in rows
     ]
@@ -135,6 +149,7 @@ RECORD_LIST = register(
             *doctor_columns("sex", "title"),
             ListColumn("procedure", "程序", is_default=False),
             ListColumn("state", "状态", sort="state"),
+            ListColumn("assisted", "代填"),
         ),
         cells=_cells,
         sorts=(
@@ -145,6 +160,7 @@ RECORD_LIST = register(
             institution_filter(Assessment.institution_id),
             ListFilter(STATE_FILTER, "状态", _state_condition, STATE_CHOICES, is_indexed=True),
             *record_filters(),
+            assisted_filter(have_index=True),
         ),
         search=doctor_search,
         search_label="姓名、拼音、号码、机构、科室",

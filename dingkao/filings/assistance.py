@@ -84,6 +84,7 @@ def begin(dossier: Dossier, *, reason: str, by: Actor) -> None:
         "steps": {},
     }
     filing.assisted_at = clock.now()
+    dossier.record.assisted = True
     journal.write_entry(
         "filing",
         filing.id,

@@ -14,6 +14,7 @@ from dingkao.assessments.models import (
     queue_condition,
 )
 from dingkao.assessments.record_list import (
+    assisted_filter,
     record_cells,
     record_filters,
     records_with_doctors,
@@ -119,6 +120,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
         columns=(
             *doctor_columns("sex", "title", *hidden_columns),
             ListColumn("procedure", "程序"),
+            ListColumn("assisted", "代填"),
             ListColumn("submitted", "提交时间", is_numeric=True, sort="waiting"),
             ListColumn("state", "状态"),
             ListColumn("holder", "审核人"),
@@ -140,6 +142,7 @@ def _review_list(side: str, title: str, *hidden_columns: str) -> ListDefinition:
                 {state: QUEUE_LABELS[state] for state in STATES_BY_SIDE[side]},
             ),
             *record_filters(),
+            assisted_filter(),
             ListFilter("holder", "审核人", _holder_condition, HOLDERS),
             ListFilter("assigned", "分配", _assignee_condition, ASSIGNEES),
             ListFilter("waiting", "等待", _waiting_condition, WAITING_DAYS, is_indexed=True),

@@ -166,6 +166,22 @@ def test_the_doctor_sees_what_was_filled_in_changes_it_and_submits(application, 
     assert record_page.count("代填：测试人员") == 5
     assert "住院，不能使用手机" in record_page
     assert "本人自行提交" in record_page
+    queue = f"/{SLUG}/office/review"
+    address = f'{queue}/{doctor.record_id}"'
+    assert address in reviewer.get(f"{queue}?assisted=yes").get_data(as_text=True)
+    alone = actors.signed_in_doctor(application, in_province, SLUG, next(_serial))
+    actors.advance_to(in_province, alone, "institution_pending")
+    assert str(alone.record_id) in reviewer.get(queue).get_data(as_text=True)
+    assert str(alone.record_id) not in reviewer.get(f"{queue}?assisted=yes").get_data(as_text=True)
+
+
+def test_the_list_of_records_says_which_are_filled_in_on_the_doctors_behalf(desk):
+    records, address = f"/{SLUG}/office/inclusion?state=all", f"/office/doctors/{desk.doctor.doctor_id}"
+    assert address in desk.client.get(records).get_data(as_text=True)
+    assert address not in desk.client.get(f"{records}&assisted=yes").get_data(as_text=True)
+    desk.post("/begin", reason="住院")
+    page = desk.client.get(f"{records}&assisted=yes").get_data(as_text=True)
+    assert '<td class=" is-short">代填</td>' in page.split(address)[1].split("</tr>")[0]
 
 
 def test_what_is_under_way_is_listed_until_it_is_submitted(desk):

@@ -34,7 +34,7 @@ from tests.blueprints.signed_in_client import post_form, signed_in_client
 SLUG, CODE = "heilongjiang", 23
 LIST = f"/{SLUG}/office/inclusion"
 JOBS = f"/{SLUG}/office/work"
-HEADINGS = ["姓名", "证件号码", "级别", "执业类别", "主要执业机构", "科室", "状态"]
+HEADINGS = ["姓名", "证件号码", "级别", "执业类别", "主要执业机构", "科室", "状态", "代填"]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,7 @@ def expected_rows(in_province, number=None, *, full=False):
                 organisation.name,
                 doctor.department,
                 "未纳入",
+                "",
             ]
             for _, doctor, organisation in db.session.execute(query)
         ]
