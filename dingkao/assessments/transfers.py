@@ -350,13 +350,14 @@ def _carry_out(change: EnrolmentChange, by: Actor) -> None:
     _require_movable(records)
     for record in records:
         _move_record(record, target, by)
-    change_institution(doctor, target.id)
+    is_cleared = change_institution(doctor, target.id)
     journal.write_entry(
         "doctor",
         doctor.id,
         "transferred",
         by=by,
         change=str(change.id),
+        department_cleared=is_cleared,
     )
     change_transitions.carry_out(change, by=by)
     notify_account(

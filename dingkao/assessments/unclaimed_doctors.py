@@ -166,7 +166,7 @@ def assign(
     doctor = db.session.scalars(
         select(Doctor).where(Doctor.id == unclaimed.doctor_id).with_for_update()
     ).one()
-    change_institution(doctor, organisation.id)
+    is_cleared = change_institution(doctor, organisation.id)
     if cycle is not None:
         _move_record(doctor, organisation, cycle)
     unclaimed.assigned_to_id = organisation.id
@@ -177,6 +177,7 @@ def assign(
         "assigned",
         by=by,
         organisation=str(organisation.id),
+        department_cleared=is_cleared,
     )
     return doctor
 

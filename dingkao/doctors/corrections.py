@@ -171,7 +171,7 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
             changes.get("document_type", doctor.document_type),
             changes.get("number"),
         )
-    _change_practice(doctor, changes)
+    is_cleared = _change_practice(doctor, changes)
     doctor.roster_digest = None
     update_search_keys([doctor.id])
     journal.write_entry(
@@ -180,12 +180,14 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
         "corrected",
         by=by,
         fields=sorted(changes),
+        department_cleared=is_cleared,
     )
 
 
-def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> None:
+def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> bool:
     """Store another level, category or institution. The scopes are deleted if the category changes, because
-    they belonged to it. Raises InvalidState for an institution that is closed meanwhile."""
+    they belonged to it. Returns whether the doctor has left a department with the institution. Raises
+    InvalidState for an institution that is closed meanwhile."""
     doctor.level = changes.get("level", doctor.level)
     if "category" in changes:
         doctor.category, doctor.scope = changes["category"], None
@@ -193,7 +195,8 @@ def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> None:
         organisation = find_by_registration_number(changes["institution"])
         if organisation:
             lock_open(organisation.id)
-            change_institution(doctor, organisation.id)
+            return change_institution(doctor, organisation.id)
+    return False
 
 
 def _change_name(doctor: Doctor, name: str) -> None:

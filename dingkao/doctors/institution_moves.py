@@ -20,15 +20,20 @@ from dingkao.people.organisation_succession import (
 )
 
 
-def change_institution(doctor: Doctor, organisation_id: UUID) -> None:
-    """Put a locked doctor on the roster of another institution, where the doctor is then found. The row
-    imported last is forgotten, so that the new institution's file is compared with what is stored. The
-    records of the doctor stay where they are, and nothing is journaled: both are the caller's."""
+def change_institution(doctor: Doctor, organisation_id: UUID) -> bool:
+    """Put a locked doctor on the roster of another institution, where the doctor is then found, in no
+    department. The row imported last is forgotten, so that the new institution's file is compared with what
+    is stored. The records of the doctor stay where they are, and nothing is journaled: both are the caller's.
+    Returns whether there was a department to leave, for the journal, which holds no names."""
+    has_left_department = bool(doctor.department)
+    doctor.department = None
     _put_on_roster([doctor], organisation_id)
+    return has_left_department
 
 
 def _put_on_roster(doctors: Sequence[Doctor], organisation_id: UUID) -> None:
-    """Put locked doctors on the roster of another institution, see `change_institution`."""
+    """Put locked doctors on the roster of another institution, see `change_institution`; departments
+    stay as they are."""
     for doctor in doctors:
         doctor.organisation_id = organisation_id
         doctor.roster_digest = None

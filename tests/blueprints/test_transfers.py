@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment, EnrolmentChange
@@ -126,6 +126,9 @@ def test_the_new_institution_asks_and_the_old_one_consents(desks, doctor, in_pro
     assert change_page in page_text(desks["admin"].get(of_origin))
     assert "list=enrolment_changes" in export_address(desks["admin"], of_origin)
     assert take_in(desks, in_province, doctor).location == change_page, "asked twice, stands once"
+    with in_province(SLUG):
+        db.session.execute(update(Doctor).where(Doctor.id == doctor.doctor_id).values(department="内分泌科"))
+        db.session.commit()
     assert "去办理" in page_text(desks["old"].get(LIST))
     assert "转入转出、移出名单等待您办理" in page_text(desks["old"].get(f"/{SLUG}/office"))
     assert decide(desks["new"], change_page, "consent", side="institution").status_code == 403
@@ -150,10 +153,18 @@ def test_the_new_institution_asks_and_the_old_one_consents(desks, doctor, in_pro
             select(JournalEntry.verb).where(JournalEntry.subject_id == change.id).order_by(JournalEntry.id)
         ).all()
         assert invalid_entries(change.id) == []
+        moved = db.session.scalars(
+            select(JournalEntry.details).where(
+                JournalEntry.subject_id == doctor.doctor_id, JournalEntry.verb == "transferred"
+            )
+        ).one()
+    assert moved["department_cleared"] is True
     assert kinds[-2:] == ["transfer_asked", "transfer_done"]
     assert verbs == ["asked", "consented", "carry_out"]
     assert desks["old"].get(f"/{SLUG}/office/doctors/{doctor.doctor_id}").status_code == 403
-    assert desks["new"].get(f"/{SLUG}/office/doctors/{doctor.doctor_id}").status_code == 200
+    at_new_place = desks["new"].get(f"/{SLUG}/office/doctors/{doctor.doctor_id}")
+    assert at_new_place.status_code == 200
+    assert "内分泌科" not in page_text(at_new_place), "a department of the old institution"
 
 
 def test_what_was_submitted_is_reviewed_anew_and_nothing_of_it_is_lost(desks, doctor, in_province):
