@@ -29,6 +29,7 @@ from dingkao.doctors.doctor_list import (
     doctor_search,
     doctor_sorts,
 )
+from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.name_lookups import organisation_names
@@ -176,5 +177,10 @@ def _request_list(side: str) -> ListDefinition:
 REQUEST_LISTS = {side: register(_request_list(side)) for side in ("institution", "organisation", "province")}
 """Side → its list."""
 
-for _definition in REQUEST_LISTS.values():
-    register_listing(_definition, "requests.view")
+for _side, _definition in REQUEST_LISTS.items():
+    register_listing(
+        _definition,
+        "requests.view",
+        reveal_action="filings.reveal_numbers" if _side != "province" else "doctors.reveal_numbers",
+        full_number=lambda row: document_number_of(row[2]),
+    )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from PIL import Image
+from python_calamine import CalamineWorkbook
 from sqlalchemy import select
 
 from dingkao import clock
@@ -24,13 +25,14 @@ from tests.actors import (
     make_actor,
     portrait_image,
     record_state,
+    run_pending_jobs,
     signed_in_doctor,
     unused_serials,
 )
 from tests.blueprints import request_steps
-from tests.blueprints.list_export_steps import export_address
+from tests.blueprints.list_export_steps import ask_for_file, export_address
 from tests.blueprints.request_steps import begun, decide, doctor_in, exemption, hand_in, upload
-from tests.blueprints.signed_in_client import signed_in_client
+from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "qinghai", 63
 SERIALS = unused_serials(SLUG)
@@ -426,6 +428,20 @@ def test_requests_are_filtered_by_kind_term_and_desk(ready, staff, in_province):
     assert not is_listed("due=-1")
     assert "剩2天" in staff["institution"].get(address).get_data(as_text=True)
     assert "list=institution_requests" in export_address(staff["institution"], address)
+
+
+def test_requests_with_full_numbers_take_a_second_person(application, ready, staff, in_province):
+    someone, address = ready(), f"/{SLUG}/office/requests?side=institution"
+    exemption(someone)
+    assert ask_for_file(staff["clerk"], address, is_unmasked="y").status_code == 422
+    place = ask_for_file(staff["institution"], address, is_unmasked="y").location
+    post_form(staff["province"], f"{place}/approve", page=place)
+    waiting = staff["institution"].get(place).get_data(as_text=True)
+    job_page = re.search(rf'href="(/{SLUG}/office/work/[0-9a-f-]+)"', waiting)[1]
+    run_pending_jobs(application, in_province, SLUG)
+    file = staff["institution"].get(f"{job_page}/sheet.xlsx")
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(file.data)).get_sheet_by_index(0).to_python()
+    assert someone.number in {row[1] for row in rows}
 
 
 def test_an_actor_of_no_role_moves_nothing(ready, in_province):
