@@ -14,12 +14,12 @@ from dingkao.assessments.models import (
     Assessment,
     OfficeNotice,
 )
+from dingkao.assessments.notice_recipients import recipients_query
 from dingkao.assessments.office_notices import (
     Recipient,
     cancel,
     fill,
     load_recipients,
-    recipients_query,
     sender_name,
 )
 from dingkao.cycles.cycles import get_cycle

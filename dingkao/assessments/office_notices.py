@@ -1,5 +1,6 @@
 """Notices of an institution, an assessment organisation or the province to its own doctors (domain.md §12):
-who gets one, what it says, scheduling and cancelling it. `office_notice_sending` writes the copies."""
+what it says, scheduling and cancelling it. `notice_recipients` says who gets it, `office_notice_sending`
+writes the copies."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,19 +11,21 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
     func,
     select,
     true,
 )
 
 from dingkao import clock
-from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import (
     ASSESSMENT_STATES,
     OFFICE_NOTICE_STATES,
     Assessment,
     OfficeNotice,
+)
+from dingkao.assessments.notice_recipients import (
+    recipients_query,
+    validate_recipients,
 )
 from dingkao.assessments.record_list import (
     UNSUBMITTED_STATES,
@@ -68,13 +71,6 @@ MAX_PER_DAY = 10
 """How many notices an organisation may schedule a day: each may cost a short message a doctor."""
 MAX_AHEAD = timedelta(days=180)
 PREVIEW_SIZE = 3
-ALL_INCLUDED = ""
-RECIPIENT_STATES = {
-    ALL_INCLUDED: "全部已纳入的医师",
-    "unsubmitted": "全部未提交的医师",
-    **ASSESSMENT_STATES,
-}
-"""Whom a notice may go to, by the state of the record."""
 KIND_BY_CHANNELS = {
     frozenset[str](): OFFICE_NOTICE,
     frozenset({"sms"}): OFFICE_NOTICE_SMS,
@@ -164,8 +160,7 @@ def set_sender(notice: OfficeNotice, sender: str, grant: Grant) -> None:
 
 def validate(notice: OfficeNotice) -> None:
     """Raise InvalidInput naming the field for a notice that can't be sent as it is."""
-    if notice.record_state not in RECIPIENT_STATES:
-        raise InvalidInput("请从列表中选择医师的状态。", "record_state")
+    validate_recipients(notice)
     _validate_template(notice.title, "标题", "title", MAX_TITLE_LENGTH)
     _validate_template(notice.body, "正文", "body", MAX_BODY_LENGTH)
     if notice.send_at > clock.now() + MAX_AHEAD:
@@ -207,60 +202,6 @@ def channel_kind(channels: frozenset[str]) -> NoticeKind:
 def available_channels() -> frozenset[str]:
     """The channels that the province has switched on."""
     return frozenset(channel for channel in ("sms", "wechat") if settings.value(f"notify_by_{channel}"))
-
-
-def recipients_query(
-    notice: OfficeNotice,
-) -> Select[Assessment, Doctor]:
-    """The query of the records and doctors to whom a notice goes, in no order."""
-    query = select(Assessment, Doctor).join(Doctor, doctor_join())
-    return query.where(
-        Assessment.cycle_id == notice.cycle_id,
-        _state_condition(notice.record_state),
-        _side_condition(notice),
-        *_filter_conditions(notice),
-    )
-
-
-def _state_condition(
-    record_state: str,
-) -> ColumnElement[bool]:
-    """SQL: whether a record is one of a key of RECIPIENT_STATES, each of which is a state or a group of
-    them."""
-    if record_state == "unsubmitted":
-        return in_array(Assessment.state, UNSUBMITTED_STATES)
-    if record_state == ALL_INCLUDED:
-        return in_array(
-            Assessment.state,
-            [state for state in ASSESSMENT_STATES if state != "not_included"],
-        )
-    return Assessment.state == record_state
-
-
-def _side_condition(
-    notice: OfficeNotice,
-) -> ColumnElement[bool]:
-    """The condition that a record is of the sender: at its institution, assessed by it, or any for the
-    province."""
-    if notice.side == "institution":
-        return Assessment.institution_id == notice.organisation_id
-    if notice.side == "assessor":
-        return Assessment.assessor_id == notice.organisation_id
-    return true()
-
-
-def _filter_conditions(
-    notice: OfficeNotice,
-) -> list[ColumnElement[bool]]:
-    """SQL conditions for the filters that the notice has; none for those that are empty."""
-    column_filters = (
-        (Doctor.department, notice.department),
-        (Doctor.category, notice.category),
-        (Doctor.level, notice.level),
-        (Assessment.procedure, notice.procedure),
-        (Assessment.institution_id, notice.institution_id),
-    )
-    return [column == value for column, value in column_filters if value]
 
 
 def preview(notice: OfficeNotice, cycle: Cycle) -> Preview:

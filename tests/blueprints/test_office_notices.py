@@ -8,7 +8,7 @@ from freezegun import freeze_time
 from sqlalchemy import select
 
 from dingkao import clock
-from dingkao.assessments import office_notice_sending, office_notices
+from dingkao.assessments import notice_recipients, office_notice_sending, office_notices
 from dingkao.assessments.doctor_notices import mark_read
 from dingkao.assessments.models import Assessment, OfficeNotice
 from dingkao.cycles.cycles import current_cycle, phases_of
@@ -139,6 +139,47 @@ def test_a_filter_chooses(application, in_province, doctors, clerk):
     preview = post_form(clerk, NEW, **nobody).get_data(as_text=True)
     assert "0位医师将收到这条通知" in preview
     assert 'name="send"' not in preview
+
+
+RECORDS = f"/{SLUG}/office/inclusion"
+
+
+def choose(client, **fields):
+    """Choose in the list of records, in the way of its button."""
+    return post_form(client, f"{NEW}/records", page=f"/{SLUG}/password", back="/office/inclusion", **fields)
+
+
+def send_to_chosen(client, form_page):
+    """Write to those who were chosen, look at the preview, send; gives the preview."""
+    records = re.search(r'name="records"[^>]*value="([^"]*)"', form_page)[1]
+    return send(client, records=records)[1]
+
+
+def test_those_who_are_chosen_in_a_list_get_it_and_nobody_else(application, in_province, doctors, clerk):
+    first, second, other = doctors
+    assert f'formaction="{NEW}/records"' in clerk.get(f"{RECORDS}?state=all").get_data(as_text=True)
+    form_page = choose(clerk, record=[second.record_id, other.record_id]).get_data(as_text=True)
+    assert "在名单中选择的2人" in form_page
+    with at(DAY):
+        preview = send_to_chosen(clerk, form_page)
+        assert "1位医师将收到这条通知" in preview, "one is of another institution"
+        deliver(application, in_province)
+    assert [len(notices_of(in_province, doctor)) for doctor in doctors] == [0, 1, 0]
+    assert "在名单中选择的2人" in clerk.get(f"/{SLUG}/office/notices").get_data(as_text=True)
+    whole = choose(clerk, selection="all", view="state=draft").get_data(as_text=True)
+    assert str(first.record_id) in whole
+    assert str(second.record_id) not in whole
+
+
+def test_nobody_or_too_many_chosen_leads_back_to_the_list(doctors, clerk, monkeypatch):
+    answer = choose(clerk)
+    assert answer.location == RECORDS
+    assert "请先勾选要通知的医师" in clerk.get(RECORDS).get_data(as_text=True)
+    monkeypatch.setattr(notice_recipients, "MAX_CHOSEN", 1)
+    answer = choose(clerk, record=[doctor.record_id for doctor in doctors])
+    assert answer.location == RECORDS
+    assert "一次最多选1人" in clerk.get(RECORDS).get_data(as_text=True)
+    assert post_form(clerk, f"{NEW}/doctors", page=f"/{SLUG}/password").status_code == 404
 
 
 def test_an_organisation_writes_to_those_it_assesses(application, in_province, doctors, clerk):

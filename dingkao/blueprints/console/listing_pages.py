@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from flask import redirect, request, url_for
@@ -39,6 +39,7 @@ from dingkao.people.exported_lists import may_export
 from dingkao.people.models import SavedView
 from dingkao.people.saved_views import MAX_VIEW_NAME_LENGTH, list_saved_views
 from dingkao.web.forms import ticked_ids
+from dingkao.web.local_paths import is_local_path
 
 UNKNOWN_NUMBER_MESSAGE = "在可查看的范围内没有找到这个号码。请核对，或改按姓名查找。"
 RowLink = Callable[[ListRow], str]
@@ -356,3 +357,14 @@ def posted_view_address(
         fixed,
         replace(state, presets=dict.fromkeys(preset_keys, "")).arguments(),
     )
+
+
+def posted_page_address() -> str:
+    """The address of the list's page that sent the form (`back`); the console's first page for an address
+    that is none of this site."""
+    path = request.form.get("back", "")
+    if not is_local_path(path):
+        return url_for("dashboard.show_tasks")
+    parts = urlsplit(path)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{request.script_root}{parts.path}{query}"

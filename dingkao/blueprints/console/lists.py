@@ -2,13 +2,13 @@
 their name is typed."""
 
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import flash, redirect, request, url_for
+from flask import flash, redirect, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from dingkao.blueprints.console.listing_pages import posted_page_address
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.database.listing.definitions import get_definition
 from dingkao.database.listing.list_states import parse_address
@@ -16,7 +16,6 @@ from dingkao.errors import Forbidden, InvalidInput, InvalidState
 from dingkao.people import saved_views
 from dingkao.people.organisation_filters import suggest_organisations
 from dingkao.web.access_control import require
-from dingkao.web.local_paths import is_local_path
 from dingkao.web.request_lifecycle import limiter
 
 lists = console_blueprint("lists")
@@ -53,7 +52,7 @@ def save_view() -> Response:
         flash(refusal.message, "refusal")
     else:
         flash(f"已保存视图“{view.name}”。")
-    return redirect(_page_to_return_to(), 303)
+    return redirect(posted_page_address(), 303)
 
 
 @lists.post("/office/lists/views/<uuid:view_id>/delete")
@@ -62,15 +61,4 @@ def delete_view(view_id: UUID) -> Response:
     """Delete a saved view. Raises NotFound."""
     name = saved_views.delete_view(view_id, account_id=current_user.id, memberships=current_user.memberships)
     flash(f"已删除视图“{name}”。")
-    return redirect(_page_to_return_to(), 303)
-
-
-def _page_to_return_to() -> str:
-    """The address of the list's page that sent the form (`back`); the console's first page for an address
-    that is none of this site."""
-    path = request.form.get("back", "")
-    if not is_local_path(path):
-        return url_for("dashboard.show_tasks")
-    parts = urlsplit(path)
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{request.script_root}{parts.path}{query}"
+    return redirect(posted_page_address(), 303)

@@ -30,9 +30,15 @@ from dingkao.assessments.models import (
     PROCEDURES,
     OfficeNotice,
 )
-from dingkao.assessments.office_notices import (
+from dingkao.assessments.notice_recipients import (
+    MAX_CHOSEN,
     RECIPIENT_STATES,
+    parse_chosen,
+    recipients_label,
+    require_chosen,
 )
+from dingkao.assessments.record_list import RECORD_LIST
+from dingkao.blueprints.console.listing_pages import posted_page_address, selected_ids
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
 )
@@ -40,7 +46,8 @@ from dingkao.cycles.cycles import require_current_cycle
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import new_id
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
-from dingkao.errors import InvalidInput, InvalidState
+from dingkao.errors import Forbidden, InvalidInput, InvalidState, NotFound
+from dingkao.filings.review_list import REVIEW_LISTS
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import (
     account_names,
@@ -61,6 +68,8 @@ from dingkao.web.forms import (
 )
 
 office_notices = console_blueprint("office_notices")
+CHOOSING_LISTS = {definition.name: definition for definition in (RECORD_LIST, *REVIEW_LISTS.values())}
+"""The lists of records in which one chooses to whom a notice goes."""
 
 
 def _choices(labels: Mapping[str, str], none: str | None = "不限") -> list[SelectChoice]:
@@ -74,7 +83,7 @@ def _choices(labels: Mapping[str, str], none: str | None = "不限") -> list[Sel
 
 class NoticeForm(Form):
     """A notice to doctors: in whose name, to whom, what it says, by which channels, when. `notice_id` is made
-    with the preview."""
+    with the preview; `records`: ids of the records that were chosen in a list, "" where a filter chooses."""
 
     sender = SelectField(
         "以谁的名义",
@@ -96,6 +105,12 @@ class NoticeForm(Form):
     by_wechat = BooleanField("微信提醒")
     send_at = DateTimeField("发送时间", [Optional()])
     notice_id = HiddenField()
+    records = HiddenField()
+
+    @property
+    def chosen_count(self) -> int:
+        """How many records were chosen in a list."""
+        return len((self.records.data or "").split())
 
 
 class ReasonForm(Form):
@@ -116,7 +131,7 @@ def list_notices() -> str:
         "console/office_notices/list.html",
         page=page,
         states=OFFICE_NOTICE_STATES,
-        recipients=RECIPIENT_STATES,
+        recipients=recipients_label,
         senders=organisation_names(notice.organisation_id for notice in page.rows),
         writers=account_names(notice.created_by for notice in page.rows),
     )
@@ -152,10 +167,35 @@ def write_notice() -> Response | tuple[str, int] | str:
         form=form,
         notice=notice,
         preview=preview,
-        recipients=RECIPIENT_STATES,
+        recipients=recipients_label(notice),
         channels=_channel_labels(notice),
         is_now=notice.send_at <= clock.now(),
     )
+
+
+@office_notices.post("/office/notices/new/<string:list_name>")
+@require("notices.to_own_doctors")
+def choose_recipients(list_name: str) -> Response | str:
+    """Write a notice to the ticked doctors of a list of records, or all of its view: the form. Goes back to
+    the list where nobody or too many are chosen. Raises NotFound for a list that doesn't choose, or before
+    the first cycle, Forbidden for one that the user may not see, InvalidInput for a view that no longer is
+    one."""
+    require_current_cycle()
+    definition = CHOOSING_LISTS.get(list_name)
+    if definition is None:
+        raise NotFound
+    if not current_user.may(definition.action):
+        raise Forbidden
+    record_ids = selected_ids(definition, MAX_CHOSEN + 1)
+    try:
+        require_chosen(record_ids)
+    except InvalidInput as refusal:
+        flash(refusal.message, "refusal")
+        return redirect(posted_page_address(), 303)
+    senders = notices.senders(current_grant())
+    form = NoticeForm(formdata=None, data={"records": " ".join(map(str, record_ids))})
+    form.sender.choices = _choices(senders, none=None)
+    return _render_form(form)
 
 
 def _form() -> NoticeForm:
@@ -177,6 +217,7 @@ def _notice_of(form: NoticeForm, cycle: Cycle) -> OfficeNotice:
     notice = OfficeNotice(
         id=_notice_id(form),
         cycle_id=cycle.id,
+        record_ids=parse_chosen(form.records.data or ""),
         record_state=form.record_state.data,
         category=form.category.data or None,
         level=form.level.data or None,
@@ -288,7 +329,7 @@ def _filter_labels(notice: OfficeNotice) -> list[str]:
     """To whom a notice goes, in words."""
     institution = organisation_names([notice.institution_id]).get(notice.institution_id or UUID(int=0))
     labels = (
-        RECIPIENT_STATES[notice.record_state],
+        recipients_label(notice),
         notice.category and CATEGORIES[notice.category],
         notice.level and LEVELS[notice.level],
         notice.procedure and PROCEDURES[notice.procedure],

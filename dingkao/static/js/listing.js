@@ -10,9 +10,10 @@ function showSelection() {
   for (const box of rowBoxes) box.disabled = isWholeView;
   const chosen = rowBoxes.filter((box) => box.checked).length;
   const label = viewBox?.closest("label").textContent.trim();
-  bar.querySelector("[data-selection-count]").textContent = isWholeView
-    ? `已选${label}`
-    : `已选${chosen}${bar.dataset.unit}`;
+  const selected = isWholeView ? label : `${chosen}${bar.dataset.unit}`;
+  bar.querySelector("[data-selection-count]").textContent = `已选${selected}`;
+  const noticeButton = bar.querySelector("[data-notice-button]");
+  if (noticeButton) noticeButton.textContent = isWholeView ? "发通知给全部符合条件的" : `发通知给已选的${selected}`;
 }
 
 if (bar) {

@@ -1,0 +1,15 @@
+"""Notices of offices to doctors who were chosen one by one."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0062"
+down_revision = "0061"
+
+
+def upgrade() -> None:
+    op.add_column("office_notice", sa.Column("record_ids", sa.ARRAY(sa.Uuid())))
+
+
+def downgrade() -> None:
+    op.drop_column("office_notice", "record_ids")
