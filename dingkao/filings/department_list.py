@@ -31,6 +31,8 @@ from dingkao.database.pagination import CappedCount, capped_count
 from dingkao.doctors.models import Doctor
 from dingkao.filings.grading_list import UNDRAFTED, draft_condition
 from dingkao.people.department_models import Department
+from dingkao.people.department_search import department_condition
+from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import Account, Membership
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import has_many_institutions, institution_filter
@@ -220,6 +222,10 @@ DEPARTMENT_LIST = register(
             ListFilter("state", "状态", _state_condition, STATE_CHOICES),
             ListFilter("late", "未完成", _late_condition, LATE_CHOICES, counts=False),
         ),
+        search=lambda words, viewer: department_condition(words, viewer.grant),
+        search_label="科室名称",
         unit="个",
     )
 )
+
+register_listing(DEPARTMENT_LIST, ACTION, names_people=False)

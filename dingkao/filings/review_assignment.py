@@ -25,8 +25,8 @@ from dingkao.people.handover_parts import Desk, Handover, add_handover_part, mov
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
 
-MAX_ASSIGNED, MAX_COLLEAGUES, MAX_DEPARTMENTS = 5_000, 200, 200
-"""How many records are given to somebody at once; how many colleagues and departments a page offers."""
+MAX_ASSIGNED, MAX_COLLEAGUES = 5_000, 200
+"""How many records are given to somebody at once; how many colleagues a page offers."""
 
 
 def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
@@ -48,23 +48,6 @@ def list_colleagues(scope: ReviewScope) -> dict[UUID, str]:
         .limit(MAX_COLLEAGUES)
     )
     return dict(db.session.execute(query).all())
-
-
-def list_departments(cycle: Cycle, scope: ReviewScope) -> list[str]:
-    """Returns the departments of the doctors whose records wait, among MAX_ASSIGNED of these records, in any
-    order; each once, by name, at most MAX_DEPARTMENTS."""
-    waiting = _assignable_records(cycle, scope).limit(MAX_ASSIGNED).subquery()
-    query = (
-        select(Doctor.department)
-        .join(
-            waiting,
-            (waiting.c.tenant_id == Doctor.tenant_id) & (waiting.c.doctor_id == Doctor.id),
-        )
-        .where(Doctor.department.is_not(None))
-        .distinct()
-        .order_by(Doctor.department)
-    )
-    return [department for department in db.session.scalars(query.limit(MAX_DEPARTMENTS)) if department]
 
 
 def count_assigned(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dingkao.clock import now
@@ -19,6 +19,13 @@ class Department(TenantOwned, Model):
     __tablename__ = "department"
     __table_args__ = (
         UniqueConstraint("tenant_id", "organisation_id", "name"),
+        Index(
+            "department_name_ix",
+            "tenant_id",
+            "name",
+            "id",
+            postgresql_ops={"name": "text_pattern_ops"},
+        ),
         tenant_foreign_key("organisation_id", "organisation"),
     )
 

@@ -10,9 +10,12 @@ from sqlalchemy import delete, select, update
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
+from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people.department_models import Department
+from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Membership, Organisation
 from tests import actors, sample_data
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "guizhou", 52
@@ -159,3 +162,39 @@ def test_a_sheet_is_checked_and_then_imported(application, clerk, in_province, d
     post_form(clerk, f"{job.removeprefix('http://localhost')}/confirm", page=job)
     actors.run_pending_jobs(application, in_province, SLUG)
     assert departments(in_province) == before | {"检验科": True}
+
+
+def test_departments_are_searched_by_name_suggested_and_had_as_a_file(application, clerk, in_province):
+    with in_province(SLUG):
+        ids = {
+            number: db.session.scalars(
+                select(Organisation.id).where(Organisation.registration_number == number)
+            ).one()
+            for number in (PLACE, OTHER)
+        }
+        add_departments(
+            [(ids[PLACE], "心血管内科"), (ids[PLACE], "骨科"), (ids[OTHER], "心外科")], by=TERMINAL_ACTOR
+        )
+        add_departments([(ids[OTHER], "骨科"), (ids[OTHER], "骨_科")], by=TERMINAL_ACTOR)
+        db.session.commit()
+    admin = signed_in_client(application, in_province, SLUG, "province_admin")
+
+    def names(client, words):
+        return set(
+            re.findall(rf'href="{PAGE}/[0-9a-f-]+">([^<]+)</a>', text(client.get(f"{PAGE}?q={words}")))
+        )
+
+    def suggested(client, words):
+        answer = client.get(f"/{SLUG}/office/lists/departments?words={words}").json
+        return [suggestion["name"] for suggestion in answer["suggestions"]]
+
+    assert names(clerk, "管内") == {"心血管内科"}
+    assert names(clerk, "_") == set(), "typed, no pattern"
+    assert names(admin, "心") == {"心血管内科", "心外科"}
+    assert {"心血管内科", "骨科"} <= set(suggested(clerk, "科"))
+    assert "心外科" not in suggested(clerk, "心"), "of another institution"
+    assert sorted(suggested(admin, "骨")) == ["骨_科", "骨科"], "each name once"
+    assert suggested(admin, "") == []
+    assert "list=departments" in export_address(clerk, f"{PAGE}?q=骨")
+    form_page = text(clerk.get(f"/{SLUG}/office/doctors/new"))
+    assert f'data-suggestions="/{SLUG}/office/lists/departments"' in form_page

@@ -104,8 +104,8 @@ def test_an_institution_is_typed_and_the_address_carries_it(admin, in_province):
     assert "没有找到机构“没有这家”" in refused
     assert re.search(r'value="没有这家"[^>]*aria-invalid="true"', refused, re.DOTALL)
     suggestions = admin.get(f"/{SLUG}/office/lists/institutions?words={institution.name[:3]}").json
-    assert {"name": institution.name, "number": FIRST} in suggestions["institutions"]
-    assert admin.get(f"/{SLUG}/office/lists/institutions?words=").json == {"institutions": []}
+    assert {"name": institution.name, "label": FIRST} in suggestions["suggestions"]
+    assert admin.get(f"/{SLUG}/office/lists/institutions?words=").json == {"suggestions": []}
 
 
 def test_columns_are_chosen_and_the_name_stays(admin):

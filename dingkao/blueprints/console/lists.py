@@ -1,5 +1,5 @@
-"""What every list of the console needs besides its own page: saved views, and institutions suggested while
-their name is typed."""
+"""What every list of the console needs besides its own page: saved views, and institutions and departments
+suggested while their name is typed."""
 
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from dingkao.database.listing.definitions import get_definition
 from dingkao.database.listing.list_states import parse_address
 from dingkao.errors import Forbidden, InvalidInput, InvalidState
 from dingkao.people import saved_views
+from dingkao.people.department_search import suggest_department_names
 from dingkao.people.organisation_filters import suggest_organisations
 from dingkao.web.access_control import require
 from dingkao.web.request_lifecycle import limiter
@@ -27,7 +28,16 @@ lists = console_blueprint("lists")
 def suggest_institutions() -> dict[str, Any]:
     """The first institutions whose name begins with what was typed (`words`), for scripts."""
     suggestions = suggest_organisations(request.args.get("words", ""))
-    return {"institutions": [{"name": name, "number": number} for name, number in suggestions]}
+    return {"suggestions": [{"name": name, "label": number} for name, number in suggestions]}
+
+
+@lists.get("/office/lists/departments")
+@require("console.open")
+@limiter.limit("600/hour")
+def suggest_departments() -> dict[str, Any]:
+    """The first departments' names that fit what was typed (`words`), for scripts."""
+    names = suggest_department_names(request.args.get("words", ""), current_user.grant("console.open"))
+    return {"suggestions": [{"name": name, "label": ""} for name in names]}
 
 
 @lists.post("/office/lists/views")

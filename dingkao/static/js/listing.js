@@ -1,5 +1,5 @@
 // A list as a sheet: how many rows are chosen, the shown rows copied as a table that Excel takes, printing,
-// institutions suggested while a name is typed. The page works without all of it.
+// menus. The page works without all of it.
 const table = document.querySelector("[data-listing]");
 const bar = document.querySelector("[data-selection]");
 const viewBox = document.querySelector("[data-select-view]");
@@ -91,26 +91,3 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") for (const menu of menus) menu.open = false;
 });
-
-const institution = document.querySelector("[data-suggestions]");
-let typing;
-institution?.addEventListener("input", () => {
-  window.clearTimeout(typing);
-  typing = window.setTimeout(suggestInstitutions, 250);
-});
-
-async function suggestInstitutions() {
-  const words = institution.value.trim();
-  if (!words) return;
-  const answer = await fetch(`${institution.dataset.suggestions}?words=${encodeURIComponent(words)}`).catch(
-    () => null,
-  );
-  if (!answer?.ok || words !== institution.value.trim()) return;
-  const options = (await answer.json()).institutions.map(({ name, number }) => {
-    const option = document.createElement("option");
-    option.value = name;
-    option.label = number;
-    return option;
-  });
-  institution.list.replaceChildren(...options);
-}

@@ -32,7 +32,6 @@ def _render_assignment(refusal: str = "") -> str:
         "console/filing_review/assignment.html",
         side=scope,
         colleagues=review_assignment.list_colleagues(scope),
-        departments=review_assignment.list_departments(cycle, scope),
         workload=review_assignment.count_assigned(cycle, scope),
         most=review_assignment.MAX_ASSIGNED,
         refusal=refusal,
