@@ -21,9 +21,7 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import (
     CappedCount,
-    Page,
     capped_count,
-    fetch_page,
 )
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
@@ -35,10 +33,9 @@ from dingkao.results.models import (
 )
 from dingkao.tenants.context import current_tenant
 
-FILL_JOB, FILL_SIZE, PAGE_SIZE = "fill_grading_meeting", 2000, 100
+FILL_JOB, FILL_SIZE = "fill_grading_meeting", 2000
 FIRST_ID = UUID(int=0)
 ENTRY_FILTERS = {
-    "all": "全部",
     "passing": "三项合格",
     "failing": "有不合格",
     "sampled": "抽查",
@@ -109,23 +106,21 @@ def fill_list(job: Job, cursor: Cursor) -> Chunk:
     )
 
 
-def entries_query(meeting: GradingMeeting, entry_filter: str = "all") -> Select[Any]:
-    """The query of a meeting's entries, joined with their records; `entry_filter`: one of ENTRY_FILTERS."""
+def entries_query(meeting: GradingMeeting, entry_filter: str = "") -> Select[Any]:
+    """The query of a meeting's entries, joined with their records; `entry_filter`: one of ENTRY_FILTERS, ""
+    for all."""
     of_record = and_(
         Assessment.tenant_id == GradingMeetingEntry.tenant_id,
         Assessment.id == GradingMeetingEntry.assessment_id,
     )
     query = select(GradingMeetingEntry).join(Assessment, of_record)
-    return query.where(
-        GradingMeetingEntry.meeting_id == meeting.id,
-        *_filter_conditions(entry_filter),
-    )
+    query = query.where(GradingMeetingEntry.meeting_id == meeting.id)
+    return query.where(entry_condition(entry_filter)) if entry_filter else query
 
 
-def _filter_conditions(
-    entry_filter: str,
-) -> list[ColumnElement[bool]]:
-    """The conditions of one of ENTRY_FILTERS; none for "all" and for an unknown code."""
+def entry_condition(entry_filter: str) -> ColumnElement[bool]:
+    """The condition of one of ENTRY_FILTERS, for a query of entries with their records. Raises KeyError for
+    an unknown one."""
     has_all_passed = and_(
         Assessment.performance == "pass",
         Assessment.ethics == "pass",
@@ -137,37 +132,12 @@ def _filter_conditions(
         "sampled": GradingMeetingEntry.sampled.is_(True),
         "left_out": GradingMeetingEntry.left_out_reason.is_not(None),
     }
-    return [conditions[entry_filter]] if entry_filter in conditions else []
+    return conditions[entry_filter]
 
 
-def count_entries(
-    meeting: GradingMeeting,
-) -> dict[str, CappedCount]:
-    """Key of ENTRY_FILTERS → how many records of the meeting's list it shows, counted up to the limit of
-    CappedCount."""
-    return {
-        name: capped_count(
-            entries_query(meeting, name),
-            GradingMeetingEntry.assessment_id,
-        )
-        for name in ENTRY_FILTERS
-    }
-
-
-def entries_page(
-    meeting: GradingMeeting,
-    entry_filter: str,
-    cursor: str | None,
-) -> Page[GradingMeetingEntry]:
-    """A page of PAGE_SIZE entries of the meeting's list, by record's id; `entry_filter`: one of
-    ENTRY_FILTERS."""
-    query = entries_query(meeting, entry_filter)
-    return fetch_page(
-        query,
-        [GradingMeetingEntry.assessment_id],
-        cursor,
-        PAGE_SIZE,
-    )
+def count_entries(meeting: GradingMeeting) -> CappedCount:
+    """How many records the meeting's list has, counted up to the limit of CappedCount."""
+    return capped_count(entries_query(meeting), GradingMeetingEntry.assessment_id)
 
 
 def records_of(

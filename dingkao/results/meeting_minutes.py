@@ -81,7 +81,7 @@ def minutes_of(meeting: GradingMeeting) -> Minutes:
 def _named_query(meeting: GradingMeeting) -> Any:
     """The query of the entries that the minutes name: who did not pass or was left out, or all of a short
     list."""
-    is_short = count_entries(meeting)["all"] <= min(MAX_LISTED, MAX_COUNTED)
+    is_short = count_entries(meeting) <= min(MAX_LISTED, MAX_COUNTED)
     query = entries_query(meeting)
     if not is_short:
         query = query.where(func.coalesce(GradingMeetingEntry.outcome, "fail") != "pass")

@@ -2,20 +2,15 @@
 pages."""
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 
 from dingkao import clock
-from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
-from dingkao.database.pagination import Page, fetch_page
-from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidState, NotFound
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
@@ -29,7 +24,6 @@ from dingkao.tenants.context import current_tenant
 
 GATHER_JOB = "gather_publication"
 GATHER_BATCH_SIZE = 20_000
-PAGE_SIZE = 100
 FIRST_ID = UUID(int=0)
 NOTHING_TO_PUBLISH_MESSAGE = "没有待发布的医师。考核机构完成综合评定后，才能发布结果。"
 FROZEN_MESSAGE = "考核结果正在发布，发布完成前不能更改待发布医师的状态。请在“任务”中查看进度。"
@@ -262,24 +256,6 @@ def get_publication(publication_id: UUID) -> Publication:
     if publication is None:
         raise NotFound
     return publication
-
-
-def entries_page(publication_id: UUID, cursor: str | None) -> Page[PublicationEntry]:
-    """A page of a publication's list."""
-    query = select(PublicationEntry).where(PublicationEntry.publication_id == publication_id)
-    return fetch_page(query, [PublicationEntry.assessment_id], cursor, PAGE_SIZE)
-
-
-def records_of_entries(
-    entries: Iterable[PublicationEntry],
-) -> list[tuple[Assessment, Doctor, str]]:
-    """Returns (record, doctor, verdict) for the entries of a page, by the doctor's name."""
-    verdicts = {entry.assessment_id: entry.verdict for entry in entries}
-    query = select(Assessment, Doctor).join(Doctor, doctor_join())
-    records_with_doctor = db.session.execute(
-        query.where(in_array(Assessment.id, verdicts)).order_by(Doctor.name_key, Doctor.id)
-    ).all()
-    return [(record, doctor, verdicts[record.id]) for record, doctor in records_with_doctor]
 
 
 def publication_of_job(job: Job, *, for_update: bool = False) -> Publication:

@@ -1,18 +1,13 @@
-"""Lists of results as files: a publication, and the changes by a corrected answer key."""
+"""The changes by a corrected answer key as a file."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select
-
-from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import (
     ASSESSMENT_STATES,
     VERDICTS,
-    Assessment,
 )
-from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import NotFound
 from dingkao.exams.models.correction_models import (
@@ -28,20 +23,8 @@ from dingkao.people.exported_lists import (
 from dingkao.people.list_exports import Rows
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.scopes import Grant
-from dingkao.results.models import Publication, PublicationEntry
 from dingkao.results.score_changes import changes_query
 
-PUBLICATION_HEADINGS = [
-    "姓名",
-    "证件号码",
-    "级别",
-    "执业类别",
-    "机构",
-    "工作成绩",
-    "职业道德",
-    "业务水平",
-    "考核结果",
-]
 CHANGE_HEADINGS = [
     "姓名",
     "证件号码",
@@ -56,7 +39,6 @@ CHANGE_HEADINGS = [
     "处理",
     "理由",
 ]
-PUBLISHED_LABELS = {"passed": "合格", "failed": "不合格"}
 
 
 def _id_in_view(view: str, name: str) -> UUID:
@@ -65,56 +47,6 @@ def _id_in_view(view: str, name: str) -> UUID:
         return UUID(view_arguments(view).get(name, ""))
     except ValueError as fault:
         raise NotFound from fault
-
-
-def _open_publication(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
-    """The list of a publication (`publication` in the view), by name; empty until it is complete. Raises
-    NotFound without it."""
-    return ExportedView(
-        PUBLICATION_HEADINGS,
-        _published_query(_id_in_view(view, "publication")),
-        [Doctor.name_key, Doctor.id],
-        _published_rows,
-    )
-
-
-def _published_query(publication_id: UUID) -> Select[Doctor, Assessment, str]:
-    """The query of the records on the complete list of a publication."""
-    is_complete = exists().where(Publication.id == publication_id, Publication.gathered_at.is_not(None))
-    return (
-        select(Doctor, Assessment, PublicationEntry.verdict)
-        .join(Assessment, doctor_join())
-        .join(
-            PublicationEntry,
-            (PublicationEntry.tenant_id == Assessment.tenant_id)
-            & (PublicationEntry.assessment_id == Assessment.id),
-        )
-        .where(PublicationEntry.publication_id == publication_id, is_complete)
-    )
-
-
-def _published_rows(listed: Sequence[Sequence[Any]], _with_numbers: bool) -> Rows:
-    """The file's rows of a publication, numbers masked."""
-    institutions = organisation_names(record.institution_id for _, record, _ in listed)
-    return [
-        _published_cells(doctor, record, verdict, institutions.get(record.institution_id, ""))
-        for doctor, record, verdict in listed
-    ]
-
-
-def _published_cells(doctor: Doctor, record: Assessment, verdict: str, institution: str) -> list[Any]:
-    """Returns the cells of a record's row in the export of a publication."""
-    return [
-        doctor.name,
-        doctor.number_masked,
-        LEVELS[doctor.level],
-        CATEGORIES[doctor.category],
-        institution,
-        _verdict_label(record.performance),
-        _verdict_label(record.ethics),
-        _verdict_label(record.competence),
-        PUBLISHED_LABELS[verdict],
-    ]
 
 
 def _verdict_label(verdict: str | None) -> str:
@@ -160,7 +92,6 @@ def _change_cells(change: ScoreChange, doctor: Doctor, title: str, state: str, i
     ]
 
 
-PUBLICATION_EXPORT = register_list(ExportedList("results", "考核结果", "results.export", _open_publication))
 CORRECTION_EXPORT = register_list(
     ExportedList("score_changes", "成绩变化", "corrections.export", _open_changes)
 )

@@ -357,7 +357,7 @@ def test_a_list_becomes_a_sheet_by_a_job(waiting, admins, in_province, monkeypat
     assert admins[1].get(f"{job_page}/sheet.xlsx").status_code == 404
     active = openpyxl.load_workbook(_file(admins[0].get(f"{job_page}/sheet.xlsx"))).worksheets[0]
     cell_values = [[cell.value for cell in row] for row in active.rows]
-    assert cell_values[0][:5] == ["姓名", "证件号码", "级别", "执业类别", "机构"]
+    assert cell_values[0][:5] == ["姓名", "证件号码", "级别", "执业类别", "主要执业机构"]
     with in_province(SLUG):
         listed = select(Doctor.name, Doctor.number_masked).order_by(Doctor.name_key, Doctor.id)
         on_list = listed.join(Assessment, Assessment.doctor_id == Doctor.id).join(

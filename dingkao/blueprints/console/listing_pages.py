@@ -34,7 +34,7 @@ from dingkao.database.listing.list_states import (
 from dingkao.database.listing.selections import fetch_selected_ids
 from dingkao.doctors.doctor_list import DOCTOR_FILTER, doctor_filter_value
 from dingkao.doctors.name_search import is_number
-from dingkao.errors import InvalidInput
+from dingkao.errors import InvalidInput, NotFound
 from dingkao.people.exported_lists import may_export
 from dingkao.people.models import SavedView
 from dingkao.people.saved_views import MAX_VIEW_NAME_LENGTH, list_saved_views
@@ -280,6 +280,36 @@ def open_list(
             view.address_of(state.first_page(filters={**state.filters, **resolved})),
             303,
         )
+    return view
+
+
+def open_list_of(
+    definition: ListDefinition,
+    key: str,
+    argument: str,
+    owner_id: UUID,
+    *,
+    endpoint: str,
+    search_endpoint: str,
+) -> ListView | Response:
+    """Returns the view of a list on the page of what it belongs to (as `open_list`): the filter `key` names
+    that by its id, as does `argument` of both views' addresses. Or the redirect to the page of another one
+    that the address names, as saved views do. Raises NotFound for an address that asks for those of all."""
+    fixed = {argument: str(owner_id)}
+    view = open_list(
+        definition,
+        fixed=fixed,
+        presets={key: str(owner_id)},
+        endpoint=endpoint,
+        search_endpoint=search_endpoint,
+    )
+    if isinstance(view, Response):
+        return view
+    named_id = view.state.filters.get(key)
+    if named_id is None:
+        raise NotFound
+    if named_id != str(owner_id):
+        return redirect(replace(view, fixed={argument: named_id}).address_of(view.state), 303)
     return view
 
 

@@ -3,6 +3,7 @@ conclusion; the minutes and their signatures."""
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Response as FlaskResponse
@@ -18,7 +19,7 @@ from werkzeug.wrappers import Response
 from wtforms import DateField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 
-from dingkao.assessments.models import VERDICTS
+from dingkao.blueprints.console.listing_pages import open_list_of
 from dingkao.blueprints.console.results.blueprint import (
     results,
 )
@@ -28,7 +29,6 @@ from dingkao.cycles.cycles import (
 )
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
-from dingkao.doctors.doctor_queries import doctors_by_id
 from dingkao.errors import InvalidInput, InvalidState
 from dingkao.jobs import enqueueing
 from dingkao.people.name_lookups import (
@@ -43,7 +43,7 @@ from dingkao.results import (
     meeting_minutes,
     meeting_samples,
 )
-from dingkao.results.meeting_lists import ENTRY_FILTERS
+from dingkao.results.meeting_entry_list import MEETING_ENTRY_LIST, MEETING_FILTER
 from dingkao.results.models import (
     MEETING_STATES,
     MEMBER_ROLES,
@@ -138,8 +138,9 @@ def _create_from(form: MeetingForm, cycle: Cycle) -> GradingMeeting:
 
 
 @results.get("/office/meetings/<uuid:meeting_id>")
+@results.post("/office/meetings/<uuid:meeting_id>/search", endpoint="search_meeting")
 @require("meetings.prepare")
-def show_meeting(meeting_id: UUID) -> str:
+def show_meeting(meeting_id: UUID) -> str | Response:
     """One meeting: its list with the three verdicts side by side, spot sample, those present, signatures.
     Raises NotFound."""
     return _render_meeting(
@@ -150,14 +151,19 @@ def show_meeting(meeting_id: UUID) -> str:
     )
 
 
-def _render_meeting(meeting: GradingMeeting) -> str:
-    """The page of a meeting, with the entries that the filter in the address leaves (all for an unknown one),
-    and the job that fills its list or concludes it."""
-    entry_filter = request.args.get("filter", "all")
-    if entry_filter not in ENTRY_FILTERS:
-        entry_filter = "all"
-    page = meeting_lists.entries_page(meeting, entry_filter, request.args.get("after"))
-    listed = meeting_lists.records_of(page.rows)
+def _render_meeting(meeting: GradingMeeting) -> str | Response:
+    """The page of a meeting, with the view of its list that the address describes, and the job that fills the
+    list or concludes it; or the redirect to another view (`open_list`)."""
+    view = open_list_of(
+        MEETING_ENTRY_LIST,
+        MEETING_FILTER,
+        "meeting_id",
+        meeting.id,
+        endpoint="results.show_meeting",
+        search_endpoint="results.search_meeting",
+    )
+    if isinstance(view, Response):
+        return view
     members = meeting_members.members_of(meeting)
     own_member = next(
         (member for member in members if member.account_id == current_user.id),
@@ -166,24 +172,14 @@ def _render_meeting(meeting: GradingMeeting) -> str:
     return render_template(
         "console/results/meeting.html",
         meeting=meeting,
-        page=page,
-        listed=listed,
-        people=doctors_by_id(item.record.doctor_id for item in listed),
-        places=organisation_names(
-            [
-                meeting.organisation_id,
-                *(item.record.institution_id for item in listed),
-            ]
-        ),
-        entry_filter=entry_filter,
-        filters=ENTRY_FILTERS,
-        counts=meeting_lists.count_entries(meeting),
+        view=view,
+        organisation=organisation_names([meeting.organisation_id])[meeting.organisation_id],
+        entry_count=meeting_lists.count_entries(meeting),
         members=members,
         colleagues=meeting_members.colleagues(meeting),
         states=MEETING_STATES,
         roles=MEMBER_ROLES,
         sample_results=SAMPLE_RESULTS,
-        verdicts=VERDICTS,
         may_sign=meeting.digest is not None and own_member is not None and own_member.signed_at is None,
         job=enqueueing.latest_job_about(
             meeting.id,
@@ -199,7 +195,7 @@ def _change(
     meeting_id: UUID,
     act: Callable[[GradingMeeting], None],
     message: str,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Do something to a meeting and show it again; if it is refused, with the reason. Raises NotFound."""
     meeting = grading_meetings.get_meeting(meeting_id, current_grant(), for_update=True)
     try:
@@ -209,22 +205,16 @@ def _change(
         flash(refusal.message, "refusal")
         return _render_meeting(grading_meetings.get_meeting(meeting_id, current_grant())), refusal.status
     flash(message)
-    entry_filter = request.args.get("filter")
-    return redirect(
-        url_for(
-            "results.show_meeting",
-            meeting_id=meeting_id,
-            filter=entry_filter,
-        ),
-        303,
-    )
+    address = url_for("results.show_meeting", meeting_id=meeting_id)
+    query = urlencode(request.args.to_dict())
+    return redirect(f"{address}?{query}" if query else address, 303)
 
 
 @results.post("/office/meetings/<uuid:meeting_id>/refill")
 @require("meetings.prepare")
 def refill_meeting(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Add to the list what waits by now."""
 
     def refill(meeting: GradingMeeting) -> None:
@@ -249,7 +239,7 @@ def delete_meeting(meeting_id: UUID) -> Response:
 @require("meetings.prepare")
 def save_meeting_notes(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Store what was discussed."""
     notes = request.form.get("notes", "")
     return _change(
@@ -263,7 +253,7 @@ def save_meeting_notes(
 @require("meetings.prepare")
 def add_meeting_member(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Add somebody present."""
     form = request.form
     account_id = _parse_id(form.get("account", ""))
@@ -282,7 +272,7 @@ def add_meeting_member(
 
 @results.post("/office/meetings/<uuid:meeting_id>/members/<uuid:member_id>/remove")
 @require("meetings.prepare")
-def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple[str, int]:
+def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple[str | Response, int]:
     """Remove somebody who was not present."""
 
     def remove(meeting: GradingMeeting) -> None:
@@ -296,7 +286,7 @@ def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple
 @require("meetings.prepare")
 def draw_meeting_sample(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Draw records for the spot check."""
     typed_size = request.form.get("size", "")
     size = int(typed_size) if typed_size.isascii() and typed_size.isdecimal() and len(typed_size) < 5 else 0
@@ -309,7 +299,7 @@ def draw_meeting_sample(
 
 @results.post("/office/meetings/<uuid:meeting_id>/sample/<uuid:record_id>")
 @require("meetings.prepare")
-def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[str, int]:
+def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[str | Response, int]:
     """Store what the spot check of one record showed."""
     form = request.form
     return _change(
@@ -329,7 +319,7 @@ def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[st
 @require("conclusions.decide")
 def conclude_meeting(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Let the committee's decision take effect, with a job."""
     return _change(
         meeting_id,
@@ -346,7 +336,7 @@ def _start_conclusion(meeting: GradingMeeting) -> None:
 @require("meetings.prepare")
 def sign_meeting(
     meeting_id: UUID,
-) -> Response | tuple[str, int]:
+) -> Response | tuple[str | Response, int]:
     """Sign the minutes as one of those present. Raises Forbidden for anybody else."""
     return _change(
         meeting_id,

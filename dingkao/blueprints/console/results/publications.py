@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.enrolment import count_records_by_state
-from dingkao.assessments.models import VERDICTS
+from dingkao.blueprints.console.listing_pages import open_list_of
 from dingkao.blueprints.console.navigation import (
     current_user_recusal_reason,
 )
@@ -21,7 +21,6 @@ from dingkao.certificates import unprintable_names
 from dingkao.cycles.cycles import current_cycle, require_current_cycle
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
-from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput
 from dingkao.jobs import enqueueing
@@ -30,9 +29,9 @@ from dingkao.people.name_lookups import account_name, account_names
 from dingkao.results import (
     publication_lists,
     publishing,
-    result_exports,
 )
 from dingkao.results.models import Publication
+from dingkao.results.publication_entry_list import PUBLICATION_ENTRY_LIST, PUBLICATION_FILTER
 from dingkao.web.access_control import require
 from dingkao.web.refused_responses import refused_response
 from dingkao.web.request_lifecycle import auto_refreshing_page
@@ -93,11 +92,22 @@ def propose_publication() -> Response:
 
 
 @results.get("/office/publications/<uuid:publication_id>")
+@results.post("/office/publications/<uuid:publication_id>/search", endpoint="search_publication")
 @require("results.view")
-def publication(publication_id: UUID) -> FlaskResponse:
+def publication(publication_id: UUID) -> FlaskResponse | Response:
     """One publication with its list; while it is being gathered or published the page reloads itself. Raises
     NotFound."""
     shown_publication = publication_lists.get_publication(publication_id)
+    view = open_list_of(
+        PUBLICATION_ENTRY_LIST,
+        PUBLICATION_FILTER,
+        "publication_id",
+        publication_id,
+        endpoint="results.publication",
+        search_endpoint="results.search_publication",
+    )
+    if isinstance(view, Response):
+        return view
     job = enqueueing.latest_job_about(
         publication_id,
         publication_lists.GATHER_JOB,
@@ -108,7 +118,8 @@ def publication(publication_id: UUID) -> FlaskResponse:
         row=shown_publication,
         job=_unless_done(job),
         max_reason_length=assessment_transitions.MAX_REASON_LENGTH,
-        **_list_context(shown_publication),
+        view=view,
+        boxes=_unprintable_people(shown_publication),
         **_approval_context(shown_publication),
     )
     return auto_refreshing_page(page, waits=enqueueing.is_unfinished(job))
@@ -117,20 +128,6 @@ def publication(publication_id: UUID) -> FlaskResponse:
 def _unless_done(job: Job | None) -> Job | None:
     """The job; None if it is done, because then the page shows nothing of it."""
     return None if job is None or job.state == "done" else job
-
-
-def _list_context(shown_publication: Publication) -> dict[str, Any]:
-    """What the page shows of the assessments on the list."""
-    page = publication_lists.entries_page(shown_publication.id, request.args.get("after"))
-    return {
-        "page": page,
-        "listed": publication_lists.records_of_entries(page.rows),
-        "exported": result_exports.PUBLICATION_EXPORT,
-        "verdicts": VERDICTS,
-        "categories": CATEGORIES,
-        "levels": LEVELS,
-        "boxes": _unprintable_people(shown_publication),
-    }
 
 
 def _approval_context(
@@ -208,7 +205,7 @@ def withdraw_publication(publication_id: UUID) -> Response:
 
 @results.post("/office/publications/object/<uuid:record_id>")
 @require("results.return_record")
-def return_record(record_id: UUID) -> Response | FlaskResponse:
+def return_record(record_id: UUID) -> Response:
     """Return one assessment to its assessment organisation, with a reason; `publication` in the address is
     the list on which it is, and which can't be approved any more. Raises NotFound, InvalidState."""
     try:
