@@ -15,6 +15,7 @@ from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Account
 from dingkao.results.models import GradingMeeting, GradingMeetingEntry
 from tests import actors, sample_data
+from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "ningxia", 64
@@ -61,10 +62,16 @@ def test_a_meeting_from_draft_to_signed_minutes(application, in_province, graded
     place = prepared(application, in_province, clerk)
     page = text(clerk.get(place))
     assert "草稿" in page
-    assert "全部 3" in page
+    assert "共3人" in page
     assert "三项合格 2" in page
     assert "有不合格 1" in page
+    assert "共1人" in text(clerk.get(f"{place}?filter=failing&sort=name"))
     assert stranger.get(place).status_code == 404
+    meeting_id = place.rsplit("/", 1)[1]
+    assert f"list=meeting_entries&view=meeting%3D{meeting_id}" in export_address(clerk, place)
+    refused = stranger.get(f"/{SLUG}/office/exports/new?list=meeting_entries&view=meeting%3D{meeting_id}")
+    assert "0人" in text(refused), "another organisation's meeting has nobody for them"
+    assert clerk.get(f"{place}?meeting=all").status_code == 404
     twice = post_form(
         clerk,
         PAGE,
@@ -95,7 +102,9 @@ def test_a_meeting_from_draft_to_signed_minutes(application, in_province, graded
     actors.run_pending_jobs(application, in_province, SLUG)
     states = [actors.record_state(in_province, SLUG, doctor.record_id) for doctor in graded]
     assert states == ["confirming", "confirming", "grading"]
-    assert "抽查有疑问，本次不评定" in text(reviewer.get(f"{place}?filter=left_out"))
+    left_out = text(reviewer.get(f"{place}?filter=left_out"))
+    assert "抽查有疑问，本次不评定" in left_out
+    assert "共1人" in left_out
     assert post_form(clerk, f"{place}/sign", page=place).status_code == 403
     for _ in range(2):
         assert post_form(reviewer, f"{place}/sign", page=place).status_code == 303

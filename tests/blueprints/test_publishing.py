@@ -118,6 +118,12 @@ def test_a_list_is_gathered_chunk_by_chunk_and_sealed_with_its_digest(waiting, a
     text = admins[1].get(place).get_data(as_text=True)
     assert publication_list.digest.hex()[:16] in text
     assert "确认并发布" in text
+    assert "共4人" in text
+    passed = admins[1].get(f"{place}?verdict=passed&sort=name&dir=desc").get_data(as_text=True)
+    assert "共2人" in passed
+    assert passed.count("的原因") == 2, "a line each"
+    another = place.replace(place.rsplit("/", 1)[1], str(UUID(int=7)))
+    assert admins[1].get(f"{place}?publication={UUID(int=7)}").location.startswith(another)
 
 
 def test_nothing_of_a_list_is_seen_before_all_of_it_is(waiting, admins, in_province):
