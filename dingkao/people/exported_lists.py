@@ -14,7 +14,7 @@ from sqlalchemy import Select, func, select
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListDefinition, ListRow, ListViewer
 from dingkao.database.listing.list_pages import list_query
-from dingkao.database.listing.list_states import ListState, parse_address
+from dingkao.database.listing.list_states import parse_address
 from dingkao.database.pagination import MAX_COUNTED, CappedCount
 from dingkao.errors import Forbidden, InvalidInput, NotFound
 from dingkao.journal.entries import Actor
@@ -116,15 +116,8 @@ def _narrow_listing(
         list_query(state, viewer),
         order_columns,
         cells,
-        _words_of(state),
+        state.description,
     )
-
-
-def _words_of(state: ListState) -> str:
-    """The filters of a view in words, and that something was searched for."""
-    chosen = ((state.definition.filter_by_key(key), value) for key, value in state.filters.items())
-    words = [known.label_of(value) for known, value in chosen if known is not None]
-    return "，".join([*words, *(["按姓名等查找"] if state.search else [])])
 
 
 def may_export(code: str, *, by: Actor) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from dingkao.assessments.models import Assessment
-from dingkao.blueprints.console import listing_pages
+from dingkao.blueprints.console import listing_pages, lists
 from dingkao.database.base import db
 from dingkao.database.listing.list_pages import fetch_list_page
 from dingkao.doctors.models import Doctor
@@ -80,6 +80,24 @@ def test_pages_are_turned_forwards_and_back_with_what_was_chosen(admin, monkeypa
     back = next(link for link in links_of(second) if "before=" in link)
     assert "sort=department" in back
     assert names_on(page_of(admin, back)) == names_on(first)
+
+
+def test_what_the_filter_shows_is_printed_up_to_a_bound(admin, clerk, monkeypatch):
+    page = page_of(admin, f"{DOCTORS}?level=physician&sort=name&dir=desc&columns=name,number")
+    link = next(link for link in links_of(page) if "/lists/doctors/print" in link)
+    printed = page_of(admin, link)
+    names = re.findall(r"<tr>\s*<td>([^<]+)</td>", printed)
+    assert names == names_on(page)
+    assert "执业医师。" in printed
+    assert "测试人员打印" in printed
+    assert "级别</th>" not in printed, "no column that isn't shown"
+    monkeypatch.setattr(lists, "MAX_PRINTED", 3)
+    bounded = page_of(admin, link)
+    assert "只打印前3人，后面还有" in bounded
+    assert re.findall(r"<tr>\s*<td>([^<]+)</td>", bounded) == names[:3]
+    staff = f"/{SLUG}/office/lists/staff/print"
+    assert (admin.get(staff).status_code, clerk.get(staff).status_code) == (200, 403)
+    assert admin.get(f"/{SLUG}/office/lists/doctors/print?view=levels=all").status_code == 422
 
 
 def test_an_institution_is_typed_and_the_address_carries_it(admin, in_province):

@@ -1,16 +1,18 @@
-"""What every list of the console needs besides its own page: saved views, and institutions and departments
-suggested while their name is typed."""
+"""What every list of the console needs besides its own page: saved views, printing, and institutions and
+departments suggested while their name is typed."""
 
 from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, request
+from flask import flash, redirect, render_template, request
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from dingkao.blueprints.console.listing_pages import posted_page_address
+from dingkao import clock
+from dingkao.blueprints.console.listing_pages import posted_page_address, viewer_of
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.database.listing.definitions import get_definition
+from dingkao.database.listing.list_pages import fetch_list_page
 from dingkao.database.listing.list_states import parse_address
 from dingkao.errors import Forbidden, InvalidInput, InvalidState
 from dingkao.people import saved_views
@@ -20,6 +22,8 @@ from dingkao.web.access_control import require
 from dingkao.web.request_lifecycle import limiter
 
 lists = console_blueprint("lists")
+MAX_PRINTED = 1_000
+"""How many rows of a view are printed; of more people a file takes a second person."""
 
 
 @lists.get("/office/lists/institutions")
@@ -38,6 +42,27 @@ def suggest_departments() -> dict[str, Any]:
     """The first departments' names that fit what was typed (`words`), for scripts."""
     names = suggest_department_names(request.args.get("words", ""), current_user.grant("console.open"))
     return {"suggestions": [{"name": name, "label": ""} for name in names]}
+
+
+@lists.get("/office/lists/<string:name>/print")
+@require("console.open")
+@limiter.limit("300/hour")
+def print_list(name: str) -> str:
+    """The first MAX_PRINTED rows of a view (`view`, its address) on one page, to be printed. Raises NotFound
+    for an unknown list, Forbidden for one that the user may not see, InvalidInput for a view that no longer
+    is one."""
+    definition = get_definition(name)
+    if not current_user.may(definition.action):
+        raise Forbidden
+    state = parse_address(definition, request.args.get("view", ""))
+    return render_template(
+        "console/lists/print.html",
+        state=state,
+        columns=[column for column in definition.columns if column.key in state.shown_columns],
+        page=fetch_list_page(state, viewer_of(definition), MAX_PRINTED),
+        max_printed=MAX_PRINTED,
+        printed_at=clock.minute_text(clock.now()),
+    )
 
 
 @lists.post("/office/lists/views")

@@ -53,6 +53,13 @@ class ListState:
         """Whether rows may be missing because of a filter or the search."""
         return bool(self.search or self.filters)
 
+    @property
+    def description(self) -> str:
+        """The filters in words, and that something was searched for, without what."""
+        chosen = ((self.definition.filter_by_key(key), value) for key, value in self.filters.items())
+        words = [known.label_of(value) for known, value in chosen if known is not None]
+        return "，".join([*words, *(["按姓名等查找"] if self.search else [])])
+
     def with_filter(self, key: str, value: str | None) -> "ListState":
         """This view by another value of one filter, None for any; from its first page."""
         others = {name: text for name, text in self.filters.items() if name != key}

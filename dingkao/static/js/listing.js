@@ -1,4 +1,4 @@
-// A list as a sheet: how many rows are chosen, the shown rows copied as a table that Excel takes, printing,
+// A list as a sheet: how many rows are chosen, the shown rows copied as a table that Excel takes,
 // menus. The page works without all of it.
 const table = document.querySelector("[data-listing]");
 const bar = document.querySelector("[data-selection]");
@@ -76,11 +76,6 @@ if (copyButton && table) {
     copyButton.textContent = (await copyRows(rows)) ? `已复制${rows.length - 1}行` : "未能复制，请选中后复制";
     window.setTimeout(() => (copyButton.textContent = "复制表格"), 3000);
   });
-}
-const printButton = document.querySelector("[data-print-page]");
-if (printButton) {
-  printButton.disabled = false;
-  printButton.addEventListener("click", () => window.print());
 }
 
 // A menu is shut by Escape and by a press outside.
