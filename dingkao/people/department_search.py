@@ -2,6 +2,7 @@
 institution, which has few, a part of the name suffices; in a province the name has to begin with it, because
 a range is what an index finds (tenancy.md rule 11)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, text
@@ -10,10 +11,13 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.people.department_models import Department
 from dingkao.people.departments import MAX_NAME_LENGTH
+from dingkao.people.models import Membership
 from dingkao.people.name_grams import LAST_CHARACTER
+from dingkao.people.permissions import SCOPES, Scope
 from dingkao.people.scopes import Grant
 from dingkao.tenants.context import current_tenant
 
+INSTITUTION_SCOPES = (Scope.INSTITUTION, Scope.DEPARTMENT)
 MAX_SUGGESTIONS, MAX_LISTED = 10, 300
 """How many names are suggested; up to how many departments a list is given their ids."""
 
@@ -47,14 +51,18 @@ def department_condition(words: str, grant: Grant) -> ColumnElement[bool]:
     return in_array(Department.id, first_ids) if len(first_ids) <= MAX_LISTED else begins
 
 
-def suggest_department_names(words: str, grant: Grant) -> list[str]:
+def suggest_department_names(words: str, memberships: Iterable[Membership]) -> list[str]:
     """Returns up to MAX_SUGGESTIONS different names of open departments that fit what was typed: of the own
-    institutions for whoever works at some, else of the province. None for nothing typed."""
+    institutions for somebody whose `memberships` are all of institutions, else of the province. None for
+    nothing typed."""
     name = _typed_name(words)
     if not name:
         return []
-    own_ids = {*grant.institution_ids, *(institution_id for institution_id, _ in grant.departments)}
-    if not own_ids or grant.is_province or grant.assessor_ids:
+    own_ids = {
+        membership.organisation_id if SCOPES[membership.role] in INSTITUTION_SCOPES else None
+        for membership in memberships
+    }
+    if not own_ids or None in own_ids:
         return _suggest_in_province(name)
     query = select(Department.name).where(
         in_array(Department.organisation_id, own_ids),

@@ -1,11 +1,12 @@
 """Responses to refused forms: the page with the refusal's status and its Retry-After header."""
 
 from flask import Response, current_app
+from werkzeug.wrappers import Response as BaseResponse
 
 from dingkao.errors import Refusal
 
 
-def refused_response(page: Response | str, refusal: Refusal) -> Response:
+def refused_response(page: BaseResponse | str, refusal: Refusal) -> Response:
     """The page of a form, with what was typed, as the response to a refused form. A Refresh header is
     removed, because reloading would send the form again."""
     response = current_app.make_response(page)

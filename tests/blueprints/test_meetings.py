@@ -134,10 +134,10 @@ def test_a_meeting_from_draft_to_signed_minutes(application, in_province, graded
 def test_a_draft_is_deleted_and_what_was_left_out_is_listed_again(application, in_province, graded, desks):
     clerk, _, _ = desks
     place = prepared(application, in_province, clerk)
-    assert "全部 1" in text(clerk.get(place))
+    assert "共1人" in text(clerk.get(place))
     assert post_form(clerk, f"{place}/delete", page=place).status_code == 303
     with in_province(SLUG):
         rows = select(GradingMeetingEntry).where(GradingMeetingEntry.left_out_reason.is_(None))
         assert [entry.outcome for entry in db.session.scalars(rows)].count(None) == 0
     place = prepared(application, in_province, clerk)
-    assert "全部 1" in text(clerk.get(place))
+    assert "共1人" in text(clerk.get(place))

@@ -117,6 +117,11 @@ class ListView:
         return self.address_of(self.state).removeprefix(request.script_root)
 
     @property
+    def page_path(self) -> str:
+        """The address of the page without what is chosen of the list, for forms that name that themselves."""
+        return _url_with(self.endpoint, self.fixed)
+
+    @property
     def _offered_filters(self) -> list[ListFilter]:
         """The filters that the page offers this viewer, as chips or search fields, in the list's order:
         without those that only an address sets."""
