@@ -403,8 +403,8 @@ class OfficeNotice(TenantOwned, Model):
     (`people.Notice`).
 
     `side`: whose doctors: of the institution `organisation_id`, assessed by it, or of the province (without
-    an organisation). `record_ids`: the records of the doctors who were chosen one by one; NULL
-    where those get it who meet the filter: `record_state` (a state, «unsubmitted», or "" for all who are included), and
+    an organisation). `record_ids`: the records of the doctors who were chosen one by one; NULL where those
+    get it who meet the filter: `record_state` (a state, «unsubmitted», or "" for all who are included), and
     if they are set `department`, `category`, `level`, `procedure`, `institution_id`. `title` and `body` are
     templates with fields (`office_notices.FIELDS`); `kind`: the catalogue's kind of the copies, which says by
     which channels they are announced. `last_assessment_id`: the last record whose doctor got a copy. The

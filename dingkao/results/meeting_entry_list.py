@@ -1,5 +1,5 @@
-"""The console's list of a committee's meeting: whose 综合评定 it decides, the three verdicts side by side, what
-the spot check showed, and the outcome."""
+"""The console's list of a committee's meeting: whose 综合评定 it decides, the three verdicts side by side,
+what the spot check showed, and the outcome."""
 
 from collections.abc import Sequence
 from uuid import UUID
