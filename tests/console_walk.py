@@ -82,25 +82,31 @@ class PageReader:
 class ConsoleWalk:
     """A walk through the console of `slug`. `searched`: what is typed into fields for text; `examples`: how
     many pages of one kind are looked at; `most`: how many pages of one view, those with the fewest conditions
-    first, for each filter goes with each order."""
+    first, for each filter goes with each order. `is_covering`: a page is looked at only if it has a condition
+    (a value of a filter, an order, a text in a field) that no page of its view had before it."""
 
     app: Flask
     slug: str
     searched: tuple[str, ...] = ()
     examples: int = 2
     most: int = 200
+    is_covering: bool = False
 
     def run(self, client: FlaskClient, before_page: Callable[[str], None]) -> Counter[str]:
         """Walk; `before_page` is told each address before it is asked for. Gives how many pages of each
         endpoint answered 200. Raises AssertionError for a server's fault."""
         waiting, visited, kinds, pages = deque(self._starts()), set[str](), Counter[str](), Counter[str]()
+        conditions = set[tuple[str, str]]()
         while waiting:
             address = waiting.popleft()
             kind = None if address in visited else self._kind(address)
             if kind is None or kinds[kind] >= self.examples or pages[kind.split("?")[0]] >= self.most:
                 continue
+            if self.is_covering and conditions.issuperset(_conditions(kind)):
+                continue
             visited.add(address)
             kinds[kind] += 1
+            conditions.update(_conditions(kind))
             before_page(address)
             answer = client.get(address)
             assert answer.status_code < 500, (address, answer.status_code)
@@ -152,3 +158,9 @@ class ConsoleWalk:
             yield from (
                 f"{form.action.partition('?')[0]}?{urlencode(form.values | change)}" for change in changes
             )
+
+
+def _conditions(kind: str) -> set[tuple[str, str]]:
+    """The conditions of a page of that kind, each with its view; of one without any, that it has none."""
+    endpoint, _, query = kind.partition("?")
+    return {(endpoint, condition) for condition in query.split("&")}

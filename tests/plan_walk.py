@@ -32,6 +32,7 @@ class PlanWalk:
     doctors: int
     examples: int = 2
     most: int = 200
+    is_covering: bool = False
 
     def searched(self) -> tuple[str, ...]:
         """What is typed into fields for text: a doctor's name, a part of it, pinyin, initials, the number and
@@ -52,7 +53,9 @@ class PlanWalk:
 
     def walk(self, collector: PlanCollector, roles: tuple[str, ...]) -> Iterator[tuple[str, Counter[str]]]:
         """Walk as each of the roles; gives how often each page was looked at."""
-        console = ConsoleWalk(self.app, self.slug, self.searched(), self.examples, self.most)
+        console = ConsoleWalk(
+            self.app, self.slug, self.searched(), self.examples, self.most, self.is_covering
+        )
         for role in roles:
             client = self.sign_in(role)
 
