@@ -64,10 +64,10 @@ def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     ]
     unindexed = unindexed_filters(state, viewer)
     apart = [known for known in counted if known.key in state.filters and known.key not in unindexed]
-    first = _Pass(state, viewer, without="")
+    first = _Pass(state, viewer, unindexed, without="")
     total, choices = first.count([known for known in counted if known not in apart])
     for known in apart:
-        choices |= _Pass(state, viewer, without=known.key).count([known])[1]
+        choices |= _Pass(state, viewer, unindexed, without=known.key).count([known])[1]
     for key, numbers in totals.items():
         choices[key] = {code: _known_count(number) for code, number in numbers.items()}
         total = choices[key].get(state.filters.get(key, ""), total)
@@ -82,10 +82,12 @@ def _known_count(number: int) -> ChipCount:
 @dataclass(frozen=True)
 class _Pass:
     """The first COUNTED_ROWS rows that the filters with an index, the search and the viewer's scope leave,
-    looked at once. `without`: the key of a filter that is not applied, "" for none."""
+    looked at once. `unindexed`: key → condition of the filters without an index; `without`: the key of a
+    filter that is not applied, "" for none."""
 
     state: ListState
     viewer: ListViewer
+    unindexed: dict[str, ColumnElement[bool]]
     without: str
 
     def count(self, filters: list[ListFilter]) -> tuple[ChipCount, ChipCounts]:
@@ -94,8 +96,7 @@ class _Pass:
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
         flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]
-        unindexed = unindexed_filters(self.state, self.viewer)
-        query = list_query(self.state, self.viewer, without={self.without, *unindexed})
+        query = list_query(self.state, self.viewer, without={self.without, *self.unindexed})
         limited = query.with_only_columns(*flags).order_by(
             *self.state.definition.sorts[0].columns,
         )
@@ -110,14 +111,7 @@ class _Pass:
 
     def _condition(self, apart_from: str) -> ColumnElement[bool]:
         """Returns the condition of the filters without an index, apart from the one with that key."""
-        return and_(
-            true(),
-            *(
-                condition
-                for key, condition in unindexed_filters(self.state, self.viewer).items()
-                if key != apart_from
-            ),
-        )
+        return and_(true(), *(condition for key, condition in self.unindexed.items() if key != apart_from))
 
     def _choice_condition(self, known: ListFilter, code: str) -> ColumnElement[bool]:
         """Returns the condition of a filter's choice together with the other filters without an index."""
