@@ -56,7 +56,7 @@ def plan_walk(application, in_province, superuser):
         db.session.commit()
         synthetic.load(superuser, cycle.id, DOCTORS, state=EVERY_STATE)
     superuser.execute("vacuum (analyze)")
-    return PlanWalk(application, in_province, "shanxi", 14, DOCTORS, examples=1, most=20)
+    return PlanWalk(application, in_province, "shanxi", 14, DOCTORS, examples=1, most=20, is_covering=True)
 
 
 @pytest.fixture(scope="module")
