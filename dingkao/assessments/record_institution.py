@@ -90,4 +90,5 @@ add_succession_part(
     "条",
     lambda predecessor_id: _open_records(Assessment.assessor_id, predecessor_id),
     _move_records,
+    keeps_assessor=True,
 )

@@ -239,4 +239,5 @@ add_column_part(
     ScoreImport.organisation_id,
     ScoreImport.entered_at.is_(None),
     ScoreImport.withdrawn_at.is_(None),
+    keeps_assessor=True,
 )

@@ -33,6 +33,7 @@ from dingkao.people.organisation_search import update_organisation_keys
 from dingkao.people.organisations import (
     InstitutionValues,
     assign_assessor,
+    lock_against_withdrawal,
     new_organisation_row,
     validate_institution,
 )
@@ -334,6 +335,7 @@ def assign_batch(job: Job, cursor: Cursor) -> Chunk:
     assessor = db.session.scalars(
         select(Organisation).where(Organisation.id == UUID(job.arguments["assessor"]))
     ).one()
+    lock_against_withdrawal(assessor)
     lacking = and_(Organisation.assessment_organisation_id.is_(None), Organisation.closed_at.is_(None))
     total = (
         None if cursor else db.session.scalar(select(func.count()).select_from(Organisation).where(lacking))

@@ -33,13 +33,14 @@ Obstacle = Callable[[Organisation, Organisation], str | None]
 class SuccessionPart:
     """Rows that go to the successor: those of `query`, which leave it when `move` has moved them. `label` and
     `unit` as people read them; `keeps_open`: an organisation that has any is not closed without a
-    successor."""
+    successor; `keeps_assessor`: one that has any stays an assessment organisation."""
 
     label: str
     unit: str
     query: Query
     move: Move
     keeps_open: bool
+    keeps_assessor: bool
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,17 @@ PARTS: list[SuccessionPart] = []
 _obstacles: list[Obstacle] = []
 
 
-def add_succession_part(label: str, unit: str, query: Query, move: Move, *, keeps_open: bool = True) -> None:
+def add_succession_part(
+    label: str,
+    unit: str,
+    query: Query,
+    move: Move,
+    *,
+    keeps_open: bool = True,
+    keeps_assessor: bool = False,
+) -> None:
     """Add a part (parameters as in SuccessionPart)."""
-    PARTS.append(SuccessionPart(label, unit, query, move, keeps_open))
+    PARTS.append(SuccessionPart(label, unit, query, move, keeps_open, keeps_assessor))
 
 
 def add_column_part(
@@ -65,6 +74,7 @@ def add_column_part(
     column: Any,
     *conditions: ColumnElement[bool],
     keeps_open: bool = True,
+    keeps_assessor: bool = False,
 ) -> None:
     """Add the rows that have the organisation's id in `column` and meet the conditions: they get the
     successor's id there."""
@@ -72,7 +82,14 @@ def add_column_part(
     def query(predecessor_id: UUID) -> Select[Any]:
         return select(column.class_).where(column == predecessor_id, *conditions)
 
-    add_succession_part(label, unit, query, move_column(column), keeps_open=keeps_open)
+    add_succession_part(
+        label,
+        unit,
+        query,
+        move_column(column),
+        keeps_open=keeps_open,
+        keeps_assessor=keeps_assessor,
+    )
 
 
 def move_column(column: Any) -> Move:
@@ -101,11 +118,22 @@ def find_obstacles(predecessor: Organisation, successor: Organisation) -> list[s
 
 def count_parts(organisation_id: UUID) -> list[PartCount]:
     """What an organisation has, part by part; parts without rows are left out. Counts all rows."""
-    counts = [PartCount(part, _count(part.query(organisation_id))) for part in PARTS]
+    return _count_parts(PARTS, organisation_id)
+
+
+def count_assessor_parts(organisation_id: UUID) -> list[PartCount]:
+    """The same of those parts alone for which an organisation must be an assessment organisation."""
+    return _count_parts([part for part in PARTS if part.keeps_assessor], organisation_id)
+
+
+def _count_parts(parts: Sequence[SuccessionPart], organisation_id: UUID) -> list[PartCount]:
+    """What an organisation has of these parts; those without rows are left out."""
+    counts = [PartCount(part, _count(part.query(organisation_id))) for part in parts]
     return [count for count in counts if count.number]
 
 
 def _count(query: Select[Any]) -> int:
+    """How many rows a query of one entity has."""
     counted = query.with_only_columns(func.count(), maintain_column_froms=True)
     return int(db.session.scalar(counted) or 0)
 
@@ -129,6 +157,7 @@ add_column_part(
     "家",
     Organisation.assessment_organisation_id,
     Organisation.closed_at.is_(None),
+    keeps_assessor=True,
 )
 add_column_part("本机构共用的视图", "个", SavedView.organisation_id, keeps_open=False)
 add_column_part(

@@ -203,7 +203,8 @@ def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
 
 def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Actor) -> None:
     """Make `assessor` the assessment organisation (所属考核机构) of `institution`, which may be the
-    institution itself (办法). Raises InvalidInput if `assessor` isn't an assessment organisation."""
+    institution itself (办法); the caller has locked both (`assessor`: `lock_against_withdrawal`). Raises
+    InvalidInput for the field `assessment_organisation` if `assessor` isn't an assessment organisation."""
     if not assessor.assesses:
         raise InvalidInput(
             f"{assessor.name}尚未被指定为考核机构，请先指定。",
@@ -220,8 +221,15 @@ def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Ac
         )
 
 
+def lock_against_withdrawal(assessor: Organisation) -> None:
+    """Refresh an organisation and keep others, until the transaction ends, from withdrawing it as an
+    assessment organisation; it can still be referred to."""
+    db.session.refresh(assessor, with_for_update={"read": True, "key_share": True})
+
+
 def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
-    """Make `organisation` an assessment organisation (考核机构). Does nothing if it is one."""
+    """Make `organisation` an assessment organisation (考核机构). Does nothing if it is one. The opposite:
+    `assessor_withdrawal`."""
     if not organisation.assesses:
         organisation.assesses = True
         journal.write_entry("organisation", organisation.id, "appointed", by=by)

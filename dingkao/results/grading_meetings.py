@@ -149,4 +149,5 @@ add_column_part(
     "次",
     GradingMeeting.organisation_id,
     in_array(GradingMeeting.state, ("draft", "concluding")),
+    keeps_assessor=True,
 )

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment, EnrolmentChange
@@ -22,6 +22,7 @@ from dingkao.jobs.models import Job
 from dingkao.journal.entries import TERMINAL_ACTOR, invalid_entries
 from dingkao.journal.models import JournalEntry
 from dingkao.people import assessor_choices, organisation_succession, organisations
+from dingkao.people.accounts import create_staff
 from dingkao.people.department_models import Department
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Membership, Notice, Organisation
@@ -313,3 +314,32 @@ def test_halls_get_different_names_however_long_that_of_their_former_organisatio
         assert name not in taken
         taken.add(name)
     assert halls._free_name("一考场", "县医院", {"一考场（县医院）"}) == "一考场（县医院2）"
+
+
+def test_who_has_nothing_left_to_assess_is_no_assessment_organisation_any_more(admin, in_province):
+    with in_province(SLUG):
+        values = InstitutionValues("徐汇考核中心", "SHJEND", f"{CODE}0100", "")
+        assessor = organisations.add_institution(values, by=TERMINAL_ACTOR)
+        organisations.appoint_assessor(assessor, by=TERMINAL_ACTOR)
+        organisations.assign_assessor(organisation(EMPTY), assessor, by=TERMINAL_ACTOR)
+        page, assessed = f"{LIST}/{assessor.id}", f"{LIST}/{organisation(EMPTY).id}"
+        create_staff("x-ass", "王某人", [("organisation_clerk", assessor)], by=TERMINAL_ACTOR)
+        db.session.commit()
+    assert "不能取消，请选择另一家考核机构" in text(post_form(admin, assessed, assessor=""))
+    refused = post_form(admin, page)
+    assert refused.status_code == 422
+    sentence = "徐汇考核中心还有所考核的机构1家、考核机构的角色1个，不能取消考核机构。请先"
+    assert sentence in text(refused)
+    with in_province(SLUG):
+        assert organisation("SHJEND").assesses
+        organisations.assign_assessor(organisation(EMPTY), organisation(NEW), by=TERMINAL_ACTOR)
+        db.session.execute(delete(Membership).where(Membership.organisation_id == organisation("SHJEND").id))
+        db.session.commit()
+    assert post_form(admin, page).status_code == post_form(admin, page).status_code == 303
+    with in_province(SLUG):
+        assessor = organisation("SHJEND")
+        assert not assessor.assesses
+        verbs = db.session.scalars(select(JournalEntry.verb).where(JournalEntry.subject_id == assessor.id))
+        assert verbs.all().count("appointment_withdrawn") == 1
+        with pytest.raises(InvalidInput, match="尚未被指定为考核机构"):
+            organisations.assign_assessor(organisation(EMPTY), assessor, by=TERMINAL_ACTOR)

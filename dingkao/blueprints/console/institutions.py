@@ -22,6 +22,7 @@ from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTE
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.jobs.models import Job
 from dingkao.people import (
+    assessor_withdrawal,
     institution_imports,
     organisation_mergers,
     organisation_queries,
@@ -170,8 +171,8 @@ def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> s
 def show_institution(
     organisation_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """One institution: making it an assessment organisation, assigning it one, setting its contact. Raises
-    NotFound."""
+    """One institution: making it an assessment organisation or taking that back, assigning it one, setting its
+    contact. Raises NotFound, InvalidState."""
     institution = get_organisation(organisation_id)
     form = _assessor_form(institution)
     response = submit_form(form, partial(_save_institution, institution, form))
@@ -214,7 +215,8 @@ def _assessors_offered_to(
 
 
 def _save_institution(institution: Organisation, form: AssessorForm) -> Response:
-    """Store what the form says. Raises InvalidInput, InvalidState."""
+    """Store what the form says. Raises InvalidInput naming the field, InvalidState for a closed
+    institution."""
     organisation_mergers.require_open(institution)
     organisations.set_contact(
         institution,
@@ -225,19 +227,24 @@ def _save_institution(institution: Organisation, form: AssessorForm) -> Response
         _save_assessor(institution, form)
     except InvalidInput as refusal:
         raise InvalidInput(refusal.message, "assessor") from refusal
+    if not form.assesses.data:
+        assessor_withdrawal.withdraw_assessor(institution, by=current_user.as_actor())
     flash("已保存。")
     return redirect(url_for("institutions.list_institutions"), 303)
 
 
 def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
-    """Make the institution an assessment organisation, and assign it one, as the form says. Raises
-    InvalidInput."""
+    """Make the institution an assessment organisation if the box is ticked, and assign it the organisation
+    that was chosen. Raises InvalidInput, also where none was chosen and it has one."""
     actor = current_user.as_actor()
     if form.assesses.data:
         organisations.appoint_assessor(institution, by=actor)
     if form.assessor.data:
         assessor = organisations.resolve_choice(form.assessor.data)
+        organisations.lock_against_withdrawal(assessor)
         organisations.assign_assessor(institution, assessor, by=actor)
+    elif institution.assessment_organisation_id is not None:
+        raise InvalidInput("已指定的所属考核机构不能取消，请选择另一家考核机构。", "assessor")
 
 
 @institutions.post("/office/institutions/assign")
