@@ -23,9 +23,9 @@ def install(app: Flask) -> None:
 
 
 @require(PUBLIC)
-def healthz() -> str:
+def healthz() -> Response:
     """«ok», which shows that the process is alive; it uses no engine."""
-    return "ok\n"
+    return Response("ok\n", mimetype="text/plain")
 
 
 @require(PUBLIC)
@@ -40,6 +40,7 @@ def readyz() -> Response:
 
 
 def _check_database() -> str | None:
+    """UNAVAILABLE if the database doesn't respond; None if it does."""
     try:
         with db.engines["platform"].connect() as connection:
             connection.execute(text("select 1"))
@@ -49,6 +50,7 @@ def _check_database() -> str | None:
 
 
 def _check_queue() -> str | None:
+    """UNAVAILABLE if Valkey doesn't respond; None if it does."""
     try:
         current_app.extensions["redis"].ping()
     except redis.RedisError:

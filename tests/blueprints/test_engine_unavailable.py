@@ -127,7 +127,8 @@ def test_readyz_names_each_engine_that_is_away(stack):
     answer = create_app(unreachable_config).test_client().get("/readyz")
     assert answer.status_code == 503
     assert answer.text.splitlines() == ["database: 连接不上", "queue: 连接不上", "store: 连接不上"]
-    assert create_app(unreachable_config).test_client().get("/healthz").text == "ok\n"
+    alive = create_app(unreachable_config).test_client().get("/healthz")
+    assert (alive.text, alive.mimetype) == ("ok\n", "text/plain")
     assert create_app(settings).test_client().get("/readyz").text == "ready\n"
 
 

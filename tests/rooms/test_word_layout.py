@@ -13,6 +13,8 @@ from dingkao.question_banks.importers import word_documents
 from dingkao.question_banks.importers.document_lines import DocumentLine
 from dingkao.question_banks.importers.question_parser.parser import QuestionParser
 from dingkao.question_banks.importers.tokens import tokenize
+from dingkao.question_banks.importers.word_numbering import ListNumbering
+from dingkao.question_banks.importers.word_styles import WordStyles
 from tests.generated_documents import LETTERS
 from tests.rooms.test_document_parsing import Read, W, document, question
 
@@ -111,6 +113,24 @@ def test_words_own_numbers_are_known_in_all_their_forms(form, shown):
         ("体温是", "B", "对。"),
         ("脉搏是", "A", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("ideographDigital", ["九", "一〇", "一一", "二〇", "九九", "一〇〇"]),
+        ("japaneseDigitalTenThousand", ["九", "一〇", "一一", "二〇", "九九", "一〇〇"]),
+        ("taiwaneseDigital", ["九", "一〇", "一一", "二〇", "九九", "一〇〇"]),
+        ("chineseCounting", ["九", "十", "十一", "二十", "九十九", "一〇〇"]),
+        ("chineseLegalSimplified", ["玖", "壹拾", "壹拾壹", "贰拾", "玖拾玖", None]),
+    ],
+)
+def test_words_own_numbers_are_written_as_word_writes_them(form, written):
+    word_document = docx.Document()
+    numbered(word_document, form, "%1", ["?题"] * 100)
+    numbering = ListNumbering(word_document, WordStyles(word_document))
+    numbers = [numbering.next_number(paragraph._p) for paragraph in word_document.paragraphs]
+    assert [numbers[number - 1] for number in (9, 10, 11, 20, 99, 100)] == written
 
 
 @pytest.mark.parametrize("form", ["hebrew1", "thaiLetters", "cardinalText"])

@@ -171,8 +171,8 @@ def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> s
 def show_institution(
     organisation_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """One institution: making it an assessment organisation or taking that back, assigning it one, setting its
-    contact. Raises NotFound, InvalidState."""
+    """One institution: making it an assessment organisation or taking that back, assigning it one, setting
+    its contact. Raises NotFound, InvalidState."""
     institution = get_organisation(organisation_id)
     form = _assessor_form(institution)
     response = submit_form(form, partial(_save_institution, institution, form))

@@ -219,6 +219,8 @@ def _format_number(number: int, form: str) -> str | None:
         return formatter(number)
     if number < MAX_HAN_NUMBER and (characters := _HAN_CHARACTERS.get(form)):
         return _format_han(number, *characters)
+    if form == "chineseCounting":
+        return _format_han_digits(number)
     return _format_in_sequence(number, form)
 
 
@@ -252,17 +254,27 @@ def _format_roman(number: int) -> str:
     return numeral
 
 
-def _format_han(number: int, digits: str, ten: str) -> str:
-    """A number below 100 in Chinese: 十, 十二, 二十三."""
+def _format_han_digits(number: int) -> str:
+    """A number digit by digit in Chinese: 一〇, 二三 (〇 also where Word shows ○, which `numerals` doesn't
+    read)."""
+    return str(number).translate(_HAN_DIGITS)
+
+
+def _format_han(number: int, digits: str, ten: str, first_ten: str) -> str:
+    """A number below MAX_HAN_NUMBER in Chinese: 十, 十二, 二十三. `digits`: those from zero to nine; `ten`:
+    the character for ten; `first_ten`: what 10 to 19 begin with."""
     tens, ones = divmod(number, 10)
     if not tens:
         return digits[ones]
-    leading_digit = digits[tens] if tens > 1 else ""
+    leading_text = digits[tens] + ten if tens > 1 else first_ten
     last_digit = digits[ones] if ones else ""
-    return leading_digit + ten + last_digit
+    return leading_text + last_digit
 
 
 MAX_HAN_NUMBER = 100
+"""From here on chineseCounting goes digit by digit (一〇〇); a number in another format of _HAN_CHARACTERS is
+unknown."""
+_HAN_DIGITS = str.maketrans("0123456789", "〇一二三四五六七八九")
 _ROMAN_SIGNS = (
     (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
 )  # fmt: skip
@@ -276,24 +288,25 @@ _FORMATTERS: dict[str, Callable[[int], str]] = {
     "lowerLetter": lambda number: _format_letters(number).lower(),
     "upperRoman": _format_roman,
     "lowerRoman": lambda number: _format_roman(number).lower(),
+    "ideographDigital": _format_han_digits,
+    "japaneseDigitalTenThousand": _format_han_digits,
+    "taiwaneseDigital": _format_han_digits,
 }
+"""Format → how its numbers are written (ideographDigital: [MS-DOCX] 2.4)."""
 _HAN_CHARACTERS = {
     **dict.fromkeys(
         (
             "chineseCounting",
             "chineseCountingThousand",
-            "ideographDigital",
             "taiwaneseCounting",
             "taiwaneseCountingThousand",
             "japaneseCounting",
-            "japaneseDigitalTenThousand",
-            "taiwaneseDigital",
         ),
-        ("零一二三四五六七八九", "十"),
+        ("零一二三四五六七八九", "十", "十"),
     ),
-    "chineseLegalSimplified": ("零壹贰叁肆伍陆柒捌玖", "拾"),
+    "chineseLegalSimplified": ("零壹贰叁肆伍陆柒捌玖", "拾", "壹拾"),
 }
-"""Format → the digits from zero, and the character for ten."""
+"""Counting format → the digits from zero, the character for ten, and what 10 to 19 begin with."""
 _SEQUENCES = {
     "decimalEnclosedCircle": _code_points(0x2460, 20),
     "decimalEnclosedCircleChinese": _code_points(0x2460, 20),
