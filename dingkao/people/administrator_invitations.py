@@ -48,6 +48,7 @@ LINK_VALID_DAYS = 3
 another template."""
 TOKEN_BYTES = 12
 RESEND_INTERVAL, MAX_PER_DAY = timedelta(minutes=1), 10
+"""Of the links of one account."""
 MAX_APPOINTED_BY_OPERATORS = 2
 LINK_EXPIRED_MESSAGE = (
     f"该链接已失效：可能已用过、已超过{LINK_VALID_DAYS}天，或有了更新的链接。"
@@ -294,12 +295,13 @@ def _send_link(account: Account, token: str) -> None:
 
 
 def _province_names() -> tuple[str, str]:
+    """The slug and the short name of the current province; twice "" outside every province."""
     province = by_code(current_tenant())
     return (province.slug, province.short_name) if province else ("", "")
 
 
 def _parse_mobile(mobile: str) -> str:
-    """The mobile number in its normal form. Raises InvalidInput."""
+    """The mobile number in its normal form. Raises InvalidInput for the field `mobile`."""
     try:
         return identity_numbers.parse_mobile(mobile)
     except identity_numbers.InvalidNumber as error:
@@ -307,6 +309,8 @@ def _parse_mobile(mobile: str) -> str:
 
 
 def _find_by_mobile(number: str) -> Account | None:
+    """The administrator with this mobile number (in its normal form), closed or not; None if there is
+    none."""
     return db.session.scalar(
         select(Account).where(Account.mobile_index == accounts.administrator_mobile_index(number))
     )
@@ -351,9 +355,11 @@ def _sound_of(name: str) -> str:
 
 
 def _is_taken(user_name: str) -> bool:
+    """Whether an account of staff of the province has this user name."""
     index = accounts.staff_login_index(user_name)
     return db.session.scalar(select(Account.id).where(Account.login_index == index)) is not None
 
 
 def _token_hash(token: str) -> bytes:
+    """The SHA-256 of a link's token, which alone is stored."""
     return hashlib.sha256(token.encode()).digest()

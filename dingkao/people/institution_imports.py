@@ -238,10 +238,12 @@ def _update_existing(organisation: Organisation, values: dict[str, Any]) -> bool
 
 
 def _changed_values(organisation: Organisation, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of `values`, by column, that are not empty and differ from what the institution has."""
     return {name: value for name, value in values.items() if value and value != getattr(organisation, name)}
 
 
 def _import_subject() -> UUID:
+    """The id that stands for the current province as the subject of an import."""
     return UUID(int=current_tenant())
 
 
