@@ -3,6 +3,7 @@
 import pytest
 
 from tests import metrics
+from tests.mutants.__main__ import unanchored
 from tests.mutants.catalogue import Mutant
 from tests.mutants.scratch import Unfit, mutated
 
@@ -87,3 +88,7 @@ def test_a_mutants_piece_is_found_however_its_file_is_laid_out():
 def test_a_piece_that_is_not_there_once_or_makes_no_python_is_told(old, text):
     with pytest.raises(Unfit, match="trial"):
         mutated(mutant(old), text)
+
+
+def test_every_mutant_of_the_catalogue_still_has_its_piece_and_its_tests():
+    assert unanchored() == []

@@ -274,7 +274,7 @@ MUTANTS = (
     Mutant(
         "sitting-end", "a sitting never ends after its paper's window",
         "dingkao/exams/admission.py",
-        "return min(begun + timedelta(minutes=self.minutes), self.closes_at + timedelta(minutes=self.extra_time))",
+        "return min(begun + timedelta(minutes=self.minutes), self.closes_at + timedelta(minutes=self.extra_minutes))",
         "return begun + timedelta(minutes=self.minutes)",
         ("tests/rooms/test_sitting_ends.py::test_a_sitting_ends_with_its_minutes_and_never_after_its_paper",),
     ),
