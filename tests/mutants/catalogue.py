@@ -346,7 +346,7 @@ MUTANTS = (
     ),
     Mutant(
         "request-turn", "a request is decided by the side whose turn it is",
-        "dingkao/requests/decision_scope.py", "return self.can_decide and doctor_request.pending_side == self.side", "return self.can_decide",
+        "dingkao/requests/decision_scope.py", "return doctor_request.pending_side in self.decided_sides", "return self.decided_sides != ()",
         ("tests/blueprints/test_requests.py::test_exemption_is_agreed_to_by_two_and_spares_the_test",),
     ),
     # --- the web, the terminal, what lies outside
