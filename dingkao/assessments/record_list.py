@@ -11,6 +11,7 @@ from dingkao.assessments.record_counts import state_totals
 from dingkao.cycles.cycles import current_cycle
 from dingkao.cycles.models import Cycle
 from dingkao.database.listing.definitions import (
+    ANY_CHOICE,
     CellRows,
     ListColumn,
     ListDefinition,
@@ -117,7 +118,8 @@ def _totals(state: ListState, viewer: ListViewer) -> Totals:
     if chosen:
         is_reached = in_scope(grant, institution_id=UUID(chosen))
         grant = Grant(institution_ids=(UUID(chosen),) if is_reached else ())
-    return {STATE_FILTER: _choice_totals(cycle, grant)}
+    totals = _choice_totals(cycle, grant)
+    return {STATE_FILTER: {ANY_CHOICE: sum(totals[code] for code in ASSESSMENT_STATES), **totals}}
 
 
 def _state_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:

@@ -24,10 +24,13 @@ from dingkao.people.models import Organisation
 from dingkao.people.name_grams import (
     LAST_CHARACTER,
     PAIR,
+    TRIPLE,
+    TRIPLE_LENGTH,
     contains_folded,
     fold_for_search,
     has_prefix,
-    rarest_pair_keys,
+    rarest_keys,
+    triple_keys,
 )
 from dingkao.people.names import normalise_name
 from dingkao.people.organisation_search import organisation_condition, search_organisations
@@ -195,16 +198,19 @@ def _name_queries(text: str, grant: Grant) -> list[Query]:
         return []
     if len(folded) == 1:
         return [_by_key(DoctorSearchKey.key == FIRST_CHARACTER + folded, grant)]
-    has_name = Doctor.name_key == name_sort_key(normalise_name(text))
+    whole_names = {name_sort_key(name) for name in (normalise_name(text), folded)}
+    has_name = in_array(Doctor.name_key, whole_names)
     return [_by_doctor(has_name, grant), _containing(folded, grant)]
 
 
 def _containing(folded: str, grant: Grant) -> Query:
-    """The query of doctors whose folded name contains `folded`, of two characters or more: those who have its
-    rarest pairs, whose rows stand in the same order; then the names are compared."""
-    if len(folded) == 2:  # one pair, found by equality
-        return _by_key(DoctorSearchKey.key == PAIR + folded, grant)
-    keys = rarest_pair_keys(DoctorSearchKey, folded)
+    """The query of doctors whose folded name contains `folded`, of two characters or more; of three, those
+    of just that name, who have no triple, are left out. Two or three characters are one key, whose rows stand
+    in the order of names; of more, those with their rarest triples, whose names are then compared."""
+    if len(folded) <= TRIPLE_LENGTH:
+        kind = PAIR if len(folded) < TRIPLE_LENGTH else TRIPLE
+        return _by_key(DoctorSearchKey.key == kind + folded, grant)
+    keys = rarest_keys(DoctorSearchKey, triple_keys(folded))
     query = _by_key(DoctorSearchKey.key == keys[0], grant)
     for key in keys[1:]:
         other = aliased(DoctorSearchKey)

@@ -1,6 +1,6 @@
-"""The keys by which a doctor is found: the first character and the pairs of characters of the name, its
-readings in pinyin whole and by their initials, and the department. A key is a letter, which says of which
-kind it is, and a text."""
+"""The keys by which a doctor is found: the first character, the pairs and the triples of characters of the
+name, its readings in pinyin whole and by their initials, and the department. A key is a letter, which says of
+which kind it is, and a text."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice, product
 
-from dingkao.people.name_grams import fold_for_search, pair_keys
+from dingkao.people.name_grams import TRIPLE_LENGTH, fold_for_search, pair_keys, triple_keys
 
 FIRST_CHARACTER, PINYIN, INITIALS, DEPARTMENT = "s", "p", "i", "d"
 MAX_READINGS = 24
@@ -31,9 +31,12 @@ are stored with the doctors: after a change here, `dingkao roster index SLUG` wr
 
 
 def search_keys(name: str, department: str | None) -> set[str]:
-    """Returns all keys of a doctor of that name (in its normal form) and department."""
+    """Returns all keys of a doctor of that name (in its normal form) and department. A name of just three
+    characters, as most are, has no triple: it is found as a whole, by `Doctor.name_key`."""
     folded = fold_for_search(name)
     keys = {FIRST_CHARACTER + folded[:1], *pair_keys(folded)}
+    if len(folded) > TRIPLE_LENGTH or folded != name:
+        keys.update(triple_keys(folded))
     for reading in _iter_readings(folded):
         keys |= {PINYIN + "".join(reading), INITIALS + "".join(syllable[0] for syllable in reading)}
     if department:

@@ -1,7 +1,7 @@
 """Names cut up for searching by equality and by ranges, the only comparisons that use an index under
-row-level security (tenancy.md rule 11): pairs of neighbouring characters, and beginnings."""
+row-level security (tenancy.md rule 11): pairs and triples of neighbouring characters, and beginnings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,11 @@ from dingkao.people.names import normalise_name
 from dingkao.tenants.characters import MIDDLE_DOT
 from dingkao.tenants.encryption import normalise_text
 
-PAIR = "g"
-"""The letter before a pair of characters; each kind of key begins with a letter of its own."""
-MAX_PAIRS = 8
-"""Pairs of a typed text that are compared for which is the rarest."""
+PAIR, TRIPLE = "g", "t"
+"""The letters before a pair and a triple of characters; each kind of key begins with a letter of its own."""
+TRIPLE_LENGTH = 3
+MAX_COMPARED_KEYS = 8
+"""Pairs or triples of a typed text that are compared for which is the rarest."""
 MAX_COUNTED_KEYS = 100
 LAST_CHARACTER = "\U0010ffff"
 
@@ -34,23 +35,27 @@ def pair_keys(folded: str) -> list[str]:
     return list(dict.fromkeys(f"{PAIR}{first}{second}" for first, second in pairwise(folded)))
 
 
+def triple_keys(folded: str) -> list[str]:
+    """Returns the keys of the triples of neighbouring characters of a folded text, each once, in the order in
+    which they come."""
+    starts = range(len(folded) - TRIPLE_LENGTH + 1)
+    return list(dict.fromkeys(f"{TRIPLE}{folded[start : start + TRIPLE_LENGTH]}" for start in starts))
+
+
 def has_prefix(column: Any, prefix: str) -> ColumnElement[bool]:
     """Returns the SQL condition that a column of the type KEY_TEXT begins with `prefix`, as a range."""
     return and_(column >= prefix, column < prefix + LAST_CHARACTER)
 
 
-def rarest_pair_keys(model: Any, folded: str) -> list[str]:
-    """Returns the keys of the two rarest pairs of a folded text of at least two characters, the rarest first;
-    of the three rarest where none is rare, and of one where there is no other. `model`: the table of keys;
-    its rows are counted up to MAX_COUNTED_KEYS for each pair, and not at all where there is nothing to
-    choose."""
-    keys = pair_keys(folded)[:MAX_PAIRS]
-    if len(keys) == 1:
-        return keys
-    counts = db.session.execute(select(*(_capped_key_count(model, key) for key in keys))).one()
-    by_count = sorted(zip(counts, keys, strict=True))
-    is_common = by_count[0][0] == MAX_COUNTED_KEYS
-    return [key for _, key in by_count[: 3 if is_common else 2]]
+def rarest_keys(model: Any, keys: Sequence[str]) -> list[str]:
+    """Returns the two rarest of some keys, the rarest first; the one where there is no other. `model`: the
+    table of keys; its rows are counted up to MAX_COUNTED_KEYS for each of the first MAX_COMPARED_KEYS, and
+    not at all where there is nothing to choose."""
+    compared_keys = keys[:MAX_COMPARED_KEYS]
+    if len(compared_keys) < 2:
+        return list(compared_keys)
+    counts = db.session.execute(select(*(_capped_key_count(model, key) for key in compared_keys))).one()
+    return [key for _, key in sorted(zip(counts, compared_keys, strict=True))[:2]]
 
 
 def _capped_key_count(model: Any, key: str) -> Any:

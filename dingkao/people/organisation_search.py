@@ -16,7 +16,7 @@ from dingkao.people.name_grams import (
     fold_for_search,
     has_prefix,
     pair_keys,
-    rarest_pair_keys,
+    rarest_keys,
     replace_key_rows,
 )
 from dingkao.tenants.context import current_tenant
@@ -170,7 +170,7 @@ def _containing(folded: str) -> Select[Organisation]:
     """Returns the query of the organisations with a folded name, now or formerly, that contains `folded` (two
     characters or more), several times where several names do: by its two rarest pairs, then compared with the
     whole name: planning a join of a third costs more than it saves. Sends a query to find the pairs."""
-    keys = rarest_pair_keys(OrganisationSearchKey, folded)[:2]
+    keys = rarest_keys(OrganisationSearchKey, pair_keys(folded))
     query = _by_key(OrganisationSearchKey.key == keys[0])
     for key in keys[1:]:
         other = aliased(OrganisationSearchKey)

@@ -11,6 +11,7 @@ from dingkao import clock
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import (
+    ANY_CHOICE,
     CellRows,
     ListColumn,
     ListDefinition,
@@ -19,9 +20,11 @@ from dingkao.database.listing.definitions import (
     ListRow,
     ListSort,
     ListViewer,
+    Totals,
     register,
 )
 from dingkao.database.listing.list_states import ListState
+from dingkao.database.pagination import CappedCount, capped_count_query
 from dingkao.people.accounts import staff_login_index
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import ACCOUNT_STATES, Account, Membership
@@ -66,6 +69,36 @@ _FEW_BY: dict[str, Callable[[str], Select[UUID]]] = {
     INSTITUTION_FILTER: _members_query,
 }
 """Filters of which some values leave few of all staff: key → the ids of a value's accounts."""
+
+
+def _totals(state: ListState, _viewer: ListViewer) -> Totals:
+    """Returns how many of all staff each choice leaves, counted up to MAX_COUNTED along an index of it; {} for
+    a view that is narrowed, which the list counts."""
+    if state.search or state.filters:
+        return {}
+    staff = select(Account).where(Account.kind == "staff")
+    by_name = (Account.name, Account.id)
+    counts = {
+        "state": {ANY_CHOICE: capped_count_query(staff.order_by(*by_name))}
+        | {
+            code: capped_count_query(staff.where(Account.state == code).order_by(*by_name))
+            for code in ACCOUNT_STATES
+        },
+        "role": {
+            role: capped_count_query(
+                _holders_query(role).distinct().order_by(Membership.account_id), Membership.account_id
+            )
+            for role in ROLE_LABELS
+        },
+        "used": {
+            code: capped_count_query(staff.where(_unused_since(code)).order_by(Account.used_at))
+            for code in USED_CHOICES
+        },
+    }
+    numbers = iter(
+        db.session.execute(select(*(count for of in counts.values() for count in of.values()))).one()
+    )
+    return {key: {code: CappedCount(next(numbers)) for code in of} for key, of in counts.items()}
 
 
 def _search(words: str, _viewer: ListViewer) -> ColumnElement[bool]:
@@ -175,6 +208,7 @@ STAFF_LIST = register(
         ),
         search=_search,
         search_label="姓名开头或用户名",
+        totals=_totals,
     )
 )
 

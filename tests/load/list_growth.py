@@ -12,7 +12,9 @@ from tests.load.bench_stack import Bench, RawHttpConnection, report_at_most, rep
 from tests.load.synthetic_people import iter_people
 from tests.plan_walk import PlanWalk
 
-REQUESTS_PER_PAGE = 100
+REQUESTS_PER_PAGE, ROUNDS = 50, 3
+"""Requests for a page in a round, and rounds, of which the cheapest counts: duties of the stack, and
+PostgreSQL's own, fall into some of them."""
 MAX_GROWTH = 1.3
 FILTERED = {
     "province_admin": (
@@ -77,8 +79,9 @@ class ListGrowth:
     ) -> None:
         if small is None or large is None:
             return
-        milliseconds = self.bench.each(large, REQUESTS_PER_PAGE)
-        growth = milliseconds / self.bench.each(small, REQUESTS_PER_PAGE)
+        rounds = [[self.bench.each(ask, REQUESTS_PER_PAGE) for ask in (small, large)] for _ in range(ROUNDS)]
+        small_milliseconds, milliseconds = map(min, zip(*rounds, strict=True))
+        growth = milliseconds / small_milliseconds
         self.worst = max(self.worst, growth)
         report_result(f"page_cpu_ms {page}", milliseconds, "ms", None, None)
         report_result(f"page_growth {page}", growth, "ratio", MAX_GROWTH, growth <= MAX_GROWTH)

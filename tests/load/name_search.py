@@ -24,6 +24,7 @@ from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.people.models import Organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from dingkao.tenants.context import current_tenant
+from dingkao.tenants.rls import plans_by_value
 from tests.load.bench_stack import Bench, report_at_most, report_result
 
 DOCTORS, CHECKED, REPETITIONS = 100, 500, 3
@@ -123,7 +124,7 @@ def figures(bench: Bench, slug: str, doctor_ids: list[Any]) -> None:
     """Report the milliseconds of each form, the dearest of which is held to the bar, and how many doctors a
     form did not find, or found for somebody who doesn't reach them; these are named by form and text."""
     chance = random.Random(0)  # noqa: S311 - a sample
-    with bench.inside(slug):
+    with bench.inside(slug), plans_by_value():  # as the console's statements are planned
         sample = chance.sample(doctor_ids, min(CHECKED, len(doctor_ids)))
         doctors = [db.session.get_one(Doctor, (current_tenant(), doctor_id)) for doctor_id in sample]
         typed = {name: [text_of(doctor) for doctor in doctors] for name, (_, text_of) in TEXTS.items()}

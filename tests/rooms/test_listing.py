@@ -120,6 +120,18 @@ def test_a_chip_says_how_far_it_was_counted(people, monkeypatch):
     assert {str(count) for count in counts} <= {"", "1以上", "2以上", "3以上"}
 
 
+def test_of_a_view_known_to_be_large_fewer_rows_are_looked_at(people, monkeypatch):
+    monkeypatch.setattr(list_counts, "COUNTED_ROWS", 4)
+    monkeypatch.setattr(list_counts, "SAMPLED_ROWS", 2)
+    for known, most in ((5, 2), (4, 4)):
+        numbers = {"level": {ANY_CHOICE: known, "physician": 3, "assistant": 2}}
+        definition = replace(DOCTOR_LIST, totals=lambda _state, _viewer, numbers=numbers: numbers)
+        counts = count_list(ListState(definition), VIEWER)
+        assert counts.total == ChipCount(known, is_known=True)
+        assert counts.choices["level"]["physician"] == ChipCount(3, is_known=True)
+        assert sum(count.number for count in counts.choices["category"].values()) == most + 1
+
+
 def test_an_address_gives_the_same_view_again(people):
     institution = db.session.scalars(select(Organisation.id)).first()
     state = parse_state(

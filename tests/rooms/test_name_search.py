@@ -123,6 +123,20 @@ def test_the_exact_name_comes_first_and_each_doctor_once(people):
     assert shown("乐") == {}
 
 
+def test_three_characters_find_names_of_just_these_and_those_that_contain_them(jilin):
+    names = ("米兰花", "米·兰花", "小米兰花", "米兰", "Ann", "Joanna", "王建国", "王建国庆")
+    actors.put_on_roster(
+        *(sample_data.roster_row(CODE, serial, 姓名=name) for serial, name in enumerate(names))
+    )
+    for text in ("米兰花", "米·兰花"):
+        assert matched(text) == ["小米兰花", "米·兰花", "米兰花"], text
+        assert shown(text)["name"][0] == text
+    assert matched("ann") == matched("ANN") == ["Ann", "Joanna"]
+    assert shown("王建国") == {"name": ["王建国", "王建国庆"]}
+    assert matched("王建国庆") == ["王建国庆"]
+    assert matched("建国王") == []
+
+
 def test_a_character_read_in_two_ways_counts_once_in_a_list_of_initials(jilin):
     actors.put_on_roster(sample_data.roster_row(CODE, 1, 姓名="曾乐乐"))
     assert {"pzenglele", "pcengyueyue", "izll", "icyy", "s曾", "g曾乐", "g乐乐"} <= search_keys(

@@ -93,7 +93,9 @@ class ListSort:
 
 CellRows = list[dict[str, str]]
 Totals = Mapping[str, Mapping[str, int]]
-"""Key of a filter → code of a choice → number of rows; a CappedCount where they were counted only so far."""
+"""Key of a filter → code of a choice → number of rows; a CappedCount where they were counted only so far.
+Under ANY_CHOICE: without that filter."""
+ANY_CHOICE = ""
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, select, true
 
 from dingkao.database.base import db
-from dingkao.database.listing.definitions import ListFilter, ListViewer
+from dingkao.database.listing.definitions import ANY_CHOICE, ListFilter, ListViewer, Totals
 from dingkao.database.listing.list_pages import list_query, unindexed_filters
 from dingkao.database.listing.list_states import ListState
 from dingkao.database.pagination import MAX_COUNTED, CappedCount
 
 COUNTED_ROWS = 4_000
+SAMPLED_ROWS = 1_000
+"""How many rows are looked at of a view that is known to have more than COUNTED_ROWS: whatever is counted
+then, there may be more."""
 
 
 @dataclass(frozen=True)
 class ChipCount:
-    """A number on a chip. `is_complete`: False where only the first COUNTED_ROWS rows were looked at, so that
-    there may be more; `is_known`: it was not counted but known, and is written out whatever its size."""
+    """A number on a chip. `is_complete`: False where only the view's first rows were looked at, so that there
+    may be more; `is_known`: it was not counted but known, and is written out whatever its size."""
 
     number: int
     is_complete: bool = True
@@ -64,14 +67,27 @@ def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     ]
     unindexed = unindexed_filters(state, viewer)
     apart = [known for known in counted if known.key in state.filters and known.key not in unindexed]
-    first = _Pass(state, viewer, unindexed, without="")
-    total, choices = first.count([known for known in counted if known not in apart])
+    together = [known for known in counted if known not in apart]
+    total = _known_total(state, totals)
+    choices: ChipCounts = {}
+    looked_at_count = SAMPLED_ROWS if total and total.number > COUNTED_ROWS else COUNTED_ROWS
+    if together or total is None:
+        looked_at_total, choices = _Pass(state, viewer, unindexed, "", looked_at_count).count(together)
+        total = total or looked_at_total
     for known in apart:
-        choices |= _Pass(state, viewer, unindexed, without=known.key).count([known])[1]
+        choices |= _Pass(state, viewer, unindexed, known.key, looked_at_count).count([known])[1]
     for key, numbers in totals.items():
         choices[key] = {code: _known_count(number) for code, number in numbers.items()}
-        total = choices[key].get(state.filters.get(key, ""), total)
     return ListCounts(total, choices)
+
+
+def _known_total(state: ListState, totals: Totals) -> ChipCount | None:
+    """How many rows a view has, if the list's totals say so; None if they don't."""
+    for key, numbers in totals.items():
+        code = state.filters.get(key, ANY_CHOICE)
+        if code in numbers:
+            return _known_count(numbers[code])
+    return None
 
 
 def _known_count(number: int) -> ChipCount:
@@ -81,14 +97,15 @@ def _known_count(number: int) -> ChipCount:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The first COUNTED_ROWS rows that the filters with an index, the search and the viewer's scope leave,
-    looked at once. `unindexed`: key → condition of the filters without an index; `without`: the key of a
-    filter that is not applied, "" for none."""
+    """The first `most` rows that the filters with an index, the search and the viewer's scope leave, looked at
+    once. `unindexed`: key → condition of the filters without an index; `without`: the key of a filter that is
+    not applied, "" for none."""
 
     state: ListState
     viewer: ListViewer
     unindexed: dict[str, ColumnElement[bool]]
     without: str
+    most: int
 
     def count(self, filters: list[ListFilter]) -> tuple[ChipCount, ChipCounts]:
         """Returns how many of the rows the other filters leave too, and for each of `filters` how many they
@@ -100,10 +117,10 @@ class _Pass:
         limited = query.with_only_columns(*flags).order_by(
             *self.state.definition.sorts[0].columns,
         )
-        looked_at: Any = limited.limit(COUNTED_ROWS + 1).subquery()
+        looked_at: Any = limited.limit(self.most + 1).subquery()
         sums = [func.coalesce(func.sum(looked_at.c[flag.key]), 0) for flag in flags]
         row_count, *numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
-        is_complete = row_count <= COUNTED_ROWS
+        is_complete = row_count <= self.most
         counts: ChipCounts = {}
         for (known, code), number in zip(choices, numbers[1:], strict=True):
             counts.setdefault(known.key, {})[code] = ChipCount(int(number), is_complete)
