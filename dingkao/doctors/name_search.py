@@ -198,9 +198,9 @@ def _name_queries(text: str, grant: Grant) -> list[Query]:
         return []
     if len(folded) == 1:
         return [_by_key(DoctorSearchKey.key == FIRST_CHARACTER + folded, grant)]
-    whole_names = {name_sort_key(name) for name in (normalise_name(text), folded)}
-    has_name = in_array(Doctor.name_key, whole_names)
-    return [_by_doctor(has_name, grant), _containing(folded, grant)]
+    whole_names = dict.fromkeys((normalise_name(text), folded))
+    queries = [_by_doctor(Doctor.name_key == name_sort_key(name), grant) for name in whole_names]
+    return [*queries, _containing(folded, grant)]
 
 
 def _containing(folded: str, grant: Grant) -> Query:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from dingkao.database.base import db, new_id
 from dingkao.database.listing import list_counts, list_pages
-from dingkao.database.listing.definitions import ListViewer, all_definitions, get_definition
+from dingkao.database.listing.definitions import ANY_CHOICE, ListViewer, all_definitions, get_definition
 from dingkao.database.listing.list_counts import ChipCount, count_list
 from dingkao.database.listing.list_pages import fetch_list_page
 from dingkao.database.listing.list_states import ListState, parse_address, parse_state
