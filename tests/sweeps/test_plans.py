@@ -21,7 +21,7 @@ from tests.plan_walk import PlanWalk
 from tests.tenants.foreign_keys import dangling_references
 
 DOCTORS, COUNTED = 3_000, 100
-CAPS = ("MAX_COUNTED", "COUNTED_ROWS", "MAX_SORTED", "MAX_LOOKED_AT", "MAX_PRINTED")
+CAPS = ("MAX_COUNTED", "COUNTED_ROWS", "SAMPLED_ROWS", "MAX_SORTED", "MAX_LOOKED_AT", "MAX_PRINTED")
 """The names of how far pages count and sort: here to COUNTED, so that what has no cap stands out among thousands."""
 LIMITS = PlanLimits(read=500, removed=500, sorted=500)
 """A page shows 50 rows, and here counts COUNTED: what reads more grows with the province. An index
