@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from dingkao import clock
 from dingkao.database.base import db, new_id
 from dingkao.database.listing import list_counts, list_pages
 from dingkao.database.listing.definitions import ANY_CHOICE, ListViewer, all_definitions, get_definition
@@ -16,8 +17,9 @@ from dingkao.database.listing.selections import count_selected, fetch_selected_i
 from dingkao.doctors.doctor_list import DOCTOR_FILTER, DOCTOR_LIST
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
-from dingkao.people.models import Organisation
+from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
+from dingkao.people.staff_list import STAFF_LIST
 
 VIEWER = ListViewer(WHOLE_PROVINCE, new_id())
 SORT_KEYS = [sort.key for sort in DOCTOR_LIST.sorts]
@@ -118,6 +120,28 @@ def test_a_chip_says_how_far_it_was_counted(people, monkeypatch):
     counts = count_list(ListState(DOCTOR_LIST), VIEWER).choices["level"].values()
     assert not any(count.is_complete or count.is_zero for count in counts)
     assert {str(count) for count in counts} <= {"", "1以上", "2以上", "3以上"}
+
+
+def test_chips_of_all_staff_count_each_account_once(people):
+    institution_ids = db.session.scalars(select(Organisation.id).limit(2)).all()
+    for number, state in enumerate(("active", "closed", "initial")):
+        account = Account(
+            kind="staff", login_index=bytes([number]), name="王敏", state=state, initial_until=clock.now()
+        )
+        db.session.add(account)
+        db.session.flush()
+        db.session.add_all(
+            Membership(account_id=account.id, organisation_id=institution_id, role="institution_clerk")
+            for institution_id in institution_ids[: number + 1]
+        )
+    db.session.flush()
+    counts = count_list(ListState(STAFF_LIST), VIEWER)
+    assert counts.total.number == len(fetch_list_page(ListState(STAFF_LIST), VIEWER).rows)
+    for key in ("state", "role", "used"):
+        for code in STAFF_LIST.filter_by_key(key).choices:
+            page = fetch_list_page(ListState(STAFF_LIST).with_filter(key, code), VIEWER)
+            assert counts.choices[key][code].number == len(page.rows), (key, code)
+    assert counts.choices["role"]["institution_clerk"].number >= 3
 
 
 def test_of_a_view_known_to_be_large_fewer_rows_are_looked_at(people, monkeypatch):
