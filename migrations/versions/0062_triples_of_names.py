@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0061"
-down_revision = "0060"
+revision = "0062"
+down_revision = "0061"
 
 TRIPLES_OF_NAMES = """
 INSERT INTO doctor_search_key (tenant_id, key, name_key, doctor_id, organisation_id)
