@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0062"
-down_revision = "0061"
+revision = "0065"
+down_revision = "0064"
 
 TRIPLES_OF_NAMES = """
 INSERT INTO doctor_search_key (tenant_id, key, name_key, doctor_id, organisation_id)
