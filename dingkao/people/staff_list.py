@@ -72,8 +72,8 @@ _FEW_BY: dict[str, Callable[[str], Select[UUID]]] = {
 
 
 def _totals(state: ListState, _viewer: ListViewer) -> Totals:
-    """Returns how many of all staff each choice leaves, counted up to MAX_COUNTED along an index of it; {} for
-    a view that is narrowed, which the list counts."""
+    """Returns how many of all staff each choice leaves, counted up to MAX_COUNTED along an index of it; {}
+    for a view that is narrowed, which the list counts."""
     if state.search or state.filters:
         return {}
     staff = select(Account).where(Account.kind == "staff")

@@ -11,7 +11,8 @@ SELECT DISTINCT tenant_id, 't' || substr(folded, start, 3), name_key, id, organi
 FROM (SELECT *, upper(translate(name, '· ', '')) AS folded FROM doctor) named,
     generate_series(1, char_length(folded) - 2) AS start
 WHERE (char_length(folded) > 3 OR folded <> name) AND EXISTS (
-    SELECT FROM doctor_search_key AS known WHERE known.tenant_id = named.tenant_id AND known.doctor_id = named.id
+    SELECT FROM doctor_search_key AS known
+    WHERE known.tenant_id = named.tenant_id AND known.doctor_id = named.id
 )
 """
 """Doctors without keys, of a release before names were indexed, get all of theirs by a job."""

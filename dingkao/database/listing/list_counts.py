@@ -97,9 +97,9 @@ def _known_count(number: int) -> ChipCount:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The first `most` rows that the filters with an index, the search and the viewer's scope leave, looked at
-    once. `unindexed`: key → condition of the filters without an index; `without`: the key of a filter that is
-    not applied, "" for none."""
+    """The first `most` rows that the filters with an index, the search and the viewer's scope leave, looked
+    at once. `unindexed`: key → condition of the filters without an index; `without`: the key of a filter
+    that is not applied, "" for none."""
 
     state: ListState
     viewer: ListViewer
