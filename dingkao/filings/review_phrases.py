@@ -88,21 +88,20 @@ def add_phrase(
 
 def remove_phrase(
     phrase_id: UUID,
-    organisation_ids: Collection[UUID],
+    deciding_ids: Collection[UUID],
     *,
-    may_remove_shared: bool,
     by: Actor,
 ) -> None:
-    """Delete a phrase of one's own, or with `may_remove_shared` of one's organisations; does nothing if it is
-    gone. Raises NotFound for somebody else's."""
+    """Delete a phrase of one's own, or one shared by an organisation of `deciding_ids` (those for which the
+    person decides), which is journalled; does nothing if it is gone. Raises NotFound for any other."""
     phrase = db.session.scalar(
         select(ReviewPhrase).where(ReviewPhrase.id == phrase_id).with_for_update(),
     )
     if phrase is None:
         return
     is_own = phrase.account_id is not None and phrase.account_id == by.id
-    is_shared = phrase.account_id is None and phrase.organisation_id in organisation_ids
-    if not (is_own or (is_shared and may_remove_shared)):
+    is_shared = phrase.account_id is None and phrase.organisation_id in deciding_ids
+    if not (is_own or is_shared):
         raise NotFound
     if is_shared:
         journal.write_entry(

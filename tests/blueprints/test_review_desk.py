@@ -19,9 +19,9 @@ from dingkao.doctors.models import Doctor
 from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.filings import review_batches
 from dingkao.filings.dossier import filing_of
-from dingkao.filings.models import ReviewBatch
+from dingkao.filings.models import ReviewBatch, ReviewPhrase
 from dingkao.journal.models import JournalEntry
-from dingkao.people.models import Account
+from dingkao.people.models import Account, Membership, Organisation
 from dingkao.tenants import settings
 from tests import actors, sample_data
 from tests.blueprints import review_steps
@@ -479,3 +479,31 @@ def test_phrases_of_ones_own_and_of_the_organisation(staff):
     assert own.count("只给自己用") == 1
     assert ("大家都能用" in other, "只给自己用" in other) == (True, False)
     assert add(clerk, "经办共用", shared="1").status_code == 422
+
+
+def test_the_phrases_of_an_organisation_belong_to_its_reviewers(in_province, staff):
+    both = staff("institution_clerk", name="两处任职")
+    with in_province(SLUG):
+        second = db.session.scalars(
+            select(Organisation.id).where(
+                Organisation.registration_number == sample_data.registration_number(CODE, 2)
+            )
+        ).one()
+        values = {"account_id": both.account_id, "organisation_id": second, "role": "institution_reviewer"}
+        db.session.add(Membership(**values))
+        db.session.commit()
+    page = f"{DESK}/phrases?side=institution"
+
+    def add(client, text):
+        return post_form(client, f"{DESK}/phrases", page=page, side="institution", text=text, shared="1")
+
+    add(staff(), "第一家的话")
+    assert add(both, "第二家的话").status_code == 303, "the only one where they decide"
+    text = both.get(page).get_data(as_text=True)
+    removals = re.findall(r'action="([^"]+/phrases/[^"]+/remove[^"]*)"', text)
+    assert ("第一家的话" in text, "第二家的话" in text, len(removals)) == (True, True, 1)
+    with in_province(SLUG):
+        phrase_id = db.session.scalars(select(ReviewPhrase.id).where(ReviewPhrase.text == "第一家的话")).one()
+    address = f"{DESK}/phrases/{phrase_id}/remove?side=institution"
+    assert post_form(both, address, page=page).status_code == 404
+    assert post_form(both, removals[0].replace("&amp;", "&"), page=page).status_code == 303

@@ -38,19 +38,13 @@ def _render_phrases(refusal: str = "") -> str:
 @filing_review.post("/office/review/phrases")
 @require("filings.review")
 def add_phrase() -> Response | tuple[str, int]:
-    """Add a phrase: one's own, or by a reviewer that of an organisation."""
+    """Add a phrase: one's own, or by a reviewer that of an organisation for which the person decides. If it
+    is refused, the page says why."""
     scope = current_scope()
-    organisation_id = next(
-        iter(ticked_ids("organisation")),
-        scope.organisation_ids[0],
-    )
+    is_shared = "shared" in request.form
     try:
-        _require_one_of(organisation_id, scope.organisation_ids)
-        is_shared = "shared" in request.form
-        if is_shared:
-            _require_one_of(organisation_id, scope.deciding_ids)
         review_phrases.add_phrase(
-            organisation_id,
+            _chosen_organisation_id(scope.deciding_ids if is_shared else scope.organisation_ids),
             request.form.get("text", ""),
             shared=is_shared,
             by=current_user.as_actor(),
@@ -63,26 +57,22 @@ def add_phrase() -> Response | tuple[str, int]:
     )
 
 
-def _require_one_of(
-    organisation_id: UUID,
-    organisation_ids: tuple[UUID, ...],
-) -> None:
-    """Raises InvalidInput unless the organisation is one of these."""
-    if organisation_id not in organisation_ids:
+def _chosen_organisation_id(allowed_ids: tuple[UUID, ...]) -> UUID:
+    """The organisation chosen in the form, the first of `allowed_ids` if none is. Raises InvalidInput unless
+    it is one of these."""
+    organisation_id = next(iter((*ticked_ids("organisation"), *allowed_ids)), None)
+    if organisation_id is None or organisation_id not in allowed_ids:
         raise InvalidInput("本机构共用的常用语由审核人添加。", "text")
+    return organisation_id
 
 
 @filing_review.post("/office/review/phrases/<uuid:phrase_id>/remove")
 @require("filings.review")
 def remove_phrase(phrase_id: UUID) -> Response:
-    """Delete a phrase. Raises NotFound for somebody else's."""
+    """Delete a phrase of one's own, or by a reviewer one of an organisation for which the person decides.
+    Raises NotFound for any other."""
     scope = current_scope()
-    review_phrases.remove_phrase(
-        phrase_id,
-        scope.organisation_ids,
-        may_remove_shared=scope.can_decide,
-        by=current_user.as_actor(),
-    )
+    review_phrases.remove_phrase(phrase_id, scope.deciding_ids, by=current_user.as_actor())
     return redirect(
         url_for("filing_review.phrases", side=scope.name),
         303,
