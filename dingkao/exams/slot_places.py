@@ -34,6 +34,7 @@ from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import subjects_for_procedure
 from dingkao.exams.slots import (
+    assessed_condition,
     placed_records,
     slot_notice_fields,
     taken_seat_count,
@@ -132,11 +133,12 @@ def waiting_records(
 
 
 def find_institution_of_slot(slot: Slot, words: str) -> Organisation:
-    """The institution with the typed name or number, of those whose doctors may be given a place in the slot.
-    Raises InvalidInput (see `organisations.find_one`)."""
-    conditions = [Organisation.assessment_organisation_id == slot.organisation_id]
+    """The institution with the typed name or number, of those whose doctors may be given a place in the slot:
+    its own one, or if it isn't limited to one, those of `slots.assessed_condition`. Raises InvalidInput (see
+    `organisations.find_one`)."""
+    conditions = [assessed_condition(slot.cycle_id, slot.organisation_id)]
     if slot.institution_id:
-        conditions.append(Organisation.id == slot.institution_id)
+        conditions = [Organisation.id == slot.institution_id]
     return organisations.find_one(words, *conditions)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from dingkao import clock
 from dingkao.assessments.doctor_notices import notify
@@ -38,8 +38,9 @@ class _SlotValues(NamedTuple):
     subject: str | None
     invigilated: bool
 
-    def is_of_nobody(self) -> bool:
-        """Whether no doctor would belong to the slot."""
+    def is_unbound(self) -> bool:
+        """Whether nothing would say where the slot is sat, by whom, or when it is begun: it has neither hall
+        nor institution nor invigilator."""
         return self.hall is None and self.institution is None and not self.invigilated
 
     def hall_id(self) -> UUID | None:
@@ -74,7 +75,7 @@ def save_slot(
         )
     values = _SlotValues(opens_at, closes_at, hall, institution, subject, invigilated)
     _require_valid_times(values)
-    _require_belongs_together(values, organisation, slot)
+    _require_belongs_together(values, cycle, organisation, slot)
     _require_within_papers(values, cycle)
     if hall is not None:
         _require_hall_free(hall, opens_at, closes_at, slot)
@@ -123,21 +124,41 @@ def _require_valid_times(values: _SlotValues) -> None:
         )
 
 
-def _require_belongs_together(values: _SlotValues, organisation: Organisation, slot: Slot | None) -> None:
-    """Raise InvalidInput if subject, hall and institution don't fit the organisation or one another."""
+def _require_belongs_together(
+    values: _SlotValues, cycle: Cycle, organisation: Organisation, slot: Slot | None
+) -> None:
+    """Raise InvalidInput, naming the field, for an unknown subject, a hall or institution that doesn't fit the
+    organisation, or a slot, new or changed, with neither hall nor institution nor invigilator. The hall and
+    the institution that `slot` has already may stay."""
     if values.subject is not None and values.subject not in SUBJECTS:
         raise InvalidInput("请从列表中选择科目。", "subject")
     if values.hall is not None:
         _require_usable_hall(values.hall, organisation, slot)
-    if values.institution is not None:
-        _require_assessed_by(values.institution, organisation)
-    if values.is_of_nobody() and slot is None:
-        raise InvalidInput("请选择考场或机构，否则没有医师属于这个场次。", "hall")
+    if values.institution is not None and (slot is None or slot.institution_id != values.institution.id):
+        _require_assessed_by(values.institution, cycle, organisation)
+    if values.is_unbound():
+        raise InvalidInput("请选择考场或机构；都不限定的，须设监考人员。", "hall")
 
 
-def _require_assessed_by(institution: Organisation, organisation: Organisation) -> None:
-    """Raise InvalidInput unless the organisation assesses the institution's doctors."""
-    if institution.assessment_organisation_id != organisation.id:
+def assessed_condition(cycle_id: UUID, assessor_id: UUID) -> ColumnElement[bool]:
+    """The SQL condition that an institution's doctors are assessed by the organisation `assessor_id`: by now,
+    or in the cycle by records that stayed with it when the institution was assigned to another one."""
+    has_record = exists().where(
+        Assessment.tenant_id == Organisation.tenant_id,
+        Assessment.institution_id == Organisation.id,
+        Assessment.cycle_id == cycle_id,
+        Assessment.assessor_id == assessor_id,
+    )
+    return or_(Organisation.assessment_organisation_id == assessor_id, has_record)
+
+
+def _require_assessed_by(institution: Organisation, cycle: Cycle, organisation: Organisation) -> None:
+    """Raise InvalidInput unless the organisation assesses doctors of the institution in the cycle."""
+    query = select(Organisation.id).where(
+        Organisation.id == institution.id,
+        assessed_condition(cycle.id, organisation.id),
+    )
+    if db.session.scalar(query) is None:
         raise InvalidInput(
             f"{institution.name}不由{organisation.name}考核，请重新选择机构。",
             "institution",

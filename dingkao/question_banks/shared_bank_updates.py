@@ -61,11 +61,13 @@ def update_from_file(
     file_name: str = "",
     limit: int | None = None,
 ) -> ImportReport:
-    """Update the shared bank `name` (created if there is none) from a file called `file_name`; its edition
-    rises if anything changes. `whole`: the file is the whole bank, so that questions not in it are withdrawn.
+    """Update the shared bank `name` (blanks around it don't count; created if there is none and the file has
+    a valid question) from a file called `file_name`; its edition rises if anything changes. `whole`: the file
+    is the whole bank, so that questions not in it are withdrawn.
     Commits what it writes (the platform's tables). Returns the report. Raises InvalidInput, also if `whole`
     and the file has an error; TooLarge if it has more than `limit` questions; Unavailable."""
-    if not name.strip():
+    name = name.strip()
+    if not name:
         raise InvalidInput("请填写共享题库名称。", "bank")
     report = ImportReport()
     questions = _read_questions(content, file_name, limit, report)
@@ -142,8 +144,11 @@ def _write_questions(
     report: ImportReport,
 ) -> None:
     """Write the questions of a file and the new edition into the shared bank `name`; counts are added to
-    `report`."""
-    bank_id, edition = _lock_or_create_bank(connection, name)
+    `report`. Without questions no bank is created."""
+    bank = _lock_bank(connection, name) or (_create_bank(connection, name) if questions else None)
+    if bank is None:
+        return
+    bank_id, edition = bank
     position_query = select(func.max(questions_table.c.position)).where(questions_table.c.bank_id == bank_id)
     position = connection.scalar(position_query) or 0
     writer = _BankWriter(connection, bank_id, edition, position, report)
@@ -156,12 +161,15 @@ def _write_questions(
         connection.execute(bank_update.values(edition=edition, changed_at=clock.now()))
 
 
-def _lock_or_create_bank(connection: Connection, name: str) -> tuple[UUID, int]:
-    """The id of the shared bank `name`, locked or new, and its next edition."""
+def _lock_bank(connection: Connection, name: str) -> tuple[UUID, int] | None:
+    """The id of the shared bank `name`, which is locked, and its next edition; None if there is none."""
     query = select(banks_table.c.id, banks_table.c.edition).where(banks_table.c.name == name)
     bank = connection.execute(query.with_for_update()).first()
-    if bank is not None:
-        return bank.id, bank.edition + 1
+    return None if bank is None else (bank.id, bank.edition + 1)
+
+
+def _create_bank(connection: Connection, name: str) -> tuple[UUID, int]:
+    """Create the shared bank `name` with the edition 0; return its id and its next edition."""
     bank_id = new_id()
     connection.execute(insert(banks_table).values(id=bank_id, name=name, edition=0, changed_at=clock.now()))
     return bank_id, 1

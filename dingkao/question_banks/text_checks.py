@@ -119,9 +119,9 @@ class UnreadableText(ValueError):  # noqa: N818
     """A text that can't be shown as its author meant it. It is made from a warning and the words for the {}
     in its reason; `messages`: (reason, remedy)."""
 
-    def __init__(self, messages: TextWarning, *words: str) -> None:
-        super().__init__(messages[0])
-        self.messages = fill_warning(messages, *words)
+    def __init__(self, warning: TextWarning, *reason_words: str) -> None:
+        self.messages = fill_warning(warning, *reason_words)
+        super().__init__(self.messages[0])
 
 
 def fill_warning(warning: TextWarning, *words: str) -> TextWarning:

@@ -9,6 +9,7 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import select, update
 
 from dingkao import clock
+from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.journal.entries import TERMINAL_ACTOR
@@ -335,3 +336,49 @@ def test_those_placed_are_told_when_their_slot_moves(clerk, slot, candidate, in_
     count = len(notices(in_province, doctor))
     assert post_form(clerk, page, **form).status_code == 303
     assert len(notices(in_province, doctor)) == count + 1
+    unbound = post_form(clerk, page, **(form | {"hall": ""}))
+    assert unbound.status_code == 422
+    assert "请选择考场或机构" in unbound.get_data(as_text=True)
+    assert post_form(clerk, page, **(form | {"hall": "", "invigilated": "1"})).status_code == 303
+
+
+def test_who_waits_with_the_organisation_before_is_found_there(clerk, slot, candidate, in_province):
+    doctor, number = candidate(), f"MOVED{next(SERIALS)}"
+
+    def put_into(institution_id):
+        with in_province(SLUG):
+            query = update(Assessment).where(Assessment.id == doctor.record_id)
+            db.session.execute(query.values(institution_id=institution_id))
+            db.session.commit()
+
+    with in_province(SLUG):
+        values = InstitutionValues("改派医院", number, f"{CODE}0100", "医疗机构")
+        institution = add_institution(values, by=TERMINAL_ACTOR)
+        institution.assessment_organisation_id = db.session.scalars(
+            select(Organisation.id).where(Organisation.registration_number == SECOND)
+        ).one()
+        moved, institution_before = (
+            institution.id,
+            db.session.get_one(Assessment, (CODE, doctor.record_id)).institution_id,
+        )
+        db.session.commit()
+    put_into(moved)
+    page = f"/{SLUG}/office/slots/{slot()}"
+    listed = clerk.get(page, query_string={"institution": number}).get_data(as_text=True)
+    assert "只列出改派医院的医师" in listed
+    assert str(doctor.record_id) in listed
+    slot_id = slot(institution=number)
+    put_into(institution_before)
+    with pytest.raises(AssertionError, match="改派医院不由"):
+        slot(institution=number)
+    with in_province(SLUG):
+        slot_row = db.session.get_one(Slot, (CODE, slot_id))
+        form = {
+            "organisation": str(slot_row.organisation_id),
+            "opens_at": local(clock.now()),
+            "closes_at": local(clock.now() + timedelta(hours=5)),
+            "hall": str(slot_row.hall_id),
+            "institution": number,
+        }
+    change = f"/{SLUG}/office/slots/{slot_id}/change"
+    assert post_form(clerk, change, **form).status_code == 303, "the institution that it has may stay"

@@ -166,7 +166,10 @@ def shared_bank(in_province, ground):
     name, head = f"共享题库{next(_serial)}", "题型,题干,选项A,选项B,选项C,答案,执业类别,用途\n"
     question_lines = [f"X,{name}第{number}题？,甲,乙,丙,AB,公共卫生," for number in range(3)]
     with in_province(SLUG):
-        shared_bank_updates.update_from_file((head + "\n".join(question_lines)).encode(), name, whole=True)
+        typed_name = f" {name} "
+        shared_bank_updates.update_from_file(
+            (head + "\n".join(question_lines)).encode(), typed_name, whole=True
+        )
         shared = next(
             shared_bank for shared_bank in shared_banks.list_shared_banks() if shared_bank.name == name
         )

@@ -193,6 +193,11 @@ def test_long_words_are_judged_in_no_time(what):
     assert time.process_time() - started < 1
 
 
+def test_an_unreadable_text_says_what_is_unreadable():
+    with pytest.raises(text_checks.UnreadableText, match=r"不能显示的公式“\\\(x”"):
+        text_checks.convert_markup(r"求\(x")
+
+
 # --- pictures and sound
 
 

@@ -9,13 +9,14 @@ from docx.oxml import OxmlElement, parse_xml
 from docx.oxml.ns import nsdecls, qn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lxml.etree import Comment
 from PIL import Image
 from sqlalchemy import func, select
 
 from dingkao.database.base import db
 from dingkao.integrations.spreadsheets.import_rows import ImportReport
 from dingkao.journal.entries import TERMINAL_ACTOR
-from dingkao.question_banks import markup, question_pictures, shared_bank_updates
+from dingkao.question_banks import markup, question_pictures, shared_bank_updates, shared_banks
 from dingkao.question_banks.importers import word_documents, word_equations
 from dingkao.question_banks.importing.file_import import import_questions
 from dingkao.question_banks.importing.parsed_question import InvalidQuestionRow
@@ -190,8 +191,18 @@ def test_a_shared_bank_takes_no_pictures(application, ground):
     writer.question(picture=png())
     with application.app_context():
         report = shared_bank_updates.update_from_file(writer.content, "共享带图", whole=False)
+        names = [bank.name for bank in shared_banks.list_shared_banks()]
     assert report.accepted == 0
     assert "共享题库不能带图片" in report.errors[0].remedy
+    assert "共享带图" not in names, "no bank was made for nothing"
+
+
+def test_a_comment_within_a_drawing_is_not_looked_at():
+    writer = Writer()
+    writer.question(picture=png())
+    writer.document.element.body.xpath(".//w:drawing")[0].append(Comment("说明"))
+    [import_row] = writer.rows()
+    assert "![图](图:" in validate_row(import_row)[0].stem
 
 
 TEXT_BOX = (

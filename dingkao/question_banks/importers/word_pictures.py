@@ -174,7 +174,8 @@ def _is_turned(element: Any) -> bool:
     """Whether a picture is turned or mirrored, in a drawing (a:xfrm) or in VML (style)."""
     if any(map(_is_turning, element.iter(qn("a:xfrm")))):
         return True
-    return any(_TURNED_STYLE.search(part.get("style", "")) for part in element.iter())
+    # a comment within the drawing has no attributes: lxml gives None for it, whatever the default
+    return any(_TURNED_STYLE.search(part.get("style") or "") for part in element.iter())
 
 
 def _is_turning(transform: Any) -> bool:
