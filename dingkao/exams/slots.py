@@ -127,9 +127,9 @@ def _require_valid_times(values: _SlotValues) -> None:
 def _require_belongs_together(
     values: _SlotValues, cycle: Cycle, organisation: Organisation, slot: Slot | None
 ) -> None:
-    """Raise InvalidInput, naming the field, for an unknown subject, a hall or institution that doesn't fit the
-    organisation, or a slot, new or changed, with neither hall nor institution nor invigilator. The hall and
-    the institution that `slot` has already may stay."""
+    """Raise InvalidInput, naming the field, for an unknown subject, a hall or institution that doesn't fit
+    the organisation, or a slot, new or changed, with neither hall nor institution nor invigilator. The hall
+    and the institution that `slot` has already may stay."""
     if values.subject is not None and values.subject not in SUBJECTS:
         raise InvalidInput("请从列表中选择科目。", "subject")
     if values.hall is not None:
