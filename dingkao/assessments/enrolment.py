@@ -22,6 +22,7 @@ from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
 from dingkao.assessments.participation import exclusion_reasons
 from dingkao.assessments.record_counts import count_new_records
+from dingkao.assessments.repeated_places import batched_places
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import equal_by_lookup, in_array
 from dingkao.database.base import db, new_id
@@ -252,7 +253,7 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> In
     ).all()  # this reference keeps them in the session, where the transitions find them
     reasons = exclusion_reasons(cycle, {doctor.id for _, doctor in rows})
     result = InclusionResult()
-    with journal.batched_entries():
+    with journal.batched_entries(), batched_places():
         for record, doctor in rows if institutions else ():
             if record.state != "not_included":
                 continue

@@ -121,7 +121,7 @@ def test_whoever_opens_a_record_during_a_batch_is_told_that_it_has_gone_on(in_pr
     first, second = pairs["institution_reviewer"]
     page = review_steps.preview(first, SLUG, [doctor.record_id])
     confirm = partial(review_steps.confirm, first, SLUG, page)
-    with held(batch_review, "apply_decision", confirm) as confirming:
+    with held(batch_review, "finish_decisions", confirm) as confirming:
         with begun(partial(review_steps.take, second, doctor)) as opening:
             assert is_waiting(opening)
             assert confirming.let_go().status_code == 303

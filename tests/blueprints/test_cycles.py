@@ -383,6 +383,6 @@ def test_including_asks_little_for_each_and_never_sends_them_one_by_one(applicat
         outcome = include(current_cycle(), ids, by=actors.make_actor("province_admin"), grant=WHOLE_PROVINCE)
         db.session.commit()
     assert (outcome.included_count, outcome.skipped) == (6, [])
-    assert len(statements) <= len(ids) + 8, (
+    assert len(statements) <= len(ids) + 12, (
         "each record of a chunk sends what the session holds back, or asks for its own institution"
     )

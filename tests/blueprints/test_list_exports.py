@@ -146,7 +146,7 @@ def test_a_csv_opens_in_excel_with_chinese_and_without_formulas(application, in_
     lines = file.data.decode("utf-8-sig").split("\r\n")
     assert not any("\n" in line for line in lines)
     csv_rows = list(csv.reader(lines))
-    expected = [[*cells[:5], f"'{cells[5]}", cells[6]] for cells in expected_rows(in_province)]
+    expected = [[*cells[:5], f"'{cells[5]}", *cells[6:]] for cells in expected_rows(in_province)]
     assert csv_rows[:10] == [HEADINGS, *expected]
     assert "用途：报送市卫健委" in csv_rows[11][0]
 

@@ -263,7 +263,9 @@ def test_a_merger_waits_for_a_decision_and_takes_the_record_as_it_was_decided(
     doctor = doctor_at(former, "institution_pending")
     reviewer = staff("institution_reviewer", former)
     job_id = job_of(merge(in_province, admins[0], former, successor))
-    with held(review_decisions, "save_snapshot", partial(review_steps.approve, reviewer, doctor)) as deciding:
+    with held(
+        review_decisions, "finish_decisions", partial(review_steps.approve, reviewer, doctor)
+    ) as deciding:
         with begun(partial(finish, in_province, job_id)) as moving:
             assert is_waiting(moving)
             assert deciding.let_go().status_code == 303

@@ -227,7 +227,6 @@ def test_what_comes_after_the_automatic_hand_in_is_not_counted_and_the_page_says
     with candidate.in_province(SLUG):
         sitting_completion.close_overdue()
     page.context.set_offline(False)
-    page.evaluate("window.dispatchEvent(new Event('online'))")
     expect(page.get_by_text("到时自动交卷，共10题，已作答1题")).to_be_visible(timeout=20_000)
     expect(page.get_by_role("alert")).to_contain_text("有答案在交卷或作答时间结束之后才送达，未能计入")
     assert candidate.kept() == {0: first}

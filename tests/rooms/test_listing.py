@@ -220,7 +220,7 @@ def test_every_list_has_cells_for_its_columns_and_an_order_for_its_headings(peop
         sort_keys = {sort.key for sort in definition.sorts}
         assert {column.sort for column in definition.columns if column.sort} <= sort_keys
         assert definition.sorts[0].is_indexed
-        names_doctors = definition.name not in ("institutions", "staff")
+        names_doctors = definition.name not in ("institutions", "staff", "departments")
         assert definition.search is None or bool(definition.filter_by_key(DOCTOR_FILTER)) is names_doctors
         page = fetch_list_page(ListState(definition), VIEWER)
         for cells in page.cells:
