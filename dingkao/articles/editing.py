@@ -139,7 +139,7 @@ def create_default_drafts(*, by: Actor) -> int:
     return len(missing_answers)
 
 
-def get_for_update(ids: Iterable[UUID]) -> list[Article]:
+def get_articles_for_update(ids: Iterable[UUID]) -> list[Article]:
     """The articles with these ids, locked, by position; unknown ids are ignored. Raises NotFound if none
     exists."""
     articles = list(

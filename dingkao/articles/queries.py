@@ -71,7 +71,7 @@ def list_articles(kind: str, state: str, words: str, limit: int) -> list[Article
     """Returns `limit` articles of a kind; only those in `state` and those that contain `words`, if these are
     not empty. News: the pinned first, then the newest. Answers: the first ones by position, then sorted by
     category."""
-    query = select(Article).where(Article.kind == kind, *matches_words(words))
+    query = select(Article).where(Article.kind == kind, *words_conditions(words))
     if state:
         query = query.where(Article.state == state)
     if kind != "faq":
@@ -99,7 +99,7 @@ def get_article(article_id: UUID, *, for_update: bool = False) -> Article:
     return article
 
 
-def matches_words(words: str) -> list[ColumnElement[bool]]:
+def words_conditions(words: str) -> list[ColumnElement[bool]]:
     """Returns one condition for each word: title or body contains it, ignoring case; none for an empty text.
     Only the first MAX_WORDS words within MAX_WORDS_LENGTH characters count."""
     patterns = [f"%{escape_like(word)}%" for word in words[:MAX_WORDS_LENGTH].split()[:MAX_WORDS]]
@@ -122,5 +122,5 @@ def _published_query(kind: str, words: str) -> Select[Any]:
     return select(Article).where(
         Article.kind == kind,
         Article.state == "published",
-        *matches_words(words),
+        *words_conditions(words),
     )

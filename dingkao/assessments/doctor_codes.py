@@ -25,8 +25,8 @@ from dingkao.people.models import Account, OneTimeCode
 from dingkao.people.notice_catalogue import CODE_ISSUED
 from dingkao.people.scopes import Grant, scope_condition
 from dingkao.people.second_person import (
-    is_second_person,
     recusal_reason,
+    second_person_condition,
 )
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import SecretLocation, current_vault
@@ -97,15 +97,15 @@ def _validate_reason(reason: str) -> str:
 def pending_request(account_id: UUID) -> OneTimeCode | None:
     """Returns the account's code request that waits for a second person, or None."""
     return db.session.scalar(
-        select(OneTimeCode).where(OneTimeCode.account_id == account_id, *_is_pending()).limit(1)
+        select(OneTimeCode).where(OneTimeCode.account_id == account_id, *_pending_conditions()).limit(1)
     )
 
 
-def approve_request(doctor: Doctor, account: Account, row_id: UUID, *, by: Actor) -> str:
+def approve_request(doctor: Doctor, account: Account, request_id: UUID, *, by: Actor) -> str:
     """Issue the code that another person has requested (account locked); it is returned once, and the doctor
     is notified. Raises NotFound if the request no longer waits, InvalidState if `by` requested it or may not
     be its second person."""
-    code_request = _request_for_update(account, row_id)
+    code_request = _request_for_update(account, request_id)
     if code_request.issued_by == by.id:
         raise InvalidState("自己申请的一次性代码须由另一人审核发放。")
     if refusal := recusal_reason(by.id, code_request.issued_by):
@@ -113,10 +113,10 @@ def approve_request(doctor: Doctor, account: Account, row_id: UUID, *, by: Actor
     return _issue(doctor, account, by=by, asked_by=code_request.issued_by)
 
 
-def reject_request(account: Account, row_id: UUID, *, by: Actor) -> None:
+def reject_request(account: Account, request_id: UUID, *, by: Actor) -> None:
     """Refuse a code request (account locked), or withdraw it if `by` made it; the doctor isn't told. Raises
     NotFound if it no longer waits."""
-    code_request = _request_for_update(account, row_id)
+    code_request = _request_for_update(account, request_id)
     code_request.awaits_approval, code_request.used_at = (
         False,
         clock.now(),
@@ -132,13 +132,13 @@ def reject_request(account: Account, row_id: UUID, *, by: Actor) -> None:
 def doctors_with_pending_requests(grant: Grant, *, by: UUID, others: bool = False) -> list[UUID]:
     """Returns the ids of at most fifty doctors within `grant` whose code request `by` may approve; with
     `others`, those whose request `by` may not approve."""
-    is_decidable = is_second_person(by, OneTimeCode.issued_by)
+    is_decidable = second_person_condition(by, OneTimeCode.issued_by)
     query = select(Doctor.id).join(
         OneTimeCode,
         (OneTimeCode.tenant_id == Doctor.tenant_id) & (OneTimeCode.account_id == Doctor.account_id),
     )
     query = query.where(
-        *_is_pending(),
+        *_pending_conditions(),
         ~is_decidable if others else is_decidable,
         scope_condition(grant, institution=Doctor.organisation_id),
     )
@@ -156,19 +156,19 @@ def issued_codes(account_id: UUID) -> list[OneTimeCode]:
     return list(db.session.scalars(query.order_by(OneTimeCode.issued_at.desc()).limit(10)))
 
 
-def _is_pending() -> tuple[ColumnElement[bool], ...]:
+def _pending_conditions() -> tuple[ColumnElement[bool], ...]:
     """Returns the conditions that a row is a request which waits and has not expired."""
     return OneTimeCode.awaits_approval.is_(True), OneTimeCode.expires_at > clock.now()
 
 
-def _request_for_update(account: Account, row_id: UUID) -> OneTimeCode:
+def _request_for_update(account: Account, request_id: UUID) -> OneTimeCode:
     """Returns the account's waiting request with that id, locked. Raises NotFound."""
     query = (
         select(OneTimeCode)
         .where(
-            OneTimeCode.id == row_id,
+            OneTimeCode.id == request_id,
             OneTimeCode.account_id == account.id,
-            *_is_pending(),
+            *_pending_conditions(),
         )
         .with_for_update()
     )

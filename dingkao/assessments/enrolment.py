@@ -20,7 +20,7 @@ from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
-from dingkao.assessments.participation import exclusion_reasons
+from dingkao.assessments.participation import inclusion_obstacles
 from dingkao.assessments.record_counts import count_new_records
 from dingkao.assessments.repeated_places import batched_places
 from dingkao.cycles.models import Cycle
@@ -243,7 +243,7 @@ def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[As
 def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
     """Include those of the records `ids` of `cycle` that are within `grant` (locked here), and notify their
     doctors. Records that are already included don't change; those that can't be included
-    (`participation.exclusion_reasons`, or what the transition of that name refuses) are in the result with
+    (`participation.inclusion_obstacles`, or what the transition of that name refuses) are in the result with
     the reason."""
     query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
     rows = db.session.execute(query).all()
@@ -251,7 +251,7 @@ def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> In
     institutions = db.session.scalars(
         select(Organisation).where(in_array(Organisation.id, institution_ids))
     ).all()  # this reference keeps them in the session, where the transitions find them
-    reasons = exclusion_reasons(cycle, {doctor.id for _, doctor in rows})
+    reasons = inclusion_obstacles(cycle, {doctor.id for _, doctor in rows})
     result = InclusionResult()
     with journal.batched_entries(), batched_places():
         for record, doctor in rows if institutions else ():

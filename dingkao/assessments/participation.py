@@ -27,7 +27,7 @@ UNCLAIMED_MESSAGE = "本机构已申报不是本机构医师，正在待认领�
 FINAL_DISPOSITIONS = tuple(code for code in DISPOSITIONS if code not in OPEN_DISPOSITIONS)
 
 
-def exclusion_reasons(cycle: Cycle, doctor_ids: Collection[UUID]) -> dict[UUID, str]:
+def inclusion_obstacles(cycle: Cycle, doctor_ids: Collection[UUID]) -> dict[UUID, str]:
     """Doctor's id → why the doctor can't be included in `cycle`, as a sentence; of at most 5,000 doctors,
     without those who can."""
     reasons = {

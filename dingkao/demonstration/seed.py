@@ -297,7 +297,7 @@ def _seed_staff(institutions: list[Organisation]) -> None:
     departments.add_departments([(hospital.id, DEPARTMENT)], by=SYSTEM_ACTOR)
     places = {"": None, "hospital": hospital, "centre": centre}
     for user_name, name, role, place in STAFF:
-        department = departments.find_department(hospital, DEPARTMENT) if role == LIAISON else None
+        department = departments.resolve_department(hospital, DEPARTMENT) if role == LIAISON else None
         account = _seed_account(user_name, name, role, places[place], department)
         if role == "institution_reviewer":
             for institution in institutions:

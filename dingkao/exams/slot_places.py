@@ -135,11 +135,11 @@ def waiting_records(
 def find_institution_of_slot(slot: Slot, words: str) -> Organisation:
     """The institution with the typed name or number, of those whose doctors may be given a place in the slot:
     its own one, or if it isn't limited to one, those of `slots.assessed_condition`. Raises InvalidInput (see
-    `organisations.find_one`)."""
+    `organisations.resolve_organisation`)."""
     conditions = [assessed_condition(slot.cycle_id, slot.organisation_id)]
     if slot.institution_id:
         conditions = [Organisation.id == slot.institution_id]
-    return organisations.find_one(words, *conditions)
+    return organisations.resolve_organisation(words, *conditions)
 
 
 def placed_doctors(slot: Slot, after_seat: int, limit: int) -> list[PlacedDoctor]:

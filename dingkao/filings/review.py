@@ -21,7 +21,7 @@ from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
 from dingkao.people.scopes import Grant, load_grant
-from dingkao.people.second_person import is_second_person
+from dingkao.people.second_person import second_person_condition
 
 CLERK_MESSAGE = "经办人可以查看，审核决定由审核人作出。"
 LEASE_DURATION = timedelta(minutes=30)
@@ -198,7 +198,7 @@ def _decidable_records(
         .where(
             scope.deciding_condition(),
             is_free,
-            is_second_person(by.id, *scope.earlier_actor_columns),
+            second_person_condition(by.id, *scope.earlier_actor_columns),
         )
         .with_only_columns(Assessment.id)
     )

@@ -78,7 +78,7 @@ def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | No
     return max(latest_jobs, key=lambda job: job.id, default=None)
 
 
-def is_unfinished(job: Job | None) -> bool:
+def is_under_way(job: Job | None) -> bool:
     """Whether there is a job and it waits or runs, so that a page about it has to be refreshed."""
     return job is not None and job.state in ("waiting", "running")
 

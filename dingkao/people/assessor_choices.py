@@ -28,10 +28,10 @@ def resolve_assessor(text: str, scope: Grant) -> Organisation:
     )
 
 
-def find_assessed_institution(words: str, scope: Grant) -> Organisation:
+def resolve_assessed_institution(words: str, scope: Grant) -> Organisation:
     """The institution whose name or 机构登记号 was typed (`words`), among those assessed by organisations
-    within `scope`. Raises InvalidInput (see `organisations.find_one`)."""
-    return organisations.find_one(
+    within `scope`. Raises InvalidInput (see `organisations.resolve_organisation`)."""
+    return organisations.resolve_organisation(
         words,
         scope_condition(scope, assessor=Organisation.assessment_organisation_id),
     )

@@ -105,10 +105,10 @@ class PasswordRules:
         self.same_here = origin.cache_key("guard-same", origin.address_hash, attempt.password)
         self.same_anywhere = origin.cache_key("guard-same", "any", attempt.password)
 
-    def rejection(self) -> RateLimited | None:
+    def count_or_reject(self) -> RateLimited | None:
         """Why the attempt may not be made now; None if it may, and then it is counted for the pair of account
         and origin."""
-        wait_seconds = self._seconds_to_wait()
+        wait_seconds = self._count_or_wait()
         if not wait_seconds:
             return None
         message = TOO_MANY_OPERATOR_TRIES_MESSAGE if self.attempt.origin.platform else TOO_MANY_TRIES_MESSAGE
@@ -117,7 +117,7 @@ class PasswordRules:
             wait_seconds,
         )
 
-    def _seconds_to_wait(self) -> int:
+    def _count_or_wait(self) -> int:
         """The seconds to wait; 0 if the attempt may be made, which is then counted."""
         if self.attempt.origin.device:
             return _count_try(self.connection, self.pair, FREE_TRIES)
@@ -163,7 +163,7 @@ class PasswordRules:
 
     def record_failure(self) -> None:
         """Count a wrong password. An attempt on a device known for the account counts only for the pair, in
-        `rejection`."""
+        `count_or_reject`."""
         attempt = self.attempt
         if attempt.origin.device:
             return
@@ -192,7 +192,7 @@ class PasswordRules:
         if any(reached.values()):
             log.warning("sign_in.attack", **reached)
 
-    def record_success(self) -> None:
+    def reset_after_success(self) -> None:
         """Reset the counter of the pair. Signing in with the initial password, which everybody knows, counts
         as one more account on which it was tried, so that nobody can find out number by number who has not
         signed in yet."""
@@ -217,16 +217,16 @@ class CodeRules:
         self.account = origin.cache_key("guard-code", attempt.account)
         self.origin_key = origin.all_tries_key()
 
-    def rejection(self) -> RateLimited | None:
+    def count_or_reject(self) -> RateLimited | None:
         """Why the code may not be tried now; None if it may, and then it is counted."""
         if self.strange and self._wrong_count() >= MAX_WRONG_PER_ORIGIN:
             seconds_left = int(self.connection.ttl(self.origin_key))  # type: ignore[arg-type]
             return _too_many_codes(max(seconds_left, 1))
         if wait_seconds := _count_try(self.connection, self.pair, FREE_TRIES):
             return _too_many_codes(wait_seconds)
-        return self._account_rejection() if self.strange else None
+        return self._count_or_block() if self.strange else None
 
-    def _account_rejection(self) -> RateLimited | None:
+    def _count_or_block(self) -> RateLimited | None:
         """Why the account gets no more codes from unknown devices today; None if it does, and then this one
         is counted."""
         wait_seconds: Any = self.connection.eval(
@@ -250,7 +250,7 @@ class CodeRules:
 
     def record_failure(self) -> None:
         """Count a wrong code for its origin, and log when the account has reached its limit. On a device
-        known for the account it counts only for the pair, in `rejection`."""
+        known for the account it counts only for the pair, in `count_or_reject`."""
         if not self.strange:
             return
         with self.connection.pipeline(transaction=False) as pipeline:
@@ -261,7 +261,7 @@ class CodeRules:
         if _as_count(results[0]) >= MAX_CODES_PER_ACCOUNT:  # the result of get(account)
             log.warning("second_factor.attack")
 
-    def record_success(self) -> None:
+    def reset_after_success(self) -> None:
         """Reset the counter of the pair; the right code isn't counted for the account."""
         self.connection.delete(self.pair)
         if self.strange:

@@ -20,7 +20,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
 from dingkao.journal.entries import Actor
 from dingkao.people import import_checks
 from dingkao.people.accounts import create_staff, is_administrator, issue_code, staff_login_index
-from dingkao.people.departments import find_department
+from dingkao.people.departments import resolve_department
 from dingkao.people.models import (
     Account,
     Membership,
@@ -110,7 +110,7 @@ def _ids_of_scope(grant: Grant, role: Role) -> tuple[UUID, ...]:
     return by_scope.get(SCOPES[role.code], ())
 
 
-def find_seat(code: str, grant: Grant) -> Seat:
+def resolve_seat(code: str, grant: Grant) -> Seat:
     """The seat that a form names. Raises InvalidInput for one that is not among `seats`."""
     seat = next(
         (seat for seat in seats(grant) if seat.code == code),
@@ -126,7 +126,7 @@ def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str 
     a seat `is_of_department` is limited to, "" for other seats. Raises InvalidInput naming the field."""
     if department and not seat.is_of_department:
         raise InvalidInput("只有科室联络员需要填写科室。", "department")
-    own_department = find_department(seat.organisation, department) if seat.is_of_department else None
+    own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
     account = create_staff(
         user_name,
         name,
@@ -205,7 +205,7 @@ def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: s
         raise InvalidInput("没有用户名和姓名都相符的账号，请核对。", "user_name")
     if account.id == by.id or is_administrator(account.id):
         raise InvalidInput("不能给自己或省级管理员添加角色。", "user_name")
-    own_department = find_department(seat.organisation, department) if seat.is_of_department else None
+    own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
     add_role(account, seat.role.code, seat.organisation, by=by, department=own_department)
     notify_account(account.id, ROLE_ADDED, role=seat.role.label, place=seat.organisation.name)
     return account

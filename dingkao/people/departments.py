@@ -32,7 +32,7 @@ def normalise_department_name(text: str) -> str:
     return name
 
 
-def find_department(organisation: Organisation, name: str) -> Department:
+def resolve_department(organisation: Organisation, name: str) -> Department:
     """The open department of that name. Raises InvalidInput for the field `department`."""
     department = db.session.scalar(
         select(Department).where(

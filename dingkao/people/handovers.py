@@ -256,7 +256,7 @@ def hand_over_step(job: Job, cursor: Cursor) -> Chunk:
     return Chunk({"begun": True} if moved else None, done=moved, total=total, counts={"moved": moved})
 
 
-def require_may(account_id: UUID, desks: Sequence[Desk], *, by: Actor, grant: Grant) -> list[Desk]:
+def require_may_hand_over(account_id: UUID, desks: Sequence[Desk], *, by: Actor, grant: Grant) -> list[Desk]:
     """Those of an account's desks that `by` may hand over. Raises NotFound for none: whether there is such
     an account is nobody else's to know."""
     allowed = [desk for desk in desks if may_hand_over(account_id, desk.organisation_id, by=by, grant=grant)]

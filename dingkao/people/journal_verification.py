@@ -183,7 +183,7 @@ def _notify(job: Job, findings: dict[str, Any]) -> None:
     if not findings["mark"] or _was_found_last_time(job, findings["mark"]):
         return
     problems = _problems_text(findings)
-    notified = select(Account.id).where(Account.state == "active", _is_notified())
+    notified = select(Account.id).where(Account.state == "active", _notified_condition())
     for account_id in db.session.scalars(notified.order_by(Account.id)):
         notices.notify_account(account_id, JOURNAL_PROBLEM, findings=problems)
 
@@ -201,7 +201,7 @@ def _problems_text(findings: dict[str, Any]) -> str:
     return "，".join(problems)
 
 
-def _is_notified() -> ColumnElement[bool]:
+def _notified_condition() -> ColumnElement[bool]:
     """The SQL condition that an account has one of NOTIFIED_ROLES."""
     administrator_condition = and_(
         Membership.tenant_id == Account.tenant_id,

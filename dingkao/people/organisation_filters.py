@@ -10,7 +10,7 @@ from dingkao.database.listing.definitions import ListFilter, ListViewer
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_search import search_organisations
-from dingkao.people.organisations import find_one
+from dingkao.people.organisations import resolve_organisation
 
 MAX_SUGGESTIONS = 10
 INSTITUTION_FILTER = "institution"
@@ -39,7 +39,7 @@ def institution_filter(
         condition or is_of_institution,
         accepts=is_id,
         describe=lambda value: organisation_names([UUID(value)]).get(UUID(value), "机构已不存在"),
-        resolve=lambda words: str(find_one(words).id),
+        resolve=lambda words: str(resolve_organisation(words).id),
         is_indexed=True,
         is_for=is_for,
     )

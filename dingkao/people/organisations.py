@@ -126,7 +126,7 @@ def matches_typed(words: str) -> ColumnElement[bool]:
     return organisation_condition(words)
 
 
-def find_one(words: str, *where: ColumnElement[bool]) -> Organisation:
+def resolve_organisation(words: str, *where: ColumnElement[bool]) -> Organisation:
     """The organisation that was typed, among those that meet the SQL conditions `where` and aren't closed:
     the one with exactly this name or 机构登记号, or into which the one with that number was merged, else the
     only one with a name, now or formerly, that begins with `words`, else the only one with a name that
@@ -187,13 +187,13 @@ def _several_match(words: str, matches: Sequence[Organisation]) -> InvalidInput:
 
 
 def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
-    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `find_one`) is `values`,
+    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `resolve_organisation`) is `values`,
     among those that meet the SQL conditions `where` and aren't closed. Raises InvalidInput for the field
     `institution`."""
     try:
         by_id = Organisation.id == UUID(values)
     except ValueError:
-        return find_one(values, *where)
+        return resolve_organisation(values, *where)
     is_open = Organisation.closed_at.is_(None)
     organisation = db.session.scalar(select(Organisation).where(*where, by_id, is_open))
     if organisation is None:

@@ -104,7 +104,7 @@ def propose(
     return db.session.scalars(select(ProposedAct).where(ProposedAct.id == act_id)).one()
 
 
-def is_pending() -> tuple[ColumnElement[bool], ...]:
+def pending_conditions() -> tuple[ColumnElement[bool], ...]:
     """The SQL conditions for an act that is neither approved nor withdrawn."""
     return ProposedAct.approved_at.is_(None), ProposedAct.withdrawn_at.is_(None)
 
@@ -114,7 +114,7 @@ def pending_about(kind: str, subject: UUID) -> ProposedAct | None:
     query = select(ProposedAct).where(
         ProposedAct.kind == kind,
         ProposedAct.subject_id == subject,
-        *is_pending(),
+        *pending_conditions(),
     )
     return db.session.scalar(query)
 
@@ -124,14 +124,14 @@ def pending_ids_about(kind: str, subjects: Iterable[UUID]) -> dict[UUID, UUID]:
     query = select(ProposedAct.subject_id, ProposedAct.id).where(
         ProposedAct.kind == kind,
         in_array(ProposedAct.subject_id, subjects),
-        *is_pending(),
+        *pending_conditions(),
     )
     return dict(db.session.execute(query).all())
 
 
 def pending_query() -> Select[ProposedAct]:
     """The query of all pending acts."""
-    return select(ProposedAct).where(*is_pending())
+    return select(ProposedAct).where(*pending_conditions())
 
 
 def list_pending() -> list[ProposedAct]:

@@ -146,7 +146,7 @@ def _ends_of_shared_appointers(account_id: UUID, other_id: UUID) -> list[datetim
     return [min(own_appointers[appointer], other_appointers[appointer]) for appointer in shared]
 
 
-def is_second_person(account_id: UUID | None, *columns: Any) -> ColumnElement[bool]:
+def second_person_condition(account_id: UUID | None, *columns: Any) -> ColumnElement[bool]:
     """The SQL condition that an account is a second person beside the accounts in all `columns` (ids of
     accounts, NULL for nobody): none of them is the account itself or one for which `recusal_reason` returns a
     reason."""
@@ -180,7 +180,7 @@ def count_decidable(query: Any, account_id: UUID, *columns: Any) -> tuple[int, i
     """How many rows of a query the owner of an account may decide on as a second person, and how many only
     somebody else may, among the first MAX_LOOKED_AT rows. `columns`: the columns with the accounts that acted
     before."""
-    is_mine = is_second_person(account_id, *columns).label("is_mine")
+    is_mine = second_person_condition(account_id, *columns).label("is_mine")
     looked_at = query.with_only_columns(is_mine, maintain_column_froms=True).limit(MAX_LOOKED_AT).subquery()
     counts = select(func.count().filter(looked_at.c.is_mine), func.count().filter(~looked_at.c.is_mine))
     own_count, other_count = db.session.execute(counts).one()

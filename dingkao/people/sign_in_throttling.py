@@ -62,12 +62,12 @@ class SignInThrottle:
         except InvalidInput:
             self.record_failure(attempt)
             raise
-        self.record_success(attempt)
+        self.reset_after_success(attempt)
 
     def require_allowed(self, attempt: PasswordAttempt | CodeAttempt) -> None:
         """Raise RateLimited if the attempt may not be made now, else count it. The result doesn't depend on
         whether the account exists."""
-        refusal = self._with_cache(rules_for(self.connection, attempt).rejection)
+        refusal = self._with_cache(rules_for(self.connection, attempt).count_or_reject)
         if refusal is not None:
             raise refusal
 
@@ -75,10 +75,10 @@ class SignInThrottle:
         """Record that the attempt was wrong."""
         self._with_cache(rules_for(self.connection, attempt).record_failure)
 
-    def record_success(self, attempt: PasswordAttempt | CodeAttempt) -> None:
+    def reset_after_success(self, attempt: PasswordAttempt | CodeAttempt) -> None:
         """Reset the wait of the attempt's account and origin, for it was right; a right initial password
         still counts as one more account that was tried from there."""
-        self._with_cache(rules_for(self.connection, attempt).record_success)
+        self._with_cache(rules_for(self.connection, attempt).reset_after_success)
 
     @staticmethod
     def _with_cache(

@@ -211,12 +211,12 @@ class SmsCodes:
         log shows it. Without `may_receive` the cache is used in the same way for a random number, so that the
         time tells nothing."""
         index = current_vault().blind_index("mobile", mobile).hex() if may_receive else secrets.token_hex(32)
-        is_allowed = self._is_number_allowed(index, DAY_SECONDS if may_receive else 1)
+        is_allowed = self._count_for_number(index, DAY_SECONDS if may_receive else 1)
         if may_receive and not is_allowed:
             log.warning("sms.number_has_enough")
         return may_receive and is_allowed
 
-    def _is_number_allowed(self, index: str, seconds: int) -> bool:
+    def _count_for_number(self, index: str, seconds: int) -> bool:
         """Count a message to the number for `seconds`; return whether it may be sent."""
         is_apart = self.connection.set(
             cache_key("sms-number-apart", index),

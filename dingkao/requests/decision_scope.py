@@ -21,7 +21,7 @@ from dingkao.database.base import db
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.errors import NotFound
 from dingkao.people.scopes import Grant
-from dingkao.people.second_person import is_second_person
+from dingkao.people.second_person import second_person_condition
 from dingkao.requests.earlier_deciders import (
     EARLIER_DECIDER_COLUMNS,
     has_decided_first,
@@ -156,7 +156,7 @@ def desk_condition(scope: DecisionScope) -> ColumnElement[bool]:
 def decidable_condition(scope: DecisionScope) -> ColumnElement[bool]:
     """Returns the condition that nobody decided on a request earlier beside whom this person may not. Sends
     queries."""
-    return is_second_person(scope.account, *EARLIER_DECIDER_COLUMNS)
+    return second_person_condition(scope.account, *EARLIER_DECIDER_COLUMNS)
 
 
 def pending_for_person(

@@ -13,7 +13,7 @@ from dingkao.database.base import db
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people import sign_in_sessions
 from dingkao.people.accounts import create_staff
-from dingkao.people.departments import add_departments, find_department
+from dingkao.people.departments import add_departments, resolve_department
 from dingkao.people.models import Organisation, SignInSession
 from dingkao.people.permissions import SCOPES, Scope
 
@@ -44,7 +44,7 @@ def signed_in_client(
             "测试人员",
             [(role, place)],
             by=TERMINAL_ACTOR,
-            department=find_department(place, department) if department and place else None,
+            department=resolve_department(place, department) if department and place else None,
         )
         account.state = "active"
         token = sign_in_sessions.start_session(account)

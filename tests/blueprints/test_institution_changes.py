@@ -91,7 +91,7 @@ def test_a_renamed_institution_is_found_by_both_names(admin, in_province):
     for words in ("徐汇空壳", "空壳门诊", "徐汇新壳"):
         assert "徐汇新壳门诊部" in text(admin.get(f"{LIST}?q={words}")), words
     with in_province(SLUG):
-        assert organisations.find_one("徐汇空壳门诊部").registration_number == EMPTY
+        assert organisations.resolve_organisation("徐汇空壳门诊部").registration_number == EMPTY
         entries = select(JournalEntry.details).where(
             JournalEntry.subject_id == organisation(EMPTY).id, JournalEntry.verb == "renamed"
         )
@@ -113,12 +113,12 @@ def test_only_an_institution_with_nothing_open_is_closed_without_a_successor(app
     with in_province(SLUG):
         assert db.session.get_one(Account, (CODE, clerk.account_id)).state == "closed"
         with pytest.raises(InvalidInput):
-            organisations.find_one(EMPTY)
+            organisations.resolve_organisation(EMPTY)
     assert "已撤销" in text(admin.get(f"{LIST}?q={EMPTY}"))
     reopening = f"{page_of(in_province, EMPTY)}/reopening"
     assert post_form(admin, reopening, page=LIST).status_code == 303
     with in_province(SLUG):
-        assert organisations.find_one(EMPTY).closed_at is None
+        assert organisations.resolve_organisation(EMPTY).closed_at is None
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_whoever_looks_for_the_former_institution_finds_the_successor(
 ):
     with in_province(SLUG):
         for words in (NAMES[OLD], "东安医院", OLD):
-            assert organisations.find_one(words).registration_number == NEW, words
+            assert organisations.resolve_organisation(words).registration_number == NEW, words
     assert f"已并入{NAMES[NEW]}" in text(admin.get(f"{LIST}?q={OLD}"))
     late = doctor_at(application, in_province, OLD)
     with in_province(SLUG):

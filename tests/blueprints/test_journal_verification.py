@@ -150,7 +150,7 @@ def test_whoever_is_to_know_is_told_once_of_the_same(
         user_names = set(
             db.session.scalars(
                 select(Account.user_name).where(
-                    Account.state == "active", journal_verification._is_notified()
+                    Account.state == "active", journal_verification._notified_condition()
                 )
             )
         )

@@ -274,7 +274,7 @@ def test_a_code_that_was_right_is_none_of_the_wrong_ones(staff, application, in_
         for place in range(attempt_rules.MAX_CODES_PER_ACCOUNT + 5):
             attempt = sign_in_attempts.code_attempt(b"owner", f"10.6.0.{place}", None)
             guard.require_allowed(attempt)
-            guard.record_success(attempt)
+            guard.reset_after_success(attempt)
 
 
 def test_a_network_of_long_addresses_counts_as_one(application, in_province, province):

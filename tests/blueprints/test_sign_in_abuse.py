@@ -279,7 +279,7 @@ def test_a_hospital_behind_one_address_signs_in_on_the_same_morning(application,
         for number in range(150):
             first = sign_in_attempts.password_attempt(b"h%d" % number, "666666", "10.13.0.1", None)
             guard.require_allowed(first)
-            guard.record_success(first)
+            guard.reset_after_success(first)
             if number % 3 == 0:
                 slip = sign_in_attempts.password_attempt(
                     b"h%d" % number, f"slip-of-{number}", "10.13.0.1", None
@@ -290,13 +290,13 @@ def test_a_hospital_behind_one_address_signs_in_on_the_same_morning(application,
                 b"h%d" % number, f"own-word-{number}", "10.13.0.1", None
             )
             guard.require_allowed(second_attempt)
-            guard.record_success(second_attempt)
+            guard.reset_after_success(second_attempt)
 
 
 def test_nobody_goes_through_the_numbers_with_the_initial_password(application, in_province, province):
     guard = sign_in_throttling.SignInThrottle(application.extensions["redis"])
     with in_province(SLUG):
-        stopped = admitted(guard, "666666", lambda _: "10.14.0.1", guard.record_success)
+        stopped = admitted(guard, "666666", lambda _: "10.14.0.1", guard.reset_after_success)
         assert (
             attempt_rules.MAX_INITIAL_PASSWORD_PER_ORIGIN * 0.9
             <= stopped

@@ -27,7 +27,7 @@ from dingkao.people.institution_imports import import_institutions
 from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
 from dingkao.people.organisation_search import organisation_key_rows, search_organisations
-from dingkao.people.organisations import InstitutionValues, add_institution, find_one
+from dingkao.people.organisations import InstitutionValues, add_institution, resolve_organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from tests import actors, sample_data
 
@@ -194,9 +194,9 @@ def test_an_institution_finds_its_doctors(people):
     names = [institution.name for institution in search_organisations("人民医院", 2)]
     assert names == ["22省第1人民医院", "22省第2人民医院"]
     assert search_organisations("人民院", 2) == search_organisations("", 2) == []
-    assert find_one("2人民").name == "22省第2人民医院"
+    assert resolve_organisation("2人民").name == "22省第2人民医院"
     with pytest.raises(InvalidInput, match="有多家机构符合"):
-        find_one("人民医院")
+        resolve_organisation("人民医院")
 
 
 def test_a_former_name_takes_no_other_institutions_place(people):

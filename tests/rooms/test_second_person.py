@@ -300,12 +300,12 @@ def test_what_waits_is_counted_by_the_same_rule(in_province, people):
                 if account_id != person.id and second_person.recusal_reason(person.id, account_id) is None
             }
             query = select(Account.id).where(
-                in_array(Account.id, ids), second_person.is_second_person(person.id, Account.id)
+                in_array(Account.id, ids), second_person.second_person_condition(person.id, Account.id)
             )
             with captured_statements(db.engine) as statements:
                 assert set(db.session.scalars(query)) == free, person.name
             assert statements_without_tenant(statements) == []
-        nobody = second_person.is_second_person(people["first"].id, cast(null(), Uuid))
+        nobody = second_person.second_person_condition(people["first"].id, cast(null(), Uuid))
         assert len(
             db.session.scalars(select(Account.id).where(in_array(Account.id, ids), nobody)).all()
         ) == len(ids)

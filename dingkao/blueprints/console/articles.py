@@ -135,7 +135,7 @@ def _is_preview() -> bool:
 def publish_articles() -> Response:
     """Publish the ticked articles; those that are published already stay as they are."""
     published_count = 0
-    for article in editing.get_for_update(ticked_ids("article")):
+    for article in editing.get_articles_for_update(ticked_ids("article")):
         if article.state != "published":
             editing.publish(article, by=current_user.as_actor())
             published_count += 1

@@ -83,7 +83,7 @@ def invite_colleague() -> tuple[str, int]:
 def _invite_from_form(form: InvitationForm) -> Invitation:
     """Invite the colleague of the form; the invitation has the one-time code, which is stored nowhere. Raises
     InvalidInput."""
-    seat = own_staff.find_seat(form.seat.data, current_grant())
+    seat = own_staff.resolve_seat(form.seat.data, current_grant())
     user_name, name = (
         form.user_name.data or "",
         form.name.data or "",
@@ -142,7 +142,7 @@ def _give_seat_from_form(form: InvitationForm) -> Account:
     return own_staff.give_seat(
         form.user_name.data or "",
         form.name.data or "",
-        own_staff.find_seat(form.seat.data, current_grant()),
+        own_staff.resolve_seat(form.seat.data, current_grant()),
         by=current_user.as_actor(),
         department=form.department.data or "",
     )

@@ -33,7 +33,7 @@ from dingkao.people import department_imports
 from dingkao.people import departments as department_rules
 from dingkao.people.department_models import Department
 from dingkao.people.organisation_queries import require_organisation
-from dingkao.people.organisations import find_one
+from dingkao.people.organisations import resolve_organisation
 from dingkao.people.scopes import in_scope
 from dingkao.web.access_control import current_grant, require
 from dingkao.web.form_submission import form_page, submit_form
@@ -151,7 +151,7 @@ def _has_many() -> bool:
 def _add_from_form(form: DepartmentForm) -> str:
     """Add the department and return its name. Raises InvalidInput naming the field."""
     organisation = (
-        find_one(form.institution.data or "")
+        resolve_organisation(form.institution.data or "")
         if _has_many()
         else require_organisation(current_grant().institution_ids[0])
     )

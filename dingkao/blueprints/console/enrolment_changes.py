@@ -331,7 +331,7 @@ def _ask_to_hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
     InvalidState."""
     return transfers.ask_to_hand_over(
         doctor,
-        organisations.find_one(form.institution.data or ""),
+        organisations.resolve_organisation(form.institution.data or ""),
         ground=form.ground.data or "",
         reason=form.reason.data or "",
         by=current_user.as_actor(),

@@ -66,7 +66,7 @@ def _parse_successor(text: str) -> UUID:
 
 def _allowed_desks(account_id: UUID) -> list[Desk]:
     """The desks of an account that the current user may hand over. Raises NotFound for none."""
-    return handovers.require_may(
+    return handovers.require_may_hand_over(
         account_id,
         handovers.desks_of(account_id),
         by=current_user.as_actor(),

@@ -18,7 +18,7 @@ from dingkao.database.pagination import fetch_page
 from dingkao.errors import InvalidState, NotFound
 from dingkao.integrations.storage import current_store
 from dingkao.jobs import control
-from dingkao.jobs.enqueueing import is_unfinished
+from dingkao.jobs.enqueueing import is_under_way
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
 from dingkao.people import export_requests, import_checks, job_repeats, list_exports
@@ -167,7 +167,7 @@ def show_job(job_id: UUID) -> FlaskResponse:
         confirmable=import_checks.is_confirmable(job),
         valid_days=import_checks.CHECK_VALID_DAYS,
     )
-    return auto_refreshing_page(html, waits=is_unfinished(job))
+    return auto_refreshing_page(html, waits=is_under_way(job))
 
 
 def _labelled_numbers(job: Job) -> list[tuple[str, int]]:

@@ -27,7 +27,7 @@ from dingkao.people import (
 from dingkao.people.accounts import PROVINCE_ADMIN
 from dingkao.people.administrator_invitations import LINK_VALID_DAYS
 from dingkao.people.department_models import Department
-from dingkao.people.departments import department_names, find_department
+from dingkao.people.departments import department_names, resolve_department
 from dingkao.people.models import (
     ACCOUNT_STATES,
     Account,
@@ -169,7 +169,7 @@ def _organisation_of_role(role: str, registration_number: str | None) -> Organis
 def _department_of_role(organisation: Organisation | None, name: str | None) -> Department | None:
     """The department that a form names; None if it names none. Raises InvalidInput for the field
     `department`."""
-    return find_department(organisation, name) if organisation and name else None
+    return resolve_department(organisation, name) if organisation and name else None
 
 
 @staff.get("/office/staff/<uuid:account_id>")

@@ -53,7 +53,7 @@ def _ask() -> None:
         raise InvalidInput("请填写新机构的名称或登记号。", "institution")
     transfers.ask_as_doctor(
         current_user.doctor(),
-        organisations.find_one(words),
+        organisations.resolve_organisation(words),
         ground=request.form.get("ground", ""),
         reason=request.form.get("reason", ""),
         by=current_user.as_actor(),

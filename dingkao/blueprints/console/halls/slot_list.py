@@ -152,7 +152,7 @@ def _save_slot(
 ) -> Slot:
     """Change `slot` as the form says, or add one for `owner`; return it. Raises InvalidInput, NotFound."""
     hall = chosen_hall(form.hall.data, owner) if form.hall.data else None
-    institution = organisations.find_one(form.institution.data) if form.institution.data else None
+    institution = organisations.resolve_organisation(form.institution.data) if form.institution.data else None
     return slots.save_slot(
         cycle,
         owner,

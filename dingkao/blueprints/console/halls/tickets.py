@@ -46,7 +46,7 @@ def institution_tickets() -> Response | tuple[str, int] | str:
 def _enqueue_tickets(form: TicketsForm) -> Job:
     """Enqueue the tickets of the institution in the form. Raises InvalidInput, NotFound."""
     scope = current_user.grant("halls.tickets")
-    institution = assessor_choices.find_assessed_institution(form.institution.data or "", scope)
+    institution = assessor_choices.resolve_assessed_institution(form.institution.data or "", scope)
     assessor_id = None if scope.is_province else institution.assessment_organisation_id
     return admission_tickets.enqueue_institution_tickets(
         institution,

@@ -45,7 +45,7 @@ def copy_shared(bank_id: UUID) -> Response | FlaskResponse:
     if request.method == "POST":
         return _copy_or_refuse(bank)
     jobs = _comparison_jobs(bank)
-    is_waiting = enqueueing.is_unfinished(jobs["job"])
+    is_waiting = enqueueing.is_under_way(jobs["job"])
     page = render_template(
         "console/question_banks/copy_shared.html",
         bank=bank,

@@ -78,7 +78,7 @@ def pass_lines() -> FlaskResponse:
     cycle = current_cycle()
     context = _pass_lines_context(cycle) if cycle else {"rows": []}
     page = render_template("console/results/pass_lines.html", cycle=cycle, **context)
-    return auto_refreshing_page(page, waits=enqueueing.is_unfinished(context.get("job")))
+    return auto_refreshing_page(page, waits=enqueueing.is_under_way(context.get("job")))
 
 
 def _pass_lines_context(cycle: Cycle) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def publication(publication_id: UUID) -> FlaskResponse | Response:
         boxes=_unprintable_people(shown_publication),
         **_approval_context(shown_publication),
     )
-    return auto_refreshing_page(page, waits=enqueueing.is_unfinished(job))
+    return auto_refreshing_page(page, waits=enqueueing.is_under_way(job))
 
 
 def _unless_done(job: Job | None) -> Job | None:

@@ -18,7 +18,7 @@ from dingkao.filings.models import ReviewBatch
 from dingkao.filings.review import CLERK_MESSAGE
 from dingkao.filings.review_list import REVIEW_LISTS
 from dingkao.jobs import control
-from dingkao.jobs.enqueueing import is_unfinished
+from dingkao.jobs.enqueueing import is_under_way
 from dingkao.web.access_control import require
 from dingkao.web.forms import ticked_ids
 from dingkao.web.request_lifecycle import auto_refreshing_page, xlsx_response
@@ -115,7 +115,7 @@ def _render_batch(
     )
     return auto_refreshing_page(
         html,
-        waits=job is not None and is_unfinished(job),
+        waits=job is not None and is_under_way(job),
     )
 
 

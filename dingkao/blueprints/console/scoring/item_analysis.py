@@ -18,7 +18,7 @@ from dingkao.exams.models.paper_models import Paper, PaperAnalysis
 from dingkao.exams.papers import get_paper
 from dingkao.exams.scoring import CORRECTION_TREATMENTS
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
-from dingkao.jobs.enqueueing import is_unfinished
+from dingkao.jobs.enqueueing import is_under_way
 from dingkao.question_banks.question_texts import load_stems
 from dingkao.results import pass_lines
 from dingkao.web.access_control import require
@@ -82,7 +82,7 @@ def show_analysis(paper_id: UUID) -> FlaskResponse:
     paper = get_paper(paper_id)
     analysis = item_analysis_jobs.find_analysis(paper)
     job = item_analysis_jobs.latest_job_of(paper)
-    waits = is_unfinished(job)
+    waits = is_under_way(job)
     page = render_template(
         "console/scoring/analysis.html",
         paper=paper,

@@ -28,7 +28,7 @@ from dingkao.exams.models.correction_models import (
     ScoreChange,
 )
 from dingkao.exams.scoring import CORRECTION_TREATMENTS
-from dingkao.jobs.enqueueing import is_unfinished
+from dingkao.jobs.enqueueing import is_under_way
 from dingkao.people.name_lookups import account_name
 from dingkao.question_banks.models import Question, QuestionVersion
 from dingkao.question_banks.question_texts import load_stems
@@ -148,7 +148,7 @@ def show_correction(correction_id: UUID) -> FlaskResponse:
     published results on which the province must decide. Raises NotFound."""
     correction = key_corrections.get_correction(correction_id)
     job = rescoring.latest_job_of(correction)
-    waits = is_unfinished(job)
+    waits = is_under_way(job)
     page = render_template(
         "console/scoring/correction.html",
         row=correction,
