@@ -65,9 +65,9 @@ def draft_absences(
     grant: Grant,
     by: Actor,
 ) -> int:
-    """Put those of the records `ids` that wait (locked here) into the draft of the list, with a note of what
-    was found out ("" for none), which replaces an earlier one; nothing is confirmed yet. Returns how many.
-    Raises InvalidInput for a note that is too long."""
+    """Put those of the records `ids` (at most 5,000) that wait within `grant` (locked here) into the draft of
+    the list, journalled, with a note of what was found out ("" for none), which replaces an earlier one;
+    nothing is confirmed yet. Returns how many. Raises InvalidInput for a note that is too long."""
     note = " ".join(note.split())
     if len(note) > MAX_NOTE_LENGTH:
         raise InvalidInput(
@@ -100,8 +100,9 @@ def confirm_absences(
     grant: Grant,
     by: Actor,
 ) -> tuple[int, Counter[str]]:
-    """Confirm the absence of those of the records `ids` that wait, whether they were drafted or not; locks
-    them. Returns how many were confirmed, and reason → number for those that could not be."""
+    """Confirm the absence of those of the records `ids` (at most 5,000) that wait within `grant`, whether
+    they were drafted or not; locks them. Returns how many were confirmed, and reason → number for those that
+    could not be."""
     reasons = Counter[str]()
     confirmed_count = 0
     with journal.batched_entries():

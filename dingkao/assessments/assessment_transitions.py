@@ -41,7 +41,8 @@ def record_transition(
     by_system: bool = False,
     verb: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a transition of a record. It may be made by the roles with the permission `action` (or one of
+    """Decorate a transition of a record, which the caller has locked (parameters besides these:
+    `journal.state_machine.transition`). It may be made by the roles with the permission `action` (or one of
     several), and by the system if `by_system`. `verb`: its name in the journal, if not that of the
     function."""
     actions = (action,) if isinstance(action, str) else action or ()
@@ -72,8 +73,8 @@ def _counted(move: Callable[..., Any]) -> Callable[..., Any]:
 def include(record: Assessment, *, by: Actor) -> None:
     """纳入 (§11 no. 1): put a doctor on the list of its institution, and make the assessment organisation of
     that institution the record's. Of `by` only the roles are looked at: that the record is within their grant
-    is for the caller to see to. Raises DeadlinePassed outside the filing phase, InvalidInput if the
-    institution has no assessment organisation yet."""
+    is for the caller to see to. The doctor is not notified here. Raises DeadlinePassed outside the filing
+    phase, InvalidInput if the institution has no assessment organisation yet."""
     if not is_phase_open(_cycle(record), "filing"):
         raise DeadlinePassed("当前不在报名阶段，不能纳入。如需补报，请联系省级管理员调整阶段日期。")
     institution = db.session.get_one(Organisation, (record.tenant_id, record.institution_id))
@@ -84,7 +85,8 @@ def include(record: Assessment, *, by: Actor) -> None:
 
 @record_transition("included", to="not_included", action="enrolment.manage")
 def exclude(record: Assessment, *, by: Actor, reason: str) -> None:
-    """取消纳入 (§11 no. 2), possible only before anything was filed. Raises InvalidInput without a reason."""
+    """取消纳入 (§11 no. 2), possible only before anything was filed. The doctor is not notified here. Raises
+    InvalidInput without a reason."""
     validate_reason(reason)
 
 
@@ -123,9 +125,9 @@ def start_filing(record: Assessment, *, by: Actor) -> None:
     action=("filing.submit", "filings.assist"),
 )
 def submit(record: Assessment, *, by: Actor, procedure: str) -> None:
-    """提交 (§11 nos. 4 and 7). The caller has checked that the filing is complete. A filing that the
-    institution returned may be submitted again until the review phase ends. Raises InvalidInput,
-    DeadlinePassed."""
+    """提交 (§11 nos. 4 and 7). The caller has checked that the filing is complete. `procedure`: a key of
+    PROCEDURES. A filing that the institution returned may be submitted again until the review phase ends.
+    Raises InvalidInput, DeadlinePassed."""
     if procedure not in PROCEDURES:
         raise InvalidInput("请选择考核程序。", "procedure")
     if not is_time_to_file(record, _cycle(record)):
@@ -185,8 +187,8 @@ def approve(
     conduct_findings: Sequence[str] = (),
 ) -> None:
     """机构审核通过 (§11 no. 8): `performance` (工作成绩) and `ethics` (职业道德) are graded pass or fail;
-    `opinion` is the reviewer's; `conduct_findings`: codes of the cases of direct failure (§1.7) that were
-    found. Raises InvalidInput."""
+    `opinion` is the reviewer's («同意» for an empty one); `conduct_findings`: codes of the cases of direct
+    failure (§1.7) that were found. Raises InvalidInput."""
     require_verdict(performance, "performance", "请评定工作成绩。")
     require_verdict(ethics, "ethics", "请评定职业道德。")
     if len(opinion.strip()) > MAX_REASON_LENGTH:
@@ -240,7 +242,8 @@ def return_to_doctor_by_organisation(
 def accept(record: Assessment, *, by: Actor, bad_record_check: str = "none") -> None:
     """考核机构复核通过 (§11 no. 10), by another person than the one who graded; compared by person, because a
     hospital may assess its own doctors. `bad_record_check`: one of BAD_RECORD_CHECKS. Raises InvalidState if
-    this record's procedure has no test, Forbidden for the same person."""
+    this record's procedure has no test, Forbidden for the same person or one who doesn't count as a second
+    one."""
     _require_second_person(record, by)
     if skips_test(record.procedure):
         raise InvalidState("本省简易程序不参加测评，请使用“通过并转综合评定”。")
@@ -257,8 +260,8 @@ def accept_without_test(
     bad_record_check: str = "none",
 ) -> None:
     """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
-    (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`.
-    Raises InvalidState if a test is required, InvalidInput, Forbidden for the person who graded."""
+    (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`. Raises
+    InvalidState if a test is required, InvalidInput, Forbidden as `accept`."""
     _require_second_person(record, by)
     if not skips_test(record.procedure):
         raise InvalidState("该医师需要参加测评。")
@@ -297,7 +300,8 @@ def start_test(record: Assessment, *, by: Actor) -> None:
 )
 def record_paper_test(record: Assessment, *, by: Actor) -> None:
     """线下测评 (§11 no. 14, on paper): the first score of an exam on paper is imported. A doctor who was
-    marked absent, because there was no online sitting, was present after all."""
+    marked absent, because there was no online sitting, was present after all: that verdict and what was found
+    out about the absence are removed."""
     record.competence = None
     _reset_absence(record)
 
@@ -318,7 +322,7 @@ def finish_test(record: Assessment, *, by: Actor) -> None:
 )
 def mark_absent(record: Assessment, *, by: Actor) -> None:
     """缺考 (§11 no. 17). The caller has checked that every window is over and that some paper was never
-    begun. It counts once the organisation has confirmed it (`confirm_absence`)."""
+    begun. 业务水平 becomes 不合格. It counts once the organisation has confirmed it (`confirm_absence`)."""
     record.competence = "fail"
     _reset_absence(record)
 
@@ -361,8 +365,8 @@ def void_with_resit(record: Assessment, *, by: Actor) -> None:
     verb="void_as_absent",
 )
 def void_as_absence(record: Assessment, *, by: Actor) -> None:
-    """作答作废,按缺考处理 (§11 no. 16c): the sitting is void and counts as absence; decided by two persons
-    after the doctor was heard."""
+    """作答作废,按缺考处理 (§11 no. 16c): the sitting is void and counts as absence, which `by` thereby
+    confirms; decided by two persons after the doctor was heard."""
     record.competence = "fail"
     _reset_absence(record)
     record.absence_confirmed_by = by.id
@@ -386,8 +390,8 @@ def apply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
 )
 def reapply_pass_line(record: Assessment, *, by: Actor, competence: str) -> None:
     """更正答案后重新划线 (§11 no. 18): before publication, a new score changes the verdict on 业务水平, and
-    综合评定 has to be made again. The caller has asked `publication_lists.is_frozen`, and calls
-    `mark_list_changed` afterwards."""
+    综合评定 has to be made again. `competence`: pass or fail, not checked here. The caller has asked
+    `publication_lists.is_frozen`, and calls `mark_list_changed` afterwards."""
     record.competence = competence
 
 
@@ -457,7 +461,7 @@ def _cycle(record: Assessment) -> Cycle:
 
 def _store_return(record: Assessment, reason: str, marks: ReturnedMarks, by: Actor) -> None:
     """Store reason and return marks, and let the record go to the next desk (`_send_on`). Raises InvalidInput
-    without a reason."""
+    for the field `reason` if there is none or it is too long."""
     record.returned_reason, record.return_marks = (
         validate_reason(reason),
         marks,
@@ -466,8 +470,9 @@ def _store_return(record: Assessment, reason: str, marks: ReturnedMarks, by: Act
 
 
 def _send_on(record: Assessment, by: Actor) -> None:
-    """Store who sends the record on, and from which state, so that it can be recalled; nobody has opened it
-    at the next desk. What was returned comes back to whoever had it at the institution."""
+    """Before the state changes, store who sends the record on, and from which state, so that it can be
+    recalled; nobody has opened it at the next desk. What was returned comes back to whoever had it at the
+    institution."""
     reviewer = record.graded_by if record.state == "organisation_pending" else by.id
     record.assigned_to = reviewer if record.returned_reason else None
     record.sent_by, record.sent_from = by.id, record.state
@@ -475,7 +480,8 @@ def _send_on(record: Assessment, by: Actor) -> None:
 
 
 def validate_reason(reason: str) -> str:
-    """Returns the reason without surrounding blanks. Raises InvalidInput if it is empty or too long."""
+    """Returns the reason without surrounding blanks. Raises InvalidInput for the field `reason` if it is
+    empty or longer than MAX_REASON_LENGTH."""
     stripped_reason = reason.strip()
     if not stripped_reason:
         raise InvalidInput("请填写原因。", "reason")
@@ -501,7 +507,8 @@ def _reset_absence(record: Assessment) -> None:
 
 
 def _require_second_person(record: Assessment, by: Actor) -> None:
-    """Raises Forbidden if `by` is the person who graded the record."""
+    """Raises Forbidden if `by` is the person who graded the record, or doesn't count as a second person
+    beside them."""
     require_second_person(
         by,
         record.graded_by,

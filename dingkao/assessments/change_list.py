@@ -58,6 +58,8 @@ def _grants(viewer: ListViewer) -> ChangeGrants:
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the changes that the viewer sees, with their doctors. Sends queries for what the viewer is
+    granted."""
     of_doctor = and_(Doctor.tenant_id == EnrolmentChange.tenant_id, Doctor.id == EnrolmentChange.doctor_id)
     return select(EnrolmentChange, Doctor).join(Doctor, of_doctor).where(visible_condition(_grants(viewer)))
 
@@ -84,12 +86,15 @@ def _institution_condition(value: str, viewer: ListViewer) -> ColumnElement[bool
 
 
 def _matter_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a change is of a kind (a key of CHANGE_KINDS), or for a ground (of
+    TRANSFER_GROUNDS)."""
     if value in CHANGE_KINDS:
         return EnrolmentChange.kind == value
     return EnrolmentChange.ground == value
 
 
 def _asked_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a change was asked for at least so many days ago; `value`: a key of ASKED_DAYS."""
     return EnrolmentChange.asked_at <= clock.now() - timedelta(days=int(value))
 
 
@@ -100,6 +105,8 @@ def _state_text(change: EnrolmentChange) -> str:
 
 
 def _cells(rows: Sequence[ListRow], viewer: ListViewer) -> CellRows:
+    """The texts of each row's cells, by column; an institution that the viewer may not know is
+    HIDDEN_TEXT."""
     places = organisation_names_for([row[0] for row in rows], _grants(viewer)) if rows else {}
     return [
         {

@@ -57,11 +57,12 @@ class ConductFacts:
     years: tuple[int, ...] = ()
 
     def missing_years(self, kind: ConductKind) -> list[int]:
-        """The years that have ended and have no grade of this kind."""
+        """The years of the cycle that have ended and have no grade of this kind, ascending."""
         return [year for year in self.years if year not in self.grades.get(kind.code, {})]
 
     def failing_years(self, kind: ConductKind) -> list[int]:
-        """The years with the grade that makes the cycle 不合格."""
+        """The years of the cycle, ended or not, with the grade that makes it 不合格. `kind`: APPRAISAL or
+        ETHICS; KeyError for another."""
         grades = self.grades.get(kind.code, {})
         return [year for year, grade in grades.items() if grade == FAILING_GRADES[kind.code]]
 
@@ -136,8 +137,8 @@ def _has_grade(kind: ConductKind, year: int) -> ColumnElement[bool]:
 
 
 def proposed_grades(facts: ConductFacts) -> dict[str, ProposedGrade]:
-    """Part (performance, ethics) → the proposed verdict: 不合格 for one failing year, 合格 if every year that
-    has ended is graded otherwise, else none."""
+    """Part (performance, ethics) → the proposed verdict: 不合格 for one failing year, 合格 if there are
+    grades, and one for every year that has ended, none of them failing; else none."""
     return {PART_OF_KIND[kind.code]: _proposed_grade(facts, kind) for kind in (APPRAISAL, ETHICS)}
 
 
@@ -159,8 +160,8 @@ def _years_text(years: Iterable[int]) -> str:
 
 
 def contradictions(facts: ConductFacts, answers: Mapping[str, Any]) -> dict[str, str]:
-    """Name of a field of the filing's step 4 → a sentence on what speaks against the doctor's answer there.
-    `answers`: the filed values of that step."""
+    """Name of a field of the filing's step 4 → a sentence on what speaks against the doctor's answer there;
+    only those that have any. `answers`: the filed values of that step."""
     found: dict[str, str] = {}
     bad_events = [
         *facts.events.get("bad_record", ()),
@@ -185,10 +186,12 @@ def _direct_fail_reasons(facts: ConductFacts) -> list[str]:
 
 
 def _events_text(records: Iterable[ConductRecord]) -> str:
+    """The records of a good or bad event or penalty as text, one after the other (`_event_text`)."""
     return "；".join(map(_event_text, records))
 
 
 def _event_text(record: ConductRecord) -> str:
+    """Day, kind and matter of a record of an event (which has a day) as people read them."""
     return f"{record.occurred_on:%Y年%m月%d日}{CONDUCT_KINDS[record.kind].label}“{record.matter}”"
 
 

@@ -93,7 +93,8 @@ def record_in_cycle(doctor_id: UUID, cycle: Cycle) -> Assessment | None:
 
 
 def get_record_of_doctor(record_id: UUID, doctor_id: UUID) -> Assessment:
-    """Returns a record of the doctor, of any cycle. Raises NotFound for a record of another doctor."""
+    """Returns a record of the doctor, of any cycle. Raises NotFound for a record of another doctor, and for
+    none."""
     query = select(Assessment).where(
         Assessment.id == record_id,
         Assessment.doctor_id == doctor_id,
@@ -105,6 +106,6 @@ def get_record_of_doctor(record_id: UUID, doctor_id: UUID) -> Assessment:
 
 
 def records_by_id(ids: Iterable[UUID]) -> dict[UUID, Assessment]:
-    """Returns id → record for at most 5,000 ids."""
+    """Returns id → record for at most 5,000 ids; an unknown one is left out."""
     records = db.session.scalars(select(Assessment).where(in_array(Assessment.id, ids)))
     return {record.id: record for record in records}

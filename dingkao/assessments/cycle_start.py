@@ -110,7 +110,7 @@ def correct_empty_cycle(
     by: Actor,
 ) -> None:
     """Lock a cycle in which no doctor is included yet and correct it; parameters as for `start_cycle`. Raises
-    InvalidInput with the field's name, InvalidState."""
+    InvalidInput with the field's name, InvalidState once a doctor is included."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     if not can_correct_cycle(cycle):
         raise InvalidState("已有医师纳入本周期，不能再更正周期。")

@@ -47,7 +47,8 @@ def needs_second_person(doctor: Doctor) -> bool:
 
 def issue_code(doctor: Doctor, account: Account, *, by: Actor) -> str:
     """Issue a code for a doctor (account locked), which is returned once and stored as a hash only; the
-    doctor is notified. Raises InvalidState if two persons are needed."""
+    doctor is told by a notice, and by a short message to the number known before. Raises InvalidState if two
+    persons are needed."""
     if needs_second_person(doctor):
         raise InvalidState(
             "该医师已进入待测评或以后的阶段，一次性代码须由两人办理：请填写原因提交申请，由另一人审核后发放。"
@@ -58,7 +59,7 @@ def issue_code(doctor: Doctor, account: Account, *, by: Actor) -> str:
 def request_code(account: Account, *, reason: str, by: Actor) -> OneTimeCode:
     """Ask for a code that a second person has to approve (the account is locked); returns the waiting
     request, an earlier one if there is one. No code exists before it is approved, within REQUEST_VALID_DAYS.
-    Raises InvalidInput with the field reason."""
+    It is journalled; the doctor isn't told yet. Raises InvalidInput with the field reason."""
     clean_reason = _validate_reason(reason)
     waiting = pending_request(account.id)
     if waiting is not None:
@@ -95,7 +96,7 @@ def _validate_reason(reason: str) -> str:
 
 
 def pending_request(account_id: UUID) -> OneTimeCode | None:
-    """Returns the account's code request that waits for a second person, or None."""
+    """Returns the account's code request that waits for a second person and hasn't expired, or None."""
     return db.session.scalar(
         select(OneTimeCode).where(OneTimeCode.account_id == account_id, *_pending_conditions()).limit(1)
     )
@@ -103,8 +104,8 @@ def pending_request(account_id: UUID) -> OneTimeCode | None:
 
 def approve_request(doctor: Doctor, account: Account, request_id: UUID, *, by: Actor) -> str:
     """Issue the code that another person has requested (account locked); it is returned once, and the doctor
-    is notified. Raises NotFound if the request no longer waits, InvalidState if `by` requested it or may not
-    be its second person."""
+    is told as by `issue_code`. Raises NotFound if the request no longer waits, InvalidState if `by` requested
+    it or may not be its second person."""
     code_request = _request_for_update(account, request_id)
     if code_request.issued_by == by.id:
         raise InvalidState("自己申请的一次性代码须由另一人审核发放。")
@@ -114,8 +115,8 @@ def approve_request(doctor: Doctor, account: Account, request_id: UUID, *, by: A
 
 
 def reject_request(account: Account, request_id: UUID, *, by: Actor) -> None:
-    """Refuse a code request (account locked), or withdraw it if `by` made it; the doctor isn't told. Raises
-    NotFound if it no longer waits."""
+    """Refuse a code request, journalled (account locked), or withdraw it if `by` made it; the doctor isn't
+    told. Raises NotFound if it no longer waits."""
     code_request = _request_for_update(account, request_id)
     code_request.awaits_approval, code_request.used_at = (
         False,
@@ -131,7 +132,8 @@ def reject_request(account: Account, request_id: UUID, *, by: Actor) -> None:
 
 def doctors_with_pending_requests(grant: Grant, *, by: UUID, others: bool = False) -> list[UUID]:
     """Returns the ids of at most fifty doctors within `grant` whose code request `by` may approve; with
-    `others`, those whose request `by` may not approve."""
+    `others`, those whose request `by` may not approve, the own ones among them. Those who have waited longest
+    come first."""
     is_decidable = second_person_condition(by, OneTimeCode.issued_by)
     query = select(Doctor.id).join(
         OneTimeCode,

@@ -40,9 +40,8 @@ def notify(
     """Write a notice to the doctor of `record`, in the current transaction.
 
     `fields`: the values for the texts of its kind. `account_id`: the doctor's account, if the caller knows
-    it. If the kind names no target page, the notice leads to the page for the record's state
-    (TARGET_BY_STATE). Raises KeyError if a field is missing.
-    """
+    it. If the kind's target is TARGET_OF_RECORD, the notice leads to the page for the record's state
+    (TARGET_BY_STATE; to none in a state that isn't there). Raises KeyError if a field is missing."""
     if account_id is None:
         account_id = db.session.scalars(select(Doctor.account_id).where(Doctor.id == record.doctor_id)).one()
     target = TARGET_BY_STATE.get(record.state) if kind.target == TARGET_OF_RECORD else kind.target
@@ -51,8 +50,9 @@ def notify(
 
 def mark_read(account_id: UUID, notice_id: UUID | None = None, *, by: Actor) -> int:
     """Mark one unread notice of an account as read, or all of them if `notice_id` is None; returns how many
-    were marked. Reading the notice of a result counts as receiving it: the time is stored with the record,
-    because the days for an appeal begin then (办法; domain.md §1.8)."""
+    were marked. Locks the records and the account, and journals it. Reading the notice of a result counts as
+    receiving it: the time is stored with the record, because the days for an appeal begin then (办法;
+    domain.md §1.8)."""
     now = clock.now()
     unread = [
         Notice.account_id == account_id,

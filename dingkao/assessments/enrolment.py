@@ -127,7 +127,7 @@ def enrol(cycle: Cycle, doctor: Doctor | None = None) -> int:
 
 def enrol_batch(cycle: Cycle, after: UUID) -> EnrolledBatch:
     """Create records for those of the next ENROL_BATCH_SIZE doctors, by id after `after`, who have none in
-    `cycle`."""
+    `cycle`. Flushes before, and counts the new records (`record_counts`)."""
     parameters: dict[str, Any] = {
         "tenant": current_tenant(),
         "cycle": cycle.id,
@@ -143,8 +143,8 @@ def enrol_batch(cycle: Cycle, after: UUID) -> EnrolledBatch:
 
 
 def enrol_doctors(cycle: Cycle, doctors: Sequence[tuple[UUID, UUID]]) -> int:
-    """Create records for those of `doctors` (id, institution's id) who have none in `cycle`. Returns how
-    many."""
+    """Create records for those of `doctors` (id, institution's id; at most 5,000, each once) who have none in
+    `cycle`, and count them (`record_counts`). Returns how many."""
     enrolled_ids = _enrolled_ids(cycle, [doctor_id for doctor_id, _ in doctors])
     records = [
         {
@@ -216,8 +216,8 @@ def doctor_join() -> ColumnElement[bool]:
 
 
 def doctor_lookup() -> ColumnElement[bool]:
-    """The condition that joins a record to its doctor, who is looked up for each record
-    (`equal_by_lookup`)."""
+    """The condition that joins a record to its doctor, as `doctor_join`, but so that PostgreSQL looks the
+    doctor up for each record (`equal_by_lookup`)."""
     return and_(
         Doctor.tenant_id == Assessment.tenant_id,
         equal_by_lookup(Doctor.id, Assessment.doctor_id),
@@ -241,10 +241,10 @@ def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[As
 
 
 def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
-    """Include those of the records `ids` of `cycle` that are within `grant` (locked here), and notify their
-    doctors. Records that are already included don't change; those that can't be included
-    (`participation.inclusion_obstacles`, or what the transition of that name refuses) are in the result with
-    the reason."""
+    """Include those of the records `ids` (at most 5,000) of `cycle` that are within `grant` (locked here),
+    and notify their doctors. Records out of the grant, and those that are already included, are passed over;
+    those that can't be included (`participation.inclusion_obstacles`, or what the transition of that name
+    refuses) are in the result with the reason."""
     query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
     rows = db.session.execute(query).all()
     institution_ids = {record.institution_id for record, _ in rows}
@@ -294,9 +294,10 @@ def exclude(
     grant: Grant,
     reason: str,
 ) -> InclusionResult:
-    """Exclude those of the records `ids` that are within `grant` (locked here), and notify their doctors. A
+    """Exclude those of the records `ids` (at most 5,000) of `cycle` that are within `grant` (locked here),
+    and notify their doctors. Records out of the grant, and those that are not included, are passed over. A
     record with a filing is not excluded, but reported in the result; `included_count` there is the number
-    excluded. Raises InvalidInput without a reason."""
+    excluded. Raises InvalidInput for the field `reason`."""
     max_length = assessment_transitions.MAX_REASON_LENGTH
     if not 0 < len(reason.strip()) <= max_length:
         raise InvalidInput(f"请填写移出名单的原因，不超过{max_length}字。", "reason")

@@ -57,7 +57,7 @@ def office_condition(grant: Grant) -> ColumnElement[bool]:
 
 def validate_reason(text: str) -> str:
     """The reason with runs of blanks replaced by one. Raises InvalidInput for the field `reason` if it is
-    empty or too long."""
+    empty or longer than MAX_REASON_LENGTH."""
     reason = " ".join(text.split())
     if not reason:
         raise InvalidInput("请填写原因。", "reason")
@@ -108,7 +108,7 @@ def earlier_actors(
 
 
 def second_person_refusal(change: EnrolmentChange, account_id: UUID) -> str | None:
-    """Why an account may not consent because of who acted before; None if it may."""
+    """The sentence why an account may not consent because of who acted before; None if it may."""
     earlier = earlier_actors(change)
     return SAME_PERSON_MESSAGE if account_id in earlier else recusal_reason(account_id, *earlier)
 
@@ -196,8 +196,8 @@ def may_withdraw(change: EnrolmentChange, grants: ChangeGrants) -> bool:
 
 
 def withdraw(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None:
-    """Withdraw a locked change for the side that asked; does nothing if it is withdrawn. Raises Forbidden,
-    InvalidState."""
+    """Withdraw a locked change for the side that asked; does nothing if it is withdrawn. Raises Forbidden for
+    another side, InvalidState once it is carried out or refused."""
     if change.state == "withdrawn":
         return
     if change.state == "pending" and not may_withdraw(change, grants):
@@ -268,7 +268,7 @@ def withdraw_as_doctor(change: EnrolmentChange, *, by: Actor) -> None:
 
 
 def transfers_of(doctor_id: UUID, limit: int) -> list[EnrolmentChange]:
-    """The newest transfers of a doctor, at most `limit`."""
+    """The newest transfers of a doctor, in whatever state, at most `limit`, the newest first."""
     query = select(EnrolmentChange).where(
         EnrolmentChange.doctor_id == doctor_id,
         EnrolmentChange.kind == "transfer",
@@ -285,7 +285,8 @@ def _pending_changes(predecessor_id: UUID) -> Select[EnrolmentChange]:
 
 
 def _move_changes(changes: Sequence[EnrolmentChange], succession: Succession) -> None:
-    """Let changes go on with the successor on that side; a transfer between the two has become needless."""
+    """Let changes go on with the successor on that side; a transfer between the two has become needless and
+    is withdrawn."""
     former_id, successor_id = succession.predecessor.id, succession.successor.id
     for change in changes:
         change.institution_id = successor_id if change.institution_id == former_id else change.institution_id

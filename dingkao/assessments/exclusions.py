@@ -43,8 +43,9 @@ def is_proposable(record: Assessment | None) -> bool:
 
 
 def propose(record: Assessment, *, reason: str, by: Actor) -> EnrolmentChange:
-    """Propose that the doctor of a record be excluded from the cycle; proposing it again gives the pending
-    proposal. Raises InvalidInput, and InvalidState in another state or while a transfer is pending."""
+    """Propose that the doctor of a record be excluded from the cycle, which is journalled; proposing it again
+    gives the pending proposal. Raises InvalidInput, and InvalidState in another state or while a transfer is
+    pending."""
     if not is_proposable(record):
         raise InvalidState(
             f"该医师当前为“{ASSESSMENT_STATES[record.state]}”，不能申请移出；"
@@ -82,8 +83,8 @@ def propose(record: Assessment, *, reason: str, by: Actor) -> EnrolmentChange:
 
 
 def approve(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None:
-    """Consent for the office above to a locked proposal, and exclude the doctor; consenting again has no
-    effect. Raises Forbidden, InvalidState."""
+    """Consent for the office above to a locked proposal, exclude the doctor (the record is locked here), and
+    tell the doctor and the institution; consenting again has no effect. Raises Forbidden, InvalidState."""
     if change.kind == "exclusion" and change.state == "carried_out":
         return
     require_other_person(change, by)

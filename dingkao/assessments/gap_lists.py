@@ -87,6 +87,7 @@ class GapList:
 
 
 def _has_state(*states: str) -> Callable[[Cycle], tuple[str, ...]]:
+    """What a GapList has as `states`: these, whatever the cycle."""
     return lambda _cycle: states
 
 
@@ -155,12 +156,15 @@ def _count(gap_list: GapList, cycle: Cycle, grant: Grant) -> int:
 
 
 def _query(gap_list: GapList, viewer: ListViewer, state: ListState) -> ListQuery:
+    """The query of the records of the current cycle on a list that the viewer reaches, with their doctors; of
+    none before the first cycle."""
     cycle = current_cycle()
     conditions = gap_list.conditions(cycle, viewer.grant) if cycle else [false()]
     return viewed_records(state, *conditions)
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The texts of each row's cells, by column. The rows are of one cycle."""
     dispositions = dispositions_of((row[1].id for row in rows), rows[0][0].cycle_id) if rows else {}
     return [
         cells
@@ -180,10 +184,13 @@ def _disposition_text(disposition: DoctorDisposition | None) -> str:
 
 
 def _since_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a record has been in its state for at least so many days; `value`: a key of
+    SINCE_DAYS."""
     return Assessment.changed_at <= clock.now() - timedelta(days=int(value))
 
 
 def _define(gap_list: GapList) -> ListDefinition:
+    """The list as the console shows it, by the name gap_CODE."""
     return ListDefinition(
         name=f"gap_{gap_list.code}",
         title=gap_list.label,

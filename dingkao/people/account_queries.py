@@ -34,12 +34,13 @@ def get_account_for_update(account_id: UUID) -> Account:
 
 
 def find_account(account_id: UUID, *, for_update: bool = False) -> Account | None:
-    """The account with that id, locked with `for_update`; None if there is none."""
+    """The account with that id, locked with `for_update`; None if there is none. An account that the session
+    has loaded before isn't refreshed."""
     query = select(Account).where(Account.id == account_id)
     return db.session.scalar(query.with_for_update() if for_update else query)
 
 
 def account_states(account_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """The states of these accounts, at most 5,000, by id."""
+    """The states of these accounts, at most 5,000, by id. An unknown id is left out."""
     query = select(Account.id, Account.state).where(in_array(Account.id, account_ids))
     return dict(db.session.execute(query).all())

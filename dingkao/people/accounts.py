@@ -76,7 +76,8 @@ def doctor_login_index(number: str) -> bytes:
 
 
 def staff_login_index(user_name: str) -> bytes:
-    """The blind index by which a staff account is found from the user name; case is ignored."""
+    """The blind index by which a staff account is found from the user name; case, width and blanks are
+    ignored."""
     return current_vault().blind_index("login-name", normalise_text(user_name))
 
 
@@ -89,10 +90,12 @@ def create_staff(
     mobile: str | None = None,
     department: Department | None = None,
 ) -> Account:
-    """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial»;
-    `department`: as in `give_role`. The caller then issues a one-time code (`issue_code`) or, to an
-    administrator, who must have a `mobile`, sends a link (`administrator_invitations`). Raises InvalidInput
-    naming the field."""
+    """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial», flush
+    it and journal it; the user name is stored as it is typed. `mobile`: a number in its normal form, stored
+    as not confirmed yet; `department`: as in `give_role`, for each of the roles. The caller then issues a
+    one-time code (`issue_code`) or, to an administrator, who must have a `mobile`, sends a link
+    (`administrator_invitations`). Raises InvalidInput naming the field, and InvalidState for an organisation
+    that is closed."""
     _require_valid_user_name(user_name)
     account = Account(
         id=new_id(),
@@ -118,7 +121,7 @@ def create_staff(
 
 
 def _unused_login_index(user_name: str) -> bytes:
-    """The blind index of a user name that no account has yet. Raises InvalidInput."""
+    """The blind index of a user name that no account has yet. Raises InvalidInput if one has."""
     index = staff_login_index(user_name)
     if db.session.scalar(select(Account.id).where(Account.login_index == index)):
         raise InvalidInput(f"用户名“{user_name}”已被使用，请换一个。", "user_name")
@@ -126,7 +129,8 @@ def _unused_login_index(user_name: str) -> bytes:
 
 
 def _require_valid_user_name(user_name: str) -> None:
-    """Raise InvalidInput unless the name has 3 to 40 letters, digits, dots, hyphens and underscores."""
+    """Raise InvalidInput unless the name consists of 3 to 40 letters (of any script), digits, dots, hyphens
+    and underscores, at least one a letter or digit."""
     letters = user_name.replace("-", "").replace("_", "").replace(".", "")
     if not 3 <= len(user_name) <= 40 or not letters.isalnum():
         raise InvalidInput("用户名请用3至40个字母、数字、点或横线。", "user_name")
@@ -134,8 +138,8 @@ def _require_valid_user_name(user_name: str) -> None:
 
 def bind_mobile(account: Account, mobile: str, *, administrator: bool) -> None:
     """Store a mobile number (in its normal form), encrypted, in an account, as confirmed by its owner now. An
-    `administrator`'s number may belong to no other administrator. Raises InvalidInput for the field
-    `mobile`."""
+    `administrator`'s number may belong to no other administrator, and is indexed so that it is found. Raises
+    InvalidInput for the field `mobile`."""
     if administrator:
         account.mobile_index = _unshared_mobile_index(account, mobile)
     account.mobile_sealed = current_vault().encrypt(SecretLocation("account", "mobile", account.id), mobile)
@@ -158,18 +162,18 @@ def _unshared_mobile_index(account: Account, mobile: str) -> bytes:
 
 def require_unshared_mobile(account: Account, mobile: str) -> None:
     """Raise InvalidInput for the field `mobile` if the account is an administrator's and another
-    administrator has the number."""
+    administrator has the number `mobile` (in its normal form)."""
     if is_administrator(account.id):
         _unshared_mobile_index(account, mobile)
 
 
 def administrator_mobile_index(mobile: str) -> bytes:
-    """The blind index of an administrator's mobile number."""
+    """The blind index of an administrator's mobile number (in its normal form)."""
     return current_vault().blind_index("administrator-mobile", mobile)
 
 
 def is_administrator(account_id: UUID) -> bool:
-    """Whether an account holds the role of an administrator of the province."""
+    """Whether an account, closed or not, holds the role of an administrator of the province."""
     role = select(Membership.id).where(
         Membership.account_id == account_id,
         Membership.role == PROVINCE_ADMIN,
@@ -185,10 +189,11 @@ def give_role(
     by: Actor,
     department: Department | None = None,
 ) -> None:
-    """Give an account a role, at an organisation or, for a role of the province's office, at None; end its
-    sessions. `department`: that of the organisation to which the role is limited, for a role with the scope
-    of one. Does nothing if it has the role already. Raises InvalidInput, and InvalidState for an organisation
-    that is closed."""
+    """Give an account (locked) a role, at an organisation, which is kept open until the transaction ends
+    (`lock_open`), or, for a role of the province's office, at None; end its sessions, journal it and record
+    who appointed it (`second_person`). `department`: that of the organisation to which the role is limited,
+    for a role with the scope of one. Changes nothing if it has the role already. Raises InvalidInput, and
+    InvalidState for an organisation that is closed."""
     _require_role_fits(account, role, organisation, by=by)
     if organisation is not None:
         lock_open(organisation.id)
@@ -266,9 +271,9 @@ def generate_code() -> str:
 
 def issue_code(account: Account, *, by: Actor, asked_by: UUID | None = None) -> str:
     """Issue a one-time code for `account`, valid for CODE_VALID_DAYS days, and return it; only its keyed hash
-    is stored. Earlier codes become invalid, and an account in the state «initial» may be opened for another
-    `initial_days` days (security.md 1). `asked_by`: the account that requested the code, if two persons issue
-    it."""
+    is stored. Earlier codes and requests for one become invalid, it is journalled and, for staff, recorded as
+    an appointment, and an account in the state «initial» may be opened for another `initial_days` days
+    (security.md 1). `asked_by`: the account that requested the code, if two persons issue it."""
     _use_up_codes(account)
     code = generate_code()
     one_time_code = OneTimeCode(
@@ -294,7 +299,7 @@ def issue_code(account: Account, *, by: Actor, asked_by: UUID | None = None) -> 
 
 
 def _use_up_codes(account: Account) -> None:
-    """Make all unused codes of the account invalid."""
+    """Make all unused codes of the account invalid, also those that await a second person's approval."""
     unused_codes = update(OneTimeCode).where(
         OneTimeCode.account_id == account.id,
         OneTimeCode.used_at.is_(None),
@@ -312,8 +317,10 @@ def extend_initial_credential(account: Account, *, by: Actor) -> None:
 
 
 def load_actor(account_id: UUID | None) -> Actor:
-    """The actor for whom a job runs: the member of staff who enqueued it, with the roles held now; without
-    roles if there is no such account. It is of the kind «staff» whatever the account is."""
+    """The actor for whom a job runs: the member of staff who enqueued it, with the roles held now, of
+    somebody with several organisations only those at the place chosen then (`at_current_place`); without
+    roles and name if there is no such account, also for None. It is of the kind «staff» whatever the account
+    is."""
     account = db.session.scalar(select(Account).where(Account.id == account_id))
     memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id)).all()
     return Actor(
@@ -325,5 +332,6 @@ def load_actor(account_id: UUID | None) -> Actor:
 
 
 def code_hash(account_id: UUID, code: str) -> bytes:
-    """The keyed hash that is stored for a one-time code of `account_id`; hyphens are ignored."""
+    """The keyed hash that is stored for a one-time code of `account_id`; hyphens, blanks, case and width are
+    ignored."""
     return current_vault().blind_index(f"one-time-code|{account_id}", code.replace("-", ""))

@@ -62,9 +62,9 @@ NO_TEMPLATE_MESSAGE = (
 
 
 def invite_administrator(user_name: str, name: str, mobile: str, *, by: Actor) -> Account:
-    """Create an administrator's account and send the link to the mobile number. Raises InvalidInput naming
-    the field, RateLimited; InvalidState if the member of staff who invites has no number of their own, or
-    links can't be sent."""
+    """Create an administrator's account and send the link to the mobile number (as typed) after the commit.
+    Raises InvalidInput naming the field, RateLimited; InvalidState if the member of staff who invites has no
+    number of their own, or links can't be sent."""
     _require_own_mobile(by)
     if not name.strip():
         raise InvalidInput("请填写姓名。", "name")
@@ -90,8 +90,9 @@ def _require_own_mobile(by: Actor) -> None:
 
 def appoint_first_administrator(name: str, mobile: str, *, by: Actor) -> Account:
     """Appoint one of a province's first two administrators (for operators) and return the account. If an
-    administrator with this number exists already, return it; the link is sent again if it isn't set up yet.
-    Raises InvalidInput, RateLimited, and InvalidState if there are two administrators."""
+    administrator with this number exists already, closed or not, return it; the link is sent again if it
+    isn't set up yet. Raises InvalidInput, RateLimited, and InvalidState if there are two administrators who
+    aren't closed, or links can't be sent."""
     existing_account = _find_by_mobile(_parse_mobile(mobile))
     if existing_account is not None:
         if existing_account.state == "initial":
@@ -144,8 +145,8 @@ def _require_link_can_go(account: Account, *, by: Actor) -> None:
 
 
 def _require_not_sent_often(account: Account, now: datetime) -> None:
-    """Raise RateLimited unless the last link was sent a minute ago or earlier, and fewer than ten within a
-    day."""
+    """Raise RateLimited unless the account's last link was sent RESEND_INTERVAL ago or earlier, and fewer
+    than MAX_PER_DAY within 24 hours."""
     sent_query = select(func.max(SetupLink.sent_at), func.count()).where(
         SetupLink.account_id == account.id,
         SetupLink.sent_at > now - timedelta(days=1),
@@ -183,10 +184,9 @@ def revoke_links(account: Account) -> None:
 
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
     """Replace the mobile number of an administrator (the account is locked) and, unless the account is
-    closed, send the setup link to the new one; of an active account password and second factor are removed
-    before.
-    Staff may do this only until the account is set up, later only an operator. Raises InvalidInput,
-    InvalidState, RateLimited."""
+    closed, send the setup link to the new one, also if it is the same number again; of an active account
+    password and second factor are removed before. Staff may do this only until the account is set up, later
+    only an operator. Raises InvalidInput, InvalidState, RateLimited."""
     if by.kind == "staff" and account.state != "initial":
         raise InvalidState("该管理员已启用账号，手机号码只能由本人修改；本人不能修改的，请联系平台运营。")
     _replace_mobile(account, _parse_mobile(mobile), by=by)
@@ -197,7 +197,8 @@ def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
 
 
 def _replace_mobile(account: Account, number: str, *, by: Actor) -> None:
-    """Store another number, not yet confirmed by its owner; does nothing if it is the same."""
+    """Store another number (in its normal form), not yet confirmed by its owner, journalled and recorded as
+    an appointment; does nothing if it is the same. Raises InvalidInput if another administrator has it."""
     if number == authentication.bound_mobile(account):
         return
     bind_mobile(account, number, administrator=True)
@@ -227,10 +228,10 @@ def account_of_link(token: str) -> Account | None:
 
 
 def complete_setup(token: str, new: str, *, secret: str, code: str) -> Account:
-    """Set the password `new` and the second factor of the account of a link, which can't be used again;
-    return the account. `secret`: the TOTP secret that the page offered; `code`: a code computed with it. The
-    caller has validated `new`.
-    Raises InvalidState if the link isn't valid, InvalidInput naming the field, Busy."""
+    """Set the password `new` and the second factor of the account of a link, which can't be used again; the
+    account becomes active, its sessions end, and it is returned. `secret`: the TOTP secret that the page
+    offered; `code`: a code computed with it. The caller has validated `new`. Raises InvalidState if the link
+    isn't valid, InvalidInput naming the field, Busy."""
     account = _lock_account_of_link(token)
     counter = second_factor.matching_counter(secret, code)
     if counter is None:
@@ -260,7 +261,8 @@ def _bind_second_factor(account: Account, secret: str, counter: int) -> None:
 
 
 def _lock_account_of_link(token: str) -> Account:
-    """The account of a link, locked. Raises InvalidState if the link isn't valid before or after locking."""
+    """The account of a link, locked. Raises InvalidState if the link isn't valid, or the account closed,
+    before or after locking."""
     account = account_of_link(token)
     if account is None:
         raise InvalidState(LINK_EXPIRED_MESSAGE)
@@ -271,7 +273,8 @@ def _lock_account_of_link(token: str) -> Account:
 
 
 def _find_link(token: str) -> SetupLink | None:
-    """The link with this token, unless it is used, replaced or expired."""
+    """The link with this token, whatever the account's state; None if it is used, replaced, expired or
+    unknown."""
     is_valid = (
         SetupLink.ended_at.is_(None),
         SetupLink.expires_at > clock.now(),

@@ -19,8 +19,8 @@ def list_assessors(scope: Grant, limit: int) -> list[Organisation]:
 
 
 def resolve_assessor(text: str, scope: Grant) -> Organisation:
-    """The assessment organisation within `scope` whose id, name or 机构登记号 is `text`. Raises InvalidInput
-    (see `organisations.resolve_choice`)."""
+    """The open assessment organisation within `scope` whose id, name or 机构登记号 is `text`. Raises
+    InvalidInput (see `organisations.resolve_choice`)."""
     return organisations.resolve_choice(
         text,
         Organisation.assesses.is_(True),
@@ -29,8 +29,8 @@ def resolve_assessor(text: str, scope: Grant) -> Organisation:
 
 
 def resolve_assessed_institution(words: str, scope: Grant) -> Organisation:
-    """The institution whose name or 机构登记号 was typed (`words`), among those assessed by organisations
-    within `scope`. Raises InvalidInput (see `organisations.resolve_organisation`)."""
+    """The open institution whose name or 机构登记号 was typed (`words`), among those assessed by
+    organisations within `scope`. Raises InvalidInput (see `organisations.resolve_organisation`)."""
     return organisations.resolve_organisation(
         words,
         scope_condition(scope, assessor=Organisation.assessment_organisation_id),

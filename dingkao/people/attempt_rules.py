@@ -79,7 +79,8 @@ _FORGIVE_CODE_SCRIPT = (
 
 class _WrongTries(NamedTuple):
     """Counts of wrong attempts: on the account, from this origin (and the seconds until that counter ends),
-    and the number of accounts on which this password was wrong, from this origin and from all."""
+    and the number of accounts on which this password was wrong, from this origin and from all, each within
+    its own window."""
 
     of_account: int
     from_here: int
@@ -106,8 +107,8 @@ class PasswordRules:
         self.same_anywhere = origin.cache_key("guard-same", "any", attempt.password)
 
     def count_or_reject(self) -> RateLimited | None:
-        """Why the attempt may not be made now; None if it may, and then it is counted for the pair of account
-        and origin."""
+        """Count the attempt for the pair of account and origin and return None; or return why it may not be
+        made now, and don't count it."""
         wait_seconds = self._count_or_wait()
         if not wait_seconds:
             return None
@@ -118,7 +119,7 @@ class PasswordRules:
         )
 
     def _count_or_wait(self) -> int:
-        """The seconds to wait; 0 if the attempt may be made, which is then counted."""
+        """Count the attempt and return 0; or return the seconds to wait, and don't count it."""
         if self.attempt.origin.device:
             return _count_try(self.connection, self.pair, FREE_TRIES)
         wrong_tries = self._wrong_tries()
@@ -152,13 +153,15 @@ class PasswordRules:
         )
 
     def _is_tried_widely(self, wrong_tries: _WrongTries) -> bool:
-        """Whether this password was wrong on more accounts than people share one by chance."""
+        """Whether this password was wrong on more accounts than people share one by chance; of the initial
+        password, which everybody has, only what this origin tried counts."""
         if wrong_tries.same_here >= _max_same_password(self.attempt):
             return True
         return wrong_tries.same_anywhere >= MAX_SAME_PASSWORD and not self.attempt.initial
 
     def withdraw(self) -> None:
-        """Take back the counted attempt, which was not made."""
+        """Take back the attempt that `count_or_reject` counted, because it was not made; the pair then waits
+        for nothing."""
         self.connection.eval(_WITHDRAW_SCRIPT, 1, self.pair)
 
     def record_failure(self) -> None:
@@ -183,7 +186,8 @@ class PasswordRules:
         self._warn_of_attack(results[0], results[6], results[9])
 
     def _warn_of_attack(self, of_account: int, same_here: int, same_anywhere: int) -> None:
-        """Log once for each limit when a wrong attempt reaches it."""
+        """Log that this wrong attempt has just brought a count (as after it) to its limit; nothing below and
+        above the limits."""
         reached = {
             "account": of_account == ATTACK_THRESHOLD,
             "place": same_here == _max_same_password(self.attempt),
@@ -218,7 +222,8 @@ class CodeRules:
         self.origin_key = origin.all_tries_key()
 
     def count_or_reject(self) -> RateLimited | None:
-        """Why the code may not be tried now; None if it may, and then it is counted."""
+        """Count the code, for the pair and on an unknown device for the account too, and return None; or
+        return why it may not be tried now."""
         if self.strange and self._wrong_count() >= MAX_WRONG_PER_ORIGIN:
             seconds_left = int(self.connection.ttl(self.origin_key))  # type: ignore[arg-type]
             return _too_many_codes(max(seconds_left, 1))
@@ -227,8 +232,8 @@ class CodeRules:
         return self._count_or_block() if self.strange else None
 
     def _count_or_block(self) -> RateLimited | None:
-        """Why the account gets no more codes from unknown devices today; None if it does, and then this one
-        is counted."""
+        """Count the code for the account and return None; or return why the account gets no more codes from
+        unknown devices today."""
         wait_seconds: Any = self.connection.eval(
             _ADMIT_CODE_SCRIPT,
             1,
@@ -278,8 +283,9 @@ def rules_for(connection: redis.Redis, attempt: PasswordAttempt | CodeAttempt) -
 
 
 def _count_try(connection: redis.Redis, pair: str, free: int) -> int:
-    """Count an attempt on the pair of account and origin (cache key `pair`), of which `free` need no waiting;
-    return the seconds to wait, 0 if it may be made."""
+    """Count an attempt on the pair of account and origin (cache key `pair`) and return 0; or return the
+    seconds to wait, and don't count it. The first `free` attempts needn't wait, each further one twice as
+    long as the one before."""
     arguments = (
         clock.now().timestamp(),
         free,
@@ -308,4 +314,5 @@ def _max_same_password(attempt: PasswordAttempt) -> int:
 
 
 def _duration_text(seconds: int) -> str:
+    """So many seconds as people read it: below 90 in seconds, else in minutes, rounded up."""
     return f"{seconds}秒" if seconds < 90 else f"{-(-seconds // 60)}分钟"

@@ -123,13 +123,12 @@ class _Matches(NamedTuple):
 
 
 def authenticate(kind: str, typed: str, password: str) -> SignInResult:
-    """Check typed credentials. `kind`: «doctor» (`typed` is a document number) or «staff» (`typed` is a user
-    name). The caller throttles attempts, and starts the session, or lets set a password. An old hash of the
-    right password is renewed.
+    """Check typed credentials against the account, which may be closed or missing. `kind`: «doctor» (`typed`
+    is a document number) or «staff» (`typed` is a user name). The caller throttles attempts, and starts the
+    session, or lets set a password. An old hash of the right password is renewed.
 
     For every account, even one that doesn't exist, there is one argon2 check and the same queries
-    (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed.
-    """
+    (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed."""
     account, newest_code_hash = _load_account_and_code(kind, typed)
     matches = _match_password(account, newest_code_hash, kind, password)
     result = _sign_in_result(account, matches, password) if account is not None else None
@@ -159,7 +158,8 @@ def _match_password(
 
 
 def _sign_in_result(account: Account, matches: _Matches, password: str) -> SignInResult | None:
-    """What the typed password opens in the present state of the account; None if nothing."""
+    """What the typed password opens in the present state of the account; None if nothing. An old hash of the
+    right password is renewed. Raises Busy."""
     if account.state == "active" and matches.is_password:
         _rehash_password(account, password)
         return SignInResult(account, must_change_password=False)
@@ -171,10 +171,14 @@ def _sign_in_result(account: Account, matches: _Matches, password: str) -> SignI
 
 
 def _accepts_initial_password(kind: str) -> bool:
+    """Whether the province lets accounts of this kind sign in with the initial password: doctors, by a
+    setting."""
     return settings.value("credential_mode") == "initial_password" and kind == "doctor"
 
 
 def _is_initial_credential_valid(account: Account) -> bool:
+    """Whether the account has no password yet, and its term for setting one with the initial credential isn't
+    over."""
     return account.state == "initial" and account.initial_until > clock.now()
 
 
@@ -240,13 +244,12 @@ def set_password(
     mobile: str | None,
     recovered: bool = False,
 ) -> None:
-    """Set the password, make the account active, use up `code`, bind `mobile` and end every session of the
-    account, which is locked here.
+    """Set the password, make the account active, use up `code`, bind `mobile` (a number in its normal form)
+    and end every session of the account, which is locked here and journalled; its state is not asked.
 
     `recovered`: the person proved with a code to own the account; the WeChat binding is removed, because
     somebody else may have made it. The caller has validated `new` and checked the codes. Raises InvalidInput
-    if `new` is the old password, Busy.
-    """
+    if `new` is the old password, Busy."""
     get_account_for_update(account.id)
     require_other_password(account, new)
     account.password_hash = passwords.hash_password(new)
@@ -286,8 +289,9 @@ def _open_or_change(account: Account) -> str:
 
 
 def change_mobile(account: Account, mobile: str) -> None:
-    """Bind another mobile number and end every session, as after every change of credentials. The caller has
-    checked the code sent to the number. Raises InvalidInput if another administrator has the number."""
+    """Bind another mobile number (in its normal form), journal it and end every session, as after every
+    change of credentials. The caller has checked the code sent to the number. Raises InvalidInput if another
+    administrator has the number."""
     get_account_for_update(account.id)
     bind_mobile(account, mobile, administrator=is_administrator(account.id))
     end_all_sessions(account.id)
@@ -311,8 +315,9 @@ def bound_mobile(account: Account) -> str | None:
 
 
 def doctor_account_with_mobile(raw_number: str, mobile: str) -> Account | None:
-    """The active account of the doctor with the document number `raw_number` (as typed), if `mobile` is bound
-    to it; else None. Always one query, so that the time doesn't tell whether the account exists."""
+    """The active account of the doctor with the document number `raw_number` (as typed), if `mobile` (in its
+    normal form) is bound to it; else None. Always one query, so that the time doesn't tell whether the
+    account exists."""
     account = db.session.scalar(
         select(Account).where(
             Account.login_index == doctor_login_index(raw_number),

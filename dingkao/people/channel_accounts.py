@@ -172,7 +172,7 @@ def apply_proposed_account(act: ProposedAct, by: Actor) -> None:
 def encrypt_account(name: str, values: Mapping[str, str]) -> str:
     """Validate the texts typed for the channel `name` and return them as the encrypted value of the setting,
     which isn't stored here. An empty secret keeps its present value. Raises InvalidInput with the name of the
-    form's field."""
+    form's field, `name`-`field`."""
     present = channel_account(name) or {}
     account = {
         field: _validate_field(
@@ -214,6 +214,7 @@ def _validate_field(
 
 
 def _value_left_empty(entry: ChannelField, present: str) -> str:
+    """The value of a field that was left empty: of a secret the `present` one, else ""."""
     return present if entry.is_secret else ""
 
 

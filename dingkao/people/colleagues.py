@@ -87,7 +87,8 @@ class Invitation:
 
 
 def seats(grant: Grant) -> list[Seat]:
-    """The seats to which somebody with `grant` may invite, those of each organisation together."""
+    """The seats to which somebody with `grant` may invite: of each organisation of the grant, by name, the
+    roles that can be added and have its scope there."""
     ids = grant.organisation_ids
     organisations = db.session.scalars(
         select(Organisation).where(in_array(Organisation.id, ids)).order_by(Organisation.name)
@@ -111,7 +112,7 @@ def _ids_of_scope(grant: Grant, role: Role) -> tuple[UUID, ...]:
 
 
 def resolve_seat(code: str, grant: Grant) -> Seat:
-    """The seat that a form names. Raises InvalidInput for one that is not among `seats`."""
+    """The seat whose `Seat.code` a form sends. Raises InvalidInput for one that is not among `seats`."""
     seat = next(
         (seat for seat in seats(grant) if seat.code == code),
         None,
@@ -123,7 +124,8 @@ def resolve_seat(code: str, grant: Grant) -> Seat:
 
 def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Invitation:
     """Create an account for somebody at a seat, with a one-time code. `department`: the name of the one that
-    a seat `is_of_department` is limited to, "" for other seats. Raises InvalidInput naming the field."""
+    a seat `is_of_department` is limited to, "" for other seats. Raises InvalidInput naming the field, and
+    InvalidState for an organisation that is closed."""
     if department and not seat.is_of_department:
         raise InvalidInput("只有科室联络员需要填写科室。", "department")
     own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
@@ -193,9 +195,10 @@ def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitat
 
 
 def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Account:
-    """Give somebody who has an account already, named by user name and name together, a seat besides, and
-    tell them. Raises InvalidInput, with the same sentence whichever of the two does not match, and
-    InvalidState for a closed account."""
+    """Give somebody who has an account already (locked here), named by user name and name together, a seat
+    besides, and tell them, also if they have it already. `department`: as in `invite`, ignored for other
+    seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for one's own
+    account and an administrator's; InvalidState for a closed account or organisation."""
     query = select(Account).where(
         Account.login_index == staff_login_index(user_name),
         Account.kind == "staff",
@@ -212,7 +215,8 @@ def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: s
 
 
 def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitation:
-    """Invite the person of a row. Raises InvalidInput naming the column."""
+    """Invite the person of a row. Raises InvalidInput naming the column, and InvalidState for an organisation
+    that is closed."""
     name = row.text("name")
     if not name:
         raise InvalidInput("姓名未填写。", "name")
@@ -226,7 +230,8 @@ def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitat
 
 
 def _seat_of_row(row: ImportRow, available: Iterable[Seat]) -> Seat:
-    """The seat that a row names by the role, and by the organisation's number if there are several."""
+    """The seat that a row names by the role, and by the organisation's number if there are several. Raises
+    InvalidInput naming the column."""
     role, number = (
         row.text("role"),
         row.text("organisation").upper(),
@@ -250,7 +255,8 @@ def _seat_of_row(row: ImportRow, available: Iterable[Seat]) -> Seat:
 
 
 def colleagues_page(grant: Grant, cursor: str | None) -> Page[Account]:
-    """A page of the accounts, also closed ones, that hold a role at an organisation of `grant`, by name."""
+    """A page of the accounts, also closed ones, that hold a role at an organisation of `grant`, by name; an
+    invalid cursor gives the first page."""
     holds_role = exists().where(
         Membership.tenant_id == Account.tenant_id,
         Membership.account_id == Account.id,

@@ -62,8 +62,9 @@ def import_batch(
     grant: Grant,
     by: Actor,
 ) -> None:
-    """Add the departments of a batch of rows and add to `report` what happened. `grant`: whose departments
-    they may be; `seen`: the keys of the file's rows so far, to which those of this batch are added."""
+    """Add the departments of a batch of rows and add to `report` what happened; a row of a closed department
+    is an error. Doesn't commit. `grant`: whose departments they may be; `seen`: the keys of the file's rows
+    so far, to which those of this batch are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "organisation")]
     institutions = _institutions_of(data_rows, grant)
     named: dict[tuple[UUID, str], ImportRow] = {}

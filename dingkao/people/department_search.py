@@ -40,9 +40,10 @@ institution."""
 
 
 def department_condition(words: str, grant: Grant) -> ColumnElement[bool]:
-    """Returns the SQL condition that a department is meant by what was typed. Sends a query for the whole
-    province: up to MAX_LISTED departments are looked up beforehand, so that the list's plan is that of a few
-    ids."""
+    """Returns the SQL condition that a department is meant by what was typed: that its name contains it or,
+    for the whole province, begins with it; each department for nothing typed. It doesn't limit to `grant`.
+    Sends a query for the whole province: up to MAX_LISTED departments are looked up beforehand, so that the
+    list's plan is that of a few ids."""
     name = _typed_name(words)
     if not grant.is_province:
         return Department.name.contains(name, autoescape=True)
@@ -53,8 +54,8 @@ def department_condition(words: str, grant: Grant) -> ColumnElement[bool]:
 
 def suggest_department_names(words: str, memberships: Iterable[Membership]) -> list[str]:
     """Returns up to MAX_SUGGESTIONS different names of open departments that fit what was typed: of the own
-    institutions for somebody whose `memberships` are all of institutions, else of the province. None for
-    nothing typed."""
+    institutions for somebody whose `memberships` are all of institutions, else of the province. Nothing typed
+    gives an empty list."""
     name = _typed_name(words)
     if not name:
         return []
@@ -73,7 +74,7 @@ def suggest_department_names(words: str, memberships: Iterable[Membership]) -> l
 
 
 def _suggest_in_province(name: str) -> list[str]:
-    """The first different names of the province's open departments that begin with `name`."""
+    """The first MAX_SUGGESTIONS different names of the province's open departments that begin with `name`."""
     parameters = {
         "tenant": current_tenant(),
         "first": name,
@@ -84,7 +85,7 @@ def _suggest_in_province(name: str) -> list[str]:
 
 
 def _typed_name(words: str) -> str:
-    """What was typed, in the form in which names of departments are stored."""
+    """What was typed, in the form in which names of departments are stored, cut to what may be one."""
     return " ".join(words[: 2 * MAX_NAME_LENGTH].split())
 
 

@@ -33,7 +33,8 @@ def normalise_department_name(text: str) -> str:
 
 
 def resolve_department(organisation: Organisation, name: str) -> Department:
-    """The open department of that name. Raises InvalidInput for the field `department`."""
+    """The open department of an organisation that was typed by its whole name; blanks are ignored at the ends
+    and count once between words. Raises InvalidInput for the field `department`."""
     department = db.session.scalar(
         select(Department).where(
             Department.organisation_id == organisation.id,
@@ -56,7 +57,7 @@ def department_names(department_ids: Iterable[UUID | None]) -> dict[UUID, str]:
 
 
 def get_department(department_id: UUID, *, for_update: bool = False) -> Department:
-    """The department with that id, locked with `for_update`. Raises NotFound."""
+    """The department with that id, open or closed, locked with `for_update`. Raises NotFound."""
     query = select(Department).where(Department.id == department_id)
     department = db.session.scalar(query.with_for_update() if for_update else query)
     if department is None:
@@ -88,8 +89,9 @@ def add_departments(names: Iterable[tuple[UUID, str]], *, by: Actor) -> int:
 
 
 def add_department(organisation: Organisation, text: str, *, by: Actor) -> str:
-    """Add a department to an institution and return its name. Raises InvalidInput for the field `name` if the
-    text is no name, or the institution has a department of that name, open or closed."""
+    """Add a department of the typed name to an institution, and return the name as it is stored. Raises
+    InvalidInput for the field `name` if the text is no name, or the institution has a department of that
+    name, open or closed."""
     name = normalise_department_name(text)
     if not add_departments([(organisation.id, name)], by=by):
         raise InvalidInput(f"{organisation.name}已有科室“{name}”，停用的请恢复。", "name")

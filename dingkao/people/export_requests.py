@@ -55,9 +55,9 @@ class ExportWish:
 
 def ask(request_id: UUID, wish: ExportWish, *, by: Actor) -> ExportRequest:
     """Ask for a list as a file and return the request, whose job is enqueued unless a second person must
-    approve first. `request_id` is that of the form, so that a form sent twice asks once. Raises InvalidInput,
-    also for an empty list, Forbidden without an account, and NotFound for the id of another person's
-    request."""
+    approve first. `request_id` is that of the form, so that a form sent twice asks once. The caller has
+    checked that `by` may have the list (`exported_lists.get_list`). Raises InvalidInput, also for an empty
+    list, Forbidden without an account, and NotFound for the id of another person's request."""
     values = _validate_wish(wish, by) | {"tenant_id": current_tenant(), "id": request_id}
     statement = insert(ExportRequest).values(**values).on_conflict_do_nothing().returning(ExportRequest.id)
     is_new = db.session.scalar(statement) is not None
@@ -155,6 +155,8 @@ def waiting_query(grant: Grant) -> Select[Any]:
 
 
 def _reached_condition(grant: Grant) -> ColumnElement[bool]:
+    """The SQL condition that a request is of an organisation that `grant` reaches; with a grant for the
+    province, any."""
     organisation = ExportRequest.organisation_id
     return scope_condition(grant, institution=organisation, assessor=organisation)
 
@@ -165,7 +167,7 @@ def list_waiting(grant: Grant, limit: int) -> list[ExportRequest]:
 
 
 def list_own_waiting(account_id: UUID) -> list[ExportRequest]:
-    """The requests of an account that wait for a second person."""
+    """The requests of an account that wait for a second person, the oldest first."""
     own = waiting_query(WHOLE_PROVINCE).where(ExportRequest.asked_by == account_id)
     return list(db.session.scalars(own.order_by(ExportRequest.id)))
 
@@ -189,8 +191,9 @@ def is_reached(request: ExportRequest, grant: Grant) -> bool:
 
 
 def approve(request: ExportRequest, *, by: Actor) -> None:
-    """Approve a locked request as the second person, which enqueues its job; does nothing if that is done.
-    The caller has checked `is_reached`. Raises Forbidden, InvalidState."""
+    """Approve a locked request as the second person, which enqueues its job and is journalled; does nothing
+    if that is done, or nobody has to approve it. The caller has checked `is_reached`. Raises Forbidden,
+    InvalidState."""
     if request.withdrawn_at:
         raise InvalidState(WITHDRAWN_MESSAGE)
     if request.approved_at or not request.needs_approval:
@@ -202,7 +205,8 @@ def approve(request: ExportRequest, *, by: Actor) -> None:
 
 
 def withdraw(request: ExportRequest, *, by: Actor) -> None:
-    """Withdraw or reject a locked request. Raises InvalidState if it needs no approval, or has it."""
+    """Withdraw or reject a locked request; does nothing if that is done. Raises InvalidState if it needs no
+    approval, or has it."""
     if not request.needs_approval:
         raise InvalidState("该导出不需要确认，正在生成，可在“我的任务”中取消。")
     proposals.withdraw(request, by=by, refusal="该导出已确认，不能撤回。")
@@ -219,8 +223,9 @@ def request_of_job(job: Job) -> ExportRequest | None:
 
 
 def log_download(job: Job, *, by: Actor) -> None:
-    """Enter in the journal that a file was downloaded; nothing for files without people. Raises Forbidden if
-    `by` may not have the list any more."""
+    """Enter in the journal, in a transaction of its own, that the file of a job was downloaded; does nothing
+    for a job that builds no such list. Raises Forbidden if `by` may not have the list any more, NotFound if
+    there is no such list any more."""
     request = request_of_job(job)
     if request is not None:
         get_list(request.list_code, by=by)

@@ -81,9 +81,9 @@ def register_listing(
     names_people: bool = True,
 ) -> ExportedList:
     """Let a list of the console be asked for as a file, with the filters and columns of its view, sorted by
-    `order_columns` (as in ExportedView), else in the order in which the rows came. `action`,
-    `reveal_action`, `names_people`: as in ExportedList; `full_number` returns the whole number of a row, for
-    the column NUMBER_COLUMN."""
+    `order_columns` (as in ExportedView), else by the list's id column. `action`, `reveal_action`,
+    `names_people`: as in ExportedList; `full_number` returns the whole number of a row, for the column
+    NUMBER_COLUMN."""
     narrow = partial(_narrow_listing, definition, full_number, order_columns or [definition.id_column])
     return register_list(
         ExportedList(definition.name, definition.title, action, narrow, reveal_action, names_people)
@@ -136,20 +136,22 @@ def get_list(code: str, *, by: Actor) -> ExportedList:
 
 
 def view_arguments(view: str) -> Mapping[str, str]:
-    """The arguments of a view, by name."""
+    """The arguments of a view, by name; of one that stands there repeatedly the last, and none that is
+    empty."""
     return dict(parse_qsl(view))
 
 
 def open_view(listed: ExportedList, view: str, account_id: UUID) -> ExportedView:
-    """The list, narrowed to a view, as an account may have it now. Raises InvalidInput for a view that is
-    longer than any page's, and what the list raises for one that it doesn't know."""
+    """The list, narrowed to a view, as an account may have it now; whether it may have the list at all is for
+    the caller to check (`get_list`). Raises InvalidInput for a view that is longer than any page's, and what
+    the list raises for one that it doesn't know."""
     if len(view) > MAX_VIEW_LENGTH:
         raise InvalidInput("筛选条件过长，请返回名单重新选择。", "view")
     return listed.narrow(load_grant(listed.action, account_id), account_id, view)
 
 
 def count_people(view: ExportedView) -> CappedCount:
-    """How many people a view has."""
+    """How many rows a view has, counted up to MAX_COUNTED + 1."""
     return CappedCount(view.count_rows(MAX_COUNTED + 1))
 
 

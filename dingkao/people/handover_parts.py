@@ -113,7 +113,8 @@ def _shared_views(desk: Desk) -> Select[Any]:
 
 
 def _move_views(views: Sequence[SavedView], handover: Handover) -> None:
-    """Give views to the successor, with the holder's name where the successor has one of that name."""
+    """Give views to the successor, with the holder's name added to theirs where the successor has one of that
+    name."""
     query = select(SavedView.list_name, SavedView.name).where(SavedView.account_id == handover.successor.id)
     taken = set(map(tuple, db.session.execute(query)))
     for view in views:
@@ -128,7 +129,7 @@ def _move_views(views: Sequence[SavedView], handover: Handover) -> None:
 
 def _open_jobs(desk: Desk) -> Select[Any] | None:
     """The query of the holder's jobs that wait, run, are paused or have failed, and of checks whose file is
-    still kept, so that the import can be confirmed."""
+    still kept, so that the import can be confirmed; None for somebody who has another desk."""
     if not desk.is_only:
         return None
     is_unfinished = in_array(Job.state, (*OPEN_STATES, "failed"))
@@ -142,7 +143,8 @@ def _open_jobs(desk: Desk) -> Select[Any] | None:
 
 
 def _waiting_exports(desk: Desk) -> Select[Any] | None:
-    """The query of the lists that the holder asked for and that wait for a second person."""
+    """The query of the lists that the holder asked for and that wait for a second person; None for somebody
+    who has another desk."""
     if not desk.is_only:
         return None
     return select(ExportRequest).where(

@@ -55,13 +55,14 @@ def may_hand_over(account_id: UUID, organisation_id: UUID | None, *, by: Actor, 
 
 
 def desks_of(account_id: UUID) -> list[Desk]:
-    """The desks of an account: one for each organisation at which it holds a role."""
+    """The desks of an account: one for each organisation at which it holds a role, and one (None) in the
+    province's office."""
     places = dict.fromkeys(membership.organisation_id for membership in memberships_of(account_id))
     return [Desk(account_id, organisation_id, len(places) == 1) for organisation_id in places]
 
 
 def describe(desk: Desk) -> OwnDesk:
-    """A desk as a page shows it."""
+    """A desk as a page shows it, with what is open on it. Sends queries, one for each part."""
     names = organisation_names([desk.organisation_id])
     roles = sorted(
         {
@@ -79,8 +80,8 @@ def describe(desk: Desk) -> OwnDesk:
 
 
 def list_successors(desk: Desk) -> dict[UUID, str]:
-    """Account id → name of those who hold every role of the desk there, in the same department, and whose
-    accounts are not closed; the first MAX_SUCCESSORS by name."""
+    """Account id → name and user name of those who hold every role of the desk there, in the same department,
+    and whose accounts are not closed, by name: among the first MAX_SUCCESSORS who hold one of the roles."""
     needed = _seats_at(desk, desk.holder_id)
     at_organisation = (
         select(Membership.account_id)
@@ -121,10 +122,11 @@ def hand_over(
     closes: bool = False,
     reason: str = "",
 ) -> Job | None:
-    """Give all that is open on a desk to a successor; more than MAX_INLINE rows by a job, which is returned.
-    `closes`: the account is closed, too, for this reason. The caller has checked that `by` may hand over the
-    desk. Doing it again gives what has come since; while a job gives it, it is that job. Raises InvalidInput
-    naming the field, InvalidState, also while the desk goes to somebody else, Forbidden, NotFound."""
+    """Lock both accounts, give all that is open on a desk to a successor, journal it and tell both; more than
+    MAX_INLINE rows by a job, which is returned. `closes`: the account is closed, too, for this reason. The
+    caller has checked that `by` may hand over the desk. Doing it again gives what has come since; while a job
+    gives it, it is that job. Raises InvalidInput naming the field, InvalidState, also while the desk goes to
+    somebody else, Forbidden, NotFound."""
     holder, successor = _lock_both(desk.holder_id, successor_id)
     if successor_id not in list_successors(desk):
         raise InvalidInput("请选择在该机构任同样角色的同事。", "successor")
@@ -257,8 +259,8 @@ def hand_over_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def require_may_hand_over(account_id: UUID, desks: Sequence[Desk], *, by: Actor, grant: Grant) -> list[Desk]:
-    """Those of an account's desks that `by` may hand over. Raises NotFound for none: whether there is such
-    an account is nobody else's to know."""
+    """Those of `desks`, an account's, that `by` may hand over. Raises NotFound for none: whether there is
+    such an account is nobody else's to know."""
     allowed = [desk for desk in desks if may_hand_over(account_id, desk.organisation_id, by=by, grant=grant)]
     if not allowed:
         raise NotFound

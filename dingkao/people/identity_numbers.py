@@ -101,6 +101,7 @@ def _with_18_digits(number: str) -> str:
 
 
 def _has_wrong_check_digit(number: str) -> bool:
+    """Whether the last of 18 characters isn't the check digit of those before it."""
     return bool(ric.calc_check_digit(number) != number[17])
 
 
@@ -121,6 +122,8 @@ def number_warning(kind: str, number: str) -> str | None:
 
 
 def _is_wrong_card(number: str) -> bool:
+    """Whether a foreigner's card of 18 characters has a wrong check digit; False for the older form, which
+    has none."""
     return len(number) == 18 and _has_wrong_check_digit(number)
 
 
@@ -164,7 +167,8 @@ def _stated_birth_date(number: str) -> date | None:
 
 
 def birth_date_of(number: str) -> date | None:
-    """The birth date in a resident number; None if the text is no such number or has no possible date."""
+    """The birth date in a resident number of 18 characters, in its normal form; None if the text is no such
+    number or has no possible date. The check digit isn't looked at."""
     if not _RESIDENT_NUMBER.fullmatch(number):
         return None
     try:
@@ -204,8 +208,9 @@ def parse_mobile(text: str) -> str:
 
 
 def mask_number(number: str) -> str:
-    """A number as it is displayed: of a resident number the first six and last four characters are visible,
-    of a mobile number the first three and last four, of others the last three."""
+    """A number (in its normal form) as it is displayed: of one with 18 characters the first six and last four
+    characters are visible, of one with eleven digits the first three and last four, of others the last
+    three."""
     if len(number) == 18:
         return f"{number[:6]}********{number[-4:]}"
     if len(number) == 11 and number.isdigit():

@@ -67,8 +67,8 @@ def is_confirmable(job: Job) -> bool:
 
 def confirm_import(check: Job, *, by: Actor) -> Job:
     """Enqueue the import of the file that the job `check` (row locked) has checked; the same job if that was
-    done before. Raises Forbidden if `by` may not import such files any more, InvalidState if there is nothing
-    to confirm."""
+    done before. The file then belongs to that job. Raises Forbidden if `by` may not import such files any
+    more, InvalidState if there is nothing to confirm."""
     if import_id := (check.result or {}).get("import_id"):
         return db.session.scalars(select(Job).where(Job.id == UUID(import_id))).one()
     if not is_confirmable(check):
@@ -94,7 +94,8 @@ def delete_file(job: Job) -> None:
 
 def delete_unconfirmed() -> int:
     """Scheduled task: delete the files of checks that nobody has confirmed within CHECK_VALID_DAYS, at most
-    MAX_FILES_DELETED. Returns how many. Raises Unavailable."""
+    MAX_FILES_DELETED, the oldest first; those that are locked are skipped. Returns how many. Raises
+    Unavailable."""
     checks = db.session.scalars(
         select(Job)
         .where(

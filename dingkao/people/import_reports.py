@@ -36,8 +36,8 @@ class ReportLayout:
         problems: Sequence[RowProblem],
         word: str,
     ) -> list[list[Any]]:
-        """The report's lines for these problems: row number, column, kind (`word`, if the report has it),
-        reason, remedy, and the cells of the imported row."""
+        """The report's lines for these problems, of `rows` or of the whole file: row number, column, kind
+        (`word`, if the report has it), reason, remedy, and the cells of the imported row."""
         by_number: dict[int, list[ImportRow]] = {}
         for row in rows:
             by_number.setdefault(row.number, []).append(row)

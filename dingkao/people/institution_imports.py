@@ -68,7 +68,7 @@ ASSIGN_JOB = "assign_institutions"
 def import_institutions(content: bytes, *, by: Actor) -> ImportReport:
     """Import the institutions of a csv, xlsx, xls or ods file, and enter that in the journal; the caller
     commits. The key is 机构登记号: importing the same file again changes nothing. Raises InvalidInput,
-    TooLarge, runner.LimitExceeded."""
+    TooLarge, Unavailable, runner.LimitExceeded."""
     report, seen_numbers = ImportReport(), set[bytes]()
     for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
         import_batch(batch, report, seen_numbers)
@@ -108,8 +108,8 @@ def log_import(accepted: int, changed: int, refused: int, *, by: Actor) -> None:
 
 
 def import_batch(rows: Iterable[ImportRow], report: ImportReport, seen: set[bytes]) -> None:
-    """Import a batch of rows and add to `report` what happened. `seen`: the 机构登记号 of the same file
-    imported so far; those of this batch are added."""
+    """Import a batch of rows and add to `report` what happened. Doesn't commit, and journals nothing. `seen`:
+    the 机构登记号 of the same file imported so far; those of this batch are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "registration_number")]
     existing = _organisations_of_rows(data_rows)
     new_rows: list[dict[str, Any]] = []
@@ -128,8 +128,8 @@ def _import_row(
     report: ImportReport,
     seen: set[bytes],
 ) -> list[dict[str, Any]]:
-    """Update the organisation of a row, or return a list with the column values of a new one; else the list
-    is empty."""
+    """Update the organisation of a row, one of `existing`, or return a list with the column values of a new
+    one; else the list is empty."""
     try:
         entry, values = _validate_row(row, report, seen)
         _require_open(existing.get(entry.registration_number))
@@ -164,8 +164,8 @@ def _organisations_of_rows(
 def _validate_row(
     row: ImportRow, report: ImportReport, seen: set[bytes]
 ) -> tuple[InstitutionValues, dict[str, Any]]:
-    """The values of a row as they were read, and as column values. Raises InvalidInput for an invalid row, or
-    if its 机构登记号 is in `seen`: it occurred in the file before."""
+    """The values of a row as they were read, and as column values; warnings are added to `report`. Raises
+    InvalidInput for an invalid row, or if its 机构登记号 is in `seen`: it occurred in the file before."""
     _check_unreadable_cells(row, report)
     entry = _values_of_row(row)
     if entry.registration_number.encode() in seen:
@@ -267,6 +267,8 @@ def _is_short(content: bytes) -> bool:
 
 
 def _enqueue(content: bytes, name: str, by: Actor, *, dry_run: bool = False) -> Job:
+    """Enqueue the job that imports the spreadsheet, or checks it (`dry_run`). Raises InvalidInput, TooLarge,
+    Unavailable."""
     return INSTITUTION_IMPORT.enqueue(content, f"机构 {name[:60]}", by=by, dry_run=dry_run)
 
 
@@ -320,7 +322,8 @@ chunked_uploads.register_purpose(
 
 
 def enqueue_assignment(assessor: Organisation, *, by: Actor) -> Job:
-    """Enqueue a job that assigns `assessor` to every institution that has no assessment organisation yet."""
+    """Enqueue a job that assigns `assessor` to every open institution that has no assessment organisation
+    yet. Whether it is one itself is checked when the job runs."""
     return enqueueing.enqueue(
         ASSIGN_JOB,
         f"指定考核机构：{assessor.name}",
@@ -359,7 +362,8 @@ def assign_batch(job: Job, cursor: Cursor) -> Chunk:
 def _lock_next_without_assessor(
     last_id: UUID,
 ) -> Sequence[Organisation]:
-    """The next institutions without an assessment organisation after the id `last_id`, locked."""
+    """The next ASSIGN_BATCH_SIZE open institutions without an assessment organisation after the id `last_id`,
+    by id, locked."""
     query = (
         select(Organisation)
         .where(

@@ -97,6 +97,7 @@ def _resolve_division(words: str) -> str:
 
 
 def _state_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that an institution is in a state; `value`: a key of STATES."""
     if value == "merged":
         return Organisation.successor_id.is_not(None)
     if value == "closed":
@@ -119,10 +120,12 @@ def _state_text(institution: Organisation, names: Mapping[UUID, str]) -> str:
 
 
 def _query(_viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of all institutions and assessment organisations, closed ones too."""
     return select(Organisation)
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The texts of each row's cells, by column."""
     institutions = [row[0] for row in rows]
     names = organisation_names(
         organisation_id

@@ -33,7 +33,8 @@ def allow_repeat(name: str, action: str, enqueue: EnqueueAgain) -> None:
 
 
 def may_repeat(job: Job, *, by: Actor) -> bool:
-    """Whether `by` may ask again for a job of their own, which is over."""
+    """Whether the job is over and of a kind that may be repeated, and `by` asked for it and is granted its
+    action."""
     repeat = _repeats.get(job.name)
     return repeat is not None and job.is_over and job.asked_by == by.id and grants(repeat.action, by.roles)
 

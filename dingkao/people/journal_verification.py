@@ -32,12 +32,12 @@ FINDINGS_KIND, MAX_FINDINGS_SHOWN = "journal", 200
 
 
 def enqueue_nightly() -> None:
-    """The scheduled task that enqueues the nightly verification."""
+    """The scheduled task that enqueues the nightly verification, even if another one is under way."""
     enqueueing.enqueue(JOB_NAME, JOB_TITLE, {}, by=None)
 
 
 def last_asked_at() -> datetime | None:
-    """When a verification was last enqueued, by the scheduled task or by a person."""
+    """When a verification was last enqueued, by the scheduled task or by a person; None if none ever was."""
     return db.session.scalar(select(func.max(Job.asked_at)).where(Job.name == JOB_NAME))
 
 
@@ -52,12 +52,12 @@ def enqueue_verification(*, by: Actor) -> Job:
 
 
 def _verify_again(_job: Job, by: Actor) -> Job:
-    """Verify the journal anew."""
+    """Verify the journal anew: how such a job is repeated (`job_repeats`)."""
     return enqueue_verification(by=by)
 
 
 def running_verification() -> Job | None:
-    """The verification that is waiting, running or paused; None if there is none."""
+    """The oldest verification that is waiting, running or paused; None if there is none."""
     return db.session.scalar(
         select(Job)
         .where(

@@ -128,7 +128,8 @@ def require_file(job: Job) -> str:
 
 
 def piece_count(job: Job) -> int:
-    """The number of pieces in which a job's file is read."""
+    """The number of pieces in which a job's file is read; 1 for a file from before there were pieces, and
+    without a file."""
     return int((job.result or {}).get("pieces", 1))
 
 
@@ -141,8 +142,8 @@ def load_file_piece(job: Job, number: int) -> bytes:
 
 
 def delete_expired_files() -> int:
-    """The scheduled task that deletes files older than FILE_LIFETIME, FILES_PER_ROUND at most; returns how
-    many. Raises Unavailable."""
+    """The scheduled task that deletes files older than FILE_LIFETIME, FILES_PER_ROUND at most, the oldest
+    first, without those of jobs that are locked; returns how many. Raises Unavailable."""
     expired_query = (
         select(Job)
         .where(Job.file_expires_at <= clock.now())

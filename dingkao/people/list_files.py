@@ -70,7 +70,8 @@ def _count(request_id: UUID) -> int:
 
 
 def _fetch_rows(request_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportCursor]:
-    """The next rows of the list, and the cursor after them."""
+    """The next rows of the list, at most `limit`, and the cursor after them (as in `Export`). Raises what
+    opening its view raises."""
     request = _get_request(request_id)
     view = _open_view(request)
     query, columns = view.query, view.order_columns
@@ -91,7 +92,8 @@ def _literal_of(text: str, column: Any) -> Any:
 
 
 def _write_file(request_id: UUID, rows: Iterator[Any], path: Path) -> None:
-    """Write the file, with who asked for it, when and why."""
+    """Write the file in the format asked for, with who asked for it, when and why. Raises what opening its
+    view raises."""
     request = _get_request(request_id)
     listed, headings = _list_of(request), _open_view(request).headings
     facts = _facts_of(request)

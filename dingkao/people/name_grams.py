@@ -31,13 +31,13 @@ def fold_for_search(text: str) -> str:
 
 def pair_keys(folded: str) -> list[str]:
     """Returns the keys of the pairs of neighbouring characters of a folded text, each once, in the order in
-    which they come."""
+    which they come; [] for a single character."""
     return list(dict.fromkeys(f"{PAIR}{first}{second}" for first, second in pairwise(folded)))
 
 
 def triple_keys(folded: str) -> list[str]:
     """Returns the keys of the triples of neighbouring characters of a folded text, each once, in the order in
-    which they come."""
+    which they come; [] below TRIPLE_LENGTH characters."""
     starts = range(len(folded) - TRIPLE_LENGTH + 1)
     return list(dict.fromkeys(f"{TRIPLE}{folded[start : start + TRIPLE_LENGTH]}" for start in starts))
 
@@ -48,9 +48,10 @@ def has_prefix(column: Any, prefix: str) -> ColumnElement[bool]:
 
 
 def rarest_keys(model: Any, keys: Sequence[str]) -> list[str]:
-    """Returns the two rarest of some keys, the rarest first; the one where there is no other. `model`: the
-    table of keys; its rows are counted up to MAX_COUNTED_KEYS for each of the first MAX_COMPARED_KEYS, and
-    not at all where there is nothing to choose."""
+    """Returns the two rarest of some keys, the rarest first; the one where there is no other, [] for none.
+    `model`: the table of keys; its rows are counted up to MAX_COUNTED_KEYS for each of the first
+    MAX_COMPARED_KEYS, the others are not considered, and nothing is counted where there is nothing to
+    choose."""
     compared_keys = keys[:MAX_COMPARED_KEYS]
     if len(compared_keys) < 2:
         return list(compared_keys)
@@ -73,7 +74,8 @@ def contains_folded(name: Any, folded: str) -> ColumnElement[bool]:
 def replace_key_rows(model: Any, owner: str, key_rows: Mapping[UUID, set[tuple[Any, ...]]]) -> int:
     """Make the stored rows of keys `key_rows`, and return for how many owners they were others. `model`: the
     table of keys, `owner`: its column of whom the keys are of, `key_rows`: by owner's id, at most 5,000, the
-    rows as tuples in the order of the table's columns. Rows of unchanged owners are left alone."""
+    rows as tuples in the order of the table's columns. Rows of unchanged owners are left alone. Doesn't
+    commit."""
     owner_column = getattr(model, owner)
     columns = [column.key for column in model.__table__.columns]
     query = select(*(getattr(model, column) for column in columns)).where(in_array(owner_column, key_rows))

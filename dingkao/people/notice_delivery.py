@@ -66,8 +66,9 @@ settings.register(
 
 
 def is_quiet_time() -> bool:
-    """Whether the time of day in Beijing is within the province's quiet hours, in which nothing is
-    announced."""
+    """Whether the time of day in Beijing is within the province's quiet hours, in which nothing is announced:
+    from the beginning of the first hour, which may be that of the evening before, to that of the last. Never
+    if both are the same."""
     start = settings.value("quiet_from")
     end = settings.value("quiet_until")
     hour = clock.to_beijing(clock.now()).hour
@@ -112,13 +113,12 @@ class _Delivery(NamedTuple):
 
 @worker.register_chunked_job(JOB_NAME)
 def deliver_batch(_job: Job, cursor: Cursor) -> Chunk:
-    """Announce waiting notices to the next accounts, each account once, even if several notices wait.
-    Notices are claimed (state «sending») before the announcement and marked after it, and both are committed,
-    so that a repeated or interrupted run announces nothing twice; claims that were never marked become
-    «failed», and the notice stays readable.
-    Stops in quiet hours; the scheduled task enqueues the job again. Raises Unavailable if no channel
-    responds; the remaining notices wait.
-    """
+    """Announce waiting notices to the next accounts, each account once, even if several notices wait. Who was
+    told nothing, also because no notice was due any more, is counted as `failed`. Notices are claimed (state
+    «sending») before the announcement and marked after it, and both are committed, so that a repeated or
+    interrupted run announces nothing twice; claims that were never marked become «failed», and the notice
+    stays readable. Stops in quiet hours; the scheduled task enqueues the job again. Raises Unavailable if no
+    channel responds; the remaining notices wait."""
     if not cursor:
         _fail_unfinished_claims()
     accounts = [] if is_quiet_time() else _accounts_with_waiting_notices()

@@ -28,7 +28,8 @@ def institution_filter(
     condition: Callable[[str, ListViewer], ColumnElement[bool]] | None = None,
 ) -> ListFilter:
     """The filter of rows whose institution's id stands in `column`, or that meet a `condition` instead, for
-    those who need it (`is_for`)."""
+    those who need it (`is_for`). Its value is the institution's id as text; `condition` gets it with the
+    viewer."""
 
     def is_of_institution(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         return column == UUID(value)
@@ -54,7 +55,7 @@ def is_id(text: str) -> bool:
 
 
 def suggest_organisations(words: str) -> list[tuple[str, str]]:
-    """The names and 机构登记号 of the first organisations that fit what was typed, the best first; none for
-    nothing typed."""
+    """The names and 机构登记号 of the first MAX_SUGGESTIONS open organisations that fit what was typed, the
+    best first; none for nothing typed."""
     organisations = search_organisations(words, MAX_SUGGESTIONS, Organisation.closed_at.is_(None))
     return [(organisation.name, organisation.registration_number) for organisation in organisations]

@@ -34,7 +34,8 @@ JOB_NAME = "merge_organisation"
 
 @add_obstacle
 def _assessor_obstacle(predecessor: Organisation, successor: Organisation) -> str | None:
-    """An assessment organisation can only be merged into one."""
+    """The sentence that an assessment organisation can only be merged into one; None if nothing is against
+    it."""
     if predecessor.assesses and not successor.assesses:
         return f"{predecessor.name}是考核机构，而{successor.name}不是。请先指定{successor.name}为考核机构。"
     return None
@@ -83,9 +84,10 @@ def merge(
     reason: str,
     by: Actor,
 ) -> Job:
-    """Lock both organisations, close the first and enqueue the job that moves all it has to its successor;
-    again, it is the job that was enqueued before. From now on nobody chooses it any more, and whoever looks
-    for it finds the successor. Raises InvalidInput naming the field, InvalidState."""
+    """Lock both organisations, which exist, close the first, journal it and enqueue the job that moves all it
+    has to its successor; again, it is the job that was enqueued before. Those that were merged into it before
+    now lead to the new successor, too. From now on nobody chooses it any more, and whoever looks for it finds
+    the successor. Raises InvalidInput naming the field, InvalidState."""
     predecessor, successor = _lock_both(predecessor_id, successor_id)
     job = latest_merger(predecessor.id)
     if job is not None and predecessor.successor_id == successor.id:
@@ -114,7 +116,7 @@ def merge(
 
 
 def _lock_both(predecessor_id: UUID, successor_id: UUID) -> tuple[Organisation, Organisation]:
-    """The two organisations, locked in the order of their ids."""
+    """The two organisations, locked in the order of their ids. Raises KeyError if one doesn't exist."""
     query = select(Organisation).where(in_array(Organisation.id, {predecessor_id, successor_id}))
     locked = query.order_by(Organisation.id).with_for_update().execution_options(populate_existing=True)
     by_id = {organisation.id: organisation for organisation in db.session.scalars(locked)}
@@ -156,8 +158,9 @@ def _get_locked(organisation_id: UUID | None) -> Organisation:
 
 def close(organisation: Organisation, *, reason: str, by: Actor) -> None:
     """Close an organisation (locked) at which nothing is open any more; who only has a role there loses the
-    account, others lose that role. Closing it again changes nothing. Raises InvalidInput, and InvalidState
-    naming what is open."""
+    account, others lose that role. Closing it again changes nothing. It is journalled. Raises InvalidInput,
+    Forbidden if `by` may not close accounts, and InvalidState naming what is open, for an organisation that
+    was merged, and while another is merged into it."""
     if organisation.closed_at is not None and organisation.successor_id is None:
         return
     require_open(organisation)
@@ -181,7 +184,7 @@ def require_nothing_open(organisation: Organisation) -> None:
 
 def reopen(organisation: Organisation, *, by: Actor) -> None:
     """Open an organisation (locked) again that was closed without a successor; staff has to be invited anew.
-    Raises InvalidState for one that was merged."""
+    Does nothing for an open one. Raises InvalidState for one that was merged."""
     if organisation.successor_id is not None:
         [successor] = organisation_names([organisation.successor_id]).values()
         raise InvalidState(f"{organisation.name}已并入{successor}，不能恢复。")

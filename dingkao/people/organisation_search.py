@@ -33,8 +33,8 @@ COLUMNS = ("tenant_id", "key", "organisation_id")
 
 
 def insert_organisation_keys(names: Mapping[UUID, str]) -> None:
-    """Insert the keys of new organisations, whose names by id these are, after the organisations
-    themselves (flushed, and without former names). Doesn't commit."""
+    """Insert the keys of new organisations, of which there is at least one, and whose names by id these are,
+    after the organisations themselves (flushed, and without former names). Doesn't commit."""
     key_rows = [
         dict(zip(COLUMNS, cells, strict=True))
         for organisation_id, name in names.items()
@@ -90,7 +90,7 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
     """Returns the first `limit` organisations that `text` may mean, among those that meet the SQL conditions
     `where`: the one with this 机构登记号, then those with a name, now or formerly, that begins with the text,
     then, unless the text is the name of one of these now, those with a name that contains it. A text of one
-    character is only a beginning."""
+    character is only a beginning; an empty one finds nothing."""
     organisations: dict[UUID, Organisation] = {}
     for query in _search_queries(text, is_beginning=True):
         organisations |= _fetch_first(query.where(*where), limit)

@@ -30,7 +30,8 @@ def _move_departments(departments: Sequence[Department], succession: Succession)
 
 
 def _move_memberships(memberships: Sequence[Membership], succession: Succession) -> None:
-    """Give staff the same roles at the successor, where they don't hold them already, and tell them."""
+    """Give staff the same roles at the successor, where they don't hold them already, and tell them; each
+    role is journalled."""
     successor_id = succession.successor.id
     account_ids = {membership.account_id for membership in memberships}
     successors = _successor_departments(memberships, succession)
@@ -83,7 +84,8 @@ def _successor_departments(
 
 def dismiss_staff(organisation: Organisation, *, reason: str, by: Actor) -> None:
     """Take the roles at an organisation from its staff and end their sessions; who holds no other role has
-    the account closed. Locks the accounts. Raises InvalidInput, Forbidden, InvalidState."""
+    the account closed. Each role is journalled. Locks the accounts. Raises InvalidInput, Forbidden,
+    InvalidState."""
     query = select(Membership).where(Membership.organisation_id == organisation.id)
     memberships = db.session.scalars(query).all()
     account_ids = {membership.account_id for membership in memberships}

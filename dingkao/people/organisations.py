@@ -72,10 +72,11 @@ def find_organisation(identity: UUID | None) -> Organisation | None:
 
 
 def lock_open(*organisation_ids: UUID | None) -> dict[UUID, Organisation]:
-    """The organisations with these ids, locked in the order of ids until the transaction ends: none of them
-    is closed or merged into another one meanwhile (`organisation_mergers`), but rows are moved to and from
-    them. Whoever puts somebody into an organisation that was read before calls this, lest what is written
-    after the last chunk of a merger stay behind. Raises InvalidState for one that is closed."""
+    """The organisations with these ids by id (None and an unknown id are left out), locked in the order of
+    ids until the transaction ends: none of them is closed or merged into another one meanwhile
+    (`organisation_mergers`), but rows are moved to and from them. Whoever puts somebody into an organisation
+    that was read before calls this, lest what is written after the last chunk of a merger stay behind. Raises
+    InvalidState for one that is closed."""
     query = (
         select(Organisation)
         .where(in_array(Organisation.id, set(organisation_ids) - {None}))
@@ -91,14 +92,15 @@ def lock_open(*organisation_ids: UUID | None) -> dict[UUID, Organisation]:
 
 
 def list_institutions(grant: Grant, limit: int) -> Sequence[Organisation]:
-    """The first `limit` institutions that `grant` names, sorted by name; a grant for the whole province names
-    none."""
+    """The first `limit` institutions, open or closed, that `grant` names, sorted by name; a grant for the
+    whole province names none."""
     query = select(Organisation).where(in_array(Organisation.id, grant.institution_ids))
     return db.session.scalars(query.order_by(Organisation.name).limit(limit)).all()
 
 
 def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
-    """Add one institution from a form. Raises InvalidInput naming the field."""
+    """Add one institution from a form, flush it with its search keys, and journal it. Raises InvalidInput
+    naming the field."""
     number = normalise_text(entry.registration_number)
     if db.session.scalar(select(Organisation.id).where(Organisation.registration_number == number)):
         raise InvalidInput(
@@ -121,8 +123,9 @@ def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
 
 
 def matches_typed(words: str) -> ColumnElement[bool]:
-    """The SQL condition that an organisation has the typed 机构登记号, or a name that contains the typed
-    words; of a single character, that begins with it."""
+    """The SQL condition that an organisation, open or closed, has the typed 机构登记号, or a name, now or
+    formerly, that contains the typed words; of a single character, that begins with it. False for nothing
+    typed. Sends queries (`organisation_condition`)."""
     return organisation_condition(words)
 
 
@@ -186,14 +189,14 @@ def _several_match(words: str, matches: Sequence[Organisation]) -> InvalidInput:
     )
 
 
-def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
-    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `resolve_organisation`) is `values`,
-    among those that meet the SQL conditions `where` and aren't closed. Raises InvalidInput for the field
-    `institution`."""
+def resolve_choice(text: str, *where: ColumnElement[bool]) -> Organisation:
+    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `resolve_organisation`) is
+    `text`, among those that meet the SQL conditions `where` and aren't closed. Raises InvalidInput for the
+    field `institution`."""
     try:
-        by_id = Organisation.id == UUID(values)
+        by_id = Organisation.id == UUID(text)
     except ValueError:
-        return resolve_organisation(values, *where)
+        return resolve_organisation(text, *where)
     is_open = Organisation.closed_at.is_(None)
     organisation = db.session.scalar(select(Organisation).where(*where, by_id, is_open))
     if organisation is None:
@@ -203,8 +206,9 @@ def resolve_choice(values: str, *where: ColumnElement[bool]) -> Organisation:
 
 def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Actor) -> None:
     """Make `assessor` the assessment organisation (所属考核机构) of `institution`, which may be the
-    institution itself (办法); the caller has locked both (`assessor`: `lock_against_withdrawal`). Raises
-    InvalidInput for the field `assessment_organisation` if `assessor` isn't an assessment organisation."""
+    institution itself (办法); the caller has locked both (`assessor`: `lock_against_withdrawal`). A change is
+    journalled. Raises InvalidInput for the field `assessment_organisation` if `assessor` isn't an assessment
+    organisation."""
     if not assessor.assesses:
         raise InvalidInput(
             f"{assessor.name}尚未被指定为考核机构，请先指定。",
@@ -228,8 +232,8 @@ def lock_against_withdrawal(assessor: Organisation) -> None:
 
 
 def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
-    """Make `organisation` an assessment organisation (考核机构). Does nothing if it is one. The opposite:
-    `assessor_withdrawal`."""
+    """Make `organisation` an assessment organisation (考核机构). It is journalled; does nothing if it is one.
+    The opposite: `assessor_withdrawal`."""
     if not organisation.assesses:
         organisation.assesses = True
         journal.write_entry("organisation", organisation.id, "appointed", by=by)
@@ -237,7 +241,8 @@ def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
 
 def set_contact(organisation: Organisation, contact: str, *, by: Actor) -> None:
     """Set the contact for an organisation's doctors (联系电话): a text that contains a telephone number, such
-    as «医务科 0355-1234567», or "" for none. Raises InvalidInput for the field `contact`."""
+    as «医务科 0355-1234567», or "" for none; a change is journalled. Raises InvalidInput for the field
+    `contact`."""
     clean_contact = _validate_contact(" ".join(contact.split()))
     if organisation.contact != clean_contact:
         organisation.contact = clean_contact
@@ -245,7 +250,7 @@ def set_contact(organisation: Organisation, contact: str, *, by: Actor) -> None:
 
 
 def _validate_contact(text: str) -> str | None:
-    """The contact as it is stored; None for an empty text. Raises InvalidInput."""
+    """The contact (tidied before) as it is stored; None for an empty text. Raises InvalidInput."""
     if not text:
         return None
     if len(text) > MAX_CONTACT_LENGTH:
@@ -259,7 +264,9 @@ def _validate_contact(text: str) -> str | None:
 
 
 def validate_institution(entry: InstitutionValues) -> dict[str, Any]:
-    """The validated values of an institution, by column. Raises InvalidInput naming the field."""
+    """The values of an institution, validated, by column, with the health authority of its division. `entry`
+    is tidied before: no needless blanks, the 机构登记号 in its normal form. Whether the number is free is not
+    asked here. Raises InvalidInput naming the field."""
     _require_text("name", "机构名称", entry.name, MAX_NAME_LENGTH)
     _require_text(
         "registration_number",

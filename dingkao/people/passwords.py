@@ -169,11 +169,11 @@ def validate_new_password(
     names: tuple[str, ...] = (),
     province: Province | None = None,
 ) -> None:
-    """Refuse a password that an attacker would try first (security.md 1, 2): a short or common one, one that
-    contains the birth date or the last six characters of one of `numbers` (document, mobile), with or without
-    separators, or one made of `names` (the person's name, the user name) or names of the province or the
-    product.
-    `staff`: their minimal length is greater. Raises InvalidInput for the field `new_password`."""
+    """Refuse a password that an attacker would try first (security.md 1, 2): a short, overlong or common one,
+    one that contains the birth date or the last six characters of one of `numbers` (document, mobile), with
+    or without separators, or one made of `names` (the person's name, the user name) or names of the province
+    or the product. `staff`: their minimal length is greater. Raises InvalidInput for the field
+    `new_password`."""
     min_length = min_password_length(staff=staff)
     _require_length(password, min_length)
     if _is_common(password, min_length):
@@ -203,8 +203,8 @@ def _require_length(password: str, min_length: int) -> None:
 
 
 def _is_common(password: str, min_length: int) -> bool:
-    """Whether a password is on the lists, has fewer than four different characters, contains the initial
-    password or is an ascending or descending sequence."""
+    """Whether a password, its case ignored, is on the lists, has fewer than four different characters,
+    contains the initial password or is a sequence (`_is_sequence`)."""
     lowered = password.lower()
     if lowered in _common_passwords(min_length) or len(set(lowered)) < 4:
         return True
@@ -222,8 +222,8 @@ def _contains_personal_numbers(password: str, birth_date: date | None, numbers: 
 
 
 def _personal_numbers(birth_date: date | None, numbers: tuple[str, ...]) -> list[str]:
-    """The birth date, with four and with two digits of the year, and the last six characters of each
-    number."""
+    """The birth date, with four and with two digits of the year, and the last six characters of each number
+    that has as many, in lower case."""
     parts = [number[-6:].lower() for number in numbers if len(number) >= 6]
     if birth_date:
         parts += [

@@ -47,7 +47,8 @@ def province_subject() -> UUID:
 
 
 def validate_reason(text: str, field: str = "reason") -> str:
-    """The reason, tidied, as it is stored. Raises InvalidInput for `field` if it is empty or too long."""
+    """The reason, tidied, as it is stored. Raises InvalidInput for `field` if it is empty or longer than
+    MAX_REASON_LENGTH."""
     reason = " ".join(text.split())
     if not 0 < len(reason) <= MAX_REASON_LENGTH:
         raise InvalidInput(f"请填写原因，不超过{MAX_REASON_LENGTH}字。", field)
@@ -71,8 +72,9 @@ def propose(
     reason: str,
     value: str | None = None,
 ) -> ProposedAct:
-    """Propose an act of `kind` about `subject`, with the proposed `value`, and return it. Raises
-    InvalidInput, and InvalidState if such an act is pending already."""
+    """Propose an act of `kind` about `subject`, with the proposed `value`, journal it, and return it. Whether
+    `by` may propose it, and `value` fits, is not asked here. Raises InvalidInput, and InvalidState if such an
+    act is pending already."""
     values = {
         "tenant_id": current_tenant(),
         "id": new_id(),
@@ -105,7 +107,7 @@ def propose(
 
 
 def pending_conditions() -> tuple[ColumnElement[bool], ...]:
-    """The SQL conditions for an act that is neither approved nor withdrawn."""
+    """The SQL conditions, of which all must hold, for an act that is neither approved nor withdrawn."""
     return ProposedAct.approved_at.is_(None), ProposedAct.withdrawn_at.is_(None)
 
 
@@ -120,7 +122,8 @@ def pending_about(kind: str, subject: UUID) -> ProposedAct | None:
 
 
 def pending_ids_about(kind: str, subjects: Iterable[UUID]) -> dict[UUID, UUID]:
-    """The ids of the pending acts of a kind about these subjects, by the subject's id."""
+    """The ids of the pending acts of a kind about these subjects, at most 5,000, by the subject's id; one
+    without is left out."""
     query = select(ProposedAct.subject_id, ProposedAct.id).where(
         ProposedAct.kind == kind,
         in_array(ProposedAct.subject_id, subjects),
@@ -140,7 +143,8 @@ def list_pending() -> list[ProposedAct]:
 
 
 def finished_page(cursor: str | None) -> Page[ProposedAct]:
-    """A page of the acts that were approved or withdrawn, the newest first."""
+    """A page of the acts that were approved or withdrawn, those proposed last first; an invalid cursor gives
+    the first page."""
     is_finished = ProposedAct.approved_at.is_not(None) | ProposedAct.withdrawn_at.is_not(None)
     return fetch_page(
         select(ProposedAct).where(is_finished),
@@ -164,8 +168,9 @@ def get_for_update(act_id: UUID) -> ProposedAct:
 
 
 def approve(act: ProposedAct, *, by: Actor) -> None:
-    """Approve a locked act and carry it out; `by` must be a second person beside the one who proposed it.
-    Does nothing if it is approved already. Raises Forbidden, InvalidState, and what the effect raises."""
+    """Approve a locked act, carry it out and journal it; `by` must be a second person beside the one who
+    proposed it. Does nothing if it is approved already. Raises Forbidden, InvalidState, and what the effect
+    raises."""
     if act.withdrawn_at:
         raise InvalidState(WITHDRAWN_MESSAGE)
     if act.approved_at:
@@ -177,5 +182,6 @@ def approve(act: ProposedAct, *, by: Actor) -> None:
 
 
 def withdraw(act: ProposedAct, *, by: Actor) -> None:
-    """Withdraw or reject a locked act. Raises InvalidState if it is approved."""
+    """Withdraw or reject a locked act; does nothing if that is done. Raises InvalidState if it is
+    approved."""
     proposals.withdraw(act, by=by, refusal="该事项已确认办理，不能撤回。")

@@ -84,7 +84,7 @@ def opened_provinces() -> list[OpenedProvince]:
 
 
 def served_province_codes() -> frozenset[int]:
-    """The codes of the provinces that are served now."""
+    """The codes of the provinces that are served now: opened and not closed."""
     return frozenset(code for code, state in province_states().items() if state == "open")
 
 

@@ -38,9 +38,9 @@ def save_view(
     memberships: Sequence[Membership],
     is_shared: bool,
 ) -> SavedView:
-    """Save a view under a name, instead of what the person saved under it before. It is shared with the
-    colleagues at the person's first organisation, or in the province's office. Raises InvalidInput for the
-    field `name`, InvalidState for one view too many."""
+    """Save a view under a name, instead of what the person saved under it before. If `is_shared`, it is
+    offered to the colleagues at the person's first organisation, or in the province's office. Raises
+    InvalidInput for the field `name`, InvalidState for one view too many."""
     tidy_name = " ".join(name.split())
     if not 0 < len(tidy_name) <= MAX_VIEW_NAME_LENGTH:
         raise InvalidInput(f"请填写视图名称，不超过{MAX_VIEW_NAME_LENGTH}字。", "name")
@@ -73,7 +73,8 @@ def delete_view(
     account_id: UUID,
     memberships: Sequence[Membership],
 ) -> str:
-    """Delete a view of one's own, or one that colleagues share. Returns its name. Raises NotFound."""
+    """Delete a view of one's own, or one that colleagues share with somebody who has these memberships.
+    Returns its name. Raises NotFound."""
     may_delete = or_(SavedView.account_id == account_id, _shared_condition(memberships))
     view = db.session.scalar(select(SavedView).where(SavedView.id == view_id, may_delete))
     if view is None:

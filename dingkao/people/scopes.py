@@ -55,9 +55,9 @@ def grant_for(
     doctor_account_id: UUID | None = None,
 ) -> Grant:
     """What somebody with `memberships` reaches with `action`. `doctor_account_id`: the account of a doctor,
-    who reaches the own record.
-    Only the organisations of roles that grant the action count: a person who is clerk at one organisation and
-    reviewer at another concludes only at the second. Raises KeyError for an unknown action."""
+    who reaches the own record. No role has the scope of an office yet, so `divisions` stays empty. Only the
+    organisations of roles that grant the action count: a person who is clerk at one organisation and reviewer
+    at another concludes only at the second. Raises KeyError for an unknown action."""
     granting_roles = ACTION_ROLES[action]
     granting = [membership for membership in memberships if membership.role in granting_roles]
     return Grant(
@@ -70,8 +70,9 @@ def grant_for(
 
 
 def load_grant(action: str, account_id: UUID | None) -> Grant:
-    """What a member of staff reaches with `action` by the roles held now; for jobs, which run later than the
-    request. Raises KeyError for an unknown action."""
+    """What a member of staff reaches with `action` by the roles held now, of somebody with several
+    organisations only those at the place chosen (`at_current_place`); for jobs, which run later than the
+    request. Nothing for None or an unknown account. Raises KeyError for an unknown action."""
     memberships = db.session.scalars(select(Membership).where(Membership.account_id == account_id))
     return grant_for(action, at_current_place(memberships.all()))
 
@@ -143,13 +144,16 @@ def _institution_conditions(grant: Grant, institution: Any) -> Iterator[ColumnEl
 
 
 def _assessor_conditions(grant: Grant, assessor: Any) -> Iterator[ColumnElement[bool]]:
+    """Yield the SQL condition that an assessment organisation (`assessor`: the column of its id, None: none)
+    is one of the grant's; nothing for a grant without any."""
     if assessor is not None and grant.assessor_ids:
         yield in_array(assessor, grant.assessor_ids)
 
 
 def _department_conditions(grant: Grant, institution: Any, department: Any) -> Iterator[ColumnElement[bool]]:
-    """The condition that the institution has one of the grant's departments with this name. The institutions
-    are named besides, so that the plan begins at their index."""
+    """Yield the SQL condition that the institution has one of the grant's departments with this name. The
+    institutions are named besides, so that the plan begins at their index. Nothing without both columns, or
+    for a grant without departments."""
     if institution is None or department is None or not grant.departments:
         return
     institution_ids = {institution_id for institution_id, _ in grant.departments}
@@ -162,6 +166,8 @@ def _department_conditions(grant: Grant, institution: Any, department: Any) -> I
 
 
 def _account_conditions(grant: Grant, account: Any) -> Iterator[ColumnElement[bool]]:
+    """Yield the SQL condition that an account (`account`: the column of its id, None: none) is that of the
+    grant; nothing for a grant without one."""
     if account is not None and grant.account_id is not None:
         yield account == grant.account_id
 

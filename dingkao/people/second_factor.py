@@ -31,12 +31,12 @@ def confirm_second_factor(
     offered: str | None,
     code: str,
 ) -> str:
-    """Check a TOTP code for a session and return the session's new token. A code is valid once, even if
-    several sessions send it at the same time. If the account has no secret, `offered` is bound, unless the
-    account needs a setup link. The caller throttles attempts (SignInThrottle).
+    """Check a TOTP code for a session, note in it that the factor was shown, journal that, and return the
+    session's new token; locks the account. A code is valid once, even if several sessions send it at the same
+    time. If the account has no secret, `offered` is bound, unless the account needs a setup link. The caller
+    throttles attempts (SignInThrottle).
 
-    Raises InvalidInput for the field `code`, InvalidState if there is no secret.
-    """
+    Raises InvalidInput for the field `code`, InvalidState if there is no secret."""
     account = get_account_for_update(account.id)
     location = SecretLocation("account", "second_factor", account.id)
     secret = _second_factor_secret(account, location, offered)

@@ -78,14 +78,15 @@ def record_appointment(account_id: UUID, kind: str, *, by: Actor) -> None:
 
 
 def record_account_opened(account_id: UUID) -> None:
-    """Let the recusal days of an account count from now, when it is used for the first time."""
+    """Let the recusal days of an account count from now, when it gets its first password."""
     db.session.execute(update(Appointment).where(Appointment.account_id == account_id).values(at=clock.now()))
 
 
 def require_second_person(by: Actor, *earlier: UUID | None, same: str) -> None:
     """Raise Forbidden unless `by` may decide on what the accounts `earlier` proposed or did (None: nobody):
     with the message `same` if `by` is one of them, else with the recusal reason if they don't count as two
-    persons. Whether `by` is granted the action is not asked here."""
+    persons. An actor without an account (the system, the terminal) always may. Whether `by` is granted the
+    action is not asked here."""
     if by.id is not None and by.id in earlier:
         raise Forbidden(same)
     sentence = recusal_reason(by.id, *earlier)
@@ -95,8 +96,8 @@ def require_second_person(by: Actor, *earlier: UUID | None, same: str) -> None:
 
 def recusal_reason(account_id: UUID | None, *earlier: UUID | None) -> str | None:
     """The sentence why an account may not decide on what the accounts `earlier` did, because they don't count
-    as two persons; None if it may. An account that occurs in `earlier` itself is ignored here: callers check
-    it."""
+    as two persons; None if it may, or there is no account. An account that occurs in `earlier` itself is
+    ignored here: callers check it."""
     if account_id is None:
         return None
     recused_until = bound_until(account_id, _others(account_id, earlier))
@@ -112,8 +113,8 @@ def _others(account_id: UUID, earlier: Iterable[UUID | None]) -> set[UUID]:
 
 
 def bound_until(account_id: UUID, others: Iterable[UUID]) -> BoundUntil:
-    """Of the accounts `others` those that aren't a second person beside `account_id`, each with the moment
-    when this ends."""
+    """Of the accounts `others` those that aren't a second person beside `account_id` (another one), each with
+    the moment when this ends."""
     ends_by_account = {}
     for other_id in others:
         if ends := _recusal_ends(account_id, other_id):
@@ -149,7 +150,7 @@ def _ends_of_shared_appointers(account_id: UUID, other_id: UUID) -> list[datetim
 def second_person_condition(account_id: UUID | None, *columns: Any) -> ColumnElement[bool]:
     """The SQL condition that an account is a second person beside the accounts in all `columns` (ids of
     accounts, NULL for nobody): none of them is the account itself or one for which `recusal_reason` returns a
-    reason."""
+    reason. True without an account. Sends queries."""
     if account_id is None:
         return true()
     own_appointers = set(_appointers_of(account_id))

@@ -49,11 +49,11 @@ _LIVE_SESSION_STATEMENT = PreparedStatement(
 
 
 def start_session(account: Account, device: str = "", *, second_factor_shown: bool = False) -> str:
-    """Start a session and return its token, which goes into the cookie; only its hash is stored. Who may sign
-    in has been checked; earlier sessions go on.
+    """Start a session and return its token, which goes into the cookie; only its hash is stored. Locks the
+    account, journals the sign-in and, for staff, notes when the account was used. Who may sign in has been
+    checked; earlier sessions go on.
 
-    `device`: a description of the browser; `second_factor_shown`: the second factor has just been checked.
-    """
+    `device`: a description of the browser; `second_factor_shown`: the second factor has just been checked."""
     get_account_for_update(account.id)
     token = secrets.token_urlsafe(32)
     now = clock.now()
@@ -82,7 +82,8 @@ def start_session(account: Account, device: str = "", *, second_factor_shown: bo
 
 def load_session(token: str) -> tuple[SignInSession, Account] | None:
     """The session with this token and its account; None if it has ended, was idle for IDLE_TIMEOUT, is older
-    than ABSOLUTE_TIMEOUT, or the account isn't active. Also caches the province's settings."""
+    than ABSOLUTE_TIMEOUT, or the account isn't active. Also caches the province's settings. Doesn't note that
+    the session is used now (`seen_at`)."""
     now, today = clock.now(), clock.today()
     session_and_account = _LIVE_SESSION_STATEMENT.fetch_object(
         SignInSession,
@@ -126,7 +127,7 @@ def live_sessions(account_id: UUID) -> list[SignInSession]:
 
 def end_other_sessions(current_session: SignInSession, session_id: UUID | None = None) -> int:
     """End the other sessions of the account of `current_session`: all, or only the one with `session_id`.
-    Returns how many were ended."""
+    Locks the account; if any was ended, it is journalled. Returns how many."""
     account = get_account_for_update(current_session.account_id)
     end_query = update(SignInSession).where(
         SignInSession.account_id == current_session.account_id,
@@ -150,12 +151,13 @@ def end_other_sessions(current_session: SignInSession, session_id: UUID | None =
 
 
 def end_session(sign_in_session: SignInSession) -> None:
-    """End a session (signing out); the row is the caller's to commit."""
+    """End a session (signing out); nothing is journalled, and the caller commits."""
     sign_in_session.ended_at = clock.now()
 
 
 def end_all_sessions(account_id: UUID) -> None:
-    """End every session of an account, because its credentials or roles have changed."""
+    """End every session of an account, also the one in which this is done, because its credentials or roles
+    have changed. Journals nothing: the caller does."""
     db.session.execute(
         update(SignInSession)
         .where(
@@ -167,4 +169,5 @@ def end_all_sessions(account_id: UUID) -> None:
 
 
 def _token_hash(token: str) -> bytes:
+    """The SHA-256 of a session's token, which alone is stored."""
     return hashlib.sha256(token.encode()).digest()

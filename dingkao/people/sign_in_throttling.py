@@ -52,7 +52,8 @@ class SignInThrottle:
     @contextmanager
     def attempting(self, attempt: PasswordAttempt | CodeAttempt) -> Iterator[None]:
         """Run the block as the attempt: InvalidInput raised in it counts as wrong, Busy as not made, no
-        exception as right. Raises RateLimited if the attempt may not be made now."""
+        exception as right; after any other exception the attempt stays counted. Raises RateLimited if the
+        attempt may not be made now."""
         self.require_allowed(attempt)
         try:
             yield

@@ -72,7 +72,8 @@ settings.register(
 class SmsCodes:
     """Sends and checks codes, which are stored only in the cache, as keyed hashes. A code is bound to a
     `purpose`, to the `subject` who may use it (an account's id, or the keyed hash of what was typed for one),
-    to the `ticket` if there is one, and to the mobile number."""
+    to the `ticket` if there is one, and to the mobile number, which is in its normal form. If the cache
+    doesn't respond, redis.RedisError comes out."""
 
     connection: redis.Redis
     background_sender: BackgroundSender
@@ -180,18 +181,20 @@ class SmsCodes:
         *,
         ticket: str = "",
     ) -> None:
-        """Check the code and delete it, so that it works once; after five wrong ones it is refused.
+        """Check the typed code and delete it, so that it works once; after five wrong ones it is refused.
         `purpose`, `subject`, `mobile` and `ticket` as given to `send`. Raises InvalidInput for the field
         `sms_code`."""
         self._check(purpose, f"{subject}|{ticket}", mobile, code, takes=True)
 
     def require_right(self, purpose: str, subject: str, mobile: str, code: str) -> None:
-        """Raise InvalidInput for the field `sms_code` unless the code is right; it isn't used up. For checks
-        that could still refuse the form before `consume`."""
+        """Raise InvalidInput for the field `sms_code` unless the code is right; it isn't used up, but a wrong
+        one counts. Only for codes without `ticket`. For checks that could still refuse the form before
+        `consume`."""
         self._check(purpose, f"{subject}|", mobile, code, takes=False)
 
     def _check(self, purpose: str, binding: str, mobile: str, code: str, *, takes: bool) -> None:
-        """Raise InvalidInput unless the code is right; with `takes` delete a right one."""
+        """Raise InvalidInput for the field `sms_code` unless the code is right; with `takes` delete a right
+        one."""
         reply: Any = self.connection.eval(
             _CHECK_SCRIPT,
             1,
@@ -206,10 +209,10 @@ class SmsCodes:
             raise InvalidInput(_rejection_message(outcome), "sms_code")
 
     def _may_send(self, mobile: str, *, may_receive: bool) -> bool:
-        """Whether a message is sent: only if `may_receive`, and to one number at most one a minute and five a
-        day, from any subject. A message beyond these is withheld silently: the page says the same, only the
-        log shows it. Without `may_receive` the cache is used in the same way for a random number, so that the
-        time tells nothing."""
+        """Count a message to a number, and return whether it is sent: only if `may_receive`, and to one
+        number at most one a minute and five a day, from any subject. A message beyond these is withheld
+        silently: the page says the same, only the log shows it. Without `may_receive` the cache is used in
+        the same way for a random number, so that the time tells nothing."""
         index = current_vault().blind_index("mobile", mobile).hex() if may_receive else secrets.token_hex(32)
         is_allowed = self._count_for_number(index, DAY_SECONDS if may_receive else 1)
         if may_receive and not is_allowed:

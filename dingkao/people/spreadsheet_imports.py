@@ -225,7 +225,8 @@ class SpreadsheetImport:
         )
 
     def _rows_of_file(self, job: Job, report: ImportReport) -> Iterator[ImportRow]:
-        """Yield the rows of the stored file."""
+        """Yield the rows of the stored file; problems of the file are added to `report`. Raises Unavailable
+        and what reading raises."""
         content = current_store().get(UPLOAD_KIND, UUID(job.arguments["upload"]))
         if self.read and not is_check(job):
             return self.read(content, report, load_actor(job.asked_by))
@@ -373,7 +374,8 @@ def _on_cancel(_job: Job, cursor: Cursor) -> Cursor:
 
 
 def _first_problems(job: Job, report: ImportReport) -> dict[str, Any]:
-    """The first problems of the job so far, as lists of JSON objects for the job's page."""
+    """The first MAX_ERRORS_SHOWN errors and warnings of the job, with those of `report`, as lists of JSON
+    objects for the job's page."""
     result = job.result or {}
     return {
         name: [

@@ -115,8 +115,8 @@ def _require_active_administrator(account: Account | None) -> None:
     verb="close",
 )
 def close_account(account: Account, *, by: Actor, reason: str) -> None:
-    """停用: end the account's sessions and make its codes and links invalid. Raises InvalidInput, Forbidden,
-    InvalidState."""
+    """停用 of a locked account: end its sessions and make its codes and links invalid. Raises InvalidInput
+    without a reason, Forbidden, InvalidState for the own account and for a closed one."""
     _end_access(account, by, reason)
 
 
@@ -129,8 +129,8 @@ def close_account(account: Account, *, by: Actor, reason: str) -> None:
     verb="close",
 )
 def close_handed_over(account: Account, *, by: Actor, reason: str) -> None:
-    """停用 together with the hand-over of the account's work (`handovers`), by whoever invites staff at the
-    account's only organisation, too. Raises InvalidInput, Forbidden, InvalidState."""
+    """停用 of a locked account together with the hand-over of the account's work (`handovers`), by whoever
+    invites staff at the account's only organisation, too. Raises as `close_account`."""
     _end_access(account, by, reason)
 
 
@@ -158,7 +158,7 @@ def _require_reason(reason: str) -> None:
     verb="reopen",
 )
 def reopen_account(account: Account, *, by: Actor) -> None:
-    """恢复: the account must be opened again with a one-time code (which isn't issued here), an
+    """恢复 of a locked account: it must be opened again with a one-time code (which isn't issued here), an
     administrator's, who loses the second factor too, with the link that is sent now. The old password is
     removed, because somebody else may have learnt it. Raises Forbidden, InvalidState (the account isn't
     closed, no link can be sent), RateLimited."""
@@ -177,8 +177,8 @@ def reopen_account(account: Account, *, by: Actor) -> None:
 
 def issue_staff_code(account: Account, *, by: Actor) -> str:
     """Issue a one-time code for an account (the caller has locked it and checked the right of `by`) and
-    return it; earlier ones become invalid. Raises InvalidState for a closed account, and for an
-    administrator's, whose password nobody else may be able to set."""
+    return it (`accounts.issue_code`); earlier ones become invalid. Raises InvalidState for a closed account,
+    and for an administrator's, whose password nobody else may be able to set."""
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if is_administrator(account.id):
@@ -205,8 +205,9 @@ def add_role(
 
 
 def remove_role(account: Account, membership_id: UUID, *, by: Actor) -> str:
-    """Remove a role from an account (the caller has locked it) and end its sessions; return the role's label.
-    Raises NotFound, and InvalidState for an account's last role or the role of an administrator."""
+    """Remove a role from an account (the caller has locked it) end its sessions and journal it; return the
+    role's label. Raises NotFound, and InvalidState for an account's last role or the role of an
+    administrator."""
     memberships = authentication.memberships_of(account.id)
     membership = _get_membership(memberships, membership_id)
     if membership.role == PROVINCE_ADMIN or len(memberships) == 1:
@@ -307,9 +308,9 @@ def closes_on(account: Account) -> datetime | None:
 
 
 def close_unused_accounts() -> None:
-    """The scheduled task for unused staff accounts: warn WARNING_DAYS before, then close the account. The
-    last active administrator's account stays open. Doctors' accounts, used once in a cycle, aren't concerned.
-    Commits."""
+    """The scheduled task for unused staff accounts: warn WARNING_DAYS before, then close the active accounts
+    that still were not used. The last active administrator's account stays open. Doctors' accounts, used once
+    in a cycle, aren't concerned. Commits."""
     now, warning_term = clock.now(), timedelta(days=WARNING_DAYS)
     unused_since = now - timedelta(days=settings.value("unused_days"))
     last = func.coalesce(Account.used_at, Account.created_at)
@@ -396,7 +397,8 @@ def _other_administrators(account_id: UUID) -> int:
 
 
 def list_administrators() -> list[Account]:
-    """The administrators of the province in the order in which their accounts were created."""
+    """The administrators of the province, closed ones too, in the order in which their accounts were
+    created."""
     query = (
         select(Account)
         .join(

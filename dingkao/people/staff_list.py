@@ -118,12 +118,15 @@ def _has_membership(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _unused_since(value: str) -> ColumnElement[bool]:
+    """The condition that an account was never used, or not since some days; `value`: a key of
+    USED_CHOICES."""
     if value == "never":
         return Account.used_at.is_(None)
     return Account.used_at <= clock.now() - timedelta(days=int(value))
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The texts of each row's cells, by column."""
     accounts = [row[0] for row in rows]
     roles = _role_texts(account.id for account in accounts)
     return [

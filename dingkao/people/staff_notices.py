@@ -25,8 +25,9 @@ def notify_staff(
     but: UUID | None = None,
     **fields: object,
 ) -> int:
-    """Write a notice to those at an organisation who are granted `action`, except the account `but`; returns
-    to how many. `fields`: the values for the texts of its kind. Raises KeyError if one is missing."""
+    """Write a notice to those at an organisation who are granted `action` and whose accounts aren't closed,
+    except the account `but`: to the first MAX_RECIPIENTS by account. Returns to how many. `fields`: the
+    values for the texts of its kind. Raises KeyError if one is missing."""
     query = (
         select(Account.id)
         .join(Membership, (Membership.tenant_id == Account.tenant_id) & (Membership.account_id == Account.id))
@@ -50,6 +51,6 @@ def count_unread(account_id: UUID) -> int:
 
 
 def mark_notices_read(account_id: UUID) -> None:
-    """Note that a member of staff has read all own notices."""
+    """Note that a member of staff has read all own notices; nothing is journalled."""
     unread = Notice.account_id == account_id, Notice.read_at.is_(None)
     db.session.execute(update(Notice).where(*unread).values(read_at=clock.now()))

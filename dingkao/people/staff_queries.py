@@ -24,12 +24,12 @@ def get_staff(account_id: UUID) -> Account:
 def memberships_of_accounts(
     account_ids: Iterable[UUID],
 ) -> Sequence[Membership]:
-    """The memberships of at most 5,000 accounts."""
+    """The memberships of at most 5,000 accounts, in no order."""
     return db.session.scalars(select(Membership).where(in_array(Membership.account_id, account_ids))).all()
 
 
 def administrator_count() -> int:
-    """How many accounts hold the role of an administrator of the province."""
+    """How many accounts, closed ones too, hold the role of an administrator of the province."""
     query = select(func.count(Membership.account_id.distinct())).where(
         Membership.organisation_id.is_(None),
         Membership.role == PROVINCE_ADMIN,

@@ -46,7 +46,8 @@ settings.register(
 @dataclass(frozen=True)
 class AuthorizationStates:
     """The state parameters of WeChat's authorization: each is valid once, for ten minutes, in the browser
-    that started the authorization. They are stored in the cache (`connection`)."""
+    that started the authorization. They are stored in the cache (`connection`); if it doesn't respond,
+    redis.RedisError comes out."""
 
     connection: redis.Redis
 
@@ -82,8 +83,9 @@ def _is_cookie_of(digest: str, cookie_value: str) -> bool:
 
 
 def bind_wechat(account: Account, openid: str) -> None:
-    """Bind the openid of a WeChat to `account`, which is signed in, instead of the one bound before. Raises
-    Forbidden for staff, InvalidInput if the WeChat is bound to another account."""
+    """Bind the openid of a WeChat to `account`, which is signed in, instead of the one bound before; locks
+    the account and journals it. Raises Forbidden for staff, InvalidInput if the WeChat is bound to another
+    account."""
     if account.kind != "doctor":
         raise Forbidden
     index = _openid_index(openid)
@@ -104,7 +106,8 @@ def bind_wechat(account: Account, openid: str) -> None:
 
 
 def unbind_wechat(account: Account) -> None:
-    """Remove the WeChat binding of an account. Does nothing if there is none."""
+    """Remove the WeChat binding of an account, which is locked, and journal it. Does nothing if there is
+    none."""
     get_account_for_update(account.id)
     if account.wechat_index is not None:
         account.wechat_sealed = account.wechat_index = account.wechat_bound_at = None
@@ -118,7 +121,8 @@ def unbind_wechat(account: Account) -> None:
 
 def authenticate_by_wechat(wechat: WeChat, code: str) -> Account:
     """The active doctor's account bound to the WeChat user whom `code` (from WeChat's callback) identifies.
-    Raises Unavailable, and InvalidInput with the same message for every cause."""
+    It only finds the account: the caller starts the session. Raises Unavailable, InvalidInput for a wrong or
+    used code, and, with one message for all causes, if there is no such account."""
     account = db.session.scalar(
         select(Account).where(
             Account.wechat_index == _openid_index(wechat.openid(code)),
