@@ -26,8 +26,8 @@ MAX_TITLE_LENGTH, MAX_BODY_LENGTH = 100, 20_000
 
 
 def create_draft(kind: str, fields: dict[str, Any], *, by: Actor) -> Article:
-    """Create a draft of `kind` (news, faq), as the last of its kind. `fields`: title and body, and optionally
-    category, topic and pinned. Raises InvalidInput with the field's name."""
+    """Create a draft of `kind` (news, faq), as the last of its kind, and journal it. `fields`: title and
+    body, and optionally category, topic and pinned. Raises InvalidInput with the field's name."""
     values = _validate(kind, fields)
     last = db.session.scalar(select(func.max(Article.position)).where(Article.kind == kind)) or 0
     article = Article(
@@ -51,8 +51,9 @@ def create_draft(kind: str, fields: dict[str, Any], *, by: Actor) -> Article:
 
 
 def update(article: Article, fields: dict[str, Any], *, by: Actor) -> bool:
-    """Change an article to the typed `fields` (as for `create_draft`); returns whether anything changed.
-    Readers of a published article see the change at once. Raises InvalidInput with the field's name."""
+    """Change an article, in any state, to the typed `fields` (as for `create_draft`); returns whether
+    anything changed. Readers of a published article see the change at once. Raises InvalidInput with the
+    field's name."""
     values = _validate(article.kind, fields, article.id)
     changed_names = sorted(name for name, value in values.items() if value != getattr(article, name))
     for name in changed_names:
@@ -77,7 +78,8 @@ def update(article: Article, fields: dict[str, Any], *, by: Actor) -> bool:
     states=ARTICLE_STATES,
 )
 def publish(article: Article, *, by: Actor) -> None:
-    """发布: everyone can read the article from now on."""
+    """发布: everyone can read the article (locked) from now on; published again after a withdrawal, it is as
+    new as now. Raises Forbidden, InvalidState."""
     article.published_at = clock.now()
 
 
@@ -88,11 +90,12 @@ def publish(article: Article, *, by: Actor) -> None:
     states=ARTICLE_STATES,
 )
 def withdraw(article: Article, *, by: Actor) -> None:
-    """撤下: the article is visible in the console only."""
+    """撤下: the article (locked) is visible in the console only. Raises Forbidden, InvalidState."""
 
 
 def delete(article: Article, *, by: Actor) -> None:
-    """Delete a draft that was never published. Raises InvalidState for any other article."""
+    """Delete a draft that was never published, and journal that. Raises InvalidState for any other
+    article."""
     if not article.is_deletable:
         raise InvalidState("发布过的内容不能删除，可以撤下。")
     journal.write_entry("article", article.id, "deleted", by=by, before=article.state)
@@ -100,8 +103,8 @@ def delete(article: Article, *, by: Actor) -> None:
 
 
 def move_position(article: Article, *, up: bool, by: Actor) -> None:
-    """Exchange an answer with its neighbour in the same category, one position up or down; withdrawn ones are
-    passed over. Does nothing at the end of the list."""
+    """Exchange an answer (locked) with its neighbour (locked here) in the same category, one position up or
+    down; withdrawn ones are passed over. Does nothing at the end of the list."""
     same_list = (
         Article.kind == article.kind,
         Article.category == article.category,

@@ -39,6 +39,7 @@ def _build_parser() -> MarkdownIt:
 
 
 def _is_link_allowed(url: str) -> bool:
+    """Whether a link begins with one of ALLOWED_LINK_SCHEMES; a relative one doesn't."""
     return bool(ALLOWED_LINK_SCHEMES.match(url.strip()))
 
 
@@ -74,7 +75,8 @@ def _mark_links(inline_tokens: Iterable[Token]) -> None:
 
 
 def excerpt(body: str) -> str:
-    """Returns the first EXCERPT_LENGTH characters of `body` without markup, for a list."""
+    """Returns the first EXCERPT_LENGTH characters of `body` without markup, in one line, for a list; «…» is
+    added if that isn't all. Only the first EXCERPT_SCAN_LENGTH characters are looked at."""
     # cut first: the pattern's time grows with the square of the text's length
     plain = " ".join(_markup_pattern.sub(lambda found: found[1] or "", body[:EXCERPT_SCAN_LENGTH]).split())
     return plain if len(plain) <= EXCERPT_LENGTH else plain[:EXCERPT_LENGTH] + "…"

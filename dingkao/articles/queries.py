@@ -25,8 +25,8 @@ class ArticlePage:
 
 
 def list_news(words: str, page_number: int) -> ArticlePage:
-    """Returns page `page_number` of the published news that contain `words`: the pinned ones first, then the
-    newest."""
+    """Returns page `page_number` (from 1; a lower number counts as 1, one above 1,000 as 1,000) of the
+    published news that contain `words`: the pinned ones first, then the newest."""
     query = _published_query("news", words).order_by(
         Article.pinned.desc(),
         Article.published_at.desc(),
@@ -68,9 +68,9 @@ def answer_for_topic(topic: str) -> Article | None:
 
 
 def list_articles(kind: str, state: str, words: str, limit: int) -> list[Article]:
-    """Returns `limit` articles of a kind; only those in `state` and those that contain `words`, if these are
-    not empty. News: the pinned first, then the newest. Answers: the first ones by position, then sorted by
-    category."""
+    """Returns at most `limit` articles of a kind; only those in `state` and those that contain `words`, if
+    these are not empty. News: the pinned first, then the newest. Answers: the first ones by position, then
+    sorted by category."""
     query = select(Article).where(Article.kind == kind, *words_conditions(words))
     if state:
         query = query.where(Article.state == state)
@@ -85,7 +85,7 @@ def list_articles(kind: str, state: str, words: str, limit: int) -> list[Article
 
 
 def count_articles_by_state(kind: str) -> dict[str, int]:
-    """Returns state → number of articles of a kind."""
+    """Returns state → number of articles of a kind; a state without any is left out."""
     query = select(Article.state, func.count()).where(Article.kind == kind).group_by(Article.state)
     return dict(db.session.execute(query).all())
 

@@ -22,8 +22,8 @@ NOT_INCLUDED = ListState(RECORD_LIST, filters={STATE_FILTER: "not_included"})
 
 
 def enqueue_inclusion(cycle: Cycle, *, by: Actor, state: ListState = NOT_INCLUDED) -> Job:
-    """Enqueue the inclusion of all records of a view that the asker may include, and that are not included
-    yet, when the job runs."""
+    """Enqueue the inclusion of all records of the current cycle in a view that the asker may include, and
+    that are not included yet, when the job runs."""
     return enqueueing.enqueue(
         "include_all",
         f"纳入全部医师（{cycle.label}）",
@@ -35,8 +35,9 @@ def enqueue_inclusion(cycle: Cycle, *, by: Actor, state: ListState = NOT_INCLUDE
 
 @worker.register_chunked_job("include_all")
 def include_all_step(job: Job, cursor: Cursor) -> Chunk:
-    """Include the next records; those that can't be included are reported with the reason. The roles that the
-    asker has now decide which records: those of the whole province, or of the asker's own institutions."""
+    """Include the next records of the job's view that are not included yet; those that can't be included are
+    reported with the reason. The roles that the asker has now decide which records: those of the whole
+    province, or of the asker's own institutions."""
     cycle = cycle_of_job(job)
     by = load_actor(job.asked_by)
     viewer = ListViewer(load_grant(RECORD_LIST.action, job.asked_by), by.id)

@@ -87,7 +87,7 @@ RESULT_STATES = ("absent", "grading", "confirming", *FINAL_STATES)
 
 
 def queue_condition(side: str) -> ColumnElement[bool]:
-    """The SQL condition that a record waits for the review of a side."""
+    """The SQL condition that a record waits for the review of a side (a key of STATES_BY_SIDE)."""
     return _state_condition(STATES_BY_SIDE[side])
 
 

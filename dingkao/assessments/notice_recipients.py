@@ -25,8 +25,8 @@ RECIPIENT_STATES = {
 
 
 def parse_chosen(text: str) -> list[UUID] | None:
-    """The ids of the chosen records that a form carries, parted by blanks; None for none. Raises InvalidInput
-    for anything else."""
+    """The ids of the chosen records that a form carries, parted by blanks; None for none. How many and whose
+    they are is not asked here. Raises InvalidInput for anything else."""
     try:
         return [UUID(word) for word in text.split()] or None
     except ValueError:
@@ -44,7 +44,8 @@ def require_chosen(record_ids: Sequence[UUID]) -> None:
 
 
 def validate_recipients(notice: OfficeNotice) -> None:
-    """Raise InvalidInput naming the field for a notice to a state that is none, or to too many chosen."""
+    """Raise InvalidInput naming the field for a notice to a state that is none, to nobody chosen, or to too
+    many."""
     if notice.record_ids is not None:
         require_chosen(notice.record_ids)
     if notice.record_state not in RECIPIENT_STATES:
@@ -52,7 +53,7 @@ def validate_recipients(notice: OfficeNotice) -> None:
 
 
 def recipients_label(notice: OfficeNotice) -> str:
-    """To whom a notice goes, by state or number, in words."""
+    """To whom a notice goes, by state or number, in words; the filter's other parts are not named."""
     if notice.record_ids is not None:
         return f"在名单中选择的{len(notice.record_ids):,}人"
     return RECIPIENT_STATES[notice.record_state]

@@ -68,7 +68,7 @@ def finish_sending(office_notice: OfficeNotice, *, by: Actor) -> None:
 def start_due_notices() -> int:
     """Scheduled task: start the notices whose time has come, at most MAX_STARTED at once, the earliest first,
     each as a job of who wrote it; nothing in quiet hours. Notices that another transaction has locked are
-    skipped. Returns how many. The timetable commits."""
+    skipped. Returns how many. Doesn't commit: the timetable does."""
     if is_quiet_time():
         return 0
     due = (
@@ -110,8 +110,8 @@ def _on_cancel(job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
 def send_batch(job: Job, _cursor: Cursor) -> Chunk:
-    """Write the copies of the next doctors of a notice, together with its progress, so that nobody gets two.
-    Raises RetryLater in quiet hours."""
+    """Write the copies of the next doctors of a notice, together with its progress, so that nobody gets two;
+    nothing, and the job is over, if the notice is no longer being sent. Raises RetryLater in quiet hours."""
     notice = _find_for_update(job)
     if notice is None:
         return Chunk(None)

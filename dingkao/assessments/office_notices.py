@@ -100,7 +100,8 @@ class Recipient:
 
     @property
     def deadline_text(self) -> str:
-        """The last day of the phase in which the doctor has to act next; 「未定」 without such a phase."""
+        """The last day of the phase in which the doctor or an office has to act next, of the completion once
+        the test is over; 「未定」 without such a phase."""
         kind = _PHASE_OF_STATE.get(self.record.state)
         if kind is None:
             kind = "filing" if self.record.state in ("not_included", *UNSUBMITTED_STATES) else "completion"
@@ -149,8 +150,8 @@ def _commission_name() -> str:
 
 
 def set_sender(notice: OfficeNotice, sender: str, grant: Grant) -> None:
-    """Set in whose name the notice is, a code of `senders`. Raises InvalidInput unless `grant` lets one write
-    in this name."""
+    """Set in whose name the notice is, a code of `senders`. The notice isn't stored here. Raises InvalidInput
+    for the field `sender` unless `grant` lets one write in this name."""
     if sender not in senders(grant):
         raise InvalidInput("请从列表中选择以哪个单位的名义发送。", "sender")
     side, _, organisation_id = sender.partition(":")
@@ -159,7 +160,8 @@ def set_sender(notice: OfficeNotice, sender: str, grant: Grant) -> None:
 
 
 def validate(notice: OfficeNotice) -> None:
-    """Raise InvalidInput naming the field for a notice that can't be sent as it is."""
+    """Raise InvalidInput naming the field for a notice that can't be sent as it is: its recipients, title,
+    body and time. A time that is past is accepted: it is sent at once."""
     validate_recipients(notice)
     _validate_template(notice.title, "标题", "title", MAX_TITLE_LENGTH)
     _validate_template(notice.body, "正文", "body", MAX_BODY_LENGTH)
@@ -241,9 +243,10 @@ def load_recipients(rows: Sequence[Any], cycle: Cycle) -> list[Recipient]:
 
 
 def schedule(notice: OfficeNotice, *, by: Actor) -> OfficeNotice:
-    """Store a notice, to be sent at its time, and return it. The notice has an id made with the preview, so
-    that sending it twice sends it once. Raises InvalidInput, InvalidState if the organisation has scheduled
-    too many today, and Forbidden for the id of somebody else's notice."""
+    """Store a notice, to be sent at its time, journal it and return it. The notice has an id made with the
+    preview, so that sending it twice sends it once: then the stored one is returned as it is. Whether `by`
+    may write in the sender's name is not asked here (`set_sender`). Raises InvalidInput, InvalidState if the
+    organisation has scheduled too many today, and Forbidden for the id of somebody else's notice."""
     validate(notice)
     stored = db.session.get(OfficeNotice, (current_tenant(), notice.id))
     if stored is not None:
@@ -297,12 +300,13 @@ def cancel(
     by: Actor,
     reason: str | None = None,
 ) -> None:
-    """Send the notice to nobody, or to nobody else; the copies that are written stay. Raises InvalidState
-    once it is sent."""
+    """Send the notice to nobody, or to nobody else; the copies that are written stay. The caller has locked
+    it. Raises Forbidden, InvalidState once it is sent or cancelled."""
 
 
 def notices_page(grant: Grant, cursor: str | None) -> Page[OfficeNotice]:
-    """A page of the notices of the senders within `grant`, the newest first."""
+    """A page of the notices of the senders within `grant`, the newest first; an invalid cursor gives the
+    first page."""
     query = select(OfficeNotice).where(_visible(grant))
     return fetch_page(query, [OfficeNotice.id], cursor, descending=True)
 

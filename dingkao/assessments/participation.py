@@ -64,8 +64,8 @@ def is_expected_condition() -> ColumnElement[bool]:
 
 @dataclass
 class DispositionResult:
-    """For how many doctors a disposition was stored, and the names of those who take part, with the reason
-    why it was not."""
+    """For how many doctors a disposition was stored or taken back, and the names of those who take part, with
+    the reason why it was not."""
 
     stored_count: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -81,7 +81,9 @@ def dispose(
     by: Actor,
 ) -> DispositionResult:
     """Store the disposition (去向) `code` of the doctors of those records that are within `grant` (locked
-    here) and not included; "" takes it back. Raises InvalidInput naming the field."""
+    here) and not included; "" takes it back. Records out of the grant are passed over; of a doctor who is
+    included nothing changes, and the result names him or her with the reason. Raises InvalidInput naming the
+    field."""
     code_and_note = dispositions.validate_disposition(code, note) if code else None
     rows = db.session.execute(
         select(Assessment, Doctor)

@@ -102,8 +102,8 @@ def find_first_ids(text: str, grant: Grant) -> list[UUID]:
 
 
 def find_by_number(text: str, grant: Grant) -> list[UUID]:
-    """Returns the ids of the doctors within `grant` with that whole number: of their document, admission
-    ticket or certificate."""
+    """Returns the ids of the first doctors within `grant` with that whole number: of their document,
+    admission ticket or certificate."""
     forms = (form for form in search_forms() if form.is_of_number)
     return list(dict.fromkeys(doctor_id for form in forms for doctor_id in find_ids(form, text, grant)))
 
@@ -145,6 +145,8 @@ def _ids_within(doctor_ids: Collection[UUID], grant: Grant) -> set[UUID]:
 
 
 def _is_assessed(doctor_id: Any, grant: Grant) -> ColumnElement[bool]:
+    """The SQL condition that the doctor, whose id's column is `doctor_id`, has a record, of any cycle, that
+    the grant's assessment organisations assess."""
     record = aliased(Assessment)
     assessed = select(record.id).where(
         record.doctor_id == doctor_id,

@@ -110,7 +110,8 @@ class RecordPlace(NamedTuple):
 @contextmanager
 def counted_move(record: Assessment) -> Iterator[None]:
     """Changes of a locked record's state or organisations within the block are counted: the row of the move
-    is written with them, and so are the rows that repeat its organisations (`repeated_places`)."""
+    is written with them, and so are the rows that repeat its organisations (`repeated_places`). If the block
+    raises, nothing is counted."""
     before = _place_of(record)
     yield
     after = _place_of(record)
@@ -129,7 +130,8 @@ def counted_move(record: Assessment) -> Iterator[None]:
 
 
 def count_new_records(cycle: Cycle, institution_ids: Iterable[UUID]) -> None:
-    """Count records that were created, not yet included, at these institutions (one id for each record)."""
+    """Write the rows of the moves of records of a cycle that were created, not yet included, at these
+    institutions (one id for each record)."""
     moves = [
         {
             "tenant_id": current_tenant(),
@@ -146,26 +148,28 @@ def count_new_records(cycle: Cycle, institution_ids: Iterable[UUID]) -> None:
 
 
 def _place_of(record: Assessment) -> RecordPlace:
+    """Where a record is counted now."""
     return RecordPlace(record.institution_id, record.assessor_id, record.state)
 
 
 def fold_moves() -> int:
-    """Add the moves that were written since to the totals, at most MAX_FOLDED; for the timetable. Returns how
-    many."""
+    """Add the moves that were written since to the totals, at most MAX_FOLDED; for the timetable. Moves that
+    another transaction has locked are left. Doesn't commit. Returns how many."""
     moves, _ = db.session.execute(_FOLD, _parameters() | {"most": MAX_FOLDED}).one()
     return int(moves)
 
 
 def recount() -> int:
-    """Make the totals equal to the records, and return how many differed. It counts all records of the
-    province, in one statement, so that every move is either counted or still to be folded."""
+    """Make the totals equal to the records, delete the moves, which they then include, and return how many
+    differed. It counts all records of the province, in one statement, so that every move is either counted or
+    still to be folded."""
     changed, _ = db.session.execute(_RECOUNT, _parameters()).one()
     return int(changed)
 
 
 def recount_nightly() -> None:
-    """Compare the totals with the records; for the timetable. What differs is put right and logged, because
-    some act has not counted its move."""
+    """Fold all moves, committing between, and compare the totals with the records; for the timetable. What
+    differs is put right and logged, because some act has not counted its move."""
     while fold_moves() == MAX_FOLDED:
         db.session.commit()
     if changed := recount():
@@ -183,8 +187,8 @@ def last_recounted_at() -> datetime | None:
 
 
 def state_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
-    """Returns state → number of the cycle's records in the province, or at the institutions of a grant (its
-    assessment organisations don't count); exact, whatever the number."""
+    """Returns state → number, for every state, of the cycle's records in the province, or at the institutions
+    of a grant (its assessment organisations and departments don't count); exact, whatever the number."""
     if grant.is_province:
         return _totals(cycle, "province", [PROVINCE_ID])
     return _totals(cycle, "institution", grant.institution_ids)
@@ -195,8 +199,8 @@ def state_totals_of(
     side: str,
     organisation_ids: Iterable[UUID],
 ) -> dict[str, int]:
-    """Returns state → number of the cycle's records of some organisations. `side`: institution or
-    assessor."""
+    """Returns state → number, for every state, of the cycle's records of some organisations. `side`:
+    institution or assessor."""
     return _totals(cycle, side, organisation_ids)
 
 
@@ -217,4 +221,5 @@ def _totals(
 
 
 def _parameters() -> dict[str, Any]:
+    """The parameters that all statements here have."""
     return {"tenant": current_tenant(), "province": PROVINCE_ID}

@@ -25,8 +25,9 @@ STATES_BEFORE_APPROVAL = (
 
 
 def set_record_institution(record: Assessment, institution: Organisation) -> None:
-    """Make `institution` that of a locked record, which leaves the desk of a reviewer, and, as long as the
-    organisation has not reviewed it, the assessment organisation that of the institution."""
+    """Make `institution` that of a locked record (nothing is journalled here), which leaves the desk of a
+    reviewer, and, as long as the organisation has not reviewed it, the assessment organisation that of the
+    institution."""
     with counted_move(record):
         record.institution_id = institution.id
         leave_desk(record)
@@ -54,7 +55,8 @@ def _open_records(column: Any, predecessor_id: UUID) -> Select[Any]:
 
 @add_obstacle
 def _missing_assessor_obstacle(predecessor: Organisation, successor: Organisation) -> str | None:
-    """Records that take part need an assessment organisation."""
+    """The sentence that the successor needs an assessment organisation, as records that take part do; None if
+    it has one, or no such record comes to it."""
     if successor.assessment_organisation_id is not None:
         return None
     taking_part = _open_records(Assessment.institution_id, predecessor.id).where(

@@ -55,8 +55,8 @@ def records_with_doctors(*conditions: ColumnElement[bool]) -> ListQuery:
 
 
 def viewed_records(state: ListState, *conditions: ColumnElement[bool]) -> ListQuery:
-    """Returns the same for a view of a list: unless it is narrowed to some doctors, each record's doctor is
-    looked up."""
+    """Returns the query of `records_with_doctors` for a view (`state`) of a list: unless it is narrowed to
+    some doctors, each record's doctor is looked up."""
     is_of_doctors = bool(state.search) or DOCTOR_FILTER in state.filters
     join = doctor_join() if is_of_doctors else doctor_lookup()
     return select(Assessment, Doctor).join(Doctor, join).where(*conditions)
@@ -72,8 +72,8 @@ def record_filters() -> tuple[ListFilter, ...]:
 
 
 def assisted_filter(*, have_index: bool = False) -> ListFilter:
-    """The filter of the records that somebody has filled in on the doctor's behalf. `have_index`: the rows
-    are a cycle's records by state."""
+    """The filter of the records that somebody has filled in on the doctor's behalf. `have_index`: the list's
+    rows are a cycle's records by state, for which there is an index."""
     return ListFilter(
         "assisted",
         "代填",
@@ -84,7 +84,8 @@ def assisted_filter(*, have_index: bool = False) -> ListFilter:
 
 
 def record_cells(rows: Sequence[ListRow]) -> CellRows:
-    """Returns the cells that all lists of records have in common."""
+    """Returns, for rows that begin with a record and its doctor, the texts by column that all lists of
+    records have in common."""
     institutions = organisation_names(row[0].institution_id for row in rows)
     return [
         doctor_cells(doctor, institutions[record.institution_id])
@@ -104,6 +105,7 @@ def preset_state(cycle: Cycle, grant: Grant) -> str:
 
 
 def _choice_totals(cycle: Cycle, grant: Grant) -> dict[str, int]:
+    """Returns how many records of the cycle within a grant each of STATE_CHOICES selects, zero where none."""
     totals = state_totals(cycle, grant)
     return {UNSUBMITTED: sum(totals[state] for state in UNSUBMITTED_STATES), **totals}
 
@@ -123,12 +125,15 @@ def _totals(state: ListState, viewer: ListViewer) -> Totals:
 
 
 def _state_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a record is in a state, or not submitted; `value`: a key of STATE_CHOICES."""
     if value == UNSUBMITTED:
         return Assessment.state.in_(UNSUBMITTED_STATES)
     return Assessment.state == value
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the current cycle's records that the viewer reaches, with their doctors; of none before
+    the first cycle."""
     cycle = current_cycle()
     return records_with_doctors(
         Assessment.cycle_id == cycle.id if cycle else false(),
@@ -137,6 +142,7 @@ def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The texts of each row's cells, by column."""
     return record_cells(rows)
 
 

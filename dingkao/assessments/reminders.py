@@ -145,8 +145,8 @@ def _started_rounds(cycle: Cycle) -> set[tuple[str, date, int]]:
 
 
 def _start_round(cycle: Cycle, state: str, last_day: date, threshold_days: int) -> bool:
-    """Store a round, and enqueue its job if any record is in its states. Returns whether the job was
-    enqueued."""
+    """Store a round, and enqueue its job if any record is in its states; else it is stored as ended. Returns
+    whether the job was enqueued; not if somebody has started the round meanwhile."""
     query = select(Assessment.id).where(
         Assessment.cycle_id == cycle.id,
         in_array(Assessment.state, _states_of_round(state)),
@@ -224,7 +224,8 @@ def _reached_threshold(last_day: date, thresholds: list[int]) -> int | None:
 def _phase_last_days(
     phases: Mapping[str, CyclePhase],
 ) -> list[tuple[str, date]]:
-    """Returns (state, last day of its phases) for each reminder of which the first phase has begun."""
+    """Returns (state, last day of its phases) for each reminder of which a phase has begun; without
+    RESIT_STATE."""
     last_days = []
     for state, reminder in REMINDERS.items():
         own_phases = [phases[kind] for kind in reminder.phases if kind in phases]
@@ -270,7 +271,7 @@ def _has_earlier_round(reminder_round: ReminderRound) -> bool:
 
 
 def _find_round_for_update(job: Job) -> ReminderRound | None:
-    """Returns the round of a job, locked, or None."""
+    """Returns the round of a job, ended or not, locked; None if there is none."""
     round_id = UUID(job.arguments["reminding"])
     return db.session.scalar(select(ReminderRound).where(ReminderRound.id == round_id).with_for_update())
 
@@ -285,8 +286,8 @@ def _on_cancel(job: Job, _cursor: Cursor) -> None:
 @worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
 def notify_batch(job: Job, _cursor: Cursor) -> Chunk:
     """Notify the next doctors of a round. The notices are committed together with the round's progress. A
-    round that is no longer due (day over, another threshold) notifies nobody. Raises RetryLater at night, and
-    while an earlier round is unfinished."""
+    round that is no longer due (day over, another threshold) notifies nobody, and ends. Raises RetryLater at
+    night, and while an earlier round is unfinished."""
     reminder_round = _find_round_for_update(job)
     if reminder_round is None or reminder_round.ended_at:
         return Chunk(None)
@@ -354,7 +355,8 @@ def _notice_parameters(reminder_round: ReminderRound, cycle: Cycle) -> dict[str,
 
 
 def reminder_text(state: str, last_day: date, label: str) -> tuple[str, str]:
-    """Returns title and body of a reminder sent today. `label` is that of the cycle."""
+    """Returns title and body of a reminder sent today. `state`: a key of REMINDERS; `label` is that of the
+    cycle."""
     reminder = REMINDERS[state]
     days_left = (last_day - clock.today()).days
     fields = {

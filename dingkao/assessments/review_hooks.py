@@ -28,7 +28,8 @@ def run_ready_effects(records: Sequence[Assessment]) -> None:
 
 
 def on_exclusion(function: ExclusionEffect) -> ExclusionEffect:
-    """Decorator: register a function that is called with each record whose doctor is taken off the list."""
+    """Decorator: register a function that is called with each record whose doctor is taken off the list after
+    filing began, before its state changes."""
     _exclusion_effects.append(function)
     return function
 

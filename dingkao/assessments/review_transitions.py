@@ -22,8 +22,8 @@ def recall_to_institution(
     reason: str,
 ) -> None:
     """机构撤回: what the institution has approved, or returned to the doctor. Raises Forbidden for somebody
-    else's decision, InvalidState once the next desk has opened it, DeadlinePassed after the review,
-    InvalidInput without a reason."""
+    else's decision, InvalidState once the next desk has opened it, or if it was not sent on from there,
+    DeadlinePassed after the review, InvalidInput without a reason."""
     _recall(record, by, reason, "institution_pending")
 
 

@@ -61,7 +61,8 @@ def add_doctor_with_record(
     restrict_to: Collection[UUID] | None,
 ) -> tuple[Doctor, list[str]]:
     """Add one doctor from a form (see `doctors.single_entry`), with a record in the current cycle. Returns
-    the doctor and what is unusual about the values (sentences). Raises InvalidInput with the field's name,
+    the doctor and what is unusual about the values (sentences). `restrict_to`: as in `enqueue_roster_import`.
+    Raises InvalidInput with the field's name, InvalidState for an institution that is closed just now,
     RateLimited."""
     doctor, odd = add_doctor(values, by=by, restrict_to=restrict_to)
     cycle = current_cycle()
@@ -156,7 +157,7 @@ def _accept_upload(
     fields: Mapping[str, str],
 ) -> UUID:
     """Enqueue the import (or with the field «check» the check) of an uploaded roster; returns the job's id.
-    Raises what `enqueue_roster_import` raises, and Forbidden without a grant."""
+    Raises what `enqueue_roster_import` raises, and Forbidden for an institution that `by` doesn't reach."""
     return enqueue_roster_import(
         content,
         name,

@@ -122,10 +122,9 @@ def ask_to_take_in(
 ) -> EnrolmentChange:
     """Ask for a doctor who is registered at another institution, named by name and document number together;
     asking is the consent of `target`. `is_limited`: the asker may not see every doctor of the province, so
-    lookups that find somebody are counted. The doctor is told.
+    lookups that find somebody are counted. The doctor and those who decide at the other institution are told.
 
-    Raises InvalidInput naming the field, InvalidState, RateLimited.
-    """
+    Raises InvalidInput naming the field, InvalidState, RateLimited."""
     limit = DisclosureLimit.for_institution(target.id) if is_limited else UNLIMITED
     if limit.is_exhausted():
         raise RateLimited(
@@ -171,8 +170,8 @@ def ask_to_hand_over(
     by: Actor,
 ) -> EnrolmentChange:
     """Ask another institution to take a doctor; asking is the consent of the doctor's institution, which the
-    caller has checked to be within the asker's grant. The doctor is told. Raises InvalidInput naming the
-    field, InvalidState."""
+    caller has checked to be within the asker's grant. The doctor and those who decide at the other
+    institution are told. Raises InvalidInput naming the field, InvalidState."""
     return _ask(
         doctor,
         target,
@@ -191,8 +190,8 @@ def ask_as_doctor(
     reason: str,
     by: Actor,
 ) -> EnrolmentChange:
-    """A doctor asks to be moved; both institutions have to consent. Raises InvalidInput naming the field,
-    InvalidState."""
+    """A doctor asks to be moved; both institutions have to consent, and those who decide there are told.
+    Raises InvalidInput naming the field, InvalidState."""
     return _ask(
         doctor,
         target,
@@ -212,8 +211,8 @@ def _ask(
     reason: str,
     by: Actor,
 ) -> EnrolmentChange:
-    """Store what `side` asks for; the same asked again is what was asked before. Raises InvalidInput,
-    InvalidState."""
+    """Store what `side` asks for; the same asked again is what was asked before. `reason` is validated
+    before. Both institutions are kept open until the transaction ends. Raises InvalidInput, InvalidState."""
     if ground not in offered_grounds():
         raise InvalidInput("请选择事由。", "ground")
     if target.id == doctor.organisation_id:
@@ -283,6 +282,7 @@ def _log_asked(change: EnrolmentChange, doctor: Doctor, by: Actor) -> None:
 
 
 def _target_name(change: EnrolmentChange) -> str:
+    """The name of the institution to which the doctor goes."""
     return organisation_names([change.target_id]).get(change.target_id or change.institution_id, "")
 
 
@@ -319,8 +319,9 @@ def consent(
     *,
     by: Actor,
 ) -> bool:
-    """Consent to a locked transfer for `side`; with the second consent it is carried out, and True is
-    returned. Consenting again has no effect. Raises Forbidden, InvalidState, InvalidInput."""
+    """Consent to a locked transfer for `side` (one of INSTITUTION_SIDES), journalled; with the second consent
+    it is carried out, and True is returned. Consenting again has no effect. Raises Forbidden, InvalidState,
+    InvalidInput."""
     if change.kind != "transfer":
         raise InvalidState("该事项不是转入转出，请刷新页面查看。")
     if getattr(change, f"{side}_by", None) == by.id and change.state in ("pending", "carried_out"):
@@ -436,8 +437,8 @@ def refuse(
     reason: str,
     by: Actor,
 ) -> None:
-    """Refuse a locked transfer for `side`, with a reason that the other sides and the doctor read. Refusing
-    again has no effect. Raises InvalidInput, Forbidden, InvalidState."""
+    """Refuse a locked transfer for `side`, with a reason that the other sides and the doctor read: both are
+    told. Refusing again has no effect. Raises InvalidInput, Forbidden, InvalidState."""
     if change.state == "refused":
         return
     require_side(change, grants, side)

@@ -52,8 +52,9 @@ def disown(
     by: Actor,
 ) -> DisownResult:
     """Report that the doctors of these records of `cycle`, within `grant` (locked here), are not of their
-    institution; those who are included already are skipped, those who were reported before don't change.
-    Raises InvalidInput without a reason."""
+    institution; those who are included already are skipped, those who were reported before don't change, and
+    records out of the grant are passed over. Each report is journalled. Raises InvalidInput for the field
+    `reason`."""
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_LENGTH:
         raise InvalidInput(
@@ -118,17 +119,17 @@ def _open_query(grant: Grant) -> Select[UnclaimedDoctor]:
 
 
 def unclaimed_page(grant: Grant, cursor: str | None) -> Page[UnclaimedDoctor]:
-    """A page of those who wait, who has waited longest first."""
+    """A page of those who wait and whom `grant` reaches, who has waited longest first."""
     return fetch_page(_open_query(grant), [UnclaimedDoctor.id], cursor)
 
 
 def count_unclaimed(grant: Grant) -> CappedCount:
-    """How many wait."""
+    """How many wait whom `grant` reaches, counted as far as pages show."""
     return capped_count(_open_query(grant).order_by(UnclaimedDoctor.id))
 
 
 def _get_for_update(unclaimed_id: UUID, grant: Grant) -> UnclaimedDoctor:
-    """One who waits, locked. Raises NotFound."""
+    """One who waits and whom `grant` reaches, locked. Raises NotFound."""
     unclaimed = db.session.scalar(
         _open_query(grant).where(UnclaimedDoctor.id == unclaimed_id).with_for_update()
     )
@@ -138,7 +139,8 @@ def _get_for_update(unclaimed_id: UUID, grant: Grant) -> UnclaimedDoctor:
 
 
 def take_back(unclaimed_id: UUID, *, grant: Grant, by: Actor) -> None:
-    """Take a report back: the doctor is of the institution after all. Raises NotFound."""
+    """Take a report within `grant` back, and journal that: the doctor is of the institution after all. Raises
+    NotFound."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     _settle(unclaimed, by)
     journal.write_entry("unclaimed_doctor", unclaimed.id, "taken_back", by=by)
@@ -198,6 +200,7 @@ def _move_record(doctor: Doctor, organisation: Organisation, cycle: Cycle) -> No
 
 
 def _settle(unclaimed: UnclaimedDoctor, by: Actor) -> None:
+    """Note that a report is settled, and by whom, and flush."""
     unclaimed.settled_by, unclaimed.settled_at = (
         by.id,
         clock.now(),

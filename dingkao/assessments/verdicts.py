@@ -9,7 +9,7 @@ from dingkao.errors import InvalidInput
 
 
 def is_passing(record: Assessment) -> bool:
-    """Whether all three verdicts are 合格."""
+    """Whether all three verdicts are 合格; False while one is not decided."""
     return set(verdicts_of(record)) == {"pass"}
 
 

@@ -36,10 +36,10 @@ def open_cycle(
     years: int = 3,
     by: Actor,
 ) -> Cycle:
-    """Open a cycle (考核周期) with its four phases, which may overlap [S6], and return it. `phases`: kind (a
-    key of PHASES) → first and last day, both included; `years`: how many years of work the cycle looks back
-    on, 1 to 10. Raises InvalidInput naming the field, and InvalidState while the phases of another cycle
-    aren't over: one cycle at a time."""
+    """Open a cycle (考核周期) with its four phases, which may overlap [S6], journal that, and return it.
+    `label`: stored as it is; `phases`: kind (every key of PHASES, and no other) → first and last day, both
+    included; `years`: how many years of work the cycle looks back on, 1 to 10. Raises InvalidInput naming the
+    field, and InvalidState while the phases of another cycle aren't over: one cycle at a time."""
     db.session.execute(
         text("select pg_advisory_xact_lock(:key)"),
         {"key": CYCLES_LOCK_ID << 32 | current_tenant()},
@@ -87,8 +87,9 @@ def correct_cycle(
     years: int = 3,
     by: Actor,
 ) -> None:
-    """Correct the values typed when the cycle was opened (parameters as in `open_cycle`); the caller has
-    checked that no assessment of the cycle has been worked on. Raises InvalidInput naming the field."""
+    """Correct the values typed when the cycle was opened (parameters as in `open_cycle`) and journal what
+    they were; the caller has checked that no assessment of the cycle has been worked on. Raises InvalidInput
+    naming the field."""
     _validate(cycle, label, starts_on, ends_on, phases, years)
     values_before: dict[str, Any] = {
         "label": cycle.label,
@@ -149,6 +150,7 @@ def _validate_phase(kind: str, name: str, days: tuple[date, date] | None) -> Non
 
 
 def _is_label_taken(label: str, cycle: Cycle | None) -> bool:
+    """Whether another cycle than `cycle` (None: any) has this label."""
     query = select(Cycle.id).where(Cycle.label == label)
     if cycle:
         query = query.where(Cycle.id != cycle.id)
@@ -217,7 +219,7 @@ def require_current_cycle(message: str = NO_CYCLE_MESSAGE) -> Cycle:
 
 
 def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:
-    """The phases of a cycle, by kind (a key of PHASES)."""
+    """The phases of a cycle, by kind (a key of PHASES). Phases that aren't flushed yet are not seen."""
     rows = _PHASES_STATEMENT.fetch_objects(CyclePhase, cycle=cycle.id)
     return {phase.kind: phase for (phase,) in rows}
 

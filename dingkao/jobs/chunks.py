@@ -45,7 +45,7 @@ ChunkUndo = Callable[[Job, Cursor], Cursor | None]
 
 
 def no_undo(_job: Job, _cursor: Cursor) -> None:
-    """The default for a cancelled job: nothing is undone."""
+    """The default for a cancelled job: nothing is undone; what its chunks have committed stays."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,14 @@ class ChunkedWork:
 
 class RetryLater(Refusal):
     """The next chunk can't be done now, for a temporary reason. The job shows this sentence, waits and is
-    tried again."""
+    tried again, as long as it takes."""
 
     status = 503
 
 
 def apply_chunk(job: Job, chunk: Chunk) -> None:
-    """Add the result of a chunk to its job's locked row: cursor, progress, result."""
+    """Add the result of a chunk to its job's locked row: cursor, progress, result. Doesn't commit, and leaves
+    the state."""
     job.cursor, job.done = chunk.cursor, job.done + chunk.done
     job.total = chunk.total if chunk.total is not None else job.total
     job.result = _add_to_result(dict(job.result or {}), chunk)

@@ -19,8 +19,8 @@ MAX_UNSEEN = 99
 
 
 def visible_jobs(account_id: UUID, *others: ColumnElement[bool]) -> Select[Job]:
-    """Returns the query of the jobs that an account may see: those it asked for, and chunked jobs that meet
-    one of the conditions `others`."""
+    """Returns the query of the jobs, in whatever state, that an account may see: those it asked for, and
+    chunked jobs that meet one of the conditions `others`."""
     asked_by_account = Job.asked_by == account_id
     if not others:
         return select(Job).where(asked_by_account)
@@ -55,7 +55,8 @@ def find_job(job_id: UUID) -> Job | None:
 
 
 def available_actions(job: Job) -> tuple[str, ...]:
-    """Returns those of JOB_ACTIONS that are possible for a job now."""
+    """Returns those of JOB_ACTIONS that are possible for a job now; none for a job that isn't chunked or is
+    over."""
     if _is_past_choosing(job):
         return ("resume",) if job.undoing and job.state == "failed" else ()
     if job.state in ("waiting", "running"):
@@ -72,8 +73,9 @@ def _is_past_choosing(job: Job) -> bool:
 
 
 def request_action(job: Job, action: str) -> bool:
-    """Request one of JOB_ACTIONS for a locked job; a running job reacts after its present chunk. Returns
-    False if it was requested before. Raises InvalidState if the job's state does not allow it."""
+    """Request one of JOB_ACTIONS for a locked job; a running job reacts after its present chunk. Whether
+    somebody may do that is not asked here. Returns False if it was requested before, or the job is paused
+    already. Raises InvalidState if the job's state does not allow it."""
     if job.requested == action or (action == "pause" and job.state == "paused"):
         return False
     if action not in available_actions(job):
@@ -115,8 +117,8 @@ def _unseen_conditions(account_id: UUID) -> tuple[ColumnElement[bool], ...]:
 
 
 def mark_seen(account_id: UUID, job_id: UUID | None = None) -> None:
-    """Note that an account has seen how its jobs ended (with `job_id`: this one), in a transaction of its
-    own, because looking at a page is what shows them."""
+    """Note that an account has seen how its jobs that have ended did so (with `job_id`: this one), in a
+    transaction of its own, because looking at a page is what shows them."""
     only = () if job_id is None else (Job.id == job_id,)
     with read_write_transactions(), db.engine.begin() as connection:
         connection.execute(

@@ -34,13 +34,12 @@ def enqueue(
     by: UUID | None,
     subject: UUID | None = None,
 ) -> Job:
-    """Add the job `name` (see `worker.register_job`); returns its row.
+    """Add the job `name` (see `worker.register_job`); returns its row, which is flushed.
 
     `title` (Chinese) is shown to the person who asked for it; `arguments` (JSON) hold ids and no personal
     data; `subject` is the id of the row that the job is about (see `latest_job_about`); `by` the account that
     asks. The job is pushed to the queue after the commit; if the queue is down then, `requeue_lost` does it
-    later. Whether one like it is under way isn't asked here (`latest_job_about` tells).
-    """
+    later. Whether one like it is under way isn't asked here (`latest_job_about` tells)."""
     client, place = current_client(), current_place()
     job = Job(
         id=new_id(),
@@ -79,14 +78,15 @@ def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | No
 
 
 def is_under_way(job: Job | None) -> bool:
-    """Whether there is a job and it waits or runs, so that a page about it has to be refreshed."""
+    """Whether there is a job and it waits or runs (a paused one doesn't), so that a page about it has to be
+    refreshed."""
     return job is not None and job.state in ("waiting", "running")
 
 
 def push_to_queue(tenant: int, job_id: UUID, after: int | None = None) -> bool:
     """Push the job to the queue for the next free worker. `after`: the number of the turn after which it
     continues, unless another turn has begun by then; None for a job that was just asked for, or got lost.
-    Returns False if the queue does not respond."""
+    Returns False if the queue does not respond, which is logged."""
     arguments = (tenant, str(job_id)) if after is None else (tenant, str(job_id), after)
     try:
         _queue().enqueue(

@@ -16,7 +16,8 @@ REQUEUE_GRACE = timedelta(seconds=5)
 
 
 def requeue_lost() -> int:
-    """The scheduled task that pushes such jobs of the province to the queue again; returns how many."""
+    """The scheduled task that pushes such jobs of the province, among the 200 oldest that are unfinished, to
+    the queue again; returns how many."""
     ids = _unfinished_job_ids()
     queued_ids = already_queued(current_tenant(), ids) if ids else set()
     queued_count = 0
@@ -27,7 +28,8 @@ def requeue_lost() -> int:
 
 
 def _unfinished_job_ids() -> list[UUID]:
-    """Returns the ids of the 200 oldest unfinished jobs that were asked for more than REQUEUE_GRACE ago."""
+    """Returns the ids of the 200 oldest jobs that wait or run and were asked for more than REQUEUE_GRACE
+    ago."""
     unfinished = select(Job.id).where(
         Job.state.in_(("waiting", "running")),
         Job.asked_at < clock.now() - REQUEUE_GRACE,
@@ -36,6 +38,6 @@ def _unfinished_job_ids() -> list[UUID]:
 
 
 def _is_unlocked(job_id: UUID) -> bool:
-    """Whether no worker holds the job's lock."""
+    """Whether no worker holds the job's lock now; it is not kept here."""
     with db.engine.begin() as guard:
         return bool(try_lock(guard, job_id))

@@ -57,12 +57,11 @@ def application_context() -> AbstractContextManager[Any]:
 def register_job(
     name: str,
 ) -> Callable[[WholeJobFunction], WholeJobFunction]:
-    """Register a function as the job `name`, for short work.
+    """Decorator: register a function as the job `name`, for short work.
 
     The function gets the job's row and a callback for its progress (done, total), and returns the result. It
     runs in one transaction unless it commits itself. It may run again after a crash, so it must be
-    idempotent. Work about a whole province is registered with `register_chunked_job`.
-    """
+    idempotent. Work about a whole province is registered with `register_chunked_job`."""
 
     def register(function: WholeJobFunction) -> WholeJobFunction:
         REGISTERED_JOBS[name] = function
@@ -72,11 +71,11 @@ def register_job(
 
 
 def register_chunked_job(name: str, *, undo: ChunkUndo = chunks.no_undo) -> Callable[[ChunkStep], ChunkStep]:
-    """Register a function as the step of the chunked job `name`, for work that grows with the province.
+    """Decorator: register a function as the step of the chunked job `name`, for work that grows with the
+    province.
 
     The function gets the job's row and the cursor ({} at first) and does one chunk of a few seconds without
-    committing. `undo`: see ChunkedWork.
-    """
+    committing. `undo`: see ChunkedWork."""
 
     def register(function: ChunkStep) -> ChunkStep:
         REGISTERED_JOBS[name] = ChunkedWork(function, undo)
@@ -126,7 +125,7 @@ class _Turn:
 
     @property
     def max_tries(self) -> int:
-        """How often the job is started without progress before it fails."""
+        """How often the job is started without progress before it fails: two times more if it is chunked."""
         return MAX_TRIES + 2 if self.is_chunked else MAX_TRIES
 
     @property
@@ -160,8 +159,9 @@ def run_turn(job_id: UUID, after: int | None = None) -> None:
 
 
 def run_inline(row: Job) -> None:
-    """Run a chunked job to its end within the caller's transaction, without committing: for commands, which
-    do not wait for a worker. Raises what its chunks raise, TypeError for a job that isn't chunked."""
+    """Run a chunked job from its cursor to its end within the caller's transaction, without committing, and
+    make it «done»; requests to pause or cancel it are not looked at: for commands, which do not wait for a
+    worker. Raises what its chunks raise, TypeError for a job that isn't chunked."""
     work = REGISTERED_JOBS[row.name]
     if not isinstance(work, ChunkedWork):
         raise TypeError(f"{row.name} is no job of chunks")
@@ -173,7 +173,8 @@ def run_inline(row: Job) -> None:
 
 
 def _start_turn(job_id: UUID, after: int | None) -> _Turn | None:
-    """Start the next turn of a job; returns None if it is not to run, or failed too often."""
+    """Start the next turn of a job and commit that; returns None if it is not to run, or was started too
+    often without progress: then it has failed."""
     job = db.session.scalar(
         select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     )
@@ -214,7 +215,8 @@ def _may_start(job: Job, after: int | None) -> bool:
 
 
 def _run_turn_work(turn: _Turn) -> bool:
-    """Run the job of a turn. Returns whether it has more chunks and can continue at once."""
+    """Run the job of a turn; what it raises is handled, by another try or as its failure. Returns whether it
+    has more chunks and can continue at once."""
     try:
         if isinstance(turn.function, ChunkedWork):
             return _run_chunks(turn, turn.function)
@@ -243,7 +245,7 @@ def _log_fault(turn: _Turn, fault: Exception) -> None:
 
 
 def _retry_or_give_up(turn: _Turn) -> None:
-    """Let a job that raised an error wait for another try, or fail after too many."""
+    """Let a job that raised an error wait for another try, or fail after too many; commits."""
     current_job = turn.current_row()
     if current_job is None:
         return
@@ -254,7 +256,7 @@ def _retry_or_give_up(turn: _Turn) -> None:
 
 
 def _run_whole(turn: _Turn, work: WholeJobFunction) -> None:
-    """Run a job that is not chunked, and store its result."""
+    """Run a job that is not chunked, and store and commit its result."""
     job = db.session.scalars(select(Job).where(Job.id == turn.job_id)).one()
     result = work(job, _progress_reporter(turn.job_id))
     current_job = turn.current_row()
@@ -308,7 +310,7 @@ def _run_chunk(turn: _Turn, work: ChunkedWork, job: Job) -> bool:
 
 def _apply_request(row: Job, work: ChunkedWork) -> bool:
     """Carry out what was requested of a job (row locked) between two chunks. Returns whether that ends the
-    turn. Releases the lock of the row."""
+    turn. Commits, which releases the lock of the row."""
     if row.requested == "pause":
         row.requested = None
         _finish(row, "paused")
@@ -321,7 +323,7 @@ def _apply_request(row: Job, work: ChunkedWork) -> bool:
 
 def _cancel(row: Job, work: ChunkedWork) -> bool:
     """Begin to undo a job's work, unless it can no longer be cancelled. Returns whether there is nothing to
-    undo, so that the job is over."""
+    undo, so that the job is over; that is committed, else the caller commits."""
     row.requested = None
     try:
         undo_cursor = work.undo(row, dict(row.cursor or {}))
@@ -336,7 +338,7 @@ def _cancel(row: Job, work: ChunkedWork) -> bool:
 
 
 def _handle_refusal(row: Job, refusal: Refusal) -> None:
-    """Let a job wait if the refusal has a temporary reason; else it has failed."""
+    """Let a job wait if the refusal has a temporary reason; else it has failed. Commits."""
     if not _is_worth_waiting(row, refusal):
         _finish(row, "failed", refusal.message)
         return
@@ -346,7 +348,8 @@ def _handle_refusal(row: Job, refusal: Refusal) -> None:
 
 
 def _is_worth_waiting(row: Job, refusal: Refusal) -> bool:
-    """Whether the reason is temporary, and the job has not waited longer than GIVE_UP_AFTER for it."""
+    """Whether the reason is temporary: RetryLater, however long, or an engine that doesn't respond, if the
+    job has made no progress for less than GIVE_UP_AFTER."""
     if refusal.status != Unavailable.status:
         return False
     last_progress = row.advanced_at or row.asked_at
@@ -354,7 +357,8 @@ def _is_worth_waiting(row: Job, refusal: Refusal) -> bool:
 
 
 def try_lock(guard: Connection, job_id: UUID) -> Any:
-    """Take a job's lock until the transaction of `guard` ends. Returns False if another worker holds it."""
+    """Take a job's lock until the transaction of `guard` ends. Returns whether it was taken: False if another
+    worker holds it."""
     return guard.scalar(
         text("select pg_try_advisory_xact_lock(:key)"),
         {"key": _lock_key(job_id)},
@@ -362,7 +366,8 @@ def try_lock(guard: Connection, job_id: UUID) -> Any:
 
 
 def _finish(row: Job, state: str, message: str | None = None) -> None:
-    """Set and commit the job's state, with the sentence that people read."""
+    """Set and commit the job's state, with the sentence that people read (None: none). In every state but
+    «waiting» and «paused» the job has ended now."""
     row.state, row.sentence = state, message
     row.ended_at = None if state in ("waiting", "paused") else clock.now()
     db.session.commit()

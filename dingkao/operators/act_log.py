@@ -73,14 +73,14 @@ def record_act(
     province: int | None = None,
     details: str | None = None,
 ) -> None:
-    """Write an operator's act in a separate transaction."""
+    """Write an operator's act in a separate transaction, committed here (see `write_act`)."""
     with db.engines["platform"].begin() as connection:
         write_act(connection, operator, verb, province, details)
 
 
 def latest_acts(limit: int = 30) -> list[dict[str, Any]]:
-    """Returns the latest acts as dicts of their columns, with `name` of the operator: None for acts of the
-    command line or a scheduled task, and for attempts with an unknown user name."""
+    """Returns the latest acts, the newest first, as dicts of their columns, with `name` of the operator: None
+    for acts of the command line or a scheduled task, and for attempts with an unknown user name."""
     acts, operators = _acts_table(), Operator.__table__
     query = select(acts, operators.c.name).outerjoin(operators, operators.c.id == acts.c.operator_id)
     with db.engines["platform"].connect() as connection:
@@ -90,23 +90,27 @@ def latest_acts(limit: int = 30) -> list[dict[str, Any]]:
 
 
 class PlatformActLog:
-    """The operators' acts as a ledger (`journal.ledgers`), with one chain of all acts. Acts from before the
-    chain was introduced have no seal; the first checkpoint lists them as they are."""
+    """The operators' acts as a ledger (`journal.ledgers.Ledger` says what each method returns), with one
+    chain of all acts. Acts from before the chain was introduced have no seal; the first checkpoint lists them
+    as they are."""
 
     is_platform = True
 
     def owner_code(self) -> int:
+        """0, for the platform."""
         return 0
 
     def engine(self) -> Engine:
         return db.engines["platform"]
 
     def settled_at(self) -> datetime:
+        """As in `Ledger`, of the transactions of the platform's database role."""
         with self.engine().connect() as connection:
             moment: datetime = connection.execute(SETTLED_QUERY).scalar_one()
         return moment
 
     def fetch_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
+        """The acts with `after` < id <= `until`, by id, `limit` at most."""
         return self._fetch(select(_acts_table()), after, until, limit)
 
     def fetch_linked_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
@@ -132,12 +136,16 @@ class PlatformActLog:
         )
 
     def entry_subject(self, row: Any) -> UUID:
+        """The operator who acted; NO_OPERATOR_ID for an act without one."""
         return row.operator_id or NO_OPERATOR_ID
 
     def is_valid(self, row: Any, *, first: bool) -> bool:
+        """Whether the act has the MAC that its columns give; without a MAC, whether the ledger has no
+        checkpoint yet (`first`)."""
         return first if row.seal is None else bytes(row.seal) == _act_mac(row)
 
     def entry_digest(self, row: Any) -> bytes:
+        """The digest of the act's columns and its MAC, for the checkpoint that lists it."""
         return current_vault().mac(
             "operator-act-listed",
             _act_content(row) + bytes(row.seal or b""),
@@ -213,7 +221,7 @@ def last_verified_at() -> datetime | None:
 
 
 def latest_verification() -> Any:
-    """Returns the row of the latest verification, or None."""
+    """Returns the row of the latest verification (the columns of ActVerification); None if there was none."""
     with db.engines["platform"].connect() as connection:
         verifications: Any = ActVerification.__table__
         return connection.execute(select(verifications).order_by(verifications.c.id.desc()).limit(1)).first()
@@ -250,6 +258,7 @@ def _reencrypt_files() -> None:
 
 
 def _act_mac(act: Any) -> bytes:
+    """The keyed MAC of an act, over `_act_content`, which includes the MAC of the act before."""
     return current_vault().mac("operator-act", _act_content(act), platform=True)
 
 

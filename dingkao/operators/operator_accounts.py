@@ -43,9 +43,9 @@ class OperatorListEntry:
 
 
 def create_operator(user_name: str, name: str) -> str:
-    """Create an operator, unless one with this user name exists that has not signed in yet; returns a
-    one-time code, which is shown once. Raises InvalidInput for a malformed user name or an active operator,
-    InvalidState for a closed one."""
+    """Create an operator, unless one with this user name (its case ignored) exists that has not signed in
+    yet, whose name stays; returns a one-time code, which is shown once. An act is written. Raises
+    InvalidInput for a malformed user name or an active operator, InvalidState for a closed one."""
     user_name = user_name.strip().lower()
     if not user_name.isascii() or not 3 <= len(user_name) <= 40:
         raise InvalidInput("用户名请用3至40位字母、数字或短横线。", "user_name")
@@ -72,9 +72,9 @@ def create_operator(user_name: str, name: str) -> str:
 
 
 def issue_code(user_name: str) -> str:
-    """Issue a one-time code, with which password and second factor are set again; returns it. An earlier code
-    becomes invalid; password and sessions stay valid until it is used. Raises NotFound, InvalidState for a
-    closed account."""
+    """Issue a one-time code, with which password and second factor are set again; returns it. An act is
+    written. An earlier code becomes invalid; password and sessions stay valid until it is used. Raises
+    NotFound, InvalidState for a closed account."""
     code = generate_code()
     with platform_transaction() as connection:
         operator = get_operator_for_update(connection, user_name)
@@ -92,14 +92,15 @@ def issue_code(user_name: str) -> str:
 
 
 def close_operator(user_name: str) -> None:
-    """Close an operator's account, end its sessions and invalidate its code. Idempotent. Raises NotFound."""
+    """Close an operator's account, end its sessions, invalidate its code and write the act; closing it again
+    only writes another one. Raises NotFound."""
     with platform_transaction() as connection:
         _close_row(connection, get_operator_for_update(connection, user_name))
 
 
 def reopen_operator(user_name: str) -> str:
-    """Reopen a closed account; returns a one-time code, which is shown once. Raises NotFound, InvalidState if
-    it is not closed."""
+    """Reopen a closed account without its old password and second factor; returns a one-time code, which is
+    shown once. Acts are written. Raises NotFound, InvalidState if it is not closed."""
     with platform_transaction() as connection:
         operator = get_operator_for_update(connection, user_name)
         if operator["state"] != "closed":
@@ -144,8 +145,8 @@ def _list_entry(operator: Any) -> OperatorListEntry:
 
 
 def close_unused_operators() -> None:
-    """The scheduled task that closes active accounts which were not used for UNUSED_DAYS. The command line
-    can reopen them."""
+    """The scheduled task that closes active accounts which were not used for UNUSED_DAYS, since their
+    creation if never; nobody is warned. The command line can reopen them."""
     operators = operators_table()
     unused_since = clock.now() - timedelta(days=UNUSED_DAYS)
     last = func.coalesce(operators.c.used_at, operators.c.created_at)
@@ -156,8 +157,8 @@ def close_unused_operators() -> None:
 
 
 def set_demonstration_credentials(user_name: str, password: str, secret: str) -> None:
-    """Set password and second factor (`secret`: its TOTP secret) of an operator in a demonstration. Raises
-    NotFound."""
+    """Set password and second factor (`secret`: its TOTP secret) of an operator in a demonstration, and make
+    the account active; no act is written. Raises NotFound."""
     with platform_transaction() as connection:
         operator = get_operator_for_update(connection, user_name)
         values = {
@@ -187,7 +188,7 @@ def second_factor_secret(user_name: str) -> str | None:
 
 
 def _close_row(connection: Connection, row: Any) -> None:
-    """Close the account of a locked row."""
+    """Close the account of a locked row, end its sessions, and write the act."""
     values = {
         "state": "closed",
         "code_hash": None,

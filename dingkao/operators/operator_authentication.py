@@ -53,9 +53,9 @@ class OperatorIdentity:
 
 def authenticate(user_name: str, password: str) -> tuple[UUID, bool]:
     """Returns the operator's id, and whether `password` was a one-time code, which only allows setting a
-    password. The caller limits attempts (`attempt_index`) and starts the session. There is exactly one argon2
-    check for known and unknown names, so that the time tells nothing. Raises InvalidInput with the same
-    sentence for every cause, Busy."""
+    password and isn't used up here. An old hash of the right password is renewed. The caller limits attempts
+    (`attempt_index`) and starts the session. There is exactly one argon2 check for known and unknown names,
+    so that the time tells nothing. Raises InvalidInput with the same sentence for every cause, Busy."""
     with db.engines["platform"].connect() as connection:
         operator = find_operator(connection, user_name)
     is_password = passwords.verify_password(operator["password_hash"] if operator else None, password)
@@ -96,9 +96,10 @@ def _rehash_password(operator: Any, password: str) -> None:
 
 
 def set_password(operator: UUID, code: str, new: str) -> None:
-    """Set the password with a one-time code, which becomes invalid, and make the account active; all sessions
-    end and the second factor has to be bound again. Raises InvalidInput for the field `code` if it is not
-    valid (any more), for `new_password` if that is too weak, Busy."""
+    """Set the password of the operator with the id `operator` with a one-time code, which becomes invalid,
+    and make the account active; all sessions end and the second factor has to be bound again. An act is
+    written. Raises InvalidInput for the field `code` if it is not valid (any more), for `new_password` if
+    that is too weak, Busy."""
     with platform_transaction() as connection:
         operator_row = (
             connection.execute(
@@ -137,8 +138,9 @@ def set_password(operator: UUID, code: str, new: str) -> None:
 
 
 def start_session(operator: UUID) -> str:
-    """Start a session, in which the second factor is still to be verified; returns its token, of which only a
-    hash is stored."""
+    """Start a session of the operator with the id `operator`, in which the second factor is still to be
+    verified, note when the account was used, and write the act; returns its token, of which only a hash is
+    stored."""
     token, now = secrets.token_urlsafe(32), clock.now()
     with platform_transaction() as connection:
         connection.execute(
@@ -159,7 +161,8 @@ def start_session(operator: UUID) -> str:
 
 
 def load_session(token: str) -> OperatorIdentity | None:
-    """Returns the valid session of a token, or None; stores that it was used now."""
+    """Returns the valid session of a token; None if it has ended, was idle too long or is too old, or the
+    account isn't active; stores that it was used now."""
     now = clock.now()
     sessions = sessions_table()
     operators = operators_table()
@@ -203,7 +206,7 @@ def load_session(token: str) -> OperatorIdentity | None:
 
 
 def end_session(session: UUID) -> None:
-    """End a session, of which `session` is the id, at sign-out."""
+    """End a session, of which `session` is the id, at sign-out; no act is written."""
     with platform_transaction() as connection:
         connection.execute(
             update(sessions_table()).where(sessions_table().c.id == session).values(ended_at=clock.now())
@@ -217,8 +220,8 @@ def attempt_index(user_name: str) -> bytes:
 
 def confirm_second_factor(identity: OperatorIdentity, secret: str | None, code: str) -> str:
     """Verify a TOTP code, which is valid once; returns the session's new token (the old one is invalid). If
-    the operator has no second factor yet, `secret` is verified and bound. The caller limits attempts. Raises
-    InvalidInput for the field `code`."""
+    the operator has no second factor yet, `secret` is verified and bound. An act is written. The caller
+    limits attempts. Raises InvalidInput for the field `code`."""
     token = secrets.token_urlsafe(32)
     with platform_transaction() as connection:
         operator = (
@@ -256,6 +259,7 @@ def confirm_second_factor(identity: OperatorIdentity, secret: str | None, code: 
 
 
 def _decrypt_secret(operator_id: UUID, sealed: bytes) -> str:
+    """The TOTP secret of an operator, decrypted from `second_factor_sealed`."""
     return current_vault().decrypt_for_platform(secret_location(operator_id), sealed)
 
 

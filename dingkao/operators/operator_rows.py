@@ -24,7 +24,7 @@ def find_operator(connection: Connection, user_name: str) -> Any:
 
 
 def get_operator_for_update(connection: Connection, user_name: str) -> Any:
-    """Returns the row of that user name, locked. Raises NotFound."""
+    """Returns the row of that user name, in upper or lower case, locked. Raises NotFound."""
     query = (
         select(operators_table())
         .where(operators_table().c.user_name == user_name.strip().lower())
@@ -37,7 +37,8 @@ def get_operator_for_update(connection: Connection, user_name: str) -> Any:
 
 
 def platform_transaction() -> Any:
-    """Returns a context manager: a transaction on the platform's tables, which commits at its end."""
+    """Returns a context manager: a transaction on the platform's tables, which commits at its end, and is
+    rolled back if the block raises. Its value is the connection."""
     return db.engines["platform"].begin()
 
 

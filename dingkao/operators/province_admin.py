@@ -53,14 +53,16 @@ def list_provinces() -> list[ProvinceStatus]:
 
 
 def _status_of(province: Province, opened: OpenedProvince | None) -> ProvinceStatus:
+    """The state of a province of the registry, from its row (None: it was never opened)."""
     if opened is None:
         return ProvinceStatus(province, "unopened", None)
     return ProvinceStatus(province, opened.state, opened.opened_at)
 
 
 def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
-    """Open a province. `operator` and `name` are those of who acts, as in the functions below; what these do
-    is committed by them. Raises NotFound."""
+    """Open a province, which changes nothing for one that was opened before. `operator` and `name` are those
+    of who acts, as in the functions below; all of them commit, and write the operator's act once that is
+    done. Raises NotFound."""
     province = _require_known(slug)
     with in_tenant(province.code):
         open_province(province, by=Actor("operator", operator, name=name))
@@ -70,8 +72,8 @@ def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
 
 
 def set_service_state(slug: str, state: str, *, operator: UUID, name: str) -> None:
-    """Suspend (`state` closed) or resume (open) the service of a province; its data stay. Raises NotFound,
-    InvalidState if it was never opened."""
+    """Suspend (`state` closed) or resume (open) the service of a province; its data stay. It is journalled in
+    the province. Raises NotFound, InvalidState if it was never opened."""
     province = _require_opened(slug)
     with db.engines["platform"].begin() as connection:
         connection.execute(
@@ -94,8 +96,8 @@ def set_service_state(slug: str, state: str, *, operator: UUID, name: str) -> No
 
 
 def administrators(slug: str) -> list[tuple[Account, str]]:
-    """Returns the administrators of a province with their masked mobile numbers; the platform sees nobody
-    else of its people. Raises NotFound, InvalidState."""
+    """Returns the administrators of a province, closed ones too, with their masked mobile numbers; the
+    platform sees nobody else of its people. Raises NotFound, InvalidState."""
     province = _require_opened(slug)
     with in_tenant(province.code):
         accounts = [
@@ -196,8 +198,8 @@ def _administrator_for_update(
     name: str,
 ) -> Iterator[tuple[Account, Actor]]:
     """Yield an administrator's locked account, in its province, and the operator as the actor; afterwards
-    commit, and write the operator's act `verb`. Raises NotFound if the account is not an administrator's,
-    InvalidState."""
+    commit, and write the operator's act `verb`; if the block raises, neither. Raises NotFound if the account
+    is not an administrator's, InvalidState."""
     province = _require_opened(slug)
     actor = Actor("operator", operator, name=name)
     with in_tenant(province.code):

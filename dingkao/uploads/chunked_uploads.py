@@ -83,8 +83,8 @@ def register_purpose(
     accept: AcceptUpload,
     limits: UploadLimits = UploadLimits(),
 ) -> None:
-    """Register a purpose of uploads; see UploadPurpose. The package that accepts the files calls this when it
-    is imported."""
+    """Register a purpose of uploads, by its name; see UploadPurpose. The package that accepts the files calls
+    this when it is imported."""
     REGISTERED_PURPOSES[purpose] = UploadPurpose(authorize, accept, limits)
 
 
@@ -103,12 +103,12 @@ def start_upload(
     *,
     by: Actor,
 ) -> Upload:
-    """Start an upload of `size` bytes, about the row `subject`. `key` is chosen by the sender: with the key
-    of an earlier upload, that upload is returned in its present state and no new one starts.
+    """Start an upload of `size` bytes, about the row `subject`. What the file holds is checked at its end, by
+    the purpose's `accept`. `key` is chosen by the sender: with the key of an earlier upload, that upload is
+    returned in its present state and no new one starts.
 
-    Raises InvalidInput for an empty file, TooLarge, RateLimited, NotFound for an unknown purpose or a
-    cancelled upload, and what the purpose's `authorize` raises.
-    """
+    Raises InvalidInput for an empty file, TooLarge, RateLimited, NotFound for an unknown purpose, a cancelled
+    upload or an actor without an account, and what the purpose's `authorize` raises."""
     if purpose not in REGISTERED_PURPOSES or by.id is None:
         raise NotFound
     earlier_upload = _find_earlier_upload(key, by)
@@ -150,12 +150,12 @@ def _require_valid_size(size: int, limits: UploadLimits) -> None:
 
 
 def receive_chunk(upload: UUID, offset: int, content: bytes, *, by: Actor) -> Upload:
-    """Store the chunk that begins at byte `offset`. A chunk that was received before, or one for a finished
-    upload, changes nothing.
+    """Store the chunk, of the account's upload with the id `upload`, that begins at byte `offset` (from 0),
+    and return the upload, locked. A chunk that was received before, or one for a finished upload, changes
+    nothing.
 
     Raises WrongOffset if it does not follow the bytes received so far, InvalidInput for a wrong length,
-    NotFound for a missing or cancelled upload, Unavailable.
-    """
+    NotFound for a missing or cancelled upload, Unavailable."""
     current = _upload_for_update(upload, by)
     if current.state == "done":
         return current
@@ -168,7 +168,8 @@ def receive_chunk(upload: UUID, offset: int, content: bytes, *, by: Actor) -> Up
 
 
 def _require_whole_chunk(upload: Upload, offset: int, content: bytes) -> None:
-    """Raise WrongOffset if a chunk does not follow what was received, InvalidInput for a wrong size."""
+    """Raise WrongOffset if a chunk begins neither where one that was received does nor after the last,
+    InvalidInput for a wrong size."""
     chunk_size = chunk_size_of(upload)
     if offset not in range(0, upload.received + 1, chunk_size):
         raise WrongOffset(upload.received)
@@ -177,9 +178,9 @@ def _require_whole_chunk(upload: Upload, offset: int, content: bytes) -> None:
 
 
 def finish_upload(upload: UUID, fields: Mapping[str, str], *, by: Actor) -> Upload:
-    """Pass the complete file and the other fields of its form to the purpose's `accept`; does nothing if that
-    was done before. Raises WrongOffset if chunks are missing, NotFound, Unavailable, and what `accept`
-    raises."""
+    """Pass the complete file of the account's upload with the id `upload` and the other fields of its form to
+    the purpose's `accept`; does nothing if that was done before. The chunks stay until the next clean-up.
+    Raises WrongOffset if chunks are missing, NotFound, Unavailable, and what `accept` raises."""
     current = _upload_for_update(upload, by)
     if current.state == "done":
         return current
@@ -198,8 +199,8 @@ def finish_upload(upload: UUID, fields: Mapping[str, str], *, by: Actor) -> Uplo
 
 
 def cancel_upload(upload: UUID, *, by: Actor) -> None:
-    """Cancel an unfinished upload; the next clean-up deletes its chunks. A finished one is left unchanged.
-    Raises NotFound."""
+    """Cancel the account's upload with the id `upload`, if it is unfinished; the next clean-up deletes its
+    chunks. A finished one is left unchanged. Raises NotFound."""
     current = _upload_for_update(upload, by)
     if current.state == "open":
         current.state = "cancelled"
@@ -207,9 +208,10 @@ def cancel_upload(upload: UUID, *, by: Actor) -> None:
 
 
 def delete_expired() -> int:
-    """The scheduled task that cleans up: it deletes chunks that are no longer needed from the store, and rows
-    after a day (until then they count for the daily limit and answer repeated requests). Returns the number
-    of uploads cleaned up. Raises Unavailable."""
+    """The scheduled task that cleans up: it deletes the chunks of at most CLEANUP_BATCH_SIZE uploads that are
+    finished, cancelled or older than a day from the store, and rows after a day (until then they count for
+    the daily limit and answer repeated requests). Returns the number of uploads cleaned up. Raises
+    Unavailable."""
     expiry = clock.now() - UPLOAD_LIFETIME
     deletable = select(Upload).where(
         Upload.pieces_deleted.is_(False),
@@ -240,9 +242,9 @@ def _delete_chunks(upload: Upload) -> None:
 
 
 def _require_within_limits(account: UUID, size: int, max_bytes_per_day: int) -> None:
-    """Raises RateLimited if an account has too many open uploads, or would send more than `max_bytes_per_day`
-    within a day. A cancelled upload counts with the bytes it sent. The lock makes two simultaneous starts
-    wait."""
+    """Raises RateLimited if an account has too many open uploads, or would, with `size` bytes more, send more
+    than `max_bytes_per_day` within a day. A cancelled upload counts with the bytes it sent. The lock makes
+    two simultaneous starts wait."""
     db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(account), 0))))
     counted_bytes = case(
         (Upload.state == "cancelled", Upload.received),
