@@ -49,7 +49,7 @@ file of a known type begins with such a low byte, so encrypted and unencrypted f
 
 
 class ConfigError(SystemExit):
-    """Raised at start; names every variable that is missing or malformed."""
+    """Raised at start; names every variable that is missing, or one that is malformed."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class AppConfig:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "AppConfig":
         """Returns the configuration from `environment`, by default that of the process. Raises ConfigError,
-        which names all variables that are missing or malformed."""
+        which names all variables that are missing, or else one that is malformed."""
         variables = os.environ if environment is None else environment
         adapter = variables.get("SMS_ADAPTER", "outbox")
         if adapter not in SMS_PROVIDERS:
@@ -115,7 +115,7 @@ class AppConfig:
             demonstration=variables.get("DINGKAO_DEMONSTRATION") == "1",
             sms=_sms_variables(variables, adapter),
             wechat=_wechat_variables(variables),
-            trusted_proxies=int(variables.get("TRUSTED_PROXIES", "0")),
+            trusted_proxies=_parse_proxy_count(variables.get("TRUSTED_PROXIES", "0")),
         )
 
     @classmethod
@@ -135,6 +135,13 @@ def _require_variables(variables: Mapping[str, str], names: tuple[str, ...]) -> 
             f"Missing settings: {', '.join(missing)}. `make run` writes them to $DINGKAO_HOME/environment; "
             "elsewhere set them in the environment of the process."
         )
+
+
+def _parse_proxy_count(text: str) -> int:
+    """Returns the number of trusted proxies. Raises ConfigError."""
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError("TRUSTED_PROXIES must be the number of proxies before this process: 0, 1 …")
+    return int(text)
 
 
 def _sms_variables(variables: Mapping[str, str], adapter: str) -> dict[str, str]:

@@ -65,8 +65,8 @@ class ScheduledTask:
     last_done: Callable[[], datetime | None] = lambda: None
 
     def is_due(self, now: datetime) -> bool:
-        """Returns whether the task is to run at `now`: always, or for a daily task from its time of day until
-        it has run."""
+        """Returns whether the task is to run at `now` (with time zone): always, or for a daily task from its
+        time of day until it has run or the day ends."""
         if self.at is None:
             return True
         today = clock.to_beijing(now)
@@ -142,16 +142,17 @@ SCHEDULED_TASKS = (
 
 
 def run_task(name: str) -> None:
-    """Run the task `name` in every province it is for. An error in one province is logged and does not stop
-    the others."""
+    """Run the task `name` in every province it is for, or for the platform, where it is due; commits in each
+    province. An error in one province is logged and does not stop the others. Raises StopIteration for an
+    unknown name."""
     task = next(task for task in SCHEDULED_TASKS if task.name == name)
     if task.platform:
         with worker.application_context():
-            _run_in_province(task, None)
+            _run_if_due(task, None)
         return
     for code in _provinces_of(task):
         with worker.application_context(), in_tenant(code):
-            _run_in_province(task, code)
+            _run_if_due(task, code)
 
 
 def _provinces_of(task: ScheduledTask) -> list[int]:
@@ -160,9 +161,9 @@ def _provinces_of(task: ScheduledTask) -> list[int]:
         return sorted(province_states() if task.include_suspended else served_province_codes())
 
 
-def _run_in_province(task: ScheduledTask, province: int | None) -> None:
+def _run_if_due(task: ScheduledTask, province: int | None) -> None:
     """Run a task if it is due, in the current province (`province` is its code) or for the platform (None).
-    An error is logged."""
+    In a province it is committed. An error is logged, and what the task did in a province is rolled back."""
     try:
         if not task.is_due(clock.now()):
             return

@@ -257,7 +257,7 @@ def enqueue_institution_tickets(
         "cycle": str(cycle.id),
         "assessor": str(assessor) if assessor else "",
     }
-    if not db.session.execute(_batch_records(arguments).limit(1)).first():
+    if not db.session.execute(_batch_records_query(arguments).limit(1)).first():
         raise InvalidInput(
             f"{institution.name}没有待测评的医师，暂无准考证可打印。",
             "institution",
@@ -292,7 +292,7 @@ def render_batch(job: Job, cursor: Cursor) -> Chunk:
 def _render_part(job: Job, cursor: Cursor) -> Chunk:
     """Draw the next BATCH_SIZE tickets as one part. Raises InvalidState if the batch ends without any
     ticket."""
-    query = _batch_records(job.arguments)
+    query = _batch_records_query(job.arguments)
     batch_rows = db.session.execute(
         _after_cursor(query, job.arguments, cursor.get("after")).limit(BATCH_SIZE)
     ).all()
@@ -377,7 +377,7 @@ def batch_pdf_id(job_id: UUID, number: int) -> UUID:
     return uuid5(job_id, f"{BATCH_PDF_KIND}/{number}")
 
 
-def _batch_records(arguments: dict[str, Any]) -> Select[Any]:
+def _batch_records_query(arguments: dict[str, Any]) -> Select[Any]:
     """Returns the query of a batch's records in the order of the pages. Its columns: the record's id, then
     those it is ordered by (seat; or key of the name, record's id)."""
     query: Any

@@ -39,6 +39,8 @@ from dingkao.people.scopes import scope_condition
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """Returns the query of the certificates of records at the institutions that the viewer's grant reaches:
+    each with its doctor and the institution's id."""
     is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
     return (
         select(Certificate, Doctor, Assessment.institution_id)

@@ -60,7 +60,7 @@ def certificate_with_doctor(
     return certificate, doctor
 
 
-def lacks_certificate(
+def uncertified_conditions(
     cycle: Cycle,
 ) -> tuple[ColumnElement[bool], ...]:
     """Returns the conditions, for a query of Assessment, that a record of the cycle passed and has never got

@@ -16,7 +16,7 @@ from sqlalchemy import (
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.certificates.certificate_queries import (
-    lacks_certificate,
+    uncertified_conditions,
     valid_certificate,
 )
 from dingkao.certificates.certificate_rendering import (
@@ -263,7 +263,7 @@ def enqueue_unissued(cycle: Cycle, *, by: Actor) -> int:
     """Enqueue the certificates of those who passed in the cycle without getting one, if they can be printed
     by now (new fonts). Returns how many. Only the first MAX_UNPRINTABLE_SHOWN of them, by the record's id,
     are looked at."""
-    query = select(Assessment).where(*lacks_certificate(cycle)).order_by(Assessment.id)
+    query = select(Assessment).where(*uncertified_conditions(cycle)).order_by(Assessment.id)
     records = db.session.scalars(query.limit(MAX_UNPRINTABLE_SHOWN)).all()
     printable_records = [record for record in records if _is_printable(record, cycle)]
     for record in printable_records:
@@ -302,8 +302,8 @@ def issue_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chunk:
-    """Issue the certificates of the next records that are still passed, and write the journal; names that
-    can't be printed are reported in the chunk."""
+    """Issue the certificates of the next records that are still passed, and write the journal. The chunk
+    counts as issued whoever has a certificate now, and reports names that can't be printed."""
     record_ids = _passed_record_ids(publication_id, last_id, ISSUE_BATCH_SIZE)
     records = (
         select(Assessment)
@@ -315,14 +315,15 @@ def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chun
         .with_for_update()
     )
     with journal.batched_entries():
-        refused = _issue_each(db.session.scalars(records.execution_options(populate_existing=True)).all())
+        passed_records = db.session.scalars(records.execution_options(populate_existing=True)).all()
+        refused = _issue_each(passed_records)
     is_last = len(record_ids) < ISSUE_BATCH_SIZE
     next_cursor = {"drawn": str(FIRST_ID)} if is_last else {"issued": str(record_ids[-1])}
     return Chunk(
         next_cursor,
         done=len(record_ids),
         total=total,
-        counts={"issued": len(record_ids) - len(refused)},
+        counts={"issued": len(passed_records) - len(refused)},
         reasons=Counter(reason for _, reason in refused),
         names=refused,
     )

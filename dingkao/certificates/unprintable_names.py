@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, literal, select, text, tuple_
 
 from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
-from dingkao.certificates.certificate_queries import lacks_certificate
+from dingkao.certificates.certificate_queries import uncertified_conditions
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -40,7 +40,7 @@ def unprintable_in_cycle(cycle: Cycle) -> list[tuple[Doctor, str]]:
     """Returns the same as `unprintable_in_publication` for those who passed in the cycle and never got a
     certificate."""
     query = select(Doctor).join(Assessment, doctor_join())
-    return _find_unprintable(query.where(*lacks_certificate(cycle)))
+    return _find_unprintable(query.where(*uncertified_conditions(cycle)))
 
 
 def _find_unprintable(query: Select[Any]) -> list[tuple[Doctor, str]]:

@@ -25,7 +25,8 @@ from dingkao.tenants.registry import Province, by_slug
 
 @contextmanager
 def application() -> Iterator[Flask]:
-    """Enter the context of the application. The journal names the terminal and its user as the client."""
+    """Create the application and enter its context. The journal names the terminal and its user as the
+    client. Raises click.ClickException if no stack was ever started here, and what `create_app` raises."""
     app = create_app(settings())
     with (
         app.app_context(),
@@ -44,8 +45,8 @@ def _terminal_client() -> str:
 
 @contextmanager
 def in_province_context(slug: str, *, must_be_open: bool = False) -> Iterator[Province]:
-    """Enter the application and the province `slug`. Raises click.BadParameter for an unknown slug; with
-    `must_be_open`, click.ClickException for a province that was never opened or is suspended."""
+    """Enter the application and the province `slug`; nothing is committed. Raises click.BadParameter for an
+    unknown slug, and what `application` raises; with `must_be_open`, click.ClickException for a province that was never opened or is suspended."""
     province = province_by_slug(slug)
     with application():
         if must_be_open:

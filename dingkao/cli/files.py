@@ -68,6 +68,6 @@ def seal(slug: str | None, as_json: bool) -> None:
 
 
 def _served_codes(named: Collection[int] | None) -> list[int]:
-    """Returns the codes of the provinces that are served; only those in `named`, if it is given."""
+    """Returns the codes of the provinces that are served, sorted; only those in `named`, if it is given."""
     served = served_province_codes()
     return sorted(served if named is None else served.intersection(named))

@@ -77,7 +77,8 @@ def _answer_keys() -> dict[str, Any]:
 
 
 def _current_code(user_name: str) -> str:
-    """Returns the current TOTP code of a staff account."""
+    """Returns the current TOTP code of the staff account with that user name. What the session has not
+    committed is rolled back."""
     account = db.session.scalars(
         select(Account).where(Account.login_index == staff_login_index(user_name))
     ).one()

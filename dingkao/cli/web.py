@@ -24,13 +24,13 @@ def command() -> None:
     workers = int(os.environ.get("WEB_WORKERS") or len(os.sched_getaffinity(0)))
     arguments = [
         sys.executable,
-        *serving(host, port, workers),
+        *granian_arguments(host, port, workers),
         "wsgi:application",
     ]
     os.execve(sys.executable, arguments, variables)  # noqa: S606
 
 
-def serving(host: str, port: str, workers: int) -> list[str]:
+def granian_arguments(host: str, port: str, workers: int) -> list[str]:
     """Returns the arguments with which Python starts granian; the name of the application is to be
     appended."""
     return [

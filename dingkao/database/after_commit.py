@@ -13,8 +13,9 @@ _PendingActions = list[tuple[SessionTransaction | None, Callable[[], object]]]
 
 
 def do_after_commit(action: Callable[[], object]) -> None:
-    """Call `action` once the transaction of the request's session is committed, in the order of asking. It is
-    discarded if the transaction is rolled back, or a savepoint within which it was asked for."""
+    """Call `action` once the transaction of the current session is committed, in the order of asking; what it
+    raises comes out of the commit. It is discarded if the transaction is rolled back, or a savepoint within
+    which it was asked for."""
     session = db.session()
     transaction = session.get_nested_transaction() or session.get_transaction()
     pending_actions: _PendingActions = session.info.setdefault(PENDING_KEY, [])
@@ -40,7 +41,8 @@ def _discard_pending(session: Session, rolled_back: SessionTransaction) -> None:
 
 
 def _is_within(transaction: SessionTransaction | None, outer: SessionTransaction) -> bool:
-    """Whether a transaction is `outer` or a savepoint within it."""
+    """Whether a transaction is `outer` or a savepoint within it; always, if `outer` is no savepoint but the
+    whole transaction."""
     while transaction is not None and transaction is not outer:
         transaction = transaction.parent
     return transaction is outer or outer.parent is None

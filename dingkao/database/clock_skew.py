@@ -32,11 +32,11 @@ class ClockSkewTooLarge(Unavailable):
 
 @dataclass
 class ClockSkew:
-    """The last measurement against the database of `engine`. `skew_range`: the seconds by which this machine
-    is at least ahead (negative: behind); `measured`: when, by the monotonic clock."""
+    """The last measurement against the database of `engine`. `certain_skew`: the seconds by which this
+    machine is at least ahead (negative: behind); `measured`: when, by the monotonic clock."""
 
     engine: Engine
-    skew_range: float = 0.0
+    certain_skew: float = 0.0
     measured: float = float("-inf")
 
     def seconds_ahead(self) -> float:
@@ -45,23 +45,23 @@ class ClockSkew:
         SQLAlchemyError if the database then does not respond."""
         if time.clock_gettime(time.CLOCK_MONOTONIC) - self.measured > STALE_AFTER_SECONDS:
             self.measure()
-        return self.skew_range
+        return self.certain_skew
 
     def measure(self) -> None:
         """Measure: ask the database several times for its time, and take the quickest answer, less its
-        uncertainty. Raises SQLAlchemyError."""
+        uncertainty. A difference above MAX_SKEW_SECONDS is logged. Raises SQLAlchemyError."""
         with self.engine.connect() as connection:
             difference, doubt = min(
                 (_measure_once(connection) for _ in range(MEASURE_ATTEMPTS)),
                 key=lambda one: one[1],
             )
         surely = max(abs(difference) - doubt, 0.0)
-        self.skew_range = surely if difference > 0 else -surely
+        self.certain_skew = surely if difference > 0 else -surely
         self.measured = time.clock_gettime(time.CLOCK_MONOTONIC)
-        if abs(self.skew_range) > MAX_SKEW_SECONDS:
+        if abs(self.certain_skew) > MAX_SKEW_SECONDS:
             log.error(
                 "clocks.apart",
-                seconds_ahead=round(self.skew_range, 1),
+                seconds_ahead=round(self.certain_skew, 1),
             )
 
 
@@ -91,7 +91,8 @@ def is_skew_too_large() -> bool:
 
 
 def start_monitor(app: Flask) -> threading.Event:
-    """Measure now and every minute, until the returned event is set or the process ends."""
+    """Start a thread that measures now and every minute, until the returned event is set or the process
+    ends."""
     over = threading.Event()
 
     def look() -> None:

@@ -61,8 +61,9 @@ def execute_prepared(
     values: Sequence[Buffer | None],
     formats: Sequence[int] | None = None,
 ) -> PGresult:
-    """Returns the result of the prepared statement `name`. `formats`: 1 for each binary value. Raises
-    psycopg.Error."""
+    """Returns the result of the prepared statement `name` for `values`, in PostgreSQL's text or binary form
+    and in the order of the placeholders. `formats`: for each value 1 if it is binary, 0 if it is text (None:
+    all are text). Raises psycopg.Error."""
     return checked_result(
         driver,
         driver.pgconn.exec_prepared(name, cast(Sequence[Buffer], values), formats),
@@ -76,7 +77,8 @@ def execute_unprepared(
     types: Sequence[int] | None = None,
     formats: Sequence[int] | None = None,
 ) -> PGresult:
-    """Returns the result of a statement that is sent with its text. Raises psycopg.Error."""
+    """Returns the result of a statement with placeholders like `$1` that is sent with its text; `values` and
+    `formats` as for `execute_prepared`, `types`: PostgreSQL's type ids. Raises psycopg.Error."""
     return checked_result(
         driver,
         driver.pgconn.exec_params(text, cast(Sequence[Buffer], values), types, formats),
@@ -115,7 +117,8 @@ def fetch_rows(
     `with_column_names`.
 
     `names`: the prepared statements of the connection, which this function extends; None if nothing is to be
-    prepared. Raises psycopg.Error.
+    prepared. Raises psycopg.Error, KeyError if `values` lacks a placeholder's value. After one of
+    STALE_STATEMENT_ERRORS `names` is empty, so that a repetition prepares anew.
     """
     numbered, places = _number_placeholders(text)
     transformer = Transformer(driver)

@@ -13,8 +13,9 @@ CURRENT_TENANT_SQL = "nullif(current_setting('dingkao.tenant', true), '')::int"
 
 
 def upgrade(migrator_url: str, revision: str = "head") -> None:
-    """Migrate the database at `migrator_url` to the newest revision, or to `revision`. Another process that
-    migrates waits. Idempotent."""
+    """Migrate the database at `migrator_url` (SQLAlchemy's form) to the newest revision, or to `revision`.
+    Another process that migrates waits. Idempotent. Raises what a migration raises, among that
+    sqlalchemy.exc.OperationalError if one waits for a lock longer than 5 seconds."""
     engine = create_engine(migrator_url)
     try:
         with engine.connect() as connection:
@@ -43,8 +44,8 @@ def upgrade(migrator_url: str, revision: str = "head") -> None:
 
 
 def secure_tenant_table(table: str, *, app: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
-    """For a migration: enable row-level security for a province's table, give the table to its owner and
-    grant `app` (privileges) to the application. Both policies have the predicate, because Citus makes a
+    """For a migration: enable row-level security for a province's table, give the table to the role of the
+    owner, and grant `app` (privileges) to the application and SELECT to the backup. Both policies have the predicate, because Citus makes a
     restrictive policy permissive on its shards (tenancy.md rule 5)."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
@@ -68,7 +69,8 @@ def grant_platform_table(
     platform: str = "SELECT, INSERT, UPDATE",
 ) -> None:
     """For a migration: grant privileges on a table of the platform or of national data: `app` to the
-    application, `platform` to the platform's role."""
+    application, `platform` to the platform's role ("" for none), SELECT to the backup; and give the table to
+    the role of the owner."""
     if app:
         op.execute(f"GRANT {app} ON {table} TO dingkao_app")
     if platform:

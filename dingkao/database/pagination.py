@@ -72,7 +72,8 @@ def after_condition(
     *,
     descending: bool,
 ) -> ColumnElement[bool]:
-    """Returns the condition that a row comes after the row of the cursor."""
+    """Returns the condition that a row comes after the row whose columns of order have the values
+    `cursor_values`, by these columns rising, or all falling if `descending`."""
     columns = zip(cursor_values, order_columns, strict=True)
     row_position = tuple_(*order_columns)
     cursor_position = tuple_(*(literal(value, column.type) for value, column in columns))
@@ -125,7 +126,8 @@ def capped_count(query: Select[Any], key: Any = None) -> CappedCount:
 
 
 def parse_cursor(cursor: str | None, order_columns: Sequence[Any]) -> list[CursorValue] | None:
-    """Returns the values of a cursor; None for an invalid one, which gives the first page."""
+    """Returns the values of a cursor, of the types of `order_columns`; None for a missing or invalid one,
+    which gives the first page."""
     if not cursor or len(cursor) > MAX_CURSOR_LENGTH:
         return None
     try:

@@ -28,7 +28,8 @@ PAPER_QUESTIONS, PAPER_MINUTES, TRUE_FALSE_QUESTIONS = 20, 60, 4
 
 
 def create_papers(cycle: Cycle) -> None:
-    """Create the papers of the cycle; their window began yesterday and ends in a hundred days."""
+    """Create the papers of the cycle, of every subject, category and level for which the bank has enough
+    questions; their window began yesterday and ends in a hundred days."""
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for subject, category in itertools.product(SUBJECTS, CATEGORIES):
         counts = _paper_counts(subject, category)

@@ -56,8 +56,10 @@ RETURNED_MARKS = {
 
 
 def create_records(cycle: Cycle, staff: dict[str, Actor], password: str) -> None:
-    """Create papers and pass lines of `cycle`, and bring one doctor into each of SAMPLE_STATES. `staff`: side
-    (institution, organisation, admin, admin2) → actor. `password`: of the doctors' accounts."""
+    """Create papers, pass lines and halls of `cycle`, bring one doctor into each of SAMPLE_STATES, with what
+    belongs to it, and include two more; publish the results of those who are to be passed or failed. `staff`:
+    side (institution, organisation, admin, admin2) → actor. `password`: of the doctors' accounts, which are
+    opened."""
     create_papers(cycle)
     query = select(Assessment).where(Assessment.cycle_id == cycle.id).order_by(Assessment.doctor_id)
     records = list(db.session.scalars(query))

@@ -32,10 +32,10 @@ def create_requests(
     match state:
         case "deferred":
             deferral = _create_request(record, "deferral", proof, reason="患病或住院治疗")
-            _approve_first(deferral, record, staff)
+            _approve_at_both_sides(deferral, record, staff)
         case "exempted":
             exemption = _create_request(record, "exemption", proof, reason="residency")
-            _approve_first(exemption, record, staff)
+            _approve_at_both_sides(exemption, record, staff)
         case "refused":
             exemption = _create_request(record, "exemption", proof, reason="residency")
             _refuse(exemption, record, staff)
@@ -103,7 +103,7 @@ def _refuse(
     )
 
 
-def _approve_first(
+def _approve_at_both_sides(
     doctor_request: Request,
     record: Assessment,
     staff: dict[str, Actor],

@@ -147,5 +147,6 @@ def _practice_answer(question: RunQuestion, tapped: int, wrong_every: int) -> di
 
 
 def _wrong_answer(version: QuestionVersion) -> str:
-    """Returns the letter of a wrong option."""
+    """Returns a single letter that is not the answer; of a question with several right letters it may be one
+    of them, which is a wrong answer, too."""
     return str(next(letter for letter, _ in version.options if letter != version.answer))

@@ -122,7 +122,7 @@ tried."""
 
 @dataclass(frozen=True)
 class DemonstrationAccount:
-    """An account of a demonstration with everything needed to sign in. `code`: the current TOTP code, ""
+    """An account of a demonstration with everything needed to sign in. `role`: whose it is, in words; `code`: the current TOTP code, ""
     without a second factor. `mobile`: the number that gets the code of the first sign-in ("" if there is
     none: then the institution issues a one-time code)."""
 
@@ -313,7 +313,8 @@ def _seed_account(
     organisation: Organisation | None,
     department: Department | None,
 ) -> Account:
-    """Create an account of the staff, with the demonstration's password, if it does not exist; returns it."""
+    """Returns the account of the staff with that user name, which is created with the role if it does not
+    exist, and opened with the demonstration's password if it never was."""
     account = db.session.scalar(
         select(Account).where(Account.login_index == accounts.staff_login_index(user_name))
     )
@@ -330,7 +331,7 @@ def _seed_account(
 
 
 def _set_up_administrator(account: Account, user_name: str) -> None:
-    """Give an administrator a mobile number and a second factor."""
+    """Give an administrator a mobile number and a second factor, where they are missing."""
     if account.mobile_index is None:
         number = f"1990000{current_tenant():02d}9{len(user_name) - len('admin')}"
         accounts.bind_mobile(account, number, administrator=True)

@@ -19,7 +19,7 @@ TCP_LISTEN_STATE = "0A"
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether `port` of `host` is free, or becomes free within WAIT_SECONDS."""
+    """Whether `port` of `host` is free, or becomes free within WAIT_SECONDS, for which is waited."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         with contextlib.suppress(OSError):
@@ -48,7 +48,7 @@ def free_port(taken: set[int]) -> int:
 
 def port_owner(port: int) -> str:
     """Returns the process that listens on `port`, as Chinese text: process id and command line, or only the
-    user if the process may not be inspected."""
+    user if the process may not be inspected; «其他程序» if nothing is known of it."""
     for connection in psutil.net_connections("tcp"):
         if connection.pid and _listens_on(connection, port):
             return _process_text(connection.pid)

@@ -80,7 +80,8 @@ class Stack:
     def start_engines(self) -> None:
         """Lock the folder `home`, end what an earlier run left, reserve the port of the web server, start
         every engine that is not provided from outside, write the file `environment`, and then migrate the
-        database. Raises StartupError; also then the caller must call `stop`."""
+        database. Raises StartupError, and what `migrations.upgrade` raises; also then the caller must call
+        `stop`."""
         if INVALID_CHARACTERS.search(str(self.home)):
             raise StartupError(
                 f"数据目录的路径不能含有换行等控制字符：{str(self.home)!r}。请用 DINGKAO_HOME 另设。"

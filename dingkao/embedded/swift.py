@@ -25,7 +25,7 @@ SERVER_KINDS = ("account", "container", "object")
 def server_processes(data: Path, ports: dict[str, int], secret: str, logs: Path) -> list[ManagedProcess]:
     """Write the configuration, and return the four servers as managed processes that are not started yet, the
     proxy last. `ports`: account, container, object, proxy → port; `secret`: of the S3 user; `logs`: folder of
-    the logs. Raises StartupError."""
+    the logs. A descriptor of `data` stays open in this process, for them. Raises StartupError."""
     _require_extended_attributes(data)
     _write_rings(data, ports)
     folder = os.open(data, os.O_PATH | os.O_DIRECTORY)

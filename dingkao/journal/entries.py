@@ -86,8 +86,9 @@ def write_entry(
     reason: str | None = None,
     **details: Any,
 ) -> None:
-    """Write one entry in the current transaction, or within `batched_entries` at its end. Until the
-    transaction ends, others wait to write about the same subject. `before` and `after`: the subject's states
+    """Write one entry in the current transaction, or within `batched_entries` at its end; the session's new
+    and changed rows are flushed with it. Until the transaction ends, others wait to write about the same
+    subject. `before` and `after`: the subject's states
     around a transition. `details` must hold no personal data."""
     entry = _build_entry(
         subject_kind,
@@ -112,8 +113,8 @@ def batched_entries() -> Iterator[None]:
     """Collect the entries written in the block and insert them together at its end, with one query for the
     preceding entries and one statement for all.
 
-    The subjects must be rows that the transaction has locked or created. If the block raises, nothing is
-    written. A block within another one adds to the outer one.
+    The subjects must be rows that the transaction has locked or created. The session is flushed with them. If
+    the block raises, nothing is written. A block within another one adds to the outer one.
     """
     if _pending_entries.get() is not None:
         yield
@@ -223,7 +224,8 @@ def _append_chained(session: Session, entries: list[JournalEntry]) -> None:
 
 
 def _append_batch(session: Session, entries: list[JournalEntry]) -> None:
-    """Chain and insert one batch of entries, by one query and one statement."""
+    """Chain and insert one batch of entries, by one query and one statement, which also flushes the
+    session."""
     subjects = list({entry.subject_id for entry in entries})
     last_rows = _LAST_ENTRY_STATEMENT.fetch_rows(in_session=session, subjects=subjects)
     last_entries = {subject: (entry_id, seal) for subject, entry_id, seal in last_rows}

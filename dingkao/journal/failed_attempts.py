@@ -30,8 +30,8 @@ def record_attempt(login_index: bytes, verb: str, *, by: Actor, **details: Any) 
     """Write an entry about a refused attempt in a separate transaction: per minute at most MAX_PER_ACCOUNT of
     a verb for an account, and MAX_PER_PROVINCE in all.
 
-    `by`: who acts, as far as that is proven; else an actor without id. If the entry can't be written, that is
-    logged and nothing is raised.
+    `by`: who acts, as far as that is proven; else an actor without id. Without the cache every attempt is
+    entered. If the entry can't be written, that is logged and nothing is raised.
     """
     subject = attempt_subject(login_index)
     per_account = increment("attempts", verb, subject, seconds=MINUTE_SECONDS)

@@ -41,7 +41,7 @@ def get_for_update(
 
 
 def withdraw(row: Proposal, *, by: Actor, refusal: str) -> None:
-    """Withdraw a proposal (locked); does nothing if it is withdrawn already. Raises InvalidState with the
+    """Withdraw a proposal (locked), and write the journal; does nothing if it is withdrawn already. Raises InvalidState with the
     sentence `refusal` if it is approved."""
     if row.approved_at:
         raise InvalidState(refusal)

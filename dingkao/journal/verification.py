@@ -39,7 +39,7 @@ Cursor = dict[str, Any]
 
 def verify_all(known_number: int = 0) -> VerificationReport:
     """Verify the whole current ledger. `known_number`: a number that the last batch is known to have had; a
-    lower one now is reported. Raises Unavailable."""
+    lower one now is reported. Raises Unavailable, InvalidCheckpoint as `verify_step`."""
     report = VerificationReport()
     cursor: Cursor | None = initial_cursor(known_number)
     while cursor is not None:
@@ -64,7 +64,8 @@ def initial_cursor(known_number: int = 0) -> Cursor:
 
 def verify_step(cursor: Cursor, *, merge_batches: bool = False) -> tuple[Cursor | None, VerificationReport]:
     """Do the step at the cursor. Returns the cursor of the next one (None at the end), and the step's report.
-    `merge_batches`: verified batches are merged into a volume. Raises Unavailable."""
+    `merge_batches`: verified batches are merged into a volume. Raises Unavailable, and InvalidCheckpoint if
+    the head is altered while the step runs; before, that is a finding, and the end."""
     try:
         head = _load_own_head()
     except InvalidCheckpoint as fault:
@@ -287,7 +288,8 @@ class _VerifiedBatches:
 def _verify_batches(
     cursor: Cursor, head: CheckpointHead, *, merge_batches: bool
 ) -> tuple[Cursor, VerificationReport]:
-    """Verify the batches of one step, and with `merge_batches` merge them into a volume."""
+    """Verify the batches of one step, and with `merge_batches` merge them into a volume. Raises
+    InvalidCheckpoint for an altered head, Unavailable."""
     batches = _read_batches(cursor, head)
     if batches is None:  # start again after the volumes that the other process has written
         return cursor["base"], VerificationReport()
@@ -301,7 +303,8 @@ def _verify_batches(
 
 def _read_batches(cursor: Cursor, head: CheckpointHead) -> _VerifiedBatches | None:
     """Read and verify the batches of a step: FILES_PER_STEP at most, or until ENTRIES_PER_STEP records.
-    Returns None if another process has merged some of them into a volume meanwhile."""
+    Returns None if another process has merged some of them into a volume meanwhile. Raises Unavailable, and
+    InvalidCheckpoint for an altered head."""
     if head.volumes > cursor["volumes"]:
         return None
     batches = _VerifiedBatches(dict(cursor))
@@ -320,7 +323,8 @@ def _read_batches(cursor: Cursor, head: CheckpointHead) -> _VerifiedBatches | No
 
 
 def _volume_count() -> int:
-    """Returns the present number of volumes."""
+    """Returns the present number of volumes, from the head; 0 without one. Raises InvalidCheckpoint,
+    Unavailable."""
     head = checkpoint_files.load_head()
     return head.volumes if head is not None else 0
 

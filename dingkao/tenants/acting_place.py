@@ -24,13 +24,13 @@ def current_place() -> str:
 
 
 def choose_place(code: str) -> None:
-    """Let the rest of the current request be done at a place."""
+    """Let the rest of the current request be done at a place (`code`: see above); nothing is stored."""
     g.acting_place = code
 
 
 @contextmanager
 def acting_at(code: str) -> Iterator[None]:
-    """Act at a place within the block, outside a request."""
+    """Act at a place within the block. Has no effect within a request, whose own place counts."""
     token = _current.set(code)
     try:
         yield

@@ -38,8 +38,8 @@ class UnknownProvince(NotFound):
 
 
 def platform_blueprint(blueprint: Blueprint) -> Blueprint:
-    """Register a guard with `blueprint`: its pages do not exist below a province's address, so that they
-    can't be reached from inside a province."""
+    """Register a guard with `blueprint`, and return it: its pages answer with NotFound below a province's
+    address, so that they can't be reached from inside a province."""
 
     def refuse_in_province() -> None:
         if PROVINCE_KEY in request.environ:
@@ -55,8 +55,8 @@ def tenant_blueprint(
     states: Callable[[], Mapping[int, str]],
 ) -> Blueprint:
     """Returns a blueprint of provinces: its requests are refused with UnknownProvince unless the middleware
-    has entered an open province, which is then `g.province`. `states` returns code → state of every province
-    that was ever opened."""
+    has entered an open province, which is then `g.province`. `states` returns code → state (open or closed) of
+    every province that was ever opened; its answer is kept for REFRESH_SECONDS."""
     blueprint = Blueprint(name, import_name)
 
     def refuse_without_province() -> None:

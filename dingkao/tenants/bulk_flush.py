@@ -27,7 +27,8 @@ _CHANGED_STATE, _NEW_STATE = "changed", "new"
 
 def bulk_flush(session: Session, *written: OfTenant) -> None:
     """Send the session's new and changed rows by one statement; afterwards they are clean, as after a flush.
-    `written`: further new rows, which are inserted without becoming part of the session. Raises
+    If some are to be deleted or belong to no province, the ORM flushes the session first. `written`: further
+    new rows, which are inserted without becoming part of the session. Raises
     StaleDataError if a changed row no longer exists, rls.WrongProvince, and what a flush would raise."""
     if _needs_orm(session):
         session.flush()
@@ -95,14 +96,15 @@ def _changed_columns(instance: OfTenant) -> tuple[str, ...]:
 
 
 def _apply_defaults(instance: OfTenant) -> None:
-    """Set those attributes of a new row that have no value yet to the defaults of their columns."""
+    """Set those attributes of a new row that have no value yet to the defaults of their columns, without one
+    to None: a default that only the database knows does not hold here."""
     for name, column in _columns(inspect(instance).mapper).items():
         if name not in instance.__dict__:
             setattr(instance, name, _default_value(column))
 
 
 def _default_value(column: Column[Any]) -> Any:
-    """Returns the default of a column for a new row, or None."""
+    """Returns the default of a column in the model for a new row, or None."""
     default: Any = column.default
     if default is None:
         return None
@@ -172,8 +174,8 @@ def _build_part(
 
 def _insert_sql(mapper: Mapper[Any], sql_values: dict[str, str]) -> str:
     """Returns the INSERT of a row; `sql_values`: attribute name → placeholder."""
-    names = ", ".join(_quoted(mapper, name) for name in sql_values)
-    return f"INSERT INTO {_table(mapper)} ({names}) VALUES ({', '.join(sql_values.values())})"  # noqa: S608
+    names = ", ".join(_quoted_column(mapper, name) for name in sql_values)
+    return f"INSERT INTO {_quoted_table(mapper)} ({names}) VALUES ({', '.join(sql_values.values())})"  # noqa: S608
 
 
 def _update_sql(
@@ -183,14 +185,14 @@ def _update_sql(
     keys: list[str],
 ) -> str:
     """Returns the UPDATE of a row: sets the columns `changed`, and finds the row by `keys`."""
-    assignments = ", ".join(f"{_quoted(mapper, name)} = {sql_values[name]}" for name in changed)
-    condition = " AND ".join(f"{_quoted(mapper, name)} = {sql_values[name]}" for name in keys)
-    return f"UPDATE {_table(mapper)} SET {assignments} WHERE {condition}"  # noqa: S608 - names of our models
+    assignments = ", ".join(f"{_quoted_column(mapper, name)} = {sql_values[name]}" for name in changed)
+    condition = " AND ".join(f"{_quoted_column(mapper, name)} = {sql_values[name]}" for name in keys)
+    return f"UPDATE {_quoted_table(mapper)} SET {assignments} WHERE {condition}"  # noqa: S608 - names of our models
 
 
-def _table(mapper: Mapper[Any]) -> str:
+def _quoted_table(mapper: Mapper[Any]) -> str:
     return _DIALECT.identifier_preparer.format_table(mapper.local_table)
 
 
-def _quoted(mapper: Mapper[Any], name: str) -> str:
+def _quoted_column(mapper: Mapper[Any], name: str) -> str:
     return _DIALECT.identifier_preparer.quote(_columns(mapper)[name].name)

@@ -22,7 +22,8 @@ class UnknownDivision(ValueError):  # noqa: N818
 def division_code(province: Province, text: str) -> str:
     """Returns the six-digit code that `text` means: the code itself, the four digits of a prefecture, the
     nine or twelve digits used in statistics, a code followed by a name, or a name that only one division of
-    the province has. Raises UnknownDivision."""
+    the province has. Of a code only the first two digits are compared with the province. Raises
+    UnknownDivision."""
     word = normalise_text(text)
     code = _typed_code(word) or _code_for_name(province, word)
     if code is None or code[:2] not in _codes(province):
@@ -31,7 +32,7 @@ def division_code(province: Province, text: str) -> str:
 
 
 def _typed_code(word: str) -> str | None:
-    """Returns the six-digit code at the beginning of a text, or None. Four digits are a code only if no
+    """Returns the six-digit code at the beginning of a normalised text, or None. Four digits are a code only if no
     digits follow."""
     code_match = _CODE.match(word)
     if code_match is None or (len(code_match[1]) == 4 and code_match[2]):
@@ -65,7 +66,8 @@ def _is_code_of(province: Province, division: str) -> bool:
 
 
 def _code_for_name(province: Province, word: str) -> str | None:
-    """Returns the code of the only division of the province with that name, or None."""
+    """Returns the code of the only division of the province with the name `word` (normalised, with or without
+    the province's name in front); None if there is none or several."""
     name = word.removeprefix(province.name)
     codes = [
         code

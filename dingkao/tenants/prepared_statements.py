@@ -111,8 +111,9 @@ class PreparedStatement:
 
     def fetch_rows(self, *, in_session: Session | None = None, **given: Any) -> list[Any]:
         """Returns the rows for the values `given` (without the province, which is added), as named tuples. It
-        runs in the session `in_session`, by default that of the request. Raises TooManyValues for a list
-        above MAX_VALUES."""
+        runs in the session `in_session`, by default the current one, which is flushed first unless
+        `skip_autoflush`. Raises TooManyValues for a list above MAX_VALUES, and what `execute_in_session`
+        raises."""
         return self._execute(given, (), with_column_names=True, in_session=in_session)
 
     def _execute(
@@ -196,7 +197,8 @@ def execute_in_session(
     *,
     with_column_names: bool = False,
 ) -> list[Any]:
-    """Returns the rows of an SQL text within the session's transaction. It bypasses the cursors of SQLAlchemy
+    """Returns the rows of an SQL text with placeholders like `%(name)s` within the session's transaction, as
+    tuples, or named tuples `with_column_names`. The session is not flushed. It bypasses the cursors of SQLAlchemy
     and the driver, which cost more than the statement. Raises the exceptions that SQLAlchemy would raise."""
     connection = _driver_connection(session)
     driver: Any = connection.connection.driver_connection

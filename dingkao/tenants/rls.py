@@ -113,8 +113,9 @@ lists read lies in memory."""
 
 
 def set_tenant_on_begin(engine: Engine) -> None:
-    """Make every transaction of `engine` set the current province together with its BEGIN, and refuse too
-    strong roles."""
+    """Make every transaction of `engine` set the current province together with its BEGIN, which raises
+    context.NoProvince outside every province; a statement within it raises WrongProvince in another one. Too
+    strong roles are refused (`require_restricted_role`)."""
     require_restricted_role(engine)
 
     @event.listens_for(engine, "begin")

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from dingkao.app import create_app
-from dingkao.cli.web import serving
+from dingkao.cli.web import granian_arguments
 from dingkao.config import ROOT, AppConfig
 from dingkao.embedded.stack import Stack
 from dingkao.embedded.supervisor import program_command
@@ -83,7 +83,7 @@ class Bench:
         self.yardstick_port = conftest.free_port()
         self.yardstick = self._serve(
             [
-                *serving("127.0.0.1", str(self.yardstick_port), 1),
+                *granian_arguments("127.0.0.1", str(self.yardstick_port), 1),
                 "--factory",
                 "tests.load.yardstick:application",
             ]
@@ -214,7 +214,12 @@ class Bench:
         """Our server, of one process, with passwords that cost next to nothing to check; its port."""
         port = conftest.free_port()
         return self._instead(
-            port, [*serving("127.0.0.1", str(port), 1), "--factory", "tests.load.cheap_hashing:application"]
+            port,
+            [
+                *granian_arguments("127.0.0.1", str(port), 1),
+                "--factory",
+                "tests.load.cheap_hashing:application",
+            ],
         )
 
     def _serve(self, arguments: list[str], **variables: str) -> subprocess.Popen[bytes]:

@@ -50,3 +50,11 @@ def test_keys_have_numbers_and_the_first_seals():
     assert AppConfig.from_environment(environment | {"DATA_KEY": KEY}).data_keys == {1: bytes(32)}
     data_keys = AppConfig.from_environment(environment | {"DATA_KEY": f"2:{KEY}, 1:{KEY}"}).data_keys
     assert list(data_keys) == [2, 1]
+
+
+@pytest.mark.parametrize("number", ["", "two", "-1", "1.5"])
+def test_a_number_of_proxies_that_is_none_is_refused_by_name(number):
+    environment = dict.fromkeys(REQUIRED, "x") | {"DATA_KEY": KEY}
+    assert AppConfig.from_environment(environment | {"TRUSTED_PROXIES": "2"}).trusted_proxies == 2
+    with pytest.raises(ConfigError, match="TRUSTED_PROXIES"):
+        AppConfig.from_environment(environment | {"TRUSTED_PROXIES": number})

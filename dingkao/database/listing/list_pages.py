@@ -52,7 +52,7 @@ class ListPage:
 
 def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str] = ()) -> ListQuery:
     """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not
-    applied."""
+    applied. The search's condition is asked for once, and kept in `viewer.found`."""
     definition = state.definition
     applied = replace(
         state, filters={key: value for key, value in state.filters.items() if key not in without}
@@ -139,12 +139,13 @@ class _FoundKeys:
 
 
 def _load_rows(state: ListState, viewer: ListViewer, found: _FoundKeys) -> list[ListRow]:
-    """Returns the rows with these keys, in their order."""
+    """Returns the rows with these keys, in their order, without those that the viewer may see no longer since
+    the keys were read."""
     ids = [row_id for row_id, *_ in found.keys]
     id_column = state.definition.id_column
     query = state.definition.query(viewer, state).add_columns(id_column).where(in_array(id_column, ids))
     rows = {row[-1]: row for row in db.session.execute(query)}
-    return [rows[row_id] for row_id in ids]
+    return [rows[row_id] for row_id in ids if row_id in rows]
 
 
 @dataclass(frozen=True)

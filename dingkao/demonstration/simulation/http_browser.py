@@ -91,8 +91,8 @@ class HttpBrowser:
         return page
 
     def check_response(self, response: httpx2.Response, path: str) -> str:
-        """Count a response and return its page. Raises SimulationError for an error status; `path` is named
-        in the message."""
+        """Count a response, remember its address and its CSRF token, if it has one, and return its page.
+        Raises SimulationError for an error status; `path` is named in the message."""
         self.metrics.count()
         self.current_path = response.url.path
         if response.status_code >= 400:
