@@ -101,8 +101,10 @@ def import_batch(
     grant: Grant,
     by: Actor,
 ) -> None:
-    """Import a batch of rows and add to `report` what happened. `grant`: whose doctors they may name; `seen`:
-    the keys of the rows of the same file so far, to which those of this batch are added."""
+    """Import a batch of rows and add to `report` what happened; lines below the table are left out. `grant`:
+    whose doctors they may name; `seen`: the keys of the rows of the same file so far, to which those of this
+    batch are added. Records that are there already are locked, and journaled where they change; new ones are
+    not."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     people = _find_people(data_rows, grant)
     valid_rows = [
@@ -201,8 +203,8 @@ def _new_record(kind: ConductKind, values: ConductValues, by: Actor) -> dict[str
 
 
 def _update(record: ConductRecord, values: ConductValues, by: Actor) -> bool:
-    """Store what a row says otherwise than the record (row locked), and journal it; a removed record counts
-    again. Returns whether anything changed."""
+    """Store what a row says otherwise than the record (locked), and journal it; what the row leaves empty
+    stays, and a removed record counts again. Returns whether anything changed."""
     changes = {
         column: getattr(values, column)
         for column in VALUE_COLUMNS

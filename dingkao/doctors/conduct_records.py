@@ -64,9 +64,10 @@ def remove(
     reason: str,
     by: Actor,
 ) -> None:
-    """Mark a wrong record of a doctor as removed, so that it counts no more; it can be imported again.
-    `grant`: whose doctors it may be of. Raises NotFound if it is no record of the doctor or removed already,
-    Forbidden, InvalidInput without a reason."""
+    """Mark a wrong record of a doctor as removed, so that it counts no more, and journal it; it can be
+    imported again. `grant_of`: action → the doctors for whom the person has it; that of the record's kind
+    must reach the doctor. Raises NotFound if it is no record of the doctor or removed already, Forbidden, and
+    InvalidInput without a reason or for one too long."""
     record = db.session.scalar(
         select(ConductRecord)
         .where(

@@ -159,9 +159,10 @@ def display_value(name: str, value: str) -> str:
 
 def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) -> None:
     """Store the corrected `values` (as in `validate_changes`) in a locked doctor and its account, whose
-    sign-in name follows the document number; bring the search keys up to date and journal it. Of the
-    institution only the doctor's own is changed, not that of its records. Raises InvalidInput, and
-    InvalidState if another doctor has got the number meanwhile."""
+    sign-in name follows the document number; bring the search keys up to date, forget the roster row imported
+    last, and journal it. Of the institution only the doctor's own is changed, not that of its records. Raises
+    InvalidInput, and InvalidState if another doctor has got the number, or the institution was closed, just
+    now."""
     changes = validate_changes(doctor, values)
     if "name" in changes:
         _change_name(doctor, changes["name"])
@@ -232,8 +233,8 @@ def _store_number(doctor: Doctor, number: str) -> None:
 
 
 def _require_free_number(number: str, doctor: Doctor, disclosure: DisclosureLimit) -> None:
-    """Raise InvalidInput if another doctor has the number, or if that was disclosed too often to the person
-    who asks."""
+    """Raise InvalidInput if another doctor has the number, which then counts as disclosed, or if that was
+    disclosed too often to the person who asks."""
     if disclosure.is_exhausted():
         raise InvalidInput(
             "您填写的证件号码多次与他人重复，请核对，一小时后再试。",

@@ -25,7 +25,7 @@ MAX_NOTE_LENGTH = 200
 
 
 def validate_disposition(code: str, note: str) -> tuple[str, str | None]:
-    """Return a disposition's code and its note without blanks at the ends (None if there is none). Raises
+    """Return a disposition's code, and its note with single blanks (None if there is none). Raises
     InvalidInput naming the field."""
     note_text = " ".join(note.split())
     if code not in DISPOSITIONS:
@@ -48,7 +48,7 @@ def set_dispositions(
     *,
     by: Actor,
 ) -> None:
-    """Store the disposition of doctors in a cycle, in place of an earlier one. The arguments are those that
+    """Store and journal the disposition of doctors in a cycle, in place of an earlier one. The arguments are those that
     `validate_disposition` has returned. At most 5,000 doctors."""
     ids = sorted(set(doctor_ids))
     if not ids:

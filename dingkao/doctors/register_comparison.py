@@ -81,7 +81,8 @@ class _BatchComparison:
         _insert_sightings(self.comparison, self.sighted)
 
     def _compare(self, row: ImportRow) -> None:
-        """Compare one row. Raises InvalidRegisterRow if it names nobody, or a person a second time."""
+        """Compare one row, and count it as accepted. Raises InvalidRegisterRow if it names nobody, a person a
+        second time, or somebody with whom this list has nothing to do."""
         doctor = next(
             (self.doctors[key] for key in register_rows.row_keys(row) if key in self.doctors),
             None,
@@ -147,7 +148,8 @@ class _BatchComparison:
             )
 
     def _compare_known(self, entry: RegisterEntry, doctor: Doctor) -> None:
-        """Compare somebody who is on a list of the province. Raises InvalidRegisterRow."""
+        """Compare somebody who is on a list of the province; that it is another list than the one compared
+        counts as disclosed. Raises InvalidRegisterRow."""
         details = register_rows.differences(entry, doctor)
         institutions = self._institutions_of(entry)
         is_own = self._is_own(doctor.organisation_id)
@@ -233,8 +235,8 @@ def compare_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """Compare a part of the file and add to `report` what happened: people compared, those who are the same,
-    refused rows. `seen`: the keys of the people so far, to which those of this part are added."""
+    """Compare a part of the file and add to `report`, and to the counts of `comparison` (locked), what
+    happened: people compared, those who are the same, refused rows. `seen`: the keys of the people so far, to which those of this part are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     doctors = _find_doctors(data_rows)
     own = comparison.organisation_id

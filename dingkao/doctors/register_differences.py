@@ -188,7 +188,7 @@ def counts_by_division(
 def total_counts(
     counts: Mapping[str, Mapping[str, tuple[int, int]]],
 ) -> dict[str, tuple[int, int]]:
-    """Kind → the sums of `counts_by_division`."""
+    """Every kind → the sums of `counts_by_division`."""
     return {
         kind: (
             sum(by_kind.get(kind, (0, 0))[0] for by_kind in counts.values()),
@@ -207,8 +207,8 @@ def differences_page(
     open_only: bool,
 ) -> Page[RegisterDifference]:
     """A page of PAGE_SIZE of a comparison's differences, in the order in which they were found. `kind`: ""
-    for all; `division`: None for all; `open_only`: those without a disposition. Raises InvalidInput for a
-    cursor that is none."""
+    for all; `division`: None for all; `open_only`: those without a disposition. An invalid cursor gives
+    the first page."""
     query = _differences_query(comparison.id, kind, division, open_only=open_only)
     return fetch_page(query, [RegisterDifference.id], cursor, PAGE_SIZE)
 

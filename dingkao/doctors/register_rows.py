@@ -104,7 +104,7 @@ def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
 
 
 def row_keys(row: ImportRow) -> list[bytes]:
-    """The keys by which a person is recognised a second time in a file."""
+    """The keys by which a person is recognised a second time in a file; empty without a number."""
     number = row.text("number")
     return list(candidate_number_indices(number).values()) if number else []
 
@@ -141,7 +141,8 @@ def validate_row(row: ImportRow) -> RegisterEntry:
 
 
 def require_document_number(entry: RegisterEntry) -> str:
-    """The document number of somebody who is not on the list. Raises InvalidRegisterRow if it is none."""
+    """The document number of somebody who is not on the list, as it would be stored: that of a resident, or
+    if it isn't one, of a passport. Raises InvalidRegisterRow if it is neither."""
     text = entry.row.text("number")
     for kind in ("resident", "passport"):
         try:

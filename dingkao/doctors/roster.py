@@ -74,10 +74,11 @@ def import_roster(
 ) -> ImportReport:
     """Import a roster (xlsx, xls, ods or csv), whose rows and journal entry the caller commits.
     `restrict_to`: the institutions of the clerk who imports; rows of other institutions are refused (None:
-    all may be imported). `dry_run` validates and stores no row. `progress` is called with the number of rows
+    all may be imported). `dry_run` validates and stores no row; disclosures are counted then, too. `progress` is called with the number of rows
     done after each batch, and may commit it; the console imports with a job of chunks instead
-    (`assessments/roster_imports`). Wrong rows are noted in the report that is returned; raises InvalidInput
-    and TooLarge for the file as a whole."""
+    (`assessments/roster_imports`). Wrong rows are noted in the report that is returned; raises InvalidInput,
+    TooLarge and Unavailable for the file as a whole, and InvalidState if an institution is closed just
+    now."""
     report, seen_numbers, done_count = ImportReport(), set[bytes](), 0
     for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
         import_batch(
@@ -136,7 +137,8 @@ def import_batch(
 ) -> list[tuple[UUID, UUID]]:
     """Import a batch of rows and add to `report` what happened; returns the ids of the new doctors, each with
     the id of its institution. `seen`: the indices of the numbers imported from the same file so far; those of
-    this batch are added to it. The caller journals the import (`log_import`) and commits."""
+    this batch are added to it. The caller journals the import (`log_import`) and commits. Raises
+    InvalidState if an institution is closed just now."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
     batch.run([row for row in rows if not is_footer_or_empty(row)])

@@ -317,8 +317,9 @@ def _read_sex(
     document: IdentityDocument,
     add_warning: WarnCallback,
 ) -> str | None:
-    """Our code of the sex, from the cell or, if it is empty, from the document number. If the two differ,
-    raises InvalidRosterRow for a resident number and warns for other documents."""
+    """Our code of the sex, from the cell or, if it is empty, from the document number (None if that says
+    nothing of it). If the two differ, raises InvalidRosterRow for a resident number and warns for other
+    documents; raises it for an unknown word, too."""
     text = row.text("sex")
     if not text:
         return document.sex

@@ -35,8 +35,8 @@ def insert_search_keys(doctors: Iterable[Mapping[str, Any]]) -> None:
 
 
 def update_search_keys(doctor_ids: Iterable[UUID]) -> int:
-    """Make the keys of these doctors, at most 5,000, what their rows say, after changes of these were made;
-    returns how many had other keys."""
+    """Make the keys of these doctors, at most 5,000, what their rows say, after changes of these were made,
+    which are flushed; returns how many had other keys."""
     db.session.flush()
     columns = (
         Doctor.tenant_id,
