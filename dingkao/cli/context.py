@@ -46,7 +46,8 @@ def _terminal_client() -> str:
 @contextmanager
 def in_province_context(slug: str, *, must_be_open: bool = False) -> Iterator[Province]:
     """Enter the application and the province `slug`; nothing is committed. Raises click.BadParameter for an
-    unknown slug, and what `application` raises; with `must_be_open`, click.ClickException for a province that was never opened or is suspended."""
+    unknown slug, and what `application` raises; with `must_be_open`, click.ClickException for a province that
+    was never opened or is suspended."""
     province = province_by_slug(slug)
     with application():
         if must_be_open:

@@ -45,8 +45,8 @@ def upgrade(migrator_url: str, revision: str = "head") -> None:
 
 def secure_tenant_table(table: str, *, app: str = "SELECT, INSERT, UPDATE, DELETE") -> None:
     """For a migration: enable row-level security for a province's table, give the table to the role of the
-    owner, and grant `app` (privileges) to the application and SELECT to the backup. Both policies have the predicate, because Citus makes a
-    restrictive policy permissive on its shards (tenancy.md rule 5)."""
+    owner, and grant `app` (privileges) to the application and SELECT to the backup. Both policies have the
+    predicate, because Citus makes a restrictive policy permissive on its shards (tenancy.md rule 5)."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(

@@ -122,9 +122,9 @@ tried."""
 
 @dataclass(frozen=True)
 class DemonstrationAccount:
-    """An account of a demonstration with everything needed to sign in. `role`: whose it is, in words; `code`: the current TOTP code, ""
-    without a second factor. `mobile`: the number that gets the code of the first sign-in ("" if there is
-    none: then the institution issues a one-time code)."""
+    """An account of a demonstration with everything needed to sign in. `role`: whose it is, in words; `code`:
+    the current TOTP code, "" without a second factor. `mobile`: the number that gets the code of the first
+    sign-in ("" if there is none: then the institution issues a one-time code)."""
 
     role: str
     user_name: str

@@ -236,7 +236,8 @@ def compare_batch(
     seen: set[bytes],
 ) -> None:
     """Compare a part of the file and add to `report`, and to the counts of `comparison` (locked), what
-    happened: people compared, those who are the same, refused rows. `seen`: the keys of the people so far, to which those of this part are added."""
+    happened: people compared, those who are the same, refused rows. `seen`: the keys of the people so far, to
+    which those of this part are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     doctors = _find_doctors(data_rows)
     own = comparison.organisation_id

@@ -74,11 +74,11 @@ def import_roster(
 ) -> ImportReport:
     """Import a roster (xlsx, xls, ods or csv), whose rows and journal entry the caller commits.
     `restrict_to`: the institutions of the clerk who imports; rows of other institutions are refused (None:
-    all may be imported). `dry_run` validates and stores no row; disclosures are counted then, too. `progress` is called with the number of rows
-    done after each batch, and may commit it; the console imports with a job of chunks instead
-    (`assessments/roster_imports`). Wrong rows are noted in the report that is returned; raises InvalidInput,
-    TooLarge and Unavailable for the file as a whole, and InvalidState if an institution is closed just
-    now."""
+    all may be imported). `dry_run` validates and stores no row; disclosures are counted then, too. `progress`
+    is called with the number of rows done after each batch, and may commit it; the console imports with a job
+    of chunks instead (`assessments/roster_imports`). Wrong rows are noted in the report that is returned;
+    raises InvalidInput, TooLarge and Unavailable for the file as a whole, and InvalidState if an institution
+    is closed just now."""
     report, seen_numbers, done_count = ImportReport(), set[bytes](), 0
     for batch in split_into_batches(read_rows(content, report), INLINE_BATCH_SIZE):
         import_batch(

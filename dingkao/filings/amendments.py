@@ -35,7 +35,8 @@ def field_changes(
     values: Mapping[str, list[str]],
 ) -> tuple[list[tuple[Field, Any, Any]], dict[str, str]]:
     """Returns (field, old value, new value) of those `fields` of a step in which the submitted `values`
-    differ from what is filed, and the errors by field name. A required field can't be emptied."""
+    differ from what is filed, and the errors by field name; a field with an error is only among these. A
+    required field can't be emptied."""
     new_values, errors = validate_fields(fields, values, birth_date=dossier.birth_date())
     for field in missing_fields(fields, new_values):
         errors.setdefault(field.name, f"{field.label}不能为空。")
@@ -62,7 +63,12 @@ def entry_change(
     before = _find_amendable_entry(dossier, kind, entry_id)
     if values is None:
         return before, None, {}
-    entry_values, errors = validate_fields(entry_list.fields, values, birth_date=dossier.birth_date())
+    entry_values, errors = validate_fields(
+        entry_list.fields,
+        values,
+        birth_date=dossier.birth_date(),
+        date_range=dossier.cycle_range(),
+    )
     errors |= missing_entry_errors(entry_list.fields, entry_values, errors)
     after_id = before["id"] if before else uuid4().hex
     return before, entry_values | {"id": after_id}, errors
@@ -149,8 +155,8 @@ def _changed_entries(
 
 
 def apply_photo_change(dossier: Dossier, photo_id: UUID) -> None:
-    """Make the document `photo_id`, which is stored already, the filing's photo. Raises InvalidState if
-    nothing is filed."""
+    """Make the document `photo_id`, which is stored already, the photo of a locked filing; the earlier one
+    stays stored. Raises InvalidState if nothing is filed."""
     filing = _require_filing(dossier)
     filing.photo_id = photo_id
     _mark_saved(filing)

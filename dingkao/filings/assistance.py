@@ -67,8 +67,9 @@ def is_begun(dossier: Dossier) -> bool:
 
 
 def begin(dossier: Dossier, *, reason: str, by: Actor) -> None:
-    """Begin to fill in a locked filing on the doctor's behalf, with the reason why the doctor can't, and tell
-    the doctor. Beginning again has no effect. Raises InvalidInput, InvalidState, DeadlinePassed."""
+    """Begin to fill in a locked filing on the doctor's behalf, with the reason why the doctor can't; journal
+    it and tell the doctor. A filing is created if there is none, and a record that is only included becomes a
+    draft. Beginning again has no effect. Raises InvalidInput, InvalidState, DeadlinePassed."""
     if is_begun(dossier):
         return
     reason = " ".join(reason.split())

@@ -68,7 +68,7 @@ class DepartmentProgress:
         )
 
 
-def is_of_department() -> ColumnElement[bool]:
+def of_department_condition() -> ColumnElement[bool]:
     """The SQL condition that a doctor belongs to a department, for a query of both."""
     return and_(
         Doctor.tenant_id == Department.tenant_id,
@@ -90,8 +90,8 @@ def _lacking_conditions(cycle: Cycle) -> dict[str, ColumnElement[bool]]:
 
 
 def progress_of(department_ids: Collection[UUID], cycle: Cycle | None) -> dict[UUID, DepartmentProgress]:
-    """Department's id → how far it is in the cycle, for the departments of a page; without a cycle only its
-    doctors and liaisons."""
+    """Department's id → how far it is in the cycle, for each of the departments of a page; without a cycle
+    only its doctors and liaisons."""
     liaisons = _liaisons_of(department_ids)
     conditions = _lacking_conditions(cycle) if cycle else {}
     of_doctor = and_(
@@ -105,7 +105,7 @@ def progress_of(department_ids: Collection[UUID], cycle: Cycle | None) -> dict[U
             func.count(Doctor.id),
             *(func.count().filter(condition) for condition in conditions.values()),
         )
-        .join(Doctor, is_of_department())
+        .join(Doctor, of_department_condition())
         .outerjoin(Assessment, of_doctor)
         .where(in_array(Department.id, department_ids))
         .group_by(Department.id)
@@ -143,7 +143,7 @@ def _liaisons_of(department_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID
 def count_unlisted_doctors(grant: Grant) -> CappedCount:
     """How many doctors of the grant's institutions have no department, or one that isn't listed, so that no
     liaison sees them."""
-    is_listed = exists().where(is_of_department())
+    is_listed = exists().where(of_department_condition())
     return capped_count(
         select(Doctor).where(in_array(Doctor.organisation_id, grant.institution_ids), ~is_listed)
     )
@@ -171,7 +171,7 @@ def _late_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         select(Assessment.id)
         .join(Doctor, doctor_join())
         .where(
-            is_of_department(),
+            of_department_condition(),
             Assessment.cycle_id == cycle.id,
             Assessment.round == "first",
             _lacking_conditions(cycle)[value],

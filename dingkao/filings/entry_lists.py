@@ -83,7 +83,8 @@ class _OpenList:
 
 
 def _open_list(dossier: Dossier, kind: str, by: Actor) -> _OpenList:
-    """Returns the entry list `kind`, ready to be changed. Raises NotFound for an unknown kind, InvalidState
+    """Returns the entry list `kind`, ready to be changed; creates and begins the filing if necessary
+    (`get_or_create_filing`). Raises NotFound for an unknown kind, InvalidState
     or DeadlinePassed if the doctor can't change the filing now."""
     entry_list = get_entry_list(kind)
     filing = get_or_create_filing(dossier, None, by)
@@ -106,12 +107,12 @@ def save_entry(
     values: Mapping[str, list[str]],
     *,
     by: Actor,
-    version: str | None = None,
+    etag: str | None = None,
 ) -> tuple[str, dict[str, str]]:
-    """Store one entry of the list `kind`; `entry_id` is «new» for a new one. Returns its id and the errors by
-    field name; with errors nothing is stored. Raises StaleSave if `version` (the etag that the page showed)
-    is outdated, NotFound for an unknown kind or a removed entry, InvalidInput if the list is full,
-    InvalidState, DeadlinePassed."""
+    """Store one entry of the list `kind`, and journal it; `entry_id` is «new» for a new one. Returns its id
+    and the errors by field name; with errors nothing is stored. Raises StaleSave if `etag` (of the entry that
+    the page showed; None: not checked) is outdated, NotFound for an unknown kind or a removed entry,
+    InvalidInput if the list is full, InvalidState, DeadlinePassed."""
     entry_list = get_entry_list(kind)
     entry_values, errors = validate_fields(
         entry_list.fields,
@@ -126,7 +127,7 @@ def save_entry(
     if entry_id == "new":
         entry_id = _append_entry(open_list, entry_values)
     else:
-        _replace_entry(open_list, entry_id, entry_values, version)
+        _replace_entry(open_list, entry_id, entry_values, etag)
     open_list.store()
     update_revision(open_list.filing, by, kind, open_list.step)
     return entry_id, {}
@@ -148,20 +149,22 @@ def _replace_entry(
     open_list: _OpenList,
     entry_id: str,
     entry_values: dict[str, Any],
-    version: str | None,
+    etag: str | None,
 ) -> None:
-    """Replace an entry. Raises NotFound if it was removed, StaleSave if `version` is outdated."""
+    """Replace an entry. Raises NotFound if it was removed, StaleSave if `etag` is outdated (None or "": not
+    checked)."""
     index = open_list.find_index(entry_id)
     if index is None:
         raise NotFound(ENTRY_NOT_FOUND_MESSAGE)
-    if version and version != entry_etag(open_list.entries[index]):
+    if etag and etag != entry_etag(open_list.entries[index]):
         raise StaleSave(STALE_MESSAGE)
     open_list.entries[index] = entry_values | {"id": entry_id}
 
 
 def remove_entry(dossier: Dossier, kind: str, entry_id: str, *, by: Actor) -> None:
-    """Remove an entry; does nothing if it is removed already. The entry removed last can be restored with its
-    proofs until submission. Raises what `_open_list` raises."""
+    """Remove an entry, and journal it; does nothing if it is removed already. The entry removed last can be
+    restored with its proofs until submission; the proofs of one removed from this list before are deleted.
+    Raises what `_open_list` raises."""
     open_list = _open_list(dossier, kind, by)
     index = open_list.find_index(entry_id)
     if index is None:

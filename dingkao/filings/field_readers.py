@@ -30,7 +30,8 @@ def validate_fields(
     date_range: tuple[date, date] | None = None,
     changed: Collection[str] = (),
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Returns the values that can be stored, and the errors of the others (sentences), both by field name.
+    """Returns the values that can be stored each by itself, and the errors (sentences), both by field name. A
+    date in wrong order is among both; of the other fields with an error there is no value.
 
     `values`: field name → texts of the form. An empty field is no error. No date may be before `birth_date`,
     nor before ADULTHOOD_YEARS if the field says so; dates of records must be within `date_range`; pairs of
@@ -117,8 +118,8 @@ def _read_email(field: Field, texts: list[str]) -> str:
 
 
 def _read_code(field: Field, texts: list[str]) -> str | None:
-    """Returns a certificate number in normal form. Raises ValueError for other characters than letters,
-    digits, hyphens."""
+    """Returns a certificate number in normal form. Raises ValueError unless it is 5 to 40 letters, digits and
+    hyphens."""
     text = normalise_text(texts[0])
     if text and not re.fullmatch(r"[0-9A-Z-]{5,40}", text):
         raise ValueError(f"{field.label}只能由数字和字母组成，请按证书核对。")

@@ -56,8 +56,9 @@ _LISTS_WITH_PROOFS = {kind: entry_list for kind, entry_list in ENTRY_LISTS.items
 
 def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
     """Store the photo (近期免冠照片) [S7], checked with the province's rules and re-encoded, together with
-    hints of the checks; the earlier photo is deleted. Returns the document's id. Raises InvalidInput,
-    TooLarge, Unavailable, InvalidState, DeadlinePassed."""
+    hints of the checks; the earlier photo is deleted. The dossier is locked; a record that is only included
+    becomes a draft. Journals it. Returns the document's id. Raises InvalidInput, TooLarge, Unavailable,
+    InvalidState, DeadlinePassed."""
     portrait = images.process_portrait(content, photo_rules())
     filing = get_or_create_filing(dossier, None, by)
     photo_id = _store_photo(filing, portrait)
@@ -137,8 +138,9 @@ def save_proof(
     entry_id: UUID | None = None,
 ) -> UUID:
     """Store a proof (证明材料), a picture or PDF that is checked and rewritten; for the entry `entry_id` of a
-    list if given (domain.md §2.1, step 4). Returns the document's id. Raises InvalidInput, TooLarge,
-    Unavailable, InvalidState, DeadlinePassed, and NotFound for an entry without proofs."""
+    list if given (domain.md §2.1, step 4). The dossier is locked; a record that is only included becomes a
+    draft. Journals it, and counts no revision of the filing. Returns the document's id. Raises InvalidInput,
+    TooLarge, Unavailable, InvalidState, DeadlinePassed, and NotFound for an entry without proofs."""
     rewritten, content_type = images.process_document(content)
     filing = get_or_create_filing(dossier, None, by)
     _require_proof_capacity(dossier, entry_id)
@@ -201,11 +203,14 @@ def documents_by_doctor(dossiers: Sequence[Dossier]) -> dict[UUID, list[Document
     documents: dict[UUID, list[Document]] = {}
     for document in db.session.scalars(query.order_by(Document.id)):
         documents.setdefault(document.doctor_id, []).append(document)
-    return {doctor_id: _shown(filings[doctor_id], stored) for doctor_id, stored in documents.items()}
+    return {
+        doctor_id: _filed_documents_among(filings[doctor_id], stored)
+        for doctor_id, stored in documents.items()
+    }
 
 
-def _shown(filing: Filing | None, documents: Sequence[Document]) -> list[Document]:
-    """Returns those documents of a doctor that `filed_documents` returns, in its order."""
+def _filed_documents_among(filing: Filing | None, documents: Sequence[Document]) -> list[Document]:
+    """Returns those of a doctor's documents (by id) that `filed_documents` returns, in its order."""
     entry_ids = _listed_entry_ids(filing)
     photos = [document for document in documents if filing and document.id == filing.photo_id]
     return photos + [
@@ -249,7 +254,7 @@ def _is_entry_removed(record: Assessment, proof: Document) -> bool:
 
 
 def delete_orphaned_proofs(dossier: Dossier, *, by: Actor) -> None:
-    """Delete the proofs of entries that were removed and can no longer be restored."""
+    """Delete the proofs of entries that were removed and can no longer be restored, and journal it."""
     entry_ids = _listed_entry_ids(dossier.filing) | _removed_entry_ids(dossier.filing)
     for entry_id, proofs in proofs_by_entry(dossier.record).items():
         if entry_id not in entry_ids:
@@ -354,8 +359,8 @@ def delete_file_job(job: Job, _report_progress: ProgressCallback) -> None:
 
 
 def clean_file_name(name: str) -> str:
-    """Returns a file's name for display: its last part, without invisible characters, at most 100
-    characters."""
+    """Returns a file's name for display: its last part, without invisible characters, of which the last 100
+    characters at most; 证明材料 if nothing is left."""
     base_name = re.split(r"[/\\]", name)[-1]
     visible_name = "".join(filter(str.isprintable, base_name))
     return visible_name.strip()[-100:] or "证明材料"

@@ -48,7 +48,8 @@ def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
 
 
 def draft_condition(value: str) -> ColumnElement[bool]:
-    """The SQL condition of the records that wait for the institution with such a draft (DRAFT_CHOICES)."""
+    """The SQL condition of the records that `value`, a code of DRAFT_CHOICES, means: UNDRAFTED those that
+    wait for the institution without a draft, any other those with such a draft, in whatever state."""
     has_fail = or_(GradingDraft.performance == "fail", GradingDraft.ethics == "fail")
     matching_draft = exists().where(
         GradingDraft.tenant_id == Assessment.tenant_id,

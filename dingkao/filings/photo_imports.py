@@ -225,7 +225,8 @@ def _store_photo(
 
 def _require_replaceable(doctor: Doctor, cycle: Cycle | None) -> Dossier:
     """The doctor's dossier, locked, if its photo may be written. Raises RefusedPhoto for a doctor who is not
-    included, and for a record that was submitted, whose photo nobody replaces but the doctor."""
+    included, for a record that is submitted or decided, and for a photo that was submitted before, which
+    nobody replaces but the doctor."""
     try:
         dossier = dossier_of(doctor, cycle, for_update=True) if cycle else None
     except NotFound:

@@ -112,11 +112,12 @@ def scope_of(
     )
 
 
-def pending_records(
+def pending_query(
     cycle: Cycle,
     scope: ReviewScope,
 ) -> Select[Assessment]:
-    """Returns the query of the records that wait for `scope`."""
+    """Returns the query of the cycle's records that wait for the review of `scope` and that it may see, in no
+    order."""
     return select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         queue_condition(scope.name),
@@ -124,7 +125,7 @@ def pending_records(
     )
 
 
-def next_pending_record(
+def find_next_pending_id(
     cycle: Cycle,
     scope: ReviewScope,
     by: Actor,
@@ -153,14 +154,14 @@ def next_pending_record(
     return None
 
 
-def previous_pending_record(
+def find_previous_pending_id(
     cycle: Cycle,
     scope: ReviewScope,
     by: Actor,
     before: Assessment,
 ) -> UUID | None:
     """Returns the id of the record before `before` in the order of waiting, among those that
-    `next_pending_record` may find; None if there is none."""
+    `find_next_pending_id` may find; None if there is none."""
     query = _decidable_records(cycle, scope, by).where(
         _POSITION < _position_of(before),  # noqa: SIM300
         or_(Assessment.assigned_to.is_(None), Assessment.assigned_to == by.id),
@@ -194,7 +195,7 @@ def _decidable_records(
         Assessment.leased_by == by.id,
     )
     return (
-        pending_records(cycle, scope)
+        pending_query(cycle, scope)
         .where(
             scope.deciding_condition(),
             is_free,
@@ -241,9 +242,10 @@ def lease_record(
     *,
     by: Actor,
 ) -> None:
-    """Lease the record (locked) to a reviewer for LEASE_DURATION, and store that it was opened; its doctor
-    can't withdraw it any more. Raises Forbidden for a person who may not decide, or the doctor; InvalidState
-    if it does not wait for the side, or another person has leased it (the message names them)."""
+    """Lease the record (locked) to a reviewer for LEASE_DURATION, store that it was opened, and journal that;
+    its doctor can't withdraw it any more. Raises Forbidden for a person who may not decide, or the doctor;
+    InvalidState if it does not wait for the side, or another person has leased it (the message names
+    them)."""
     _require_pending(record, scope)
     require_unleased(record, by)
     _require_not_self(record, by)

@@ -18,7 +18,7 @@ from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidInput
 from dingkao.filings.models import ReviewBatch
-from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_records
+from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_query
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.handover_parts import Desk, Handover, add_handover_part, move_column
@@ -175,7 +175,7 @@ def _assignable_records(
     scope: ReviewScope,
 ) -> Select[Assessment]:
     """Returns the query of the cycle's records that wait at this side where the person may decide."""
-    return pending_records(cycle, scope).where(
+    return pending_query(cycle, scope).where(
         scope.deciding_condition(),
     )
 

@@ -63,7 +63,7 @@ def apply_decision(
     decision: Decision,
     marks: Mapping[str, str] | None = None,
 ) -> str:
-    """Make a decision on a locked record, store what the side has seen, and notify the doctor. Returns the
+    """Make a decision on a locked record as `decide` does, and finish it (`finish_decisions`). Returns the
     sentence for the reviewer. Raises as `decide` does."""
     dossier = dossier_of_record(record)
     message = decide(dossier, scope, action, by=by, decision=decision, marks=marks)
@@ -80,8 +80,9 @@ def decide(
     decision: Decision,
     marks: Mapping[str, str] | None = None,
 ) -> str:
-    """Make a decision on the dossier of a locked record, and notify the doctor; `finish_decisions` has to
-    follow in the same transaction. Returns the sentence for the reviewer.
+    """Make a decision on the dossier of a locked record, journal it, and notify the doctor, unless the record
+    only goes back to the institution; `finish_decisions` has to follow in the same transaction. Returns the
+    sentence for the reviewer.
 
     `action`: code of the decision, see `_DECISIONS`. A return may have `marks` (key → sentence, see
     `return_marks`), which become the reason if none is typed. Raises what the transition raises (Forbidden,
@@ -158,7 +159,8 @@ def _approve(
     _marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The institution approves; returns the sentence for the reviewer."""
+    """The institution approves; returns the sentence for the reviewer. Raises DeadlinePassed if the province
+    blocks late approvals, InvalidInput, and what the transition raises."""
     record = dossier.record
     require_in_time(record, dossier.cycle)
     require_verdict(decision.performance, "performance", "请评定工作成绩。")
@@ -208,7 +210,8 @@ def _accept(
     _marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The organisation accepts, with a test or without one; returns the sentence for the reviewer."""
+    """The organisation accepts, with a test or without one; returns the sentence for the reviewer. Raises
+    InvalidInput, InvalidState, and what the transition raises."""
     record = dossier.record
     bad_record_check = validate_bad_record_check(
         record,

@@ -147,9 +147,10 @@ def validate_conduct_findings(
     codes: Sequence[str],
     ethics: str,
 ) -> list[str]:
-    """Returns the cases of direct failure (§1.7) that the reviewer has found, by code. `answer`: one of
-    FOUND_CHOICES. Raises InvalidInput if the checklist wasn't answered, or the verdict on ethics contradicts
-    it."""
+    """Returns the codes of the cases of direct failure (§1.7) that the reviewer has found; [] for none.
+    `answer`: one of FOUND_CHOICES; `codes`: those ticked, of which unknown ones are left out; `ethics`: the
+    verdict on it. Raises InvalidInput if the checklist wasn't answered, no case is ticked, or the verdict
+    contradicts it."""
     if answer not in FOUND_CHOICES:
         raise InvalidInput("请核对直接认定为不合格的情形，选择“未发现”或“发现”。", "conduct")
     if answer == "none":

@@ -43,7 +43,7 @@ def phrase_texts(
     organisation_ids: Collection[UUID],
     account_id: UUID,
 ) -> list[str]:
-    """Returns the texts that a reviewer is offered, each once."""
+    """Returns the texts that a reviewer is offered, each once; DEFAULT_PHRASES if there are none."""
     texts = [phrase.text for phrase in list_phrases(organisation_ids, account_id)]
     return list(dict.fromkeys(texts)) or list(DEFAULT_PHRASES)
 
@@ -56,8 +56,8 @@ def add_phrase(
     by: Actor,
 ) -> None:
     """Add a phrase: the person's own, or with `shared` the organisation's, which the caller has checked that
-    the person may do. One that is there already isn't added again. Raises InvalidInput if it is empty, too
-    long, or one too many, Forbidden for an actor without account."""
+    the person may do, and which is journaled. One that is there already isn't added again. Raises
+    InvalidInput if it is empty, too long, or one too many, Forbidden for an actor without account."""
     phrase_text = " ".join(text.split())
     if not 0 < len(phrase_text) <= MAX_PHRASE_LENGTH:
         raise InvalidInput(f"请填写常用语，不超过{MAX_PHRASE_LENGTH}字。", "text")

@@ -28,8 +28,8 @@ def compare_with_roster(
     *,
     revealed: bool = False,
 ) -> list[ComparedValue]:
-    """Returns the fields of the first two steps for which the roster has a value. Certificate numbers are
-    masked unless `revealed`."""
+    """Returns the fields of the first two steps for which the roster has a value, in their order; they differ
+    only where something is filed. Certificate numbers are masked unless `revealed`."""
     numbers = roster_certificate_numbers(dossier.doctor)
     compared = []
     for step in (1, 2):

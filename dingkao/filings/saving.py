@@ -52,8 +52,9 @@ def save_step(
     etags: Mapping[str, str] | None = None,
     client_id: str = "",
 ) -> dict[str, str]:
-    """Store the valid values of what was typed on a step, even if it is incomplete. Returns the errors of the
-    others by field name.
+    """Store the valid values of what was typed on a step of a locked dossier, even if it is incomplete; count
+    a revision and journal it, and begin the filing of a record that is only included. Returns the errors of
+    the others by field name.
 
     If the page sends the `etags` it was shown, it is merged field by field (see `merge_values`); otherwise
     `revision` must be the newest. Raises StaleSave if a newer save would be overwritten, InvalidState,
@@ -78,8 +79,9 @@ def autosave_step(
     by: Actor,
 ) -> Merge:
     """Store what a page sends by itself while it is filled in: the fields in `etags`. An invalid field, or
-    one that is in conflict, does not prevent the others from being stored; both are in the result. Nothing is
-    written to the journal. Raises InvalidState, DeadlinePassed."""
+    one that is in conflict, does not prevent the others from being stored; both are in the result. The
+    dossier is locked. Only the beginning of a filing is written to the journal. Raises InvalidState,
+    DeadlinePassed."""
     merged = _merge_step(dossier, step, values, etags, client_id)
     if merged.changed:
         filing = get_or_create_filing(dossier, None, by)
@@ -99,8 +101,9 @@ def contact_fields_of(dossier: Dossier) -> list[Field]:
 
 
 def save_contact(dossier: Dossier, values: Mapping[str, list[str]], *, by: Actor) -> dict[str, str]:
-    """Store the contact data, which may be changed in every state (domain.md §11). Returns the errors by
-    field name; with errors nothing is stored. Raises InvalidState if nothing has been filed yet."""
+    """Store the contact data, which may be changed in every state (domain.md §11), and journal that. Returns
+    the errors by field name; with errors nothing is stored. Raises InvalidState if nothing has been filed
+    yet."""
     filing = dossier.filing
     if filing is None:
         raise InvalidState("您还没有填报信息，请先从主页进入“填报信息”。")

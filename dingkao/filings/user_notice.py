@@ -50,8 +50,8 @@ def has_confirmed_notice(doctor: Doctor, cycle: Cycle) -> bool:
 
 
 def confirm_notice(doctor: Doctor, cycle: Cycle, *, by: Actor) -> None:
-    """Store that the doctor has read and understood the user notice [S5], once for each cycle and version of
-    the text."""
+    """Store and journal that the doctor has read and understood the user notice [S5], once for each cycle and
+    version of the text. Locks the doctor."""
     db.session.scalars(select(Doctor.id).where(Doctor.id == doctor.id).with_for_update()).one()
     if not has_confirmed_notice(doctor, cycle):
         db.session.add(

@@ -106,9 +106,9 @@ def merge_into_volume(
     last: CheckpointHeader,
     records: Sequence[CheckpointRecord],
 ) -> CheckpointHeader:
-    """Store a volume with `records` (of the entries above the id `after` in the batches up to `last`, sorted),
-    and delete those batches. The caller holds `checkpoint_lock`, and `head` is the present head. Returns the
-    volume's header. Raises Unavailable."""
+    """Store a volume with `records` (of the entries above the id `after` in the batches up to `last`,
+    sorted), and delete those batches. The caller holds `checkpoint_lock`, and `head` is the present head.
+    Returns the volume's header. Raises Unavailable."""
     number = head.volumes + 1
     header = CheckpointHeader(
         province=current_ledger().owner_code(),

@@ -41,8 +41,8 @@ def get_for_update(
 
 
 def withdraw(row: Proposal, *, by: Actor, refusal: str) -> None:
-    """Withdraw a proposal (locked), and write the journal; does nothing if it is withdrawn already. Raises InvalidState with the
-    sentence `refusal` if it is approved."""
+    """Withdraw a proposal (locked), and write the journal; does nothing if it is withdrawn already. Raises
+    InvalidState with the sentence `refusal` if it is approved."""
     if row.approved_at:
         raise InvalidState(refusal)
     if row.withdrawn_at is None:

@@ -55,8 +55,8 @@ def tenant_blueprint(
     states: Callable[[], Mapping[int, str]],
 ) -> Blueprint:
     """Returns a blueprint of provinces: its requests are refused with UnknownProvince unless the middleware
-    has entered an open province, which is then `g.province`. `states` returns code → state (open or closed) of
-    every province that was ever opened; its answer is kept for REFRESH_SECONDS."""
+    has entered an open province, which is then `g.province`. `states` returns code → state (open or closed)
+    of every province that was ever opened; its answer is kept for REFRESH_SECONDS."""
     blueprint = Blueprint(name, import_name)
 
     def refuse_without_province() -> None:

@@ -32,8 +32,8 @@ def division_code(province: Province, text: str) -> str:
 
 
 def _typed_code(word: str) -> str | None:
-    """Returns the six-digit code at the beginning of a normalised text, or None. Four digits are a code only if no
-    digits follow."""
+    """Returns the six-digit code at the beginning of a normalised text, or None. Four digits are a code only
+    if no digits follow."""
     code_match = _CODE.match(word)
     if code_match is None or (len(code_match[1]) == 4 and code_match[2]):
         return None

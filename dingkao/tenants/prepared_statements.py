@@ -198,8 +198,9 @@ def execute_in_session(
     with_column_names: bool = False,
 ) -> list[Any]:
     """Returns the rows of an SQL text with placeholders like `%(name)s` within the session's transaction, as
-    tuples, or named tuples `with_column_names`. The session is not flushed. It bypasses the cursors of SQLAlchemy
-    and the driver, which cost more than the statement. Raises the exceptions that SQLAlchemy would raise."""
+    tuples, or named tuples `with_column_names`. The session is not flushed. It bypasses the cursors of
+    SQLAlchemy and the driver, which cost more than the statement. Raises the exceptions that SQLAlchemy would
+    raise."""
     connection = _driver_connection(session)
     driver: Any = connection.connection.driver_connection
     for hear in (

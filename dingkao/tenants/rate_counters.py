@@ -34,8 +34,8 @@ def current_count(kind: str, *parts: object) -> int:
 
 
 def take_count(kind: str, *parts: object) -> int:
-    """Returns the value of a counter of the province and deletes it; 0 if there is none, or the cache does not
-    respond."""
+    """Returns the value of a counter of the province and deletes it; 0 if there is none, or the cache does
+    not respond."""
     try:
         return int(_cache().getdel(cache_key(kind, *parts)) or 0)  # type: ignore[arg-type]
     except redis.RedisError as fault:

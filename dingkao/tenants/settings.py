@@ -110,8 +110,8 @@ def cache_values(day: date, pairs: list[Any] | None) -> dict[str, Any]:
 def value(name: str, on: date | None = None) -> Any:
     """Returns the value of the setting `name` in the current province on the day `on` (None: today).
 
-    At the first call for a day one query reads all settings, which are cached in the database session. Raises KeyError
-    for an undeclared name.
+    At the first call for a day one query reads all settings, which are cached in the database session. Raises
+    KeyError for an undeclared name.
     """
     setting = SETTINGS[name]
     day = on or clock.today()

@@ -197,6 +197,9 @@ def test_a_change_shows_old_and_new_and_is_made_when_both_agreed(ready, staff, i
         since="2004-01",
         until="2005-01",
     )
+    of_an_earlier_cycle = {"name": "旧表彰", "when": "2001-05"}
+    address = f"/requests/{request_id}/list/good_records/new"
+    assert someone.post(address, **of_an_earlier_cycle).status_code == 422
     page = someone.get(f"/requests/{request_id}")
     assert "山西医科大学" in page
     assert "青海大学" in page

@@ -12,7 +12,7 @@ from dingkao.assessments.models import ASSESSMENT_STATES, Assessment, RecordMove
 from dingkao.assessments.record_counts import counted_move, fold_moves, recount, state_totals, state_totals_of
 from dingkao.cycles.cycles import require_current_cycle
 from dingkao.database.base import db
-from dingkao.filings.review import ReviewScope, next_pending_record
+from dingkao.filings.review import ReviewScope, find_next_pending_id
 from dingkao.journal.entries import Actor
 from dingkao.people.models import Organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
@@ -155,7 +155,7 @@ def test_who_waited_longest_comes_from_an_index_without_sorting(cycle):
 
     event.listen(db.engine, "before_cursor_execute", note)
     try:
-        next_pending_record(cycle, scope, actors.make_actor("organisation_reviewer"))
+        find_next_pending_id(cycle, scope, actors.make_actor("organisation_reviewer"))
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
     statement, parameters = next(sent for sent in statements if "submitted_at" in sent[0])

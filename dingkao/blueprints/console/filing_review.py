@@ -40,7 +40,7 @@ def waiting_counts() -> dict[str, tuple[int, int]]:
         return {}
     return {
         name: count_decidable(
-            review.pending_records(cycle, scope),
+            review.pending_query(cycle, scope),
             *scope.earlier_actor_columns,
         )
         for name, scope in review_scopes().items()
@@ -114,7 +114,7 @@ def lease_next_record(
     address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
     before the first cycle."""
     by = current_user.as_actor()
-    record_id = review.next_pending_record(
+    record_id = review.find_next_pending_id(
         require_current_cycle(),
         scope,
         by,

@@ -288,6 +288,6 @@ def _neighbours(
     if record.submitted_at is None or not scope.can_decide:
         return {"next_id": None, "previous_id": None}
     return {
-        "next_id": review.next_pending_record(dossier.cycle, scope, by, after=record),
-        "previous_id": review.previous_pending_record(dossier.cycle, scope, by, record),
+        "next_id": review.find_next_pending_id(dossier.cycle, scope, by, after=record),
+        "previous_id": review.find_previous_pending_id(dossier.cycle, scope, by, record),
     }

@@ -80,7 +80,7 @@ def _save_entry(
             entry,
             read_form_values(),
             by=current_user.as_actor(),
-            version=request.form.get("version"),
+            etag=request.form.get("version"),
         )
     except StaleSave as stale:
         page = _render_typed_entry(dossier, kind, entry, stored_entry, message=stale.message)
