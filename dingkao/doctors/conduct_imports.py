@@ -103,7 +103,7 @@ def import_batch(
 ) -> None:
     """Import a batch of rows and add to `report` what happened; lines below the table are left out. `grant`:
     whose doctors they may name; `seen`: the keys of the rows of the same file so far, to which those of this
-    batch are added. Records that are there already are locked, and journaled where they change; new ones are
+    batch are added. Records that are there already are locked, and journalled where they change; new ones are
     not."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     people = _find_people(data_rows, grant)

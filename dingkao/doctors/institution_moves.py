@@ -23,8 +23,8 @@ from dingkao.people.organisation_succession import (
 def change_institution(doctor: Doctor, organisation_id: UUID) -> bool:
     """Put a locked doctor on the roster of another institution, where the doctor is then found, in no
     department. The row imported last is forgotten, so that the new institution's file is compared with what
-    is stored. The records of the doctor stay where they are, and nothing is journaled: both are the caller's.
-    Returns whether there was a department to leave, for the journal, which holds no names."""
+    is stored. The records of the doctor stay where they are, and nothing is journalled: both are the
+    caller's. Returns whether there was a department to leave, for the journal, which holds no names."""
     has_left_department = bool(doctor.department)
     doctor.department = None
     _put_on_roster([doctor], organisation_id)

@@ -240,7 +240,7 @@ def settle(
     by: Actor,
 ) -> int:
     """Give those of the differences `ids` that belong to the comparison a disposition; one that is there
-    already is replaced. They are locked, counted and journaled. Doctors who are on the list and not in the
+    already is replaced. They are locked, counted and journalled. Doctors who are on the list and not in the
     register get it in the cycle `cycle_id` too (None: in none). Returns how many were given it. Raises
     InvalidInput naming the field."""
     code, note_text = validate_disposition(code, note)

@@ -56,7 +56,7 @@ def add_phrase(
     by: Actor,
 ) -> None:
     """Add a phrase: the person's own, or with `shared` the organisation's, which the caller has checked that
-    the person may do, and which is journaled. One that is there already isn't added again. Raises
+    the person may do, and which is journalled. One that is there already isn't added again. Raises
     InvalidInput if it is empty, too long, or one too many, Forbidden for an actor without account."""
     phrase_text = " ".join(text.split())
     if not 0 < len(phrase_text) <= MAX_PHRASE_LENGTH:

@@ -113,7 +113,7 @@ def import_questions(
     name: str = "",
 ) -> ImportReport:
     """Import a file of questions, called `name`, into the bank called `bank_name`, which is created if there
-    is none, and locked. Pictures are stored in the name of `by`; the import is journaled.
+    is none, and locked. Pictures are stored in the name of `by`; the import is journalled.
 
     Importing the same question again changes nothing; one whose answer, type or explanation differs gets a
     new version. `category`: for questions of 业务水平 for which neither file nor bank has one. Returns the
@@ -140,8 +140,8 @@ def import_rows(
 ) -> ImportReport:
     """Import rows of questions, a batch at a time, into the bank called `bank_name`, which is created if
     there is none, and locked. `category`: see `import_questions`. `report` is added to, its errors are sorted
-    by row, and it is returned; a refused row is among them and stops nothing. The import is journaled. Raises
-    InvalidState if a paper whose window is not over could not be filled any more."""
+    by row, and it is returned; a refused row is among them and stops nothing. The import is journalled.
+    Raises InvalidState if a paper whose window is not over could not be filled any more."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
         purpose_changes |= import_batch(
