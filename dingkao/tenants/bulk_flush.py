@@ -175,7 +175,8 @@ def _build_part(
 def _insert_sql(mapper: Mapper[Any], sql_values: dict[str, str]) -> str:
     """Returns the INSERT of a row; `sql_values`: attribute name → placeholder."""
     names = ", ".join(_quoted_column(mapper, name) for name in sql_values)
-    return f"INSERT INTO {_quoted_table(mapper)} ({names}) VALUES ({', '.join(sql_values.values())})"  # noqa: S608
+    placeholders = ", ".join(sql_values.values())
+    return f"INSERT INTO {_quoted_table(mapper)} ({names}) VALUES ({placeholders})"  # noqa: S608
 
 
 def _update_sql(
@@ -187,7 +188,7 @@ def _update_sql(
     """Returns the UPDATE of a row: sets the columns `changed`, and finds the row by `keys`."""
     assignments = ", ".join(f"{_quoted_column(mapper, name)} = {sql_values[name]}" for name in changed)
     condition = " AND ".join(f"{_quoted_column(mapper, name)} = {sql_values[name]}" for name in keys)
-    return f"UPDATE {_quoted_table(mapper)} SET {assignments} WHERE {condition}"  # noqa: S608 - names of our models
+    return f"UPDATE {_quoted_table(mapper)} SET {assignments} WHERE {condition}"  # noqa: S608
 
 
 def _quoted_table(mapper: Mapper[Any]) -> str:
