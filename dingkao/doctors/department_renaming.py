@@ -10,7 +10,7 @@ from dingkao.errors import InvalidInput
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.department_models import Department
-from dingkao.people.departments import normalise_department_name
+from dingkao.people.departments import validate_department_name
 
 
 def rename_department(department: Department, text: str, *, by: Actor) -> int:
@@ -18,7 +18,7 @@ def rename_department(department: Department, text: str, *, by: Actor) -> int:
     that. Returns how many doctors it has; 0 for the name that it has already. Raises InvalidInput for the
     field `name` if the text is no name, or the institution has another department of that name, open or
     closed."""
-    name, previous_name = normalise_department_name(text), department.name
+    name, previous_name = validate_department_name(text), department.name
     if name == previous_name:
         return 0
     taken = select(Department.id).where(

@@ -25,6 +25,7 @@ from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import search_condition
 from dingkao.people.account_queries import account_states
+from dingkao.people.departments import normalise_department_name
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
@@ -59,7 +60,7 @@ def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
         ListFilter(
             "department",
             "科室",
-            lambda value, _viewer: Doctor.department == value,
+            lambda value, _viewer: Doctor.department == normalise_department_name(value),
             accepts=lambda value: len(value) <= MAX_DEPARTMENT_LENGTH,
             is_indexed=have_index,
             is_lone=True,

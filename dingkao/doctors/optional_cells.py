@@ -22,6 +22,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
     EMPTY_WORDS,
     ImportRow,
 )
+from dingkao.people.departments import MAX_NAME_LENGTH, normalise_department_name
 from dingkao.people.identity_numbers import IdentityDocument
 from dingkao.tenants.encryption import normalise_text
 
@@ -98,6 +99,16 @@ def _split_word(word: str) -> list[str]:
     """The scopes within a word. The word is split at enumeration commas, slashes and line breaks only if it
     isn't itself a known scope, as 「医学检验、病理」 is."""
     return [word] if code_for("scope", word) else _FINE_SCOPE_SEPARATORS.split(word)
+
+
+def read_department(reader: RowReader) -> str | None:
+    """The normalised name of the department (科室); None if the cell is empty or, with a warning, the name is
+    too long."""
+    name = normalise_department_name(reader.row.text("department"))
+    if len(name) > MAX_NAME_LENGTH:
+        reader.add_unclear("department", f"科室名称超过{MAX_NAME_LENGTH}字", "请核对，只填写科室名称。")
+        return None
+    return name or None
 
 
 def read_first_registered(reader: RowReader) -> date | None:

@@ -148,7 +148,7 @@ ROSTER_COLUMNS = (
         is_stored=False,
         is_prefilled=True,
     ),
-    RosterColumn("department", ("科室", "所在科室")),
+    RosterColumn("department", ("科室", "所在科室"), is_interpreted=True),
     RosterColumn("title", ("技术职称", "专业技术职称", "职称")),
     RosterColumn(
         "mobile",

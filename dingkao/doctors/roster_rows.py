@@ -17,6 +17,7 @@ from dingkao.doctors.code_lists import (
 from dingkao.doctors.optional_cells import (
     RowReader,
     WarnCallback,
+    read_department,
     read_first_registered,
     read_practice,
     read_qualification,
@@ -112,6 +113,7 @@ def validate_row(
         "ethnicity": ethnicity_name(row.text("ethnicity")),
         "qualification": read_qualification(reader, document, level, category),
         "practice": read_practice(reader, level, category),
+        "department": read_department(reader),
         "mobile": mobile,
         "first_registered": read_first_registered(reader),
     }

@@ -27,7 +27,7 @@ from dingkao.errors import InvalidInput, RateLimited
 from dingkao.integrations.spreadsheets.import_rows import ImportRow
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
-from dingkao.people.departments import add_departments
+from dingkao.people.departments import MAX_NAME_LENGTH, add_departments, normalise_department_name
 from dingkao.people.models import Account, Organisation
 from dingkao.people.organisation_queries import find_by_registration_number
 from dingkao.people.organisations import lock_open
@@ -128,6 +128,8 @@ def _validate(
             "首次注册日期不合理。请对照执业证书填写，不清楚的可以留空，由医师填报时补充。",
             "first_registered",
         )
+    if normalise_department_name(values.get("department", "")) and roster_row.values["department"] is None:
+        raise InvalidInput(f"科室名称不超过{MAX_NAME_LENGTH}字。", "department")
     return roster_row
 
 

@@ -21,6 +21,7 @@ from dingkao.filings.models import ReviewBatch
 from dingkao.filings.review import CLERK_MESSAGE, DECIDING_ACTIONS, ReviewScope, pending_query
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
+from dingkao.people.departments import normalise_department_name
 from dingkao.people.handover_parts import Desk, Handover, add_handover_part, move_column
 from dingkao.people.models import Account, Membership
 from dingkao.people.permissions import roles_for
@@ -99,13 +100,14 @@ def assign_department(
     somebody who is no colleague."""
     _require_deciding(scope)
     _require_colleagues(scope, [colleague])
-    if not department.strip():
+    name = normalise_department_name(department)
+    if not name:
         raise InvalidInput("请填写科室。", "department")
     ids = (
         _assignable_records(cycle, scope)
         .join(Doctor, doctor_join())
         .where(
-            Doctor.department == department.strip(),
+            Doctor.department == name,
             _not_assigned_to(colleague),
         )
         .with_only_columns(Assessment.id)

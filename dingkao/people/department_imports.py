@@ -15,7 +15,11 @@ from dingkao.jobs.models import Job
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
 from dingkao.people.department_models import Department
-from dingkao.people.departments import add_departments, normalise_department_name
+from dingkao.people.departments import (
+    add_departments,
+    normalise_department_name,
+    validate_department_name,
+)
 from dingkao.people.models import Organisation
 from dingkao.people.scopes import Grant, load_grant, scope_condition
 from dingkao.people.spreadsheet_imports import (
@@ -50,7 +54,7 @@ def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
 
 def row_keys(row: ImportRow) -> list[bytes]:
     """The key by which a row is recognised as a duplicate within its file: institution and name."""
-    name = " ".join(row.text("name").split())
+    name = normalise_department_name(row.text("name"))
     return [f"{normalise_text(row.text('organisation'))}\n{name}".encode()]
 
 
@@ -113,7 +117,7 @@ def _institutions_of(rows: Iterable[ImportRow], grant: Grant) -> dict[str, UUID]
 def _validate(row: ImportRow, institutions: Mapping[str, UUID], seen: set[bytes]) -> tuple[UUID, str]:
     """The institution and the name of a row, whose keys are added to `seen`. Raises InvalidInput naming the
     column."""
-    name = normalise_department_name(row.text("name"))
+    name = validate_department_name(row.text("name"))
     number = normalise_text(row.text("organisation"))
     if number not in institutions:
         raise InvalidInput(

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, select, text
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.people.department_models import Department
-from dingkao.people.departments import MAX_NAME_LENGTH
+from dingkao.people.departments import MAX_NAME_LENGTH, normalise_department_name
 from dingkao.people.models import Membership
 from dingkao.people.name_grams import LAST_CHARACTER
 from dingkao.people.permissions import SCOPES, Scope
@@ -86,7 +86,7 @@ def _suggest_in_province(name: str) -> list[str]:
 
 def _typed_name(words: str) -> str:
     """What was typed, in the form in which names of departments are stored, cut to what may be one."""
-    return " ".join(words[: 2 * MAX_NAME_LENGTH].split())
+    return normalise_department_name(words[: 2 * MAX_NAME_LENGTH])
 
 
 def _begins_with(name: str) -> ColumnElement[bool]:

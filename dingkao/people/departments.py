@@ -22,9 +22,15 @@ UNKNOWN_MESSAGE = "该机构没有这个科室，或科室已停用。请按“�
 
 
 def normalise_department_name(text: str) -> str:
-    """A department's name as it is stored: without blanks around, and one between words. Raises InvalidInput
-    for the field `name` if it is empty or too long."""
-    name = " ".join(text.split())
+    """A department's name in the form in which all are stored: without blanks around, and one between words.
+    May be empty or too long."""
+    return " ".join(text.split())
+
+
+def validate_department_name(text: str) -> str:
+    """The normalised name. Raises InvalidInput for the field `name` if it is empty or longer than
+    MAX_NAME_LENGTH."""
+    name = normalise_department_name(text)
     if not name:
         raise InvalidInput("请填写科室名称。", "name")
     if len(name) > MAX_NAME_LENGTH:
@@ -38,7 +44,7 @@ def resolve_department(organisation: Organisation, name: str) -> Department:
     department = db.session.scalar(
         select(Department).where(
             Department.organisation_id == organisation.id,
-            Department.name == " ".join(name.split()),
+            Department.name == normalise_department_name(name),
             Department.closed_at.is_(None),
         )
     )
@@ -92,7 +98,7 @@ def add_department(organisation: Organisation, text: str, *, by: Actor) -> str:
     """Add a department of the typed name to an institution, and return the name as it is stored. Raises
     InvalidInput for the field `name` if the text is no name, or the institution has a department of that
     name, open or closed."""
-    name = normalise_department_name(text)
+    name = validate_department_name(text)
     if not add_departments([(organisation.id, name)], by=by):
         raise InvalidInput(f"{organisation.name}已有科室“{name}”，停用的请恢复。", "name")
     return name

@@ -164,6 +164,21 @@ def test_a_sheet_is_checked_and_then_imported(application, clerk, in_province, d
     assert departments(in_province) == before | {"检验科": True}
 
 
+def test_a_name_is_one_however_a_roster_writes_it(application, in_province, clerk):
+    serial = next(_serial)
+    with in_province(SLUG):
+        actors.put_on_roster(sample_data.roster_row(CODE, serial, 科室="神经\u3000内科\n  一病区"))
+        db.session.commit()
+        stored = set(db.session.scalars(select(Doctor.department)))
+    assert "神经 内科 一病区" in stored
+    assert departments(in_province)["神经 内科 一病区"]
+    signed_in_client(
+        application, in_province, SLUG, "department_liaison", PLACE, department=" 神经 内科  一病区"
+    )
+    post_form(clerk, PAGE, name="神经 内科 一病区", organisation=PLACE)
+    assert [name for name in departments(in_province) if name.startswith("神经")] == ["神经 内科 一病区"]
+
+
 def test_departments_are_searched_by_name_suggested_and_had_as_a_file(application, clerk, in_province):
     with in_province(SLUG):
         ids = {

@@ -126,6 +126,7 @@ def test_the_same_as_a_row_of_the_roster_so_that_row_is_no_news(clerk, in_provin
         ({"category": ""}, "category", "请选择执业类别"),
         ({"mobile": "1381234567"}, "mobile", "11位手机号"),
         ({"first_registered": "2099-01-01"}, "first_registered", "首次注册日期不合理"),
+        ({"department": "科" * 51}, "department", "科室名称不超过50字"),
         ({"document_type": "护照", "number": "1"}, "number", "格式不正确"),
     ],
 )
@@ -139,7 +140,7 @@ def test_a_fault_is_told_at_its_field_and_what_was_typed_is_kept(
     cell = re.search(rf'(?s)<(?:input|select)[^>]*id="{field}".*?(?=<label|</form>)', page)[0]
     assert sentence in cell
     assert "is-invalid" in cell
-    assert 'value="急诊抢救室"' in page
+    assert f'value="{form["department"]}"' in page
     assert f'value="{form["mobile"]}"' in page
     with in_province(SLUG):
         assert found(typed(5)["number"]) is None

@@ -48,6 +48,7 @@ from dingkao.database.base import new_id
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.errors import Forbidden, InvalidInput, InvalidState, NotFound
 from dingkao.filings.review_list import REVIEW_LISTS
+from dingkao.people.departments import normalise_department_name
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import (
     account_names,
@@ -222,7 +223,7 @@ def _notice_of(form: NoticeForm, cycle: Cycle) -> OfficeNotice:
         category=form.category.data or None,
         level=form.level.data or None,
         procedure=form.procedure.data or None,
-        department=form.department.data or None,
+        department=normalise_department_name(form.department.data or "") or None,
         title=form.title.data or "",
         body=form.body.data or "",
         kind=notices.channel_kind(frozenset(name for name, chosen in channels.items() if chosen)).code,
