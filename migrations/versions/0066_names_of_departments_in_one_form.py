@@ -1,6 +1,6 @@
-"""Names of departments are kept in one form, without blanks around and with one between words, also those that
-rosters had otherwise; departments of an institution that thereby have one name become one. Names of shared
-banks lose the blanks around them."""
+"""Names of departments are kept in one form, without blanks around and with one between words, also those
+that rosters had otherwise; departments of an institution that thereby have one name become one. Names of
+shared banks lose the blanks around them."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
