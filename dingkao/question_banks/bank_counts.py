@@ -11,8 +11,9 @@ from dingkao.question_banks.models import Question
 
 @dataclass
 class BankCounts:
-    """How many questions of a bank are in use, by (subject, purpose), how many wait for approval, and how
-    many are out of use."""
+    """How many questions of a bank are in use, by (subject, purpose), with 0 for a pair of which none is; how
+    many have a version that waits for approval, new questions and those in use alike; and how many are out of
+    use."""
 
     used: dict[tuple[str, str], int]
     pending: int = 0
@@ -28,7 +29,7 @@ def _retired_condition() -> ColumnElement[bool]:
 
 
 def count_banks() -> dict[UUID, BankCounts]:
-    """Bank id → its counts; banks without questions are left out."""
+    """Bank id → its counts, for all banks of the province; banks without questions are left out."""
     query = select(
         Question.bank_id,
         Question.subject,
@@ -54,8 +55,8 @@ def count_banks() -> dict[UUID, BankCounts]:
 
 
 def uncategorised_count(bank_id: UUID) -> int:
-    """How many questions of 业务水平 in a bank have no category, so that no paper draws them; those out of
-    use are not counted."""
+    """How many questions of 业务水平 in a bank have no category, so that no paper draws them: those in use
+    and those never approved yet; those out of use are not counted."""
     query = select(func.count()).select_from(Question)
     query = query.where(
         Question.bank_id == bank_id,

@@ -1,5 +1,5 @@
-"""A bank as a file: a spreadsheet in our template's columns, or GIFT. Importing either again gives the same
-bank."""
+"""A bank as a file: a spreadsheet in our template's columns, or GIFT, without retired questions. Importing
+either again gives the same questions."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,7 +59,8 @@ HEADINGS_AFTER_OPTIONS = TEMPLATE[TEMPLATE.index("答案") :]
 
 def iter_questions(bank_id: UUID) -> Iterator[dict[str, Any]]:
     """The questions of a bank that are not retired, those never approved too, as cells by column name (see
-    `question_cells`), groups together and in order, each in its current version."""
+    `question_cells`), groups together and in order, each in its current version, also if another one waits
+    for approval. Read from the database while it is iterated."""
     last_id: UUID | None = FIRST_ID
     while last_id is not None:
         cells, last_id = questions_page(bank_id, last_id, GROUPS_PER_QUERY)
@@ -67,9 +68,10 @@ def iter_questions(bank_id: UUID) -> Iterator[dict[str, Any]]:
 
 
 def questions_page(bank_id: UUID, after: UUID, limit: int) -> tuple[list[dict[str, Any]], UUID | None]:
-    """Return the cells of the next questions of a bank, and the id to continue after (None if there are no
-    more). A page has `limit` heads (questions without a group, and first questions of groups) with ids above
-    `after`, each with its whole group."""
+    """Return the cells of the next questions of a bank, and the id to continue after (None after the last;
+    after a full page there may be none left either). A page has at most `limit` heads (questions without a
+    group, and first questions of groups) with ids above `after`, each with its whole group. Retired questions
+    are left out."""
     heads = _list_heads(bank_id, after, limit)
     cells = [
         question_cells(question, version, label or "")
@@ -81,15 +83,15 @@ def questions_page(bank_id: UUID, after: UUID, limit: int) -> tuple[list[dict[st
 def _load_with_groups(
     bank_id: UUID, heads: Sequence[Any]
 ) -> list[Row[Question, QuestionVersion, str | None]]:
-    """The questions `heads`, each followed by the others of its group, with their current versions and their
-    groups' labels."""
-    position_by_group = {head.group_id: head.id for head in heads if head.group_id}
+    """The questions `heads`, rows of (id, group_id), each followed by the others of its group, with their
+    current versions and their groups' labels."""
+    head_id_by_group = {head.group_id: head.id for head in heads if head.group_id}
     is_on_page = or_(
         in_array(Question.id, (head.id for head in heads)),
-        in_array(Question.group_id, position_by_group),
+        in_array(Question.group_id, head_id_by_group),
     )
     questions = db.session.execute(_questions_query(bank_id).where(is_on_page))
-    return sorted(questions, key=partial(_position_key, position_by_group))
+    return sorted(questions, key=partial(_position_key, head_id_by_group))
 
 
 def _exported_condition(bank_id: UUID) -> ColumnElement[bool]:
@@ -105,8 +107,8 @@ def _not_retired_condition(
 
 
 def _list_heads(bank_id: UUID, after: UUID, limit: int) -> Sequence[Any]:
-    """The next `limit` questions of a bank with ids above `after` that have no group or are the first of
-    theirs: (id, group_id)."""
+    """The next `limit` questions of a bank with ids above `after`, in the order of ids, that have no group or
+    are the first of theirs, as rows of (id, group_id); retired questions don't count."""
     other_question = aliased(Question)
     earlier_members = select(other_question.id).where(
         other_question.tenant_id == Question.tenant_id,
@@ -148,17 +150,19 @@ def _questions_query(
     )
 
 
-def _position_key(position_by_group: Mapping[UUID | None, UUID], row: Any) -> tuple[UUID, int, UUID]:
-    """The key by which exported questions are sorted: the id of the group's first question, then the position
-    in the group."""
+def _position_key(head_id_by_group: Mapping[UUID | None, UUID], row: Any) -> tuple[UUID, int, UUID]:
+    """The key by which exported questions (rows of `_questions_query`) are sorted: the id of the group's
+    first question, or the question's own without a group, then the position in the group. `head_id_by_group`:
+    group id → id of its first question."""
     question = row[0]
-    position = position_by_group[question.group_id] if question.group_id else question.id
+    position = head_id_by_group[question.group_id] if question.group_id else question.id
     return position, question.group_position, question.id
 
 
 def question_cells(question: Question, version: QuestionVersion, label: str) -> dict[str, Any]:
-    """A question as cells by column name, with the texts that a spreadsheet has; "options" are (letter, text)
-    pairs."""
+    """A question with one of its versions as cells by column name. `label`: its 组号, "" if none. "kind" is
+    the type's code, "answer" the key's letters (`answer_cell`: as people write it), "options" (letter, text)
+    pairs; all others are the texts that a spreadsheet has, "" for what is missing."""
     return {
         "kind": version.kind,
         "group": label,
@@ -171,7 +175,7 @@ def question_cells(question: Question, version: QuestionVersion, label: str) -> 
 
 
 def _cells_about(question: Question) -> dict[str, str]:
-    """A question's own columns as cells."""
+    """A question's own columns, except its type, as cells."""
     return {
         "subject": SUBJECTS[question.subject],
         "category": CATEGORIES.get(question.category or "", ""),
@@ -189,8 +193,8 @@ def bank_xlsx(bank: QuestionBank) -> bytes:
 
 def questions_xlsx(questions: Iterable[dict[str, Any]], letters: str = "") -> bytes:
     """Questions (see `question_cells`) as xlsx in our template's columns. `letters`: the letters of the
-    option columns; "" finds out which are used, for which all questions are held in memory. Raises
-    InvalidState for more rows than a sheet has."""
+    option columns, without which an option is left out; "" finds out which are used, for which all questions
+    are held in memory. Raises InvalidState for more rows than a sheet has."""
     is_large = bool(letters)
     if not letters:
         questions = list(questions)
@@ -220,7 +224,8 @@ def _used_letters(questions: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _sheet_row(cells: dict[str, Any], letters: str) -> list[str]:
-    """The row of a question, with option columns for `letters`."""
+    """The row of a question, with option columns for `letters`; those of a statement (true or false) are
+    empty."""
     options = {} if is_true_false(cells["kind"]) else options_by_letter(cells["options"])
     cells_with_answer = cells | {"answer": answer_cell(cells)}
     return [
@@ -250,7 +255,8 @@ def _count(bank_id: UUID) -> int:
 
 
 def _rows(bank_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportCursor]:
-    """The next questions of the bank as cells, and the cursor after them."""
+    """The next questions of the bank as cells, those of `limit` heads (see `questions_page`), and the cursor
+    after them, [id]; None after the last."""
     questions, last_id = questions_page(bank_id, UUID(after[0]) if after else FIRST_ID, limit)
     return questions, [str(last_id)] if last_id else None
 
@@ -273,7 +279,7 @@ GIFT_EXPORT = Export("export_bank_gift", lambda _bank: "questions.gift.txt", _co
 
 
 def _enqueue_again(export: Export, job: Job, by: Actor) -> Job:
-    """Export the bank of a job anew."""
+    """Enqueue a new job that exports the bank of `job`, for `by`."""
     return export.enqueue(UUID(job.arguments["subject"]), job.title, by=by.id)
 
 

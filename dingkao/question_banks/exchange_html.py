@@ -9,8 +9,8 @@ from dingkao.question_banks.markup import (
 
 
 def to_exchange_html(text: str) -> str:
-    r"""`text` as HTML for another program: markup as tags, formulas between \( and \), which most programs
-    understand."""
+    r"""`text` as HTML for another program: sub- and superscripts as tags, line breaks as <br>, formulas
+    between \( and \), which most programs understand. Tables and pictures stay as our markup writes them."""
     pieces, start = [], 0
     for match in FORMULA_PATTERN.finditer(text):
         latex = html.escape(match[1], quote=False).replace("\\)", "&#92;)")
@@ -36,8 +36,8 @@ def _exchange_text(text: str) -> str:
 
 
 def _preserve_whitespace(text: str) -> str:
-    """The HTML with runs of spaces, and spaces at the ends of lines, as character references, so that
-    programs keep them."""
+    """The HTML with tabs, runs of spaces, and spaces at the beginnings and ends of lines, as character
+    references, so that programs keep them."""
     return re.sub(r"  +|(?m:^ | $)|\t", _as_references, text)
 
 

@@ -55,10 +55,12 @@ def enqueue_import(
     dry_run: bool = False,
 ) -> Job:
     """Store the file, called `name`, and enqueue the job that imports it into the bank called `bank_name`
-    (created if there is none), or only checks it (`dry_run`). The first
-    PREVIEW_ROWS questions are read at once, unless the file is too large for that, so that obvious errors
-    (unknown format, missing column, no questions, no category) are refused at once. `category`: see
-    `import_questions`. Raises InvalidInput naming the field, TooLarge, Unavailable."""
+    (created if there is none), or only checks it (`dry_run`).
+
+    The first PREVIEW_ROWS questions are read at once, unless the file is too large for that, so that obvious
+    errors (unknown format, missing column, no questions, no category) are refused at once. `category`: a
+    code, not checked here; see `import_questions`. Raises InvalidInput, TooLarge, Unavailable.
+    """
     if not bank_name.strip():
         raise InvalidInput(NO_BANK_MESSAGE, "bank")
     with contextlib.suppress(runner.LimitExceeded):
@@ -76,8 +78,9 @@ def enqueue_import(
 
 
 def _require_preview(content: bytes, name: str) -> list[ImportRow]:
-    """The first PREVIEW_ROWS questions of a file. Raises InvalidInput if it has none, TooLarge
-    (runner.LimitExceeded if a look takes too long), Unavailable."""
+    """The first PREVIEW_ROWS questions of a file that can be read; none if all problems are in the report.
+    Raises InvalidInput for a file that isn't one of questions or has none, TooLarge (runner.LimitExceeded if
+    a look takes too long), Unavailable."""
     report = ImportReport()
     rows = list(islice(iter_rows(content, report, name=name), PREVIEW_ROWS))
     if not rows and not report.errors:
@@ -86,8 +89,8 @@ def _require_preview(content: bytes, name: str) -> list[ImportRow]:
 
 
 def _require_categories(rows: list[ImportRow], bank_name: str) -> None:
-    """Raise InvalidInput for the field `category` if a question of 业务水平 has no category, neither in its
-    row nor in the bank called `bank_name`: no paper would draw it."""
+    """Raise InvalidInput for the field `category`, naming the first such row, if a valid question of 业务水平
+    has no category, neither in its row nor in the bank called `bank_name`: no paper would draw it."""
     if row := first_row_without_category(rows, bank_name):
         raise InvalidInput(
             f"文件中第{row.number}行起有业务水平的题没有写执业类别，不会用于任何试卷。"
@@ -141,8 +144,8 @@ def _import_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """Import the next rows of the job's file. `seen`: the digests of the questions of previous batches; those
-    of this batch are added."""
+    """Import the next rows of the job's file, without committing. Errors, warnings and counts are added to
+    `report`. `seen`: the digests of the questions of previous batches; those of this batch are added."""
     import_batch(
         rows,
         bank_name=job.arguments["bank"],

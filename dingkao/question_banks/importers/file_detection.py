@@ -154,7 +154,8 @@ _TEXT_OPTION = re.compile(
 
 def refuse_unsupported(content: bytes, name: str = "") -> None:
     """Raise InvalidInput, with what to do instead, for a file in a format that we don't read (we read xlsx,
-    xls, ods, csv, docx, GIFT). `name`: the uploaded file's name, "" if unknown."""
+    xls, ods, csv, docx, GIFT). Text files are only refused if they are of a known other format. `name`: the
+    uploaded file's name, "" if unknown."""
     kind = detect_format(content, name)
     if kind in MESSAGE_BY_FORMAT:
         raise InvalidInput(MESSAGE_BY_FORMAT[kind])
@@ -171,7 +172,9 @@ def refuse_document_text(content: bytes) -> None:
 
 
 def detect_format(content: bytes, name: str = "") -> str:
-    """The format of a file, one of the constants above; "" if it may be one that we read."""
+    """The format of a file, one of the constants above except TEXT (see `refuse_document_text`): EXCEL for an
+    xls, which we read; "" if it may be another one that we read, or is damaged. `name`: its file name, "" if
+    unknown."""
     if content.startswith(xls.SIGNATURE[:4]):
         return _detect_compound_file(content, name)
     if content.startswith(b"PK"):
@@ -180,7 +183,8 @@ def detect_format(content: bytes, name: str = "") -> str:
 
 
 def _detect_compound_file(content: bytes, name: str) -> str:
-    """The format of an old Office file; if its directory can't be read, from the name's extension."""
+    """The format of an old Office file; if its directory doesn't say it, from the name's extension,
+    OLD_OFFICE for an unknown one."""
     by_extension = _FORMAT_BY_EXTENSION.get(PurePath(name.lower()).suffix, OLD_OFFICE)
     return _OLD_OFFICE_FORMATS.get(xls.compound_file_kind(content)) or by_extension
 
@@ -216,7 +220,8 @@ def _detect_archive(archive: zipfile.ZipFile) -> str:
 
 
 def _detect_archive_by_names(names: list[str]) -> str:
-    """The format of a zip file that doesn't declare it, according to the names of its files."""
+    """The format of a zip file that doesn't declare it, according to the names of its files: QTI, PAGES, or
+    else ARCHIVE."""
     if any(PurePath(name).name == "imsmanifest.xml" for name in names):
         return QTI
     return PAGES if any(name.endswith(".iwa") for name in names) else ARCHIVE
@@ -235,7 +240,8 @@ def _has_folder(names: list[str], folder: str) -> bool:
 
 
 def _detect_word_zip(archive: zipfile.ZipFile, names: list[str]) -> str:
-    """The format of a Word file; "" for a document that we read."""
+    """The format of a Word file: MACROS also for a template, STRICT; "" for a document that we read, or one
+    without its main part."""
     if _DOCUMENT_CONTENT_TYPE not in archive.open(_CONTENT_TYPES).read(SNIFF_BYTES):
         return MACROS
     if _DOCUMENT_PART not in names:
@@ -258,7 +264,8 @@ def _detect_text(content: bytes) -> str:
 
 
 def _detect_markup(text: str) -> str:
-    """The format of a text that begins with a tag; "" for a spreadsheet or GIFT."""
+    """The format of a text that begins with a tag (nothing before it); "" for a spreadsheet, GIFT, or another
+    text that may be one."""
     for is_format, kind in _XML_FORMATS:
         if is_format(text):
             return kind
@@ -296,7 +303,9 @@ def _detect_page(text: str, tag: str) -> str:
 
 
 def _is_json(content: bytes, text: str) -> bool:
-    """Whether a text that begins like JSON is JSON; for a long file only its beginning is checked."""
+    """Whether a file's beginning (`text`, without white space before it) is JSON. If it begins like JSON but
+    can't be parsed, it counts as JSON if the file is longer than that beginning, or has at least three
+    keys."""
     if not _JSON.match(text):
         return False
     try:
@@ -314,7 +323,8 @@ def _is_aiken(text: str) -> bool:
 
 
 def _decode_beginning(content: bytes) -> str | None:
-    """The first SNIFF_BYTES of a file as text; None if it is not text."""
+    """The first SNIFF_BYTES of a file as text, from UTF-16 with its mark, UTF-8 or GB 18030, what can't be
+    decoded left out; None if it is not text (a zero byte within the first SIGNATURE_BYTES)."""
     beginning = content[:SNIFF_BYTES]
     if beginning.startswith((b"\xff\xfe", b"\xfe\xff")):
         return beginning.decode("utf-16", "ignore")

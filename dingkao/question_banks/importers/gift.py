@@ -73,8 +73,9 @@ _FOREIGN_CATEGORIES = (
 
 @dataclass
 class _GiftBlock:
-    """The lines of one question. `line`: the number of its first line; `comment`: our comment on it;
-    `last_comment`: our comment that was read last, on this question or the next."""
+    """The lines of one question, without comments. `line`: the number of its first line in the file, from 1
+    (0 while it has none); `comment`: our comment on it, column → value, {} without one; `last_comment`: our
+    comment that was read last, which belongs to the line of text after it."""
 
     line: int = 0
     comment: dict[str, Any] = field(default_factory=dict)
@@ -82,7 +83,8 @@ class _GiftBlock:
     last_comment: dict[str, Any] = field(default_factory=dict)
 
     def add_line(self, number: int, line: str) -> None:
-        """Add a line of the file that is not empty."""
+        """Add a line (number `number`, from 1) of the file that is not blank. Comments are not added; ours is
+        remembered for the text that follows."""
         content = line.strip()
         if content.startswith("//"):
             # a comment does not end a question; ours is about the text that follows
@@ -98,7 +100,8 @@ class _GiftBlock:
 
 
 def is_gift(content: bytes) -> bool:
-    """Whether a file is GIFT and not a spreadsheet."""
+    """Whether a file, by its beginning, looks like GIFT: text with braces, a title, a category or a comment,
+    and no header of a spreadsheet of questions."""
     if _is_binary(content):
         return False
     text = content[:SNIFFED_BYTES].decode("utf-8-sig", "ignore")
@@ -109,7 +112,7 @@ def is_gift(content: bytes) -> bool:
 
 
 def _is_binary(content: bytes) -> bool:
-    """Whether a file is an Office file or not text."""
+    """Whether a file is an Office file or, by a zero byte near its beginning, not text."""
     return content.startswith((b"PK", b"\xd0\xcf\x11\xe0")) or b"\0" in content[:BINARY_SNIFFED_BYTES]
 
 
@@ -132,8 +135,9 @@ def read_questions(
     save_picture: SavePicture | None = None,
 ) -> Iterator[ImportRow]:
     """The questions of a GIFT file as rows like those of a spreadsheet, numbered by their first line. What
-    can't be imported is added to `report`. Pictures in the file are passed to `save_picture`; without it they
-    get names but are not stored. Raises InvalidInput, TooLarge."""
+    can't be imported is added to the errors of `report`, what should be checked to its warnings. Pictures in
+    the file are passed to `save_picture`; without it they get names but are not stored. Raises, when the
+    first row is asked for, InvalidInput for a file that isn't UTF-8, TooLarge."""
     reader = _GiftReader(TextConverter(save_picture or preview_picture_name), report)
     for block in _split_blocks(_decode(content)):
         row = reader.read(block)
@@ -162,8 +166,9 @@ class _GiftReader:
     case: str = ""
 
     def read(self, block: _GiftBlock) -> ImportRow | None:
-        """The row of a block; None if it has no question, or one that can't be imported, which is added to
-        the report."""
+        """The row of a block, whose category line is taken off; None if it has no question, or one that can't
+        be imported, which is added to the report. What our comment says of the topic counts more than the
+        category."""
         self._read_category(block)
         text = "\n".join(block.lines).strip()
         question = self._parse(block, text) if text else None
@@ -188,23 +193,25 @@ class _GiftReader:
         return question
 
     def _read_category(self, block: _GiftBlock) -> None:
-        """If the block begins with a category, take it off; a text that questions share ends there."""
+        """If the block begins with a category, take it off and remember its topic; a text that questions
+        share ends there."""
         if block.begins_with_category():
             self.topic = _category_topic(block.lines.pop(0))
             self.case = ""
             block.line += 1
 
     def _refuse_unclear_case(self, block: _GiftBlock, question: GiftQuestion) -> None:
-        """Raise InvalidQuestion for a question below a text that it may share, unless it has a case of its
-        own."""
+        """Raise InvalidQuestion for a question below a text that it may share, unless our comment gives it a
+        case or its stem begins like one."""
         has_own_case = block.comment.get("case_stem") or stray_lines.starts_like_case(question.cells["stem"])
         if self.case and not has_own_case:
             reason, remedy = UNCLEAR_CASE_MESSAGE
             raise InvalidQuestion(reason.format(self.case), remedy)
 
     def _report_invalid(self, block: _GiftBlock, name: str, invalid: InvalidQuestion) -> None:
-        """Add a question that can't be imported to the report; if it is a text without answers, remember it
-        as a case that the following questions may share."""
+        """Add a question that can't be imported to the report. A text without answers that may be a case
+        which the following questions share is remembered as such; any other text without answers ends the one
+        before."""
         self.report.errors.append(RowProblem(block.line, name, *invalid.problem))
         if isinstance(invalid, TextWithoutAnswers):
             self.case = invalid.text[:MAX_TEXT_SHOWN] if _may_be_shared_case(invalid.text) else ""
@@ -238,7 +245,8 @@ def _may_be_heading(line: str) -> bool:
 
 
 def _split_blocks(text: str) -> Iterator[_GiftBlock]:
-    """The questions of a file, separated at blank lines, with our comments on them."""
+    """The questions of a file, separated at blank lines, with our comments on them. A comment between two
+    questions belongs to the one below it; what is only comments gives none."""
     block = _GiftBlock()
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         if line.strip():
@@ -251,7 +259,8 @@ def _split_blocks(text: str) -> Iterator[_GiftBlock]:
 
 
 def _parse_comment(line: str) -> dict[str, Any]:
-    """What a comment of ours says, column → text; {} for other comments."""
+    """What a comment of ours says, column → value as JSON had it, not checked; {} for other comments and
+    unreadable ones. `line`: without white space around it."""
     prefix = COMMENT_PREFIX.strip()
     if not line.startswith(prefix):
         return {}
@@ -263,8 +272,8 @@ def _parse_comment(line: str) -> dict[str, Any]:
 
 
 def _apply_comment(cells: dict[str, Any], comment: Mapping[str, Any]) -> dict[str, Any]:
-    """Cells with what our comment adds: columns and the options' original letters. The case is removed from
-    the stem, before which it is written for other programs."""
+    """Cells with what our comment adds: columns and the options' original letters. Values of a wrong type are
+    ignored. The case is removed from the stem, before which it is written for other programs."""
     columns = {name: text for name in COMMENT_COLUMNS if isinstance(text := comment.get(name), str)}
     cells = cells | columns
     if case := columns.get("case_stem"):
@@ -273,7 +282,8 @@ def _apply_comment(cells: dict[str, Any], comment: Mapping[str, Any]) -> dict[st
 
 
 def _restore_letters(cells: dict[str, Any], letters: Any) -> dict[str, Any]:
-    """Cells with options and key under their original letters, if our comment gives them."""
+    """Cells with options and key under their original letters, if our comment gives them; the options are
+    taken out of `cells`."""
     read_letters = "".join(letter for letter in OPTION_LETTERS if f"option_{letter}" in cells)
     if not _are_letters(letters, len(read_letters)):
         return cells
@@ -291,8 +301,8 @@ def _are_letters(letters: Any, number: int) -> bool:
 
 
 def _category_topic(line: str) -> str:
-    """The topic that a category line names: the last part of its path that Moodle has not added itself. A
-    slash within a part is doubled in GIFT."""
+    """The topic that a category line names: the last part of its path that Moodle has not added itself, "" if
+    there is none. A slash within a part is doubled in GIFT."""
     path = line.split(":", 1)[1].strip().replace("//", "\x00")
     parts = [part.replace("\x00", "/").strip() for part in path.split("/")]
     own_parts = (part for part in reversed(parts) if part.lower() not in _FOREIGN_CATEGORIES)

@@ -45,8 +45,9 @@ _ANSWER_BY_VERDICT = {
 
 @dataclass(frozen=True)
 class GiftQuestion:
-    """A parsed question: its title (or its stem if it has none), its cells by column name, and its warnings
-    (reason, remedy)."""
+    """A parsed question: its title (or its stem if it has none), its cells by column name (stem, answer,
+    explanation if there is one; kind for a statement, else option_A and so on), and its warnings (reason,
+    remedy)."""
 
     title: str
     cells: dict[str, Any]
@@ -74,8 +75,9 @@ class _Choice:
 
 
 def parse_question(text: str, converter: TextConverter, *, is_ours: bool) -> GiftQuestion:
-    """Parse a question's text. `is_ours`: our own comment is above it, so that its stem isn't searched for a
-    second question. Raises InvalidQuestion."""
+    """Parse a question's text, which has no white space around it, no category and no comments. `is_ours`:
+    our own comment is above it, so that its stem isn't searched for a second question. Raises
+    InvalidQuestion."""
     title, text = _split_title(hide_escaped(text))
     head, answers, tail = _split_answers(text)
     format_name, head = parse_format(head)
@@ -93,8 +95,9 @@ def parse_question(text: str, converter: TextConverter, *, is_ours: bool) -> Gif
 
 
 def _split_title(text: str) -> tuple[str, str]:
-    """The title of a question ("" if it has none), and the text after it. Raises InvalidQuestion if the title
-    has no end."""
+    """The title of a question ("" if it has none), and the text after it. Escaped characters are hidden in
+    `text` (`hide_escaped`) and in the text returned, but not in the title. Raises InvalidQuestion if the
+    title has no end."""
     title = ""
     if text.startswith("::"):
         title, end, text = text[2:].partition("::")
@@ -107,8 +110,8 @@ def _split_title(text: str) -> tuple[str, str]:
 
 
 def _split_answers(text: str) -> tuple[str, str, str]:
-    """The text before the answers, the answers between the braces, and the text after them. Raises
-    InvalidQuestion."""
+    """The text before the answers, the answers between the braces, and the text after them (escaped
+    characters hidden). Raises InvalidQuestion, of which TextWithoutAnswers if there are no braces."""
     head, opening, remaining = text.partition("{")
     if not opening:
         _refuse_without_answers(text)
@@ -127,8 +130,7 @@ def _split_answers(text: str) -> tuple[str, str, str]:
 
 
 def _refuse_without_answers(text: str) -> NoReturn:
-    """Raise InvalidQuestion for a text without answers; TextWithoutAnswers if it may be one that questions
-    share."""
+    """Raise InvalidQuestion for a text without answers that has a closing brace, else TextWithoutAnswers."""
     if "}" in text:
         raise InvalidQuestion(
             "多余的“}”",

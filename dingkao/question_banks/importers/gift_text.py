@@ -58,13 +58,14 @@ class TextWithoutAnswers(InvalidQuestion):
 @dataclass
 class TextConverter:
     """Converts the texts of a file to our markup. `save_picture` stores a picture of the file and returns its
-    name."""
+    name. Whatever else than InvalidInput and TooLarge it raises comes out of the methods."""
 
     save_picture: SavePicture
 
     def convert(self, text: str, format_name: str) -> str:
-        """A text in one of FORMATS, converted to our markup. Raises InvalidQuestion if something in it can't
-        be converted."""
+        """A text in one of FORMATS, its escaped characters hidden (`hide_escaped`), converted to our markup.
+        In "plain" nothing is converted; in "moodle" and "markdown" only HTML tags and references are. Raises
+        InvalidQuestion if something in it can't be converted."""
         text = unescape(text.strip()).strip()
         if format_name == "plain":
             return text
@@ -81,7 +82,8 @@ class TextConverter:
         return self.convert(text, format_name)
 
     def _convert_mixed(self, text: str) -> str:
-        """A text that may have HTML tags in it, converted to our markup. Raises InvalidQuestion."""
+        """A text that may have HTML tags or references in it, converted to our markup; without them
+        unchanged. Raises InvalidQuestion."""
         return self._convert_html(text.replace("\n", "<br>")) if TAG_PATTERN.search(text) else text
 
     def _convert_html(self, html: str) -> str:
@@ -96,8 +98,8 @@ class TextConverter:
         return text
 
     def _picture(self, address: str) -> str | None:
-        """The name of the picture at an address: one in a data URI is saved, one of our own has its name in
-        the address; None for any other. Raises InvalidQuestion."""
+        """The name of the picture at an address: one in a data URI is saved, one of our own has its name at
+        the address's end (whether it exists isn't checked); None for any other. Raises InvalidQuestion."""
         if data := _DATA_URI.match(address):
             return self._save_data(data[1])
         name = _OWN_PICTURE.search(address)
@@ -127,14 +129,14 @@ def _refuse_missing_pictures(text: str) -> None:
 
 
 def parse_format(text: str, default: str = "moodle") -> tuple[str, str]:
-    """The format with which a text begins (or `default`), and the text without it."""
+    """The format, in small letters, with which a text begins (or `default`), and the text without it."""
     match = FORMAT_PATTERN.match(text.lstrip())
     return (match[1].lower(), text.lstrip()[match.end() :]) if match else (default, text)
 
 
 def hide_escaped(text: str) -> str:
-    """The text with its escaped characters replaced by control characters, so that it can be split at those
-    that aren't escaped."""
+    """The text without control characters, its escaped characters then replaced by control characters, so
+    that it can be split at those that aren't escaped."""
     return _ESCAPED.sub(
         lambda match: _ESCAPE_PLACEHOLDERS[match[1]],
         _CONTROLS.sub("", text),

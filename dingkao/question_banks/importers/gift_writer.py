@@ -20,13 +20,13 @@ from dingkao.question_banks.question_types import (
 )
 
 
-def write_gift(questions: Iterable[Mapping[str, Any]], bank: str) -> str:
-    """Questions as the text of a GIFT file. `questions`: cells as `bank_exports.question_cells` returns them;
-    `bank`: the bank's name."""
-    lines = [f"// {' '.join(bank.split())}\n"]
+def write_gift(questions: Iterable[Mapping[str, Any]], bank_name: str) -> str:
+    """Questions as the text of a GIFT file, numbered in their titles from 1. `questions`: cells as
+    `bank_exports.question_cells` returns them."""
+    lines = [f"// {' '.join(bank_name.split())}\n"]
     current_category = ""
     for number, cells in enumerate(questions, 1):
-        category = _category(bank, cells.get("topic") or "")
+        category = _category_path(bank_name, cells.get("topic") or "")
         if category != current_category:
             lines.append(f"$CATEGORY: {category}\n")
             current_category = category
@@ -34,7 +34,7 @@ def write_gift(questions: Iterable[Mapping[str, Any]], bank: str) -> str:
     return "\n".join(lines)
 
 
-def _category(*names: str) -> str:
+def _category_path(*names: str) -> str:
     """The path of a category from its parts; slashes within a part are doubled."""
     cleaned = [" ".join(name.split()) for name in names]
     return "/".join(name.replace("/", "//") for name in cleaned if name)
@@ -70,8 +70,8 @@ def _all_texts(cells: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _comment(cells: Mapping[str, Any]) -> dict[str, str]:
-    """The content of our comment on a question: the columns that GIFT can't express, and its options' letters
-    if some are skipped."""
+    """The content of our comment on a question: the columns that GIFT can't express, "" for what it lacks,
+    and its options' letters if some are skipped."""
     letters = "".join(letter for letter, _ in cells["options"])
     comment = {name: cells.get(name) or "" for name in COMMENT_COLUMNS}
     if letters != OPTION_LETTERS[: len(letters)]:
@@ -104,7 +104,7 @@ def _answer_sign(letter: str, answer: str, *, has_several: bool) -> str:
 
 
 def _write_text(text: str, is_html: bool) -> str:
-    """A text, escaped, with its format ([html] or [plain]) before it."""
+    """A text, escaped, with its format ([html] if `is_html`, else [plain]) before it."""
     return f"[html]{_escape(to_exchange_html(text))}" if is_html else f"[plain]{_escape(text)}"
 
 

@@ -1,7 +1,11 @@
 """Headings: lines between questions that say what several questions share ((1~2题共用题干), 病例1,
 根据以下材料回答2-3题), the type of the following ones (二、A3型题), chapters, instructions. A line that seems
 to say that something is shared but isn't understood (UNCLEAR) is distinguished from one that doesn't say
-so."""
+so.
+
+Patterns are matched with a line as `fold_characters` returns it (`folded_text`, `line`); texts are cut from
+the line as written (`text`), in which all positions are the same.
+"""
 
 import re
 from dataclasses import dataclass
@@ -34,8 +38,9 @@ class Heading:
     Of SHARED_CONTENT: `first_number` and `last_number` of the questions that share it, or `count`, how many
     they are (None: not said); `is_case`: True for a case, False for options, None if it isn't said;
     `remaining_text`: the text after the heading on the same line. Of QUESTION_TYPE: `type`, the type's code
-    ("" if it isn't one of ours), and `needs_case`, whether each question needs a case. `is_certain`: the line
-    can hardly be anything but a heading.
+    ("" if the words don't settle it or it isn't one of ours; "C" and "K" are refused later), and
+    `needs_case`, whether each question needs a case. `is_certain`: the line can hardly be anything but a
+    heading.
     """
 
     kind: str
@@ -188,10 +193,10 @@ def parse_heading(text: str) -> Heading | None:
 
 
 def possible_heading(text: str) -> Heading | None:
-    """The heading that a line may be, if it is neither label, option nor number: a case without its
-    questions' numbers, a chapter, or an unclear heading; else None."""
+    """The heading that a line may be, if it is neither label, option nor number (which isn't checked here): a
+    case or shared options without their questions' numbers, a chapter, or an unclear heading; else None."""
     line = fold_characters(text)
-    return _case_heading(line, text) or _unclear_heading(line)
+    return _case_heading(line, text) or _chapter_or_unclear_heading(line)
 
 
 def _heading_of_range(folded_text: str, text: str) -> Heading | None:
@@ -213,7 +218,8 @@ def _bracketed_heading(folded_text: str, text: str) -> Heading | None:
 
 
 def _speaks_of_questions(folded_text: str, match: re.Match[str]) -> bool:
-    """Whether the words in the brackets, or around them, mention questions or what they share."""
+    """Whether the words in the brackets (group 1 of a match of _IN_BRACKETS), or before them, mention
+    questions or what they share."""
     return "题" in match[1] or _SHARED_WORD.search(folded_text[: match.end()]) is not None
 
 
@@ -233,11 +239,11 @@ def _open_heading(folded_text: str, text: str) -> Heading | None:
 
 
 def _shared_heading(text: str, match: re.Match[str], first: int, last: int) -> Heading:
-    """The heading of what the questions from `first` to `last` share; UNCLEAR if these are not a plausible
-    range."""
+    """The heading of what the questions from `first` to `last`, both included, share; UNCLEAR if these are
+    not a plausible range of at most MAX_RANGE."""
     if not first <= last < first + MAX_RANGE:
         return Heading(UNCLEAR)
-    is_case = _is_case_word(match[0])
+    is_case = _mentioned_content(match[0])
     return Heading(
         SHARED_CONTENT,
         first,
@@ -253,7 +259,7 @@ def _counted_heading(folded_text: str, text: str) -> Heading | None:
     if match is None:
         return None
     count = int(match[2]) if match[2].isdigit() else parse_han_number(match[2])
-    is_case = _is_case_word(match[0])
+    is_case = _mentioned_content(match[0])
     return Heading(
         SHARED_CONTENT,
         count=count,
@@ -262,8 +268,9 @@ def _counted_heading(folded_text: str, text: str) -> Heading | None:
     )
 
 
-def _is_case_word(text: str) -> bool | None:
-    """True if the text mentions a case, False if it mentions options, None if neither."""
+def _mentioned_content(text: str) -> bool | None:
+    """For a heading's `is_case`: False if the text mentions options, else True if it mentions a case, None if
+    neither."""
     if re.search(_OPTIONS, text):
         return False
     return True if re.search(CASE_WORDS, text) else None
@@ -286,7 +293,7 @@ def _case_heading(folded_text: str, text: str) -> Heading | None:
         return None
     remaining_text = text[match.end() :]
     is_certain = bool(match[1] or match[3] or not remaining_text.strip())
-    is_case = _is_case_word(match[2])
+    is_case = _mentioned_content(match[2])
     return Heading(
         SHARED_CONTENT,
         is_case=is_case,
@@ -295,9 +302,9 @@ def _case_heading(folded_text: str, text: str) -> Heading | None:
     )
 
 
-def _unclear_heading(line: str) -> Heading | None:
-    """A chapter's heading, or an UNCLEAR one that seems to say that something is shared; None for other
-    lines."""
+def _chapter_or_unclear_heading(line: str) -> Heading | None:
+    """A chapter's heading (SECTION), or an UNCLEAR one that seems to say that something is shared; None for
+    other lines."""
     if _SECTION.match(line):
         return Heading(SECTION)
     if _is_case_title(line) or _may_announce_sharing(line):
@@ -319,8 +326,8 @@ def _is_general_instruction(line: str) -> bool:
 
 
 def _is_case_title(line: str) -> bool:
-    """Whether a short line says that a case follows, or for which questions, in a form that isn't
-    understood."""
+    """Whether a line of at most MAX_TITLE_LENGTH characters says that a case follows, or for which questions,
+    in a form that isn't understood."""
     bare = line.strip(_DECORATION)
     if not bare or len(line) > MAX_TITLE_LENGTH or re.search(r"[,;。?]", bare):
         return False

@@ -111,8 +111,9 @@ TRUE_FALSE_WORDS = "正确|错误|对|错|√|×|✓|✔|✗|✘|T|F|TRUE|FALSE|
 
 @dataclass(frozen=True)
 class LinePart:
-    """A part of a line: a label with its `name` and `column` and the text after it; or `options`, (letter,
-    text) each, `is_doubtful` if the text of one may hold another option; or only a text."""
+    """A part of a line: a label with its `name` (in capitals, without spaces), its `column` ("unused" for a
+    label for which we have none) and the text after it; or `options`, (letter, text) each, `is_doubtful` if
+    the text of one may hold another option, `text` being all of them as written; or only a text."""
 
     text: str
     name: str = ""
@@ -126,8 +127,8 @@ class LinePart:
 
 
 def _alternation(names: Iterable[str]) -> str:
-    """A regular expression for any of `names`, the longest first, with or without spaces between their
-    characters."""
+    """A regular expression for any of `names`, the longest first; Chinese ones with or without spaces between
+    their characters."""
     return "|".join(
         r"\s{0,9}".join(name) if not name.isascii() else name for name in sorted(names, key=len, reverse=True)
     )
@@ -184,7 +185,7 @@ _SEPARATORS = ",\uff0c、/"
 
 def split_line(text: str) -> list[LinePart]:
     """Split a line into parts: the text before its first option or label, its options, and each of its labels
-    with the text after it."""
+    with the text after it. A blank line may have none."""
     line = fold_characters(text)
     if whole_match := _WHOLE_IN_BRACKETS.fullmatch(line):
         words = text[whole_match.start(2) : whole_match.end(2)]
@@ -220,7 +221,7 @@ def _split_from_label(text: str, folded_text: str, label: re.Match[str]) -> list
 
 def _split_labels(text: str, folded_text: str, name: str, start: int) -> list[LinePart]:
     """The label `name` with its text from position `start`, and the labels after it: those in square
-    brackets, and after a key also those without."""
+    brackets, and, unless an explanation is before them, those with a colon."""
     parts: list[LinePart] = []
     bracketed = _IN_BRACKETS.search(folded_text, start)
     plain = _AFTER_KEY.search(folded_text, start)
@@ -277,7 +278,7 @@ def _label_part(name: str, words: str) -> LinePart:
 
 
 def _text_and_options(text: str) -> list[LinePart]:
-    """The parts of a text without labels: a text, options, or options after a text."""
+    """The parts of a text without labels: a text, options, or options after a text; none for a blank text."""
     if not text.strip():
         return []
     first_option = _OPTION.match(fold_characters(text))
@@ -294,7 +295,7 @@ def _split_words(text: str) -> list[LinePart]:
     start, options = run
     return [
         LinePart(text[:start].strip()),
-        _option_parts(text[start:].strip(), options),
+        _options_part(text[start:].strip(), options),
     ]
 
 
@@ -302,14 +303,15 @@ def _options_from_start(text: str, first_option: re.Match[str]) -> LinePart:
     """The options of a line that begins with one: all of them if their letters follow one another, else the
     first one with all the text after it."""
     if run := find_option_run(text, first_option[1]):
-        return _option_parts(text.strip(), run[1])
+        return _options_part(text.strip(), run[1])
     letter = first_option[1].upper()
     words = text[first_option.end() :]
-    return _option_parts(text.strip(), ((letter, words.strip()),))
+    return _options_part(text.strip(), ((letter, words.strip()),))
 
 
-def _option_parts(text: str, options: tuple[tuple[str, str], ...]) -> LinePart:
-    """The options of a line as a part; doubtful if the text of one holds the letter that would come next."""
+def _options_part(text: str, options: tuple[tuple[str, str], ...]) -> LinePart:
+    """The part of a line that has `options` ((letter, text) each), written as `text`; doubtful if the text of
+    one holds the letter that would come next."""
     is_doubtful = any(
         _holds_letter(fold_characters(words), chr(ord(letter) + 1)) for letter, words in options
     )
@@ -317,7 +319,7 @@ def _option_parts(text: str, options: tuple[tuple[str, str], ...]) -> LinePart:
 
 
 def _holds_letter(words: str, letter: str) -> bool:
-    """Whether a text holds a letter written as that of an option is."""
+    """Whether a text (folded) holds a letter written as that of an option is."""
     pattern = (
         rf"\s{letter}\s*[.、:,)\]]\s*\S"
         rf"|[^\s、,]{letter}\s*[.:)\]]\s*[^\s)\]]|[A-Za-z]{letter}\s*[、,]\s*[^\s)\]]"
@@ -351,9 +353,9 @@ def _is_of_run(
 
 
 def find_option_run(text: str, first: str = "A") -> tuple[int, tuple[tuple[str, str], ...]] | None:
-    """Return where the options of a line begin, and the options, (letter, text) each, from the letter `first`
-    on; a small `first` looks for small letters. None if the letters don't follow one another, each once, or
-    one has no text."""
+    """Return where the options of a line begin, and the options, (letter as a capital, text) each, from the
+    letter `first` on; a small `first` looks for small letters. One option is enough. None if there is none,
+    the letters don't follow one another, each once, or one has no text."""
     matches = _find_letters(text, first)
     letters = "".join(match[1] for match in matches)
     if not letters.startswith(first) or letters.upper() not in OPTION_LETTERS:

@@ -86,8 +86,9 @@ FORM_RANKS = (
 
 @dataclass(frozen=True)
 class ParsedNumber:
-    """A number at the beginning of a line: its value, its form (one of FORM_RANKS), where the text after it
-    begins, and the last number of a sequence that the line goes on with (①甲 ②乙: 2)."""
+    """A number at the beginning of a line: its value, its form (one of FORM_RANKS), the position in the line
+    at which the text after it begins, and the last number of a sequence that the line goes on with (①甲 ②乙:
+    2), `value` itself if there is none."""
 
     value: int
     form: str
@@ -102,7 +103,8 @@ def fold_characters(text: str) -> str:
 
 
 def parse_han_number(text: str) -> int | None:
-    """The value of a Chinese number up to 999; None if it isn't one."""
+    """The value of a Chinese number: with 十 or 百 up to 999, else digit by digit (二〇); None if it isn't
+    one."""
     if _HAN_UNITS.isdisjoint(text):
         return _parse_han_digits(text)
     hundreds, hundred, below_hundred = text.translate(_PLAIN_UNITS).rpartition("百")
@@ -141,7 +143,7 @@ def _parse_ordinal(text: str) -> int | None:
 
 
 def _parse_roman(text: str) -> int | None:
-    """The value of a Roman number up to 50; None if it isn't one."""
+    """The value of a Roman number of the letters I, V, X, L and C up to 50; None if it isn't one."""
     total = _sum_roman([_ROMAN[character] for character in text.upper()])
     return total if 0 < total <= 50 else None
 
@@ -235,7 +237,7 @@ _ORNAMENTS = "*★☆●○◆◇■□▲△※• \n"
 
 
 def leading_number(text: str) -> ParsedNumber | None:
-    """The number that a line begins with; None if there is none."""
+    """The number that a line begins with, perhaps after stars and other ornaments; None if there is none."""
     line = fold_characters(text)
     start = len(line) - len(line.lstrip(_ORNAMENTS))
     if line[start : start + 1] in _SIGN_VALUES:
@@ -280,8 +282,8 @@ def _leading_sign(folded_text: str, start: int) -> ParsedNumber:
 
 
 def _sequence_end(folded_text: str, start: int, value: int, form: str, sign: str = "") -> int:
-    """The last number of the sequence that goes on from `value` in the line after position `start`: in
-    brackets if the form is "enclosed", else in signs such as `sign` ("" for none)."""
+    """The last number of the sequence that goes on from `value` in the line after position `start`, `value`
+    itself if none does: in brackets if the form is "enclosed", else in signs such as `sign` ("" for none)."""
     while following := _following_sign(value, form, sign):
         position = folded_text.find(following, start)
         if position < 0:

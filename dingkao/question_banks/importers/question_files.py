@@ -64,7 +64,8 @@ def parse_in_child(
     name: str = "",
 ) -> Iterator[ImportRow | ReportedProblem | Illustration]:
     """What the child process does for `read_question_file`: yield rows, problems for the report, and
-    pictures. `drawn`: pictures are redrawn and yielded."""
+    pictures, each picture before the row that shows it. `drawn`: pictures are redrawn and yielded. Raises
+    InvalidInput, TooLarge."""
     pictures: list[Illustration] = []
     save_picture = _picture_collector(pictures, drawn, no_pictures)
     for item in sheet_reader.with_reported_problems(
@@ -76,7 +77,8 @@ def parse_in_child(
 
 
 def picture_name(picture: Illustration) -> str:
-    """The name under which a question's text refers to a picture: the beginning of its digest."""
+    """The name under which a question's text refers to a picture: the beginning of its SHA-256, 32
+    hexadecimal digits."""
     return hashlib.sha256(picture.content).digest()[:PICTURE_NAME_BYTES].hex()
 
 
@@ -87,7 +89,8 @@ def _read_rows(
     save_picture: SavePicture | None,
     name: str,
 ) -> Iterator[ImportRow]:
-    """The rows of the file by its format. Raises InvalidInput, TooLarge, Unavailable."""
+    """The rows of the file by its format; what can't be read is added to `report`. Raises InvalidInput,
+    TooLarge."""
     file_detection.refuse_unsupported(content, name)
     if word_documents.is_word_document(content):
         return word_documents.read_questions(content, report, save_picture)
@@ -110,7 +113,7 @@ def _read_sheet_questions(
 
 def _read_sheet(content: bytes, sheet: Mapping[str, Any], report: ImportReport) -> Iterator[ImportRow]:
     """The rows of a spreadsheet. Raises InvalidInput, for a text written as a document is with a message that
-    says so; TooLarge, Unavailable."""
+    says so; TooLarge."""
     try:
         yield from sheet_reader.read_rows(content, report=report, **sheet)
     except InvalidInput:
@@ -136,7 +139,8 @@ def _iter_without_pictures(
     items: Iterator[ImportRow | ReportedProblem | Illustration],
     save_picture: Callable[[Illustration], object] | None,
 ) -> Iterator[ImportRow | ReportedProblem]:
-    """The items without the pictures, which are passed to `save_picture`."""
+    """The items without the pictures, which are passed to `save_picture` before the next item is yielded, or
+    dropped if it is None. Raises what `save_picture` raises."""
     for item in items:
         if not isinstance(item, Illustration):
             yield item

@@ -70,14 +70,14 @@ def could_be_case(text: str) -> bool:
 
 
 def is_case_length_sentence(text: str) -> bool:
-    """Whether a line is long enough to be a case and has punctuation of sentences."""
+    """Whether a line is long enough to be a case (12 characters) and has punctuation of sentences."""
     line = fold_characters(text).strip()
     return len(line) >= 12 and re.search(r"[,;。:]", line) is not None
 
 
 def resembles_heading(text: str) -> bool:
-    """Whether a line in an explanation is short, without punctuation, and has no words that explanations
-    use."""
+    """Whether a line has 2 to 12 characters, only Chinese ones, digits and spaces, and none of the words that
+    explanations use."""
     line = fold_characters(text).strip()
     return (
         1 < len(line) <= 12
@@ -90,7 +90,8 @@ def resembles_heading(text: str) -> bool:
 
 
 def resembles_title(text: str) -> bool:
-    """Whether a line is short and not a sentence, as titles are."""
+    """Whether a line has at most 30 characters and, as titles do, no punctuation of sentences, no picture and
+    no words of cases."""
     line = fold_characters(text).strip()
     return (
         len(line) <= 30

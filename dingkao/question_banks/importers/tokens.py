@@ -29,11 +29,11 @@ _LETTER_CELL = re.compile(rf"[(\[]?\s*[{OPTION_LETTERS}]\s*[)\].、:]?")
 @dataclass
 class Token:
     """A piece of a document. `kind`: "number" (perhaps a question's), "options", "label", "heading", "text",
-    "table" or "problem"; `line`: the number of its paragraph, from 1; `original_text`: its line as written,
-    in case it turns out to be only text; `text`: what follows the number or label; `number`, `heading`,
-    `problem`: what a token of that kind is, None for the others; `name` and `column`: those of a label;
-    `options`: (letter, text) each; `is_doubtful`: options that may be read wrongly, or a table that may hold
-    questions."""
+    "table" or "problem"; `line`: the number of its paragraph, from 1; `original_text`: its text as written,
+    in case it turns out to be only text (of a label «name:text»); `text`: what follows the number or label,
+    the whole of a text or table, "" for others; `number`, `heading`, `problem`: what a token of that kind is,
+    None for the others; `name` and `column`: those of a label, as in `labels.LinePart`; `options`: (letter,
+    text) each; `is_doubtful`: options that may be read wrongly, or a table that may hold questions."""
 
     kind: str
     line: int
@@ -56,7 +56,8 @@ class Token:
 
 def tokenize(lines: Iterable[DocumentLine]) -> Iterator[Token]:
     """The tokens of a document's paragraphs and tables, in order. What can't be imported comes as tokens of
-    the kind "problem" after the text in which it is. Lines are numbered from 1."""
+    the kind "problem" after each line of text of the paragraph in which it is, because any of them may be the
+    one. Paragraphs are numbered from 1, empty ones too."""
     last_letter = ""
     for number, line in enumerate(lines, 1):
         for text in _line_texts(line):
@@ -67,8 +68,8 @@ def tokenize(lines: Iterable[DocumentLine]) -> Iterator[Token]:
 
 
 def _last_letter(tokens: Sequence[Token], letter_before: str) -> str:
-    """The letter of the option with which a text ends, "" if it doesn't end with one; `letter_before` for an
-    empty text."""
+    """The letter of the option with which the tokens of a text end, "" if they don't end with one;
+    `letter_before` for an empty text."""
     if not tokens:
         return letter_before
     return tokens[-1].options[-1][0] if tokens[-1].options else ""
@@ -88,7 +89,7 @@ def _filled_lines(text: str) -> list[str]:
 
 
 def _tokenize_line(number: int, line: DocumentLine, text: str, last_letter: str) -> list[Token]:
-    """The tokens of a table, or of a text in a paragraph."""
+    """The tokens of a table, or of one line of text in a paragraph; `number`: that of the paragraph."""
     if line.cells:
         return [_tokenize_table(number, line)]
     return _tokenize_text(number, text, last_letter, is_title=line.is_title) if text else []
@@ -139,7 +140,8 @@ def _heading_token(line: int, text: str, heading: Heading) -> Token:
 
 
 def line_tokens(line: int, text: str) -> list[Token]:
-    """The tokens of a text that begins with neither a heading nor a number."""
+    """The tokens of a text in which neither a heading nor a number is looked for: its options, its labels and
+    the text before them."""
     return part_tokens(line, labels.split_line(text))
 
 
@@ -188,8 +190,8 @@ def _part_token(line: int, part: labels.LinePart) -> Token:
 
 
 def _tokenize_table(line: int, table: DocumentLine) -> Token:
-    """The token of a table: options if each of its cells is one; else a table, doubtful if its cells may hold
-    questions."""
+    """The token of a table with cells: options if each of its cells is one; else a table, doubtful if its
+    cells may hold questions."""
     assert table.cells is not None  # noqa: S101 - the caller has looked
     cells = list(chain.from_iterable(map(_join_letters, table.cells)))
     parts_by_cell = [labels.split_line(cell) for cell in cells]

@@ -51,7 +51,7 @@ REVISIONS_WARNING = RowProblem(
 
 
 def is_word_document(content: bytes) -> bool:
-    """Whether a file is a Word document."""
+    """Whether a file is a Word document (a zip with the parts of one); it may still be damaged inside."""
     if not content.startswith(b"PK"):
         return False
     try:
@@ -72,9 +72,10 @@ def read_questions(
     save_picture: SavePicture | None = None,
 ) -> Iterator[ImportRow]:
     """The questions of a document as rows like those of a spreadsheet, numbered by the paragraph at which
-    they begin; what belongs to no question is added to `report`. A row that can't be imported has its problem
-    in the cell "refused". Pictures are passed to `save_picture`; without it they get names but are not
-    stored. Raises InvalidInput, TooLarge."""
+    they begin. A row that can't be imported has its problem in the cell "refused"; what belongs to no
+    question is added to `report`, and a warning if the document has revisions that nobody has accepted.
+    Pictures are passed to `save_picture`; without it they get names but are not stored. The whole document is
+    read at once. Raises InvalidInput, also if it has no question and no error, TooLarge."""
     reader = WordReader(_open_document(content), save_picture or preview_picture_name)
     rows = QuestionParser(tokenize(reader.lines()), report).rows()
     if reader.has_revisions:
@@ -100,7 +101,8 @@ def _open_document(content: bytes) -> Document:
 
 
 def _require_small_parts(content: bytes) -> None:
-    """Raise TooLarge for a file with a part that would fill the memory when it is decompressed."""
+    """Raise TooLarge for a file with a part that would fill the memory when it is decompressed, one of
+    ARCHIVE_ERRORS for a damaged one."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if any(entry.file_size > MAX_PART_BYTES for entry in archive.infolist()):
             raise TooLarge("文件解开后过大，无法导入。请去掉图片，或分成几个文件上传。")

@@ -88,8 +88,8 @@ ALTERNATIVES = f"{_COMPATIBILITY}AlternateContent"
 
 
 def choose_alternative(alternatives: Any) -> Any:
-    """Of several ways to show the same content (mc:AlternateContent) the first, as Word does; None if there
-    is none."""
+    """Of several ways to show the same content (mc:AlternateContent) the first choice, or else the fallback;
+    None if there is neither."""
     choice = alternatives.find(f"{_COMPATIBILITY}Choice")
     return alternatives.find(f"{_COMPATIBILITY}Fallback") if choice is None else choice
 

@@ -85,7 +85,7 @@ def _convert_children(element: Any) -> str:
 
 
 def _convert_element(element: Any) -> str:
-    """An element as LaTeX. Raises UnsupportedEquation."""
+    """An element as LaTeX; "" for its properties. Raises UnsupportedEquation."""
     if not element.tag.startswith(OMML_NAMESPACE):
         return _skip_foreign_element(element)
     name = element.tag.removeprefix(OMML_NAMESPACE)
@@ -156,14 +156,14 @@ def _child_latex(element: Any, name: str) -> str:
 
 
 def _property_value(element: Any, name: str, default: str = "") -> str:
-    """The value of an element's property; `default` if it is not set."""
+    """The value of an element's property; `default` if it is not set, "" if it is set without a value."""
     properties = f"{OMML_NAMESPACE}{element.tag.removeprefix(OMML_NAMESPACE)}Pr"
     child = element.find(f"{properties}/{OMML_NAMESPACE}{name}")
     return default if child is None else child.get(f"{OMML_NAMESPACE}val", "")
 
 
 def _fraction(element: Any) -> str:
-    """A fraction as LaTeX. Raises UnsupportedEquation for one without a bar."""
+    """A fraction as LaTeX. Raises UnsupportedEquation, also for one without a bar."""
     kind = _property_value(element, "type")
     if kind == "noBar":
         raise UnsupportedEquation
@@ -193,13 +193,14 @@ def _limits(element: Any) -> str:
 
 
 def _nary_operator(element: Any) -> str:
-    """A sum, product or integral with its limits as LaTeX. Raises UnsupportedEquation for other operators."""
+    """A sum, product or integral with its limits as LaTeX. Raises UnsupportedEquation, also for other
+    operators."""
     command = _supported_value(_OPERATOR_COMMANDS, _property_value(element, "chr"))
     return f"{command}{_limits(element)} {_child_latex(element, 'e')}"
 
 
 def _brackets(element: Any) -> str:
-    """An expression in brackets, of which one may be missing, as LaTeX. Raises UnsupportedEquation for
+    """An expression in brackets, of which one may be missing, as LaTeX. Raises UnsupportedEquation, also for
     several expressions or other brackets."""
     contents = element.findall(f"{OMML_NAMESPACE}e")
     if len(contents) != 1:
@@ -210,7 +211,7 @@ def _brackets(element: Any) -> str:
 
 
 def _accent(element: Any) -> str:
-    """An expression with an accent as LaTeX. Raises UnsupportedEquation for other accents."""
+    """An expression with an accent as LaTeX. Raises UnsupportedEquation, also for other accents."""
     command = _supported_value(_ACCENTS, _property_value(element, "chr"))
     return f"{command}{{{_child_latex(element, 'e')}}}"
 

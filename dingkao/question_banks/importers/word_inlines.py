@@ -122,9 +122,10 @@ class _Field:
 
 
 class InlineReader:
-    """Reads the elements in paragraphs. `paragraph_style`: the style of the present paragraph; `fields`: the
-    fields that have begun and not ended, innermost last; `has_revisions`: the document has changes that
-    nobody has accepted."""
+    """Reads the elements in paragraphs. `paragraph_style`: the id of the present paragraph's style, set by
+    who reads the paragraph; `fields`: the fields that have begun and not ended, innermost last;
+    `has_revisions`: the document has changes that nobody has accepted, as far as it was read; `readers` and
+    `run_readers`: tag → the function that reads such an element, in a run also the latter."""
 
     def __init__(
         self,
@@ -167,22 +168,23 @@ class InlineReader:
         return read(element, line)
 
     def _read_insertion(self, element: Any, line: DocumentLine) -> str:
-        """The text that a revision inserts, as if it had been accepted."""
+        """The text that a revision inserts, as if it had been accepted; remembers that there are
+        revisions."""
         self.has_revisions = True
         return self.read_children(element, line)
 
     def _skip_deletion(self, _element: Any, _line: DocumentLine) -> str:
-        """ "" for what a revision deletes, as if it had been accepted."""
+        """ "" for what a revision deletes, as if it had been accepted; remembers that there are revisions."""
         self.has_revisions = True
         return ""
 
     def _read_hyperlink(self, element: Any, line: DocumentLine) -> str:
-        """The text of a link."""
+        """The text of a link. One to a picture or a sound is a problem."""
         _check_link(self._link_target(element), line)
         return self.read_children(element, line)
 
     def _read_alternatives(self, element: Any, line: DocumentLine) -> str:
-        """The text of the alternative that Word shows."""
+        """The text of the alternative that Word shows; "" and a problem if there is none."""
         branch = choose_alternative(element)
         if branch is None:
             return line.add_problem(unknown_problem(element))
@@ -194,13 +196,15 @@ class InlineReader:
         return related.target_ref if related is not None and related.is_external else ""
 
     def _read_simple_field(self, element: Any, line: DocumentLine) -> str:
-        """The result of a field that is in one element (w:fldSimple)."""
+        """The result of a field that is in one element (w:fldSimple). A problem is added as `_check_field`
+        says."""
         result = self.read_children(element, line)
         _check_field(element.get(qn("w:instr"), ""), bool(result.strip()), line)
         return result
 
     def _read_run(self, run: Any, line: DocumentLine) -> str:
-        """The text of a run, in sub- or superscript tags if it is sub- or superscript."""
+        """The text of a run, in sub- or superscript tags if it is sub- or superscript. Only spaces that are
+        underlined become underscores; text that is struck out or hidden is a problem."""
         earlier_problems = len(line.problems)
         text = "".join(self._read_run_child(child, run, line) for child in run)
         if text or len(line.problems) > earlier_problems:
@@ -269,7 +273,9 @@ def _check_link(address: str, line: DocumentLine) -> None:
 
 
 def _check_field(code: str, is_shown: bool, line: DocumentLine) -> None:
-    """Add a problem if Word shows something for a field that is not in the file."""
+    """Add a problem for a formula written as a field (EQ), for a link to a picture or a sound, and for a
+    field that Word fills in itself and whose result is not in the file. `code`: its instruction; `is_shown`:
+    its result has shown something."""
     name = next(iter(code.split()), "").upper()
     if name.startswith("EQ"):
         line.add_problem(FIELD)
@@ -287,7 +293,8 @@ def _check_field_link(code: str, line: DocumentLine) -> None:
 
 
 def _read_formulas(element: Any, line: DocumentLine) -> str:
-    """A formula, or the formulas of a paragraph of them, as LaTeX between dollars."""
+    """A formula, or the formulas of a paragraph of them, as LaTeX between dollars; "" and a problem if one
+    can't be converted."""
     try:
         return " ".join(f"${word_equations.omml_to_latex(formula)}$" for formula in _formulas_of(element))
     except word_equations.UnsupportedEquation:
@@ -308,8 +315,8 @@ def _read_text(element: Any, run: Any, line: DocumentLine) -> str:
 
 
 def _drawn_blank(text: str, properties: dict[str, Any]) -> str:
-    """The spaces of a run; underlined ones become underscores, because writers draw a blank to be filled in
-    like that."""
+    """The spaces of a run, of which it has nothing else; underlined ones in one line become underscores, at
+    least MIN_BLANK_LENGTH, because writers draw a blank to be filled in like that."""
     if text and "\n" not in text and is_enabled(properties, "w:u"):
         return "_" * max(MIN_BLANK_LENGTH, len(text))
     return text
@@ -324,7 +331,8 @@ def _check_visibility(properties: dict[str, Any], line: DocumentLine) -> None:
 
 
 def _with_script_tag(text: str, properties: dict[str, Any]) -> str:
-    """The text of a run, in a <sub> or <sup> tag if its properties say so."""
+    """The text of a run, in a <sub> or <sup> tag if its properties say so, and it has neither a picture nor a
+    line break."""
     tag = _SCRIPT_TAGS.get(text_value(properties.get(qn("w:vertAlign"))))
     if tag is None or "![" in text or "\n" in text:
         return text
@@ -350,8 +358,9 @@ def _symbol_character(code: str) -> str:
 
 
 def _read_symbols(text: str, font: str, line: DocumentLine) -> str:
-    """A text in a symbol font with Symbol's characters as ordinary ones; those of other fonts are a
-    problem."""
+    """A text in a symbol font with Symbol's characters as ordinary ones; "" and a problem if it has those of
+    another font, or one that we don't know. Without characters of symbol fonts (private range) it stays as it
+    is."""
     symbols = _PRIVATE.findall(text)
     if not symbols:
         return text

@@ -30,12 +30,12 @@ class _WordList:
     starts: dict[int, int]
 
     def number_format(self, level: int) -> str:
-        """The format of a level's numbers (ST_NumberFormat)."""
+        """The format of a level's numbers (ST_NumberFormat), "decimal" if nothing is said."""
         element = self.levels[level].find(qn("w:numFmt")) if level in self.levels else None
         return "decimal" if element is None else element.get(qn("w:val"), "decimal")
 
     def first_number(self, level: int) -> int:
-        """The number that a level starts from."""
+        """The number that a level starts from, 1 if nothing is said."""
         return int_value(self.levels[level].find(qn("w:start")), 1) if level in self.levels else 1
 
     def counts_before_start(self) -> dict[int, int]:
@@ -52,8 +52,8 @@ class _WordList:
         return self._fill_template(text_value(template), counts)
 
     def _fill_template(self, template: str, counts: dict[int, int]) -> str | None:
-        """The template of a level («%1.%2») with the numbers of the levels that it names; None if the format
-        of one is unknown."""
+        """The template of a level («%1.%2») with the numbers of the levels that it names, 1 for one not
+        counted yet; None if the format of one is unknown."""
         numbers: dict[str, str] = {}
         for level_digit in _LEVEL_REFERENCE.findall(template):
             number = self._level_number(int(level_digit) - 1, counts)
@@ -86,8 +86,8 @@ class ListNumbering:
         self.lists = {} if root is None else _read_lists(root)
 
     def next_number(self, paragraph: Any) -> str | None:
-        """The number of this paragraph as text; "" if it has none or a bullet; None if its format is
-        unknown."""
+        """Count this paragraph in its list, and return its number as text; "" if it has none or a bullet;
+        None if its format or level is unknown."""
         list_id, level = self._list_level(paragraph)
         if list_id not in self.lists:
             return ""
@@ -212,8 +212,8 @@ def _level_of(element: Any) -> int:
 
 
 def _format_number(number: int, form: str) -> str | None:
-    """A number as Word writes it in a format (ST_NumberFormat); None if the format is unknown or has no such
-    number."""
+    """A number, a negative one as 0, as Word writes it in a format (ST_NumberFormat); None if the format is
+    unknown or has no such number."""
     number = max(number, 0)
     if formatter := _FORMATTERS.get(form):
         return formatter(number)
@@ -246,7 +246,7 @@ def _format_letters(number: int) -> str:
 
 
 def _format_roman(number: int) -> str:
-    """Roman numerals up to C; "" for 0."""
+    """Roman numerals with C as the greatest letter (CCCC for 400); "" for 0."""
     numeral = ""
     for value, sign in _ROMAN_SIGNS:
         numeral += sign * (number // value)

@@ -80,7 +80,8 @@ class WordReader:
         return self.inlines.has_revisions
 
     def lines(self) -> Iterator[DocumentLine]:
-        """All paragraphs and tables of the document."""
+        """All paragraphs and tables of the document, in order; to be read once, because automatic numbers are
+        counted."""
         yield from self._blocks(self.document.element.body)
 
     def _blocks(self, parent: Any) -> Iterator[DocumentLine]:
@@ -104,12 +105,13 @@ class WordReader:
         return _unread_block(block) if branch is None else self._blocks(branch)
 
     def _deletion(self, _block: Any) -> Iterable[DocumentLine]:
-        """Nothing for what a revision deletes, as if it had been accepted."""
+        """Nothing for what a revision deletes, as if it had been accepted; remembers that there are
+        revisions."""
         self.inlines.has_revisions = True
         return ()
 
     def _insertion(self, block: Any) -> Iterable[DocumentLine]:
-        """What a revision inserts, as if it had been accepted."""
+        """What a revision inserts, as if it had been accepted; remembers that there are revisions."""
         self.inlines.has_revisions = True
         return self._wrapping(block)
 
@@ -124,8 +126,9 @@ class WordReader:
         return [line]
 
     def _paragraph(self, block: Any) -> Iterable[DocumentLine]:
-        """A paragraph as a line; none if all of it and its paragraph mark are deleted, because Word doesn't
-        count it then."""
+        """A paragraph as a line, with its automatic number: an empty line for an entry of a table of
+        contents; none if all of it and its paragraph mark are deleted, because Word doesn't count it then. If
+        the mark alone is deleted, that is a problem."""
         style = self.inlines.paragraph_style = self.styles.paragraph_style(block)
         line = DocumentLine("", is_title=self.styles.has_name(style, TITLE_STYLES))
         line.text = self.inlines.read_children(block, line)
@@ -145,7 +148,8 @@ class WordReader:
         return bool(changes & DELETED)
 
     def _add_number(self, block: Any, line: DocumentLine) -> None:
-        """Add the automatic number of a paragraph before its text."""
+        """Count a paragraph in its list, and add its automatic number before its text unless it is empty; an
+        unknown format is a problem."""
         number = self.numbering.next_number(block)
         if number is None:
             line.add_problem(NUMBERED)
@@ -153,7 +157,7 @@ class WordReader:
             line.text = f"{number} {line.text.lstrip()}"
 
     def _table(self, table: Any) -> Iterable[DocumentLine]:
-        """A table as one line of our markup, with its cells."""
+        """A table as one line of our markup, with its cells; rows that a revision deletes are left out."""
         line = DocumentLine("")
         line.cells = [
             self._row_cells(row, table, line)
@@ -164,7 +168,8 @@ class WordReader:
         return [line]
 
     def _row_cells(self, row: Any, table: Any, line: DocumentLine) -> list[str]:
-        """The texts of a row's cells, one for each column of the table's grid."""
+        """The texts of a row's cells, one for each column of the table's grid, also the columns before the
+        first cell."""
         skipped_columns = row.find(f"{qn('w:trPr')}/{qn('w:gridBefore')}")
         cells = [""] * min(int_value(skipped_columns, 0), MAX_SPANNED_COLUMNS)
         for cell in row.iter(qn("w:tc")):
@@ -173,8 +178,8 @@ class WordReader:
         return cells
 
     def _cell_texts(self, cell: Any, line: DocumentLine) -> list[str]:
-        """A cell's text, and "" for each further column that it spans. Its problems are added to the table's
-        line."""
+        """A cell's text ("" if it is merged into the one above), and "" for each further column that it
+        spans. Its problems are added to the table's line."""
         properties = _children_by_tag(cell.find(qn("w:tcPr")))
         if _CELL_REVISIONS & properties.keys():
             line.add_problem(MERGED)
@@ -189,7 +194,8 @@ class WordReader:
         ]
 
     def _cell_words(self, cell: Any, line: DocumentLine) -> list[str]:
-        """The words of a cell's paragraphs. Their problems are added to the table's line."""
+        """The words of a cell's paragraphs; a table in it is left out, as a problem. Problems are added to
+        the table's line."""
         words: list[str] = []
         for inner in self._blocks(cell):
             if inner.cells is not None:

@@ -88,8 +88,8 @@ class PictureReader:
         reference_name: str,
         line: DocumentLine,
     ) -> str:
-        """The only image of a drawing in our markup; several can't be imported. `reference_name`: the
-        attribute with the id of the image's relationship."""
+        """The only image of a drawing in our markup; another number of them can't be imported, a problem of
+        `line`. `reference_name`: the attribute with the id of the image's relationship."""
         if len(images) != 1:
             return line.add_problem(SHAPE)
         reference = images[0].get(qn(reference_name), "")
@@ -102,7 +102,9 @@ class PictureReader:
         reference: str,
         line: DocumentLine,
     ) -> str:
-        """An image of a drawing in our markup; `reference` is the id of its relationship."""
+        """An image of a drawing in our markup, stored if it wasn't yet; "" and a problem of `line` if it
+        isn't in the file, is shown cropped or turned, or can't be stored. `reference`: the id of its
+        relationship."""
         part = self.document.part.related_parts.get(reference)
         if part is None:
             return line.add_problem(LINKED)
@@ -113,7 +115,8 @@ class PictureReader:
         return f"![图](图:{name})" if isinstance(name, str) else line.add_problem(name)
 
     def _save_once(self, content: bytes) -> str | ParagraphProblem:
-        """The name of a picture, or the problem if it can't be stored."""
+        """The name of a picture, which is stored when it first occurs, or the problem if it can't be
+        stored."""
         digest = hashlib.sha256(content).digest()
         if digest not in self.results:
             self.results[digest] = save_or_problem(content, self.save)
@@ -121,7 +124,8 @@ class PictureReader:
 
 
 def save_or_problem(content: bytes, save: SavePicture) -> str | ParagraphProblem:
-    """The name under which `save` stores a picture, or the problem if it can't be stored."""
+    """The name under which `save` stores a picture, or the problem if it is neither PNG nor JPEG or `save`
+    raises InvalidInput or TooLarge. Raises whatever else `save` does."""
     if _is_vector(content):
         return VECTOR
     if not content.startswith(_READABLE_SIGNATURES):
@@ -144,7 +148,8 @@ def _is_vector(content: bytes) -> bool:
 
 
 def preview_picture_name(picture: bytes) -> str:
-    """A name for a picture that is not stored, in a preview of a file."""
+    """A name, as long as a stored picture's but another, for a picture that is not stored, in a preview of a
+    file."""
     return hashlib.sha256(picture).hexdigest()[:PREVIEW_NAME_LENGTH]
 
 

@@ -33,7 +33,7 @@ class WordStyles:
         return text_value(paragraph.find(f"{qn('w:pPr')}/{qn('w:pStyle')}"))
 
     def style_chain(self, style_id: str) -> Iterator[Any]:
-        """The style with that id and those that it is based on, the nearest first."""
+        """The style with that id and those that it is based on, the nearest first; none for an unknown id."""
         visited: set[str] = set()
         while style_id in self.elements and style_id not in visited:
             visited.add(style_id)
@@ -41,7 +41,8 @@ class WordStyles:
             style_id = text_value(self.elements[style_id].find(qn("w:basedOn")))
 
     def has_name(self, style_id: str, names: re.Pattern[str]) -> bool:
-        """Whether the name of a style, or of one that it is based on, matches `names`."""
+        """Whether the whole name of a style, or of one that it is based on, matches `names`; False for an
+        unknown id."""
         if (style_id, names) not in self.matches:
             self.matches[style_id, names] = any(map(names.fullmatch, self._chain_names(style_id)))
         return self.matches[style_id, names]
@@ -54,8 +55,8 @@ class WordStyles:
                 yield text_value(name)
 
     def run_properties(self, run: Any, paragraph_style: str) -> dict[str, Any]:
-        """Tag → property of a run. Its own properties override those of its own style, which override those
-        of its paragraph's style."""
+        """Tag → property of a run, not to be changed. Its own properties override those of its own style,
+        which override those of its paragraph's style. `paragraph_style`: the id of that, "" for none."""
         inherited = self._style_properties(paragraph_style)
         properties = run.find(qn("w:rPr"))
         if properties is None:

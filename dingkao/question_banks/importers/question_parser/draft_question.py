@@ -42,12 +42,13 @@ _UNMARKED_OPTIONS = re.compile(r"(?:^|\s)A\s+\S.*\sB\s+\S")
 
 
 @dataclass
-class SharedContent:
-    """A case or a list of options that several questions share. `words`: the beginning of the line that
-    announces it; `label`: the name of its group; `first` and `last`: the numbers of its questions, or
-    `count`: how many they are, as far as that is written; `is_case`: True for a case, False for options, None
-    while that is open; `text`: the case; `options`: letter → text; `problem`: why its questions are refused;
-    `option_line`: the line of the last option; `members`: how many questions have used it."""
+class DraftSharedContent:
+    """A case or a list of options that several questions share, as far as it has been read. `words`: the
+    beginning of the line that announces it, or of its first line; `label`: the name of its group; `first` and
+    `last`: the numbers of its questions, both included, or `count`: how many they are, as far as that is
+    written; `is_case`: True for a case, False for options, None while that is open; `text`: the case;
+    `options`: letter → text; `problem`: why its questions are refused; `option_line`: the line of the last
+    option, 0 without any; `members`: how many questions have used it."""
 
     words: str
     label: str
@@ -62,7 +63,7 @@ class SharedContent:
     members: int = 0
 
     def add_problem(self, problem: ParagraphProblem | None) -> None:
-        """Refuse all questions that share it; the first problem is the one reported."""
+        """Refuse all questions that share it; the first problem is the one reported. None is ignored."""
         self.problem = self.problem or problem
 
     def awaits_case_text(self) -> bool:
@@ -89,12 +90,13 @@ class SharedContent:
         return self.members == self.last - self.first + 1
 
     def add_case_text(self, text: str) -> None:
-        """Add a line to the case."""
+        """Add a line to the text of the case; it is a case from then on."""
         self.is_case = True
         self.text = f"{self.text}\n{text}" if self.text else text
 
     def add_options(self, token: Token) -> None:
-        """Add the options of a token; problems with them refuse the questions that share them."""
+        """Add the options of a token. If they may be read wrongly, or a letter isn't the next one, the
+        questions that share them are refused."""
         if token.is_doubtful:
             self.add_problem(OPTIONS_UNCLEAR_IN_LINE)
         for letter, text in token.options:
@@ -106,17 +108,19 @@ class SharedContent:
 
 @dataclass
 class DraftQuestion:
-    """A question as far as it has been read. `number`: None if it was not found; then `name` says where it is
-    missing. `carried_values`: columns that labels above it set; `needs_case`: the heading above demands a
-    case; `cells`: column → text; `part`: the column to which text is added; `has_only_label`: nothing but
-    options has followed the label of its explanation; `has_lettered_explanation`: its explanation has
-    lettered lines; `problem`: why it is refused."""
+    """A question as far as it has been read. `line`: that at which it begins; `number`: None if it was not
+    found; then `name` says where it is missing. `carried_values`: columns that labels and headings above it
+    set; `shared`: the content that it shares, None if none; `needs_case`: the heading above demands a case;
+    `cells`: column → text; `options`: its own, letter → text; `part`: the column to which text is added
+    ("unused" below a label that we have no column for); `has_only_label`: nothing but options has followed
+    the label of its explanation; `has_lettered_explanation`: its explanation has lettered lines;
+    `option_line`: the line of its last option, 0 without any; `problem`: why it is refused."""
 
     line: int
     number: int | None
     name: str
     carried_values: dict[str, str]
-    shared: SharedContent | None
+    shared: DraftSharedContent | None
     needs_case: bool
     cells: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
@@ -131,18 +135,19 @@ class DraftQuestion:
         self.problem = self.problem or problem
 
     def set_part(self, column: str, text: str) -> None:
-        """Begin the part `column` with `text`."""
+        """Begin the part `column` with `text`, which replaces what the column had."""
         self.cells[column], self.part = text, column
 
     def add_part_of(self, token: Token) -> None:
-        """Add the options of a token, or begin the part that its label means."""
+        """Add the options of a token, or begin the part that its label means; nothing for other tokens."""
         if token.options:
             self.add_options(token)
         elif token.column:
             self.set_part(token.column, token.text)
 
     def add_options(self, token: Token) -> None:
-        """Add the options of a token; text that follows belongs to the last one."""
+        """Add the options of a token; text that follows belongs to the last one. If they may be read wrongly,
+        or it has one of the letters already, the question is refused."""
         if token.is_doubtful:
             self.add_problem(OPTIONS_UNCLEAR_IN_LINE)
         for letter, text in token.options:
@@ -160,7 +165,7 @@ class DraftQuestion:
         return self.options or self.shared_content.options
 
     @property
-    def shared_content(self) -> SharedContent:
+    def shared_content(self) -> DraftSharedContent:
         """The shared content that it uses; an empty one if it uses none."""
         return self.shared or _NOTHING_SHARED
 
@@ -180,7 +185,8 @@ class DraftQuestion:
         return self.part == "stem" and not self.options
 
     def key_letters(self) -> list[str]:
-        """The letters of its key; none for a key such as 正确."""
+        """The option letters in its key, in the order written, with repetitions; none for a key such as 正确
+        or without one."""
         key = fold_characters(self.cells.get("answer", ""))
         return [] if is_true_false_key(key) else re.findall(f"[{OPTION_LETTERS}]", key.upper())
 
@@ -191,7 +197,7 @@ class DraftQuestion:
         return "" if self.has_options() or not self.key_letters() else "no options"
 
 
-_NOTHING_SHARED = SharedContent("", "")
+_NOTHING_SHARED = DraftSharedContent("", "")
 """The shared content of a question that shares nothing."""
 
 
@@ -218,8 +224,9 @@ def next_letter(options: dict[str, str]) -> str:
 
 
 def to_row(question: DraftQuestion) -> ImportRow:
-    """The question as a row like a spreadsheet's. If it can't be imported, its problem is in the cell
-    "refused"."""
+    """The question as a row like a spreadsheet's, its options in cells option_A and so on. If it names no
+    type, the one that shared content implies is set. If it can't be imported, its problem (kind, reason,
+    remedy) is in the cell "refused"."""
     cells = _written_cells(question)
     options = question.all_options()
     cells |= {f"option_{letter}": text for letter, text in options.items()}
@@ -232,13 +239,14 @@ def to_row(question: DraftQuestion) -> ImportRow:
 
 
 def _written_cells(question: DraftQuestion) -> dict[str, Any]:
-    """What is written for a question, above it and in it, with its group and its case."""
+    """What is written for a question, above it and in it, with its group and its case. What is written in it
+    counts more; of what is above it, empty values are left out."""
     values = question.carried_values | question.cells
     written = {name: text for name, text in values.items() if text or name in question.cells}
     return written | _shared_cells(question.shared)
 
 
-def _shared_cells(shared: SharedContent | None) -> dict[str, str]:
+def _shared_cells(shared: DraftSharedContent | None) -> dict[str, str]:
     """The cells for the group and the case of a question that uses shared content."""
     if shared is None:
         return {}
@@ -247,9 +255,9 @@ def _shared_cells(shared: SharedContent | None) -> dict[str, str]:
     return {"group": shared.label}
 
 
-def _fill_kind(cells: dict[str, Any], shared: SharedContent) -> None:
+def _fill_kind(cells: dict[str, Any], shared: DraftSharedContent) -> None:
     """Set the type of a question for which none is written, if shared content implies it: B1 for shared
-    options, A3 for a case with a key of one letter."""
+    options, A3 for a case with a key of one letter; else the cell is removed."""
     cells.pop("kind", None)
     if shared.options:
         cells["kind"] = OPTIONS_TYPE.code

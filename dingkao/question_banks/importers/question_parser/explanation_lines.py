@@ -21,7 +21,7 @@ from dingkao.question_banks.importers.question_parser.parser_state import (
 )
 from dingkao.question_banks.importers.question_parser.unmarked_options import (
     as_option,
-    try_unmarked_option,
+    find_unmarked_option,
 )
 from dingkao.question_banks.importers.tokens import Token
 
@@ -34,8 +34,8 @@ def append_to_explanation(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Process another line in an explanation; it may be an option without a mark."""
-    option = try_unmarked_option(state, index, token, {})
+    """Process another line in an explanation, at position `index`; it may be an option without a mark."""
+    option = find_unmarked_option(state, index, token, {})
     if option:
         process_lettered_explanation(state, index, question, as_option(token, option))
     else:
@@ -48,7 +48,8 @@ def _continue_explanation(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Add another line to the explanation."""
+    """Add another line to the explanation; if it may belong to the next question, there are refusals or a
+    warning."""
     explanation = question.cells["explanation"]
     if explanation:
         _check_explanation_line(state, index, question, token)
@@ -64,8 +65,8 @@ def _check_explanation_line(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Refuse the question, or warn, if a line in an explanation, with another question after it, may belong
-    to that one: a case, a heading, a title."""
+    """If a line in an explanation, with another question after it in the stretch, may belong to that one,
+    refuse the question and those that follow (a case, a heading) or warn (a title)."""
     start = state.next_start(index)
     if start is None:
         return
@@ -97,8 +98,9 @@ def process_lettered_explanation(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Process lettered lines in an explanation. They discuss the options if they directly follow its label;
-    else they may belong to another question."""
+    """Process lettered lines (a token with options) in an explanation. Of a question that uses shared options
+    they may be those of the next group. Else they discuss the options if they directly follow the label of
+    the explanation or are a single letter after A; if not, a question's number was missed."""
     if question.uses_shared_options():
         _begin_doubtful_options(state, question, token)
     elif question.has_only_label or _is_later_option(token):

@@ -16,9 +16,10 @@ from dingkao.question_banks.importers.question_parser.parser_problems import (
 
 
 def check_neighbours(questions: Sequence[DraftQuestion]) -> None:
-    """Refuse questions because of their neighbours: lettered lines in an explanation may be the options that
-    the next question lacks; a key of several letters may include the key that the question before lacks; and
-    between a question with a key too many and one with none, all keys may be shifted."""
+    """Refuse questions, all of a document in their order, because of their neighbours: lettered lines in an
+    explanation may be the options that the next question lacks; a key of several letters may include the key
+    that the question before lacks; and between a question with a key too many and one with none, all keys may
+    be shifted. Also refused is a key that has a letter twice."""
     for previous, question in pairwise(questions):
         _check_lettered_explanation(previous, question)
         _check_combined_keys(previous, question)

@@ -37,7 +37,9 @@ _QUESTION_TEXT = re.compile(r"[^\u4e00-\u9fff]|[是为有的]$|包括|属于|下
 
 def decide_starts(state: ParserState, index: int) -> None:
     """Decide which numbers of the stretch that begins at position `index` begin a question, unless that is
-    decided already; the result is in `state.starts`. If it is doubtful, the open question is refused."""
+    decided already; the stretch and the result are in `state.stretch_begin`, `state.stretch_end` and
+    `state.starts`. If it is doubtful, the open question is refused, and, if the stretch may hold a case, all
+    questions that follow."""
     if index < state.stretch_end:
         return
     end = _find_stretch_end(state.tokens, index)
@@ -77,7 +79,7 @@ def _are_certain_options(token: Token) -> bool:
 
 
 def _numbers_of_stretch(tokens: Sequence[Token], index: int, end: int) -> list[tuple[int, ParsedNumber]]:
-    """The numbers of a stretch with their positions."""
+    """The numbers at the positions from `index` to before `end`, with their positions."""
     return [(position, number) for position in range(index, end) if (number := tokens[position].number)]
 
 
@@ -124,7 +126,7 @@ def _stretch_context(state: ParserState, end: int) -> StretchContext:
 
 
 def _begins_part(tokens: Sequence[Token], position: int) -> bool:
-    """Whether an option or label (not a heading) is at a position."""
+    """Whether an option or label (not a heading) is at `position`, at which a stretch ends."""
     return position < len(tokens) and tokens[position].kind != "heading"
 
 

@@ -41,7 +41,8 @@ _TYPE_TAG = re.compile(
 
 
 def process_number(state: ParserState, index: int, token: Token) -> None:
-    """Process a line that begins with a number: it begins a question, is a heading, or neither."""
+    """Process a line that begins with a number: it begins a question, is a heading, or neither.
+    `decide_starts` has decided about its stretch."""
     if index in state.starts:
         _start_question(state, token, is_uncertain=state.starts[index])
     elif _is_section(state, index, token):
@@ -61,7 +62,9 @@ def _is_section(state: ParserState, index: int, token: Token) -> bool:
 
 
 def _start_section(state: ParserState, index: int, token: Token) -> None:
-    """Process a heading of unknown kind: numbers may begin anew below it, and its text may be a case."""
+    """Process a heading of unknown kind, which ends the open question and shared content: numbers may begin
+    anew below it, and unless it is an instruction or a title, it may be a case, so the questions below are
+    refused. Below a Chinese number the type of the heading above doesn't hold any more."""
     _doubt_long_explanation(state, index, token)
     state.close_question()
     _doubt_unused_content(state)
@@ -97,7 +100,8 @@ def _is_harmless(token: Token) -> bool:
 
 
 def _start_question(state: ParserState, token: Token, *, is_uncertain: bool) -> None:
-    """Begin the question of a number; refuse it if the start is uncertain or the number was there before."""
+    """End the open question and begin that of a number; refuse it if the start is uncertain, the number was
+    there before, or a problem was met above it."""
     number = token.number
     assert number is not None  # noqa: S101 - only a number's token starts a question
     was_explained = state.is_in_explanation()
@@ -161,8 +165,9 @@ def _draft_question(state: ParserState, token: Token, number: int) -> DraftQuest
 
 
 def _note_form(state: ParserState, form: str) -> None:
-    """Remember the form of a question's number. A single question in another form doesn't change the usual
-    one."""
+    """Remember the form of a question's number; must be called before `may_restart` is reset. A single
+    question in another form doesn't change the usual one; a second one in a row does, and the first after
+    numbers may begin anew."""
     if state.may_restart or not state.forms or form == state.forms[-1]:
         state.forms = (form,)
     else:
@@ -170,8 +175,9 @@ def _note_form(state: ParserState, form: str) -> None:
 
 
 def _doubt_previous(state: ParserState, number: int) -> bool:
-    """Refuse the questions back to one that has the same number already, and one whose stem may hold a
-    question whose number was missed. Returns whether there is one with the same number."""
+    """Refuse the questions from the one before that which has the same number already, and one whose stem may
+    hold a question whose number was missed. Numbers that begin anew are compared only with those after.
+    Returns whether there is one with the same number."""
     if number == 1 or state.may_restart:
         state.counted_from = len(state.questions)
     _doubt_long_stem(state, number)

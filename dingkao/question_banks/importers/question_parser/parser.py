@@ -79,8 +79,8 @@ class QuestionParser:
         self.state = ParserState(list(tokens), report)
 
     def rows(self) -> list[ImportRow]:
-        """The document's questions as rows, in their order. If one can't be imported, its problem is in the
-        cell "refused"."""
+        """The document's questions as rows, in their order; to be called once. If one can't be imported, its
+        problem (kind, reason, remedy) is in the cell "refused"."""
         state = self.state
         for index, token in enumerate(state.tokens):
             _process_line_token(state, index, token)
@@ -134,7 +134,8 @@ def _report_problem_outside(state: ParserState, line: int, problem: ParagraphPro
 
 
 def _process_heading(state: ParserState, _index: int, token: Token) -> None:
-    """Process a line between questions."""
+    """Process a line between questions: unless it belongs to what is open already, it ends the open question,
+    and numbers may begin anew."""
     heading = token.heading
     assert heading is not None  # noqa: S101 - tokenize gives each one
     if _continues_open_part(state, heading, token):
@@ -152,21 +153,24 @@ def _process_heading(state: ParserState, _index: int, token: Token) -> None:
 
 
 def _begin_type(state: ParserState, heading: Heading, _token: Token) -> None:
-    """Process a heading that names the type of the questions below it."""
+    """Process a heading that names the type of the questions below it: of what labels above have set, only
+    what holds for the whole document goes on, and a problem that refused all questions that follow ends."""
     state.carried_values = state.document_values | {"kind": normalise_text(heading.type)}
     state.needs_case = heading.needs_case
     state.lasting_problem = None
 
 
 def _begin_chapter(state: ParserState, _heading: Heading, token: Token) -> None:
-    """Process a chapter's heading, which is not used; it may be the beginning of a case."""
+    """Process a chapter's heading, which is not used, with a warning; if it mentions a patient, it may be the
+    beginning of a case, and the questions below are refused."""
     if stray_lines.mentions_patient(token.original_text):
         state.lasting_problem = format_problem(POSSIBLE_CASE, token.original_text)
     state.warn_unused(token)
 
 
 def _refuse_below_unclear(state: ParserState, _heading: Heading, token: Token) -> None:
-    """Process a heading that isn't understood: it refuses the questions below it."""
+    """Process a heading that isn't understood: it is reported as an error and refuses the questions below
+    it."""
     state.lasting_problem = format_problem(UNCLEAR, token.original_text)
     state.report_error(token, state.lasting_problem)
 
@@ -209,7 +213,8 @@ def _begins_open_case(state: ParserState, heading: Heading) -> bool:
 
 
 def _process_table(state: ParserState, index: int, token: Token) -> None:
-    """Process a table, which counts as text; if it may hold questions, it refuses the question it is in."""
+    """Process a table, which counts as text. It refuses the question that it is in if it may hold questions
+    or follows options; one outside of questions that may hold some is reported."""
     if token.is_doubtful:
         _refuse_table(state, token)
     elif state.question is not None and state.question.part == "options":
@@ -256,8 +261,8 @@ def _is_within_explanation(question: DraftQuestion, token: Token) -> bool:
 
 
 def _ignore_label(state: ParserState, token: Token) -> None:
-    """Process a label for which we have no column: it is reported once for each name; the text after it is
-    not used."""
+    """Process a label for which we have no column: a warning for each name, once; the text after it is not
+    used, nor, if it is below a stem, what follows."""
     if token.name not in state.ignored_labels:
         state.ignored_labels.add(token.name)
         state.warn_unused(token)
@@ -267,7 +272,7 @@ def _ignore_label(state: ParserState, token: Token) -> None:
 
 def _process_options_label(state: ParserState, token: Token) -> None:
     """Process 「选项:」: above a question's options, beside the first of them, or before the shared options
-    of B1."""
+    of B1; then the text after it on the line."""
     if state.question is None or not state.question.awaits_options():
         _begin_options_of_many(state, token)
     _process_part_tokens(state, line_tokens(token.line, token.text))

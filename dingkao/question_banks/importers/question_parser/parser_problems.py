@@ -126,7 +126,7 @@ OPTIONS_AFTER_ANSWER: ParagraphProblem = (
 
 
 def format_problem(problem: ParagraphProblem, text: str) -> ParagraphProblem:
-    """The problem with the beginning of `text` in its reason."""
+    """The problem with the first MAX_TEXT_SHOWN characters of `text`, in one line, in its reason."""
     kind, reason, remedy = problem
     return (
         kind,

@@ -4,7 +4,7 @@ ends."""
 from dingkao.integrations.spreadsheets.import_rows import RowProblem
 from dingkao.question_banks.importers.headings import Heading
 from dingkao.question_banks.importers.question_parser.draft_question import (
-    SharedContent,
+    DraftSharedContent,
 )
 from dingkao.question_banks.importers.question_parser.parser_problems import (
     MAX_TEXT_SHOWN,
@@ -23,11 +23,13 @@ from dingkao.question_banks.importers.tokens import (
 
 
 def open_shared_content(state: ParserState, heading: Heading, token: Token) -> list[Token]:
-    """Begin the shared content that a heading announces. Returns the tokens after the heading on its line."""
+    """End the open shared content and begin the one that a heading announces. If it isn't known which
+    questions share it, all questions that follow are refused. Returns the tokens after the heading on its
+    line, not processed yet."""
     close_shared_content(state)
     state.group_count += 1
     state.lasting_problem = None
-    state.shared = SharedContent(
+    state.shared = DraftSharedContent(
         token.original_text[:MAX_TEXT_SHOWN],
         f"{_format_range(heading)}题组{state.group_count}",
         heading.first_number,
@@ -54,12 +56,12 @@ def _is_extent_known(state: ParserState, heading: Heading) -> bool:
     return heading.names_questions() or (heading.is_case is False and state.is_in_b1())
 
 
-def open_implied_options(state: ParserState, text: str) -> SharedContent:
-    """Begin a list of options above questions of type B1 that no line announces. `text`: the line, for
-    messages."""
+def open_implied_options(state: ParserState, text: str) -> DraftSharedContent:
+    """End the open shared content and begin a list of options above questions of type B1 that no heading
+    announces; numbers may begin anew. `text`: the line, for messages."""
     close_shared_content(state)
     state.group_count += 1
-    shared = SharedContent(
+    shared = DraftSharedContent(
         text[:MAX_TEXT_SHOWN],
         f"题组{state.group_count}",
         is_case=False,
@@ -80,8 +82,9 @@ def add_shared_options(state: ParserState, token: Token) -> None:
         shared.add_options(token)
 
 
-def _list_for_options(state: ParserState, token: Token) -> SharedContent | None:
-    """The shared content to which options above the questions belong; None if there is none."""
+def _list_for_options(state: ParserState, token: Token) -> DraftSharedContent | None:
+    """The shared content, not used by a question yet, to which options above the questions belong; a new one
+    in a part of type B1 without any. None if there is none, or it is a case."""
     shared = state.unused_shared_content()
     if shared is None:
         return open_implied_options(state, token.original_text) if state.is_in_b1() else None
@@ -93,7 +96,7 @@ def _list_for_options(state: ParserState, token: Token) -> SharedContent | None:
 
 def attach_shared_content(state: ParserState, number: int) -> None:
     """Count the question `number`, which begins, as one that uses the open shared content. But if that
-    content names its questions' numbers and this number is greater, close the content."""
+    content names its questions' numbers, has been used, and this number is greater, close the content."""
     shared = state.shared
     if shared is None:
         return
@@ -104,29 +107,31 @@ def attach_shared_content(state: ParserState, number: int) -> None:
     shared.members += 1
 
 
-def _is_behind(shared: SharedContent, number: int) -> bool:
+def _is_behind(shared: DraftSharedContent, number: int) -> bool:
     """Whether the number is greater than the last one that the shared content names."""
     return shared.last is not None and number > shared.last
 
 
-def _check_range(state: ParserState, shared: SharedContent, number: int) -> None:
-    """Refuse the questions that use shared content if they don't have the numbers that it names."""
+def _check_range(state: ParserState, shared: DraftSharedContent, number: int) -> None:
+    """Refuse the questions that use shared content if the next one, `number`, doesn't fit the numbers that it
+    names."""
     if not shared.members:
         _begin_range(state, shared, number)
     elif shared.last is not None and state.counts_back(number):
         shared.add_problem(format_problem(OUT_OF_RANGE, shared.words))
 
 
-def _begin_range(state: ParserState, shared: SharedContent, number: int) -> None:
+def _begin_range(state: ParserState, shared: DraftSharedContent, number: int) -> None:
     """Process the first question that uses shared content: if only their count is written, its number gives
-    the others; else it must have the first number named."""
+    the others; else, if it isn't the first number named, all questions that follow are refused."""
     shared.number_questions(number)
     if shared.first is not None and number != shared.first:
         state.lasting_problem = format_problem(OUT_OF_RANGE, shared.words)
 
 
 def close_shared_content(state: ParserState) -> None:
-    """End the open shared content; reports it if a different number of questions used it than it names."""
+    """End the open shared content. An error is reported if no question used it and it has a problem; a
+    warning if a different number of questions used it than it names, or none did."""
     shared, state.shared = state.shared, None
     if shared is None:
         return
@@ -136,7 +141,7 @@ def close_shared_content(state: ParserState) -> None:
         _warn_other_count(state, shared)
 
 
-def _warn_other_count(state: ParserState, shared: SharedContent) -> None:
+def _warn_other_count(state: ParserState, shared: DraftSharedContent) -> None:
     """Warn that a different number of questions used the shared content than it names."""
     state.report.warnings.append(
         RowProblem(
@@ -148,14 +153,14 @@ def _warn_other_count(state: ParserState, shared: SharedContent) -> None:
     )
 
 
-def _line_of(state: ParserState, shared: SharedContent) -> int:
-    """The line of the heading that announces the shared content; 1 if there is none."""
+def _line_of(state: ParserState, shared: DraftSharedContent) -> int:
+    """The line of the first heading that begins with the words of the shared content; 1 if there is none."""
     return next(
         (token.line for token in state.tokens if _announces(token, shared)),
         1,
     )
 
 
-def _announces(token: Token, shared: SharedContent) -> bool:
+def _announces(token: Token, shared: DraftSharedContent) -> bool:
     """Whether a token is the heading that announces the shared content."""
     return token.kind == "heading" and token.original_text[:MAX_TEXT_SHOWN] == shared.words

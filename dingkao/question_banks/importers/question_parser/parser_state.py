@@ -9,7 +9,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
 from dingkao.question_banks.importers import stray_lines
 from dingkao.question_banks.importers.question_parser.draft_question import (
     DraftQuestion,
-    SharedContent,
+    DraftSharedContent,
 )
 from dingkao.question_banks.importers.question_parser.parser_problems import (
     DUPLICATE_PART,
@@ -46,7 +46,7 @@ class ParserState:
     report: ImportReport
     questions: list[DraftQuestion] = field(default_factory=list)
     question: DraftQuestion | None = None
-    shared: SharedContent | None = None
+    shared: DraftSharedContent | None = None
     group_count: int = 0
     carried_values: dict[str, str] = field(default_factory=dict)
     document_values: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class ParserState:
         """Whether the questions that follow are of type B1, and thus share options."""
         return shares_options(self.carried_values.get("kind"))
 
-    def unused_shared_content(self) -> SharedContent | None:
+    def unused_shared_content(self) -> DraftSharedContent | None:
         """The open shared content if no question has used it yet; else None."""
         return self.shared if self.shared is not None and not self.shared.members else None
 
@@ -124,8 +124,9 @@ class ParserState:
         question.add_problem(self.lasting_problem)
 
     def start_placeholder_question(self, token: Token, problem: ParagraphProblem) -> DraftQuestion:
-        """Begin a question whose number was not found, refused for `problem` and named after the place where
-        the number is missing."""
+        """End the open question and begin one whose number was not found, refused for `problem` and named
+        after the place where the number is missing. Questions that share content which none has used yet are
+        refused, too; numbers may not begin anew."""
         self.close_question()
         self._doubt_shared_content(problem)
         question = DraftQuestion(
@@ -152,12 +153,13 @@ class ParserState:
             self.lasting_problem = self.lasting_problem or problem
 
     def _place_name(self) -> str:
-        """A name for the place where a number was not found."""
+        """A name for the place where a number was not found: after the last question's number."""
         return f"第{self.last_number}题之后" if self.last_number is not None else "开头"
 
     def report_missed_number(self, question: DraftQuestion, token: Token, part_name: str) -> None:
-        """Process a second key, explanation or list of options in a question, which proves that a number was
-        missed: refuse the question, and begin another one that is refused, too."""
+        """Process a second key, explanation or list of options (`part_name`, for the message) in a question,
+        which proves that a number was missed: refuse the question, and begin another one, refused too, with
+        the part. If the present part may hold a case, all questions that follow are refused."""
         problem = format_problem(DUPLICATE_PART, part_name)
         question.add_problem(problem)
         later_lines = question.cells.get(question.part, "").split("\n")[1:]
@@ -167,7 +169,7 @@ class ParserState:
         self.start_placeholder_question(token, problem).add_part_of(token)
 
     def refuse_last_question(self, problem: ParagraphProblem) -> None:
-        """Refuse the last complete question."""
+        """Refuse the last complete question, if there is one."""
         if self.questions:
             self.questions[-1].add_problem(problem)
 

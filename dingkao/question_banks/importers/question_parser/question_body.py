@@ -11,7 +11,7 @@ from dingkao.question_banks.importers.numerals import (
 )
 from dingkao.question_banks.importers.question_parser.draft_question import (
     DraftQuestion,
-    SharedContent,
+    DraftSharedContent,
     append_line,
     next_letter,
 )
@@ -37,7 +37,7 @@ from dingkao.question_banks.importers.question_parser.parser_state import (
 )
 from dingkao.question_banks.importers.question_parser.unmarked_options import (
     as_option,
-    try_unmarked_option,
+    find_unmarked_option,
 )
 from dingkao.question_banks.importers.tokens import Token
 from dingkao.question_banks.importers.word_problems import (
@@ -48,8 +48,8 @@ _LIKE_AN_OPTION = re.compile(r"[(\[]?\s*[^\W\d_\u4e00-\u9fff]\s*[.、:)\]]|[A-Z]
 
 
 def append_text(state: ParserState, index: int, token: Token) -> None:
-    """Process a text that is neither option, label nor a question's number: it continues the part that is
-    being read, if it can belong there."""
+    """Process a text at position `index` that is neither option, label nor a question's number: it continues
+    the part that is being read, if it can belong there. `decide_starts` has decided about its stretch."""
     question = state.question
     if question is None:
         _process_text_outside(state, index, token)
@@ -83,7 +83,7 @@ def _continue_stem_or_options(
     token: Token,
 ) -> None:
     """Process another line in a stem or after options; it may be an option without a mark."""
-    option = try_unmarked_option(state, index, token, question.options)
+    option = find_unmarked_option(state, index, token, question.options)
     if option:
         _add_own_options(state, index, question, as_option(token, option))
     elif question.part == "stem":
@@ -93,7 +93,8 @@ def _continue_stem_or_options(
 
 
 def process_options(state: ParserState, index: int, token: Token) -> None:
-    """Process options: of the open question, of several questions, or of one whose number was missed."""
+    """Process options: of the open question, of several questions, or of one whose number was missed.
+    `index`: the token's position, or the number of tokens for a part of a line."""
     question = state.question
     if question is None:
         add_shared_options(state, token)
@@ -108,8 +109,8 @@ def _process_late_options(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Process options after a question's key or other labels: its own, those of the next group, or those of a
-    question whose number was missed."""
+    """Process options after a question's key or other labels: its own, which refuses it, those of the next
+    group, or those of a question whose number was missed."""
     if not question.has_options():
         question.add_problem(OPTIONS_AFTER_ANSWER)
         question.add_options(token)
@@ -119,8 +120,9 @@ def _process_late_options(
         state.report_missed_number(question, token, "选项")
 
 
-def _begin_next_shared_options(state: ParserState, shared: SharedContent, token: Token) -> None:
-    """Process options after a B1 question: they are those of the next group."""
+def _begin_next_shared_options(state: ParserState, shared: DraftSharedContent, token: Token) -> None:
+    """End a B1 question and process the options after it: they are those of the next group. If numbers of its
+    own group are missing, all questions that follow are refused."""
     state.close_question()
     if shared.last is not None and shared.last != state.last_number:
         state.lasting_problem = format_problem(OUT_OF_RANGE, shared.words)
@@ -180,7 +182,9 @@ def _continue_stem(question: DraftQuestion, token: Token) -> None:
 
 
 def _continue_option(state: ParserState, question: DraftQuestion, token: Token) -> None:
-    """Add a line to the last option; unless it is in the same paragraph, the question is refused."""
+    """Add a line to the last option; the question is refused unless the line is in the same paragraph, or the
+    first text of that option, and begins with neither a certain number nor like an option. One that begins
+    with the question's own number refuses the question before, too."""
     if token.number is not None and token.number.value == question.number:
         state.refuse_last_question(UNCERTAIN_START)
     letter = list(question.options)[-1]
@@ -189,8 +193,8 @@ def _continue_option(state: ParserState, question: DraftQuestion, token: Token) 
 
 
 def _option_line_problem(question: DraftQuestion, letter: str, token: Token) -> ParagraphProblem | None:
-    """What a line after the option `letter` may be instead of its text; None if it is in the same
-    paragraph."""
+    """What a line after the option `letter` may be instead of its text; None if it is in the same paragraph,
+    or the option has no text yet, and begins like nothing else."""
     text = token.original_text
     if _has_certain_number(token):
         return format_problem(UNRECOGNISED_LINE, text)
@@ -272,7 +276,7 @@ def _process_text_outside(state: ParserState, index: int, token: Token) -> None:
 def _process_text_between(state: ParserState, index: int, token: Token) -> None:
     """Process a text while no shared content is open: in a part of type B1 it may be an option without a
     mark, which begins a list."""
-    option = try_unmarked_option(state, index, token, {}) if state.is_in_b1() else None
+    option = find_unmarked_option(state, index, token, {}) if state.is_in_b1() else None
     if option:
         add_shared_options(state, as_option(token, option))
     else:
@@ -282,12 +286,12 @@ def _process_text_between(state: ParserState, index: int, token: Token) -> None:
 def _continue_shared_options(
     state: ParserState,
     index: int,
-    shared: SharedContent,
+    shared: DraftSharedContent,
     token: Token,
 ) -> None:
     """Process a text above questions that share options: an option without a mark, or another line after
     one."""
-    option = try_unmarked_option(state, index, token, shared.options)
+    option = find_unmarked_option(state, index, token, shared.options)
     if option:
         add_shared_options(state, as_option(token, option))
     elif shared.options:
@@ -296,7 +300,7 @@ def _continue_shared_options(
         _report_stray_text(state, token)
 
 
-def _continue_shared_option(shared: SharedContent, token: Token) -> None:
+def _continue_shared_option(shared: DraftSharedContent, token: Token) -> None:
     """Add a line to the last shared option; unless it is in the same paragraph, the list is refused."""
     if token.line != shared.option_line:
         shared.add_problem(format_problem(LINE_IS_NO_OPTION, token.original_text))
@@ -304,8 +308,8 @@ def _continue_shared_option(shared: SharedContent, token: Token) -> None:
 
 
 def _report_stray_text(state: ParserState, token: Token) -> None:
-    """Warn of a text that belongs to nothing. If it may be a case, the questions below are refused, because
-    they would lack it."""
+    """Process a text that belongs to nothing, with a warning unless it is a single character. Unless it reads
+    as an instruction or a title, the questions below are refused, because they may lack it."""
     if not stray_lines.resembles_heading(token.text):
         state.follows_stray_text = True
     state.lasting_problem = _stray_text_problem(token.original_text) or state.lasting_problem

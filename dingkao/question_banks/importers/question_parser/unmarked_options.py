@@ -18,14 +18,14 @@ def as_option(token: Token, option: tuple[str, str]) -> Token:
     return replace(token, kind="options", options=(option,))
 
 
-def try_unmarked_option(
+def find_unmarked_option(
     state: ParserState,
     index: int,
     token: Token,
     options: dict[str, str],
 ) -> tuple[str, str] | None:
-    """The option (letter, text) of a line without a mark after its letter, if that letter is expected next
-    after `options`; A only if B follows. Else None."""
+    """The option (letter, text) of a line, at position `index`, without a mark after its letter, if that
+    letter is expected next after `options` (letter → text, in order); A only if B follows. Else None."""
     option = _unmarked_option(token)
     if option is None or not _is_awaited(state, index, option[0], options):
         return None
