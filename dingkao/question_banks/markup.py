@@ -66,8 +66,8 @@ def has_markup(text: str) -> bool:
 
 
 def for_script(text: str, picture_url: PictureUrl) -> str | dict[str, str]:
-    """`text` for a page's script: itself if it is plain text, else {"html": …}, safe to be inserted into a
-    page."""
+    """`text` for a page's script: itself if it is empty or plain text, else {"html": …}, safe to be inserted
+    into a page."""
     return {"html": str(to_html(text, picture_url))} if text and has_markup(text) else text
 
 
@@ -92,7 +92,8 @@ def to_html(
 
 
 def to_plain_text(text: str) -> str:
-    """`text` without its markup, for lists and other places that show plain text only."""
+    """`text` without the markup of pictures (which become [图] or [图:description]), formulas and scripts,
+    for lists and other places that show plain text only. Tables stay lines between bars."""
     text = PICTURE_PATTERN.sub(_picture_label, text)
     return FORMULA_PATTERN.sub(r"\1", SCRIPT_PATTERN.sub(r"\2", text))
 
@@ -105,7 +106,7 @@ def _picture_label(picture_match: re.Match[str]) -> str:
 
 
 def picture_names(*texts: str | None) -> list[str]:
-    """The names of the pictures in `texts`."""
+    """The names of the pictures in `texts`, in order, with repetitions; None and "" are skipped."""
     return [match[2] for text in texts if text for match in PICTURE_PATTERN.finditer(text)]
 
 

@@ -103,7 +103,8 @@ r"""Stand for \(, \) and $$ until the whole text is there."""
 def html_to_markup(
     text: str, import_picture: PictureImporter = lambda _address: None
 ) -> tuple[str, list[str]]:
-    """HTML converted to our markup, and the kinds of content that were lost (see `unsupported_content`)."""
+    """HTML converted to our markup, and the kinds of content that were lost (see `unsupported_content`), each
+    once. `import_picture`: by default every picture is lost; what it raises comes out."""
     reader = _HtmlReader(import_picture)
     reader.feed(text)
     return reader.result(), reader.unsupported
@@ -127,9 +128,10 @@ class _OpenElement:
 
 
 class _HtmlReader(HTMLParser):
-    """Reads HTML and writes our markup. `pieces`: the text so far; `unsupported`: the kinds of content that
-    were lost; `grids`: the tables that have begun, innermost last; `lists`: (form of numbers, items so far)
-    of the lists that have begun."""
+    """Reads HTML and writes our markup. `pieces`: the text so far, inside a table that of the present cell;
+    `unsupported`: the kinds of content that were lost; `open_elements`: innermost last; `grids`: the tables
+    that have begun, innermost last; `lists`: (form of numbers, items so far) of the lists that have begun;
+    `beginnings` and `endings`: tag → what is written there."""
 
     def __init__(self, import_picture: PictureImporter) -> None:
         super().__init__(convert_charrefs=False)
@@ -398,7 +400,8 @@ def _script_tag(tag: str, style: str) -> str:
 
 
 def _item_number(form: str, count: int) -> str:
-    """The number of the item after `count` others, in the list's form: a, A, or else 1."""
+    """The number of the item after `count` others, in the list's form: a, A (again from a after z), or else
+    1."""
     letter = chr(ord("a") + count % 26)
     if form == "a":
         return f"{letter}. "

@@ -51,7 +51,7 @@ APPROVE_BATCH_SIZE, FIRST_ID = 500, UUID(int=0)
 
 def approval_refusal_reason(version: QuestionVersion, by: Actor) -> str | None:
     """Why `by` may not approve a version, as a message: they made it, or are not independent of the person
-    who did. None if they may."""
+    who did. None if they may, or nobody is known to have made it."""
     if version.made_by is None:
         return None
     return OWN_QUESTION_MESSAGE if version.made_by == by.id else recusal_reason(by.id, version.made_by)
@@ -65,9 +65,11 @@ def approval_refusal_reason(version: QuestionVersion, by: Actor) -> str | None:
     verb="approve",
 )
 def approve_version(version: QuestionVersion, *, by: Actor) -> None:
-    """Approve a version as the second person: from now on it is the one drawn; sittings that have an earlier
-    one keep it. Raises Forbidden, InvalidState, also for the version's author, a version that isn't the
-    newest, and if a paper could not be filled any more; NotFound."""
+    """Approve a version (locked) as the second person: from now on it is the one drawn; sittings that have an
+    earlier one keep it. A question never approved before comes into use; one taken out of use stays so. Locks
+    the question, and writes a journal entry. Raises Forbidden, InvalidState, also for the version's author, a
+    version that isn't the newest, the texts of another question of the bank, and if a paper could not be
+    filled any more; NotFound."""
     if refusal_reason := approval_refusal_reason(version, by):
         raise InvalidState(refusal_reason)
     question = get_question(version.question_id, for_update=True)
@@ -85,8 +87,8 @@ def approve_version(version: QuestionVersion, *, by: Actor) -> None:
 
 
 def _update_own_columns(question: Question, version: QuestionVersion) -> None:
-    """Set the question's own columns to the values in the version. Raises InvalidState if the question is in
-    use and a paper whose window is not over could not be filled any more."""
+    """Set the own columns of a question (locked) to the values in the version. Raises InvalidState if the
+    question is in use and a paper whose window is not over could not be filled any more."""
     former_purpose = (
         question.subject,
         question.category,
@@ -98,8 +100,8 @@ def _update_own_columns(question: Question, version: QuestionVersion) -> None:
 
 
 def _update_digests(question: Question, version: QuestionVersion) -> None:
-    """Set the digests of a question and its group to those of `version`. Raises InvalidState if the bank has
-    another question with that digest."""
+    """Set the digests of a question (locked) and its group to those of `version`. Raises InvalidState if the
+    bank has another question with that digest."""
     options = [(letter, text) for letter, text in version.options]
     case_stem = version.case_stem or ""
     digest = question_digest(
@@ -125,8 +127,8 @@ def _require_unique_digest(bank_id: UUID, digest: bytes) -> None:
 
 
 def _update_group_digest(question: Question, version: QuestionVersion) -> None:
-    """Set a group's digest to that of what its questions share now, unless another group of the bank has
-    it."""
+    """Set the digest and case of a question's group, which is locked, to what its questions share now, unless
+    a group of the bank has that digest already. Nothing without a group."""
     group = _get_group_for_update(question.group_id)
     if group is None:
         return
@@ -168,8 +170,9 @@ def _apply_values_about(question: Question, version: QuestionVersion) -> bool:
     verb="turn_down",
 )
 def reject_version(version: QuestionVersion, *, by: Actor, reason: str) -> None:
-    """Reject a version as the second person, with the reason; the current version stays in use. Its author
-    may withdraw it in the same way. Raises InvalidInput, Forbidden, InvalidState, NotFound."""
+    """Reject a version (locked) as the second person, with the reason; the current version stays in use. Its
+    author may withdraw it in the same way. Locks the question, and writes a journal entry. Raises
+    InvalidInput without a reason, Forbidden, InvalidState if it doesn't wait any more, NotFound."""
     if not reason.strip():
         raise InvalidInput("请填写退回原因。", "reason")
     question = get_question(version.question_id, for_update=True)
@@ -180,7 +183,7 @@ def reject_version(version: QuestionVersion, *, by: Actor, reason: str) -> None:
         version.decided_by = by.id
 
 
-def pending_versions(
+def list_pending_versions_for_update(
     question_ids: Sequence[UUID],
 ) -> list[QuestionVersion]:
     """The waiting versions of the questions and of all others in their groups (a group is approved as a
@@ -202,10 +205,10 @@ def pending_versions(
 
 
 def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, int]:
-    """Approve the waiting versions of the questions and their groups. Returns how many were approved, and how
-    many were skipped because `by` may not approve them. Raises InvalidState for the first that can't be
-    approved otherwise, Forbidden, NotFound."""
-    versions = pending_versions(question_ids)
+    """Approve the waiting versions of the questions and their groups, in the caller's transaction. Returns
+    how many were approved, and how many were skipped because `by` may not approve them. Raises InvalidState
+    for the first that can't be approved otherwise, Forbidden, NotFound."""
+    versions = list_pending_versions_for_update(question_ids)
     approvable = [version for version in versions if approval_refusal_reason(version, by) is None]
     for version in approvable:
         approve_version(version, by=by)
@@ -213,7 +216,7 @@ def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, 
 
 
 def enqueue_approval(bank: QuestionBank, *, by: Actor) -> Job:
-    """Enqueue the job that approves all waiting versions of a bank that `by` may approve."""
+    """Enqueue the job that approves all versions of a bank that wait now and that `by` may approve."""
     return enqueueing.enqueue(
         "approve_bank",
         f"通过待审题目（{bank.name[:60]}）",
@@ -283,7 +286,8 @@ def approve_bank_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _approve_all(versions: Sequence[QuestionVersion], by: Actor) -> Counter[str]:
-    """Approve versions. Returns reason → how many were not approved for it. Raises Forbidden, NotFound."""
+    """Approve versions (locked), each in a savepoint. Returns reason (without its full stop) → how many were
+    not approved for it. Raises Forbidden, NotFound."""
     with journal.batched_entries():
         refusal_reasons = [_try_approve(version, by) for version in versions]
     return Counter(reason.rstrip("。") for reason in refusal_reasons if reason)
@@ -302,9 +306,10 @@ def _waiting_condition(bank: QuestionBank, job: Job) -> ColumnElement[bool]:
     )
 
 
-def _waiting_count(is_waiting: ColumnElement[bool]) -> int | None:
+def _waiting_count(is_waiting: ColumnElement[bool]) -> int:
     """How many versions wait, as `_waiting_condition` says."""
-    return db.session.scalar(select(func.count()).select_from(QuestionVersion).join(Question, is_waiting))
+    query = select(func.count()).select_from(QuestionVersion).join(Question, is_waiting)
+    return db.session.scalar(query) or 0
 
 
 def _waiting_versions(is_waiting: ColumnElement[bool], after: UUID) -> Sequence[QuestionVersion]:
@@ -321,8 +326,9 @@ def _waiting_versions(is_waiting: ColumnElement[bool], after: UUID) -> Sequence[
 
 
 def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
-    """Take a question (locked) out of use, or back into use if `used`; sittings that have it keep it. Raises
-    InvalidState if it was never approved, or a paper could not be filled any more."""
+    """Take a question (locked) out of use, or back into use if `used`; sittings that have it keep it. Writes
+    a journal entry, but does nothing if it is so already. Raises InvalidState if it was never approved, or a
+    paper could not be filled any more."""
     if question.approved_at is None:
         raise InvalidState("这道题还没有通过审核，不在使用中。")
     is_used = question.retired_at is None
@@ -341,8 +347,8 @@ def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
 
 
 def _retire(question: Question) -> None:
-    """Take a question out of use. Raises InvalidState if a paper whose window is not over could not be filled
-    any more."""
+    """Take a question out of use, without a journal entry. Raises InvalidState if a paper whose window is not
+    over could not be filled any more."""
     question.retired_at = clock.now()
     require_papers_assemblable(
         question.subject,

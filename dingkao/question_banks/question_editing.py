@@ -69,9 +69,10 @@ KEY_VISIBLE_REMEDY = "考生会看到，请删去答案，括号留空。"
 
 
 def create_question(bank: QuestionBank, cells: Mapping[str, Any], *, by: Actor) -> Question:
-    """Create a question of `bank` from `cells`, column → text as `cells_from_form` returns them; it waits for
-    a second person. Raises InvalidInput naming the field, upon which the caller rolls back: for a question
-    that the bank has already, a change of it may be proposed by then."""
+    """Create a question of `bank` from `cells`, column → text as `cells_from_form` returns them; made by
+    staff, it waits for a second person. Locks the bank, and writes a journal entry. Raises InvalidInput
+    naming the field, upon which the caller rolls back: for a question that the bank has already, a change of
+    it may be proposed by then."""
     _validate(cells)
     report = import_rows(
         [ImportRow(1, cells)],
@@ -90,8 +91,9 @@ def create_question(bank: QuestionBank, cells: Mapping[str, Any], *, by: Actor) 
 
 def propose_revision(question: Question, cells: Mapping[str, Any], *, by: Actor) -> int:
     """Propose other texts for a question (locked), or other values of its own columns; a second person has to
-    approve. What the group shares is changed for all its questions. Returns how many questions got a new
-    version. Raises InvalidInput naming the field, also if nothing changes."""
+    approve. `cells`: column → text as `cells_from_form` returns them; their group is ignored. What the group
+    shares is changed for all its questions, which are locked. Returns how many questions got a new version,
+    each with a journal entry. Raises InvalidInput, also if nothing changes."""
     label = group_label(question)
     parsed_question = _validate({**cells, "group": label})
     newest = db.session.get_one(
@@ -120,9 +122,9 @@ def propose_version(
     *,
     by: Actor,
 ) -> None:
-    """Add a version that waits for a second person; one that waits already is superseded. The question is
-    locked. `texts`: column → value, from kind to explanation; `about`: the values that it is to give the
-    question's own columns. Writes a journal entry."""
+    """Add a version that waits for a second person, flushed; one that waits already is superseded. The
+    question is locked. `texts`: column → value, from kind to explanation; `about`: the values that it is to
+    give the question's own columns. Writes a journal entry."""
     if question.proposed_version:
         supersede_version(question.proposed_version)
     version = QuestionVersion(
@@ -155,8 +157,8 @@ def values_about(question: Question, version: QuestionVersion) -> dict[str, Any]
 
 
 def cells_from_form(form_values: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a question's form as the cells of a row; its options are in the fields option_A and so
-    on."""
+    """The values of a question's form as the cells of a row, "" for missing ones; its options are in the
+    fields option_A and so on. A category's code becomes its label, an unknown one ""."""
     text_names = (
         "kind",
         "group",
@@ -178,7 +180,7 @@ def cells_from_form(form_values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _validate(cells: Mapping[str, Any]) -> ParsedQuestion:
-    """The question in a form's cells. Raises InvalidInput naming the field."""
+    """The question in a form's cells. Raises InvalidInput with the field, if one is known for the column."""
     try:
         parsed_question, warnings = validate_row(ImportRow(1, cells))
         _refuse_visible_key(warnings)
@@ -268,7 +270,8 @@ def _propose_shared_column(member: Question, column: str, texts: Mapping[str, An
 
 
 def _require_answer_among_options(answer: str, options: Iterable[tuple[str, str]]) -> None:
-    """Raise InvalidInput unless the options have the letters of another question's key."""
+    """Raise InvalidInput unless the options, (letter, text) each, have the letters of another question's key,
+    `answer`."""
     if not set(answer) <= {letter for letter, _ in options}:
         raise InvalidInput(
             "同组另一题的答案在新的备选答案中没有了，请保留那个选项。",

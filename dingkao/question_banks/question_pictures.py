@@ -24,13 +24,15 @@ STORE_KIND = "question-picture"
 
 
 def save_picture(content: bytes, *, by: Actor) -> str:
-    """Store a picture and return the name by which questions' texts refer to it, as ![说明](图:name). Raises
+    """Check, redraw and store a picture, unless the province has it already, and return the name by which
+    questions' texts refer to it, as ![说明](图:name). Writes a journal entry for a new one. Raises
     InvalidInput, TooLarge, Unavailable."""
     return save_processed_picture(images.process_illustration(content), by=by)
 
 
 def save_processed_picture(drawn: Illustration, *, by: Actor) -> str:
-    """Store a picture that was checked and redrawn already, and return its name. Raises Unavailable."""
+    """Store a picture that was checked and redrawn already, and return its name. If the province has it
+    already, nothing is written; else its row is flushed and journaled. Raises Unavailable."""
     digest = hashlib.sha256(drawn.content).digest()
     if db.session.scalar(select(QuestionPicture.id).where(QuestionPicture.digest == digest)) is None:
         width, height = drawn.size
@@ -52,20 +54,21 @@ def save_processed_picture(drawn: Illustration, *, by: Actor) -> str:
 
 def all_exist(names: Iterable[str]) -> bool:
     """Whether the province has pictures with all these names."""
-    return all(_picture_row(name) is not None for name in set(names))
+    return all(_find_picture(name) is not None for name in set(names))
 
 
 def load_picture(name: str) -> tuple[bytes, str]:
-    """Return the picture of that name and its content type. Callers must check that the question may be seen.
-    Raises NotFound, Unavailable."""
-    picture = _picture_row(name)
+    """Return the content of the picture of that name, and its content type. Callers must check that the
+    question may be seen. Raises NotFound, Unavailable."""
+    picture = _find_picture(name)
     if picture is None:
         raise NotFound
     return current_store().get(STORE_KIND, UUID(str(picture.id))), picture.content_type
 
 
-def _picture_row(name: str) -> QuestionPicture | None:
-    """The row of the picture whose digest begins with the name; None if there is none."""
+def _find_picture(name: str) -> QuestionPicture | None:
+    """The row of the picture whose digest begins with the name (hexadecimal); None if there is none, or the
+    name isn't one."""
     try:
         start = bytes.fromhex(name)
     except ValueError:

@@ -80,7 +80,7 @@ def get_bank(bank_id: UUID) -> QuestionBank:
 
 
 def get_question(question_id: UUID, *, for_update: bool = False) -> Question:
-    """A question of the province. Raises NotFound."""
+    """A question of the province; `for_update`: locked, and read anew. Raises NotFound."""
     query = select(Question).where(Question.id == question_id)
     if for_update:
         query = query.with_for_update().execution_options(populate_existing=True)
@@ -161,7 +161,7 @@ def _text_condition(words: str) -> ColumnElement[bool]:
 
 
 def list_topics(bank_id: UUID) -> list[str]:
-    """The topics of a bank's questions, at most MAX_TOPICS."""
+    """The topics of a bank's questions, also of those out of use, in order; the first MAX_TOPICS."""
     query = (
         select(Question.topic)
         .where(Question.bank_id == bank_id, Question.topic.is_not(None))

@@ -53,17 +53,18 @@ _TEXTS_STATEMENT = PreparedStatement(
 
 
 def load_question_texts(
-    versions: Iterable[UUID],
+    version_ids: Iterable[UUID],
 ) -> dict[UUID, QuestionText]:
-    """Version id → its texts, from the cache or the database; versions that don't exist are left out."""
-    tenant, version_ids = current_tenant(), dict.fromkeys(versions)
+    """Version id → its texts, from this process's cache or else the database; versions that don't exist are
+    left out. The texts are shared: not to be changed."""
+    tenant, distinct_ids = current_tenant(), dict.fromkeys(version_ids)
     texts = {
-        version: cached_text
-        for version in version_ids
-        if (cached_text := _cache.get((tenant, version))) is not None
+        version_id: cached_text
+        for version_id in distinct_ids
+        if (cached_text := _cache.get((tenant, version_id))) is not None
     }
-    if len(texts) < len(version_ids):
-        loaded_texts = _fetch_texts(version for version in version_ids if version not in texts)
+    if len(texts) < len(distinct_ids):
+        loaded_texts = _fetch_texts(version_id for version_id in distinct_ids if version_id not in texts)
         _store_in_cache(tenant, loaded_texts)
         texts |= loaded_texts
     return texts
@@ -88,7 +89,8 @@ def _fetch_texts(
 
 
 def _store_in_cache(tenant: int, texts: Mapping[UUID, QuestionText]) -> None:
-    """Cache the texts of a province's versions; the oldest entries are removed beyond CACHE_SIZE."""
+    """Cache the texts of a province's versions; beyond CACHE_SIZE the entries that were stored first are
+    removed."""
     with _cache_lock:
         _cache.update({(tenant, version): words for version, words in texts.items()})
         while len(_cache) > CACHE_SIZE:

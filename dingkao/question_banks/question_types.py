@@ -122,7 +122,9 @@ class QuestionType:
         return f"{self.joint_code or self.code}型题[{position}/{size}] {self.label}"
 
     def answer_text(self, answer: str, options: Iterable[tuple[str, str]]) -> str:
-        """The key as people write it: its letters, or for a statement the word for true or false."""
+        """The key as people write it: its letters, or for a statement the word for true or false. `options`:
+        the question's, (letter, text) each; only read for a statement, whose key must be one of their
+        letters."""
         return dict(options)[answer] if self.is_true_false else answer
 
 
@@ -308,8 +310,8 @@ _CODE_BY_SHEET_WORD = _codes_by_sheet_word()
 
 
 def parse_type_word(text: str) -> str:
-    """The code of the type that a cell names (A1, A1型题, 单选题, …); the normalised text itself if it names
-    none."""
+    """The code of the type that a cell names (A1, A1型题, 单选题, …); the normalised text itself, without
+    型题 or 型, if it names none."""
     word = normalise_text(text)
     code = _CODE_BY_SHEET_WORD.get(word)
     if code:
@@ -341,7 +343,8 @@ def tag_words() -> list[str]:
 
 
 def group_words() -> list[str]:
-    """The words that name a type with groups in a line that announces shared content, the longest first."""
+    """The words that name a type with groups in a line that announces shared content (codes and words of
+    ASCII characters), the longest first."""
     words: set[str] = set()
     for question_type in filter(attrgetter("shares"), _TYPES):
         words |= {

@@ -23,7 +23,7 @@ from dingkao.question_banks.importing.parsed_question import (
 from dingkao.question_banks.markup import to_plain_text
 from dingkao.question_banks.shared_bank_copies import (
     in_use_query,
-    province_copy,
+    find_province_copy,
 )
 from dingkao.question_banks.shared_banks import (
     SharedBankInfo,
@@ -39,8 +39,9 @@ MAX_SHOWN, MAX_TEXT_SHOWN = 30, 200
 @dataclass
 class BankDifference:
     """What copying a shared bank would do: how many questions are `new`, `changed`, `unchanged`, and
-    `withdrawn` (by the platform, while the province uses them). `new_shown`: the first new ones (type, stem,
-    answer); `changed_shown`: the first changes (stem, column, before, after)."""
+    `withdrawn` (by the platform, while the province uses them). `new_shown`: the first new ones (type's code,
+    stem, answer's letters); `changed_shown`: the first changes (stem, column, before, after); at most
+    MAX_SHOWN each, their texts without markup and cut to MAX_TEXT_SHOWN characters."""
 
     new: int = 0
     changed: int = 0
@@ -51,7 +52,7 @@ class BankDifference:
 
     @property
     def compared_count(self) -> int:
-        """How many questions were compared."""
+        """How many questions were compared; the withdrawn ones are not among them."""
         return self.new + self.changed + self.unchanged
 
     def count_question(self, question: ParsedQuestion, changes: Changes | None) -> None:
@@ -86,7 +87,7 @@ class BankDifference:
 
 
 def _shorten(text: str | None) -> str:
-    """The beginning of a text, without markup."""
+    """The first MAX_TEXT_SHOWN characters of a text, without markup; "" for None."""
     return to_plain_text(text or "")[:MAX_TEXT_SHOWN]
 
 
@@ -101,7 +102,8 @@ def compare_banks(bank: SharedBankInfo) -> BankDifference | None:
 
 
 def _load_difference(bank: SharedBankInfo, result: Mapping[str, Any]) -> BankDifference | None:
-    """The result of a comparison job; None if either bank has another edition since."""
+    """The difference that a comparison job has found (`result`: that of the job); None if either bank has
+    another edition since."""
     if result.get("editions") != _editions(bank):
         return None
     return BankDifference(
@@ -126,14 +128,14 @@ def _compare_now(bank_id: UUID) -> BankDifference:
 
 def _editions(bank: SharedBankInfo) -> list[int | None]:
     """The editions of the shared bank and of the province's copy (None if there is none)."""
-    copy = province_copy(bank.id)
+    copy = find_province_copy(bank.id)
     return [bank.edition, copy.shared_edition if copy else None]
 
 
 def _compare_batch(bank_id: UUID, after: int, difference: BankDifference) -> int | None:
     """Compare the next questions of a shared bank, after position `after`, and count them in `difference`.
     Returns the position to continue after; None after the last."""
-    copy = province_copy(bank_id)
+    copy = find_province_copy(bank_id)
     questions, next_position = questions_after(bank_id, after, withdrawn=False)
     for question, changes in compare_with_bank(import_rows_of(questions), copy.id if copy else None):
         difference.count_question(question, changes)
@@ -141,9 +143,9 @@ def _compare_batch(bank_id: UUID, after: int, difference: BankDifference) -> int
 
 
 def _count_withdrawn_batch(bank_id: UUID, after: int, difference: BankDifference) -> int | None:
-    """Count in `difference` those of the next withdrawn questions that the province uses. Returns the
-    position to continue after; None after the last."""
-    copy = province_copy(bank_id)
+    """Count in `difference` those of the next withdrawn questions, after position `after`, that the province
+    uses. Returns the position to continue after; None after the last."""
+    copy = find_province_copy(bank_id)
     questions, next_position = questions_after(bank_id, after, withdrawn=True)
     if copy is not None and questions:
         query = select(func.count()).select_from(in_use_query(copy, questions).subquery())

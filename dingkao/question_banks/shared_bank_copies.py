@@ -36,8 +36,9 @@ from dingkao.question_banks.shared_banks import (
 COPY_JOB = "take_over_bank"
 
 
-def province_copy(bank_id: UUID, *, for_update: bool = False) -> QuestionBank | None:
-    """The province's bank that is a copy of a shared one; None if it was never copied."""
+def find_province_copy(bank_id: UUID, *, for_update: bool = False) -> QuestionBank | None:
+    """The province's bank that is a copy of the shared bank `bank_id`, locked if `for_update`; None if it was
+    never copied."""
     query = select(QuestionBank).where(QuestionBank.shared_bank_id == bank_id)
     return db.session.scalar(query.with_for_update() if for_update else query)
 
@@ -49,7 +50,8 @@ def province_copies() -> dict[UUID, QuestionBank]:
 
 
 def in_use_query(copy: QuestionBank, withdrawn: Sequence[Any]) -> Any:
-    """The query for those of the withdrawn shared questions that the copy has in use."""
+    """The query, in the order of ids, for those of the withdrawn shared questions that the copy has in use.
+    `withdrawn`: rows of SharedQuestion."""
     digests = [bytes(question.digest) for question in withdrawn]
     is_in_use = Question.retired_at.is_(None)
     query = select(Question).where(
@@ -61,8 +63,8 @@ def in_use_query(copy: QuestionBank, withdrawn: Sequence[Any]) -> Any:
 
 
 def enqueue_copy(bank: SharedBankInfo, *, by: Actor) -> Job:
-    """Enqueue the job that copies a large shared bank; the province's copy is created now if there is none.
-    Raises InvalidInput if another bank of the province has its name."""
+    """Enqueue the job that copies a large shared bank; the province's copy is created now, flushed, if there
+    is none, and locked. Raises InvalidInput if another bank of the province has its name."""
     _get_or_create_copy(bank)
     return enqueueing.enqueue(
         COPY_JOB,
@@ -76,7 +78,7 @@ def enqueue_copy(bank: SharedBankInfo, *, by: Actor) -> Job:
 def _on_copy_cancel(job: Job, _cursor: Cursor) -> None:
     """After a cancel: what was copied stays and is journalled; the copy's edition stays the previous one, so
     that the rest is offered again."""
-    copy = province_copy(UUID(job.arguments["bank"]))
+    copy = find_province_copy(UUID(job.arguments["bank"]))
     counted = job.result or {}
     if copy is not None:
         _log_copy(
@@ -99,9 +101,10 @@ def copy_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def copy_to_province(bank: SharedBankInfo, *, by: Actor) -> ImportReport:
-    """Copy what is new of a shared bank, within the caller's transaction: it waits for a second person; what
-    the platform has withdrawn goes out of use at once. Returns the counts. Raises InvalidInput, InvalidState
-    if a paper whose window is not over could not be filled any more."""
+    """Copy what is new of a shared bank, within the caller's transaction: it waits for a second person if
+    staff do it; what the platform has withdrawn goes out of use at once. Locks the copy, which is created if
+    there is none, and writes journal entries. Returns the counts. Raises InvalidInput if another bank of the
+    province has its name, InvalidState if a paper whose window is not over could not be filled any more."""
     counts = Counter[str]()
     cursor: Cursor | None = Cursor()
     while cursor is not None:
@@ -148,8 +151,8 @@ def _copy_batch(bank: SharedBankInfo, cursor: Cursor, by: Actor) -> Chunk:
 
 
 def _import_questions(questions: Sequence[Any], copy: QuestionBank, by: Actor) -> ImportReport:
-    """Import questions of a shared bank into the copy. Raises InvalidState if a paper whose window is not
-    over could not be filled any more."""
+    """Import questions of a shared bank (rows of SharedQuestion) into the copy; refused ones are only in the
+    report. Raises InvalidState if a paper whose window is not over could not be filled any more."""
     report = ImportReport()
     purpose_changes = import_batch(
         list(import_rows_of(questions)),
@@ -163,8 +166,8 @@ def _import_questions(questions: Sequence[Any], copy: QuestionBank, by: Actor) -
 
 
 def _retire_batch(copy: QuestionBank, bank: SharedBankInfo, state: Cursor, by: Actor) -> Chunk:
-    """Take the next withdrawn questions out of use; after the last, set the copy's edition. Raises
-    InvalidState if a paper could not be filled any more."""
+    """Take the next withdrawn questions out of use; after the last, set the copy's edition and journal the
+    copying. `state`: the job's cursor. Raises InvalidState if a paper could not be filled any more."""
     withdrawn, next_position = questions_after(bank.id, state["withdrawn"], withdrawn=True)
     counts = {"withdrawn": _retire_withdrawn(copy, withdrawn, by) if withdrawn else 0}
     if next_position is not None:
@@ -175,8 +178,9 @@ def _retire_batch(copy: QuestionBank, bank: SharedBankInfo, state: Cursor, by: A
 
 
 def _retire_withdrawn(copy: QuestionBank, withdrawn: Sequence[Any], by: Actor) -> int:
-    """Take those of the withdrawn questions out of use that the copy has in use. Returns how many. Raises
-    InvalidState if a paper whose window is not over could not be filled any more."""
+    """Take those of the withdrawn questions (rows of SharedQuestion) out of use that the copy has in use,
+    each locked and journaled. Returns how many. Raises InvalidState if a paper whose window is not over could
+    not be filled any more."""
     questions = db.session.scalars(in_use_query(copy, withdrawn).with_for_update()).all()
     with journal.batched_entries():
         for question in questions:
@@ -187,7 +191,8 @@ def _retire_withdrawn(copy: QuestionBank, withdrawn: Sequence[Any], by: Actor) -
 
 
 def _retire(question: Question, by: Actor) -> None:
-    """Take a withdrawn question out of use, and return its waiting version if it has one."""
+    """Take a withdrawn question (locked) out of use, journal that, and return its waiting version, if it has
+    one, to the author."""
     question.retired_at = clock.now()
     if question.proposed_version:
         supersede_version(question.proposed_version)
@@ -209,9 +214,9 @@ def _require_papers_assemblable(purposes: Iterable[tuple[str, str | None, str]],
 
 
 def _get_or_create_copy(bank: SharedBankInfo) -> QuestionBank:
-    """The province's copy, locked; a new one if there is none. Raises InvalidInput if another bank has its
-    name."""
-    copy = province_copy(bank.id, for_update=True)
+    """The province's copy, locked; a new one, flushed, if there is none. Raises InvalidInput if another bank
+    has its name."""
+    copy = find_province_copy(bank.id, for_update=True)
     if copy is not None:
         return copy
     if db.session.scalar(select(QuestionBank.id).where(QuestionBank.name == bank.name)) is not None:
@@ -225,7 +230,7 @@ def _get_or_create_copy(bank: SharedBankInfo) -> QuestionBank:
 
 
 def _log_copy(copy: QuestionBank, accepted: int, changed: int, by: Actor) -> None:
-    """Journal that a shared bank was copied."""
+    """Journal that a shared bank was copied: its edition, and how many questions were new or changed."""
     journal.write_entry(
         "question_bank",
         copy.id,

@@ -40,7 +40,7 @@ questions_table: Any = SharedQuestion.__table__
 
 @dataclass(frozen=True)
 class SharedBankInfo:
-    """A shared bank: its edition, when that was made, and how many questions it has."""
+    """A shared bank: its edition, when that was made, and how many of its questions aren't withdrawn."""
 
     id: UUID
     name: str
@@ -90,8 +90,9 @@ def get_shared_bank(bank_id: UUID) -> SharedBankInfo:
 
 
 def questions_after(bank_id: UUID, after: int, *, withdrawn: bool) -> tuple[Sequence[Any], int | None]:
-    """The next questions of a shared bank after position `after`, at most BATCH_SIZE, either withdrawn or
-    not; and the position to continue after, None after the last."""
+    """The next questions of a shared bank after position `after` (0 before the first), as rows in the order
+    of positions, at most BATCH_SIZE, either withdrawn or not; and the position to continue after, None after
+    the last; after a full batch there may be none left either."""
     query = select(questions_table).where(
         questions_table.c.bank_id == bank_id,
         questions_table.c.position > after,
@@ -105,14 +106,15 @@ def questions_after(bank_id: UUID, after: int, *, withdrawn: bool) -> tuple[Sequ
 def import_rows_of(
     shared_questions: Sequence[Any],
 ) -> Iterator[ImportRow]:
-    """Questions of a shared bank as rows of a spreadsheet."""
+    """Questions of a shared bank (rows of SharedQuestion) as rows of a spreadsheet, numbered by their
+    positions."""
     for question in shared_questions:
         yield ImportRow(question.position, _row_cells(question.cells))
 
 
 def _row_cells(stored_cells: Mapping[str, Any]) -> dict[str, Any]:
     """The stored cells of a question as those of a spreadsheet's row: the answer as text, each option in a
-    cell of its own."""
+    cell of its own, none for a statement."""
     cells = {name: text for name, text in stored_cells.items() if name != "options"}
     cells["answer"] = bank_exports.answer_cell(stored_cells)
     return cells if is_true_false(cells["kind"]) else cells | _option_cells(stored_cells["options"])
@@ -128,7 +130,7 @@ def _option_cells(
 
 def shared_bank_xlsx(bank: SharedBankInfo, limit: int | None = None) -> bytes:
     """A shared bank as xlsx, without withdrawn questions. Raises TooLarge if it has more than `limit`
-    questions, InvalidState if more than a sheet has rows."""
+    questions (None: no limit), InvalidState if more than a sheet has rows."""
     if limit is not None and bank.question_count > limit:
         raise TooLarge(EXPORT_BY_TERMINAL_MESSAGE)
     is_large = bank.question_count > MAX_QUESTIONS_IN_REQUEST

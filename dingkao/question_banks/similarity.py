@@ -34,8 +34,9 @@ def likeness_digest(
     options: Iterable[Sequence[str]],
 ) -> bytes:
     """The digest (16 bytes) that similar questions have in common: of case stem and stem without punctuation,
-    spaces, fillers, and differences between full and half width, capital and small letters. Options count
-    too, in any order, for short stems and for questions that share their options."""
+    spaces, fillers, and differences between full and half width, capital and small letters. Options ((letter,
+    text) each) count too, by their texts in any order, for short stems and for questions that share their
+    options."""
     text = _normalise(f"{case_stem}\x1f{stem}")
     parts = [text]
     if shared_content(kind) is SharedContent.OPTIONS or len(text) < MIN_TEXT_LENGTH:
@@ -49,10 +50,11 @@ def _normalise(text: str) -> str:
     return FILLER_WORDS_PATTERN.sub("", folded) or folded
 
 
-def similar_questions(
+def list_similar_groups(
     limit: int = MAX_SIMILAR_SHOWN,
 ) -> list[list[Question]]:
-    """Groups of similar questions in use or waiting, in one bank or several; at most `limit` groups."""
+    """Groups of similar questions, in use or never approved yet, in one bank or several; any `limit` of them
+    if there are more. A group has at least two questions, in the order of ids."""
     is_in_use = or_(Question.retired_at.is_(None), Question.approved_at.is_(None))
     repeated_likenesses = (
         select(Question.likeness)
@@ -69,8 +71,8 @@ def similar_questions(
 
 
 def fill_likeness() -> int:
-    """Compute the likeness of questions that have none, at most LIKENESS_BATCH_SIZE; locked ones are skipped.
-    Flushes, without committing. Returns how many."""
+    """Compute the likeness of the province's questions that have none, at most LIKENESS_BATCH_SIZE, by their
+    current versions; ones locked elsewhere are skipped. Flushes, without committing. Returns how many."""
     join = and_(
         QuestionVersion.tenant_id == Question.tenant_id,
         QuestionVersion.id == Question.current_version,

@@ -219,7 +219,8 @@ class _KeyRemover:
 
 def remove_key_from_stem(stem: str, answer: str, kind: str) -> tuple[str, list[TextWarning]]:
     """Return the stem without the key that its author left in brackets or in a blank, and the warnings about
-    that. Raises UnreadableText if brackets at its end hold another key."""
+    that, also about what may be the key and stays. `answer`: the key's letters in order; `kind`: the type's
+    code. Raises UnreadableText if brackets at its end hold another key."""
     remover = _KeyRemover(answer, kind)
     cleaned_stem = _IN_A_BLANK.sub(remover.empty, _IN_BRACKETS.sub(remover.empty, stem))
     if remover.messages:
@@ -250,7 +251,8 @@ def _is_key_at_end(bracket_match: re.Match[str], kind: str) -> bool:
 
 
 def _bare_key_warnings(stem: str, answer: str, kind: str) -> list[TextWarning]:
-    """A warning if letters at the end of a stem, without brackets, may be its key."""
+    """In a list, a warning if letters at the end of a stem, without brackets, may be its key; none for a
+    statement."""
     bare_key = None if is_true_false(kind) else _BARE_AT_END.search(stem[-KEY_CONTEXT_LENGTH:])
     if bare_key is None or not _states_key(bare_key[1], answer, kind):
         return []
@@ -265,8 +267,8 @@ def _follows_name(text: str, position: int) -> bool:
 def remove_key_from_options(
     options: list[tuple[str, str]], answer: str
 ) -> tuple[list[tuple[str, str]], list[TextWarning]]:
-    """Return the options without the marks of the right ones, if exactly the right ones have a mark, and the
-    warnings about that."""
+    """Return the options without the marks of the right ones, if exactly the right ones (`answer`: their
+    letters in order) have a mark, and the warnings about that; else unchanged, without a warning."""
     marks = {letter: mark for letter, words in options if (mark := _right_mark(words))}
     if not marks or "".join(sorted(marks)) != answer:
         return options, []
@@ -288,7 +290,8 @@ def _is_true_false_word(words: str) -> bool:
 
 
 def _states_key(words: str, answer: str, kind: str) -> bool:
-    """Whether `words` are nothing but the key."""
+    """Whether `words` are nothing but the key `answer` (letters in order) of a question of the type
+    `kind`."""
     if is_true_false(kind):
         return normalise_text(words) in (_RIGHT if answer == TRUE_FALSE.own_options[0][0] else _WRONG)
     letters = re.findall(f"[{OPTION_LETTERS}]", normalise_text(words))

@@ -341,7 +341,7 @@ def test_a_large_shared_bank_is_compared_and_taken_over_in_chunks_whatever_break
     assert "新增 5，更新 0，未变 0" in editor.get(work).get_data(as_text=True)
     assert (len(questions()), len(calls)) == (5, 4)
     with in_province("shanxi"):
-        assert shared_bank_copies.province_copy(shared.id).shared_edition == 1
+        assert shared_bank_copies.find_province_copy(shared.id).shared_edition == 1
         question_approval.approve_questions([question.id for question in questions()], by=SYSTEM_ACTOR)
         db.session.commit()
     assert "新增 0，更新 5" in bring([0, 1], "B", whole="y"), "three are withdrawn"

@@ -41,6 +41,7 @@ from dingkao.question_banks.importing.question_rows import (
     BatchImport,
     PurposeChanges,
     build_version,
+    columns_in_use,
     insert_questions,
     place_in_group,
 )
@@ -79,13 +80,14 @@ def import_batch(
     category: str | None = None,
     category_required: bool = False,
 ) -> PurposeChanges:
-    """Import a batch of a file's rows into the bank called `bank_name`. Errors, warnings and counts are added
-    to `report`, and `progress` is updated. Returns the purposes that questions in use had before the file
-    changed them: the caller then asks `supply.require_papers_assemblable` for each. Locks the bank, which is
-    created if there is none.
+    """Import a batch of a file's rows into the bank called `bank_name`, without committing or a journal
+    entry. Errors, warnings and counts are added to `report`, and `progress` is updated. Returns the subject,
+    category and purpose that questions in use had before the file changed them: the caller then asks
+    `supply.require_papers_assemblable` for each. Locks the bank, which is created if there is none.
 
     `category`: for questions of 业务水平 for which neither file nor bank has one. `category_required`: such
-    questions are refused if `category` is None, too, because no paper would ever draw them."""
+    questions are refused if `category` is None, too, because no paper would ever draw them.
+    """
     valid_rows = list(valid_questions(rows, report))
     batch = _prepare_batch(bank_name, by, [question for _, question, _ in valid_rows])
     batch.category, batch.category_required = (
@@ -109,9 +111,10 @@ def _iter_importable(
     progress: FileProgress,
     report: ImportReport,
 ) -> Iterator[tuple[ImportRow, ParsedQuestion]]:
-    """The rows whose questions can be imported, each with its category. Refused, and added to `report`, is a
-    question with a picture that the province doesn't have, one that the file has earlier, and one of 业务水平
-    without the category that the batch requires."""
+    """The rows whose questions can be imported, each with its category; their warnings are added to `report`
+    and their digests to `progress`. Refused, and added to `report`, is a question with a picture that the
+    province doesn't have, one that the file has earlier, and one of 业务水平 without the category that the
+    batch requires."""
     for row, parsed_question, warnings in valid_rows:
         try:
             _require_importable(parsed_question, progress)
@@ -130,7 +133,8 @@ def _import_new_questions(
     progress: FileProgress,
     report: ImportReport,
 ) -> None:
-    """Insert the questions that the bank doesn't have, with warnings about similar ones."""
+    """Insert the questions that the bank doesn't have, counted in `report`, with warnings about similar
+    ones."""
     if not new_rows:
         return
     report.warnings += similar_question_warnings(new_rows, progress.similar_questions)
@@ -139,8 +143,8 @@ def _import_new_questions(
 
 
 def get_or_create_bank(name: str) -> QuestionBank:
-    """The bank of that name (cleaned, see `clean_bank_name`), locked; a new one, flushed, if there is
-    none."""
+    """The bank of that name (which is cleaned here, see `clean_bank_name`), locked; a new one, flushed, if
+    there is none. Raises IntegrityError if another transaction creates it at the same time."""
     name = clean_bank_name(name)
     bank = db.session.scalar(select(QuestionBank).where(QuestionBank.name == name).with_for_update())
     if bank is None:
@@ -185,7 +189,7 @@ def _reported_warnings(row: ImportRow, warnings: Iterable[RowWarning]) -> list[R
 
 
 def _prepare_batch(name: str, by: Actor, questions: Sequence[ParsedQuestion]) -> BatchImport:
-    """The bank of that name, locked, with what it has of these questions and of their groups; it is created
+    """The bank called `name`, locked, with what it has of these questions and of their groups; it is created
     if there is none."""
     bank = get_or_create_bank(name)
     groups = _load_groups(bank.id, questions)
@@ -207,7 +211,7 @@ def _load_groups(bank_id: UUID, questions: Iterable[ParsedQuestion]) -> dict[byt
 def _load_group_positions(
     group_ids: Iterable[UUID],
 ) -> dict[UUID, int]:
-    """Group id → the last position taken in it."""
+    """Group id → the last position taken in it, for those of the groups that have questions."""
     query = (
         select(Question.group_id, func.max(Question.group_position))
         .where(in_array(Question.group_id, group_ids))
@@ -222,9 +226,9 @@ def _update_known_question(
     batch: BatchImport,
     report: ImportReport,
 ) -> None:
-    """Change a known question as the file says: its own columns (subject, category, purpose …) at once;
-    answer, type and explanation in a new version. If a second person has to approve, the version holds all
-    changes until then."""
+    """Change a known question as the file says, and count it in `report`: its own columns (subject, category,
+    purpose …) at once; answer, type and explanation in a new version. If a second person has to approve, the
+    version holds all changes until then, except that a question without a group gets its group at once."""
     changes = changed_values(question, known)
     columns = _changed_columns(question, known, changes, batch)
     if not changes and not columns:
@@ -247,7 +251,8 @@ def _needs_version(changes: dict[str, Any], batch: BatchImport) -> bool:
 
 
 def _note_purpose_change(known: KnownQuestion, columns: dict[str, Any], batch: BatchImport) -> None:
-    """If a question in use gets another purpose, subject or category, remember the former ones."""
+    """If one of a question's own columns changes (its group doesn't count), and the question was approved at
+    some time, remember its subject, category and purpose from before."""
     if known.has_approved_version and not columns.keys().isdisjoint(QUESTION_FIELDS):
         batch.purpose_changes.add(known.purpose_key)
 
@@ -277,8 +282,8 @@ def _insert_changed_version(
     changes: dict[str, Any],
     batch: BatchImport,
 ) -> dict[str, Any]:
-    """Insert the version of a known question with `changes`. Returns the question's columns that name its
-    versions."""
+    """Insert the version of a known question with `changes`; one that waits is superseded. Returns the
+    question's columns that name its versions, which the caller sets."""
     version = _build_changed_version(question, known, changes, batch)
     if known.pending_version:
         supersede_version(known.pending_version)
@@ -302,13 +307,12 @@ def _build_changed_version(
 
 
 def _version_columns(version_id: UUID, known: KnownQuestion, batch: BatchImport) -> dict[str, Any]:
-    """The columns with which a known question names its newest version: as the current one, or as the one
-    that waits; as both if none was ever approved."""
+    """The columns with which a known question names its newest version: as the current one, by which a
+    question never approved before comes into use; or, if a second person has to approve, as the one that
+    waits, as both if none was ever approved."""
     if not batch.needs_approval:
-        return {
-            "proposed_version": None,
-            "current_version": version_id,
-        }
+        columns = {"proposed_version": None, "current_version": version_id}
+        return columns if known.has_approved_version else columns | columns_in_use()
     if not known.has_approved_version:
         return {
             "proposed_version": version_id,

@@ -11,7 +11,7 @@ OPTION_COLUMNS = tuple(f"option_{letter}" for letter in OPTION_LETTERS)
 
 
 def _option_headings(letter: str, number: int) -> tuple[str, ...]:
-    """The headings of the column for an option; `number`: the letter's place in the alphabet."""
+    """The headings of the column for an option; `number`: the letter's place in the alphabet, from 1."""
     return (
         f"选项{letter}",
         letter,
@@ -81,8 +81,8 @@ QUESTION_FIELDS = (
 
 
 def cell_text(row: ImportRow, column: str) -> str:
-    """A cell's text. `nan`, which programs write into empty cells, counts as empty; a boolean is TRUE or
-    FALSE, as the spreadsheet shows it."""
+    """A cell's text, "" for a missing one. `nan`, which programs write into empty cells, counts as empty; a
+    boolean is TRUE or FALSE, as the spreadsheet shows it."""
     value = row.cells.get(column, "")
     text = str(value).upper() if isinstance(value, bool) else row.text(column)
     return "" if text.lower() == "nan" else text

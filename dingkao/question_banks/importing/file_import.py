@@ -53,10 +53,10 @@ def read_rows(
     save_picture: PictureSaver | None = None,
     name: str = "",
 ) -> list[ImportRow]:
-    """The rows of a file in any known format, called `name` (or ""), each with what its group shares; not
-    validated yet (`row_validation`). What can't be read in Word or GIFT is added to `report`. `save_picture`
-    stores each picture of a document; without it pictures only get names. Raises InvalidInput, TooLarge (also
-    if it is too complex), Unavailable, and what `save_picture` raises."""
+    """The rows of a file in any known format, called `name` ("" if unknown), each with what its group shares;
+    not validated yet (`row_validation`). What can't be read is added to `report`. `save_picture` stores each
+    picture of a document; without it pictures only get names. Raises InvalidInput, TooLarge (also for more
+    than MAX_QUESTIONS_AT_ONCE rows, or if it is too complex), Unavailable, and what `save_picture` raises."""
     rows = list(
         islice(
             iter_rows(content, report, save_picture, name=name),
@@ -97,7 +97,8 @@ def iter_rows(
 
 
 def row_digests(row: ImportRow) -> list[bytes]:
-    """The digests by which a repeated row of the same file is recognised; none for a row that is refused."""
+    """The digest by which a repeated row of the same file is recognised, in a list; none for a row that is
+    refused."""
     try:
         return [validate_row(row)[0].content_digest()]
     except InvalidQuestionRow:
@@ -112,13 +113,15 @@ def import_questions(
     category: str | None = None,
     name: str = "",
 ) -> ImportReport:
-    """Import a file of questions, called `name`, into the bank called `bank_name`, which is created if there
-    is none, and locked. Pictures are stored in the name of `by`; the import is journalled.
+    """Import a file of questions, called `name` ("" if unknown), into the bank called `bank_name`, which is
+    created if there is none, and locked. Pictures are stored in the name of `by`; the import is journaled,
+    not committed.
 
     Importing the same question again changes nothing; one whose answer, type or explanation differs gets a
-    new version. `category`: for questions of 业务水平 for which neither file nor bank has one. Returns the
-    report. Raises InvalidInput, InvalidState if a paper whose window is not over could not be filled any
-    more, TooLarge, Unavailable.
+    new version, others of its columns are changed. What staff import waits for a second person (`batch`).
+    `category`: a code, for questions of 业务水平 for which neither file nor bank has one; without it they are
+    imported without. Returns the report. Raises InvalidInput, InvalidState if a paper whose window is not
+    over could not be filled any more, TooLarge, Unavailable.
     """
     report = ImportReport()
     rows = read_rows(
@@ -138,10 +141,10 @@ def import_rows(
     report: ImportReport,
     category: str | None = None,
 ) -> ImportReport:
-    """Import rows of questions, a batch at a time, into the bank called `bank_name`, which is created if
+    """Import rows of questions, BATCH_SIZE at a time, into the bank called `bank_name`, which is created if
     there is none, and locked. `category`: see `import_questions`. `report` is added to, its errors are sorted
-    by row, and it is returned; a refused row is among them and stops nothing. The import is journalled.
-    Raises InvalidState if a paper whose window is not over could not be filled any more."""
+    by row, and it is returned; a refused row is among them and stops nothing. The import is journaled, not
+    committed. Raises InvalidState if a paper whose window is not over could not be filled any more."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
         purpose_changes |= import_batch(
@@ -174,8 +177,8 @@ def _require_papers_assemblable(
 
 
 def log_import(bank_name: str, *, accepted: int, changed: int, refused: int, by: Actor) -> None:
-    """Journal how many questions were imported into the bank called `bank_name`, which is created if there is
-    none, and locked."""
+    """Journal how many questions were imported, in the name of `by`, into the bank called `bank_name`, which
+    is created if there is none, and locked."""
     journal.write_entry(
         "question_bank",
         get_or_create_bank(bank_name).id,

@@ -30,8 +30,9 @@ _CONTENT_COLUMNS = {
 def with_shared_content(
     rows: Iterable[ImportRow],
 ) -> Iterator[ImportRow]:
-    """The rows, each with what its group shares: a case or options that are only in the group's first row are
-    copied to the rows with the same 组号, or, without 组号, to the rows directly below."""
+    """The rows, in the order of the file, each with what its group shares: a case or options that are only in
+    the group's first row are copied to the rows of the same sheet with the same 组号, or, without 组号, to
+    the rows directly below. A row of such a group that names no type gets the group's."""
     groups = _GroupState()
     for row in rows:
         yield groups.apply_to(row)
@@ -49,7 +50,7 @@ class _GroupContent:
 
     @property
     def group(self) -> str:
-        """The group's label (组号)."""
+        """The group's label (组号); "" if the row has none."""
         return cell_text(ImportRow(0, self.cells), "group")
 
 
@@ -162,7 +163,8 @@ def _cells_of_columns(cells: Mapping[str, Any], columns: Iterable[str]) -> dict[
 
 
 def _add_content(row: ImportRow, content: _GroupContent) -> ImportRow:
-    """The row with the cells, problems, pictures and links of its group's content."""
+    """The row with the cells of its group's content, which count more than its own, and also that content's
+    problems, pictures and links."""
     return replace(
         row,
         cells={**row.cells, **content.cells},
@@ -173,7 +175,8 @@ def _add_content(row: ImportRow, content: _GroupContent) -> ImportRow:
 
 
 def _shared_content_of_row(row: ImportRow) -> SharedContent | None:
-    """What the row's group shares according to its type; None if the type has no groups or can't be read."""
+    """What the row's group shares according to its type; None if the type has no groups, isn't named or can't
+    be read."""
     try:
         return shared_content(parse_type(row))
     except InvalidQuestionRow:

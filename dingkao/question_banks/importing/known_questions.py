@@ -48,27 +48,19 @@ Changes = dict[str, tuple[Any, Any]]
 @dataclass(frozen=True)
 class KnownQuestion:
     """A question that a bank has. `values`: column → what a file can change, of its newest version, approved
-    or waiting; `has_approved_version`: it was approved at some time; `pending_version`: the id of the version
-    that waits, None if none does."""
+    or waiting; `purpose_key`: its subject, category and purpose, as papers draw it now; `has_approved_version`:
+    it was approved at some time; `pending_version`: the id of the version that waits, None if none does."""
 
     id: UUID
     group_id: UUID | None
     has_approved_version: bool
     pending_version: UUID | None
+    purpose_key: tuple[str, str | None, str]
     values: dict[str, Any]
-
-    @property
-    def purpose_key(self) -> tuple[str, str | None, str]:
-        """The question's present subject, category and purpose."""
-        return (
-            self.values["subject"],
-            self.values["category"],
-            self.values["purpose"],
-        )
 
 
 def find_known_questions(bank_id: UUID, questions: Iterable[ParsedQuestion]) -> dict[bytes, KnownQuestion]:
-    """Digest → the bank's question, for those of the questions that the bank has."""
+    """Digest → the bank's question, also a retired one, for those of the questions that the bank has."""
     digests = {question.content_digest() for question in questions}
     newest = func.coalesce(Question.proposed_version, Question.current_version)
     join = and_(
@@ -110,19 +102,21 @@ def _known_question(
         group_id=question.group_id,
         has_approved_version=question.approved_at is not None,
         pending_version=question.proposed_version,
+        purpose_key=(question.subject, question.category, question.purpose),
         values=values,
     )
 
 
 def changed_values(question: ParsedQuestion, known: KnownQuestion) -> dict[str, Any]:
-    """Column → value, for what a file says about a known question that differs from the present value."""
+    """Column → value (None for an empty cell), for what a file says about a known question that differs from
+    the value in its newest version."""
     columns = question.provided_columns | _implied_columns(question, known)
     file_values = _file_values(question, columns)
     return {name: value for name, value in file_values.items() if value != known.values[name]}
 
 
 def _file_values(question: ParsedQuestion, columns: frozenset[str]) -> dict[str, Any]:
-    """Column → value, for those of `columns` that may change a known question."""
+    """Column → value (None for an empty one), for those of `columns` that may change a known question."""
     names = (*QUESTION_FIELDS, "answer", "explanation")
     return {name: getattr(question, name) or None for name in names if name in columns}
 
@@ -160,7 +154,8 @@ def _changes(question: ParsedQuestion, known: KnownQuestion | None) -> Changes |
 def valid_questions(
     rows: Iterable[ImportRow], report: ImportReport
 ) -> Iterator[tuple[ImportRow, ParsedQuestion, list[RowWarning]]]:
-    """The valid rows with their questions and warnings; the others are added to `report`."""
+    """The valid rows with their questions and warnings, which are not added to `report`; the other rows are
+    added to its errors."""
     for row in rows:
         try:
             question, warnings = validate_row(row)
@@ -177,8 +172,8 @@ def report_refused(row: ImportRow, refusal: InvalidQuestionRow, report: ImportRe
 
 
 def first_row_without_category(rows: Iterable[ImportRow], bank_name: str) -> ImportRow | None:
-    """The first valid row of 业务水平 for which neither the row nor the bank's same question has a category;
-    None if there is none."""
+    """The first valid row of 业务水平 for which neither the row nor the same question of the bank called
+    `bank_name` has a category; None if there is none. Invalid rows are skipped. Writes nothing."""
     for batch in split_into_batches(rows, BATCH_SIZE):
         row = _first_uncategorised_row(batch, bank_name)
         if row is not None:
@@ -210,7 +205,7 @@ def _rows_without_category(
 
 
 def _categorised_digests(digests: Iterable[bytes], bank_name: str) -> set[bytes]:
-    """Those of `digests` with which the bank of that name has a question with a category."""
+    """Those of `digests` with which the bank called `bank_name` has a question with a category."""
     join = and_(
         QuestionBank.tenant_id == Question.tenant_id,
         QuestionBank.id == Question.bank_id,

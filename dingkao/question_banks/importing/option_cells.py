@@ -43,8 +43,9 @@ _OWN_LETTER = re.compile(
 
 
 def parse_options(row: ImportRow, warnings: list[RowWarning]) -> list[Option]:
-    """The options of a row, from their columns or, if these are empty, from the one cell; warnings are added
-    to `warnings`. Raises InvalidQuestionRow."""
+    """The options of a row, from their columns or, if these are empty, from the one cell; none if that is
+    empty, too. Letters may repeat or be left out; warnings are added to `warnings`. Raises
+    InvalidQuestionRow."""
     option_columns = _options_in_columns(row)
     if option_columns:
         return _strip_option_letters(option_columns)

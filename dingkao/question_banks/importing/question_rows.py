@@ -76,7 +76,7 @@ class BatchImport:
 
 
 def insert_questions(questions: Iterable[ParsedQuestion], batch: BatchImport) -> None:
-    """Insert new questions, each with its first version."""
+    """Insert new questions, at least one, each with its first version, and their new groups."""
     question_rows, version_rows = [], []
     for question in questions:
         question_id = new_id()
@@ -116,21 +116,21 @@ def _build_question(
     return columns | _approval_columns(version_id, batch) | place_in_group(question, batch)
 
 
+def columns_in_use() -> dict[str, Any]:
+    """The columns of a question that comes into use now, without the approval of a second person."""
+    return {"proposed_version": None, "approved_at": clock.now(), "retired_at": None}
+
+
 def _approval_columns(version_id: UUID, batch: BatchImport) -> dict[str, Any]:
     """The columns that say whether a new question is in use: at once, or, if a second person has to approve,
     not until then."""
-    now = clock.now()
     if batch.needs_approval:
         return {
             "proposed_version": version_id,
             "approved_at": None,
-            "retired_at": now,
+            "retired_at": clock.now(),
         }
-    return {
-        "proposed_version": None,
-        "approved_at": now,
-        "retired_at": None,
-    }
+    return columns_in_use()
 
 
 def place_in_group(question: ParsedQuestion, batch: BatchImport) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _build_group(
     digest: bytes,
     bank_id: UUID,
 ) -> dict[str, Any]:
-    """The row of a new group."""
+    """The row of a new group under `group_id`, not inserted yet."""
     return {
         "tenant_id": current_tenant(),
         "id": group_id,
@@ -173,7 +173,8 @@ def build_version(
     number: int,
     batch: BatchImport,
 ) -> dict[str, Any]:
-    """The row of a question's version with this number."""
+    """The row of a question's version with this number, under a new id, not inserted yet; its state is that
+    of the batch's new versions."""
     return {
         "tenant_id": current_tenant(),
         "id": new_id(),

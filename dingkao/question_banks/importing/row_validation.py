@@ -89,7 +89,8 @@ class _TypedContent:
 def validate_row(
     row: ImportRow,
 ) -> tuple[ParsedQuestion, list[RowWarning]]:
-    """Return the question of a row, and its warnings. Raises InvalidQuestionRow."""
+    """Return the question of a row, and its warnings (column's heading, reason, remedy), such as about a key
+    that was removed from its texts. Raises InvalidQuestionRow for the first problem."""
     warnings: list[RowWarning] = []
     _require_readable(row)
     stem = _to_markup("题干", cell_text(row, "stem"))
@@ -176,8 +177,8 @@ def _is_untyped_statement(row: ImportRow, code: str, options: list[Option]) -> b
 
 
 def _parse_statement(row: ImportRow, code: str, options: list[Option]) -> _TypedContent:
-    """Type, options and key of a statement that is true or false; `code`: its type, "" if none is named.
-    Raises InvalidQuestionRow."""
+    """Type, options and key of a statement that is true or false; `code`: its type, "" if none is named. Its
+    own options are only read for the key: the type's take their place. Raises InvalidQuestionRow."""
     question_type = QUESTION_TYPES[code] if code else TRUE_FALSE
     answer = _parse_true_false_answer(row, options)
     return _TypedContent(question_type, list(question_type.own_options), answer)

@@ -48,10 +48,10 @@ def similar_question_warnings(
     batch: Sequence[tuple[ImportRow, ParsedQuestion]],
     seen_questions: dict[bytes, SimilarQuestion],
 ) -> Iterator[RowProblem]:
-    """Warnings about new questions that are similar to one in a bank or earlier in the file.
-    `seen_questions`: likeness → the first such question of the file; those of the batch are added. (A paper
-    has at most one of several similar questions, and one that is similar to a practised one is kept out of
-    exams.)"""
+    """Warnings, one for a question at most, about new questions that are similar to one in a bank of the
+    province or earlier in the file. `seen_questions`: likeness → the first such question of the file; those
+    of the batch are added while the warnings are iterated. (A paper has at most one of several similar
+    questions, and one that is similar to a practised one is kept out of exams.)"""
     likenesses = [question.likeness() for _, question in batch]
     similar_in_banks = _similar_in_banks(likenesses)
     for (row, question), likeness in zip(batch, likenesses, strict=True):
@@ -72,7 +72,7 @@ def _located_in_file(row: ImportRow, question: ParsedQuestion) -> SimilarQuestio
 def _similar_in_banks(
     likenesses: Iterable[bytes],
 ) -> dict[bytes, list[SimilarQuestion]]:
-    """Likeness → the questions of all banks with it, in use or waiting."""
+    """Likeness → the questions of all banks with it, in use or never approved yet."""
     join = and_(
         QuestionBank.tenant_id == Question.tenant_id,
         QuestionBank.id == Question.bank_id,

@@ -256,7 +256,7 @@ def _approval_message(approved: int, skipped: int) -> str:
 @require("questions.edit")
 def duplicates() -> str:
     """Groups of similar questions, within a bank or across banks."""
-    groups = similarity.similar_questions()
+    groups = similarity.list_similar_groups()
     questions = [question for group in groups for question in group]
     return render_template(
         "console/question_banks/similar_questions.html",

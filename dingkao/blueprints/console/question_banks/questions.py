@@ -252,7 +252,7 @@ def decide_question(question_id: UUID) -> Response:
     """Approve the pending versions of a question and its group, or return them with a reason. Raises
     NotFound, Forbidden."""
     question = question_search.get_question(question_id)
-    versions = question_approval.pending_versions([question.id])
+    versions = question_approval.list_pending_versions_for_update([question.id])
     if not versions:
         flash("没有待审的内容，可能已由他人审核。")
     elif "approve" in request.form:

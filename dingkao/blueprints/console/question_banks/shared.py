@@ -49,7 +49,7 @@ def copy_shared(bank_id: UUID) -> Response | FlaskResponse:
     page = render_template(
         "console/question_banks/copy_shared.html",
         bank=bank,
-        own=shared_bank_copies.province_copy(bank_id),
+        own=shared_bank_copies.find_province_copy(bank_id),
         difference=shared_bank_comparison.compare_banks(bank),
         large=bank.is_large,
         waits=is_waiting,
