@@ -22,8 +22,8 @@ from dingkao.question_banks.importing.parsed_question import (
 )
 from dingkao.question_banks.markup import to_plain_text
 from dingkao.question_banks.shared_bank_copies import (
-    in_use_query,
     find_province_copy,
+    in_use_query,
 )
 from dingkao.question_banks.shared_banks import (
     SharedBankInfo,
