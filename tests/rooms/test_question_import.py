@@ -1,17 +1,22 @@
 """Question banks: groups whole, corrected when they come again, and otherwise no news."""
 
+from uuid import UUID
+
 import pytest
 from sqlalchemy import func, select
 
 from dingkao.database.base import db
 from dingkao.integrations.spreadsheets import xlsx_writer
-from dingkao.integrations.spreadsheets.import_rows import ImportRow
-from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.integrations.spreadsheets.import_rows import ImportReport, ImportRow
+from dingkao.journal.entries import TERMINAL_ACTOR, Actor
+from dingkao.question_banks.importing.batch import FileProgress, import_batch
 from dingkao.question_banks.importing.columns import TEMPLATE
 from dingkao.question_banks.importing.file_import import import_questions
 from dingkao.question_banks.importing.group_content import with_shared_content
 from dingkao.question_banks.models import Question, QuestionGroup, QuestionVersion
 from tests.rooms.test_question_rows import OPTIONS
+
+STAFF = Actor("staff", UUID(int=1), frozenset({"province_admin"}))
 
 
 @pytest.fixture
@@ -26,13 +31,13 @@ def question(**cells):
     return {"题型": "A1", "题干": "问", "答案": "A"} | OPTIONS | cells
 
 
-def take_in(*rows, headings=TEMPLATE, bank="题库"):
+def take_in(*rows, headings=TEMPLATE, bank="题库", by=TERMINAL_ACTOR):
     return import_questions(
         xlsx_writer.write_xlsx(
             headings, [[import_row.get(heading, "") for heading in headings] for import_row in rows]
         ),
         bank_name=bank,
-        by=TERMINAL_ACTOR,
+        by=by,
     )
 
 
@@ -222,6 +227,31 @@ def test_more_letters_make_x_of_a_question_whose_sheet_has_no_types(hubei):
         assert [
             (stored_question.kind, version.kind, version.answer) for stored_question, version in stored()
         ] == [(kind, kind, answer)]
+
+
+def test_what_staff_proposed_comes_into_use_if_the_terminal_corrects_it(hubei):
+    take_in(question(), by=STAFF)
+    assert outcome(take_in(question(答案="B"))) == (0, 1, 0, [])
+    [(stored_question, version)] = stored()
+    assert (stored_question.proposed_version, stored_question.retired_at) == (None, None)
+    assert stored_question.approved_at is not None
+    assert (version.answer, version.state) == ("B", "approved")
+
+
+def test_papers_are_asked_about_the_category_in_force_not_one_that_waits(hubei):
+    take_in(question(执业类别="临床"))
+    take_in(question(执业类别="口腔"), by=STAFF)
+    cells = {"stem": "问", "answer": "B"} | {
+        f"option_{heading[-1]}": text for heading, text in OPTIONS.items()
+    }
+    purposes = import_batch(
+        [ImportRow(1, cells | {"purpose": "练习"})],
+        bank_name="题库",
+        by=TERMINAL_ACTOR,
+        report=ImportReport(),
+        progress=FileProgress(),
+    )
+    assert purposes == {("professional", "clinical", "exam")}
 
 
 def test_a_question_found_to_belong_to_a_case_list_joins_its_group(hubei):
