@@ -11,8 +11,9 @@ PIECE_BYTES = 4 * 1024 * 1024
 
 
 def save_pieces(file_id: UUID, path: Path) -> int:
-    """Store the file at `path` under `file_id`, and return the number of its pieces, at least one. A file
-    that is stored again replaces itself. Raises Unavailable."""
+    """Store the file at `path` under `file_id`, and return the number of its pieces, at least one. Stored
+    again, its pieces replace the earlier ones; if it had more before, the rest stay. Raises Unavailable;
+    OSError if `path` can't be read."""
     number = 0
     with path.open("rb") as file:
         while (piece := file.read(PIECE_BYTES)) or number == 0:
@@ -22,12 +23,12 @@ def save_pieces(file_id: UUID, path: Path) -> int:
 
 
 def load_piece(file_id: UUID, number: int) -> bytes:
-    """Returns piece `number` (from 0) of a file. Raises NotFound, Unavailable."""
+    """Returns the content of piece `number` (from 0) of a file. Raises NotFound, Unavailable."""
     return current_store().get(STORE_KIND, _piece_id(file_id, number))
 
 
 def delete_pieces(file_id: UUID, count: int) -> None:
-    """Delete the `count` pieces of a file. Idempotent. Raises Unavailable."""
+    """Delete the first `count` pieces of a file. Idempotent. Raises Unavailable."""
     for number in range(count):
         current_store().delete(STORE_KIND, _piece_id(file_id, number))
 

@@ -14,22 +14,23 @@ STORE_KIND = "job-part"
 
 
 def save_part(job_id: UUID, series: str, number: int, rows: Sequence[Any]) -> None:
-    """Store part `number` of a series: rows of plain data, which may include our dataclasses. Raises
-    Unavailable."""
+    """Store part `number` of a series, replacing an earlier one: rows of plain data, which may include our
+    dataclasses. Raises Unavailable."""
     content = zlib.compress(pickle.dumps(list(rows)), 1)
     current_store().put(STORE_KIND, _part_id(job_id, series, number), content)
 
 
 def load_part(job_id: UUID, series: str, number: int) -> list[Any]:
-    """Returns the rows of a part. Raises NotFound, Unavailable."""
+    """Returns the rows of a part. Raises NotFound, Unavailable, pickle.UnpicklingError if they are not plain
+    data."""
     return list(
         load_plain_data(zlib.decompress(current_store().get(STORE_KIND, _part_id(job_id, series, number))))
     )
 
 
 def iter_parts(job_id: UUID, series: str, numbers: Iterable[int]) -> Iterator[Any]:
-    """Yields the rows of several parts; only one part at a time is in memory. Raises NotFound,
-    Unavailable."""
+    """Yields the rows of several parts in turn; only one part at a time is in memory. Raises as `load_part`
+    does, while it is read."""
     for number in numbers:
         yield from load_part(job_id, series, number)
 

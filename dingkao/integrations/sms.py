@@ -37,8 +37,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class SmsMessage:
-    """A short message. `purpose` (code, notice or link) names the carrier's template, `parameters` fill it,
-    `text` is the whole message as people read it."""
+    """A short message. `purpose` (code, notice or link) names the carrier's template, `parameters` fill it
+    (Tencent by their order), `text` is the whole message as people read it; `mobile`: of the mainland,
+    without +86."""
 
     purpose: str
     mobile: str
@@ -71,7 +72,8 @@ class DevelopmentOutbox:
     connection: redis.Redis
 
     def send(self, message: SmsMessage) -> None:
-        """Store the message."""
+        """Store the message in the present province's outbox, of which the newest MAX_OUTBOX_MESSAGES are
+        kept. Raises redis.RedisError."""
         key = cache_key("outbox")
         entry = json.dumps(
             {
@@ -88,8 +90,8 @@ class DevelopmentOutbox:
             pipeline.execute()
 
     def messages(self) -> list[dict[str, str]]:
-        """Returns the messages of this province, the newest first: dicts of mobile, text and at (ISO
-        time)."""
+        """Returns the messages of this province, the newest first: dicts of mobile, text and at (ISO time).
+        Raises redis.RedisError."""
         entries = self.connection.lrange(cache_key("outbox"), 0, -1)
         return [json.loads(message) for message in entries]  # type: ignore[union-attr]
 
@@ -135,7 +137,8 @@ class AliyunSms:
             raise _rejection("aliyun", str(answer.get("Code")))
 
     def signature(self, query: Mapping[str, str]) -> str:
-        """Returns the signature of the sorted query, as the interface defines it."""
+        """Returns the signature of a query that has none yet, as the interface defines it: its parameters
+        sorted by name."""
         quote = urllib.parse.quote
         canonical = "&".join(
             f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in sorted(query.items())
@@ -199,7 +202,8 @@ class TencentSms:
 
 
 def _status_codes(answer: Mapping[str, Any]) -> list[str | None]:
-    """Returns the codes in Tencent's answer: its error, or one for each number."""
+    """Returns the codes in Tencent's answer, at least one: of its error, or one for each number; None where
+    it says none."""
     if "Error" in answer:
         return [answer["Error"].get("Code")]
     return [status.get("Code") for status in answer.get("SendStatusSet") or [{}]]
@@ -246,8 +250,9 @@ def _template_code(templates: Mapping[str, str], message: SmsMessage) -> str:
 
 
 def _call_carrier(endpoint: str, **request: Any) -> dict[str, Any]:
-    """Returns the JSON of the carrier's answer with any status, because its errors are in the body. Raises
-    Unavailable."""
+    """POST to the carrier (`request`: arguments of httpx2.post). Returns the JSON of its answer with any
+    status, because its errors are in the body. Raises Unavailable if it doesn't answer, or without a JSON
+    object."""
     try:
         answer = httpx2.post(endpoint, timeout=HTTP_TIMEOUT, **request).json()
     except (httpx2.HTTPError, ValueError) as fault:
@@ -280,8 +285,9 @@ class BackgroundSender:
         message: SmsMessage | None,
         sender: SmsSender | None = None,
     ) -> None:
-        """Send `message` soon, with `sender` if the province has its own. With None, the same is done without
-        sending, so that the time is the same."""
+        """Send `message` soon by another thread, in the present province, with `sender` if the province has
+        its own. With None, the same is done without sending, so that the time is the same. Failures are only
+        logged."""
         with self._lock:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(SENDER_THREADS, "sms")
@@ -293,7 +299,8 @@ class BackgroundSender:
             )
 
     def wait_until_sent(self) -> None:
-        """Wait, 15 seconds at most, until the last message was handled."""
+        """Wait, 15 seconds at most, until the message that was asked for last was handled; earlier ones may
+        still be under way. Raises TimeoutError."""
         if self._last:
             self._last.result(timeout=15)
 
@@ -316,10 +323,10 @@ class BackgroundSender:
 
 
 def send_after_commit(message: SmsMessage) -> None:
-    """Send a message after the session's transaction is committed; after a rollback, also of the savepoint in
-    which this is asked for, it is discarded. It always uses the platform's account: whoever administers a
-    province's own account can read there what it sends, and a link in a message makes its reader an
-    administrator."""
+    """Send a message in the background after the session's transaction is committed; after a rollback, also
+    of the savepoint in which this is asked for, it is discarded. It always uses the platform's account:
+    whoever administers a province's own account can read there what it sends, and a link in a message makes
+    its reader an administrator."""
     do_after_commit(partial(_send_in_province, current_tenant(), message))
 
 
@@ -330,7 +337,8 @@ def _send_in_province(tenant: int, message: SmsMessage) -> None:
 
 
 def from_settings(config: AppConfig, connection: redis.Redis) -> SmsSender:
-    """Returns the sender that the configuration names."""
+    """Returns the sender that the configuration names: one of a carrier, or the outbox, which uses
+    `connection`."""
     settings = config.sms
     templates = {
         "code": settings.get("SMS_TEMPLATE", ""),

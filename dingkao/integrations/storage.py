@@ -49,7 +49,8 @@ class ObjectStore:
         return replace(self, platform=True)
 
     def put(self, kind: str, identity: UUID, content: bytes) -> None:
-        """Store `content` under `kind` and `identity`, replacing earlier content. Raises Unavailable."""
+        """Encrypt `content` and store it under `kind` and `identity`, replacing earlier content; it stays
+        even if the transaction is rolled back. Raises Unavailable."""
         encrypted = current_vault().encrypt_bytes(
             _object_location(kind, identity),
             content,
@@ -66,8 +67,8 @@ class ObjectStore:
             raise Unavailable(UNAVAILABLE_MESSAGE) from fault
 
     def get(self, kind: str, identity: UUID) -> bytes:
-        """Returns the stored content. Raises NotFound, Unavailable, encryption.DecryptionFailed if it was
-        altered."""
+        """Returns the stored content, decrypted. Raises NotFound, Unavailable, encryption.DecryptionFailed if
+        it was altered."""
         content = self._load_object(kind, identity)
         if not self.platform and content.startswith(UNENCRYPTED_SIGNATURES) and not all_files_encrypted():
             return content
@@ -78,8 +79,8 @@ class ObjectStore:
         )
 
     def encrypt_existing(self, kind: str, identity: UUID) -> bool:
-        """Encrypt a stored file with the present key; returns whether that was necessary. Raises NotFound,
-        Unavailable, encryption.DecryptionFailed."""
+        """Encrypt a stored file anew if it is not encrypted, or with an earlier key; returns whether that was
+        necessary. Raises NotFound, Unavailable, encryption.DecryptionFailed."""
         content = self._load_object(kind, identity)
         location = _object_location(kind, identity)
         if not content.startswith(UNENCRYPTED_SIGNATURES):
@@ -91,8 +92,8 @@ class ObjectStore:
         return True
 
     def list_objects(self, after: str, limit: int) -> list[tuple[str, UUID]]:
-        """Returns (kind, id) of this province's (or the platform's) next files after the key `after`, at most
-        `limit`. Raises Unavailable."""
+        """Returns (kind, id) of this province's (or the platform's) next files, in the order of their keys
+        (`key_of`) after the key `after` ("" for the first), at most `limit`. Raises Unavailable."""
         prefix = PLATFORM_PREFIX if self.platform else province_prefix()
         try:
             page = self.client.list_objects_v2(
@@ -125,7 +126,8 @@ class ObjectStore:
         return content
 
     def delete(self, kind: str, identity: UUID) -> None:
-        """Delete the file; does nothing if there is none. Raises Unavailable."""
+        """Delete the file at once, not with the transaction; does nothing if there is none. Raises
+        Unavailable."""
         try:
             self.client.delete_object(Bucket=self.bucket, Key=self.key_of(kind, identity))
         except (BotoCoreError, ClientError) as fault:
@@ -166,8 +168,8 @@ def create_client(environment: Mapping[str, str], timeout: int = 4) -> Any:
 
 
 def create_bucket(environment: Mapping[str, str]) -> bool:
-    """Create the bucket S3_BUCKET in the store that `environment` names. Returns False if it exists already.
-    Raises Unavailable."""
+    """Create the bucket S3_BUCKET in the store that `environment` names (as `create_client` does). Returns
+    False if it exists already. Raises Unavailable."""
     client = create_client(environment, timeout=60)
     bucket = environment["S3_BUCKET"]
     try:

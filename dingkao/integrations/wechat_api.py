@@ -80,8 +80,8 @@ class OfficialAccount:
         return f"{self.open_url}/connect/oauth2/authorize?{urllib.parse.urlencode(query)}#wechat_redirect"
 
     def openid(self, code: str) -> str:
-        """Returns the openid for the code. WeChat has its own names for client and secret, and its own form
-        of errors. Raises InvalidInput, Unavailable."""
+        """Returns the openid for the code, which can be used once. WeChat has its own names for client and
+        secret, and its own form of errors. Raises InvalidInput for an invalid or used code, Unavailable."""
         # imported here: without sign-in by WeChat no process waits for it
         from authlib.integrations.httpx_client import (
             OAuth2Client,
@@ -111,8 +111,9 @@ class OfficialAccount:
         return str(token["openid"])
 
     def send(self, openid: str, parameters: Mapping[str, str], address: str) -> None:
-        """Send a template message. If the cached access token is rejected as expired, a new one is fetched
-        once. Raises DeliveryFailed, Unavailable, redis.RedisError."""
+        """Send a template message with a link to `address`; `parameters` fill the template. If the cached
+        access token is rejected as expired, a new one is fetched once. Raises DeliveryFailed, also without a
+        template; Unavailable, redis.RedisError."""
         if not self.template:
             raise DeliveryFailed(40037)
         content = {
@@ -147,7 +148,8 @@ class OfficialAccount:
         raise DeliveryFailed(code)
 
     def _token(self, *, fresh: bool) -> str:
-        """Returns the access token, from the cache unless `fresh`. Raises Unavailable, redis.RedisError."""
+        """Returns the access token, from the province's cache unless `fresh`; a new one is cached until
+        shortly before it ends. Raises Unavailable, redis.RedisError."""
         key = cache_key(
             "wechat-token",
             hashlib.sha256(self.app_id.encode()).hexdigest()[:16],
@@ -214,8 +216,8 @@ def _wechat_client_auth(client: Any, _method: str, uri: str, headers: Any, body:
 
 
 def _check_error(answer: Any) -> Any:
-    """Returns the answer. Raises InvalidInput for an invalid or used code, Unavailable for any other
-    error."""
+    """Returns the answer of the token's address. Raises InvalidInput for an invalid or used code, Unavailable
+    for any other error, ValueError if it is no JSON."""
     content = answer.json()
     if isinstance(content, dict) and content.get("errcode"):
         log.warning("wechat.refused", code=content["errcode"])

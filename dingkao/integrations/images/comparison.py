@@ -22,7 +22,7 @@ BrightnessMap = Sequence[float]
 
 
 def rgba_converter(picture: Image.Image) -> ToRgba:
-    """Returns the function that converts a piece of `picture` to RGBA in sRGB."""
+    """Returns the function that converts `picture`, or a piece of it, to RGBA in sRGB."""
     if picture.mode in DEEP_MODES:
         clear = picture.info.get("transparency")
         return lambda piece: _deep_to_rgba(piece, clear)
@@ -34,12 +34,12 @@ def rgba_converter(picture: Image.Image) -> ToRgba:
 
 def brightness_map(picture: Image.Image) -> BrightnessMap:
     """Returns the map of a converted picture, on a white background: MAP_SIDE × MAP_SIDE brightnesses from 0
-    to 1."""
+    to 1, line by line."""
     return [_brightness(pixel) for pixel in _mean_pixels(picture, lambda piece: piece.convert("RGBA"))]
 
 
 def brightness_map_of_opened(picture: Image.Image) -> BrightnessMap:
-    """Returns the map of a picture as it was opened, in any mode of Pillow."""
+    """Returns the map (see `brightness_map`) of a picture as it was opened, in any mode of Pillow."""
     is_masked = "transparency" in picture.info
     if picture.mode in DEEP_MODES and not is_masked:
         return _deep_map(picture)
@@ -86,14 +86,14 @@ def is_similar(
     limit: tuple[float, float] = STRICT_TOLERANCE,
 ) -> bool:
     """Whether two maps may be of the same picture: they differ by no more than `limit` (average, single
-    place)."""
+    place), limits included."""
     apart = [abs(first - second) for first, second in zip(one, other, strict=True)]
     return sum(apart) / len(apart) <= limit[0] and max(apart) <= limit[1]
 
 
 def _mean_pixels(picture: Image.Image, convert: ToRgba) -> Iterator[Any]:
-    """Yields MAP_SIDE × MAP_SIDE pixels, each the mean of its part of the converted picture. It works in
-    horizontal bands, because a large picture already uses much memory."""
+    """Yields MAP_SIDE × MAP_SIDE pixels, line by line, each the mean of its part of the converted picture. It
+    works in horizontal bands, because a large picture already uses much memory."""
     width, height = picture.size
     for index in range(MAP_SIDE):
         above = index * height / MAP_SIDE

@@ -2,7 +2,8 @@
 picture itself is stored.
 
 The result is compared with the upload (`comparison`); if it would show something else, the upload is refused.
-All `process_…` functions raise Unavailable if the sandbox is busy or not available.
+All `process_…` functions run in a sandbox (`runner.sandboxed`) and raise, besides what they say, Unavailable
+if it is busy or not available. An InvalidInput names the form field that the function says.
 """
 
 import importlib
@@ -112,8 +113,9 @@ def preload() -> None:
 @runner.sandboxed(TOO_COMPLEX_MESSAGE)
 def process_portrait(content: bytes, rules: PhotoRules | None = None) -> Portrait:
     """Returns a photo for the certificate [S7]: turned upright, cropped a little above the middle to 413 ×
-    579 pixels, as JPEG without metadata and within the size limit of the province's `rules`; with the hints
-    of the checks (domain.md §13, photo rule). Raises InvalidInput, TooLarge."""
+    579 pixels, as JPEG without metadata and within the size limit of the province's `rules` (None: the usual
+    ones); with the hints of the checks (domain.md §13, photo rule). Raises InvalidInput (field "photo"), also
+    for a check that the rules refuse; TooLarge."""
     rules = rules or PhotoRules()
     opened = _open_image(content, "photo", lambda _size: PORTRAIT_SIZE)
     cut = ImageOps.fit(
@@ -127,7 +129,8 @@ def process_portrait(content: bytes, rules: PhotoRules | None = None) -> Portrai
 
 
 def _encode_portrait(portrait: Image.Image, max_bytes: int) -> bytes:
-    """Returns a photo as JPEG, with the best quality that takes at most `max_bytes`. Raises InvalidInput."""
+    """Returns a photo as JPEG, with the best quality that takes at most `max_bytes`, or else the lowest of
+    PORTRAIT_QUALITIES. Raises InvalidInput."""
     for quality in PORTRAIT_QUALITIES:
         encoded = _encode_jpeg(portrait, "photo", quality)
         if len(encoded) <= max_bytes:
@@ -136,8 +139,8 @@ def _encode_portrait(portrait: Image.Image, max_bytes: int) -> bytes:
 
 
 def _hints_of(problems: Mapping[str, str], rules: PhotoRules) -> list[str]:
-    """Returns the checks with problems that the rules treat as hints. Raises InvalidInput for a problem that
-    they refuse."""
+    """Returns the checks with problems (`problems`: check → sentence) that the rules treat as hints. Raises
+    InvalidInput for the first problem that they refuse."""
     for check, sentence in problems.items():
         if rules.checks.get(check, CHECK_OFF) == CHECK_REFUSE:
             raise InvalidInput(sentence, "photo")
@@ -147,7 +150,7 @@ def _hints_of(problems: Mapping[str, str], rules: PhotoRules) -> list[str]:
 @runner.sandboxed(TOO_COMPLEX_MESSAGE)
 def process_document(content: bytes) -> tuple[bytes, str]:
     """Returns a proof, rewritten, and its content type: a picture as JPEG with sides of at most MAX_SIDE
-    pixels; a PDF without scripts, attachments and actions. Raises InvalidInput, TooLarge."""
+    pixels; a PDF without scripts, attachments and actions. Raises InvalidInput (field "proof"), TooLarge."""
     if len(content) > MAX_DOCUMENT_BYTES:
         raise TooLarge(TOO_LARGE_MESSAGE)
     if content.lstrip()[:5] == b"%PDF-":
@@ -164,7 +167,8 @@ def process_document(content: bytes) -> tuple[bytes, str]:
 @runner.sandboxed(TOO_COMPLEX_MESSAGE)
 def process_seal(content: bytes) -> bytes:
     """Returns the picture of an official seal (公章), with its transparency, as PNG of 600 × 600 pixels.
-    Raises InvalidInput, TooLarge."""
+    Raises InvalidInput (field "seal"), also for one that isn't square or has less than 200 pixels a side;
+    TooLarge."""
     opened = _open_image(
         content,
         "seal",
@@ -185,7 +189,7 @@ def process_seal(content: bytes) -> bytes:
 @runner.sandboxed(TOO_COMPLEX_MESSAGE)
 def process_illustration(content: bytes) -> Illustration:
     """Returns a picture for a question, with sides of at most 1600 pixels and a white background: a PNG stays
-    PNG, a photo becomes JPEG. Raises InvalidInput, TooLarge."""
+    PNG, a photo becomes JPEG. Raises InvalidInput (field "picture"), TooLarge."""
     picture = _open_image(
         content,
         "picture",
@@ -206,7 +210,7 @@ def process_illustration(content: bytes) -> Illustration:
 
 
 def _fit_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Returns a size with the same ratio and no side longer than `side`."""
+    """Returns a size with the same ratio and no side longer than `side`; `size` itself if it fits already."""
     scale = min(1.0, side / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
@@ -218,9 +222,9 @@ def _open_image(
     *,
     keep_alpha: bool = False,
 ) -> Opened:
-    """Returns a picture as people see it, at least as large as `target` returns for its own size. `field` is
-    the form field for errors; without `keep_alpha` it gets a white background. Raises InvalidInput, TooLarge.
-    """
+    """Returns a picture as people see it, at least as large as `target` returns for its own size, unless the
+    file's is smaller. `field` is the form field for errors; without `keep_alpha` it gets a white background.
+    Raises InvalidInput, also if it looks different after its conversion, TooLarge, MemoryError."""
     _refuse_other_content(content, field)
     try:
         decoded = _decode(content, field, target, keep_alpha=keep_alpha)
@@ -325,8 +329,8 @@ def _is_decoded_whole(picture: Image.Image) -> bool:
 
 
 def _to_display_image(picture: Image.Image, target: tuple[int, int], *, keep_alpha: bool) -> Image.Image:
-    """Returns the picture as RGBA, or as RGB on white, reduced by a whole number if `target` allows it. It
-    works in horizontal bands, because a large picture already uses much memory."""
+    """Returns the picture as RGBA if `keep_alpha`, else as RGB on white, reduced by a whole number if
+    `target` allows it. It works in horizontal bands, because a large picture already uses much memory."""
     width, height = picture.size
     times = _reduction(picture.size, target)
     show = comparison.rgba_converter(picture)
@@ -347,8 +351,9 @@ def _to_display_image(picture: Image.Image, target: tuple[int, int], *, keep_alp
 
 
 def _reduction(size: tuple[int, int], target: tuple[int, int]) -> int:
-    """Returns the whole number by which a picture is reduced. It stays at least as large as `target`: it is
-    reduced by half of the possible factor, or by more if it would still have more than MAX_WORKING_PIXELS."""
+    """Returns the whole number by which a picture is reduced, 1 for not at all. It stays at least as large as
+    `target`: it is reduced by half of the possible factor, or by more if it would still have more than
+    MAX_WORKING_PIXELS."""
     width, height = size
     spare = min(width / target[0], height / target[1])
     needed = (width * height / MAX_WORKING_PIXELS) ** 0.5
@@ -377,7 +382,7 @@ def _encode_png(picture: Image.Image, field: str) -> bytes:
 
 
 def _verify_encoded(written: io.BytesIO, picture: Image.Image, field: str) -> bytes:
-    """Returns the encoded bytes. Raises InvalidInput if they don't show `picture`."""
+    """Returns the encoded bytes (`written`). Raises InvalidInput if they don't show `picture`."""
     if not comparison.is_similar(
         comparison.brightness_map(picture),
         comparison.brightness_map(Image.open(written)),

@@ -37,22 +37,23 @@ nothing speaks against that yet."""
 
 
 def list_entries(content: bytes) -> list[ListedEntry]:
-    """The entries of an archive that may be photos; folders and what systems add by themselves are left out.
-    Raises InvalidInput for what is no archive or an empty one, TooLarge for one with too many or too large
-    entries, Unavailable."""
+    """The entries of an archive that may be photos, in its order; folders and what systems add by themselves
+    are left out, what can't be a photo is listed with the reason. Raises InvalidInput (field "file") for what
+    is no archive or has no such entry, TooLarge for one with too many or too large entries, Unavailable."""
     if len(content) > MAX_ARCHIVE_BYTES:
         raise TooLarge(TOO_LARGE_MESSAGE)
     return runner.run(list_in_child, content, limit_message=TOO_COMPLEX_MESSAGE)
 
 
 def read_pictures(content: bytes, positions: Iterable[int]) -> Iterator[tuple[int, bytes | None]]:
-    """Yield the position and content of the entries at `positions`; None for one that can't be read or is
-    larger than a picture may be. Raises runner.LimitExceeded, Unavailable."""
+    """Yield the position and content of the entries at `positions` (as in ListedEntry), in that order; None
+    for one that can't be read or is larger than a picture may be. Raises while it is read InvalidInput,
+    runner.LimitExceeded, Unavailable."""
     return runner.iterate(read_in_child, content, list(positions), limit_message=TOO_COMPLEX_MESSAGE)
 
 
 def list_in_child(content: bytes) -> list[ListedEntry]:
-    """The child's half of `list_entries`."""
+    """The child's half of `list_entries`: returns and raises as that does, but for Unavailable."""
     with _open(content) as archive:
         entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
@@ -70,7 +71,8 @@ def list_in_child(content: bytes) -> list[ListedEntry]:
 
 
 def read_in_child(content: bytes, positions: list[int]) -> Iterator[tuple[int, bytes | None]]:
-    """The child's half of `read_pictures`."""
+    """The child's half of `read_pictures`: yields as that does. Raises InvalidInput for what is no archive,
+    IndexError for a position that isn't there."""
     with _open(content) as archive:
         entries = archive.infolist()
         for position in positions:
@@ -78,7 +80,7 @@ def read_in_child(content: bytes, positions: list[int]) -> Iterator[tuple[int, b
 
 
 def _open(content: bytes) -> zipfile.ZipFile:
-    """Open an archive. Raises InvalidInput."""
+    """Open an archive, which the caller closes. Raises InvalidInput if it is none."""
     try:
         return zipfile.ZipFile(io.BytesIO(content))
     except ARCHIVE_ERRORS as error:
@@ -96,8 +98,8 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | Non
 
 
 def _name_of(entry: zipfile.ZipInfo) -> str:
-    """The last part of an entry's name, "" for a folder. Windows writes names in GB 18030 without saying so;
-    what comes out is only shown and compared with numbers."""
+    """The last part of an entry's name without unprintable characters, "" for a folder. Windows writes names
+    in GB 18030 without saying so; what comes out is only shown and compared with numbers."""
     name = entry.filename
     if not entry.flag_bits & UTF8_FLAG:
         try:
@@ -118,8 +120,8 @@ def _is_ignored(entry: zipfile.ZipInfo, name: str) -> bool:
 
 
 def _problem_of(entry: zipfile.ZipInfo, name: str) -> str:
-    """Why an entry's picture can't be taken, by what the archive says of it; "" if nothing speaks against
-    that."""
+    """Why an entry's picture can't be taken, by its `name` and what the archive says of it; "" if nothing
+    speaks against that."""
     if not name.lower().endswith(PICTURE_ENDINGS):
         return WRONG_ENDING_PROBLEM
     if entry.flag_bits & ENCRYPTED_FLAG:

@@ -62,7 +62,7 @@ def background_light_share(picture: Image.Image) -> float:
 def _thinned_pixels(
     picture: Image.Image,
 ) -> Iterator[tuple[int, int, int]]:
-    """Yields (red, green, blue) of a sixteenth of the pixels."""
+    """Yields (red, green, blue), the mean of each square of 4 × 4 pixels."""
     colours = picture.reduce(4).convert("RGB").tobytes()
     return zip(colours[::3], colours[1::3], colours[2::3], strict=True)
 
@@ -77,9 +77,9 @@ def check_portrait(
     cut: Image.Image,
     rules: PhotoRules,
 ) -> dict[str, str]:
-    """Returns check → sentence (Chinese) for each problem, whether the province checks it or not. `size`: of
-    the uploaded photo, upright; `cut`: the photo cropped to PORTRAIT_SIZE; of `rules` only `min_size` is
-    read."""
+    """Returns check (size, ratio, sharpness, ground) → sentence (Chinese) for each problem, whether the
+    province checks it or not. `size`: of the uploaded photo, upright; `cut`: the photo cropped to
+    PORTRAIT_SIZE; of `rules` only `min_size` is read."""
     messages = {
         "size": _size_problem(size, rules),
         "ratio": _ratio_problem(size),

@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 
 def unprintable_characters(*texts: str) -> str:
-    """Returns the characters of `texts` that would be printed as an empty box, each once. Codes without an
-    assigned character are always among them. If the list of fonts can't be read, that is logged and only
-    those are returned."""
+    """Returns the characters of `texts` that would be printed as an empty box, each once, in order. Codes
+    without an assigned character are always among them. If the list of fonts can't be read, that is logged
+    and only those are returned."""
     characters = dict.fromkeys("".join(texts))
     return "".join(character for character in characters if not _is_printable(character))
 
@@ -92,7 +92,7 @@ def _parse_range(text: str) -> tuple[int, int]:
 def _merge_ranges(
     stretches: Iterable[tuple[int, int]],
 ) -> tuple[list[int], list[int]]:
-    """Returns the ranges merged, as sorted starts and ends."""
+    """Returns the ranges (first, last) merged, as sorted starts and ends, both included."""
     starts: list[int] = []
     ends: list[int] = []
     for first, last in sorted(stretches):

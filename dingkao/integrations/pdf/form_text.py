@@ -25,7 +25,8 @@ def list_annotations(pdf: pikepdf.Pdf) -> list[pikepdf.Dictionary]:
 
 
 def unrendered_texts(pdf: pikepdf.Pdf) -> str:
-    """Returns the text of fields and comments for which the file has no appearance."""
+    """Returns the text, without blanks and all joined, of visible fields and comments (FreeText) for which
+    the file has no valid appearance; of password fields nothing."""
     form = pdf.Root.get("/AcroForm")
     needs_appearances = isinstance(form, pikepdf.Dictionary) and bool(form.get("/NeedAppearances"))
     return "".join(
@@ -54,7 +55,7 @@ def _has_appearance(mark: pikepdf.Dictionary, *, needs_appearances: bool) -> boo
 
 
 def _field_text(field: pikepdf.Dictionary) -> str:
-    """Returns the values of a field as text."""
+    """Returns the values of a field as one text without blanks."""
     values = _as_list(inherited_value(field, "/V"))
     return plain_text("".join(str(value) for value in values if isinstance(value, pikepdf.String)))
 
@@ -73,7 +74,7 @@ def _has_flags(value: Any, flags: int) -> bool:
 
 def inherited_value(field: pikepdf.Dictionary, name: str) -> Any:
     """Returns the value of a key of a field or page, or of the nearest parent that has the key; None if none
-    has."""
+    has within MAX_FIELD_DEPTH."""
     for _ in range(MAX_FIELD_DEPTH):
         if name in field:
             return field[name]

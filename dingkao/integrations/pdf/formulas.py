@@ -41,8 +41,8 @@ class RenderedFormula:
 
 @lru_cache(maxsize=512)
 def render_formula(latex: str) -> RenderedFormula | None:
-    """Returns a formula (LaTeX) as an SVG picture in the size of the surrounding text; None if it can't be
-    drawn, so that it is printed as typed. Raises Unavailable."""
+    """Returns a formula (LaTeX, without dollar signs) as an SVG picture in the size of the surrounding text;
+    None if it can't be drawn, so that it is printed as typed. Raises Unavailable."""
     try:
         return runner.run(render_formula_in_child, latex, limit_message=EXCEEDED)
     except runner.LimitExceeded:
@@ -50,7 +50,8 @@ def render_formula(latex: str) -> RenderedFormula | None:
 
 
 def render_formula_in_child(latex: str) -> RenderedFormula | None:
-    """The sandboxed part of `render_formula`."""
+    """The sandboxed part of `render_formula`: the drawn formula; None if it is too complex or can't be
+    drawn."""
     try:
         return _render(latex)
     except Exception:
@@ -64,7 +65,8 @@ def preload() -> None:
 
 
 def _render(latex: str) -> RenderedFormula | None:
-    """Returns the drawn formula; None if it is too complex or can't be drawn."""
+    """Returns the drawn formula; None if it is too complex or has something that can't be drawn. Raises
+    whatever the library raises, such as for LaTeX that it can't parse."""
     from ziamath.tex import tex2mml
 
     math = tex2mml(latex)
@@ -101,7 +103,8 @@ def _measure(svg: str) -> RenderedFormula | None:
 
 
 def _element_count(element: ET.Element) -> int:
-    """Returns how many elements the library draws for this one."""
+    """Returns how many elements the library draws for this one; those in rows count twice for each row around
+    them."""
     below = sum(map(_element_count, element))
     return 1 + below * (2 if element.tag.rpartition("}")[2] in ROW_ELEMENTS else 1)
 

@@ -12,8 +12,9 @@ TOO_COMPLEX_MESSAGE = "这一页无法显示，请点击“在新窗口打开”
 
 @runner.sandboxed(TOO_COMPLEX_MESSAGE)
 def render_page(content: bytes, number: int) -> tuple[bytes, int]:
-    """Returns page `number` (from 1) of a PDF as JPEG, and how many pages there are. Raises NotFound if there
-    is no such page; TooLarge, Unavailable."""
+    """Returns page `number` (from 1) of a PDF as JPEG, its longer side MAX_SIDE pixels, and how many pages
+    there are. Runs in a sandbox (`runner.sandboxed`). Raises NotFound if there is no such page; TooLarge,
+    Unavailable, and runner.Unreadable for a PDF that can't be opened."""
     import pypdfium2
 
     document = pypdfium2.PdfDocument(content)

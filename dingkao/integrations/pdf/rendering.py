@@ -42,7 +42,8 @@ def render_pdf(template: str, /, **content: Any) -> bytes:
 
 
 def render_pdf_sandboxed(template: str, /, **content: Any) -> bytes:
-    """Returns the same, drawn in a sandbox with at least PRINT_MEMORY. Raises TooLarge, Unavailable."""
+    """Returns the same as `render_pdf`, drawn in a sandbox with at least PRINT_MEMORY; the template itself is
+    filled in this process. Raises TooLarge, runner.Unreadable, Unavailable."""
     page = _template_environment().get_template(f"{template}.html").render(**content)
     limits = runner.current_limits()
     return runner.run(
@@ -55,7 +56,8 @@ def render_pdf_sandboxed(template: str, /, **content: Any) -> bytes:
 
 
 def html_to_pdf(page: str, style: str) -> bytes:
-    """Returns a page's HTML as PDF, styled by `<style>.css`."""
+    """Returns a page's HTML as PDF, styled by `<style>.css` of TEMPLATES_DIR; of what it refers to, only
+    `data:` addresses are read."""
     from weasyprint import HTML
 
     fonts, sheet = _load_css(style)
@@ -71,7 +73,7 @@ def preload() -> None:
 
 
 def first_page_png(document: bytes) -> bytes:
-    """Returns the first page of a PDF as PNG with 150 dots per inch."""
+    """Returns the first page of a PDF, which we made ourselves, as PNG with 150 dots per inch."""
     import pypdfium2
 
     opened = pypdfium2.PdfDocument(document)

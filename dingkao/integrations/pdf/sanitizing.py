@@ -84,7 +84,9 @@ FORM_FIELD = "proof"
 
 def sanitize_pdf(content: bytes, max_pages: int) -> bytes:
     """Returns the pages of a PDF (at most `max_pages`), without scripts, attachments, actions and metadata;
-    forms and annotations become part of the pages. Raises InvalidInput."""
+    forms and annotations become part of the pages, hidden ones are left out. To be called in a sandbox.
+    Raises InvalidInput (field "proof") for a PDF that can't be opened, has a password, too many pages or too
+    much in it, or would show something else; MemoryError."""
     try:
         has_annotations, field_text = _inspect(content, max_pages)
         sanitized = _strip(_flatten(content) if has_annotations else content)
@@ -117,7 +119,7 @@ def _require_moderate_growth(content: bytes, sanitized: bytes) -> None:
 
 def _renders_equal(content: bytes, written: bytes) -> bool:
     """Whether both files show the same on every page. Only the first page, and pages whose parts have
-    changed, are drawn, because drawing a long scan is slow."""
+    changed, are drawn, because drawing a long scan is slow. Raises errors of pikepdf and pypdfium2."""
     digests = _page_digests(content)
     rewritten_digests = _page_digests(written)
     if len(digests) != len(rewritten_digests):
@@ -144,12 +146,12 @@ def _compared_pages(
 
 
 def _contains_text(written: bytes, text: str) -> bool:
-    """Whether all characters of `text` are on the pages."""
+    """Whether all characters of `text`, which has no blanks, are on the pages."""
     return not text or set(text) <= set(_page_text(written))
 
 
 def _page_text(content: bytes) -> str:
-    """Returns the text on the pages."""
+    """Returns the text on the pages, without blanks."""
     pages = pypdfium2.PdfDocument(content)
     return plain_text("".join(page.get_textpage().get_text_range() for page in pages))
 
@@ -202,8 +204,8 @@ def _children(value: Any) -> list[tuple[bytes, Any]]:
 
 
 def _own_bytes(value: Any) -> bytes:
-    """Returns the content of an object apart from its children: the stored bytes of a stream, or a simple
-    value."""
+    """Returns the content of an object apart from its children: the stored bytes of a stream, a simple value,
+    or b"" for a dictionary or array."""
     if isinstance(value, pikepdf.Stream):
         return bytes(value.read_raw_bytes())
     if isinstance(value, pikepdf.Dictionary | pikepdf.Array):
@@ -223,7 +225,7 @@ def _open_pdf(content: bytes) -> Iterator[pikepdf.Pdf]:
 
 def _inspect(content: bytes, max_pages: int) -> tuple[bool, str]:
     """Returns whether the PDF has forms or annotations, and the text of its fields that has to be drawn.
-    Raises InvalidInput for a PDF that isn't accepted."""
+    Raises InvalidInput for a PDF that isn't accepted, errors of pikepdf for one that can't be opened."""
     with _open_pdf(content) as pdf:
         _require_static_pages(pdf, max_pages)
         _refuse_decompression_bomb(pdf, len(content))
@@ -270,7 +272,8 @@ def _require_moderate_picture(stream: pikepdf.Stream) -> None:
 
 
 def _decompressed_size(stream: pikepdf.Stream, limit: int) -> int:
-    """Returns the number of bytes to which a stream expands. Decompression stops soon after `limit` bytes."""
+    """Returns the number of bytes to which a stream expands; of one compressed as a picture, its stored size.
+    Decompression of deflated data stops soon after `limit` bytes."""
     raw = bytes(stream.read_raw_bytes())
     if stream.get("/Filter") in (
         pikepdf.Name.FlateDecode,
@@ -324,7 +327,8 @@ def _remove_hidden_annotations(page: pypdfium2.PdfPage) -> None:
 
 
 def _strip(content: bytes) -> bytes:
-    """Returns a PDF with the pages and the visibility of layers, and nothing else."""
+    """Returns a PDF with the pages and the visibility of layers, and nothing else: no annotations, no
+    actions."""
     with _open_pdf(content) as original, pikepdf.new() as clean:
         layers = original.Root.get("/OCProperties")
         if layers is not None:
@@ -350,7 +354,8 @@ def _remove_keys(element: Any, keys: Iterable[str]) -> None:
 
 
 def _render_page(page: pypdfium2.PdfPage) -> Image.Image:
-    """Returns a page in grey, a pixel per point, but no longer or wider than MAX_RENDER_SIDE."""
+    """Returns a page in grey, a pixel per point, but no longer or wider than MAX_RENDER_SIDE; closes the
+    page."""
     scale = min(1.0, MAX_RENDER_SIDE / max(page.get_size()))
     image: Image.Image = page.render(scale=scale, grayscale=True).to_pil().convert("L")
     page.close()

@@ -108,7 +108,7 @@ class _OwnerService:
                     return
 
     def _report_ended(self) -> None:
-        """Report the children that have ended to the owner, and remove them from `calls`."""
+        """Report the children that have ended, each to its caller, and remove them from `calls`."""
         os.read(self.wake_reader, MESSAGE_BYTES)
         for pid in list(_reap_calls(self.calls)):
             self.poll.unregister(self.calls[pid])
@@ -122,7 +122,8 @@ class _OwnerService:
         return 0
 
     def _accept_call(self) -> bool:
-        """Start the child that the owner asks for. Returns False if the owner has closed its socket."""
+        """Start the child that the owner asks for, or only load a module. Returns False if the owner has
+        closed its socket."""
         message, descriptors, _, _ = socket.recv_fds(self.owner, MESSAGE_BYTES, 2)
         if not message:
             return False
@@ -145,8 +146,9 @@ def _wake_on_signals() -> int:
 def _fork_call(
     request: dict[str, Any], descriptors: list[int], sizes: BinaryIO
 ) -> tuple[int, socket.socket] | None:
-    """Fork the child of a call; returns its process id and socket. Without descriptors only the module is
-    loaded, and None is returned."""
+    """Fork the child of a call; returns its process id and socket. `descriptors`: the call's socket and the
+    pipe for its results, which is closed here; without them only the module is loaded, and None is
+    returned."""
     with contextlib.suppress(Exception):  # the child raises the same error, and reports it
         _import_module(request["module"])
     if not descriptors:
@@ -180,7 +182,8 @@ def _import_module(name: str) -> Any:
 
 
 def _reap_calls(calls: dict[int, socket.socket]) -> Iterator[int]:
-    """Yields the process ids of children that have ended, after reporting each to its caller."""
+    """Yields the process ids of children that have ended, after reporting each (EXIT_HEADER) to its caller;
+    they stay in `calls`."""
     while True:
         try:
             pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -228,8 +231,9 @@ def _close_other_descriptors(*kept: int) -> list[int]:
 
 
 def _set_limits(request: dict[str, Any], memory: tuple[int, int], parent: int) -> None:
-    """Set the child's limits. `memory` is (mapped, resident) at its start; with that, it never has more than
-    the requested bytes. The child ends with its parent, and has a low priority."""
+    """Set the child's limits of memory, processor time, files and processes. `memory` is (mapped, resident)
+    at its start; with that, it never has more than the requested bytes. The child ends with its parent, the
+    process id `parent`, and has a low priority."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -273,7 +277,7 @@ def _run_call(request: dict[str, Any], call: int, results: int) -> None:
 
 
 def _answer_call(request: dict[str, Any], call: int, results: int) -> None:
-    """Call the requested function, and write its items or its result."""
+    """Call the requested function, and write its items or its result. Raises whatever the function raises."""
     arguments = pickle.loads(_read_arguments(call))  # noqa: S301 - from our owner
     result = getattr(_import_module(request["module"]), request["name"])(*arguments)
     del arguments
@@ -303,7 +307,8 @@ def _read_exactly(descriptor: int, length: int) -> bytearray:
 
 
 def _pickle_chunks(items: Iterable[Any]) -> Iterator[bytes]:
-    """Yields the items, pickled in chunks of about CHUNK_BYTES."""
+    """Yields the items, pickled in lists of about CHUNK_BYTES each, the first one of at most
+    FIRST_CHUNK_ITEMS."""
     remaining, chunk_items = iter(items), FIRST_CHUNK_ITEMS
     while chunk := list(islice(remaining, chunk_items)):
         pickled = pickle.dumps(chunk, pickle.HIGHEST_PROTOCOL)
@@ -319,7 +324,7 @@ def _pickle_chunks(items: Iterable[Any]) -> Iterator[bytes]:
 
 
 def _write_frame(results: int, kind: bytes, content: bytes) -> None:
-    """Write a frame into the pipe."""
+    """Write a frame (FRAME_HEADER, then `content`) into the pipe."""
     for part in (FRAME_HEADER.pack(kind, len(content)), content):
         view = memoryview(part)
         while view:

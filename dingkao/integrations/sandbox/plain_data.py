@@ -35,7 +35,8 @@ class _DataUnpickler(pickle.Unpickler):
 
 
 def _own_attribute(module: str, name: str) -> Any:
-    """Returns the attribute `name` of one of our modules; None for other modules and for nested classes."""
+    """Returns the attribute `name` of one of our modules that is loaded; None for other modules, unknown
+    names and nested classes."""
     return loaded_class(module, name) if module.startswith("dingkao.") and "." not in name else None
 
 
@@ -47,6 +48,6 @@ def _is_plain_data(attribute: Any) -> bool:
 
 
 def load_plain_data(content: bytes) -> Any:
-    """Returns the data of a pickle that we wrote and that was stored outside. Raises pickle.UnpicklingError
-    for anything that is not plain data."""
+    """Returns the data of a pickle that we wrote and that was stored outside, or that a child sent. Raises
+    pickle.UnpicklingError for anything that is not plain data, other errors of `pickle` for a damaged one."""
     return _DataUnpickler(io.BytesIO(content)).load()

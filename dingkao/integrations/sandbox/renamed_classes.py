@@ -58,5 +58,5 @@ def with_former_fields(found: Any, fields: Mapping[str, str]) -> Any:
 
 
 def loaded_class(module: str, name: str) -> Any:
-    """Returns the attribute `name` of a loaded module, or None."""
+    """Returns the attribute `name` of a module if that is loaded and has it; else None."""
     return getattr(sys.modules.get(module), name, None)

@@ -65,7 +65,7 @@ JOB_LIMITS = Limits(1024 * MB, 120, 1024 * MB, 600)
 
 
 class LimitExceeded(TooLarge):
-    """A limit was reached, or the parser crashed."""
+    """A limit of memory, processor time or output was reached, or the child died."""
 
 
 class Unreadable(InvalidInput):
@@ -87,8 +87,8 @@ class ResourceUsage:
 
 
 def current_limits() -> Limits:
-    """Returns the limits during a web request, whose waiting time is for all its calls together, else those
-    of a job."""
+    """Returns the limits during a web request, whose waiting time is for all its calls together (so what is
+    left of it, perhaps nothing), else those of a job."""
     if not has_request_context():
         return JOB_LIMITS
     return replace(
@@ -103,9 +103,10 @@ def run(
     limit_message: str,
     limits: Limits | None = None,
 ) -> ReturnT:
-    """Returns what `function`, a function of one of our modules, returns for `arguments` in a child. Raises
-    the Refusal that it raises; LimitExceeded with the sentence `limit_message`; Unreadable; Unavailable if
-    too many wait or the machine is too slow."""
+    """Returns what `function`, a function of one of our modules, returns for `arguments` in a child; in a
+    child it is simply called. What it returns must be plain data. `limits`: by default `current_limits`.
+    Raises the Refusal that it raises; LimitExceeded with the sentence `limit_message`; Unreadable if it
+    raises anything else; Unavailable if too many wait, the machine is too slow or there is no server."""
     if server.is_sandboxed:
         return function(*arguments)
     with _start_call(function, arguments, limit_message, limits, items=False) as child:
@@ -119,8 +120,8 @@ def iterate(
     limit_message: str,
     limits: Limits | None = None,
 ) -> Iterator[ReturnT]:
-    """As `run` for a generator function: yields its items as they are made, and raises as `run` does while it
-    is read. The child ends with the iterator, even if that is not read to its end."""
+    """As `run` for a generator function: yields its items as they are made, and starts and raises as `run`
+    does while it is read. The child ends with the iterator, even if that is not read to its end."""
     if server.is_sandboxed:
         yield from function(*arguments)
         return
@@ -131,9 +132,9 @@ def iterate(
 def sandboxed(
     limit_message: str,
 ) -> Callable[[Callable[ArgumentsP, ReturnT]], Callable[ArgumentsP, ReturnT]]:
-    """Returns a decorator: calls of the function are run in a child, see `run`; within a child the function
-    is called as it is. Arguments given by name, and defaults, go to the child in the order of the signature;
-    a parameter that can only be given by name raises TypeError."""
+    """Returns a decorator: calls of the function are run in a child and raise as `run` does; within a child
+    the function is called as it is. Arguments given by name, and defaults, go to the child in the order of
+    the signature; a parameter that can only be given by name raises TypeError."""
 
     def decorate(
         function: Callable[ArgumentsP, ReturnT],
@@ -161,14 +162,16 @@ def sandboxed(
 
 
 def preload(*modules: str) -> None:
-    """Start this process's fork server and load `modules` there, so that the first file need not wait."""
+    """Start this process's fork server and load `modules` there, so that the first file need not wait. If
+    that fails, nothing is raised."""
     for module in modules:
         with contextlib.suppress(OSError):
             _servers.send_request({"module": module}, [])
 
 
 def log_limit_reached(name: str, usage: ResourceUsage | None, why: str) -> None:
-    """Log that the call `name` reached a limit (`why`: memory, time, output, patience, died)."""
+    """Log that the call `name` reached a limit (`why`: memory, time, output, patience, died). `usage`: None
+    if it isn't known."""
     log.warning(
         "bounded.exceeded",
         function=name,
@@ -200,7 +203,8 @@ def _start_call(
     *,
     items: bool,
 ) -> Iterator["_SandboxCall"]:
-    """Start a call; yields it when its arguments are sent. Ends the child at the end of the block."""
+    """Start a call; yields it when its arguments are sent. `limits`: None for `current_limits`; `items`: the
+    function yields items. Ends the child at the end of the block. Raises LimitExceeded, Unavailable."""
     limits = limits or current_limits()
     name = f"{function.__module__}.{function.__name__}"
     _require_patience(name, limits)
@@ -250,8 +254,8 @@ def _send_request(request: dict[str, Any], descriptors: list[int]) -> None:
 
 @contextlib.contextmanager
 def _request_slot() -> Iterator[None]:
-    """Hold one of the slots for web requests during the block, and count its seconds; a job needs no slot.
-    Raises Unavailable if none is free."""
+    """Hold one of the slots for web requests during the block, and count its seconds as the request's waiting
+    time; a job needs no slot. Raises Unavailable if none is free within START_TIMEOUT_SECONDS."""
     if not has_request_context():
         yield
         return
@@ -273,7 +277,8 @@ def _request_slot() -> Iterator[None]:
 @dataclass
 class _SandboxCall:
     """A running call: its name for the log, our end of its socket, the pipe with its results, its limits, and
-    the message if it exceeds them."""
+    the message if it exceeds them; so far, how many seconds it was waited for, and how many bytes were
+    received."""
 
     name: str
     call: socket.socket
@@ -296,7 +301,7 @@ class _SandboxCall:
             self.abort("died")
 
     def result(self) -> Any:
-        """Returns the result. Raises what `run` raises."""
+        """Returns the result of a call that has no items. Raises what `run` raises."""
         for kind, content in self._read_frames():
             if kind == server.RESULT_FRAME:
                 return _load_pickled(content)
@@ -310,8 +315,8 @@ class _SandboxCall:
             yield from _load_pickled(content)
 
     def abort(self, why: str) -> NoReturn:
-        """End the call for the reason `why`, see `log_limit_reached`. Raises Unavailable if the machine is
-        too slow, else LimitExceeded."""
+        """End the call for the reason `why`, see `log_limit_reached`, and log it. Raises Unavailable for
+        "patience" (the machine is too slow), else LimitExceeded."""
         with contextlib.suppress(OSError):
             self.call.shutdown(socket.SHUT_WR)  # this ends the child
         usage = self.exit_status()
@@ -321,7 +326,8 @@ class _SandboxCall:
         raise (Unavailable(TOO_SLOW_MESSAGE) if why == "patience" else LimitExceeded(self.limit_message))
 
     def exit_status(self) -> ResourceUsage | None:
-        """Returns how the child ended; None if that is not known yet."""
+        """Waits EXIT_STATUS_TIMEOUT_SECONDS at most, and returns how the child ended; None if that is not
+        known by then."""
         self.call.settimeout(EXIT_STATUS_TIMEOUT_SECONDS)
         with contextlib.suppress(OSError):
             header = self.call.recv(server.EXIT_HEADER.size, socket.MSG_WAITALL)
@@ -342,14 +348,16 @@ class _SandboxCall:
             yield kind, content
 
     def _read_frame(self, waiting: select.poll) -> tuple[bytes, bytes]:
-        """Returns the next frame (kind, content). Raises LimitExceeded for too much output."""
+        """Returns the next frame (kind, content). Raises LimitExceeded for too much output, and as
+        `_read_exactly` does."""
         kind, length = server.FRAME_HEADER.unpack(self._read_exactly(server.FRAME_HEADER.size, waiting))
         if self.received_bytes + length > self.limits.output:
             self.abort("output")
         return kind, self._read_exactly(length, waiting)
 
     def _raise_failure(self, kind: bytes, content: bytes) -> NoReturn:
-        """Raises what a frame of this kind reports; Unreadable for an unknown kind."""
+        """Raises what a frame of this kind reports, and logs what is no refusal; Unreadable for an unknown
+        kind."""
         if kind == server.NO_MEMORY_FRAME:
             self.abort("memory")
         if kind == server.REFUSED_FRAME:
@@ -366,7 +374,8 @@ class _SandboxCall:
         raise Unreadable(UNREADABLE_MESSAGE)
 
     def _read_exactly(self, length: int, waiting: select.poll) -> bytes:
-        """Returns `length` bytes of the child's output."""
+        """Returns `length` bytes of the child's output. Raises LimitExceeded if the child ends before,
+        Unavailable if the waiting time is over."""
         received = bytearray()
         while len(received) < length:
             self._wait_for_bytes(waiting)
@@ -378,7 +387,8 @@ class _SandboxCall:
         return bytes(received)
 
     def _wait_for_bytes(self, waiting: select.poll) -> None:
-        """Wait until the child has written more; gives up when the waiting time of the whole call is over."""
+        """Wait until the child has written more or ended. Raises Unavailable when the waiting time of the
+        whole call is over."""
         began = time.monotonic()
         ready = waiting.poll(max(0.0, self.limits.wait_seconds - self.waited_seconds) * 1000)
         self.waited_seconds += time.monotonic() - began

@@ -19,7 +19,8 @@ INHERITED_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
 
 
 class SandboxServer:
-    """The fork server of this process; `places` limits the children for web requests."""
+    """The fork server of this process; `places` limits the children for web requests; `control`: our end of
+    its socket, None while none was started; `lock` is held while a message is sent."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -47,7 +48,7 @@ class SandboxServer:
         return True
 
     def _start(self) -> socket.socket:
-        """Start a server; returns our end of its socket. Raises OSError."""
+        """Start a server, which `lock` guards; returns our end of its socket. Raises OSError."""
         owner_end, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with server_end:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module
@@ -70,8 +71,8 @@ class SandboxServer:
         return owner_end
 
     def stop(self, *, wait: bool = True) -> None:
-        """Let the server end; with `wait`, wait until it has ended (False in a forked process, which is not
-        its parent)."""
+        """Let the server, if there is one, end; with `wait`, wait until it has ended (False in a forked
+        process, which is not its parent)."""
         if self.control is not None:
             self.control.close()
         if self.process is not None:

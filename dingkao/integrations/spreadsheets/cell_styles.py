@@ -57,7 +57,8 @@ class CellStyle:
         return self.is_struck_out or bool(self.tag)
 
     def style_text(self, text: str | Iterable[TextPiece]) -> Any:
-        """Returns a text, plain or in pieces, as a cell (see `cells`) in this style."""
+        """Returns a text, plain or in pieces, as a cell (see `cells`) in this style: a CellProblem if it is
+        struck out or the format hides it."""
         if not isinstance(text, str):
             return cell_from_runs(map(self._to_run, text))
         if self.has_markup:
@@ -79,8 +80,8 @@ class CellStyle:
         return TextRun(text, is_struck_out, tag)
 
     def style_number(self, value: float, date_epoch: date) -> Any:
-        """Returns a number as a cell in this style; in a date format it is a serial number that counts from
-        `date_epoch`."""
+        """Returns a number as a cell in this style, in a date format as the datetime of a serial number that
+        counts from `date_epoch`; a CellProblem for what can't be read as it is shown."""
         if not math.isfinite(value):
             return UNREADABLE
         if self.format.kind in (DATE, TIME):
@@ -88,7 +89,8 @@ class CellStyle:
         return self._style_finite(value)
 
     def _style_finite(self, value: float) -> Any:
-        """Returns a number that is not a date as a cell in this style."""
+        """Returns a number that is not a date as a cell in this style: itself if it is shown in the General
+        format, else a FormattedNumber, RichText or CellProblem."""
         try:
             text = self.format.format_number(value)
         except NotDisplayable:
@@ -98,7 +100,8 @@ class CellStyle:
         return value if text == format_general(value) else FormattedNumber(value, text)
 
     def _style_datetime(self, value: float, date_epoch: date) -> Any:
-        """Returns the datetime of a serial number; a CellProblem if the style does not show its date."""
+        """Returns the datetime (naive) of a serial number; a CellProblem if the style does not show its date,
+        or it is struck out."""
         if self.format.kind == TIME or not 0 <= value < MAX_DATE_SERIAL:
             return IS_DATE
         moment = _moment_of_serial(value, date_epoch)
@@ -106,7 +109,7 @@ class CellStyle:
 
 
 def _moment_of_serial(value: float, date_epoch: date) -> datetime:
-    """Returns the datetime of a serial number that counts from `date_epoch`."""
+    """Returns the datetime (naive) of a serial number that counts from `date_epoch`, rounded to seconds."""
     # Excel counts a 29th of February 1900, which did not exist
     missing_days = 1 if date_epoch == EXCEL_ZERO and value < LEAP_DAY_SERIAL else 0
     elapsed = timedelta(

@@ -141,7 +141,7 @@ def struck_out_problem(displayed_text: str) -> CellProblem:
 
 def text_problem(text: str) -> CellProblem | None:
     """Returns the problem of a text that is the name of an error, or a formula that shows a picture, as
-    programs write them; None for other texts."""
+    programs write them; None for other texts. Both begin with one of # E = _ D."""
     if _is_error_name(text):
         return error_problem(text.strip())
     return CONTAINS_PICTURE if text[:1] in "=_D" and shows_picture(text) else None
@@ -220,9 +220,10 @@ _TEXT_PREFIX_PATTERN = re.compile(r"^['\u2018\u2019\uff07](?=[\w+\-./:()]*$)")
 
 
 def cell_text(value: Any) -> str:
-    """Returns a cell's value as text, without surrounding blanks: a whole number without decimal point, a
-    date as 2024-09-01, without Excel's text mark (a leading apostrophe) and invisible characters; line breaks
-    inside are kept."""
+    """Returns a cell's value as text, without surrounding blanks: "" for None, a whole number without decimal
+    point, a number with a format as it is shown, a boolean as 是 or 否, a date as 2024-09-01 (without its
+    time), without Excel's text mark (a leading apostrophe) and invisible characters; line breaks inside are
+    kept. Not for RichText and CellProblem."""
     if isinstance(value, str):
         return _visible_text(value)
     if isinstance(value, float):
@@ -255,7 +256,7 @@ def _is_visible(character: str) -> bool:
 
 
 def is_blank_cell(cell: Any) -> bool:
-    """Whether a cell shows nothing."""
+    """Whether a cell shows nothing: None, or a text without visible characters."""
     if not isinstance(cell, str):
         return cell is None
     return not cell or cell.isspace() or not cell_text(cell)

@@ -12,8 +12,9 @@ alike."""
 
 
 def write_csv_file(path: Path, headings: Sequence[str], rows: Iterable[Sequence[Any]], note: str) -> None:
-    """Write `headings`, `rows` and, as the last line after an empty one, `note` to the file at `path`. A text
-    that begins like a formula gets an apostrophe before it; numbers stay numbers."""
+    """Write `headings`, `rows` and, unless it is "", as the last line after an empty one, `note` to the file
+    at `path`, which is replaced. A text that begins like a formula gets an apostrophe before it; numbers stay
+    numbers."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(map(safe_cell, headings))

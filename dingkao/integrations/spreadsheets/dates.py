@@ -49,8 +49,9 @@ def _date_from_decimal(value: float) -> date:
 
 
 def date_from_text(text: str, date_epoch: date) -> date:
-    """Returns the date that a text means, for a month its first day. `text` is normalised and has no time.
-    Raises ValueError if it means no date."""
+    """Returns the date that a text means, for a month its first day. `text` is normalised (`normalise_text`)
+    and has no time; five digits are a serial number that counts from `date_epoch`. Raises ValueError if it
+    means no date."""
     text = _SEPARATORS.sub("-", text).replace("日", "").replace("号", "").strip("-")
     if _DAY_NUMBER.fullmatch(text) and (day := _date_of_day_number(int(text), date_epoch)):
         return day

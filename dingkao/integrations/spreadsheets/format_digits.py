@@ -13,7 +13,8 @@ PRECISION = 60
 
 
 def fill_places(parts: PartList, value: Decimal) -> str:
-    """Returns the text of `value` (zero or more) in the places of a section."""
+    """Returns the text of `value` (zero or more), rounded half up, in the places of a section, which has at
+    least one digit place."""
     kinds = [kind for kind, _ in parts]
     with localcontext() as context:
         context.prec, context.rounding = PRECISION, ROUND_HALF_UP
@@ -70,7 +71,8 @@ def _count_places(parts: Iterable[tuple[str, str]]) -> int:
 
 
 def _integer_part(parts: PartList, digits: str, is_grouped: bool) -> str:
-    """Returns the digits before the decimal point filled into their places, from the right."""
+    """Returns the digits before the decimal point (`digits`: without zeros before them) filled into their
+    places, from the right."""
     places_left = _count_places(parts)
     reversed_text: list[str] = []
     filled = 0
@@ -104,7 +106,7 @@ def _digits_of_place(place: str, digits: str, is_leftmost: bool) -> str:
 
 
 def _fraction(parts: PartList, digits: str) -> str:
-    """Returns the digits after the decimal point filled into their places."""
+    """Returns the parts from the decimal point on with the digits after it filled into their places."""
     texts = []
     for kind, text in parts:
         if kind == "digit":

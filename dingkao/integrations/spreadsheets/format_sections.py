@@ -130,7 +130,9 @@ def _is_known_bracket(text: str) -> bool:
 
 
 def choose_section(sections: Sequence[Section], value: Decimal) -> tuple[Section, str]:
-    """Returns the section that shows `value`, and the sign before it. Raises NotDisplayable."""
+    """Returns the section that shows `value`, of at least one, and the sign to be written before it: "-" only
+    if the section doesn't show negative numbers itself. Raises NotDisplayable as `_section_by_condition`
+    does."""
     if any(section.condition for section in sections):
         return _section_by_condition(sections, value), ""
     index = _section_index(value)
@@ -148,7 +150,8 @@ def _section_index(value: Decimal) -> int:
 
 
 def _section_by_condition(sections: Sequence[Section], value: Decimal) -> Section:
-    """Returns the first section whose condition `value` meets. Raises NotDisplayable."""
+    """Returns the first section whose condition `value` meets, or that has none. Raises NotDisplayable if
+    there is none, and for negative numbers."""
     if value < 0:
         raise NotDisplayable("a negative number by a condition")
     for section in sections:

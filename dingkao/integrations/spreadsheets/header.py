@@ -72,7 +72,8 @@ class HeaderFinder:
         self.best: set[str] = set()
 
     def find(self, rows: Sequence[RowView]) -> Header | None:
-        """Returns the header among the first rows of a sheet, or None."""
+        """Returns the first header among the first rows of a sheet (`rows`, in their order) that has all
+        required columns, or None; `best` is kept up to date."""
         for index in range(len(rows)):
             header = self._ending_at(rows, index)
             if self.required_columns <= set(header.positions):
@@ -223,8 +224,9 @@ def _cell_text(cell: Any) -> str:
 
 
 def normalise_heading(cell: str, known: set[str]) -> str:
-    """Returns a heading without what people add to it (a number, stars, brackets, a note, 必填). Additions
-    are removed one by one until the heading is `known`, because some known ones have brackets themselves."""
+    """Returns a heading, normalised, at most MAX_HEADING_LENGTH characters, without what people add to it (a
+    number, stars, brackets, a note, 必填). Additions are removed one by one until the heading is `known`
+    (normalised headings), because some known ones have brackets themselves."""
     heading = normalise_text(cell)[:MAX_HEADING_LENGTH]
     while heading not in known:
         shorter = _take_off(heading)

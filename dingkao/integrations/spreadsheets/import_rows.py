@@ -65,7 +65,7 @@ class ImportReport:
     warnings: list[RowProblem] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the report as JSON values."""
+        """Returns the report as JSON values; "refused" is the number of errors."""
         return {
             "accepted": self.accepted,
             "changed": self.changed,
@@ -104,7 +104,7 @@ class ImportRow:
     links: tuple[str, ...] = ()
 
     def text(self, column: str) -> str:
-        """Returns a cell as text, see `cell_text`."""
+        """Returns a cell as text, see `cell_text`; "" for one that is missing or can't be read."""
         return cell_text(self.cells.get(column, ""))
 
     def displayed_text(self, column: str) -> str:
@@ -113,8 +113,8 @@ class ImportRow:
 
     def date_value(self, column: str) -> date | None:
         """Returns a cell as a date: from a date cell, a serial number, or a text such as 2024年9月1日; for a
-        month its first day. None for an empty cell. Raises ValueError for anything else, such as a year
-        alone."""
+        month its first day. None for a cell that is empty, missing or can't be read. Raises ValueError for
+        anything else, such as a year alone."""
         value = self._plain_value(column)
         if isinstance(value, date):
             return value.date() if isinstance(value, datetime) else value

@@ -43,8 +43,9 @@ class AreaIndex:
 
 
 def expand_merged(table: SheetTable) -> Iterator[RowView]:
-    """Yields the rows of a table, with the value of a merged cell in each row that it covers. Raises
-    ExpandsTooLarge."""
+    """Yields the rows of a table, which are read by that, with the value of a merged cell in its first column
+    of each row that it covers; what it covers in other columns is in `across`. A merged cell adds no rows
+    that aren't there. Raises ExpandsTooLarge."""
     if not table.merged:
         yield from (RowView(row.number, row.cells, row.hidden) for row in table.lines)
         return

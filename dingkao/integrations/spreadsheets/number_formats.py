@@ -80,8 +80,8 @@ class NumberFormat:
         return text
 
     def format_text(self, text: str) -> str:
-        """Returns a text cell as it is shown. Raises NotDisplayable if it is hidden or the format is
-        unknown."""
+        """Returns a text cell as it is shown. Raises NotDisplayable if it is hidden or the format is unknown;
+        never for ""."""
         section = self._text_section
         if section is None or not text:
             return text
@@ -97,7 +97,7 @@ def parse_number_format(code: str) -> NumberFormat:
 
 
 def built_in_code(number: int) -> str:
-    """Returns the code of a format that Excel (Chinese) knows by its number."""
+    """Returns the code of a format that Excel (Chinese) knows by its number; "General" for an unknown one."""
     return _BUILT_IN.get(number, "General")
 
 

@@ -61,7 +61,8 @@ def is_ods(content: bytes) -> bool:
 
 
 def read_sheets(content: bytes, order: Callable[[str], Any]) -> Iterator[SheetTable]:
-    """Yields the visible sheets, sorted by `order` of their names. Raises DamagedFile, ExpandsTooLarge."""
+    """Yields the visible sheets, sorted by `order` of their names; all are read before the first is yielded.
+    Raises DamagedFile, ExpandsTooLarge."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _require_moderate_size(archive)
@@ -285,7 +286,7 @@ def _is_within(element: Any, name: str) -> bool:
 
 
 def _release_element(element: Any) -> None:
-    """Free the memory of an element that has been read, and of those before it."""
+    """Free the memory of an element that has been read, and of its siblings before it."""
     parent = element.getparent()
     element.clear()
     while parent is not None and element.getprevious() is not None:

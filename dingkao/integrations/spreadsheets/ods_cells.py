@@ -21,7 +21,8 @@ from dingkao.integrations.spreadsheets.ods_text import attribute
 
 def cell_value(cell: Any, styled_text: Any, displayed_text: str) -> Any:
     """Returns the value of a cell as people see it; None if it shows nothing. `styled_text`: its text as a
-    cell (see `cell_from_runs`); `displayed_text`: its text without markup."""
+    cell (see `cell_from_runs`); `displayed_text`: its text without markup. Raises ValueError for a number
+    that is none."""
     kind = attribute(cell, "value-type")
     if not kind:
         return _untyped_value(cell, styled_text, displayed_text)

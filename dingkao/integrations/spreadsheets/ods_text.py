@@ -23,7 +23,8 @@ class TextStyle:
     is_hidden: bool = False
 
     def inside(self, outer: "TextStyle") -> "TextStyle":
-        """Returns the style of text with this style inside text with the style `outer`."""
+        """Returns the style of text with this style inside text with the style `outer`; `is_hidden`, which is
+        about sheets, is not taken over."""
         return TextStyle(
             outer.is_struck_out or self.is_struck_out,
             self.tag or outer.tag,
@@ -37,12 +38,13 @@ class StyleTable:
         self.styles: dict[str, TextStyle] = {}
 
     def style_of(self, element: Any, name: str = "style-name") -> TextStyle:
-        """Returns the style that an attribute of an element names; a style without effects if it names
-        none."""
+        """Returns the style that an attribute of an element names; a style without effects if it names none,
+        or one not read yet."""
         return self.styles.get(attribute(element, name), _NO_STYLE)
 
     def read(self, element: Any) -> None:
-        """Store the style of a style element."""
+        """Store the style of a style element, with what it inherits from its parent if that was read
+        before."""
         parent = self.style_of(element, "parent-style-name")
         is_struck_out = parent.is_struck_out
         tag = parent.tag
@@ -65,7 +67,8 @@ def _is_struck_out(properties: Any, inherited: bool) -> bool:
 
 
 def _script_tag(position: str, inherited_tag: str) -> str:
-    """Returns the tag for a text-position such as «super 58%» or «-33% 58%»: sup, sub or ""."""
+    """Returns the tag for a text-position such as «super 58%» or «-33% 58%»: sup, sub or ""; `inherited_tag`
+    if it says nothing."""
     match = _SCRIPT_POSITION_PATTERN.match(position)
     if not match:
         return inherited_tag
@@ -127,5 +130,5 @@ def attribute(element: Any, name: str) -> str:
 
 
 def repeated(element: Any, name: str) -> int:
-    """Returns the count in the attribute `name`, at least 1."""
+    """Returns the count in the attribute `name`, at least 1. Raises ValueError if it is no number."""
     return max(1, int(attribute(element, name) or 1))

@@ -122,7 +122,8 @@ def parse_in_child(
     code_columns: frozenset[str],
     rich_text_columns: frozenset[str],
 ) -> Iterator[ImportRow | ReportedProblem]:
-    """The sandboxed part of `read_rows`: yields the rows, and between them the problems to report."""
+    """The sandboxed part of `read_rows`: yields the rows, and between them the problems to report. Raises
+    InvalidInput, TooLarge."""
     finder = HeaderFinder(columns, required_columns)
     return with_reported_problems(
         lambda report: _FileReader(
@@ -138,8 +139,8 @@ def parse_in_child(
 def with_reported_problems(
     read_into: Callable[[ImportReport], Iterator[ImportRow]],
 ) -> Iterator[ImportRow | ReportedProblem]:
-    """Yields the rows of a reader that fills a report, and the report's problems as they occur, so that both
-    can be passed on from another process."""
+    """Yields the rows of a reader that fills the report that it is given, each after the problems added by
+    then, so that both can be passed on from another process."""
     report = ImportReport()
     for row in read_into(report):
         yield from _drain_report(report)
@@ -151,8 +152,8 @@ def collect_rows(
     items: Iterable[ImportRow | ReportedProblem],
     report: ImportReport | None,
 ) -> Iterator[ImportRow]:
-    """Yields the rows among `items`, and adds the problems to `report`. Raises TooLarge beyond
-    MAX_PROBLEMS."""
+    """Yields the rows among `items`, and adds the problems between them to `report` (None: they are dropped).
+    Raises TooLarge beyond MAX_PROBLEMS."""
     for item in items:
         if isinstance(item, ImportRow):
             yield item
@@ -192,7 +193,8 @@ class _FileReader:
     reported_headings: set[str] = field(default_factory=set)
 
     def rows(self, content: bytes, columns: Mapping[str, Sequence[str]]) -> Iterator[ImportRow]:
-        """Yields the rows of all sheets. Raises InvalidInput, TooLarge."""
+        """Yields the rows of all sheets that have the header. Raises InvalidInput, also if there is no such
+        sheet or all rows are hidden; TooLarge."""
         with _as_refusals():
             for table in open_tables(content, self._has_header):
                 if self._may_hold_rows(table):
@@ -225,8 +227,8 @@ class _FileReader:
         return self.header_finder.find(views) is not None
 
     def _sheet_rows(self, table: SheetTable) -> Iterator[ImportRow]:
-        """Yields the rows of a sheet, if it has the header; then adds warnings about what is not read to the
-        report. Raises DamagedFile, ExpandsTooLarge."""
+        """Yields the visible rows of a sheet, if it has the header; then adds warnings about what is not read
+        to the report. Raises DamagedFile, ExpandsTooLarge."""
         first_lines, lines = _take_first_lines(expand_merged(table))
         header = self.header_finder.find(first_lines)
         if header is None:
@@ -251,8 +253,8 @@ class _FileReader:
         self.report.warnings += sheet_problems(table, header, sheet.name, hidden_numbers)
 
     def _to_row(self, line: RowView, sheet: "_SheetContext") -> ImportRow | None:
-        """Returns a line as a row; None if it has only values carried by merged cells, or repeats the
-        header."""
+        """Returns a line as a row, to be called in the order of lines; None if it has nothing in our columns,
+        or only values carried by merged cells, or repeats the header."""
         has_picture = bool(sheet.pictures.areas_at(line.number))
         if _is_empty(line, sheet.header) or self._repeats_header(line, sheet.header):
             return None
@@ -387,7 +389,7 @@ def _first_cell(line: RowView) -> Any:
 
 
 def _code_value(number: FormattedNumber) -> Any:
-    """Returns a number in a column of codes as it is shown (007), but without thousands separators and powers
-    of ten."""
+    """Returns a number in a column of codes as it is shown (007), but its value if it is shown with thousands
+    separators or as a power of ten."""
     is_quantity = _THOUSANDS_PATTERN.fullmatch(number.text) or SCIENTIFIC_PATTERN.fullmatch(number.text)
     return number.value if is_quantity else number.text

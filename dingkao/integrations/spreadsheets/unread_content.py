@@ -59,7 +59,8 @@ class UnusedColumns:
             self.filled |= {column for column in self.headings if not is_blank_cell(line.cells.get(column))}
 
     def problems(self) -> Iterator[RowProblem]:
-        """Yields a warning for each heading of a filled column, once per file."""
+        """Yields a warning for each heading of a filled column that was not reported for this file yet, and
+        notes it in `reported`."""
         for column, heading in self.headings.items():
             normalised = _normalise(heading)
             if column in self.filled and normalised not in self.reported:
@@ -84,8 +85,9 @@ def sheet_problems(
     sheet: str,
     hidden_numbers: Sequence[int],
 ) -> Iterator[RowProblem]:
-    """Yields warnings about a sheet's hidden rows and columns, and its pictures. `sheet`: its name, "" for
-    the first one; `hidden_numbers`: numbers of the hidden rows."""
+    """Yields warnings about a sheet's hidden rows (one for all), those of our columns that are hidden, and
+    its pictures (one for all). `sheet`: its name, "" for the first one; `hidden_numbers`: numbers of the
+    hidden rows, ascending."""
     suffix = f"（{sheet}）" if sheet else ""
     if hidden_numbers:
         yield _hidden_rows_problem(hidden_numbers, suffix)

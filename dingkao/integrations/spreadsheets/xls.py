@@ -97,8 +97,9 @@ def _entry_names(content: bytes) -> set[str]:
 
 
 def read_sheets(content: bytes, order: Callable[[str], Any]) -> Iterator[SheetTable]:
-    """Yields the visible sheets of a workbook, sorted by `order` of their names. Raises DamagedFile,
-    WrongFileType if it has a password, MemoryError; also while rows are read."""
+    """Yields the visible sheets of a workbook, sorted by `order` of their names; the rows of one must be read
+    before the next is asked for. Raises DamagedFile, WrongFileType if it has a password, MemoryError; also
+    while rows are read."""
     try:
         book = xlrd.open_workbook(
             file_contents=content,
@@ -182,12 +183,13 @@ class _RowReader:
                 yield SheetRow(number + 1, cells, self._is_hidden(number))
 
     def _is_hidden(self, number: int) -> bool:
-        """Whether a row is hidden."""
+        """Whether row `number` (from 0) is hidden."""
         info = self.sheet.rowinfo_map.get(number)
         return info is not None and bool(info.hidden)
 
     def _read_cells(self, number: int) -> dict[int, Any]:
-        """Returns column → cell of the cells in a row that show something."""
+        """Returns column → cell of the cells in row `number` (from 0) that show something, or whose formula
+        has no result."""
         cells: dict[int, Any] = {}
         for column in range(self.sheet.row_len(number)):
             value = self._read_cell(number, column)
@@ -197,7 +199,7 @@ class _RowReader:
         return cells
 
     def _read_cell(self, row: int, column: int) -> Any:
-        """Returns a cell as people see it; None if it shows nothing."""
+        """Returns the cell in `row` and `column` (both from 0) as people see it; None if it shows nothing."""
         kind, value = (
             self.sheet.cell_type(row, column),
             self.sheet.cell_value(row, column),
@@ -269,7 +271,7 @@ class _SheetExtras:
 
 
 def _read_extras(book: Any, number: int) -> _SheetExtras:
-    """Returns what xlrd ignores of the sheet `number`."""
+    """Returns what xlrd ignores of the sheet `number` (from 0)."""
     extras = _SheetExtras()
     for kind, data in _sheet_records(book, number):
         if kind in _DRAWING_RECORDS:
@@ -286,7 +288,8 @@ def _has_no_result(formula: bytes) -> bool:
 
 
 def _sheet_records(book: Any, number: int) -> Iterator[tuple[int, bytes]]:
-    """Yields the records (kind, content) of a sheet, without those of charts inside it."""
+    """Yields the records (kind, content) of the sheet `number` (from 0), without those of charts inside
+    it."""
     depth = 0
     for kind, data in _records_from(book.mem, book._sh_abs_posn[number]):
         depth += _DEPTH_CHANGES.get(kind, 0)
@@ -324,7 +327,7 @@ def _is_visible_object(description: bytes) -> bool:
 
 
 def _anchor_area(anchor: bytes) -> Area:
-    """Returns the area that an object covers, from the positions of its corners."""
+    """Returns the area that an object covers, from the positions of its corners (16 bytes)."""
     left, _, first, _, right, _, last, last_offset = struct.unpack("<8H", anchor)
     last_row = max(first, last if last_offset else last - 1)
     return first + 1, left, last_row + 1, right

@@ -36,7 +36,8 @@ class BookContent(NamedTuple):
 
 def read_cell(cell: Any, formula: str | None, content: BookContent) -> Any:
     """Returns a cell as people see it: its value, its problem, or None if it shows nothing. `formula`: None
-    if it has none. Raises cells.DamagedFile for a shared string that is missing."""
+    if it has none. Raises cells.DamagedFile for a shared string that is missing, ValueError for a number that
+    is none."""
     if formula is None:
         return _read_value(cell, content)
     return _formula_problem(cell, formula, content) or _read_value(cell, content)

@@ -115,8 +115,8 @@ class _ChainedStream:
 
 
 def read_frame(stream: PartStream) -> SheetFrame:
-    """Returns the frame of the sheet in `stream`. Raises DamagedFile if it has no rows element,
-    ExpandsTooLarge."""
+    """Returns the frame of the sheet in `stream`, which is read to its end. Raises DamagedFile if it has no
+    rows element or that doesn't end, ExpandsTooLarge, errors of lxml for invalid XML."""
     head, rows_tag = _read_to_rows(stream)
     root = _ROOT_TAG.search(head)
     if not root:
@@ -208,7 +208,8 @@ def _parse_cell(reference: str) -> tuple[int, int] | None:
 
 
 def drawing_areas(drawing: Any) -> Iterator[Area]:
-    """Yields the areas that the objects of a drawing part cover."""
+    """Yields the areas that the objects of a drawing part cover; the first cell for one whose place isn't
+    known."""
     for kind in _ANCHOR_KINDS:
         for anchor in drawing.iter(f"{{*}}{kind}"):
             yield _anchor_area(anchor) or (1, 0, 1, 0)
@@ -229,7 +230,8 @@ def _anchor_area(anchor: Any) -> Area | None:
 def _anchor_corner(
     element: Any | None,
 ) -> tuple[int, int, int] | None:
-    """Returns row and column of a corner, from 0, and its offset inside the row."""
+    """Returns row and column of a corner, from 0, and its offset inside the row; None if there is no
+    element."""
     if element is None:
         return None
     row, column, offset = (int(element.findtext(f"{{*}}{name}") or 0) for name in _CORNER_PARTS)

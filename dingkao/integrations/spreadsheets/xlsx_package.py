@@ -46,16 +46,16 @@ def as_damaged_file() -> Iterator[None]:
 
 
 class Package:
-    """The parts of a workbook's archive; their names are compared ignoring case. Reading a damaged part
-    raises DamagedFile, ExpandsTooLarge, or an error of zipfile or lxml, which `as_damaged_file` turns into
-    DamagedFile."""
+    """The parts of a workbook's archive, named in small letters, as relationships are here too. Reading a
+    damaged part raises DamagedFile, ExpandsTooLarge, or an error of zipfile or lxml, which `as_damaged_file`
+    turns into DamagedFile."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self.archive = archive
         self.entries = {_part_name(entry): entry for entry in archive.infolist()}
 
     def has_part(self, part: str) -> bool:
-        """Whether the archive has a part of this name."""
+        """Whether the archive has a part of this name (in small letters)."""
         return part in self.entries
 
     def main_part(self) -> str:

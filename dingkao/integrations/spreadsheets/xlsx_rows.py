@@ -54,7 +54,8 @@ class RowReader:
         return (row,) if row else self._read_parsed_rows(fragment, previous_number)
 
     def parse_rows(self, rows: bytes) -> Any:
-        """Returns the root element around `rows`, which may be any XML."""
+        """Returns the root element around `rows`, which may be any XML. Raises errors of lxml if it is
+        invalid."""
         root = self.frame.root
         tag = root[1:].split(None, 1)[0].rstrip(b">")
         parser = etree.XMLParser(**SAFE_PARSER_OPTIONS, huge_tree=False)

@@ -43,9 +43,9 @@ def write_xlsx(
     *,
     large: bool = False,
 ) -> bytes:
-    """Returns a workbook with one sheet of numbers and texts; nothing becomes a formula. A `large` one is
-    written through a temporary folder; still its bytes are in memory, which `write_xlsx_file` avoids. Raises
-    InvalidState for more rows than a sheet holds."""
+    """Returns a workbook with one sheet, named `sheet` (at most 31 characters), of numbers and texts; nothing
+    becomes a formula. A `large` one is written through a temporary folder; still its bytes are in memory,
+    which `write_xlsx_file` avoids. Raises InvalidState for more rows than a sheet holds."""
     if large:
         with private_temp_dir() as folder:
             write_xlsx_file(folder / "sheet", headings, rows, sheet)
@@ -109,7 +109,7 @@ def _write_facts(workbook: Any, facts: Sequence[tuple[str, str]]) -> None:
 
 
 def _write_row(worksheet: Any, number: int, cells: Sequence[Any]) -> None:
-    """Write row `number`, from 0."""
+    """Write row `number`, from 0: numbers (and booleans) as numbers, everything else as text, None as ""."""
     for column, cell in enumerate(cells):
         if isinstance(cell, int | float):
             worksheet.write_number(number, column, cell)
@@ -132,7 +132,8 @@ def _write_headings(workbook: Any, worksheet: Any, headings: Sequence[str]) -> N
 
 @contextmanager
 def private_temp_dir() -> Iterator[Path]:
-    """Yield a temporary folder that only this user can read."""
+    """Yield a temporary folder that only this user can read, and remove it after the block. Those of
+    processes that were killed are removed before."""
     _remove_abandoned_dirs()
     with TemporaryDirectory(prefix=f"{TEMP_DIR_PREFIX}{os.getpid()}-") as folder:
         yield Path(folder)

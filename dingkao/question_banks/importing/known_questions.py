@@ -48,8 +48,9 @@ Changes = dict[str, tuple[Any, Any]]
 @dataclass(frozen=True)
 class KnownQuestion:
     """A question that a bank has. `values`: column → what a file can change, of its newest version, approved
-    or waiting; `purpose_key`: its subject, category and purpose, as papers draw it now; `has_approved_version`:
-    it was approved at some time; `pending_version`: the id of the version that waits, None if none does."""
+    or waiting; `purpose_key`: its subject, category and purpose, as papers draw it now;
+    `has_approved_version`: it was approved at some time; `pending_version`: the id of the version that waits,
+    None if none does."""
 
     id: UUID
     group_id: UUID | None
