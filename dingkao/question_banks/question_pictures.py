@@ -32,7 +32,7 @@ def save_picture(content: bytes, *, by: Actor) -> str:
 
 def save_processed_picture(drawn: Illustration, *, by: Actor) -> str:
     """Store a picture that was checked and redrawn already, and return its name. If the province has it
-    already, nothing is written; else its row is flushed and journaled. Raises Unavailable."""
+    already, nothing is written; else its row is flushed and journalled. Raises Unavailable."""
     digest = hashlib.sha256(drawn.content).digest()
     if db.session.scalar(select(QuestionPicture.id).where(QuestionPicture.digest == digest)) is None:
         width, height = drawn.size

@@ -114,7 +114,7 @@ def import_questions(
     name: str = "",
 ) -> ImportReport:
     """Import a file of questions, called `name` ("" if unknown), into the bank called `bank_name`, which is
-    created if there is none, and locked. Pictures are stored in the name of `by`; the import is journaled,
+    created if there is none, and locked. Pictures are stored in the name of `by`; the import is journalled,
     not committed.
 
     Importing the same question again changes nothing; one whose answer, type or explanation differs gets a
@@ -143,7 +143,7 @@ def import_rows(
 ) -> ImportReport:
     """Import rows of questions, BATCH_SIZE at a time, into the bank called `bank_name`, which is created if
     there is none, and locked. `category`: see `import_questions`. `report` is added to, its errors are sorted
-    by row, and it is returned; a refused row is among them and stops nothing. The import is journaled, not
+    by row, and it is returned; a refused row is among them and stops nothing. The import is journalled, not
     committed. Raises InvalidState if a paper whose window is not over could not be filled any more."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
