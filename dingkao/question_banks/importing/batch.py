@@ -144,7 +144,8 @@ def _import_new_questions(
 
 def get_or_create_bank(name: str) -> QuestionBank:
     """The bank of that name (which is cleaned here, see `clean_bank_name`), locked; a new one, flushed, if
-    there is none. Raises IntegrityError if another transaction creates it at the same time."""
+    there is none. If another transaction creates it at the same time, the flush fails with an
+    IntegrityError."""
     name = clean_bank_name(name)
     bank = db.session.scalar(select(QuestionBank).where(QuestionBank.name == name).with_for_update())
     if bank is None:
