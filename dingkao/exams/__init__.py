@@ -1,1 +1,1 @@
-"""The exam: question banks, papers, practice, tickets, sittings, marking."""
+"""The exam: papers, halls and slots, tickets, sittings, monitoring, scoring."""

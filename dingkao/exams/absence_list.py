@@ -36,12 +36,16 @@ DRAFT_CHOICES = {"drafted": "已列入草稿", "undrafted": "未核对"}
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the current cycle's records within the viewer's grant whose absence nobody has confirmed,
+    each with its doctor; of no rows before the first cycle."""
     cycle = current_cycle()
     conditions = unconfirmed_conditions(cycle, viewer.grant) if cycle else [false()]
     return records_with_doctors(*conditions)
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (record, doctor), in their order: those that all lists of records have, and the
+    ticket number and the draft of the absence, "" where there is none."""
     records = [row[0] for row in rows]
     tickets = ticket_numbers([record.id for record in records])
     drafters = account_names(record.absence_drafted_by for record in records)
@@ -58,6 +62,7 @@ def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
 
 
 def _draft_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that an absence has been drafted (`value` "drafted"), or has not (any other)."""
     drafter = Assessment.absence_drafted_by
     return drafter.is_not(None) if value == "drafted" else drafter.is_(None)
 

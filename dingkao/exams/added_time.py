@@ -66,12 +66,13 @@ def add_time(
     by: Actor,
     outage_id: UUID | None = None,
 ) -> AddedTime:
-    """补时: add `minutes` to a sitting (record and sitting locked for update). A sitting that the page or the
-    system closed at its end within the last REOPEN_HOURS is opened again for these minutes, with the answers
-    it has; one that the doctor handed in stays closed. `outage_id`: the id of the outage for which all
-    affected sittings get time; None if only this sitting gets some. Writes a journal entry and a notice.
-    Raises InvalidInput for a bad reason or more minutes in all than the province allows, InvalidState if the
-    sitting can't get time, Forbidden if `by` may not reopen one."""
+    """补时: add `minutes` to a sitting (record and sitting locked for update), from its end on or, if that is
+    past, from now. A sitting that the page or the system handed in within the last REOPEN_HOURS is opened
+    again, without its score, with the answers it has, in a new epoch, and its record is testing again. One
+    that its doctor handed in can't get time. `outage_id`: the id of the outage for which all affected
+    sittings get time; None if only this sitting gets some. Writes journal entries and a notice. Raises
+    InvalidInput for a bad reason, for less than one minute or more in all than the province allows,
+    InvalidState if the sitting can't get time, Forbidden if `by` may not reopen one."""
     reason = validate_reason(reason)
     _require_minutes_left(sitting, minutes)
     now = clock.now()
@@ -112,7 +113,8 @@ def add_time(
 
 
 def _require_minutes_left(sitting: Sitting, minutes: int) -> None:
-    """Raise InvalidInput if the sitting would get more minutes in all than the province allows."""
+    """Raise InvalidInput (field "minutes") if `minutes` is below 1, or the sitting would get more in all than
+    the province allows."""
     max_minutes = settings.value("added_minutes_most")
     query = select(func.coalesce(func.sum(AddedTime.minutes), 0)).where(AddedTime.sitting_id == sitting.id)
     added_minutes = db.session.scalar(query) or 0
@@ -126,8 +128,8 @@ def _require_minutes_left(sitting: Sitting, minutes: int) -> None:
 
 
 def _require_reopenable(record: Assessment, sitting: Sitting, handed_in_at: datetime) -> None:
-    """Raise InvalidState unless the page or the system closed the sitting within the last REOPEN_HOURS and
-    its record has no result yet."""
+    """Raise InvalidState unless the page or the system handed the sitting in within the last REOPEN_HOURS and
+    its record is testing, scored or absent: not evaluated yet."""
     if sitting.handed_in_by == "doctor":
         raise InvalidState("医师已自行交卷，不能补时。")
     if sitting.handed_in_by not in AUTOMATIC_HAND_IN:

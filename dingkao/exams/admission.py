@@ -32,7 +32,8 @@ class Admission:
 
     It is the paper's window, narrowed to the slot if there is one. `seat`: the number of the seat in `hall`.
     `extra_minutes`: those that this doctor has more than the paper gives. `resit_until`: until when the paper
-    may be sat again after a sitting of it was voided.
+    may be sat again after a sitting of it was voided, which may be past; None if none was. Moments "until"
+    are exclusive.
     """
 
     paper: Paper
@@ -165,7 +166,7 @@ class _Adjustments(NamedTuple):
 
 
 def _has_no_adjustments(record: Assessment) -> bool:
-    """Whether the database has neither slot, extra time nor resit for the record."""
+    """Whether the record has neither slot, extra time nor resit, asked of the database."""
     return not _ADJUSTMENTS_STATEMENT.fetch_row(record=record.id)[0]
 
 
@@ -178,8 +179,9 @@ def _load_adjustments(record: Assessment) -> _Adjustments:
 
 
 def _adjustments_query(record: Assessment) -> Select[Any]:
-    """Rows (ExtraTime, Slot, seat, Hall) of a record, one for each of its slots, the earliest first; each may
-    be None."""
+    """Rows (ExtraTime, Slot, seat, Hall) of a record, one for each of its slots, the earliest first; a single
+    one with slot None if it has none. Seat is None in a slot of its institution, the others where there is
+    none."""
     slots_with_place = select(SlotPlace.slot_id).where(
         SlotPlace.tenant_id == record.tenant_id,
         SlotPlace.assessment_id == record.id,

@@ -58,9 +58,10 @@ def announce(
     by: Actor,
 ) -> int:
     """Tell `text` to all who sit at the filter's location, or without one to all whom the organisations of
-    its scope assess: an announcement for each organisation, with a journal entry. Open pages get it at once,
-    before the commit. Returns how many are sitting now. Raises InvalidInput; NotFound for a location outside
-    the scope, and without a location for a scope that names no organisations (such as the whole province)."""
+    its scope assess: an announcement for each organisation, with a journal entry. Line ends and runs of
+    spaces become one space. Open pages get it with their next heartbeat, even before the commit. Returns how
+    many sittings are open now. Raises InvalidInput; NotFound for a location outside the scope, and without a
+    location for a scope that names no organisations (such as the whole province)."""
     text = _validate(text)
     reached_count = 0
     for organisation_id in _organisations_of(monitoring_filter):
@@ -96,8 +97,9 @@ def announce_to_one(
     *,
     by: Actor,
 ) -> None:
-    """Tell `text` to the doctor of one sitting, whose page gets it at once, before the commit; writes a
-    journal entry. Raises InvalidInput; also if the sitting is handed in."""
+    """Tell `text` to the doctor of one sitting, whose page gets it with its next heartbeat, even before the
+    commit; writes a journal entry. `record`: the sitting's. Raises InvalidInput; also if the sitting is
+    handed in."""
     if sitting.handed_in_at is not None:
         raise InvalidInput(
             "这场作答已经交卷，页面不再显示通知。可在“通知医师”中发消息。",
@@ -121,11 +123,12 @@ def withdraw_announcement(
     *,
     by: Actor,
 ) -> None:
-    """Take an announcement back: pages no longer show it. Does nothing if it is taken back already. Raises
-    NotFound for one that is not of the filter's scope."""
+    """Take an announcement back, locked, with a journal entry: pages opened from now on don't show it, and
+    the open ones that the filter lets through put it away with their next heartbeat. Does nothing if it is
+    taken back already. Raises NotFound for one that is not of an organisation of the filter's scope."""
     query = select(ExamAnnouncement).where(
         ExamAnnouncement.id == announcement_id,
-        _own(monitoring_filter.scope),
+        _own_condition(monitoring_filter.scope),
     )
     announcement = db.session.scalar(query.with_for_update())
     if announcement is None:
@@ -135,19 +138,19 @@ def withdraw_announcement(
     announcement.withdrawn_at = clock.now()
     _log(announcement, "withdrawn", by=by)
     _deliver(
-        _sittings_told(announcement, monitoring_filter),
+        _sitting_ids_to_inform(announcement, monitoring_filter),
         _as_json(announcement),
     )
 
 
 def recent_announcements(scope: Grant, sitting: Sitting | None = None) -> Sequence[ExamAnnouncement]:
-    """The last MAX_LISTED announcements that the organisations of `scope` made within a day, the newest
-    first: those to `sitting`, or without one those to several. Withdrawn ones are among them."""
+    """The last MAX_LISTED announcements that the organisations of `scope` made in the last 24 hours, the
+    newest first: those to `sitting`, or without one those to several. Withdrawn ones are among them."""
     of_sitting: ColumnElement[bool] = ExamAnnouncement.sitting_id.is_(None)
     if sitting is not None:
         of_sitting = ExamAnnouncement.sitting_id == sitting.id
     query = select(ExamAnnouncement).where(
-        _own(scope),
+        _own_condition(scope),
         of_sitting,
         ExamAnnouncement.announced_at > clock.now() - timedelta(days=1),
     )
@@ -198,7 +201,8 @@ def announcements_for(
 
 
 def _validate(text: str) -> str:
-    """The text as it is told. Raises InvalidInput for the field `text`."""
+    """The text with single spaces for all white space, as it is told. Raises InvalidInput (field "text") if
+    it is empty or longer than MAX_TEXT_LENGTH."""
     text = " ".join(text.split())
     if not text:
         raise InvalidInput("请填写要告诉医师的内容。", "text")
@@ -243,18 +247,19 @@ def _organisations_of(
     return organisation_ids
 
 
-def _sittings_told(
+def _sitting_ids_to_inform(
     announcement: ExamAnnouncement,
     monitoring_filter: MonitoringFilter,
 ) -> list[UUID]:
-    """The open sittings of the filter's scope; of these the pages that show the announcement put it away."""
+    """The ids of the sittings whose pages have to learn that an announcement is taken back: the one it was
+    for, else the open ones that the filter lets through (also those that never had it, which ignore it)."""
     if announcement.sitting_id is not None:
         return [announcement.sitting_id]
     return open_sitting_ids(monitoring_filter)
 
 
-def _own(scope: Grant) -> ColumnElement[bool]:
-    """The condition that an announcement is of an organisation of `scope`."""
+def _own_condition(scope: Grant) -> ColumnElement[bool]:
+    """The condition that an ExamAnnouncement is of an organisation of `scope`; of any for the province."""
     if scope.is_province:
         return scope_condition(scope)
     return in_array(ExamAnnouncement.organisation_id, scope.assessor_ids)
@@ -290,8 +295,9 @@ def _log(
 
 
 def _deliver(sitting_ids: Iterable[UUID], content: dict[str, Any]) -> None:
-    """Put an announcement into the lists that heartbeats read. If Valkey is away nothing happens: pages then
-    learn of it when they ask how the sitting stands."""
+    """Append an announcement to the lists that the heartbeats of these sittings read; each keeps its last
+    MAX_PER_SITTING, for VALID_FOR. If Valkey is away nothing happens: pages then learn of it when they ask
+    how the sitting stands."""
     encoded = json.dumps(content, ensure_ascii=False)
     cache: redis.Redis = current_app.extensions["redis"]
     try:

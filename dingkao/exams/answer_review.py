@@ -55,9 +55,9 @@ settings.register(
 @dataclass(frozen=True)
 class ReviewedQuestion:
     """One question of a sitting as its doctor sees it after publication. `number`: from 1. `kind`: a code of
-    QUESTION_TYPES. `verdict`: one of VERDICT_LABELS. `letters`: what was chosen. `keys`: the keys accepted
+    QUESTION_TYPES. `verdict`: one of VERDICT_LABELS. `letters`: what was chosen, in alphabetical order. `keys`: the keys accepted
     now. `corrected`: these are not the key that the question was drawn with. `version`: the question
-    version's id. `order`: its options' letters as they were shown."""
+    version's id. `order`: its options' letters in the order in which they were shown."""
 
     number: int
     kind: str
@@ -105,11 +105,12 @@ def _handed_in_query(record: Assessment) -> Select[Sitting, str]:
 
 
 def review_sitting(record: Assessment, sitting_id: UUID) -> tuple[Sitting, list[ReviewedQuestion]]:
-    """Return a sitting of the record and how each of its questions came out. Raises NotFound if there is no
-    such sitting with answers, InvalidState before publication and if the province doesn't allow it."""
+    """Return a sitting of the record and how each of its questions came out, in their order. Raises NotFound
+    if the record has no such sitting that was handed in, counts and has questions, InvalidState before
+    publication and if the province doesn't allow it."""
     _require_review_open(record)
     sitting = get_sitting(sitting_id, record)
-    if not _has_answers_to_review(sitting):
+    if not _is_reviewable(sitting):
         raise NotFound
     return sitting, compare_with_keys(
         load_layout(sitting.layout),
@@ -128,7 +129,7 @@ def _require_review_open(record: Assessment) -> None:
         raise InvalidState(CLOSED_MESSAGE)
 
 
-def _has_answers_to_review(sitting: Sitting) -> bool:
+def _is_reviewable(sitting: Sitting) -> bool:
     """Whether a sitting was handed in, is not voided and has questions (scores from paper have none)."""
     return sitting.voided_at is None and sitting.handed_in_at is not None and bool(sitting.layout)
 

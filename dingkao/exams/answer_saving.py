@@ -112,7 +112,8 @@ def save_answer(database_url: str, token: SaveToken, payload: Any) -> str:
 
 
 def _execute_save_anew(database_url: str, values: Sequence[bytes | None]) -> str:
-    """Execute the statement on a new connection. Raises Unavailable, RoleTooPowerful."""
+    """Execute the statement on a new connection; returns the word as `_execute_save`. Raises Unavailable,
+    RoleTooPowerful."""
     _close_connection()
     try:
         return _execute_save(database_url, values)
@@ -154,11 +155,11 @@ def _ask_database(database_url: str) -> None:
     except psycopg.OperationalError:  # a connection from before an outage says nothing of now
         _close_connection()
         _thread_connection(database_url).execute("select 1")
-    _answered_recently()
+    _record_database_answer()
 
 
-def _answered_recently() -> None:
-    """Remember that the database has answered just now."""
+def _record_database_answer() -> None:
+    """Remember, for `is_database_available`, that the database has answered just now."""
     global _last_answered_at
     _last_answered_at = time.monotonic()
 
@@ -172,7 +173,7 @@ def _execute_save(database_url: str, values: Sequence[bytes | None]) -> str:
         if _thread_local.direct
         else libpq.execute_unprepared(connection, SAVE_SQL, values)
     )
-    _answered_recently()
+    _record_database_answer()
     return (result.get_value(0, 0) or b"absent").decode()
 
 

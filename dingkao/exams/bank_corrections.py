@@ -29,7 +29,7 @@ def bank_state_after_correction(
 ) -> tuple[Question, str]:
     """Return the bank's question behind a corrected key, and how it differs from the correction.
 
-    "same": it has the corrected key; "pending": its newest version has that key and waits for approval;
+    "same": it has the corrected key, in use or not; "pending": its newest version has that key and waits for approval;
     "retired": it is out of use; "differs": its key can be corrected automatically; "by_hand": its texts have
     changed since, or the correction gives no single key. Raises NotFound if the question is deleted.
     """
@@ -54,7 +54,7 @@ def _is_retired(question: Question) -> bool:
 
 
 def _single_key(correction: KeyCorrection) -> str | None:
-    """The one key that a correction gives a question; None if it gives several, or credits or excludes the
+    """The one key (one or more letters) that a correction gives a question; None if it gives several, or credits or excludes the
     question."""
     is_single = correction.treatment == "marked" and len(correction.keys) == 1
     return correction.keys[0] if is_single else None
@@ -68,8 +68,9 @@ def _has_same_texts(version: QuestionVersion, other: QuestionVersion) -> bool:
 
 def propose_corrected_key(correction: KeyCorrection, *, by: Actor) -> Question:
     """Propose the corrected key as a new version of the bank's question (a second person has to approve it),
-    and return the question. Does nothing if the question has the key, or a version with it waits. Raises
-    InvalidState if the correction is not in force, or the question has to be edited by hand; NotFound."""
+    and return the question, locked. Writes a journal entry; another version that waits is superseded. Does
+    nothing if the question has the key, or a version with it waits. Raises InvalidState if the correction is
+    not in force, or the question is retired or has to be edited by hand; NotFound if it is deleted."""
     _require_in_force(correction)
     get_question(bank_state_after_correction(correction)[0].id, for_update=True)
     question, state = bank_state_after_correction(correction)
@@ -87,7 +88,7 @@ def _require_in_force(correction: KeyCorrection) -> None:
 
 
 def _propose_version_with_key(question: Question, key: str, *, by: Actor) -> None:
-    """Propose a question's newest texts with `key` as their answer."""
+    """Propose the newest texts of a question (locked) with `key` as their answer."""
     newest = newest_versions([question])[question.id]
     text_names = (
         "kind",

@@ -183,8 +183,8 @@ def _stratified_sample(
     rng: random.Random,
 ) -> list[DrawUnit]:
     """Draw `number` units of a class, each with the same chance, so that every difficulty has its part in
-    proportion to its stock (systematic sampling). `strata`: the class's units by difficulty; `start`, in [0,
-    1], decides which parts are rounded up and which down."""
+    proportion to its stock (systematic sampling). `strata`: the class's units by difficulty, at least one and
+    at least `number` in all; `start`, in [0, 1], decides which parts are rounded up and which down."""
     whole = sum(map(len, strata))
     first = min(int(start * whole), whole - 1)
     sampled: list[DrawUnit] = []

@@ -46,7 +46,7 @@ def _is_in_force() -> ColumnElement[bool]:
 
 def _answer_sheet_query() -> Select[Any]:
     """One row of a sitting: its paper's points by type, the corrections in force [version, treatment, keys],
-    and its answers [position, letters]."""
+    and its answers [position, letters]; each of the lists is NULL if it would be empty."""
     corrections = select(
         func.jsonb_agg(
             func.jsonb_build_array(

@@ -35,7 +35,8 @@ def update_exposures_and_likeness() -> int:
 
 
 def _count_exposures() -> int:
-    """Count the questions of the next COUNT_BATCH_SIZE sittings. Returns how many sittings it counted."""
+    """Count the questions of the next COUNT_BATCH_SIZE sittings, without committing; the tally stays locked
+    until then. Returns how many sittings it counted, 0 if none is left that was opened SETTLED_AFTER ago."""
     tally = _get_tally_for_update()
     query = (
         select(Sitting.id, Sitting.layout)

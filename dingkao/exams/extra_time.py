@@ -58,7 +58,8 @@ def grant_extra_time(
     from now on. Writes a journal entry, without the reason.
 
     Exactly one of `minutes` and `percent` must be given. `reason` is stored encrypted, because it tells of
-    the doctor's health. Raises InvalidInput naming the field."""
+    the doctor's health. An earlier grant in the cycle is locked and replaced. Raises InvalidInput naming the
+    field."""
     reason = reason.strip()
     _require_valid_extra_time(minutes, percent, reason)
     extra_time = find_extra_time(doctor, cycle, for_update=True)
@@ -84,7 +85,7 @@ def grant_extra_time(
 
 def _require_valid_extra_time(minutes: int | None, percent: int | None, reason: str) -> None:
     """Raise InvalidInput naming the field unless exactly one of `minutes` and `percent` is given, in its
-    limits, with a reason."""
+    limits, with a reason (stripped) of 2 to MAX_REASON_LENGTH characters."""
     if (minutes is None) == (percent is None):
         raise InvalidInput("请填写延长分钟数或百分数，两者只填一项。", "minutes")
     if not _is_within(minutes, MAX_EXTRA_MINUTES):
@@ -104,7 +105,7 @@ def _is_within(number: int | None, maximum: int) -> bool:
 
 
 def withdraw_extra_time(extra_time: ExtraTime, *, by: Actor) -> None:
-    """Delete extra time; sittings begun before keep it."""
+    """Delete extra time, with a journal entry; sittings begun before keep it."""
     journal.write_entry(
         "doctor",
         extra_time.doctor_id,
@@ -136,7 +137,8 @@ def _reason_location(extra_time: ExtraTime) -> SecretLocation:
 
 
 def extra_time_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[ExtraTimeEntry]:
-    """A page of the extra time granted in a cycle to doctors within `grant`, the newest first."""
+    """A page of the extra time granted in a cycle to the doctors included in it whose records are within
+    `grant`, the newest first."""
     extra_time_of_doctor = and_(
         ExtraTime.tenant_id == Doctor.tenant_id,
         ExtraTime.doctor_id == Doctor.id,
@@ -152,8 +154,8 @@ def extra_time_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Extr
 
 
 def find_doctors(cycle: Cycle, grant: Grant, text: str) -> list[tuple[Doctor, Assessment]]:
-    """The first doctors within `grant` whom `text` finds (`people_search`), those found best first, with
-    their records of the cycle; without those who aren't included in it."""
+    """Of the first doctors within `grant` whom `text` finds (`people_search.find_first_ids`), in that order,
+    those who are included in the cycle, each with the record of it."""
     ids = find_first_ids(text, grant)
     query = _doctors_query(cycle, grant, Doctor, Assessment).where(in_array(Doctor.id, ids))
     doctors = [(doctor, record) for doctor, record in db.session.execute(query)]
@@ -161,7 +163,7 @@ def find_doctors(cycle: Cycle, grant: Grant, text: str) -> list[tuple[Doctor, As
 
 
 def get_enrolled_doctor(doctor_id: UUID, cycle: Cycle, grant: Grant) -> Doctor:
-    """A doctor with a record of the cycle within `grant`. Raises NotFound."""
+    """A doctor who is included in the cycle with a record within `grant`. Raises NotFound."""
     query = _doctors_query(cycle, grant, Doctor).where(Doctor.id == doctor_id)
     doctor: Doctor | None = db.session.scalars(query.limit(1)).first()
     if doctor is None:
@@ -170,8 +172,8 @@ def get_enrolled_doctor(doctor_id: UUID, cycle: Cycle, grant: Grant) -> Doctor:
 
 
 def _doctors_query(cycle: Cycle, grant: Grant, *columns: Any) -> Select[Any]:
-    """The query for `columns` of the doctors who have a record of the cycle within `grant`, joined with that
-    record."""
+    """The query for `columns` of the doctors who are included in the cycle with a record within `grant`,
+    joined with that record."""
     return (
         select(*columns)
         .select_from(Assessment)

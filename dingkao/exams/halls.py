@@ -30,8 +30,10 @@ def save_hall(
     by: Actor,
     hall: Hall | None = None,
 ) -> Hall:
-    """Create a hall of an assessment organisation, or change `hall`, which is one of that organisation's;
-    writes a journal entry. Raises InvalidInput naming the field."""
+    """Create a hall of an assessment organisation, or change `hall` (locked), which is one of that
+    organisation's; writes a journal entry. Runs of spaces in name and address become one. Raises InvalidInput
+    naming the field: for a value out of its limits, a name that another hall has, fewer seats than are
+    taken, an organisation that doesn't assess."""
     name, address = " ".join(name.split()), " ".join(address.split())
     _require_valid_hall(organisation, name, address, seats)
     _require_name_free(organisation, name, hall)
@@ -63,7 +65,7 @@ def _require_valid_hall(organisation: Organisation, name: str, address: str, sea
 
 
 def _require_name_free(organisation: Organisation, name: str, hall: Hall | None) -> None:
-    """Raise InvalidInput if the organisation has another hall than `hall` with that name."""
+    """Raise InvalidInput if the organisation has another hall than `hall` with that name, closed or not."""
     query = select(Hall).where(Hall.organisation_id == organisation.id, Hall.name == name)
     namesake = db.session.scalar(query)
     if namesake is not None and (hall is None or namesake.id != hall.id):
@@ -143,7 +145,7 @@ def hall_name(hall_id: UUID) -> str | None:
 
 
 def halls_by_id(ids: Iterable[UUID | None]) -> dict[UUID, Hall]:
-    """Hall id → hall, whosever it is; None among `ids` is ignored."""
+    """Hall id → hall, whosever it is; None and unknown ids among `ids` are left out."""
     known_ids = {hall_id for hall_id in ids if hall_id is not None}
     return {hall.id: hall for hall in db.session.scalars(select(Hall).where(in_array(Hall.id, known_ids)))}
 
@@ -167,7 +169,7 @@ def _halls_query(grant: Grant) -> Select[Hall]:
 
 
 def _move_halls(halls: Sequence[Hall], succession: Succession) -> None:
-    """Give halls to the successor; one whose name is taken there is named after its former organisation."""
+    """Give `halls` to the successor; one whose name is taken there is named after its former organisation."""
     successor_id = succession.successor.id
     taken = set(db.session.scalars(select(Hall.name).where(Hall.organisation_id == successor_id)))
     for hall in halls:

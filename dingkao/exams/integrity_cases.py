@@ -56,7 +56,7 @@ settings.register(
 
 
 def _is_before_grading(record: Assessment, sitting: Sitting) -> bool:
-    """Whether a sitting is not voided and its record has no verdict yet."""
+    """Whether a sitting is not voided and its record is testing or scored, so without a verdict."""
     return record.state in ("testing", "scored") and sitting.voided_at is None
 
 
@@ -72,8 +72,9 @@ def can_be_opened(
 
 def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -> IntegrityCase:
     """发起核查: open a case about a sitting whose record has no verdict yet (record locked for update). The
-    doctor is notified and may make a statement for as many days as the province has set. Raises InvalidInput
-    for a bad reason, InvalidState if the sitting is graded, voided, or has an open case."""
+    doctor is notified and may make a statement for as many days as the province has set. Writes a journal
+    entry. Raises InvalidInput for a bad reason, InvalidState if the sitting is voided or has an open case, or
+    its record is neither testing nor scored."""
     reason = _validate_text(reason, "reason", "请写明核查的原因和依据。")
     if not _is_before_grading(record, sitting):
         raise InvalidState("该医师的测评已进入评定或已作废，不能再发起核查。如结果已发布，请按结果更正办理。")
@@ -247,9 +248,9 @@ def confirm_proposal(
     by: Actor,
     opinion: str = "",
 ) -> str:
-    """Confirm the proposed outcome (all three rows locked for update) and notify the doctor. Returns the
-    message for the person who confirmed. Raises Forbidden if `by` opened the case or proposed the outcome,
-    InvalidState."""
+    """Confirm the proposed outcome (all three rows locked for update) and notify the doctor: dismiss the
+    case, or void the sitting. `opinion` is cut to MAX_TEXT_LENGTH. Returns the message for the person who
+    confirmed. Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState."""
     if case.outcome == "none":
         confirm_dismissal(case, by=by, opinion=opinion)
         notify(record, CASE_DISMISSED, opinion=case.opinion)
@@ -294,7 +295,7 @@ def list_cases(
     return [(case, sitting, paper) for case, sitting, paper in db.session.execute(query)]
 
 
-def get_case_for_update(
+def find_case_for_update(
     case_id: UUID,
 ) -> tuple[IntegrityCase, Assessment, Sitting] | None:
     """A case with its record and sitting, all locked for update, the record first as everywhere (so that no
@@ -344,7 +345,7 @@ def get_visible_case_for_update(case_id: UUID, grant: Grant) -> tuple[IntegrityC
     query = _cases_query(grant).where(IntegrityCase.id == case_id).with_only_columns(IntegrityCase.id)
     if db.session.scalar(query) is None:
         raise NotFound
-    case_with_rows = get_case_for_update(case_id)
+    case_with_rows = find_case_for_update(case_id)
     if case_with_rows is None:
         raise NotFound
     return case_with_rows
@@ -380,8 +381,8 @@ def _cases_query(grant: Grant) -> Select[Any]:
 
 
 def _record_decision(case: IntegrityCase, by: Actor, opinion: str) -> None:
-    """Store who decides, when, and their opinion. Raises Forbidden if they opened the case or proposed the
-    outcome."""
+    """Store who decides, when, and their opinion, cut to MAX_TEXT_LENGTH. Raises Forbidden if they opened the
+    case or proposed the outcome."""
     same = "发起、提出处理意见和确认不能是同一人，请由另一位省级管理员确认。"
     require_second_person(by, case.proposed_by, case.opened_by, same=same)
     case.decision_opinion = opinion.strip()[:MAX_TEXT_LENGTH] or None

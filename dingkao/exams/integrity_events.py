@@ -43,9 +43,10 @@ PAGE_EVENT_KINDS = ("left", "offline", "reopened")
 
 def record_events(sitting: Sitting, values: Any) -> int:
     """Store events that a page noticed; an event that is sent again is stored once, and those beyond
-    MAX_EVENTS of a sitting are dropped. `values`: a list of {kind, at (milliseconds since 1970 by the
-    server's clock), seconds (how long)}; times outside the sitting are moved to its beginning or to now.
-    Returns how many events are new. Raises InvalidInput."""
+    MAX_EVENTS of a sitting are dropped. `values`: at most MAX_EVENTS_PER_REQUEST of {kind (one of
+    PAGE_EVENT_KINDS), at (milliseconds since 1970 by the server's clock), seconds (how long; 0 if missing)};
+    times before the sitting or after now are moved to its beginning or to now. Whether the sitting is open is
+    not asked. Returns how many events are new. Raises InvalidInput."""
     if not isinstance(values, list) or len(values) > MAX_EVENTS_PER_REQUEST:
         raise InvalidInput("请求无法识别，请刷新页面。")
     events = [_build_event(sitting, value) for value in values]
@@ -124,7 +125,8 @@ def count_events(
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """Counts by kind as text, in the order of INTEGRITY_EVENTS: 离开作答页面2次、网络中断1次."""
+    """Counts by kind as text, in the order of INTEGRITY_EVENTS: 离开作答页面2次、网络中断1次; "" if there are
+    none."""
     return "、".join(f"{word}{counts[kind]}次" for kind, word in INTEGRITY_EVENTS.items() if counts.get(kind))
 
 
@@ -137,7 +139,9 @@ class HeartbeatReply(NamedTuple):
 
 
 def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> HeartbeatReply:
-    """Store the heartbeat of a sitting's page. Raises redis.RedisError."""
+    """Store the heartbeat of a sitting's page, which is one of its province too, and the silence of the
+    province that it ends, if there was one; returns what the page is told. Whether there is such a sitting
+    isn't asked. Raises redis.RedisError."""
     now = _milliseconds(clock.now())
     pipeline = cache.pipeline(transaction=False)
     pipeline.set(
@@ -155,7 +159,7 @@ def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> HeartbeatReply:
 
 def record_province_heartbeat(cache: redis.Redis) -> None:
     """Store a heartbeat of the province without one of a sitting: a page was served by everything that
-    sittings need. Raises redis.RedisError."""
+    sittings need. Stores the silence that it ends, if there was one. Raises redis.RedisError."""
     now = _milliseconds(clock.now())
     _record_silence(
         cache,
@@ -219,7 +223,8 @@ def _moment(milliseconds: Any) -> datetime:
 
 
 def request_recheck(cache: redis.Redis, sitting_id: UUID) -> None:
-    """Make the sitting's pages load its status with their next heartbeat. Raises redis.RedisError."""
+    """Make the sitting's pages load its status with each heartbeat of the next RECHECK_SECONDS. Raises
+    redis.RedisError."""
     cache.set(cache_key("sitting-look", sitting_id), 1, ex=RECHECK_SECONDS)
 
 
@@ -258,7 +263,7 @@ def connected_among(sitting_ids: Sequence[UUID]) -> set[UUID]:
     return {sitting_id for sitting_id, heard_at in heartbeats.items() if heard_at > since}
 
 
-def has_open_case() -> ColumnElement[bool]:
+def open_case_condition() -> ColumnElement[bool]:
     """The condition that an Assessment has an open integrity case: until that is decided it gets no verdict
     on 业务水平."""
     open_one = select(IntegrityCase.id).where(

@@ -58,7 +58,7 @@ def extreme_group_bounds(
     totals: Mapping[float, int], part: float = EXTREME_GROUP_SHARE
 ) -> tuple[float, float]:
     """Return the highest total of the lower group and the lowest total of the upper group. `totals`: total →
-    how many sittings; `part`: each group's part of all sittings."""
+    how many sittings, at least one; `part`: each group's part of all sittings, rounded, at least one."""
     group_size = max(1, math.floor(sum(totals.values()) * part + 0.5))
     ascending = sorted(totals)
     return (
@@ -89,7 +89,7 @@ def item_figures(
     highest: float,
 ) -> ItemFigures:
     """Compute the figures of one question. `answers`: response → how often it was given; `lowest`, `highest`:
-    the bounds of the lower and the upper group. Difficulty and discrimination follow the keys even if the
+    the bounds as `extreme_group_bounds` returns them. Without answers `difficulty` is 0. Difficulty and discrimination follow the keys even if the
     question is credited to everyone or excluded, because they show what is wrong with it."""
     shares = {response: float(score_share(item, response.letters, response.rule)) for response in answers}
     upper = _within_totals(answers, highest, math.inf)
@@ -107,7 +107,7 @@ def item_figures(
 
 
 def _within_totals(answers: Mapping[Response, int], lowest: float, highest: float) -> dict[Response, int]:
-    """The answers from sittings with a total from `lowest` to `highest`."""
+    """The answers from sittings with a total from `lowest` to `highest`, both included."""
     return {response: times for response, times in answers.items() if lowest <= response.total <= highest}
 
 
@@ -136,7 +136,7 @@ def _item_rest_correlation(
     answers: Mapping[Response, int],
 ) -> float | None:
     """The correlation of what a question earned with the rest of the total (the total without this
-    question)."""
+    question); None where `correlation` gives none. `shares`: response → the part of the points it earned."""
     return correlation(
         (
             shares[response],
@@ -197,12 +197,13 @@ def _sum_of_products(xs: Iterable[float], ys: Iterable[float], counts: Iterable[
 
 
 def _mean(counts: Mapping[Value, int]) -> float:
-    """The mean of values, given as value → how often."""
+    """The mean of values (at least one), given as value → how often."""
     return sum(value * times for value, times in counts.items()) / sum(counts.values())
 
 
 def variance(values: Mapping[Value, int]) -> float:
-    """The variance of a whole population (not of a sample), given as value → how often."""
+    """The variance of a whole population (not of a sample) of at least one value, given as value → how
+    often."""
     mean = _mean(values)
     squares = sum(times * (value - mean) ** 2 for value, times in values.items())
     return squares / sum(values.values())
@@ -229,8 +230,8 @@ class VarianceContribution(NamedTuple):
 
 
 def variance_contribution(item: ScoredItem, answers: Mapping[Response, int]) -> VarianceContribution | None:
-    """The contribution of one question; `answers`: response → how often. None if the question doesn't
-    count."""
+    """The contribution of one question; `answers`: response → how often, at least one. None if the question
+    is excluded or worth nothing."""
     if item.treatment == "excluded" or not item.tenths:
         return None
     earned_counts: Counter[float] = Counter()

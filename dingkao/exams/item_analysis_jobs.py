@@ -58,7 +58,7 @@ class ComputedItem(NamedTuple):
 
 
 def enqueue_analysis(paper: Paper, *, by: Actor) -> Job:
-    """Enqueue the job that analyses a paper."""
+    """Enqueue the job that analyses a paper, even if one is under way."""
     return enqueueing.enqueue(
         ANALYSE_JOB,
         f"项目分析（{paper.title}）",
@@ -88,19 +88,18 @@ def analyses_of_papers(
 
 
 def analysable_papers(cycle: Cycle) -> Sequence[Paper]:
-    """The papers of a cycle, by category, level (physicians first) and subject."""
+    """All papers of a cycle, also without sittings, by category, level (physicians first) and subject."""
     query = select(Paper).where(Paper.cycle_id == cycle.id)
     return db.session.scalars(query.order_by(Paper.category, Paper.level.desc(), Paper.subject)).all()
 
 
 def handed_in_counts(papers: Iterable[Paper]) -> dict[UUID, int]:
-    """Paper id → how many of its sittings count in its analysis, counted up to the limit of
-    `capped_count`."""
+    """Paper id → how many of its sittings count in its analysis (a CappedCount: exact up to MAX_COUNTED)."""
     return {paper.id: capped_count(_handed_in_sittings(paper)) for paper in papers}
 
 
 def handed_in_count(paper: Paper) -> int:
-    """How many sittings of a paper count in its analysis."""
+    """How many sittings of a paper count in its analysis, all of them counted."""
     query = _handed_in_sittings(paper).with_only_columns(func.count(), maintain_column_froms=True)
     return db.session.scalar(query) or 0
 
@@ -321,8 +320,9 @@ def _save_analysis(job: Job, paper: Paper, cursor: Cursor) -> Chunk:
 
 
 def _reliability_figures(items: Sequence[ComputedItem], totals: dict[float, int]) -> dict[str, Any]:
-    """The paper's reliability as JSON; `totals`: total → how many sittings. `fixed` says whether everyone sat
-    the same questions; without that the figures are None."""
+    """The paper's reliability as JSON; `totals`: total → how many sittings. online: how many had questions;
+    fixed: whether everyone sat the same ones; kr20, error (standard error in points of 100), plain (it is
+    Kuder-Richardson 20): None, None, False if not, or if it can't be computed."""
     online_count = sum(totals.values())
     is_fixed = {item.sittings for item in items} == {online_count}
     reliability = _compute_reliability(items, totals) if is_fixed else None

@@ -44,8 +44,10 @@ def correction_in_force(version_id: UUID) -> KeyCorrection | None:
 
 
 def parse_keys(version: QuestionVersion, text: str) -> list[str]:
-    """Return the keys that were typed: each a string of the question's option letters and right by itself;
-    several are separated by commas. Raises InvalidInput."""
+    """Return the keys that were typed, in either case: each a string of the question's option letters and
+    right by itself; several are separated by spaces or one of , ; / 、 |. Each is returned once, in capitals
+    in alphabetical order. Raises InvalidInput (field "keys") for none, more than MAX_KEYS or an invalid
+    one."""
     keys = _split_keys(text)
     if not keys:
         raise InvalidInput(
@@ -60,7 +62,7 @@ def parse_keys(version: QuestionVersion, text: str) -> list[str]:
 
 
 def _split_keys(text: str) -> list[str]:
-    """The keys in a text, without duplicates, each with its letters in order."""
+    """The keys in a text, without duplicates, each with its letters once, in capitals and in order."""
     parts = filter(None, _KEY_SEPARATORS.split(text.upper()))
     return list(dict.fromkeys("".join(sorted(set(part))) for part in parts))
 
@@ -89,8 +91,8 @@ def propose_correction(
     reason: str,
     by: Actor,
 ) -> KeyCorrection:
-    """Propose a correction; one that is proposed for the same version and not approved yet is withdrawn. The
-    caller then enqueues its preview (`rescoring.enqueue_preview`), without which nobody can approve it.
+    """Propose a correction, with a journal entry; one that is proposed for the same version and not approved
+    yet is withdrawn. Locks the version. The caller then enqueues its preview (`rescoring.enqueue_preview`), without which nobody can approve it.
     `treatment`: one of CORRECTION_TREATMENTS; `keys`: the text that was typed, used for the treatment
     "marked" only. Raises InvalidInput naming the field, also if nothing would change."""
     db.session.scalars(
@@ -151,14 +153,15 @@ def _require_change(current_key: EffectiveKey, treatment: str, keys: list[str]) 
 
 
 def _withdraw_proposals(version: QuestionVersion, *, by: Actor) -> None:
-    """Withdraw the corrections of a version that are proposed and not approved."""
-    proposals = proposed_corrections().where(KeyCorrection.version_id == version.id)
+    """Lock and withdraw the corrections of a version that are proposed and not approved; the version is
+    locked."""
+    proposals = proposed_corrections_query().where(KeyCorrection.version_id == version.id)
     for proposal in db.session.scalars(proposals.with_for_update()):
         withdraw_correction(proposal, by=by)
     db.session.flush()
 
 
-def proposed_corrections() -> Select[Any]:
+def proposed_corrections_query() -> Select[Any]:
     """The query for the corrections that wait for approval."""
     return select(KeyCorrection).where(
         KeyCorrection.approved_at.is_(None),
@@ -190,8 +193,8 @@ def get_correction_for_update(correction_id: UUID) -> KeyCorrection:
 
 
 def approve_correction(correction: KeyCorrection, *, by: Actor) -> bool:
-    """Approve a correction (locked for update). From now on the version is scored by it; sittings handed in
-    before are scored anew by the job that the caller then enqueues (`rescoring.enqueue_remarking`). Returns
+    """Approve a correction (locked for update), with a journal entry. From now on the version is scored by it
+    instead of the one in force; sittings handed in before are scored anew by the job that the caller then enqueues (`rescoring.enqueue_remarking`). Returns
     False if it is approved already. Raises Forbidden for the person who proposed it, InvalidState if it is
     withdrawn, has no preview yet, or would leave a paper without any question that counts."""
     if correction.withdrawn_at:
@@ -239,7 +242,8 @@ def _supersede_correction(version_id: UUID) -> None:
 
 
 def withdraw_correction(correction: KeyCorrection, *, by: Actor) -> None:
-    """Withdraw a proposed correction (locked for update). Raises InvalidState once it is approved."""
+    """Withdraw a proposed correction (locked for update), with a journal entry; does nothing if it is
+    withdrawn already. Raises InvalidState once it is approved."""
     withdraw(
         correction,
         by=by,

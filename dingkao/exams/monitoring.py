@@ -61,7 +61,8 @@ class MonitoringFilter:
 def open_sitting_ids(
     monitoring_filter: MonitoringFilter,
 ) -> list[UUID]:
-    """The ids of the sittings neither handed in nor voided, at most MAX_OPEN_SITTINGS, by id."""
+    """The ids of the open sittings that the filter lets through (neither handed in nor voided), the first
+    MAX_OPEN_SITTINGS by id."""
     query = _open_sittings_query(monitoring_filter)
     return list(db.session.scalars(query.limit(MAX_OPEN_SITTINGS)))
 
@@ -73,7 +74,7 @@ def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
 
 
 def _open_sittings_query(monitoring_filter: MonitoringFilter) -> Select[UUID]:
-    """The query of the ids of the sittings not handed in, by id."""
+    """The query of the ids of the open sittings that the filter lets through, by id."""
     query = _sittings_query(monitoring_filter).where(open_condition())
     return query.with_only_columns(Sitting.id).order_by(Sitting.id)
 
@@ -138,7 +139,8 @@ def open_condition() -> ColumnElement[bool]:
 
 
 def state_conditions() -> dict[str, ColumnElement[bool]]:
-    """State → the condition that a Sitting is in it, for the states that a query can find."""
+    """State → the condition that a Sitting is in it, for handed_in (and not voided), noticed (it has events)
+    and voided: the keys of SITTING_FILTERS that need neither the clock nor heartbeats."""
     events = select(IntegrityEvent.id).where(
         IntegrityEvent.tenant_id == Sitting.tenant_id,
         IntegrityEvent.sitting_id == Sitting.id,

@@ -75,8 +75,8 @@ def find_location(code: str) -> Location | None:
 
 
 def location_name(code: str) -> str:
-    """The name of the hall, or time and place of the slot, with a code, without saying which of them it
-    is."""
+    """The name of the hall, or time and place of the slot, with a code, without saying which of them it is;
+    已删除 if there is none, if a hall has no slots, or for a text that is no code."""
     location = find_location(code)
     query = select(Slot, Hall).outerjoin(Hall, _hall_of_slot_condition())
     match = db.session.execute(query.where(location.slots).limit(1)).first() if location else None
@@ -158,8 +158,9 @@ def _slot_label(slot: Slot, place: str) -> str:
 def sitting_at_condition(
     location: Location | None,
 ) -> ColumnElement[bool]:
-    """The condition that a Sitting, joined with its Assessment, belongs to `location`: the record is seated
-    in one of its slots, and that slot is for the sitting's paper. None: any location."""
+    """The condition that a Sitting, joined with its Assessment, belongs to `location`: the record belongs to
+    one of its slots (see `_seated_condition`), and that slot is for the sitting's subject or for any. Always
+    true for None."""
     if location is None:
         return true()
     subject_of_sitting = (
@@ -180,8 +181,9 @@ def sitting_at_condition(
 def yet_to_start_condition(
     location: Location | None,
 ) -> ColumnElement[bool]:
-    """The condition that an Assessment has not begun: no paper at all, or, if a `location` is given, none of
-    the subject that a slot there is for."""
+    """The condition that an Assessment has not begun: it is ready, or, if a `location` is given and the
+    record belongs to a slot there, it is testing and has no valid sitting of the subject that this slot is
+    for."""
     if location is None:
         return Assessment.state == "ready"
     paper_of_sitting = and_(

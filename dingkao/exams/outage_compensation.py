@@ -125,7 +125,8 @@ class _Compensation(NamedTuple):
     by: Actor
 
     def give(self, sitting_id: UUID, record_id: UUID) -> None:
-        """Give the time to one sitting; its record is locked first, as everywhere. Raises Refusal."""
+        """Give the time to one sitting; its record is locked first, as everywhere, then the sitting. Raises a
+        Refusal, as `add_time`."""
         record = _get_for_update(Assessment, record_id)
         sitting = _get_for_update(Sitting, sitting_id)
         added_time.add_time(
@@ -156,7 +157,8 @@ def _get_for_update(model: Any, row_id: UUID) -> Any:
 
 @worker.register_chunked_job(COMPENSATE_JOB)
 def compensate_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Give time to the next sittings, each by itself; those that can't get any are counted by reason. A
+    """Give time to the next sittings, each by itself; those that can't get any are counted by reason. Their
+    open pages load the new end with the next heartbeat. Ends without doing anything if the outage is gone. A
     sitting gets it only once, even if a chunk is repeated, because only sittings without time for this outage
     are queried."""
     arguments, by = job.arguments, load_actor(job.asked_by)

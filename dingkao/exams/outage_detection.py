@@ -17,7 +17,7 @@ from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.outages import (
     COMPENSATION_WINDOW,
     log_outage,
-    was_open_condition,
+    not_handed_in_condition,
 )
 from dingkao.exams.sitting_completion import GRACE_PERIOD
 from dingkao.journal.entries import SYSTEM_ACTOR
@@ -94,7 +94,7 @@ def _ends_of_open_sittings(moment: datetime) -> dict[UUID, datetime]:
     end first."""
     query = select(Sitting.id, Sitting.closes_at).where(
         Sitting.opened_at < moment,
-        was_open_condition(moment),
+        not_handed_in_condition(moment),
         Sitting.closes_at > moment,
     )
     rows = db.session.execute(query.order_by(Sitting.closes_at).limit(MAX_SITTINGS_EXAMINED))
@@ -128,8 +128,8 @@ def _answered_between(
 
 
 def _save_outage(began_at: datetime, ended_at: datetime) -> bool:
-    """Save an outage of the whole province, or lengthen a saved one that it overlaps. Returns whether it is a
-    new one."""
+    """Save an outage of the whole province, or lengthen the earliest saved one that it overlaps or touches
+    (locked); writes a journal entry if anything changes. Returns whether it is a new one."""
     query = select(Outage).where(
         Outage.organisation_id.is_(None),
         Outage.began_at <= ended_at,
@@ -147,7 +147,8 @@ def _save_outage(began_at: datetime, ended_at: datetime) -> bool:
 
 
 def _lengthen_outage(outage: Outage, began_at: datetime, ended_at: datetime) -> None:
-    """Extend a saved outage so that it covers the time from `began_at` to `ended_at`."""
+    """Extend a saved outage so that it covers the time from `began_at` to `ended_at`; writes a journal entry
+    if it didn't."""
     span = (
         min(outage.began_at, began_at),
         max(outage.ended_at, ended_at),

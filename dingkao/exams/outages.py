@@ -156,7 +156,7 @@ def _compensated_count_query(outage: Outage, grant: Grant) -> Select[Any]:
         .join(Assessment, _record_join())
         .where(
             AddedTime.outage_id == outage.id,
-            _affected_records(outage, grant),
+            _affected_record_condition(outage, grant),
         )
     )
 
@@ -169,7 +169,7 @@ def _record_join() -> ColumnElement[bool]:
     )
 
 
-def _affected_records(outage: Outage, grant: Grant) -> ColumnElement[bool]:
+def _affected_record_condition(outage: Outage, grant: Grant) -> ColumnElement[bool]:
     """The condition that an Assessment is within `grant` and may be affected by an outage: of the
     organisation that registered it, or of any if it is the province's."""
     own = Assessment.assessor_id == outage.organisation_id if outage.organisation_id else true()
@@ -177,8 +177,9 @@ def _affected_records(outage: Outage, grant: Grant) -> ColumnElement[bool]:
 
 
 def waiting_sittings_query(outage: Outage, grant: Grant) -> Select[Any]:
-    """The query for the sittings within `grant` that were open in an outage, were not handed in by their
-    doctors, and have got no time for it."""
+    """The query for the sittings within `grant`, joined with their records, that have got no time for an
+    outage although it affected them: they began before its end, are not voided, weren't handed in before it
+    or by their doctors, and their time ran out in it or they are still open."""
     given = exists().where(
         AddedTime.tenant_id == Sitting.tenant_id,
         AddedTime.sitting_id == Sitting.id,
@@ -190,19 +191,20 @@ def waiting_sittings_query(outage: Outage, grant: Grant) -> Select[Any]:
     )
     concerns = and_(
         Sitting.opened_at < outage.ended_at,
-        was_open_condition(outage.began_at),
+        not_handed_in_condition(outage.began_at),
         or_(time_ran_out_condition(outage), running),
     )
     return (
         select(Sitting)
         .join(Assessment, _record_join())
-        .where(concerns, _affected_records(outage, grant), ~given)
+        .where(concerns, _affected_record_condition(outage, grant), ~given)
     )
 
 
-def was_open_condition(moment: datetime) -> ColumnElement[bool]:
-    """The condition that a Sitting is not voided and was open at `moment`: it isn't handed in, or it was
-    handed in later by the page or the system (not by its doctor, who then needs no time)."""
+def not_handed_in_condition(moment: datetime) -> ColumnElement[bool]:
+    """The condition that a Sitting is not voided and was not handed in at `moment`: it still isn't, or the
+    page or the system did it later (not its doctor, who then needs no time). Whether it had begun, and its
+    end, are not asked."""
     handed_in_automatically_later = and_(
         Sitting.handed_in_at > moment,
         Sitting.handed_in_by.in_(AUTOMATIC_HAND_IN),

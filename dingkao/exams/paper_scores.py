@@ -60,7 +60,8 @@ def import_scores(
     organisation_id: UUID | None,
     by: Actor,
 ) -> tuple[ImportReport, ScoreImport | None]:
-    """Validate a spreadsheet of scores and save the valid ones to be confirmed; none is entered yet.
+    """Validate a spreadsheet of scores and save the valid ones to be confirmed, with a journal entry; none is
+    entered yet.
 
     `restrict_to`: the ids of the assessment organisations whose records the file may name (None: any).
     `organisation_id`: the id of the one that the import belongs to (None: the province). Returns the report
@@ -108,8 +109,9 @@ def save_batch(
     *,
     by: Actor,
 ) -> ScoreImport:
-    """Add scores to an import, which is created if there is none with this id. `scores`: (record id, paper
-    id) → tenths of a point. The import can't be confirmed before it is marked complete."""
+    """Add scores to an import, which is locked, or created if there is none with this id. `scores`: (record
+    id, paper id) → tenths of a point, none that the import has already. The import can't be confirmed before
+    the caller marks it complete."""
     score_import = find_import_for_update(import_id)
     if score_import is None:
         score_import = ScoreImport(
@@ -149,8 +151,8 @@ def get_import_for_update(import_id: UUID) -> ScoreImport:
 
 
 def approve_import(score_import: ScoreImport, *, by: Actor) -> Job | None:
-    """Confirm an import (locked for update) as the second person, and enqueue the job that enters its scores;
-    None if it is confirmed already. Raises Forbidden for the person who imported it, InvalidState if it is
+    """Confirm an import (locked for update) as the second person, with a journal entry, and enqueue the job
+    that enters its scores; None if it is confirmed already. Raises Forbidden for the person who imported it, InvalidState if it is
     withdrawn or incomplete."""
     if score_import.withdrawn_at:
         raise InvalidState("这批成绩已撤回，请重新导入。")
@@ -184,7 +186,8 @@ def approve_import(score_import: ScoreImport, *, by: Actor) -> Job | None:
 
 
 def withdraw_import(score_import: ScoreImport, *, by: Actor) -> None:
-    """Withdraw an import (locked). Raises InvalidState once it is confirmed."""
+    """Withdraw an import (locked), with a journal entry; does nothing if it is withdrawn already. Raises
+    InvalidState once it is confirmed."""
     withdraw(
         score_import,
         by=by,

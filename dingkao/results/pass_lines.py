@@ -20,7 +20,7 @@ from dingkao.database.base import db, new_id
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, InvalidState, NotFound
-from dingkao.exams.integrity_events import has_open_case
+from dingkao.exams.integrity_events import open_case_condition
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import expected_paper_count
 from dingkao.jobs import enqueueing, worker
@@ -322,5 +322,5 @@ def _records_with_approved_line(
     return query.where(
         Assessment.cycle_id == cycle.id,
         Assessment.state == "scored",
-        ~has_open_case(),
+        ~open_case_condition(),
     )

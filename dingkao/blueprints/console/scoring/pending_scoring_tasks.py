@@ -35,7 +35,7 @@ def _import_task() -> tuple[str, int, str, str, int]:
 def _correction_tasks() -> list[tuple[str, int, str, str, int]]:
     """The tasks to approve proposed corrections, and to decide on changes of published results."""
     to_approve = count_decidable(
-        key_corrections.proposed_corrections(),
+        key_corrections.proposed_corrections_query(),
         KeyCorrection.proposed_by,
     )
     to_decide = count_decidable(score_changes.undecided_changes(), KeyCorrection.proposed_by)

@@ -51,7 +51,7 @@ def _submit_statement() -> Response | tuple[str, int]:
 def _get_own_case_for_update(record: Assessment) -> IntegrityCase:
     """The case that the form names, locked. Raises NotFound for somebody else's."""
     case_id = request.form.get("case", type=UUID) or UUID(int=0)
-    case_record_sitting = integrity_cases.get_case_for_update(case_id)
+    case_record_sitting = integrity_cases.find_case_for_update(case_id)
     if case_record_sitting is None:
         raise NotFound
     case, case_record, _ = case_record_sitting
