@@ -22,7 +22,7 @@ from dingkao.exams.models.hall_models import (
 )
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.papers import adjustments_column
-from dingkao.exams.resits import open_resits
+from dingkao.exams.resits import granted_resits
 from dingkao.tenants.prepared_statements import PreparedStatement
 
 
@@ -175,7 +175,7 @@ def _load_adjustments(record: Assessment) -> _Adjustments:
     rows = db.session.execute(_adjustments_query(record)).all()
     extra_time = rows[0][0] if rows else None
     slots = [_SlotOfRecord(slot, seat, hall) for _, slot, seat, hall in rows if slot is not None]
-    return _Adjustments(extra_time, slots, open_resits(record))
+    return _Adjustments(extra_time, slots, granted_resits(record))
 
 
 def _adjustments_query(record: Assessment) -> Select[Any]:

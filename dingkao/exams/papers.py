@@ -33,7 +33,7 @@ from dingkao.exams.models.hall_models import (
 from dingkao.exams.models.monitoring_models import IntegrityCase
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.exams.resits import resit_granted
+from dingkao.exams.resits import resit_granted_condition
 from dingkao.question_banks.models import SUBJECTS
 from dingkao.question_banks.question_types import QUESTION_TYPES
 from dingkao.tenants import settings
@@ -110,7 +110,8 @@ class PaperProgress(NamedTuple):
 
 
 def paper_progress(record: Assessment) -> PaperProgress:
-    """The papers that a record has to sit and its sittings, with one query."""
+    """The papers that a record has to sit and its sittings, with one query. `without_adjustments` is True,
+    too, if there are no papers at all."""
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     rows = _PROGRESS_STATEMENT.fetch_objects(
         Paper,
@@ -174,8 +175,8 @@ _PROGRESS_STATEMENT = PreparedStatement(_progress_query)
 
 
 def adjustments_column() -> ScalarSelect[Any]:
-    """Whether the record in the parameter `record` has extra time, a slot that may be its own, or a resit, as
-    a column of a PreparedStatement. Most records have none of these."""
+    """Whether the record in the parameter `record` has extra time, a place in a slot or a slot of its
+    institution, or a resit granted, as a column of a PreparedStatement. Most records have none of these."""
     extra = exists().where(
         ExtraTime.tenant_id == Assessment.tenant_id,
         ExtraTime.cycle_id == Assessment.cycle_id,
@@ -193,7 +194,7 @@ def adjustments_column() -> ScalarSelect[Any]:
     again = exists().where(
         IntegrityCase.tenant_id == Assessment.tenant_id,
         IntegrityCase.assessment_id == Assessment.id,
-        resit_granted(),
+        resit_granted_condition(),
     )
     query = select(or_(extra, slot, place, again)).where(
         Assessment.tenant_id == TENANT_PARAM,
@@ -250,7 +251,7 @@ def stage_lock_reason(
     papers: Iterable[Paper],
     begun: Mapping[UUID, Sitting],
 ) -> str | None:
-    """Why a paper can't be begun although its window is open; None if it can. If the province has the stages
+    """Why a paper can't be begun yet even within its window, as a text; None if it can. If the province has the stages
     in sequence, 公共知识 must be handed in first and reach the line that the province has set. `papers`: all
     papers of the record; `begun`: paper id → its sitting."""
     if settings.value("exam_stages") != "sequential":
@@ -326,7 +327,7 @@ def get_paper(paper_id: UUID) -> Paper:
 
 
 def papers_by_id(ids: Iterable[UUID]) -> dict[UUID, Paper]:
-    """Paper id → paper."""
+    """Paper id → paper; unknown ids are left out."""
     papers = db.session.scalars(select(Paper).where(in_array(Paper.id, set(ids))))
     return {paper.id: paper for paper in papers}
 

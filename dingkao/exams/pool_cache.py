@@ -70,15 +70,15 @@ def pool_of_paper(paper: Paper) -> CachedPool:
 
 
 def _load_pool(paper: Paper, expired_pool: CachedPool | None) -> CachedPool:
-    """Load what a paper is drawn from; the plans of `expired_pool` are used again if the stock is the same.
-    Raises InvalidState."""
+    """Load what a paper is drawn from, with `until` still 0; the plans of `expired_pool` are used again if
+    the stock is the same. Raises InvalidState."""
     if paper.fixed is None:
         return _usable_pool(paper, expired_pool)
     return CachedPool(0.0, {}, [], "", _units_of_fixed_paper(paper.fixed))
 
 
 def _store_pool(key: str, pool: CachedPool) -> None:
-    """Put a pool into the cache; the oldest ones are removed beyond MAX_CACHED_POOLS."""
+    """Put a pool into the cache; beyond MAX_CACHED_POOLS those whose keys came first are removed."""
     with _pool_lock:
         _pool_cache[key] = pool
         while len(_pool_cache) > MAX_CACHED_POOLS:
@@ -113,7 +113,8 @@ def _usable_pool(paper: Paper, stored: CachedPool | None) -> CachedPool:
 
 
 def relaxed_blueprints(blueprint: Blueprint) -> list[Blueprint]:
-    """A blueprint, then looser ones: without its cells, and with the counts by type alone."""
+    """Three blueprints: this one, then looser ones: without its cells, and with the counts by type alone
+    (neither cells nor 公共知识)."""
     return [
         blueprint,
         blueprint._replace(cells=()),

@@ -163,18 +163,19 @@ def load_candidates(
     with_common: bool = False,
     purpose: str = "exam",
 ) -> CandidatePool:
-    """The candidates for a subject and category in the share for `purpose`; `with_common`: also questions of
-    公共知识, for a paper that has some."""
-    fitting = matches_purpose(subject, category, purpose)
+    """The candidates for a subject and category in the share of the banks for `purpose` ("exam" or
+    "practice"); `with_common`: also questions of 公共知识, for a paper that has some."""
+    fitting = purpose_condition(subject, category, purpose)
     if with_common:
-        fitting = or_(fitting, matches_purpose("common", category, purpose))
+        fitting = or_(fitting, purpose_condition("common", category, purpose))
     return _without_similar(_group_questions(fitting, purpose))
 
 
 def _without_similar(
     groups: Iterable[_CandidateGroup],
 ) -> CandidatePool:
-    """Choose groups so that no two similar questions are among them, as many questions as possible."""
+    """Choose groups in the order of `precedence`, leaving out those that have a question similar to one of a
+    group chosen before."""
     units: list[CandidateUnit] = []
     practice_twins: list[CandidateUnit] = []
     seen: set[bytes] = set()
@@ -188,8 +189,9 @@ def _without_similar(
     return CandidatePool(units, practice_twins, skipped_count)
 
 
-def matches_purpose(subject: str, category: str, purpose: str = "exam") -> ColumnElement[bool]:
-    """The condition that a Question is in use for a purpose, subject and category; a question of 公共知识
+def purpose_condition(subject: str, category: str, purpose: str = "exam") -> ColumnElement[bool]:
+    """The condition that a Question is in use for a purpose ("exam" or "practice"), subject and category; a
+    question of 公共知识
     without a category fits every category."""
     of_category: ColumnElement[bool] = Question.category == category
     if subject == "common":
@@ -228,7 +230,7 @@ def _group_questions(fitting: ColumnElement[bool], purpose: str) -> list[_Candid
         select(
             *columns,
             option_letters_column().label("letters"),
-            _has_practice_twin(purpose).label("practised"),
+            _practice_twin_condition(purpose).label("practised"),
         )
         .join(QuestionVersion, current)
         .where(fitting)
@@ -241,9 +243,9 @@ def _group_questions(fitting: ColumnElement[bool], purpose: str) -> list[_Candid
     return list(groups.values())
 
 
-def _has_practice_twin(purpose: str) -> ColumnElement[bool]:
-    """The condition that a question for exams is similar to one that is, or was, approved for practice;
-    always false for other purposes."""
+def _practice_twin_condition(purpose: str) -> ColumnElement[bool]:
+    """The condition that a Question is similar to one that is, or was, approved for practice; always false
+    unless `purpose` is "exam"."""
     copy = aliased(Question)
     same = and_(
         copy.tenant_id == Question.tenant_id,

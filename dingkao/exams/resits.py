@@ -23,7 +23,7 @@ from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
 
 
-def open_resits(record: Assessment) -> dict[UUID, datetime]:
+def granted_resits(record: Assessment) -> dict[UUID, datetime]:
     """Paper id → until when this record may sit the paper again, for every paper with a resit granted, also
     when that time is over or the paper was sat again."""
     of_case = and_(
@@ -32,14 +32,16 @@ def open_resits(record: Assessment) -> dict[UUID, datetime]:
     )
     query = select(Sitting.paper_id, func.max(IntegrityCase.resit_until)).join(IntegrityCase, of_case)
     rows = db.session.execute(
-        query.where(IntegrityCase.assessment_id == record.id, resit_granted()).group_by(Sitting.paper_id)
+        query.where(IntegrityCase.assessment_id == record.id, resit_granted_condition()).group_by(
+            Sitting.paper_id
+        )
     )
     return {paper_id: resit_until for paper_id, resit_until in rows if resit_until}
 
 
-def may_resit_after(moment: datetime) -> ColumnElement[bool]:
-    """The condition that the query's Assessment has a resit of the query's Paper granted until `moment` or
-    later, whether or not the paper was sat again."""
+def may_resit_condition(moment: datetime) -> ColumnElement[bool]:
+    """The condition that the query's Assessment has a resit of the query's Paper granted that ends at
+    `moment` or later, whether or not the paper was sat again."""
     voided = aliased(Sitting)
     of_paper = and_(
         voided.tenant_id == IntegrityCase.tenant_id,
@@ -52,14 +54,14 @@ def may_resit_after(moment: datetime) -> ColumnElement[bool]:
         .where(
             IntegrityCase.tenant_id == Assessment.tenant_id,
             IntegrityCase.assessment_id == Assessment.id,
-            resit_granted(),
+            resit_granted_condition(),
             IntegrityCase.resit_until >= moment,
         )
     )
     return cases.correlate(Assessment, Paper).exists()
 
 
-def resit_granted() -> ColumnElement[bool]:
+def resit_granted_condition() -> ColumnElement[bool]:
     """The condition that an IntegrityCase has voided its sitting with permission to sit the paper again."""
     return and_(
         IntegrityCase.state == "voided",
@@ -90,16 +92,16 @@ def latest_resit_column(
         .where(
             IntegrityCase.tenant_id == record.tenant_id,
             IntegrityCase.assessment_id == record.id,
-            resit_granted(),
+            resit_granted_condition(),
             ~sat_again,
         )
     )
     return query.correlate(record).scalar_subquery()
 
 
-def all_papers_sat(record_id: UUID, paper_count: int) -> bool:
-    """Whether a record that has `paper_count` papers to sit has begun each of them (voided sittings count),
-    so that only resits are left."""
+def has_begun_all_papers(record_id: UUID, paper_count: int) -> bool:
+    """Whether a record has begun at least `paper_count` different papers, as many as it has to sit (voided
+    sittings count), so that only resits are left."""
     sat = select(func.count(Sitting.paper_id.distinct())).where(Sitting.assessment_id == record_id)
     return (db.session.scalar(sat) or 0) >= paper_count
 

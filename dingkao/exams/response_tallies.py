@@ -35,7 +35,7 @@ class AnswerTally(NamedTuple):
 
 class PaperAnswers(NamedTuple):
     """What sittings answered. `responses`: version id → response → how often; `first_positions`: version id →
-    (chunk, position) at which the question was first met."""
+    (chunk, how many other questions were met before in it) where the question was first met."""
 
     responses: dict[UUID, Counter[Response]]
     first_positions: dict[UUID, tuple[int, int]]
@@ -65,8 +65,9 @@ def tally_sittings(
     part: int,
     totals: Counter[float],
 ) -> PaperAnswers:
-    """Tally what sittings answered; the total of each is counted in `totals`. `sittings`: rows with id,
-    layout and x_rule; `part`: the number of the job's chunk."""
+    """Tally what sittings answered, "" for unanswered questions; the total (tenths) of each that has questions
+    is added to `totals`: total → how many. `sittings`: rows with id, layout and x_rule; `part`: the number of
+    the job's chunk."""
     letters = _load_letters(sittings)
     layouts = {
         sitting.id: [question.version for question in load_layout(sitting.layout)] for sitting in sittings
@@ -112,7 +113,7 @@ def _load_letters(
 
 
 def load_scored_items(paper: Paper, version_ids: Iterable[UUID]) -> dict[UUID, ScoredItem]:
-    """Version id → the question as it is scored now on the paper."""
+    """Version id → the question as it is scored now on the paper; versions that don't exist are left out."""
     return {version: scored_item(key, paper.points) for version, key in effective_keys(version_ids).items()}
 
 

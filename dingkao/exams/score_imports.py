@@ -139,8 +139,9 @@ def _import_batch(
 
 
 def _finish_import(job: Job, counts: dict[str, int]) -> None:
-    """Mark the import as complete; it then waits for a second person. The import of a cancelled job is
-    withdrawn."""
+    """Mark the job's import as complete, so that it waits for a second person, or withdraw it if the job was
+    cancelled; writes a journal entry. `counts`: those of the report, with "refused". Does nothing if no row
+    was valid, so that there is no import."""
     score_import = paper_scores.find_import_for_update(UUID(job.arguments["import"]))
     if score_import is None:
         return
@@ -204,14 +205,14 @@ chunked_uploads.register_purpose(
 )
 
 
-def _visible_imports(grant: Grant) -> Select[Any]:
+def _visible_imports_query(grant: Grant) -> Select[Any]:
     """The query for the imports that `grant` reaches: all of the province, or those of its organisations."""
     return select(ScoreImport).where(scope_condition(grant, assessor=ScoreImport.organisation_id))
 
 
-def unconfirmed_imports(grant: Grant) -> Select[Any]:
+def unconfirmed_imports_query(grant: Grant) -> Select[Any]:
     """The query for the complete imports that `grant` reaches and that wait for confirmation."""
-    return _visible_imports(grant).where(
+    return _visible_imports_query(grant).where(
         ScoreImport.complete,
         ScoreImport.approved_at.is_(None),
         ScoreImport.withdrawn_at.is_(None),
@@ -221,13 +222,13 @@ def unconfirmed_imports(grant: Grant) -> Select[Any]:
 def imports_page(grant: Grant, cycle_id: UUID | None, cursor: str | None) -> Page[ScoreImport]:
     """A page of the imports of a cycle that `grant` reaches, in whatever state, the newest first; an empty
     one if `cycle_id` is None."""
-    query = _visible_imports(grant).where(ScoreImport.cycle_id == cycle_id)
+    query = _visible_imports_query(grant).where(ScoreImport.cycle_id == cycle_id)
     return fetch_page(query, [ScoreImport.id], cursor, descending=True)
 
 
 def get_visible_import(import_id: UUID, grant: Grant) -> ScoreImport:
     """An import that a grant reaches. Raises NotFound."""
-    score_import = db.session.scalar(_visible_imports(grant).where(ScoreImport.id == import_id))
+    score_import = db.session.scalar(_visible_imports_query(grant).where(ScoreImport.id == import_id))
     if score_import is None:
         raise NotFound
     return score_import

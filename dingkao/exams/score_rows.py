@@ -51,7 +51,8 @@ _UNIT = re.compile("分$")
 
 
 class InvalidScoreRow(Exception):  # noqa: N818 - a row that is refused, with the column it is refused for
-    """A row that can't be imported: the column with the error, the reason, and what to do about it."""
+    """A row that can't be imported: the column with the error (a key of COLUMNS), the reason, and what to do
+    about it."""
 
     def __init__(self, column: str, reason: str, remedy: str) -> None:
         super().__init__(reason)
@@ -62,7 +63,7 @@ class InvalidScoreRow(Exception):  # noqa: N818 - a row that is refused, with th
 class LookupTables:
     """What the rows of a file may refer to.
 
-    `by_ticket`: ticket number → record id; `by_number`: blind index of the doctor's number → record id;
+    `by_ticket`: ticket number → record id, also of other cycles' records, which `records` hasn't; `by_number`: blind index of the doctor's number → record id;
     `records` and `doctors` by id; `papers` by (subject, category, level, procedure); `sittings` by (record
     id, paper id), without voided ones.
     """
@@ -182,7 +183,8 @@ def validate_row(
     restrict_to: Sequence[UUID] | None,
 ) -> tuple[Assessment, Paper, int]:
     """Return the record, the paper and the score in tenths of a point that a row means. `restrict_to`: the
-    ids of the assessment organisations whose records it may name (None: any). Raises InvalidScoreRow."""
+    ids of the assessment organisations whose records it may name (None: any). Whether the score may be
+    entered is not asked (`score_validation.require_enterable`). Raises InvalidScoreRow."""
     _require_readable(row)
     record = _find_record(row, tables, restrict_to)
     doctor = tables.doctors[record.doctor_id]

@@ -42,8 +42,9 @@ ScoreKey = tuple[UUID, UUID]
 
 
 def read_rows(content: bytes, report: ImportReport) -> Iterator[ImportRow]:
-    """The rows of a spreadsheet of scores, without footers; what can't be read is added to `report`. Raises
-    InvalidInput, TooLarge, Unavailable."""
+    """The rows of a spreadsheet of scores, without footers; what can't be read is added to `report`. While
+    they are iterated, raises InvalidInput (field "file"; also without a column for a number), TooLarge,
+    Unavailable, runner.LimitExceeded."""
     rows = sheet_reader.read_rows(
         content,
         COLUMNS,
@@ -82,7 +83,8 @@ def validate_batch(
     errors and counts are added to `report`.
 
     `restrict_to`: the ids of the assessment organisations whose records may be named (None: any). `seen`: the
-    keys of the valid rows of the same file before these; those of these rows are added. `existing`: the id of
+    keys of the rows of the same file before these that named a score; those of these rows are added.
+    `existing`: the id of
     the import that holds the scores of earlier rows.
     """
     tables = load_lookup_tables(cycle, rows)
@@ -210,8 +212,9 @@ def _already_imported(import_id: UUID, tables: LookupTables) -> set[ScoreKey]:
 
 
 def require_enterable(record: Assessment, sitting: Sitting | None) -> None:
-    """Raise InvalidState unless a score may be entered for this record; `sitting`: its sitting of the paper,
-    None if it has none."""
+    """Raise InvalidState unless a score from paper may be entered for this record: as a first one while it is
+    ready, testing or absent; instead of an earlier import's while it is testing or scored; never beside an
+    online sitting. `sitting`: the record's valid sitting of the paper, None if it has none."""
     if sitting is None:
         states: tuple[str, ...] = ("ready", "testing", "absent")
         act = "导入"

@@ -41,6 +41,8 @@ PLACE_FILTER = "place"
 
 
 def _query(viewer: ListViewer, state: ListState) -> ListQuery:
+    """The query of the seats taken in slots of the organisations within the viewer's grant: record, doctor,
+    place, and when the slot begins; of none if no slot or hall is named."""
     is_record = and_(
         Assessment.tenant_id == SlotPlace.tenant_id,
         Assessment.id == SlotPlace.assessment_id,
@@ -56,11 +58,15 @@ def _query(viewer: ListViewer, state: ListState) -> ListQuery:
 
 
 def _place_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a Slot is the one, or in the hall, that the code `value` names; false for a text
+    that is no code."""
     location = find_location(value)
     return location.slots if location else false()
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` of `_query`, in their order: those that all lists of records have, and seat, time
+    and ticket number ("" before it is issued); the signature's is empty, to be signed on paper."""
     tickets = ticket_numbers([record.id for record, *_ in rows])
     return [
         cells

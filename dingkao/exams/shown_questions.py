@@ -43,8 +43,8 @@ def _share_content(before: QuestionText, version: QuestionText) -> bool:
 
 
 def sitting_questions(sitting: Any) -> list[ShownQuestion]:
-    """The questions of a sitting (or mock exam) in its order; the options in the order drawn, with their own
-    letters."""
+    """The questions of a sitting (or mock exam, or row: whatever has a stored `layout`) in its order; the
+    options in the order drawn, with their own letters."""
     layout = load_layout(sitting.layout)
     texts_by_version = load_question_texts(question.version for question in layout)
     texts = [texts_by_version[question.version] for question in layout]

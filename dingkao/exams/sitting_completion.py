@@ -24,7 +24,7 @@ from dingkao.exams.papers import (
     paper_progress,
     papers_due,
 )
-from dingkao.exams.resits import may_resit_after, open_resits
+from dingkao.exams.resits import granted_resits, may_resit_condition
 from dingkao.exams.scoring import score_tenths
 from dingkao.exams.sittings import for_update_query
 from dingkao.journal import entries as journal
@@ -49,8 +49,9 @@ def hand_in_sitting(
     by: Actor,
     by_page: bool = False,
 ) -> None:
-    """交卷: score and close a sitting (record and sitting locked for update); one handed in already stays as
-    it is. After the last paper the record's test is finished. `by_page`: the page handed it in because the
+    """交卷: score and close a sitting (record and sitting locked for update), with journal entries; one handed
+    in already stays as it is. After the last paper the record's test is finished, or counts as 缺考 (with a
+    notice) if another paper was missed. `by_page`: the page handed it in because the
     time was over, not the doctor. Raises Forbidden unless `by` may sit or is the system, ValueError for a
     sitting without questions."""
     with (
@@ -63,8 +64,8 @@ def hand_in_sitting(
 
 
 def close_sitting(sitting: Sitting, *, by: Actor, by_page: bool = False) -> None:
-    """Score an open sitting (locked for update) and close it for answers; its record's test goes on
-    (`hand_in_sitting` finishes it). Raises ValueError for a sitting without questions."""
+    """Score an open sitting (locked for update) and close it for answers, in a new epoch, with a journal
+    entry; its record's test goes on (`hand_in_sitting` finishes it). Raises ValueError for a sitting without questions."""
     items, answers = scored_items_with_answers(sitting)
     sitting.score_tenths = score_tenths(items, answers, sitting.x_rule)
     sitting.handed_in_by = "page" if by_page else by.kind
@@ -84,8 +85,8 @@ def close_overdue() -> int:
     if clock_skew.is_skew_too_large():
         return 0
     until = time.monotonic() + MAX_ROUND_SECONDS
-    return _close_records(_overdue_records, _close_overdue_sittings, until) + _close_records(
-        _finished_records, _close_finished_records, until
+    return _close_records(_overdue_record_ids, _close_overdue_sittings, until) + _close_records(
+        _finished_record_ids, _close_finished_records, until
     )
 
 
@@ -115,7 +116,7 @@ def _close_record(record_id: UUID, close: Callable[[Assessment], int]) -> int:
     return closed_count
 
 
-def _overdue_records(after: UUID) -> list[UUID]:
+def _overdue_record_ids(after: UUID) -> list[UUID]:
     """The next BATCH_SIZE ids of records, above `after`, with a sitting whose end and grace period are
     over."""
     overdue = select(Sitting.assessment_id).where(
@@ -127,7 +128,7 @@ def _overdue_records(after: UUID) -> list[UUID]:
 
 
 def _close_overdue_sittings(record: Assessment) -> int:
-    """Hand in the record's overdue sittings and notify the doctor. Returns how many."""
+    """Hand in the overdue sittings of a record (locked) and notify the doctor of each. Returns how many."""
     query = select(Sitting).where(
         Sitting.assessment_id == record.id,
         Sitting.handed_in_at.is_(None),
@@ -140,7 +141,7 @@ def _close_overdue_sittings(record: Assessment) -> int:
     return len(overdue_sittings)
 
 
-def _finished_records(after: UUID) -> list[UUID]:
+def _finished_record_ids(after: UUID) -> list[UUID]:
     """The next BATCH_SIZE ids of records, above `after`, that are not finished although they have no paper
     left: all their papers are saved, and each is handed in, or was never begun and its window is over. The
     database filters, so that many records that still have papers don't hide one that is finished."""
@@ -162,7 +163,7 @@ def _finished_records(after: UUID) -> list[UUID]:
         and_(
             Sitting.id.is_(None),
             Paper.closes_at < edge,
-            ~may_resit_after(edge),
+            ~may_resit_condition(edge),
         ),
     )
     query = (
@@ -192,7 +193,7 @@ def _finished_records(after: UUID) -> list[UUID]:
 
 
 def _close_finished_records(record: Assessment) -> int:
-    """Finish a record's test if it has no paper left. Returns 1 if that changed its state, else 0."""
+    """Finish the test of a record (locked) if it has no paper left, also as 缺考. Returns 1 if that changed its state, else 0."""
     before = record.state
     _finish_test(record, SYSTEM_ACTOR)
     return int(record.state != before)
@@ -203,8 +204,8 @@ def _has_paper_to_come(
     papers: list[Paper],
     begun: dict[UUID, Sitting],
 ) -> bool:
-    """Whether one of the papers can still be begun, or a sitting of the record is open. `begun`: paper id →
-    sitting."""
+    """Whether one of the papers can still be begun (or could less than GRACE_PERIOD ago), or a sitting of the
+    record is open. `begun`: paper id → sitting."""
     if any(sitting.handed_in_at is None for sitting in begun.values()):
         return True
     not_begun = [paper for paper in papers if paper.id not in begun]
@@ -212,9 +213,9 @@ def _has_paper_to_come(
 
 
 def _last_end(record: Assessment, papers: list[Paper]) -> datetime:
-    """When the last of the papers is over for a record: at the end of its window, or of its resit if that is
+    """When the last of the papers (at least one) is over for a record: at the end of its window, or of its resit if that is
     later."""
-    resits = open_resits(record)
+    resits = granted_resits(record)
     return max(max(paper.closes_at, resits.get(paper.id, paper.closes_at)) for paper in papers)
 
 

@@ -68,7 +68,8 @@ def list_of_view(view: str) -> ListDefinition:
 
 
 def first_view(state: ListState, viewer: ListViewer) -> str:
-    """The first state in which a view, whatever its own, has anybody; the first of all if it has nobody."""
+    """The first key of SITTING_FILTERS under which anybody is whom the other filters and the words of
+    `state` let through; the first of all if nobody is. The filter by view of `state` is ignored."""
     return next(
         (code for code in SITTING_FILTERS if capped_count(*_view_query(state, viewer, code))),
         next(iter(SITTING_FILTERS)),
@@ -76,16 +77,16 @@ def first_view(state: ListState, viewer: ListViewer) -> str:
 
 
 def _view_query(state: ListState, viewer: ListViewer, view: str) -> tuple[ListQuery, Any]:
-    """The query of those of a view who are in another state, in the order of an index, by which
-    `capped_count` stops early; and the column of their ids."""
+    """The query of what `state` would list if its filter by view were `view`, in the order of an index, by
+    which `capped_count` stops early; and the column of the ids."""
     definition = list_of_view(view)
     query = list_query(replace(state.with_filter(VIEW_FILTER, view), definition=definition), viewer)
     return query.order_by(definition.id_column), definition.id_column
 
 
 def _totals(state: ListState, viewer: ListViewer) -> Totals:
-    """How many are in each state, counted up to MAX_COUNTED; of either list, because the chips lead to
-    both."""
+    """Filter by view → each key of SITTING_FILTERS → how many `state` would list under it, counted up to
+    MAX_COUNTED; of either list, because the chips lead to both."""
     return {VIEW_FILTER: {code: capped_count(*_view_query(state, viewer, code)) for code in SITTING_FILTERS}}
 
 
@@ -95,6 +96,8 @@ def _monitoring_filter(viewer: ListViewer, state: ListState) -> MonitoringFilter
 
 
 def _sittings_query(viewer: ListViewer, state: ListState) -> ListQuery:
+    """The query of the sittings of the current cycle within the viewer's grant and at the place of `state`,
+    each with its record and doctor; for the views answering and lost only those in them."""
     monitoring_filter, view = _monitoring_filter(viewer, state), state.filters.get(VIEW_FILTER, "")
     return (
         select(Sitting, Assessment, Doctor)
@@ -102,16 +105,16 @@ def _sittings_query(viewer: ListViewer, state: ListState) -> ListQuery:
         .join(Doctor, doctor_join())
         .where(
             monitoring_filter.sittings_condition,
-            _open_condition(view, monitoring_filter, viewer) if view in OPEN_VIEWS else true(),
+            _open_view_condition(view, monitoring_filter, viewer) if view in OPEN_VIEWS else true(),
         )
     )
 
 
-def _open_condition(
+def _open_view_condition(
     view: str, monitoring_filter: MonitoringFilter, viewer: ListViewer
 ) -> ColumnElement[bool]:
-    """The condition that a sitting is open, and its page has sent a heartbeat recently or (view «lost»)
-    hasn't. Database and cache are asked once for a viewer and a place."""
+    """The condition that a Sitting is open, and its page has sent a heartbeat recently (view "answering") or
+    hasn't ("lost"). Database and cache are asked once for a viewer and a place."""
     place = monitoring_filter.location.code if monitoring_filter.location else ""
     if (view, place) not in viewer.found:
         open_ids = set(open_sitting_ids(monitoring_filter))
@@ -128,6 +131,8 @@ def _is_one_of(open_ids: set[UUID]) -> ColumnElement[bool]:
 
 
 def _waiting_query(viewer: ListViewer, state: ListState) -> ListQuery:
+    """The query of the records of the current cycle within the viewer's grant that have not begun at the
+    place of `state`, or anything at all, each with its doctor."""
     monitoring_filter = _monitoring_filter(viewer, state)
     return (
         select(Assessment, Doctor)
@@ -145,6 +150,8 @@ def _view_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _place_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a Sitting belongs to the slot or hall that the code `value` names; true for a text
+    that is no code."""
     return sitting_at_condition(find_location(value))
 
 
@@ -160,6 +167,7 @@ def _institution_condition(value: str, _viewer: ListViewer) -> ColumnElement[boo
 
 
 def _sitting_cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (sitting, record, doctor), in their order; asks the cache whose page is there."""
     sittings = [row[0] for row in rows]
     now, connected_ids = clock.now(), connected_among([sitting.id for sitting in sittings])
     return [
@@ -184,7 +192,8 @@ def _cells_of(description: Mapping[str, Any], now: datetime) -> dict[str, str]:
 
 
 def _time_text(sitting: Sitting, now: datetime) -> str:
-    """How many minutes an open sitting has left; when and by whom another was handed in."""
+    """How many minutes an open sitting has left (rounded up, 0 if it is over); when another was handed in, and
+    by whom unless it was the doctor; "" for one that was voided without being handed in."""
     if sitting.handed_in_at is not None:
         label = _HAND_IN_LABELS.get(sitting.handed_in_by or "", "")
         return f"{clock.minute_text(sitting.handed_in_at)}{label}"
@@ -194,6 +203,7 @@ def _time_text(sitting: Sitting, now: datetime) -> str:
 
 
 def _waiting_cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (record, doctor), in their order."""
     tickets = ticket_numbers([record.id for record, *_ in rows])
     institutions = organisation_names(record.institution_id for record, *_ in rows)
     return [

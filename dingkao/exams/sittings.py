@@ -161,9 +161,9 @@ _SITTING_PAGE_STATEMENT = PreparedStatement(_sitting_page_query)
 
 
 def load_sitting_page(sitting_id: UUID, account_id: UUID) -> Any:
-    """Everything that the sitting's page needs, in one row: the columns of the account's sitting, its paper's
-    `title`, and `answers`, a list of [position, letters, sequence number] or None. None if the account has no
-    such sitting."""
+    """Everything that the sitting's page needs, in one row: of the account's sitting tenant_id, id, layout,
+    epoch, device, opened_at, closes_at and handed_in_at, its paper's `title`, and `answers`, a list of
+    [position, letters, sequence number] or None. None if the account has no such sitting."""
     return _SITTING_PAGE_STATEMENT.fetch_row(sitting=sitting_id, account=account_id)
 
 
@@ -173,7 +173,7 @@ def for_update_query(query: Select[Any]) -> Select[Any]:
 
 
 def get_sitting(sitting_id: UUID, record: Assessment, *, for_update: bool = False) -> Sitting:
-    """A sitting of this record. Raises NotFound for any other."""
+    """A sitting of this record, voided ones too. Raises NotFound for any other."""
     found = _SITTING_STATEMENT.fetch_object(
         Sitting,
         for_update=(Sitting,) if for_update else (),
@@ -208,7 +208,7 @@ _SITTING_AND_RECORD_STATEMENT = PreparedStatement(
 )
 
 
-def get_sitting_for_update(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
+def find_sitting_for_update(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
     """An account's sitting with its record and doctor; record and sitting are locked, the record first (so
     that no two transactions block each other). None if the account has no such sitting."""
     found = _SITTING_AND_RECORD_STATEMENT.fetch_object(
@@ -246,11 +246,12 @@ def open_sitting(
 ) -> Sitting:
     """Return the record's sitting of the paper `wanted` (or with that id); it is begun now unless it was
     begun before, even if it is handed in by now. `record` is locked for update, so that two requests begin
-    only one. Its end is fixed here (see `Admission.sitting_end`).
+    only one. Its end and its questions are fixed here (see `Admission.sitting_end`, `draw_layout`); the first
+    one moves the record to testing. Writes journal entries.
 
     `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
     is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
-    state, or an earlier paper comes first), Forbidden, InvalidInput, start_codes.WrongStartCode,
+    state, an earlier paper comes first, or the banks can't fill the paper), Forbidden, InvalidInput, start_codes.WrongStartCode,
     clock_skew.ClockSkewTooLarge.
     """
     progress = paper_progress(record)
@@ -336,7 +337,8 @@ def switch_device(sitting: Sitting, *, by: Actor, device: str | None = None) -> 
 
 
 def saved_answers(sitting: Sitting) -> dict[int, str]:
-    """Position (from 0) → the letters answered."""
+    """Position (from 0) → the letters answered, "" where the answer was taken back; positions never answered
+    are missing."""
     query = select(SittingAnswer.position, SittingAnswer.letters).where(
         SittingAnswer.sitting_id == sitting.id
     )

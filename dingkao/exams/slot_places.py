@@ -71,10 +71,10 @@ class PlacedDoctor(NamedTuple):
     institution: str
 
 
-def placeable_records(slot: Slot, institution_id: UUID | None = None) -> Select[Assessment]:
+def placeable_records_query(slot: Slot, institution_id: UUID | None = None) -> Select[Assessment]:
     """The query for the records that may be given a place in a slot: 待测评 or 测评中, assessed by the slot's
-    organisation, of the slot's institution (or of `institution_id` if the slot has none), sitting its
-    subject, and without a place in another slot for the same paper."""
+    organisation, of the slot's institution (or of `institution_id` if the slot has none; of any if both are
+    None), sitting its subject, and without a place in this slot or another for the same paper."""
     query = (
         select(Assessment)
         .join(Doctor, doctor_join())
@@ -82,7 +82,7 @@ def placeable_records(slot: Slot, institution_id: UUID | None = None) -> Select[
             Assessment.cycle_id == slot.cycle_id,
             Assessment.assessor_id == slot.organisation_id,
             Assessment.state.in_(TEST_STATES),
-            ~_has_place_in_another_slot(slot),
+            ~_has_place_condition(slot),
         )
     )
     only_institution = slot.institution_id or institution_id
@@ -99,8 +99,9 @@ def _procedures_with_subject(subject: str) -> list[str]:
     return [procedure for procedure in ("general", "simple") if subject in subjects_for_procedure(procedure)]
 
 
-def _has_place_in_another_slot(slot: Slot) -> ColumnElement[bool]:
-    """The condition that an Assessment has a place in a slot for the same paper as `slot`."""
+def _has_place_condition(slot: Slot) -> ColumnElement[bool]:
+    """The condition that an Assessment has a place in a slot for the same paper as `slot`, which may be
+    `slot` itself. A slot without a subject is for all papers."""
     is_for_same_paper: ColumnElement[bool] = Slot.id.is_not(None)
     if slot.subject is not None:
         is_for_same_paper = or_(Slot.subject.is_(None), Slot.subject == slot.subject)
@@ -122,10 +123,11 @@ def waiting_records(
     institution_id: UUID | None,
     limit: int,
 ) -> tuple[list[Assessment], CappedCount]:
-    """The first `limit` records that may be given a place in a slot, and how many there are. Those of one
+    """The first `limit` records that may be given a place in a slot, and how many there are (counted up to
+    MAX_COUNTED). Those of one
     institution are sorted by name; those of all institutions by id, because sorting so many by name would
     take long."""
-    query = placeable_records(slot, institution_id)
+    query = placeable_records_query(slot, institution_id)
     waiting_count = capped_count(query)
     order = [Doctor.name_key, Assessment.id] if institution_id else [Assessment.id]
     records = db.session.scalars(query.order_by(*order).limit(limit)).all()
@@ -185,9 +187,10 @@ def placed_doctors(slot: Slot, after_seat: int, limit: int) -> list[PlacedDoctor
 
 
 def place_records(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> PlacementResult:
-    """Give records places in a slot (locked for update): the lowest free seats, in the order of `ids`. Each
-    doctor is notified of time, hall and seat. The result names those who can't be placed and those for whom
-    there is no seat; ids of other organisations' records are ignored."""
+    """Give records places in a slot (locked for update): the lowest free seats, in the order of `ids`. Locks
+    the records, writes a journal entry, notifies each doctor of time, hall and seat. The result names those
+    who can't be placed and those for whom there is no seat; unknown ids and those of other organisations'
+    records are ignored."""
     hall = hall_of(slot)
     result = PlacementResult()
     record_ids = list(dict.fromkeys(ids))
@@ -218,7 +221,7 @@ def place_records(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> PlacementRes
 
 def _placeable_ids(slot: Slot, record_ids: Sequence[UUID]) -> set[UUID]:
     """The ids of those of the records that may be given a place in the slot."""
-    query = placeable_records(slot).with_only_columns(Assessment.id)
+    query = placeable_records_query(slot).with_only_columns(Assessment.id)
     return set(db.session.scalars(query.where(in_array(Assessment.id, record_ids))))
 
 
@@ -245,7 +248,7 @@ def _place_record(slot: Slot, hall: Hall | None, record: Assessment, seat: int) 
 def _records_for_update(
     ids: Sequence[UUID],
 ) -> dict[UUID, Assessment]:
-    """Record id → record, locked in the order of ids."""
+    """Record id → record, locked in ascending order of the ids; unknown ids are left out."""
     query = select(Assessment).where(in_array(Assessment.id, ids)).order_by(Assessment.id).with_for_update()
     return {record.id: record for record in db.session.scalars(query)}
 
@@ -262,11 +265,12 @@ def _seat_limit(hall: Hall | None) -> int:
 
 
 def fill_slot(slot: Slot, *, by: Actor, institution_id: UUID | None = None) -> PlacementResult:
-    """Give places in a slot (locked for update) to all records that may have one, institution by institution,
-    until the seats are taken."""
+    """Give places in a slot (locked for update) to the records that may have one, institution by institution,
+    until the seats are taken, as `place_records` does; those beyond are not in the result. `institution_id`:
+    only records of this institution (None: of any; see `placeable_records_query`)."""
     free_seat_count = max(0, _seat_limit(hall_of(slot)) - taken_seat_count(slot))
     query = (
-        placeable_records(slot, institution_id)
+        placeable_records_query(slot, institution_id)
         .order_by(Assessment.institution_id, Doctor.name_key, Assessment.id)
         .limit(free_seat_count)
         .with_only_columns(Assessment.id)
@@ -275,8 +279,8 @@ def fill_slot(slot: Slot, *, by: Actor, institution_id: UUID | None = None) -> P
 
 
 def remove_from_slot(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> int:
-    """Remove records from a slot (locked for update) and notify each doctor. Returns how many were
-    removed."""
+    """Remove records from a slot (locked for update) and notify each doctor; writes a journal entry. Ids of
+    records without a place in it are ignored. Returns how many were removed."""
     record_ids = set(ids)
     removed_count = 0
     for place, record in placed_records(slot):
@@ -295,7 +299,7 @@ def remove_from_slot(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> int:
 
 @on_exclusion
 def _give_seats_back(record: Assessment) -> None:
-    """Free the seats of a record whose doctor is taken off the list."""
+    """Free the seats of a record whose doctor is taken off the list, in all slots; without a notice."""
     places = db.session.scalars(select(SlotPlace).where(SlotPlace.assessment_id == record.id))
     for place in places.all():
         db.session.delete(place)
@@ -303,7 +307,8 @@ def _give_seats_back(record: Assessment) -> None:
 
 @recall_obstacle
 def _exam_obstacle(record: Assessment) -> str | None:
-    """A seat in a slot, or a sitting that was begun, prevents that the review recalls a record."""
+    """Why the review can't recall a record, as a text: it has a seat in a slot, or a sitting, be it voided.
+    None if it has neither."""
     for row_class in (SlotPlace, Sitting):
         query = select(row_class.id).where(row_class.assessment_id == record.id)
         if db.session.scalar(query.limit(1)) is not None:

@@ -61,7 +61,8 @@ def save_slot(
     by: Actor,
     slot: Slot | None = None,
 ) -> Slot:
-    """Create a slot of an assessment organisation in a cycle, or change `slot` (locked for update).
+    """Create a slot of an assessment organisation in a cycle, or change `slot`, one of that organisation and
+    cycle (locked for update). Locks the hall.
 
     `hall`: None if it is sat anywhere; `institution`: None if it isn't limited to one; `subject`: None for
     all papers; `invigilated`: doctors need a start code. If a changed slot gets another time or hall,
@@ -271,7 +272,7 @@ def _write_slot(slot: Slot, values: _SlotValues, *, by: Actor) -> None:
 
 
 def remove_slot(slot: Slot, *, by: Actor) -> None:
-    """Delete a slot (locked for update). Raises InvalidState if somebody has a place in it."""
+    """Delete a slot (locked for update), with a journal entry. Raises InvalidState if somebody has a place in it."""
     if _last_seat(slot):
         raise InvalidState("还有医师编在这个场次，请先移出。")
     journal.write_entry("slot", slot.id, "removed", by=by)
@@ -292,7 +293,7 @@ def get_slot(slot_id: UUID, grant: Grant, *, for_update: bool = False) -> Slot:
 
 
 def slots_page(cycle: Cycle | None, grant: Grant, cursor: str | None) -> Page[Slot]:
-    """A page of the slots of a cycle within `grant`, the earliest first."""
+    """A page of the slots of a cycle within `grant`, the earliest first; an empty one without a cycle."""
     query = select(Slot).where(
         Slot.cycle_id == (cycle.id if cycle else None),
         scope_condition(grant, assessor=Slot.organisation_id),

@@ -41,7 +41,8 @@ def ticket_numbers(record_ids: Collection[UUID]) -> dict[UUID, str]:
 
 
 def get_or_issue_ticket(record: Assessment) -> AdmissionTicket:
-    """The record's ticket, issued now if it has none (record locked for update)."""
+    """The record's ticket, issued now if it has none (record locked for update). Raises RuntimeError as
+    `_issue`."""
     return find_ticket(record) or _issue([record])[0]
 
 
@@ -55,7 +56,8 @@ def issue_tickets(records: Sequence[Assessment]) -> None:
 
 
 def _issue(records: Sequence[Assessment]) -> list[AdmissionTicket]:
-    """Issue tickets for records of one cycle that have none. Their numbers: province (2 digits), year (2), 7
+    """Issue tickets for records (at least one) of one cycle that have none. Returns them in that order,
+    flushed. Their numbers: province (2 digits), year (2), 7
     random digits, and a check digit (Luhn). Raises RuntimeError if no free numbers are found in
     MAX_ATTEMPTS."""
     cycle = db.session.get_one(Cycle, (records[0].tenant_id, records[0].cycle_id))
@@ -91,14 +93,14 @@ def _random_number(cycle: Cycle) -> str:
 
 @on_exclusion
 def _revoke_ticket(record: Assessment) -> None:
-    """Make the ticket of a record invalid whose doctor is taken off the list."""
+    """Delete the ticket of a record whose doctor is taken off the list; does nothing if it has none."""
     if ticket := find_ticket(record):
         db.session.delete(ticket)
 
 
 def _ticket_queries(text: str, grant: Grant) -> list[Query]:
-    """The query for the doctor whose ticket has exactly this number; none for a text that is no number of a
-    ticket."""
+    """The query (doctor id, name key) for the doctor whose ticket has exactly this number, in whatever cycle,
+    provided `grant` reaches the doctor's institution; no query for a text that is no number of a ticket."""
     number = normalise_text(text)
     if len(number) != NUMBER_LENGTH or not number.isdecimal():
         return []

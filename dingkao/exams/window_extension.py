@@ -67,7 +67,8 @@ class AffectedCounts(NamedTuple):
 
 
 def running_papers(cycle: Cycle) -> list[Paper]:
-    """The cycle's papers whose window is not over and that somebody has begun."""
+    """The cycle's papers whose window is not over and that somebody has begun (voided sittings count), by
+    category, level, subject and procedure."""
     begun = exists().where(
         Sitting.tenant_id == Paper.tenant_id,
         Sitting.paper_id == Paper.id,
@@ -112,11 +113,12 @@ def _count_open_sittings(paper: Paper) -> tuple[ChipCount, ChipCount]:
 
 
 def _count_not_started(papers: Sequence[Paper]) -> dict[UUID, ChipCount]:
-    """Returns id of a paper → how many records can still begin it."""
+    """Returns id of a paper → how many records that are ready or testing have to sit it and have no valid
+    sitting of it, among the first MAX_LOOKED_AT records of the papers' cycle; no window is asked."""
     if not papers:
         return {}
     flags = [
-        and_(sits_paper_condition(paper), _has_no_sitting(paper)).label(f"paper_{number}")
+        and_(sits_paper_condition(paper), _has_no_sitting_condition(paper)).label(f"paper_{number}")
         for number, paper in enumerate(papers)
     ]
     records = (
@@ -275,9 +277,9 @@ def _load_paper_or_slot(arguments: Mapping[str, Any], *, for_update: bool) -> Pa
 def _next_record_ids(paper_or_slot: Paper | Slot, after: UUID) -> list[UUID]:
     """The next BATCH_SIZE ids, above `after`, of the records that the end of the paper or slot affects."""
     if isinstance(paper_or_slot, Paper):
-        query = _records_sitting_paper(paper_or_slot)
+        query = _record_ids_of_paper_query(paper_or_slot)
     else:
-        query = _records_in_slot(paper_or_slot.id)
+        query = _record_ids_in_slot_query(paper_or_slot.id)
     query = query.where(Assessment.id > after).order_by(Assessment.id)
     return list(db.session.scalars(query.limit(BATCH_SIZE)))
 
@@ -316,7 +318,8 @@ def _extend_sittings_of(
 
 def extend_sitting(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -> bool:
     """Move the end of an open sitting (record and sitting locked for update) to the one that its windows
-    allow now. Returns whether it changed; it never becomes earlier."""
+    allow now; if that is later, write a journal entry and notify the doctor. Returns whether it changed; it
+    never becomes earlier."""
     end = computed_end(record, sitting)
     if end <= sitting.closes_at:
         return False
@@ -352,7 +355,8 @@ def computed_end(record: Assessment, sitting: Sitting) -> datetime:
 
 
 def _had_extra_time_at(record: Assessment, moment: datetime) -> bool:
-    """Whether the record's doctor was granted the extra time of the cycle by `moment`."""
+    """Whether the record's doctor has extra time in the cycle that was granted, or last changed, by
+    `moment`."""
     query = select(ExtraTime.id).where(
         ExtraTime.cycle_id == record.cycle_id,
         ExtraTime.doctor_id == record.doctor_id,
@@ -395,8 +399,9 @@ def _has_begun(record: Assessment, paper: Paper) -> bool:
     return db.session.scalar(query.limit(1)) is not None
 
 
-def _records_sitting_paper(paper: Paper) -> Any:
-    """The query for the ids of the records that can still sit the paper, or are sitting it."""
+def _record_ids_of_paper_query(paper: Paper) -> Any:
+    """The query for the ids of the records that are ready or testing and have to sit the paper, begun or
+    not."""
     theirs, _ = paper_join_condition()
     of_doctor = and_(
         Doctor.tenant_id == Assessment.tenant_id,
@@ -410,7 +415,7 @@ def _records_sitting_paper(paper: Paper) -> Any:
     )
 
 
-def _has_no_sitting(paper: Paper) -> ColumnElement[bool]:
+def _has_no_sitting_condition(paper: Paper) -> ColumnElement[bool]:
     """The condition that the query's Assessment has no sitting of the paper but voided ones."""
     sitting_id = select(Sitting.id).where(
         Sitting.tenant_id == Assessment.tenant_id,
@@ -421,9 +426,9 @@ def _has_no_sitting(paper: Paper) -> ColumnElement[bool]:
     return ~has_row(sitting_id)
 
 
-def _records_in_slot(slot_id: UUID) -> Any:
-    """The query for the ids of the records in a slot: those with a place in it and, if the slot is an
-    institution's, all of that institution."""
+def _record_ids_in_slot_query(slot_id: UUID) -> Any:
+    """The query for the ids of the records, ready or testing, in a slot: those with a place in it and, if the
+    slot is an institution's, all of that institution in its cycle."""
     placed = exists().where(
         SlotPlace.tenant_id == Assessment.tenant_id,
         SlotPlace.assessment_id == Assessment.id,

@@ -131,8 +131,8 @@ def _add_to_weeks(doctor_id: UUID, answered: Iterable[AnsweredQuestion]) -> None
 
 
 def update_stars(doctor_id: UUID, is_starred: Mapping[UUID, bool]) -> None:
-    """Add or remove stars (标注): question id → whether it is to have one. A star that exists keeps its
-    time."""
+    """Add or remove stars (标注) of a doctor; `is_starred`: question id → whether it is to have one. A star
+    that exists keeps its time."""
     starred_ids = sorted(question_id for question_id, starred in is_starred.items() if starred)
     unstarred_ids = is_starred.keys() - starred_ids
     if unstarred_ids:
@@ -204,8 +204,8 @@ def weekly_totals(doctor_id: UUID, limit: int = MAX_WEEK_ROWS) -> list[PracticeW
 
 
 def bank_totals(doctor_id: UUID) -> dict[str, tuple[int, int]]:
-    """Bank name → how many questions were ever answered, and how many rightly; banks without any are left
-    out."""
+    """Bank name → how many answers the doctor ever gave in practice, and how many rightly (a question
+    answered in two runs counts twice); banks without any are left out."""
     query = (
         select(
             PracticeWeek.bank,

@@ -73,8 +73,8 @@ class _QuestionInfo(NamedTuple):
 
 def start_mock_exam(record: Assessment, subject: str) -> MockExam:
     """Return the record's mock exam of a subject that is under way, or start one; `record` is locked for
-    update, so that two requests start only one. Before, the doctor's mock exams that are over are handed in;
-    a new one deletes the earliest beyond MAX_KEPT. Raises InvalidState if practice is closed or its questions
+    update, so that two requests start only one. Before, the doctor's mock exams that are over, of any
+    subject, are handed in; a new one deletes the earliest beyond MAX_KEPT. Raises InvalidState if practice is closed or its questions
     changed just now, InvalidInput if the subject is not offered or has no practice questions."""
     if reason := closed_reason(record):
         raise InvalidState(reason)
@@ -190,7 +190,7 @@ def close_overdue(doctor_id: UUID, *, grace: timedelta = GRACE_PERIOD) -> None:
 
 def save_answer(mock_exam: MockExam, values: Any) -> str:
     """Store one answer in a mock exam (locked for update); `values` as in `answer_saving.save_answer`.
-    Returns "saved", or "older" if a newer answer is stored already. An answer tapped before the end is
+    Returns "saved", or "older" if an answer with this or a higher sequence is stored already. An answer tapped before the end is
     accepted up to GRACE_PERIOD after it, as in a sitting. Raises answer_saving.MalformedAnswer, NotFound,
     InvalidState."""
     position, letters, sequence, tapped = validate_answer(values)
@@ -217,12 +217,13 @@ def _require_in_time(mock_exam: MockExam, tapped: datetime | None) -> None:
 def numbered_answers(
     mock_exam: MockExam,
 ) -> dict[int, tuple[str, int]]:
-    """Position (from 0) → the letters answered and their sequence number."""
+    """Position (from 0) → the letters answered ("" where the answer was taken back) and their sequence number;
+    positions never answered are missing."""
     return {int(position): (letters, number) for position, (letters, number) in mock_exam.answers.items()}
 
 
 def answers_by_position(mock_exam: MockExam) -> dict[int, str]:
-    """Position (from 0) → the letters answered."""
+    """Position (from 0) → the letters answered; see `numbered_answers`."""
     return {position: letters for position, (letters, _) in numbered_answers(mock_exam).items()}
 
 
@@ -249,8 +250,9 @@ def _withdrawn_question(question: ShownQuestion) -> ShownQuestion:
 
 
 def hand_in_mock_exam(mock_exam: MockExam, doctor_id: UUID) -> None:
-    """交卷, by the doctor or because the time is over: score a mock exam (locked for update) and add its
-    answers to the doctor's practice history. Does nothing if it is handed in already."""
+    """交卷, by the doctor or because the time is over: score a mock exam (locked for update) by the keys in
+    force now and add its answers to the doctor's practice history. The hand-in counts at its end at the
+    latest. Does nothing if it is handed in already."""
     if mock_exam.handed_in_at is not None:
         return
     layout = load_layout(mock_exam.layout)

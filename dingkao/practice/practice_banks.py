@@ -22,8 +22,9 @@ _PROFESSIONAL_PREFIX = "业务水平 · "
 
 @dataclass(frozen=True)
 class PracticeBank:
-    """A bank in which doctors may practise: how many questions it has (`total`), and how many of these the
-    doctor has answered."""
+    """A bank in which doctors may practise: its code in PRACTICE_BANKS, its name (of 业务水平 only that of the
+    category), how many questions it has for the doctor (`total`), and how many of these they have
+    answered."""
 
     code: str
     name: str
@@ -32,7 +33,7 @@ class PracticeBank:
 
     @property
     def subject(self) -> str:
-        """The subject of the bank's questions."""
+        """The code of the subject of the bank's questions."""
         return self.code.partition(":")[0]
 
 
@@ -43,8 +44,9 @@ def bank_code(subject: str, category: str | None) -> str:
 
 
 def list_practice_banks(record: Assessment, category: str) -> dict[str, list[PracticeBank]]:
-    """Subject → its practice banks, for the subjects in which the record is tested, 业务水平 first. Among its
-    banks that of `category`, the doctor's, is first."""
+    """Subject → its practice banks that have questions, of all categories; for the subjects in which the
+    record is tested, 业务水平 first; an empty list for a subject without any. Among its banks that of
+    `category`, the doctor's, is first."""
     subjects = ("common",) if record.procedure == "simple" else ("professional", "common")
     counts = _bank_counts(record, category)
     own_code = f"professional:{category}"
@@ -63,7 +65,8 @@ def _practice_bank(code: str, counts: Sequence[int]) -> PracticeBank:
 
 
 def _bank_counts(record: Assessment, category: str) -> dict[str, list[int]]:
-    """Bank code → [how many questions it has, how many of them the doctor has answered]."""
+    """Bank code → [how many questions it has, how many of them the doctor has answered]; of 公共知识 only
+    questions for `category`. Banks without questions are left out."""
     query: AnySelect = select(
         Question.subject,
         Question.category,

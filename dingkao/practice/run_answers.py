@@ -42,7 +42,7 @@ def record_answer(
         doctor_id,
         {
             question: (
-                question.validated_letters(letters),
+                question.validate_letters(letters),
                 clock.now(),
             )
         },
@@ -50,7 +50,7 @@ def record_answer(
 
 
 def set_starred(run: PracticeRun, doctor_id: UUID, position: int, *, on: bool) -> None:
-    """Add a star (标注) to the question at `position`, or remove it. Raises NotFound."""
+    """Add a star (标注) to the question at `position` (from 0), or remove it. Raises NotFound."""
     question = _question_at(run_questions(run, doctor_id), position)
     update_stars(doctor_id, {question.question_id: on})
 
@@ -60,7 +60,8 @@ def record_offline_answers(run: PracticeRun, doctor_id: UUID, answers: Any, star
     first answer to a position stays.
 
     `answers` and `stars` are the page's JSON: lists of objects {position, letters, tapped (milliseconds since
-    1970 by the server's clock)} and {position, starred}. What our page would not have sent is ignored.
+    1970 by the server's clock)} and {position, starred}. What our page would not have sent is ignored, and of
+    each list what follows the first MAX_MESSAGES.
     """
     questions = run_questions(run, doctor_id)
     _record_answers(run, doctor_id, _offline_answers(run, questions, answers))
@@ -96,7 +97,7 @@ def _offline_answer(
     if not isinstance(letters, str):
         return None
     try:
-        chosen = question.validated_letters(letters)
+        chosen = question.validate_letters(letters)
     except InvalidInput:
         return None
     return chosen, _bounded_tap_time(message.get("tapped"), run.begun_at)

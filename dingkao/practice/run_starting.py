@@ -36,7 +36,7 @@ def start_run(
 ) -> PracticeRun:
     """Start a run over a bank (`source` is "bank") or over a list (`source` is "wrong" or "starred").
     `category` is the doctor's. Raises InvalidState if practice is closed, InvalidInput if there is no such
-    bank or it has no questions."""
+    bank or list, or it has no questions."""
     if reason := closed_reason(record):
         raise InvalidState(reason)
     conditions = _source_conditions(source, bank, category)

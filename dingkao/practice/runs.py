@@ -48,7 +48,7 @@ class RunQuestion:
     withdrawn: bool
     starred: bool = False
 
-    def validated_letters(self, letters: Iterable[str]) -> str:
+    def validate_letters(self, letters: Iterable[str]) -> str:
         """Return the chosen letters in order. Raises InvalidInput if the question is withdrawn or doesn't
         allow the choice."""
         if self.withdrawn:

@@ -20,8 +20,9 @@ from dingkao.results.pass_lines import VerdictCalculator
 
 @dataclass(frozen=True)
 class CorrectionEffect:
-    """The effect of a correction on one sitting. `uncorrected_score`: the score in tenths with only the
-    corrections in force; `current_score`: the sitting scored with this correction too. `verdict_before` and
+    """The effect of corrections on one sitting. `uncorrected_score`: the score in tenths that it is compared
+    with: the stored one, or for a correction not in force the one by those in force; `current_score`: the
+    sitting scored with all of them. `verdict_before` and
     `verdict_after`: the verdict on 业务水平 with either score (None: no verdict yet)."""
 
     record: Assessment
@@ -51,11 +52,12 @@ def correction_effects(
     *,
     for_update: bool = False,
 ) -> list[CorrectionEffect]:
-    """Returns the effects on those sittings of a batch that were handed in and are not void, of the
-    corrections in force or also of `correction`, if given.
+    """Returns the effects on those sittings of a batch that were handed in, have questions and are not void,
+    of the corrections in force or also of `correction`, if given.
 
     `pairs`: (sitting id, record id). With `for_update` records and then sittings are locked, so that a doctor
-    who is just handing in with the old key is waited for. Nothing is changed.
+    who is just handing in with the old key is waited for. Of two sittings of an unpublished record the second
+    one's verdicts follow from the first one's new score. Nothing is changed.
     """
     records, sittings = _load_batch(pairs, for_update=for_update)
     doctors = _doctors_of(records)

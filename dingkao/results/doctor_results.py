@@ -20,8 +20,8 @@ class DoctorResult:
     """What a doctor sees of a published result besides the verdicts.
 
     `scores`: (title of the paper, tenths of a point; None if not handed in) and `pass_line_tenths`, the line
-    that was applied: both empty if the province does not show scores. `sitting_ids`: the sittings whose
-    answers the phone may delete from its storage.
+    that was applied: both empty if the province does not show scores. `sitting_ids`: all sittings of the
+    record (voided ones too), whose answers the phone may delete from its storage.
     """
 
     scores: list[tuple[str, int | None]] = field(default_factory=list)
@@ -58,8 +58,8 @@ def _list_scores(record: Assessment) -> list[tuple[str, int | None]]:
 
 
 def _applied_line_tenths(record: Assessment, doctor: Doctor, cycle: Cycle) -> int | None:
-    """Returns the pass line that was applied to a record, in tenths; None if it is exempted or no line was
-    approved."""
+    """Returns the approved pass line for the doctor's category and level, in tenths, by which the record was
+    judged; None if the record is exempted or there is none."""
     pass_line = pass_lines.current_lines(cycle).get((doctor.category, doctor.level))
     if record.exempted or pass_line is None or pass_line.approved_at is None:
         return None

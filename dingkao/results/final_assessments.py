@@ -33,9 +33,9 @@ FIRST_ID = UUID(int=0)
 def conclude_records(
     cycle: Cycle, ids: Iterable[UUID], *, grant: Grant, by: Actor
 ) -> tuple[int, Counter[str]]:
-    """Conclude (综合评定) those of the records `ids` of the cycle that are within `grant`; locks them.
-    Returns how many were concluded, and reason → number for those that could not be. Records that are
-    concluded already are not counted."""
+    """Conclude (综合评定) those of the records `ids` of the cycle that are within `grant`; locks them, writes
+    journal entries. Returns how many were concluded, and reason → number for those that could not be. Ids of
+    other records, and records in the state "confirming" (concluded already), are not counted."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         in_array(Assessment.id, ids),
@@ -100,16 +100,16 @@ def _waiting_query(job: Job, cycle: Cycle, grant: Grant) -> ListQuery:
     """Returns the query of the ids of the waiting records that a job is about."""
     view = job.arguments.get("view", "")
     if not view:
-        return select(Assessment.id).where(_pending_records(cycle, grant))
+        return select(Assessment.id).where(_pending_condition(cycle, grant))
     state = parse_address(RESULT_LIST, view)
     return (
         list_query(state, ListViewer(grant, job.asked_by))
         .with_only_columns(Assessment.id, maintain_column_froms=True)
-        .where(_pending_records(cycle, grant))
+        .where(_pending_condition(cycle, grant))
     )
 
 
-def _pending_records(cycle: Cycle, grant: Grant) -> ColumnElement[bool]:
+def _pending_condition(cycle: Cycle, grant: Grant) -> ColumnElement[bool]:
     """Returns the condition of the cycle's records within `grant` that wait for 综合评定; of those in the
     state "absent", `conclude` refuses the ones whose absence is not confirmed."""
     return and_(

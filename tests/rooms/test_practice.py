@@ -94,7 +94,7 @@ def test_a_choice_is_letters_of_the_question_and_one_alone_but_for_x(kind, key, 
     )
     run_question = RunQuestion(0, UUID(int=1), "common", version, 1, 1, False)
     try:
-        validated = run_question.validated_letters(letters)
+        validated = run_question.validate_letters(letters)
     except InvalidInput:
         assert not letters or not set(letters) <= set("ABCDE") or (kind != "X" and len(set(letters)) > 1)
     else:

@@ -12,7 +12,7 @@ from dingkao.blueprints.doctor.state_texts import (
     StateText,
 )
 from dingkao.exams.papers import subjects_for_procedure
-from dingkao.exams.resits import all_papers_sat, last_test_day
+from dingkao.exams.resits import has_begun_all_papers, last_test_day
 from dingkao.requests.doctor_overview import DoctorOverview
 
 
@@ -82,7 +82,7 @@ def own_deadline(
     has_only_resits = False
     if overview.record_id and overview.resit_until:
         paper_count = len(subjects_for_procedure(overview.procedure))
-        has_only_resits = all_papers_sat(overview.record_id, paper_count)
+        has_only_resits = has_begun_all_papers(overview.record_id, paper_count)
     return relevant_deadline(
         state_text,
         phases,

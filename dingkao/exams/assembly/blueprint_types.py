@@ -119,7 +119,7 @@ class AssemblyResult:
         return all(requirement.is_met for requirement in self.requirements)
 
     def shortage_message(self) -> str:
-        """What is short, for each unmet requirement, in one sentence."""
+        """What is short, for each unmet requirement, in one sentence; "" if all are met."""
         return "；".join(
             f"{requirement.label}需要{requirement.required}道，{requirement.shortage_message()}"
             for requirement in self.requirements

@@ -29,7 +29,8 @@ MAX_LOG_ODDS = 30.0
 
 def solve_mixture(problem: Problem, blueprint: Blueprint, nearest: Sequence[int]) -> list[PlanShare]:
     """Return plans and their probabilities, whose mean gives every unit of a type the same chance, as nearly
-    as is possible if groups stay whole. `nearest`: one plan that meets the blueprint, as units per class.
+    as is possible if groups stay whole. `nearest`: one plan that meets the blueprint (there must be one), as
+    units per class.
 
     Plans are found one by one (column generation): a linear programme mixes the plans found so far, and its
     dual prices tell an integer programme which further plan would bring the mean nearer to the target. If
@@ -189,7 +190,8 @@ class _MixtureSolver:
         return True
 
     def is_close(self) -> bool:
-        """Whether the mean is within MIXING_TOLERANCE of the target."""
+        """Run the programme over the plans added; returns whether their best mean is within
+        MIXING_TOLERANCE of the target."""
         self.solver.run()
         return bool(self.solver.getObjectiveValue() <= MIXING_TOLERANCE * sum(self.target))
 
@@ -200,7 +202,7 @@ class _MixtureSolver:
         return duals[:-1], duals[-1]
 
     def shares(self) -> list[tuple[float, list[int]]]:
-        """The plans with a probability above 0: (probability, units per class)."""
+        """Run the programme; returns the plans with a probability above 0: (probability, units per class)."""
         self.solver.run()
         values = list(self.solver.getSolution().col_value)[-len(self.plans) :]
         parts = [max(0.0, value) for value in values]

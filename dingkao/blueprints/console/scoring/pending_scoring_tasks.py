@@ -23,7 +23,7 @@ def pending_tasks() -> list[tuple[str, int, str, str, int]]:
 
 def _import_task() -> tuple[str, int, str, str, int]:
     """The task to confirm imports of scores."""
-    imports = score_imports.unconfirmed_imports(current_user.grant("scores.import"))
+    imports = score_imports.unconfirmed_imports_query(current_user.grant("scores.import"))
     return _task(
         "线下成绩等待您确认",
         "scoring.import_paper_scores",

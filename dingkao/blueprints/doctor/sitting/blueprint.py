@@ -41,7 +41,7 @@ def get_sitting_for_update(
     sitting_id: UUID,
 ) -> tuple[Assessment, Sitting]:
     """The user's own assessment and sitting, both locked; also sets `g.doctor`. Raises NotFound."""
-    record_doctor_sitting = sittings.get_sitting_for_update(sitting_id, current_user.id)
+    record_doctor_sitting = sittings.find_sitting_for_update(sitting_id, current_user.id)
     if record_doctor_sitting is None:
         raise_sitting_not_found()
     record, g.doctor, own_sitting = record_doctor_sitting
