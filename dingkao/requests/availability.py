@@ -39,7 +39,8 @@ settings.register(
 
 def unavailable_reason(dossier: Dossier, kind: str) -> str | None:
     """Returns the sentence (Chinese) why no request of this kind can be made now, or None if it can (§11 nos.
-    11, 12, 23 and its table of changes)."""
+    11, 12, 23 and its table of changes). Whether one is under way already is not asked. Raises KeyError for an
+    unknown kind."""
     return _UNAVAILABLE_REASON_BY_KIND[kind](dossier)
 
 
@@ -179,4 +180,5 @@ def _exemption_facts(dossier: Dossier) -> ExemptionFacts:
 
 
 def _parse_date(text: str | None) -> date | None:
+    """The date of a text YYYY-MM-DD; None for "" and None. Raises ValueError for any other."""
     return date.fromisoformat(text) if text else None

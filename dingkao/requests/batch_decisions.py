@@ -48,8 +48,9 @@ def decide_batch(
     by: Actor,
 ) -> BatchResult:
     """Approve (`decision` «agree») or refuse («refuse») up to MAX_BATCH requests, each in a savepoint of its
-    own. Raises InvalidInput for another decision, for too many, and for a refusal without an opinion;
-    NotFound for a request that the scope doesn't see."""
+    own; those that can't be decided on, or not in a batch, are left out. Locks requests and records. Raises
+    InvalidInput for another decision, for none or too many, and for a refusal without an opinion; NotFound
+    for a request that the scope doesn't see."""
     ids = sorted(set(request_ids))
     _validate(ids, decision, opinion)
     result = BatchResult()
@@ -133,7 +134,8 @@ def reason_to_look_alone(
 
 
 def reason_assessment(doctor_request: Request, record: Assessment) -> ReasonAssessment | None:
-    """The reason of a request for 免考, with whether it is met; None for another kind of request."""
+    """The reason of a request for 免考, with whether it is met; None for another kind of request, and for a
+    reason that the province no longer accepts."""
     if doctor_request.kind != "exemption":
         return None
     reasons = exemption_reasons(dossier_of_record(record))

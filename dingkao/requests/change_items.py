@@ -58,4 +58,5 @@ def replace_target_items(items: list[Item], new_items: list[Item], *, what: str,
 
 
 def _location(doctor_request: Request) -> SecretLocation:
+    """Where a request's encrypted items are stored, as encryption and decryption need it."""
     return SecretLocation("request", "content", doctor_request.id)

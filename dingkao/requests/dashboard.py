@@ -53,9 +53,9 @@ def count_unopened_doctors(institution_ids: Iterable[UUID]) -> CappedCount:
     return CappedCount(db.session.scalar(count_query) or 0)
 
 
-def count_to_conclude(cycle: Cycle, grant: Grant) -> int:
+def count_to_conclude(cycle: Cycle, grant: Grant) -> CappedCount:
     """Returns how many records within `grant` wait for 综合评定, also absent ones whose absence is not
-    confirmed; a CappedCount."""
+    confirmed; counted up to MAX_COUNTED."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         scope_condition(grant, assessor=Assessment.assessor_id),
@@ -66,7 +66,8 @@ def count_to_conclude(cycle: Cycle, grant: Grant) -> int:
 
 @dataclass(frozen=True)
 class SetupProgress:
-    """Which steps of setting up a province are done."""
+    """Which steps of setting up a province are done. `has_assessors`: every institution has an assessment
+    organisation; `has_papers`: the current cycle has a paper."""
 
     has_contact: bool
     has_seal: bool
@@ -104,4 +105,5 @@ def setup_progress(cycle: Cycle | None) -> SetupProgress:
 
 
 def _exists(query: Select[Any]) -> bool:
+    """Whether a query gives a row."""
     return db.session.scalar(query.limit(1)) is not None

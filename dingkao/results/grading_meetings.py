@@ -42,8 +42,10 @@ def create_meeting(
     grant: Grant,
     by: Actor,
 ) -> GradingMeeting:
-    """Create the draft of a meeting, and enqueue the job that puts all waiting records of the organisation on
-    its list. Raises InvalidInput, InvalidState while the organisation has another draft."""
+    """Create the draft of a meeting, with a journal entry, and enqueue the job that puts all waiting records
+    of the organisation on its list. Raises InvalidInput for a bad place and unless `grant` names the
+    organisation (one of the whole province doesn't), InvalidState while the organisation has another meeting
+    of the cycle that is not held yet."""
     if organisation_id not in grant.assessor_ids:
         raise InvalidInput("请从列表中选择考核机构。", "organisation")
     meeting = GradingMeeting(
@@ -76,7 +78,7 @@ def _require_no_draft(cycle: Cycle, organisation_id: UUID) -> None:
 
 def meetings_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[GradingMeeting]:
     """A page of the cycle's meetings of the organisations within `grant`, the newest first."""
-    query = select(GradingMeeting).where(GradingMeeting.cycle_id == cycle.id, _own(grant))
+    query = select(GradingMeeting).where(GradingMeeting.cycle_id == cycle.id, _own_condition(grant))
     return fetch_page(query, [GradingMeeting.id], cursor, descending=True)
 
 
@@ -87,7 +89,7 @@ def get_meeting(
     for_update: bool = False,
 ) -> GradingMeeting:
     """A meeting of an organisation within `grant`, locked if `for_update`. Raises NotFound."""
-    query = select(GradingMeeting).where(GradingMeeting.id == meeting_id, _own(grant))
+    query = select(GradingMeeting).where(GradingMeeting.id == meeting_id, _own_condition(grant))
     meeting = db.session.scalar(query.with_for_update() if for_update else query)
     if meeting is None:
         raise NotFound
@@ -101,7 +103,8 @@ def require_draft(meeting: GradingMeeting) -> None:
 
 
 def delete_draft(meeting: GradingMeeting, *, by: Actor) -> None:
-    """Delete the draft of a meeting (locked); its records wait as before. Raises InvalidState."""
+    """Delete the draft of a meeting (locked) with its list and those present, with a journal entry; its
+    records wait as before. Raises InvalidState unless it is a draft."""
     require_draft(meeting)
     journal.write_entry(
         "grading_meeting",
@@ -113,8 +116,8 @@ def delete_draft(meeting: GradingMeeting, *, by: Actor) -> None:
 
 
 def change_notes(meeting: GradingMeeting, notes: str, *, by: Actor) -> None:
-    """Store what was discussed at a meeting (locked), stripped. Raises InvalidInput if it is too long,
-    InvalidState unless it is a draft."""
+    """Store what was discussed at a meeting (locked), stripped, with a journal entry. Raises InvalidInput if
+    `notes`, unstripped, are longer than MAX_NOTES_LENGTH, InvalidState unless the meeting is a draft."""
     require_draft(meeting)
     if len(notes) > MAX_NOTES_LENGTH:
         raise InvalidInput(
@@ -130,12 +133,15 @@ def change_notes(meeting: GradingMeeting, notes: str, *, by: Actor) -> None:
     )
 
 
-def _own(grant: Grant) -> ColumnElement[bool]:
+def _own_condition(grant: Grant) -> ColumnElement[bool]:
+    """The condition that a GradingMeeting is of an organisation that `grant` names; of none for a grant of
+    the whole province."""
     return in_array(GradingMeeting.organisation_id, grant.assessor_ids)
 
 
 def validate_text(value: str, label: str, field: str) -> str:
-    """The text without surrounding blanks. Raises InvalidInput if it is empty or too long."""
+    """The text with single spaces for all white space. Raises InvalidInput for `field`, calling it `label`
+    (Chinese), if it is empty or longer than MAX_TEXT_LENGTH."""
     value = " ".join(value.split())
     if not value:
         raise InvalidInput(f"请填写{label}。", field)

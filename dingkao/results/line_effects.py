@@ -52,7 +52,7 @@ def line_effects(
     cycle: Cycle, tenths: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], LineEffect] | None:
     """Returns (category, level) → effect for the lines `tenths` ((category, level) → tenths). Few records are
-    counted now, many were counted by the last job (`enqueue_counting`); None if no such job has run. A record
+    counted now, many were counted by the last job that is done (`enqueue_counting`); None if there is none. A record
     passes 业务水平 if the lowest score of its papers reaches the line."""
     tallies = _last_tallies(cycle) if needs_counting_job(cycle) else _tally_now(cycle)
     if tallies is None:
@@ -73,7 +73,7 @@ def _tallies_of(job: Job) -> ScoreTallies:
 
 def needs_counting_job(cycle: Cycle) -> bool:
     """Whether more records are scored than can be counted during a request."""
-    return capped_count(_scored_records(cycle).order_by(Assessment.state, Assessment.id)) > MAX_COUNTED
+    return capped_count(_scored_records_query(cycle).order_by(Assessment.state, Assessment.id)) > MAX_COUNTED
 
 
 def enqueue_counting(cycle: Cycle, *, by: Actor) -> Job:
@@ -92,7 +92,9 @@ def count_batch(job: Job, cursor: Cursor) -> Chunk:
     """Add the lowest scores of the next scored records of the cycle to the job's tallies, at most
     COUNT_BATCH_SIZE of them; the chunk of fewer is the last."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
-    total = None if cursor else db.session.scalar(_scored_records(cycle).with_only_columns(func.count()))
+    total = (
+        None if cursor else db.session.scalar(_scored_records_query(cycle).with_only_columns(func.count()))
+    )
     record_ids = _next_scored_ids(cycle, UUID(cursor.get("after", str(FIRST_ID))))
     tallies = _tallies_of(job)
     for key, scores in _tally_now(cycle, in_array(Assessment.id, record_ids)).items():
@@ -108,18 +110,18 @@ def count_batch(job: Job, cursor: Cursor) -> Chunk:
 def _next_scored_ids(cycle: Cycle, after: UUID) -> Sequence[UUID]:
     """Returns the ids of the cycle's next scored records above the id `after`, rising, at most
     COUNT_BATCH_SIZE; none at the end."""
-    query = _scored_records(cycle).with_only_columns(Assessment.id).where(Assessment.id > after)
+    query = _scored_records_query(cycle).with_only_columns(Assessment.id).where(Assessment.id > after)
     return db.session.scalars(query.order_by(Assessment.id).limit(COUNT_BATCH_SIZE)).all()
 
 
-def _scored_records(cycle: Cycle) -> Select[Assessment]:
+def _scored_records_query(cycle: Cycle) -> Select[Assessment]:
     """Returns the query of the cycle's records that are scored and have no verdict yet."""
     return select(Assessment).where(Assessment.cycle_id == cycle.id, Assessment.state == "scored")
 
 
 def _tally_now(cycle: Cycle, *conditions: ColumnElement[bool]) -> ScoreTallies:
     """Returns the tallies of the cycle's scored records that meet `conditions`."""
-    lowest = _lowest_score(cycle, *conditions).subquery()
+    lowest = _lowest_score_query(cycle, *conditions).subquery()
     tally_query = select(
         lowest.c.category,
         lowest.c.level,
@@ -156,9 +158,9 @@ def _load_score(stored_score: str) -> int | None:
     return None if stored_score == "None" else int(stored_score)
 
 
-def _lowest_score(cycle: Cycle, *conditions: ColumnElement[bool]) -> Select[str, str, int | None]:
-    """Returns the query of category, level and lowest score (NULL if a paper was not sat) of each scored
-    record of the cycle that meets `conditions`."""
+def _lowest_score_query(cycle: Cycle, *conditions: ColumnElement[bool]) -> Select[str, str, int | None]:
+    """Returns the query of category, level and lowest score in tenths (NULL if a paper was not sat) of each
+    scored record of the cycle that meets `conditions` and has a valid sitting."""
     all_sat = func.count() >= case(
         (Assessment.procedure == "simple", 1),
         else_=len(subjects_for_procedure("general")),

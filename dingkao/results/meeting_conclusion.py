@@ -70,7 +70,8 @@ def finish_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
 
 
 def outcomes_digest(meeting: GradingMeeting) -> bytes:
-    """SHA-256 of the outcomes on a meeting's list, by record."""
+    """SHA-256 over the meeting's id and, in the order of their ids, each record on its list with its outcome
+    (pass, fail, - without one)."""
     digest = hashlib.sha256(meeting.id.bytes)
     columns = (
         GradingMeetingEntry.assessment_id,
@@ -85,8 +86,8 @@ def outcomes_digest(meeting: GradingMeeting) -> bytes:
 
 
 def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
-    """Let the committee's decision take effect (see `conclude_meeting`), with a job. Raises what that
-    raises."""
+    """Move a meeting (locked) to concluding (see `conclude_meeting`) and enqueue the job that concludes its
+    records. Raises Forbidden, InvalidState."""
     conclude_meeting(meeting, by=by)
     return enqueueing.enqueue(
         JOB_NAME,
@@ -125,6 +126,7 @@ def conclude_entries(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _count_entries(meeting: GradingMeeting) -> int | None:
+    """How many records a meeting's list has, all of them counted."""
     query = select(func.count()).where(GradingMeetingEntry.meeting_id == meeting.id)
     return db.session.scalar(query)
 
@@ -139,7 +141,8 @@ def _next_entries(meeting: GradingMeeting, after: UUID) -> Sequence[GradingMeeti
 
 
 def _conclude(entries: Sequence[GradingMeetingEntry], by: Actor) -> Counter[str]:
-    """Conclude the records of these entries. Returns reason → number of those left out."""
+    """Lock and conclude the records of these entries; those left out get the reason stored. Returns reason →
+    number of those left out."""
     records = _lock_records([entry.assessment_id for entry in entries])
     reasons = Counter[str]()
     with journal.batched_entries():
@@ -165,7 +168,8 @@ def _conclude_entry(
     record: Assessment,
     by: Actor,
 ) -> str | None:
-    """Conclude one record and keep its verdicts. Returns the reason if it is left out."""
+    """Conclude one record (locked) and store its verdicts and outcome in the entry. Returns None, or the
+    reason if it is left out."""
     if entry.sample_result == "doubtful":
         return DOUBTFUL_MESSAGE
     try:

@@ -40,8 +40,8 @@ MEETING_FILTER = "meeting"
 
 
 def _query(viewer: ListViewer, state: ListState) -> ListQuery:
-    """Returns the records on the list of the meeting that the state names, of an organisation within the
-    viewer's grant, with doctor and entry."""
+    """Returns the query of the records on the list of the meeting that the state names, if it is of an
+    organisation within the viewer's grant, each with doctor and entry; of none if it names no meeting."""
     of_record = and_(
         GradingMeetingEntry.tenant_id == Assessment.tenant_id,
         GradingMeetingEntry.assessment_id == Assessment.id,
@@ -58,10 +58,11 @@ def _query(viewer: ListViewer, state: ListState) -> ListQuery:
         GradingMeeting.id == UUID(meeting_id),
         scope_condition(viewer.grant, assessor=GradingMeeting.organisation_id),
     )
-    return query.where(_is_on(meeting_id), is_within_grant)
+    return query.where(_is_on_list_condition(meeting_id), is_within_grant)
 
 
-def _is_on(meeting_id: str) -> ColumnElement[bool]:
+def _is_on_list_condition(meeting_id: str) -> ColumnElement[bool]:
+    """The condition that a GradingMeetingEntry is on the list of the meeting with this id (as text)."""
     return GradingMeetingEntry.meeting_id == UUID(meeting_id)
 
 
@@ -95,6 +96,7 @@ def _entry_cells(record: Assessment, entry: GradingMeetingEntry) -> dict[str, st
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (record, doctor, entry), in their order."""
     return [
         cells | _entry_cells(record, entry)
         for (record, _, entry, *_), cells in zip(rows, record_cells(rows), strict=True)
@@ -123,7 +125,7 @@ MEETING_ENTRY_LIST = register(
             ListFilter(
                 MEETING_FILTER,
                 "评定会",
-                lambda value, _viewer: _is_on(value),
+                lambda value, _viewer: _is_on_list_condition(value),
                 accepts=is_id,
                 describe=lambda _value: "一次评定会",
                 is_indexed=True,

@@ -66,7 +66,7 @@ class ListedRecord:
 
 
 def enqueue_filling(meeting: GradingMeeting, *, by: Actor) -> Job:
-    """Enqueue the job that puts the records that wait now on the meeting's list."""
+    """Enqueue the job that puts the records that wait when it runs on the meeting's list."""
     return enqueueing.enqueue(
         FILL_JOB,
         f"评定会名单（{meeting.held_on:%Y年%m月%d日}）",
@@ -79,7 +79,8 @@ def enqueue_filling(meeting: GradingMeeting, *, by: Actor) -> Job:
 @worker.register_chunked_job(FILL_JOB)
 def fill_list(job: Job, cursor: Cursor) -> Chunk:
     """Put the next waiting records of the organisation on the list of a draft (absent doctors only if the
-    absence is confirmed); after the last one, set `filled_at`. Does nothing for a meeting that is no draft
+    absence is confirmed; none that another meeting still has on its list); after the last one, set
+    `filled_at`. Does nothing for a meeting that is no draft
     any more."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
     meeting = db.session.scalar(query.with_for_update())
@@ -119,8 +120,8 @@ def entries_query(meeting: GradingMeeting, entry_filter: str = "") -> Select[Any
 
 
 def entry_condition(entry_filter: str) -> ColumnElement[bool]:
-    """The condition of one of ENTRY_FILTERS, for a query of entries with their records. Raises KeyError for
-    an unknown one."""
+    """The condition of one of ENTRY_FILTERS, for a query of entries with their records; passing and failing
+    follow the records' present verdicts. Raises KeyError for an unknown one."""
     has_all_passed = and_(
         Assessment.performance == "pass",
         Assessment.ethics == "pass",

@@ -67,9 +67,10 @@ def add_member(
     *,
     by: Actor,
 ) -> None:
-    """Add somebody present at a meeting (locked): one of `colleagues` by account, whose name then counts, or
-    another one by name. Who is on the list already isn't added again. Raises InvalidInput (also if the
-    account is none of `colleagues`), InvalidState."""
+    """Add somebody present at a meeting (locked), with a journal entry: one of `colleagues` by account, whose
+    name then counts, or another one by name. `role`: a key of MEMBER_ROLES. Who is on the list already, with
+    this name and account, isn't added again and keeps the role. Raises InvalidInput (also if the account is
+    none of `colleagues`, and for more than MAX_MEMBERS), InvalidState unless the meeting is a draft."""
     require_draft(meeting)
     if role not in MEMBER_ROLES:
         raise InvalidInput("请选择在会上的身份。", "role")
@@ -99,8 +100,8 @@ def add_member(
 
 
 def remove_member(meeting: GradingMeeting, member_id: UUID, *, by: Actor) -> None:
-    """Remove somebody from those present at a meeting (locked); an unknown id is ignored. Raises
-    InvalidState."""
+    """Remove somebody from those present at a meeting (locked), with a journal entry; an unknown id is
+    ignored. Raises InvalidState unless the meeting is a draft."""
     require_draft(meeting)
     for member in members_of(meeting):
         if member.id == member_id:
@@ -114,8 +115,9 @@ def remove_member(meeting: GradingMeeting, member_id: UUID, *, by: Actor) -> Non
 
 
 def sign_minutes(meeting: GradingMeeting, *, by: Actor) -> None:
-    """Sign the minutes as one of those present; does nothing if they are signed already. Raises InvalidState
-    before the meeting is concluded, Forbidden for somebody who was not present."""
+    """Sign the minutes as one of those present, with a journal entry; does nothing if `by` has signed them
+    already. Raises InvalidState before the meeting is held, Forbidden for somebody who is not listed with
+    this account."""
     if meeting.state != "held" or meeting.digest is None:
         raise InvalidState("评定完成后才能签署。")
     member = next(
@@ -135,8 +137,9 @@ def sign_minutes(meeting: GradingMeeting, *, by: Actor) -> None:
         )
 
 
-def _open_seats(desk: Desk) -> Select[GradingMeetingMember] | None:
-    """The query of the holder's seats on meetings of the desk's organisation that aren't concluded."""
+def _open_seats_query(desk: Desk) -> Select[GradingMeetingMember] | None:
+    """The query of the holder's seats on meetings of the desk's organisation that are drafts; None for a desk
+    without an organisation."""
     if desk.organisation_id is None:
         return None
     of_meeting = (GradingMeeting.tenant_id == GradingMeetingMember.tenant_id) & (
@@ -154,7 +157,8 @@ def _open_seats(desk: Desk) -> Select[GradingMeetingMember] | None:
 
 
 def _move_seats(members: Sequence[GradingMeetingMember], handover: Handover) -> None:
-    """Seat the successor; who sits there already gets no second seat."""
+    """Give the seats `members` to the successor; one at a meeting where the successor sits already is
+    deleted."""
     seated = select(GradingMeetingMember.meeting_id).where(
         in_array(GradingMeetingMember.meeting_id, {member.meeting_id for member in members}),
         GradingMeetingMember.account_id == handover.successor.id,
@@ -167,4 +171,4 @@ def _move_seats(members: Sequence[GradingMeetingMember], handover: Handover) -> 
             member.account_id, member.name = handover.successor.id, handover.successor.name
 
 
-add_handover_part("评定会席位", "个", _open_seats, _move_seats)
+add_handover_part("评定会席位", "个", _open_seats_query, _move_seats)

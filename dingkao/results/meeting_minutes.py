@@ -45,7 +45,7 @@ CJK_FONT = "宋体"
 @dataclass(frozen=True)
 class Minutes:
     """What the minutes say. `facts`: pairs of label and text; `rows`: a line for each record that is named,
-    as HEADINGS; `is_cut`: there are more; `signatures`: role, name, when it was signed in the system ("" on
+    as HEADINGS; `is_cut`: there are more; `sampled`: name, result and note of each spot check; `signatures`: role, name, when it was signed in the system ("" on
     paper)."""
 
     facts: list[tuple[str, str]]
@@ -57,7 +57,7 @@ class Minutes:
 
 
 def minutes_of(meeting: GradingMeeting) -> Minutes:
-    """The minutes of a meeting. Raises InvalidState before it is concluded."""
+    """The minutes of a meeting. Raises InvalidState before it is held."""
     if meeting.digest is None:
         raise InvalidState("评定完成后才有会议纪要。")
     named = list(db.session.scalars(_named_query(meeting).limit(MAX_LISTED + 1)))
@@ -79,8 +79,8 @@ def minutes_of(meeting: GradingMeeting) -> Minutes:
 
 
 def _named_query(meeting: GradingMeeting) -> Any:
-    """The query of the entries that the minutes name: who did not pass or was left out, or all of a short
-    list."""
+    """The query of the entries that the minutes name, by record's id: who did not pass or was left out, or
+    all of a list of MAX_LISTED at most."""
     is_short = count_entries(meeting) <= min(MAX_LISTED, MAX_COUNTED)
     query = entries_query(meeting)
     if not is_short:
@@ -92,7 +92,7 @@ def _facts(
     meeting: GradingMeeting,
 ) -> list[tuple[str, str]]:
     """Pairs of label and text at the head of the minutes: organisation, when, where, numbers by outcome,
-    check code."""
+    check code (the first 16 digits of the digest; "" without one)."""
     counted = select(GradingMeetingEntry.outcome, func.count()).where(
         GradingMeetingEntry.meeting_id == meeting.id
     )
@@ -151,8 +151,9 @@ def _verdict_texts(entry: GradingMeetingEntry, record: Assessment) -> tuple[str,
 def _sampled(
     meeting: GradingMeeting,
 ) -> list[tuple[str, str, str]]:
-    """The spot check: name, result, note, of MAX_LISTED records at most."""
-    entries = list(db.session.scalars(entries_query(meeting, "sampled").limit(MAX_LISTED)))
+    """The spot check: name, result, note, of the first MAX_LISTED records by id."""
+    query = entries_query(meeting, "sampled").order_by(GradingMeetingEntry.assessment_id)
+    entries = list(db.session.scalars(query.limit(MAX_LISTED)))
     listed = records_of(entries)
     doctors = doctors_by_id(item.record.doctor_id for item in listed)
     return [

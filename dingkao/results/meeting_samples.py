@@ -36,7 +36,8 @@ WHERE tenant_id = :tenant AND meeting_id = :meeting AND assessment_id IN (
 
 def draw_sample(meeting: GradingMeeting, size: int, *, by: Actor) -> None:
     """Draw `size` more records of the list of a meeting (locked) for the spot check, by chance; fewer if
-    fewer are left. The journal has the seed. Raises InvalidInput, InvalidState."""
+    fewer are left. The journal has the seed. Raises InvalidInput for a size out of 1 to MAX_SAMPLE,
+    InvalidState unless the meeting is a draft."""
     require_draft(meeting)
     if not 1 <= size <= MAX_SAMPLE:
         raise InvalidInput(f"抽查人数请填写1至{MAX_SAMPLE}。", "size")
@@ -68,9 +69,10 @@ def record_sample_result(
     *,
     by: Actor,
 ) -> None:
-    """Store what the spot check of one record showed: a key of SAMPLE_RESULTS, and a note (cut at
-    MAX_NOTES_LENGTH), which a doubt needs. The meeting is locked. Raises InvalidInput, InvalidState; NotFound
-    for a record that was not drawn."""
+    """Store what the spot check of one record showed: a key of SAMPLE_RESULTS, and a note (with single spaces
+    for all white space, cut at MAX_NOTES_LENGTH), which a doubt needs; writes a journal entry about the
+    record. The meeting is locked. Raises InvalidInput, InvalidState unless it is a draft, NotFound for a
+    record that was not drawn."""
     require_draft(meeting)
     if result not in SAMPLE_RESULTS:
         raise InvalidInput("请选择抽查结果。", "result")

@@ -82,7 +82,7 @@ def current_lines(cycle: Cycle) -> dict[tuple[str, str], PassLine]:
     return {(line.category, line.level): line for line in lines}
 
 
-def proposed_lines(cycle: Cycle) -> Select[Any]:
+def proposed_lines_query(cycle: Cycle) -> Select[Any]:
     """Returns the query of a cycle's lines that wait for approval."""
     is_proposed = (
         PassLine.approved_at.is_(None),
@@ -97,8 +97,9 @@ def default_tenths(level: str) -> int:
 
 
 def propose_line(cycle: Cycle, category: str, level: str, tenths: int, *, by: Actor) -> PassLine:
-    """Propose a line in tenths of a point; locks the cycle. It replaces an earlier proposal that is not
-    approved. Raises InvalidInput; InvalidState if a line is approved already."""
+    """Propose a line in tenths of a point, with a journal entry; locks the cycle. An earlier proposal that is
+    not approved is withdrawn, without an entry. Raises InvalidInput; InvalidState if a line is approved
+    already."""
     if category not in CATEGORIES or level not in LEVELS:
         raise InvalidInput("请从列表中选择执业类别和级别。")
     if not 0 <= tenths <= FULL_MARKS_TENTHS:
@@ -131,7 +132,7 @@ def propose_line(cycle: Cycle, category: str, level: str, tenths: int, *, by: Ac
 
 
 def _replace_proposal(line: PassLine) -> None:
-    """Withdraw a line so that another one can be proposed. Raises InvalidState if it is approved."""
+    """Withdraw a line, without a journal entry, so that another one can be proposed. Raises InvalidState if it is approved."""
     if line.approved_at:
         group = f"{CATEGORIES[line.category]}{LEVELS[line.level]}"
         raise InvalidState(f"{group}的合格线已确定并生效，不能再更改。")
@@ -150,7 +151,7 @@ def get_line_for_update(line_id: UUID) -> PassLine:
 
 
 def approve_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Approve a line (locked); does nothing if it is approved already. Verdicts follow from
+    """Approve a line (locked), with a journal entry; does nothing if it is approved already. Verdicts follow from
     `enqueue_applying`, or from the scheduled task. Raises Forbidden for the person who proposed it."""
     if pass_line.approved_at:
         return
@@ -170,7 +171,7 @@ def approve_line(pass_line: PassLine, *, by: Actor) -> None:
 
 
 def withdraw_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Withdraw a proposed line (locked). Raises InvalidState if it is approved."""
+    """Withdraw a proposed line (locked), with a journal entry. Raises InvalidState if it is approved."""
     withdraw(pass_line, by=by, refusal="合格线已确定并生效，不能撤回。")
 
 
@@ -221,7 +222,8 @@ def enqueue_applying(cycle: Cycle, *, by: Actor) -> Job:
 
 @worker.register_chunked_job("apply_lines")
 def apply_step(job: Job, cursor: Cursor) -> Chunk:
-    """Turn the scores of the next records with an approved line into verdicts."""
+    """Turn the scores of the next records with an approved line into verdicts. Records that others have
+    locked are left to the scheduled task (`apply_approved_lines`)."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
     total = None if cursor else _count_with_approved_line(cycle)
     assessed_count, last_id = _apply_batch(cycle, UUID(cursor.get("after", str(FIRST_ID))))
@@ -234,7 +236,8 @@ def apply_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _count_with_approved_line(cycle: Cycle) -> int | None:
-    records = _records_with_approved_line(cycle).subquery()
+    """How many scored records of a cycle have an approved line and no open integrity case."""
+    records = _records_with_approved_line_query(cycle).subquery()
     return db.session.scalar(select(func.count()).select_from(records))
 
 
@@ -264,7 +267,7 @@ def _apply_batch(cycle: Cycle, after: UUID) -> tuple[int, UUID | None]:
     """Apply the approved lines to the next BATCH_SIZE records after the id `after`, without those that others
     have locked. Returns how many, and the last id if there may be more, else None."""
     query = (
-        _records_with_approved_line(cycle)
+        _records_with_approved_line_query(cycle)
         .where(Assessment.id > after)
         .order_by(Assessment.id)
         .limit(BATCH_SIZE)
@@ -294,7 +297,7 @@ def _scores_by_record(
 
 
 def _apply_line(record: Assessment, scores: Sequence[int | None], line_tenths: int) -> None:
-    """Give a record its verdict on 业务水平."""
+    """Give a record (locked, scored) its verdict on 业务水平; `scores`: tenths of all its valid sittings."""
     # a failed earlier stage may have excluded the doctor from the later one: a missing paper means fail
     has_all_scores = len(scores) >= expected_paper_count(record)
     is_passed = has_all_scores and reaches_line(scores, line_tenths)
@@ -305,7 +308,7 @@ def _apply_line(record: Assessment, scores: Sequence[int | None], line_tenths: i
     )
 
 
-def _records_with_approved_line(
+def _records_with_approved_line_query(
     cycle: Cycle,
 ) -> Select[Assessment, int]:
     """Returns the query of a cycle's scored records that have an approved line, each with the line in tenths;

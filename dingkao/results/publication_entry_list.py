@@ -40,8 +40,8 @@ PUBLISHED_LABELS = {"passed": "合格", "failed": "不合格"}
 
 
 def _query(_viewer: ListViewer, state: ListState) -> ListQuery:
-    """Returns the records on the complete list of the publication that the state names, with doctor and
-    result; none before it is complete."""
+    """Returns the query of the records on the complete list of the publication that the state names, each
+    with doctor and result, whoever views it; of none before it is complete, or if none is named."""
     of_record = and_(
         PublicationEntry.tenant_id == Assessment.tenant_id,
         PublicationEntry.assessment_id == Assessment.id,
@@ -58,15 +58,17 @@ def _query(_viewer: ListViewer, state: ListState) -> ListQuery:
         Publication.id == UUID(publication_id),
         Publication.gathered_at.is_not(None),
     )
-    return query.where(_is_on(publication_id), is_complete)
+    return query.where(_is_on_list_condition(publication_id), is_complete)
 
 
-def _is_on(publication_id: str) -> ColumnElement[bool]:
+def _is_on_list_condition(publication_id: str) -> ColumnElement[bool]:
+    """The condition that a PublicationEntry is on the list of the publication with this id (as text)."""
     return PublicationEntry.publication_id == UUID(publication_id)
 
 
 def _totals(state: ListState, _viewer: ListViewer) -> Totals:
-    """Returns how many passed and how many did not, where nothing else is chosen."""
+    """Returns filter by result → how many passed and how many did not, from the publication; {} if the state
+    names none, or has a search or another filter. Raises NotFound."""
     publication_id = state.filters.get(PUBLICATION_FILTER)
     if publication_id is None or state.search or state.filters.keys() - {PUBLICATION_FILTER, VERDICT_FILTER}:
         return {}
@@ -75,6 +77,8 @@ def _totals(state: ListState, _viewer: ListViewer) -> Totals:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (record, doctor, result), in their order; the verdicts are the record's present
+    ones."""
     return [
         cells
         | {part: VERDICTS.get(getattr(record, part) or "", "未评定") for part in VERDICT_PARTS}
@@ -104,7 +108,7 @@ PUBLICATION_ENTRY_LIST = register(
             ListFilter(
                 PUBLICATION_FILTER,
                 "发布清单",
-                lambda value, _viewer: _is_on(value),
+                lambda value, _viewer: _is_on_list_condition(value),
                 accepts=is_id,
                 describe=lambda _value: "一份发布清单",
                 is_indexed=True,

@@ -59,9 +59,9 @@ FROM next
 
 
 def propose_publication(cycle: Cycle, *, by: Actor) -> Publication:
-    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list. Locks
-    the cycle, so that only one is proposed. Raises InvalidState if there is none, or if another list waits
-    for approval or is being published."""
+    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list; writes a
+    journal entry. Locks the cycle, so that only one is proposed. Raises InvalidState if there is none, or if
+    another list is being gathered, waits for approval or is being published."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     _require_no_unsettled(cycle)
     _require_confirming_records(cycle)
@@ -85,7 +85,8 @@ def propose_publication(cycle: Cycle, *, by: Actor) -> Publication:
 
 
 def _require_no_unsettled(cycle: Cycle) -> None:
-    """Raises InvalidState if a list of the cycle waits for approval or is being published."""
+    """Raises InvalidState if a list of the cycle is being gathered, waits for approval or is being
+    published."""
     unsettled = _unsettled_publication(cycle.id)
     if unsettled is not None:
         raise InvalidState(
@@ -106,7 +107,7 @@ def _require_confirming_records(cycle: Cycle) -> None:
 
 
 def _on_gather_cancel(job: Job, _cursor: Cursor) -> None:
-    """Withdraw the publication of a cancelled job. Raises InvalidState if it is approved."""
+    """Withdraw the publication of a cancelled job. Raises InvalidState if it is approved, NotFound."""
     publication = get_publication_for_update(UUID(job.arguments["publication"]))
     withdraw(publication, by=SYSTEM_ACTOR, refusal=FROZEN_MESSAGE)
 
@@ -117,7 +118,7 @@ def gather_step(job: Job, cursor: Cursor) -> Chunk:
     digest. A record that becomes 待发布 behind the cursor waits for the next list; one that leaves 待发布 is
     found when the list is compared. If the list is empty, withdraws it, commits and raises InvalidState.
     Raises NotFound."""
-    publication = publication_of_job(job, for_update=True)
+    publication = get_publication_of_job(job, for_update=True)
     if publication.gathered_at or publication.withdrawn_at:
         return Chunk(None)
     parameters = {
@@ -128,7 +129,7 @@ def gather_step(job: Job, cursor: Cursor) -> Chunk:
         "most": GATHER_BATCH_SIZE,
     }
     batch = BatchCount(*db.session.execute(_GATHER_QUERY, parameters).one())
-    total = None if cursor else counts_of_state(publication.cycle_id, "confirming")
+    total = None if cursor else count_in_state(publication.cycle_id, "confirming")
     counts = {
         "passed": batch.reported,
         "failed": batch.number - batch.reported,
@@ -179,7 +180,8 @@ FROM publication_entry WHERE tenant_id = :tenant AND publication_id = :publicati
 
 
 def list_summary(publication: Publication) -> Row[Any]:
-    """Returns the number of records on a list as stored, how many of them passed, and its digest."""
+    """Returns `number` of records on a list as stored, how many of them `passed`, and its `digest` (see
+    `list_digest`)."""
     return db.session.execute(
         _LIST_SUMMARY_QUERY,
         {"tenant": current_tenant(), "publication": publication.id},
@@ -202,13 +204,15 @@ def get_publication_for_update(publication_id: UUID) -> Publication:
 
 
 def withdraw_publication(publication: Publication, *, by: Actor) -> None:
-    """Withdraw a proposed publication (locked). Raises InvalidState if it is approved."""
+    """Withdraw a proposed publication (locked), with a journal entry; does nothing if it is withdrawn already.
+    Raises InvalidState if it is approved."""
     withdraw(publication, by=by, refusal="结果已确认发布，不能撤回。")
 
 
 def is_frozen(cycle_id: UUID) -> bool:
     """Whether an approved list of the cycle is not settled yet. Until then nothing else may change records
-    that are 待发布. The cycle stays locked, so no list can be approved until this transaction ends."""
+    that are 待发布. Locks the cycle (for share), so that no list can be approved until this transaction
+    ends."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle_id).with_for_update(read=True)).one()
     unsettled = _unsettled_publication(cycle_id)
     return unsettled is not None and unsettled.approved_at is not None
@@ -229,7 +233,7 @@ def mark_list_changed(record: Assessment) -> None:
         get_for_update(Publication, unsettled.id).changed_at = clock.now()
 
 
-def counts_of_state(cycle_id: UUID, state: str) -> int:
+def count_in_state(cycle_id: UUID, state: str) -> int:
     """Returns how many records of a cycle are in a state."""
     return (
         db.session.scalar(
@@ -258,7 +262,7 @@ def get_publication(publication_id: UUID) -> Publication:
     return publication
 
 
-def publication_of_job(job: Job, *, for_update: bool = False) -> Publication:
+def get_publication_of_job(job: Job, *, for_update: bool = False) -> Publication:
     """Returns the publication of a job, locked with `for_update`. Raises NotFound."""
     query = select(Publication).where(Publication.id == UUID(job.arguments["publication"]))
     publication = db.session.scalar(
@@ -270,8 +274,8 @@ def publication_of_job(job: Job, *, for_update: bool = False) -> Publication:
 
 
 def _unsettled_publication(cycle_id: UUID) -> Publication | None:
-    """Returns the cycle's list that is being gathered, waits for approval, or is being published; there is at
-    most one."""
+    """Returns the cycle's list that is being gathered, waits for approval, or is being published, read anew;
+    there is at most one. None if there is none."""
     query = select(Publication).where(
         Publication.cycle_id == cycle_id,
         Publication.settled_at.is_(None),

@@ -38,10 +38,10 @@ from dingkao.results.publication_lists import (
     VERDICT_SQL,
     BatchCount,
     get_publication_for_update,
+    get_publication_of_job,
     is_frozen,
     list_summary,
     mark_list_changed,
-    publication_of_job,
 )
 from dingkao.tenants.context import current_tenant
 
@@ -51,7 +51,7 @@ LIST_CHANGED_MESSAGE = "清单生成后有医师的状态或评定发生变化�
 
 
 def approve_publication(publication: Publication, *, by: Actor) -> Job | None:
-    """Approve a publication (locked) and enqueue the job that publishes it; returns the job, or None if it
+    """Approve a publication (locked), with a journal entry, and enqueue the job that publishes it; returns the job, or None if it
     was approved before. Raises Forbidden for the person who proposed it; InvalidState if it is withdrawn, the
     list is incomplete, or a record on it has changed."""
     if publication.withdrawn_at:
@@ -143,7 +143,7 @@ def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
 def publish_step(job: Job, cursor: Cursor) -> Chunk:
     """Publish an approved list: compare it with its records, make it public, change its records to their
     final states, then enqueue the certificates. Raises NotFound, InvalidState."""
-    publication = publication_of_job(job, for_update=True)
+    publication = get_publication_of_job(job, for_update=True)
     if publication.approved_at is None or publication.approved_by is None:
         raise InvalidState("该发布清单尚未确认。")
     if publication.published_at is None:
@@ -239,7 +239,8 @@ def _settle_batch(job: Job, publication: Publication, cursor: Cursor) -> Chunk:
 
 
 def _next_verdicts(publication: Publication, after: UUID) -> dict[UUID, str]:
-    """Returns record id → verdict for the next records on a list."""
+    """Returns record id → verdict ("passed" or "failed") for the next SETTLE_BATCH_SIZE records on a list with
+    ids above `after`."""
     query = select(PublicationEntry.assessment_id, PublicationEntry.verdict).where(
         PublicationEntry.publication_id == publication.id,
         PublicationEntry.assessment_id > after,
@@ -249,7 +250,8 @@ def _next_verdicts(publication: Publication, after: UUID) -> dict[UUID, str]:
 
 
 def _settle_records(publication: Publication, verdict_by_record: Mapping[UUID, str]) -> None:
-    """Change those records of a public list that are still 待发布 to their final states."""
+    """Lock these records of a public list, change those that are still 待发布 to their final states, and
+    notify their doctors."""
     query = (
         select(Assessment, Doctor.account_id)
         .join(Doctor, doctor_join())
@@ -284,10 +286,13 @@ def _settle_record(
 
 
 def settle_record_now(record: Assessment) -> None:
-    """Change a record (locked) on a public list to its final state before the job reaches it, because its
-    doctor acts on the result. Does nothing otherwise."""
+    """Change a record (locked) on a public list to its final state, and notify its doctor, before the job
+    reaches it, because the doctor acts on the result. Does nothing for a record that is not 待发布 or on no
+    public list."""
     publication_and_verdict = (
-        db.session.execute(_public_entry_of(record)).one_or_none() if record.state == "confirming" else None
+        db.session.execute(_public_entry_query(record)).one_or_none()
+        if record.state == "confirming"
+        else None
     )
     if publication_and_verdict is not None:
         account = db.session.scalars(select(Doctor.account_id).where(Doctor.id == record.doctor_id)).one()
@@ -300,15 +305,17 @@ def settle_record_now(record: Assessment) -> None:
 
 
 def state_for_doctor(record: Assessment) -> str:
-    """Returns a record's state as its doctor may see it: the verdict, if its list is public but not settled
-    yet."""
+    """Returns a record's state as its doctor may see it: for one that is 待发布 and on a public list the
+    verdict there ("passed" or "failed"), else its own."""
     publication_and_verdict = (
-        db.session.execute(_public_entry_of(record)).one_or_none() if record.state == "confirming" else None
+        db.session.execute(_public_entry_query(record)).one_or_none()
+        if record.state == "confirming"
+        else None
     )
     return publication_and_verdict[1] if publication_and_verdict is not None else record.state
 
 
-def _public_entry_of(record: Assessment) -> Select[Publication, str]:
+def _public_entry_query(record: Assessment) -> Select[Publication, str]:
     """Returns the query of the newest public list that the record is on, with the verdict there."""
     joined = select(Publication, PublicationEntry.verdict).join(
         PublicationEntry,
@@ -323,6 +330,3 @@ def _public_entry_of(record: Assessment) -> Select[Publication, str]:
         .order_by(Publication.id.desc())
         .limit(1)
     )
-
-
-# --- to be looked at

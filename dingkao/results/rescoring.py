@@ -63,7 +63,7 @@ def enqueue_preview(correction: KeyCorrection, *, by: Actor) -> Job:
 def preview_batch(job: Job, cursor: Cursor) -> Chunk:
     """Count what the correction would change among the next sittings. Nothing else is changed; after the last
     sitting the counts are stored with the correction."""
-    correction = _correction(job)
+    correction = _get_correction(job)
     batch, last_id = sitting_rescoring.sittings_with_version(
         correction.version_id,
         UUID(cursor.get("after", str(FIRST_ID))),
@@ -117,10 +117,10 @@ def enqueue_remarking(correction: KeyCorrection, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(REMARK_JOB)
 def remark_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Rescore the next sittings that drew the version. Idempotent. Raises RetryLater while a list is being
+    """Lock and rescore the next sittings that drew the version, and their records. Idempotent. Raises RetryLater while a list is being
     published, because its records must not change; afterwards they are published results. Raises InvalidState
     if the correction is not approved."""
-    correction = _correction(job)
+    correction = _get_correction(job)
     if correction.approved_at is None:
         raise InvalidState("该更正尚未确认。")
     batch, last_id = _next_sittings(correction, UUID(cursor.get("after", str(FIRST_ID))))
@@ -172,7 +172,8 @@ def _finish_remarking(correction: KeyCorrection, sitting_count: int) -> dict[str
 def _require_no_publishing(
     effects: Sequence[CorrectionEffect],
 ) -> None:
-    """Raises RetryLater while a list of one of the records' cycles is being published."""
+    """Raises RetryLater while a list of the cycle of a record that is 待发布 is being published; locks these
+    cycles for share."""
     cycle_ids = {effect.record.cycle_id for effect in effects if effect.record.state == "confirming"}
     if any(map(publication_lists.is_frozen, cycle_ids)):
         raise RetryLater("考核结果正在发布，发布完成后自动继续。")
@@ -230,7 +231,8 @@ def _add_change(
 
 
 def _let_wait(change: ScoreChange, effect: CorrectionEffect, old_score: int) -> None:
-    """Let a change wait for the province's decision, also if an earlier decision was stored."""
+    """Let a change of the score `old_score` (tenths) wait for the province's decision; an earlier decision on
+    it is removed."""
     change.state, change.reason, change.decided_by = (
         "waiting",
         None,
@@ -244,8 +246,8 @@ def _let_wait(change: ScoreChange, effect: CorrectionEffect, old_score: int) -> 
 
 
 def _supersede_unless_same(sitting: Sitting, old_score: int | None, new_score: int | None) -> bool:
-    """Let the waiting changes of a sitting to another score be superseded. If the same change waits already,
-    do nothing and return True."""
+    """Lock the waiting changes of a sitting, by whatever correction. If one from `old_score` to `new_score`
+    (tenths) is among them, return True; else let all be superseded and return False."""
     query = select(ScoreChange).where(
         ScoreChange.sitting_id == sitting.id,
         ScoreChange.state == "waiting",
@@ -263,7 +265,9 @@ def _apply_new_score(
     effect: CorrectionEffect,
     new_score: int,
 ) -> None:
-    """Store the new score of a sitting whose result is not published, and apply the pass line again."""
+    """Store the new score of a sitting whose result is not published, with a journal entry. If its record has
+    a verdict already (grading, confirming) and that changes, apply the pass line again, so that a list
+    waiting for approval with it can't be approved any more."""
     sitting, record = effect.current_score.sitting, effect.record
     old_score, sitting.score_tenths = sitting.score_tenths, new_score
     db.session.flush()
@@ -284,11 +288,11 @@ def _apply_new_score(
 
 
 def latest_job_of(correction: KeyCorrection) -> Job | None:
-    """Returns the latest job about a correction, or None."""
+    """Returns the latest job, preview or rescoring, about a correction, in whatever state, or None."""
     return enqueueing.latest_job_about(correction.id, PREVIEW_JOB, REMARK_JOB)
 
 
-def _correction(job: Job) -> KeyCorrection:
+def _get_correction(job: Job) -> KeyCorrection:
     """Returns the correction of a job. Raises NotFound."""
     correction = db.session.scalar(
         select(KeyCorrection).where(KeyCorrection.id == UUID(job.arguments["correction"]))

@@ -42,7 +42,7 @@ CHANGE_HEADINGS = [
 
 
 def _id_in_view(view: str, name: str) -> UUID:
-    """The id of what a list is of. Raises NotFound for a view that names none."""
+    """The id that the address `view` gives under `name`: of what a list is of. Raises NotFound for a view that names none."""
     try:
         return UUID(view_arguments(view).get(name, ""))
     except ValueError as fault:
@@ -54,7 +54,7 @@ def _verdict_label(verdict: str | None) -> str:
     return VERDICTS.get(verdict or "", "")
 
 
-def _open_changes(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
+def _view_of_changes(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
     """The changes by a correction (`correction` in the view), in whatever state, by sitting. Raises NotFound
     without it."""
     return ExportedView(
@@ -66,7 +66,7 @@ def _open_changes(_grant: Grant, _account_id: UUID, view: str) -> ExportedView:
 
 
 def _changes_rows(listed: Sequence[Sequence[Any]], _with_numbers: bool) -> Rows:
-    """The file's rows of a correction, numbers masked."""
+    """The file's rows of `listed` (ScoreChangeRow), in their order; numbers are always masked."""
     institutions = organisation_names(doctor.organisation_id for _, doctor, _, _ in listed)
     return [
         _change_cells(change, doctor, title, state, institutions.get(doctor.organisation_id, ""))
@@ -93,5 +93,5 @@ def _change_cells(change: ScoreChange, doctor: Doctor, title: str, state: str, i
 
 
 CORRECTION_EXPORT = register_list(
-    ExportedList("score_changes", "成绩变化", "corrections.export", _open_changes)
+    ExportedList("score_changes", "成绩变化", "corrections.export", _view_of_changes)
 )

@@ -68,8 +68,9 @@ def preset_state(cycle: Cycle, grant: Grant) -> str:
 
 
 def _query(viewer: ListViewer, state: ListState) -> ListQuery:
-    """Returns the records with a result, or waiting for one. Where one state is chosen, that says as much:
-    said twice, PostgreSQL would take them for fewer than they are, and read all doctors for them."""
+    """Returns the query of the current cycle's records within the viewer's grant that have a result or wait
+    for one, each with its doctor; of none before the first cycle. Where one state is chosen, that says as
+    much: said twice, PostgreSQL would take them for fewer than they are, and read all doctors for them."""
     cycle = current_cycle()
     return records_with_doctors(
         Assessment.cycle_id == cycle.id if cycle else false(),
@@ -79,7 +80,8 @@ def _query(viewer: ListViewer, state: ListState) -> ListQuery:
 
 
 def _totals(state: ListState, viewer: ListViewer) -> Totals:
-    """Returns the numbers of the states, where nothing else is chosen."""
+    """Returns filter by state → each of RESULT_STATES → number of records; {} before the first cycle, and if
+    `state` has a search or another filter."""
     cycle = current_cycle()
     if cycle is None or state.search or state.filters.keys() - {STATE_FILTER}:
         return {}
@@ -98,6 +100,8 @@ def _totals_of(cycle: Cycle, grant: Grant) -> dict[str, int]:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (record, doctor), in their order: those that all lists of records have, verdicts,
+    assessor, scores and result."""
     records = [row[0] for row in rows]
     assessors = organisation_names(record.assessor_id for record in records)
     scores = _score_texts([record.id for record in records])

@@ -54,8 +54,9 @@ def decide_changes(
     by: Actor,
 ) -> tuple[int, list[str]]:
     """Decide on the waiting changes of `sittings`; others are ignored. `adopt` the new scores (采用新成绩),
-    by which 业务水平 becomes 合格 if the line is reached now, or keep the published ones (维持原结果). Locks
-    record, sitting and change of each; notifies the doctors. Returns how many were decided, and the sentences
+    by which 业务水平 becomes 合格 if the line is reached now (and the result, with a new certificate, if the
+    other verdicts are), or keep the published ones (维持原结果). `sittings`: their ids. Locks record, sitting
+    and change of each, writes journal entries; notifies the doctors of adopted scores. Returns how many were decided, and the sentences
     why others were not. Raises InvalidInput without a reason, Forbidden for the person who proposed the
     correction."""
     require_second_person(
@@ -77,8 +78,8 @@ def decide_changes(
     refusals = set[str]()
     verdicts = VerdictCalculator()
     for record_id, sitting_id in db.session.execute(query).all():
-        record = db.session.scalars(_reload(Assessment, record_id)).one()
-        sitting = db.session.scalars(_reload(Sitting, sitting_id)).one()
+        record = db.session.scalars(_for_update_query(Assessment, record_id)).one()
+        sitting = db.session.scalars(_for_update_query(Sitting, sitting_id)).one()
         change = _get_change_for_update(correction, sitting_id)
         if change.state != "waiting":
             continue
@@ -128,8 +129,8 @@ def _write_decision(change: ScoreChange, *, adopt: bool, reason: str, by: Actor)
     )
 
 
-def _reload(model: Any, identity: UUID) -> Any:
-    """Returns the query of a row by id, locked and read again."""
+def _for_update_query(model: Any, identity: UUID) -> Any:
+    """Returns the query that gives a row by id, locks it and reads it anew."""
     return (
         select(model).where(model.id == identity).with_for_update().execution_options(populate_existing=True)
     )
@@ -250,7 +251,7 @@ def counts_of(
     return counts_by_correction
 
 
-def undecided_changes() -> Select[Any]:
+def undecided_changes_query() -> Select[Any]:
     """Returns the query of the changes of published results that wait for a decision, joined with their
     corrections."""
     same_correction = (ScoreChange.tenant_id == KeyCorrection.tenant_id) & (

@@ -237,7 +237,7 @@ def _administrator_tasks(cycle: Cycle | None) -> list[Task]:
 
 def _administrator_tasks_of_cycle(cycle: Cycle) -> list[Task]:
     """An administrator's tasks in the cycle: pass lines, publications, doctors who aren't included."""
-    line_count, other_lines = count_decidable(pass_lines.proposed_lines(cycle), PassLine.proposed_by)
+    line_count, other_lines = count_decidable(pass_lines.proposed_lines_query(cycle), PassLine.proposed_by)
     publication_count, other_publications = count_decidable(
         proposed_publications_query(cycle), Publication.proposed_by
     )

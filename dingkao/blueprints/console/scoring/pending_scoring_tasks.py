@@ -38,7 +38,7 @@ def _correction_tasks() -> list[tuple[str, int, str, str, int]]:
         key_corrections.proposed_corrections_query(),
         KeyCorrection.proposed_by,
     )
-    to_decide = count_decidable(score_changes.undecided_changes(), KeyCorrection.proposed_by)
+    to_decide = count_decidable(score_changes.undecided_changes_query(), KeyCorrection.proposed_by)
     endpoint = "scoring.list_corrections"
     return [
         _task("更正答案等待您确认", endpoint, "去确认", to_approve),
