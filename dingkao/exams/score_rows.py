@@ -18,6 +18,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.doctors.number_indices import candidate_number_indices
 from dingkao.exams.models.paper_models import AdmissionTicket, Paper
 from dingkao.exams.models.sitting_models import Sitting
+from dingkao.exams.papers import subjects_for_procedure
 from dingkao.integrations.spreadsheets.cells import FormattedNumber
 from dingkao.integrations.spreadsheets.import_rows import ImportRow
 from dingkao.integrations.spreadsheets.number_formats import (
@@ -294,7 +295,7 @@ def _require_number_of(row: ImportRow, doctor: Doctor) -> None:
 
 def _parse_subject(row: ImportRow, record: Assessment) -> str:
     """The code of the subject that the row names. Raises InvalidScoreRow if it is unknown or the record
-    doesn't sit it."""
+    doesn't sit it (see `subjects_for_procedure`)."""
     text = normalise_text(row.text("subject"))
     subject = _subject_of_words(text)
     if subject is None:
@@ -303,12 +304,9 @@ def _parse_subject(row: ImportRow, record: Assessment) -> str:
             f"不认识的科目“{row.text('subject')[:20]}”",
             f"请填写{'或'.join(SUBJECTS.values())}。",
         )
-    if subject != "common" and record.procedure == "simple":
-        raise InvalidScoreRow(
-            "subject",
-            "该医师为简易程序，不参加这一科目",
-            "请核对科目。",
-        )
+    if subject not in subjects_for_procedure(record.procedure):
+        reason = "该医师为简易程序" if record.procedure == "simple" else "本省一般程序只有业务水平一份试卷"
+        raise InvalidScoreRow("subject", f"{reason}，不参加这一科目", "请核对科目。")
     return subject
 
 

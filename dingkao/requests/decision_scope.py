@@ -103,20 +103,22 @@ class DecisionScope:
         return (*own_side, "another") if self.is_another else own_side
 
     def can_act_on(self, doctor_request: Request) -> bool:
-        """Whether the request waits for this side, and this person did not decide on it first."""
+        """Whether the request waits for a side for which this person may decide, and this person did not
+        decide on it first. Whether the side sees its record is not asked (`includes`)."""
         if has_decided_first(doctor_request, self.account):
             return False
         return doctor_request.pending_side in self.decided_sides
 
 
 def _record_join() -> ColumnElement[bool]:
+    """The condition to join Request with its record."""
     return and_(
         Assessment.tenant_id == Request.tenant_id,
         Assessment.id == Request.assessment_id,
     )
 
 
-def visible_requests(scope: DecisionScope) -> Select[Request]:
+def visible_requests_query(scope: DecisionScope) -> Select[Request]:
     """Returns the query of the submitted requests that this side may see. Province and organisation see only
     those that they decide on at some point."""
     return (
@@ -132,7 +134,8 @@ def visible_requests(scope: DecisionScope) -> Select[Request]:
 
 def scope_of(side: str, grant: Grant, first_grant: Grant, account_id: UUID | None) -> DecisionScope:
     """Returns a person as one who decides for a side. `grant`: what the person reaches with requests.view;
-    `first_grant`: with requests.decide_first; `account_id`: the person's account."""
+    `first_grant`: with requests.decide_first; `account_id`: the person's account. Whether a person for the
+    province is of it is not asked."""
     if side == "institution":
         own_ids, can_decide = grant.institution_ids, bool(first_grant.institution_ids)
     elif side == "organisation":
@@ -159,28 +162,28 @@ def decidable_condition(scope: DecisionScope) -> ColumnElement[bool]:
     return second_person_condition(scope.account, *EARLIER_DECIDER_COLUMNS)
 
 
-def pending_for_person(
+def pending_for_person_query(
     scope: DecisionScope,
 ) -> Select[Request]:
     """Returns the query of the requests that wait for this side and on which this person may decide, not
     having decided earlier."""
-    return pending_at_side(scope).where(decidable_condition(scope))
+    return pending_at_side_query(scope).where(decidable_condition(scope))
 
 
-def pending_at_side(scope: DecisionScope) -> Select[Request]:
+def pending_at_side_query(scope: DecisionScope) -> Select[Request]:
     """Returns the query of the requests that wait for this side, no matter which person of it decides."""
-    return visible_requests(scope).where(desk_condition(scope))
+    return visible_requests_query(scope).where(desk_condition(scope))
 
 
 def pending_page(scope: DecisionScope, kind: str, cursor: str | None, size: int) -> Page[Request]:
-    """Returns a page (of `size`) of the requests of a kind that wait for this person."""
-    query = pending_for_person(scope).where(Request.kind == kind)
+    """Returns a page (of `size`) of the requests of a kind that wait for this person, the oldest first."""
+    query = pending_for_person_query(scope).where(Request.kind == kind)
     return fetch_page(query, [Request.id], cursor, size)
 
 
 def get_visible_request(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
     """Returns a submitted request about a record that this side may see, and the record; also a withdrawn one
-    and one on which this side never decides, which `visible_requests` doesn't list. Raises NotFound."""
+    and one on which this side never decides, which `visible_requests_query` doesn't list. Raises NotFound."""
     query = select(Request, Assessment).join(Assessment, _record_join())
     request_and_record = db.session.execute(
         query.where(
@@ -223,8 +226,8 @@ ANSWER_DAYS_SETTINGS = {
 
 
 def answer_deadline(doctor_request: Request) -> date | None:
-    """Returns the last day for answering an appeal (办法: 30 days; domain.md §1.8), a request for 免考 or
-    延考; None for requests of other kinds."""
+    """Returns the last day (Beijing) for answering an appeal (办法: 30 days; domain.md §1.8), a request for
+    免考 or 延考; None for requests of other kinds, and before submission."""
     setting = ANSWER_DAYS_SETTINGS.get(doctor_request.kind)
     if setting is None or doctor_request.submitted_at is None:
         return None

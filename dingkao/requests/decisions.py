@@ -65,7 +65,8 @@ def approve_request(
     """Approve a request (同意); request and record are locked. If a second side has to decide, the request is
     passed on, else it is granted and carried out; the doctor is notified. `verdicts` (part → pass): what the
     first decision on an appeal proposes. Returns the sentence (Chinese) for the person who decided. Raises
-    InvalidInput, Forbidden, InvalidState, and Unavailable if a new photo can't be stored."""
+    InvalidInput, Forbidden, InvalidState, and NotFound or Unavailable if a new photo can't be read or
+    stored."""
     _require_turn(doctor_request, record, scope, by)
     if doctor_request.state == "first_pending" and doctor_request.second_side:
         if doctor_request.kind == "appeal":
@@ -88,7 +89,8 @@ def _forward(
     by: Actor,
     opinion: str,
 ) -> str:
-    """Pass the request on to its second side. Returns the sentence for the person who decided."""
+    """Pass the request on to its second side and notify the doctor. Returns the sentence for the person who
+    decided."""
     request_transitions.forward(doctor_request, by=by, opinion=opinion)
     next_side = SIDES[second_side]
     notify(
@@ -153,7 +155,7 @@ def _validate_proposed_verdicts(
     record: Assessment, verdicts: Mapping[str, str], opinion: str
 ) -> dict[str, str]:
     """Returns the verdicts that an appeal would change, part → pass: only to 合格, because an appeal must not
-    make a result worse. Raises InvalidInput if there is none, another verdict, or no opinion."""
+    make a result worse. Those that the record has already, and empty ones, are left out. Raises InvalidInput if there is none, another verdict, or no opinion."""
     changes = {
         part: verdicts[part]
         for part in VERDICT_PARTS

@@ -47,7 +47,7 @@ class DoctorOverview(NamedTuple):
     """A doctor in the current cycle. Before the first cycle the fields about a cycle are None; without a
     record, those about the record. `phases`: kind → [first day, last day] as ISO dates. `state`: as the
     doctor may see it, so it stays «confirming» until publication. `open_requests`: [kind, state] of each
-    request in progress, the newest first. `has_earlier_result`: there is a result in another cycle. `ticket`:
+    request in progress, drafts too, the newest first; None without any. `has_earlier_result`: there is a result in another cycle. `ticket`:
     the admission ticket's number."""
 
     name: str
@@ -79,7 +79,8 @@ class DoctorOverview(NamedTuple):
 
 
 def load_overview(account_id: UUID) -> DoctorOverview:
-    """Returns the overview of the doctor with this account, by one query."""
+    """Returns the overview of the doctor with this account, by one query. Raises ValueError for an account of
+    no doctor."""
     [row] = _OVERVIEW_STATEMENT.fetch_rows(
         account=account_id,
         today=clock.today(),
@@ -152,7 +153,8 @@ def _overview_query() -> Select[*tuple[Any, ...]]:
 
 
 def _current_cycle_of_doctor() -> LateralFromClause:
-    """Returns the doctor's current cycle as a subquery, with the id of the doctor's record in it."""
+    """Returns the doctor's current cycle as a subquery: id, starts_on, ends_on, and record_id, the doctor's
+    record in it (NULL without one); no row before the first cycle."""
     record = aliased(Assessment)
     is_of_doctor = and_(
         record.tenant_id == Cycle.tenant_id,

@@ -32,7 +32,7 @@ from dingkao.requests.change_items import (
     save_items,
 )
 from dingkao.requests.models import REQUEST_KINDS, Request
-from dingkao.requests.request_queries import open_request
+from dingkao.requests.request_queries import find_open_request
 from dingkao.results import publishing
 from dingkao.tenants import settings
 
@@ -54,12 +54,12 @@ STATES_BEFORE_TEST = (
 
 
 def get_or_create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
-    """Returns the record's open request of this kind, be it a draft or submitted, else a new draft; the
-    record is locked. An appeal first gives the record its final state if its result is public. Raises
+    """Returns the record's open request of this kind, be it a draft or submitted, else a new draft, with a
+    journal entry; the record is locked. An appeal first gives the record its final state if its result is public. Raises
     NotFound for an unknown kind, InvalidState with the reason if no request can be made now."""
     if kind not in REQUEST_KINDS:
         raise NotFound
-    existing_request = open_request(dossier.record, kind)
+    existing_request = find_open_request(dossier.record, kind)
     if existing_request:
         return existing_request
     if kind == "appeal":
@@ -69,7 +69,7 @@ def get_or_create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
 
 
 def _create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
-    """Create a draft, with the sides that will decide on it."""
+    """Create a draft, with the sides that will decide on it, and write a journal entry."""
     chain = APPROVAL_CHAINS.get(kind) or CHANGE_CHAIN_BY_STATE[dossier.record.state]
     doctor_request = Request(
         id=new_id(),
@@ -100,8 +100,8 @@ def save_draft(
     reason: str,
     note: str,
 ) -> None:
-    """Store reason (a code of `offered_reasons`, or "") and note of a draft (locked). Raises InvalidInput
-    with the field's name, InvalidState."""
+    """Store reason (a code of `offered_reasons`, or "" for none) and note of a draft (locked), replacing
+    those stored. Raises InvalidInput with the field's name, InvalidState unless it is a draft."""
     require_draft(doctor_request)
     stored_note = _validate_note(note)
     reasons = offered_reasons(doctor_request, dossier)
@@ -142,8 +142,9 @@ def save_change_fields(
     step: int,
     values: Mapping[str, list[str]],
 ) -> dict[str, str]:
-    """Store, in a change (locked), what would change on the page of a step; `values` are the submitted form
-    values. Returns the errors by field name; with errors nothing is stored. Raises InvalidState."""
+    """Store, in the draft of a change (locked), what would change on the page of a step of the filing, in
+    place of what was stored for it; `values` are the submitted form values. Returns the errors by field name;
+    with errors nothing is stored. Raises InvalidState unless it is a draft."""
     require_draft(doctor_request)
     changes, errors = amendments.field_changes(dossier, step, dossier.fields(step), values)
     if errors:
@@ -215,10 +216,12 @@ def _field_of_correction(field: Field) -> Field:
 
 
 def _scopes_of_all_categories() -> dict[str, str]:
+    """Code of each scope of practice → its name after that of its category."""
     return {code: _scope_with_category(category, name) for code, (category, name) in SCOPES.items()}
 
 
 def _scope_with_category(category: str, name: str) -> str:
+    """The name of a scope of practice after that of its category (a code); alone for "any"."""
     return name if category == "any" else f"{CATEGORIES[category]}：{name}"
 
 
@@ -263,6 +266,7 @@ def _validate_roster_values(doctor: Doctor, values: Mapping[str, list[str]]) -> 
 
 
 def _is_filled_in(values: Mapping[str, list[str]], field: Field) -> bool:
+    """Whether the submitted form has a value for the field that isn't blank."""
     return any(text.strip() for text in values.get(field.name, []))
 
 
@@ -291,13 +295,14 @@ def _corrected_items(doctor: Doctor, new_values: Mapping[str, str]) -> list[Item
     return items
 
 
-def remove_item(doctor_request: Request, number: int) -> None:
-    """Remove item `number` (from 0) of a draft (locked). Raises InvalidState."""
+def remove_item(doctor_request: Request, position: int) -> None:
+    """Remove the item at `position` (from 0) of a draft (locked); does nothing if there is none. Raises
+    InvalidState unless it is a draft."""
     require_draft(doctor_request)
     items = load_items(doctor_request)
     save_items(
         doctor_request,
-        [item for index, item in enumerate(items) if index != number],
+        [item for index, item in enumerate(items) if index != position],
     )
 
 

@@ -47,8 +47,9 @@ GrantedNotice = tuple[NoticeKind, dict[str, Any]]
 
 
 def apply_granted(doctor_request: Request, record: Assessment, *, by: Actor) -> GrantedNotice:
-    """Carry out a granted request (request and record locked). Returns the notice to the doctor. Raises
-    InvalidState if the record's state no longer allows it, InvalidInput, Unavailable."""
+    """Carry out a granted request (request and record locked). Returns the notice to the doctor, which the
+    caller sends. Raises InvalidState if the record's state no longer allows it, Forbidden, InvalidInput;
+    NotFound, Unavailable if a new photo can't be read or stored."""
     return _EFFECT_BY_KIND[doctor_request.kind](doctor_request, record, by)
 
 
@@ -128,7 +129,8 @@ def _apply_items(
     items: list[Item],
     by: Actor,
 ) -> None:
-    """Apply the changes of the filing (locked), and the new photo if the request has one."""
+    """Lock the filing, apply the changes of it, and the new photo if the request has one. Raises as
+    `amendments` and `_apply_photo`."""
     db.session.scalars(
         select(Filing.id)
         .where(
@@ -191,7 +193,7 @@ def _apply_appeal(doctor_request: Request, record: Assessment, by: Actor) -> Gra
 
 
 def _verdict_changes_text(verdicts: dict[str, str]) -> str:
-    """Returns what was changed, as Chinese text."""
+    """Returns what was changed, as Chinese text; `verdicts`: part → new verdict."""
     return "、".join(f"{VERDICT_PARTS[part]}改为{VERDICTS[verdict]}" for part, verdict in verdicts.items())
 
 

@@ -51,17 +51,18 @@ def save_file(
     by: Actor,
     photo: bool = False,
 ) -> RequestFile:
-    """Store a proof, or with `photo` the photo that is to replace the filed one, after checking and
-    re-encoding it; the request is locked. Raises InvalidInput, TooLarge, Unavailable, InvalidState."""
+    """Store a proof, or with `photo` the photo that is to replace the filed one (in place of an earlier one
+    of the request), after checking and re-encoding it; the request is locked. Writes a journal entry. Raises
+    InvalidInput (also beyond MAX_FILES), TooLarge, Unavailable, InvalidState unless it is a draft."""
     require_draft(doctor_request)
     if photo:
         rewritten = images.process_portrait(content, photo_rules())[0]
         content_type = "image/jpeg"
     else:
         rewritten, content_type = images.process_document(content)
-    _require_file_capacity(doctor_request)
     if photo:
         _delete_photo(doctor_request)
+    _require_file_capacity(doctor_request)
     file = RequestFile(
         id=new_id(),
         request_id=doctor_request.id,
@@ -91,6 +92,7 @@ def _delete_photo(doctor_request: Request) -> None:
 
 
 def _find_file(doctor_request: Request, file_id: UUID) -> RequestFile | None:
+    """The request's file with this id; None if it has none."""
     return next(
         (file for file in list_files(doctor_request) if file.id == file_id),
         None,
@@ -98,8 +100,8 @@ def _find_file(doctor_request: Request, file_id: UUID) -> RequestFile | None:
 
 
 def remove_file(doctor_request: Request, file_id: UUID, *, by: Actor) -> None:
-    """Delete a file of a draft (locked); does nothing if the request has no such file. Raises
-    InvalidState."""
+    """Delete a file of a draft (locked), with a journal entry; does nothing if the request has no such file.
+    Raises InvalidState unless it is a draft."""
     require_draft(doctor_request)
     file = _find_file(doctor_request, file_id)
     if file:
@@ -166,7 +168,8 @@ def _own_request_for_update(subject: UUID | None, by: Actor) -> Request:
 
 
 def _authorize_upload(subject: UUID | None, by: Actor) -> None:
-    """Raises NotFound, InvalidState or InvalidInput if no file can be added to the request now."""
+    """Raises NotFound, InvalidState or InvalidInput if no file can be added to the request now. Locks record
+    and request."""
     doctor_request = _own_request_for_update(subject, by)
     require_draft(doctor_request)
     _require_file_capacity(doctor_request)

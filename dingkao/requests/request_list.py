@@ -42,7 +42,7 @@ from dingkao.requests.decision_scope import (
     decidable_condition,
     desk_condition,
     scope_of,
-    visible_requests,
+    visible_requests_query,
 )
 from dingkao.requests.models import (
     REQUEST_KINDS,
@@ -69,14 +69,16 @@ def _scope(side: str, viewer: ListViewer) -> DecisionScope:
 
 
 def _query(side: str, viewer: ListViewer, _state: ListState) -> ListQuery:
-    """Returns the requests that a side may see, with record and doctor; none for who isn't of that side."""
-    query = visible_requests(_scope(side, viewer)).join(Doctor, doctor_join())
+    """Returns the query of the requests that a side may see, each with record and doctor; of none for who
+    isn't of that side."""
+    query = visible_requests_query(_scope(side, viewer)).join(Doctor, doctor_join())
     is_of_office = side != "province" or viewer.grant.is_province
     return query.add_columns(Assessment, Doctor).where(*(() if is_of_office else (false(),)))
 
 
 def _desk_condition(side: str, value: str, viewer: ListViewer) -> ColumnElement[bool]:
-    """Returns the condition that a request waits for the viewer, for others, or for nobody. Sends queries."""
+    """Returns the condition that a request is on one of DESKS: it waits for the viewer ("mine"), for others
+    ("others"), or is decided ("finished"). Sends queries."""
     if value == "finished":
         return finished_condition()
     scope = _scope(side, viewer)
@@ -84,12 +86,14 @@ def _desk_condition(side: str, value: str, viewer: ListViewer) -> ColumnElement[
     return is_mine if value == MINE else and_(waiting_condition(), not_(is_mine))
 
 
-def _waiting_since(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+def _waiting_since_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a Request was submitted at least so many days (24 hours each) ago."""
     return Request.submitted_at <= clock.now() - timedelta(days=int(value))
 
 
 def _due_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """Returns the condition that a pending request's last day lies at most so many days ahead."""
+    """Returns the condition that a request waits and its last day to be answered (see `answer_deadline`) is
+    at most `value` days after today; "-1": it is past."""
     today = clock.to_beijing(clock.now())
     midnight = datetime.combine(today.date(), time(), today.tzinfo)
     is_due = (
@@ -103,7 +107,7 @@ def _due_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _days_left_text(doctor_request: Request) -> str:
-    """How many days are left to answer a pending request; "" without a term."""
+    """How many days are left to answer a request, as a text; "" if it has no term or doesn't wait."""
     deadline = answer_deadline(doctor_request)
     if deadline is None or doctor_request.pending_side is None:
         return ""
@@ -112,6 +116,7 @@ def _days_left_text(doctor_request: Request) -> str:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """The cells of `rows` (request, record, doctor), in their order."""
     institutions = organisation_names(record.institution_id for _, record, *_ in rows)
     return [
         doctor_cells(doctor, institutions[record.institution_id])
@@ -127,6 +132,7 @@ def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
 
 
 def _request_list(side: str) -> ListDefinition:
+    """The list of the requests on which a side (institution, organisation or province) decides."""
     query: Callable[[ListViewer, ListState], ListQuery] = partial(_query, side)
     return ListDefinition(
         name=f"{side}_requests",
@@ -163,7 +169,7 @@ def _request_list(side: str) -> ListDefinition:
             ),
             ListFilter("kind", "申请", lambda value, _viewer: Request.kind == value, REQUEST_KINDS),
             ListFilter("state", "状态", lambda value, _viewer: Request.state == value, SHOWN_STATES),
-            ListFilter("waiting", "等待", _waiting_since, WAITING_DAYS),
+            ListFilter("waiting", "等待", _waiting_since_condition, WAITING_DAYS),
             ListFilter("due", "期限", _due_condition, DUE_DAYS),
             doctor_filter(Assessment.doctor_id),
             *doctor_filters(),

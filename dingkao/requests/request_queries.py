@@ -27,8 +27,8 @@ def list_requests(record: Assessment) -> list[Request]:
     return list(db.session.scalars(query))
 
 
-def latest_request(record: Assessment, kind: str) -> Request | None:
-    """Returns the record's newest request of a kind that was not withdrawn, or None."""
+def find_latest_request(record: Assessment, kind: str) -> Request | None:
+    """Returns the record's newest request of a kind, in whatever state but withdrawn, or None."""
     query = select(Request).where(
         Request.assessment_id == record.id,
         Request.kind == kind,
@@ -47,8 +47,8 @@ def get_request(request_id: UUID, record: Assessment, *, for_update: bool = Fals
     return doctor_request
 
 
-def open_request(record: Assessment, kind: str) -> Request | None:
-    """Returns the record's open request of a kind, or None."""
+def find_open_request(record: Assessment, kind: str) -> Request | None:
+    """Returns the record's open request of a kind, a draft or one that waits, or None."""
     return db.session.scalar(
         select(Request).where(
             Request.assessment_id == record.id,

@@ -98,6 +98,7 @@ def _missing_scope(items: Iterable[Item]) -> MissingItem | None:
 
 
 def _belong_to_category(scopes: Iterable[str], category: str) -> bool:
+    """Whether all scopes of practice (codes) are of the category, or of any."""
     return all(SCOPES[code][0] in (category, "any") for code in scopes)
 
 
@@ -118,8 +119,9 @@ def _has_file(files: Iterable[RequestFile], kind: str) -> bool:
 
 def submit(doctor_request: Request, dossier: Dossier, *, by: Actor) -> None:
     """Submit a request (record and request locked); does nothing if it waits for its first decision already.
-    The sides of a change are those of the record's state now. Raises InvalidInput with the first missing
-    item, InvalidState if none can be made now or the request is closed."""
+    The sides of a change become those of the record's state now. Raises InvalidInput with the first missing
+    item (its anchor as the field), InvalidState if none can be made now or the request is no draft,
+    Forbidden."""
     if doctor_request.state == "first_pending":
         return
     require_available(dossier, doctor_request.kind)
@@ -138,7 +140,7 @@ def _require_complete(doctor_request: Request, dossier: Dossier) -> None:
 
 def withdraw(doctor_request: Request, *, by: Actor) -> None:
     """Withdraw a request (locked); does nothing if it is withdrawn already. The files of a draft are deleted.
-    Raises InvalidState once somebody has decided."""
+    Raises InvalidState once somebody has decided, Forbidden."""
     if doctor_request.state == "withdrawn":
         return
     if doctor_request.state == "draft":
@@ -152,8 +154,8 @@ def _delete_files(doctor_request: Request) -> None:
 
 
 def lapse_test_replacements(record: Assessment, *, by: Actor, reason: str) -> list[Request]:
-    """自动撤回: lapse the open requests for 免考 and 延考 (record locked), also drafts, because the test has
-    begun or one of them was granted. Returns them; the caller notifies the doctor."""
+    """自动撤回: lapse the open requests for 免考 and 延考 (record locked), also drafts, whose files stay,
+    because the test has begun or one of them was granted. Returns them; the caller notifies the doctor."""
     lapsed_requests = open_test_replacements(record)
     for doctor_request in lapsed_requests:
         request_transitions.lapse(doctor_request, by=by, reason=reason)

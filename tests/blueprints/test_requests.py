@@ -18,6 +18,7 @@ from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.filings.models import Filing
 from dingkao.people.models import Account, Notice
+from dingkao.requests import request_files
 from dingkao.requests.models import Request
 from tests import sample_data
 from tests.actors import (
@@ -145,6 +146,16 @@ def test_of_several_files_with_a_wrong_one_none_is_kept_or_shown(ready):
     assert answer.status_code == 422
     assert "培训合格证" not in answer.get_data(as_text=True)
     assert "培训合格证" not in someone.get(page)
+
+
+def test_another_photo_takes_the_place_of_the_first_where_no_further_file_is_accepted(ready, monkeypatch):
+    monkeypatch.setattr(request_files, "MAX_FILES", 1)
+    someone = ready()
+    page = f"/requests/{begun(someone, 'change')}/files"
+    for colour in ("#c9d6e8", "#b0d8c0"):
+        answer = someone.post(page, file=(io.BytesIO(portrait_image(colour=colour)), "照片.jpg"), photo="1")
+        assert answer.status_code == 303, answer.get_data(as_text=True)
+    assert len(set(re.findall(rf"{page}/([0-9a-f-]{{36}})", someone.get(page)))) == 1
 
 
 def test_simple_procedure_asks_for_no_exemption_and_nobody_before_review(application, in_province, ready):

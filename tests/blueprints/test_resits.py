@@ -213,7 +213,7 @@ def test_who_may_still_sit_again_is_absent_neither_by_handing_in_nor_by_the_duty
             db.session.commit()
         assert actors.record_state(in_province, SLUG, doctor.record_id) == "testing"
         with in_province(SLUG):
-            assert doctor.record_id not in sitting_completion._finished_records(UUID(int=0))
+            assert doctor.record_id not in sitting_completion._finished_record_ids(UUID(int=0))
 
 
 def test_the_closing_page_counts_no_paper_that_is_over(application, in_province, over):

@@ -24,6 +24,7 @@ from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.jobs.models import Job
 from dingkao.journal.entries import Actor
 from dingkao.results import pass_lines
+from dingkao.tenants import settings
 from tests import actors
 from tests.rooms.marking_steps import SLUG, begun, record_of, waiting_job
 
@@ -81,6 +82,28 @@ def test_a_score_goes_to_the_paper_of_the_records_procedure(in_province, two_adm
             )
             score = db.session.scalars(select(ImportedScore).filter_by(import_id=score_import.id)).one()
             assert score.paper_id == expected_paper.id
+        db.session.rollback()
+
+
+def test_one_combined_paper_takes_no_score_of_another_subject(in_province, two_admins, ready_record):
+    record_id = ready_record()
+    with in_province(SLUG):
+        settings.change("exam_stages", "combined", by=None, reason="测试")
+        ticket = db.session.scalars(
+            select(AdmissionTicket.number).where(AdmissionTicket.assessment_id == record_id)
+        ).one()
+        rows = [[ticket, name_of(record_id), subject, 70] for subject in ("公共知识", "业务水平")]
+        report, score_import = paper_scores.import_scores(
+            xlsx_writer.write_xlsx(["准考证号", "姓名", "科目", "成绩"], rows),
+            current_cycle(),
+            restrict_to=None,
+            organisation_id=None,
+            by=two_admins[0],
+        )
+        assert [problem.reason for problem in report.errors] == [
+            "本省一般程序只有业务水平一份试卷，不参加这一科目"
+        ]
+        assert score_import.scores == 1
         db.session.rollback()
 
 

@@ -363,11 +363,11 @@ def test_the_duty_knows_who_sits_which_as_papers_for_does(in_province, both_pape
             .where(Paper.category == "clinical", Paper.subject == "common")
             .values(closes_at=over)
         )
-        finished_ids = sitting_completion._finished_records(UUID(int=0))
+        finished_ids = sitting_completion._finished_record_ids(UUID(int=0))
         assert simple in finished_ids
         assert general not in finished_ids
         db.session.execute(update(Paper).where(Paper.category == "clinical").values(closes_at=over))
-        assert {simple, general} <= set(sitting_completion._finished_records(UUID(int=0)))
+        assert {simple, general} <= set(sitting_completion._finished_record_ids(UUID(int=0)))
         db.session.rollback()
 
 

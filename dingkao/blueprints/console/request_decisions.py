@@ -78,7 +78,7 @@ def waiting_counts() -> dict[str, tuple[int, int]]:
 
 def _pending_counts(scope: DecisionScope) -> tuple[int, int]:
     return count_decidable(
-        decision_scope.pending_at_side(scope),
+        decision_scope.pending_at_side_query(scope),
         *EARLIER_DECIDER_COLUMNS,
     )
 

@@ -95,7 +95,7 @@ def _render_result(record: Assessment) -> FlaskResponse:
 
 def _appeal_facts(dossier: Dossier, state: str) -> dict[str, Any]:
     """What the page says about an appeal: the one that was made, whether one may be made, and until when."""
-    appeal = request_queries.latest_request(dossier.record, "appeal")
+    appeal = request_queries.find_latest_request(dossier.record, "appeal")
     is_available = availability.unavailable_reason(dossier, "appeal") is None
     return {
         "appeal": appeal,

@@ -98,7 +98,7 @@ def new_request(kind: str) -> Response | str:
     if request.method == "POST":
         draft = drafting.get_or_create_draft(dossier, kind, by=current_user.as_actor())
         return redirect_to_request(draft)
-    existing_request = request_queries.open_request(dossier.record, kind)
+    existing_request = request_queries.find_open_request(dossier.record, kind)
     if existing_request:
         return redirect(
             url_for(
