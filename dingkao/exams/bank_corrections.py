@@ -29,9 +29,10 @@ def bank_state_after_correction(
 ) -> tuple[Question, str]:
     """Return the bank's question behind a corrected key, and how it differs from the correction.
 
-    "same": it has the corrected key, in use or not; "pending": its newest version has that key and waits for approval;
-    "retired": it is out of use; "differs": its key can be corrected automatically; "by_hand": its texts have
-    changed since, or the correction gives no single key. Raises NotFound if the question is deleted.
+    "same": it has the corrected key, in use or not; "pending": its newest version has that key and waits for
+    approval; "retired": it is out of use; "differs": its key can be corrected automatically; "by_hand": its
+    texts have changed since, or the correction gives no single key. Raises NotFound if the question is
+    deleted.
     """
     query = select(QuestionVersion).where(QuestionVersion.id == correction.version_id)
     corrected_version = db.session.scalars(query).one()
@@ -54,8 +55,8 @@ def _is_retired(question: Question) -> bool:
 
 
 def _single_key(correction: KeyCorrection) -> str | None:
-    """The one key (one or more letters) that a correction gives a question; None if it gives several, or credits or excludes the
-    question."""
+    """The one key (one or more letters) that a correction gives a question; None if it gives several, or
+    credits or excludes the question."""
     is_single = correction.treatment == "marked" and len(correction.keys) == 1
     return correction.keys[0] if is_single else None
 

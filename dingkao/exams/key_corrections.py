@@ -92,9 +92,10 @@ def propose_correction(
     by: Actor,
 ) -> KeyCorrection:
     """Propose a correction, with a journal entry; one that is proposed for the same version and not approved
-    yet is withdrawn. Locks the version. The caller then enqueues its preview (`rescoring.enqueue_preview`), without which nobody can approve it.
-    `treatment`: one of CORRECTION_TREATMENTS; `keys`: the text that was typed, used for the treatment
-    "marked" only. Raises InvalidInput naming the field, also if nothing would change."""
+    yet is withdrawn. Locks the version. The caller then enqueues its preview (`rescoring.enqueue_preview`),
+    without which nobody can approve it. `treatment`: one of CORRECTION_TREATMENTS; `keys`: the text that was
+    typed, used for the treatment "marked" only. Raises InvalidInput naming the field, also if nothing would
+    change."""
     db.session.scalars(
         select(QuestionVersion.id).where(QuestionVersion.id == version.id).with_for_update()
     ).one()
@@ -194,9 +195,10 @@ def get_correction_for_update(correction_id: UUID) -> KeyCorrection:
 
 def approve_correction(correction: KeyCorrection, *, by: Actor) -> bool:
     """Approve a correction (locked for update), with a journal entry. From now on the version is scored by it
-    instead of the one in force; sittings handed in before are scored anew by the job that the caller then enqueues (`rescoring.enqueue_remarking`). Returns
-    False if it is approved already. Raises Forbidden for the person who proposed it, InvalidState if it is
-    withdrawn, has no preview yet, or would leave a paper without any question that counts."""
+    instead of the one in force; sittings handed in before are scored anew by the job that the caller then
+    enqueues (`rescoring.enqueue_remarking`). Returns False if it is approved already. Raises Forbidden for
+    the person who proposed it, InvalidState if it is withdrawn, has no preview yet, or would leave a paper
+    without any question that counts."""
     if correction.withdrawn_at:
         raise InvalidState("该更正已撤回，请重新提出。")
     if correction.approved_at:

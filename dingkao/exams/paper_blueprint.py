@@ -124,9 +124,9 @@ def parse_blueprint(
     common_count: int = 0,
     cells: Sequence[BlueprintCell] = (),
 ) -> Blueprint:
-    """Return the blueprint of `counts` questions by type, without types of 0 questions, `common_count` of them
-    of 公共知识, and `cells`. Raises InvalidInput for an unknown code, and naming the field for a value out of
-    its limits; whether the banks have the questions is not checked."""
+    """Return the blueprint of `counts` questions by type, without types of 0 questions, `common_count` of
+    them of 公共知识, and `cells`. Raises InvalidInput for an unknown code, and naming the field for a value
+    out of its limits; whether the banks have the questions is not checked."""
     counts = {kind: number for kind, number in counts.items() if number}
     _require_known_codes(subject, category, counts)
     _require_valid_counts(counts)
@@ -219,8 +219,8 @@ def save_paper(
     (of the same subject, category and level: only its procedure may change), None for the one under these
     four, or a new one. It gets the plans of an assembly made now. Locks the cycle, writes a journal entry.
 
-    `counts`: type → how many questions. `marks`: type → tenths of a point for one question, 10 for a
-    type without. `minutes`: how long a sitting lasts. `fixed`: the same questions for everybody, drawn now. Raises
+    `counts`: type → how many questions. `marks`: type → tenths of a point for one question, 10 for a type
+    without. `minutes`: how long a sitting lasts. `fixed`: the same questions for everybody, drawn now. Raises
     InvalidInput naming the field (also if the banks can't meet the blueprint, or another paper of the subject
     is for the same doctors), InvalidState once somebody has begun the paper.
     """

@@ -251,9 +251,9 @@ def stage_lock_reason(
     papers: Iterable[Paper],
     begun: Mapping[UUID, Sitting],
 ) -> str | None:
-    """Why a paper can't be begun yet even within its window, as a text; None if it can. If the province has the stages
-    in sequence, 公共知识 must be handed in first and reach the line that the province has set. `papers`: all
-    papers of the record; `begun`: paper id → its sitting."""
+    """Why a paper can't be begun yet even within its window, as a text; None if it can. If the province has
+    the stages in sequence, 公共知识 must be handed in first and reach the line that the province has set.
+    `papers`: all papers of the record; `begun`: paper id → its sitting."""
     if settings.value("exam_stages") != "sequential":
         return None
     order = list(SUBJECTS)

@@ -116,10 +116,10 @@ def _enter_scores(scores: Sequence[ImportedScore], by: Actor) -> Counter[str]:
 
 
 def _enter_score(score: ImportedScore, by: Actor) -> None:
-    """Create the sitting of a score, or change the one that an earlier import made, both with a journal entry;
-    after its last paper the record's test is finished. Locks the record, then the sitting. Does nothing if
-    the same score is entered already. Raises InvalidState if the record or its sitting doesn't allow it,
-    Forbidden."""
+    """Create the sitting of a score, or change the one that an earlier import made, both with a journal
+    entry; after its last paper the record's test is finished. Locks the record, then the sitting. Does
+    nothing if the same score is entered already. Raises InvalidState if the record or its sitting doesn't
+    allow it, Forbidden."""
     record = _get_record_for_update(score)
     sitting = _find_sitting_for_update(score)
     if sitting is not None and _has_score_already(sitting, score):

@@ -64,9 +64,9 @@ class InvalidScoreRow(Exception):  # noqa: N818 - a row that is refused, with th
 class LookupTables:
     """What the rows of a file may refer to.
 
-    `by_ticket`: ticket number → record id, also of other cycles' records, which `records` hasn't; `by_number`: blind index of the doctor's number → record id;
-    `records` and `doctors` by id; `papers` by (subject, category, level, procedure); `sittings` by (record
-    id, paper id), without voided ones.
+    `by_ticket`: ticket number → record id, also of other cycles' records, which `records` hasn't;
+    `by_number`: blind index of the doctor's number → record id; `records` and `doctors` by id; `papers` by
+    (subject, category, level, procedure); `sittings` by (record id, paper id), without voided ones.
     """
 
     by_ticket: Mapping[str, UUID]

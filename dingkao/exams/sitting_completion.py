@@ -49,11 +49,11 @@ def hand_in_sitting(
     by: Actor,
     by_page: bool = False,
 ) -> None:
-    """交卷: score and close a sitting (record and sitting locked for update), with journal entries; one handed
-    in already stays as it is. After the last paper the record's test is finished, or counts as 缺考 (with a
-    notice) if another paper was missed. `by_page`: the page handed it in because the
-    time was over, not the doctor. Raises Forbidden unless `by` may sit or is the system, ValueError for a
-    sitting without questions."""
+    """交卷: score and close a sitting (record and sitting locked for update), with journal entries; one
+    handed in already stays as it is. After the last paper the record's test is finished, or counts as 缺考
+    (with a notice) if another paper was missed. `by_page`: the page handed it in because the time was over,
+    not the doctor. Raises Forbidden unless `by` may sit or is the system, ValueError for a sitting without
+    questions."""
     with (
         journal.batched_entries(),
         db.session.no_autoflush,
@@ -65,7 +65,8 @@ def hand_in_sitting(
 
 def close_sitting(sitting: Sitting, *, by: Actor, by_page: bool = False) -> None:
     """Score an open sitting (locked for update) and close it for answers, in a new epoch, with a journal
-    entry; its record's test goes on (`hand_in_sitting` finishes it). Raises ValueError for a sitting without questions."""
+    entry; its record's test goes on (`hand_in_sitting` finishes it). Raises ValueError for a sitting without
+    questions."""
     items, answers = scored_items_with_answers(sitting)
     sitting.score_tenths = score_tenths(items, answers, sitting.x_rule)
     sitting.handed_in_by = "page" if by_page else by.kind
@@ -193,7 +194,8 @@ def _finished_record_ids(after: UUID) -> list[UUID]:
 
 
 def _close_finished_records(record: Assessment) -> int:
-    """Finish the test of a record (locked) if it has no paper left, also as 缺考. Returns 1 if that changed its state, else 0."""
+    """Finish the test of a record (locked) if it has no paper left, also as 缺考. Returns 1 if that changed
+    its state, else 0."""
     before = record.state
     _finish_test(record, SYSTEM_ACTOR)
     return int(record.state != before)
@@ -213,8 +215,8 @@ def _has_paper_to_come(
 
 
 def _last_end(record: Assessment, papers: list[Paper]) -> datetime:
-    """When the last of the papers (at least one) is over for a record: at the end of its window, or of its resit if that is
-    later."""
+    """When the last of the papers (at least one) is over for a record: at the end of its window, or of its
+    resit if that is later."""
     resits = granted_resits(record)
     return max(max(paper.closes_at, resits.get(paper.id, paper.closes_at)) for paper in papers)
 

@@ -192,8 +192,8 @@ def _cells_of(description: Mapping[str, Any], now: datetime) -> dict[str, str]:
 
 
 def _time_text(sitting: Sitting, now: datetime) -> str:
-    """How many minutes an open sitting has left (rounded up, 0 if it is over); when another was handed in, and
-    by whom unless it was the doctor; "" for one that was voided without being handed in."""
+    """How many minutes an open sitting has left (rounded up, 0 if it is over); when another was handed in,
+    and by whom unless it was the doctor; "" for one that was voided without being handed in."""
     if sitting.handed_in_at is not None:
         label = _HAND_IN_LABELS.get(sitting.handed_in_by or "", "")
         return f"{clock.minute_text(sitting.handed_in_at)}{label}"

@@ -251,8 +251,8 @@ def open_sitting(
 
     `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
     is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
-    state, an earlier paper comes first, or the banks can't fill the paper), Forbidden, InvalidInput, start_codes.WrongStartCode,
-    clock_skew.ClockSkewTooLarge.
+    state, an earlier paper comes first, or the banks can't fill the paper), Forbidden, InvalidInput,
+    start_codes.WrongStartCode, clock_skew.ClockSkewTooLarge.
     """
     progress = paper_progress(record)
     paper = _find_paper(progress.papers, wanted)

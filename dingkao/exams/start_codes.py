@@ -16,7 +16,8 @@ class WrongStartCode(InvalidInput):
 
 def start_code(slot: Slot, moment: datetime | None = None) -> tuple[str, datetime]:
     """Return the slot's start code at `moment` (default: now), six digits, and until when it is shown
-    (`check_start_code` accepts it for CODE_SECONDS more). It changes every CODE_SECONDS and is derived from the province's key, so that none is stored."""
+    (`check_start_code` accepts it for CODE_SECONDS more). It changes every CODE_SECONDS and is derived from
+    the province's key, so that none is stored."""
     step = int((moment or clock.now()).timestamp()) // CODE_SECONDS
     derived_bytes = current_vault().blind_index("start_code", f"{slot.id}|{step}")
     number = int.from_bytes(derived_bytes[:8], "big") % 10**6

@@ -74,8 +74,9 @@ class _QuestionInfo(NamedTuple):
 def start_mock_exam(record: Assessment, subject: str) -> MockExam:
     """Return the record's mock exam of a subject that is under way, or start one; `record` is locked for
     update, so that two requests start only one. Before, the doctor's mock exams that are over, of any
-    subject, are handed in; a new one deletes the earliest beyond MAX_KEPT. Raises InvalidState if practice is closed or its questions
-    changed just now, InvalidInput if the subject is not offered or has no practice questions."""
+    subject, are handed in; a new one deletes the earliest beyond MAX_KEPT. Raises InvalidState if practice is
+    closed or its questions changed just now, InvalidInput if the subject is not offered or has no practice
+    questions."""
     if reason := closed_reason(record):
         raise InvalidState(reason)
     offer = _get_offer(record, subject)
@@ -190,9 +191,9 @@ def close_overdue(doctor_id: UUID, *, grace: timedelta = GRACE_PERIOD) -> None:
 
 def save_answer(mock_exam: MockExam, values: Any) -> str:
     """Store one answer in a mock exam (locked for update); `values` as in `answer_saving.save_answer`.
-    Returns "saved", or "older" if an answer with this or a higher sequence is stored already. An answer tapped before the end is
-    accepted up to GRACE_PERIOD after it, as in a sitting. Raises answer_saving.MalformedAnswer, NotFound,
-    InvalidState."""
+    Returns "saved", or "older" if an answer with this or a higher sequence is stored already. An answer
+    tapped before the end is accepted up to GRACE_PERIOD after it, as in a sitting. Raises
+    answer_saving.MalformedAnswer, NotFound, InvalidState."""
     position, letters, sequence, tapped = validate_answer(values)
     if position >= len(mock_exam.layout):
         raise NotFound("没有找到这道题，请刷新页面。")
@@ -217,8 +218,8 @@ def _require_in_time(mock_exam: MockExam, tapped: datetime | None) -> None:
 def numbered_answers(
     mock_exam: MockExam,
 ) -> dict[int, tuple[str, int]]:
-    """Position (from 0) → the letters answered ("" where the answer was taken back) and their sequence number;
-    positions never answered are missing."""
+    """Position (from 0) → the letters answered ("" where the answer was taken back) and their sequence
+    number; positions never answered are missing."""
     return {int(position): (letters, number) for position, (letters, number) in mock_exam.answers.items()}
 
 

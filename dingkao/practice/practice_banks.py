@@ -22,8 +22,8 @@ _PROFESSIONAL_PREFIX = "业务水平 · "
 
 @dataclass(frozen=True)
 class PracticeBank:
-    """A bank in which doctors may practise: its code in PRACTICE_BANKS, its name (of 业务水平 only that of the
-    category), how many questions it has for the doctor (`total`), and how many of these they have
+    """A bank in which doctors may practise: its code in PRACTICE_BANKS, its name (of 业务水平 only that of
+    the category), how many questions it has for the doctor (`total`), and how many of these they have
     answered."""
 
     code: str

@@ -39,8 +39,8 @@ settings.register(
 
 def unavailable_reason(dossier: Dossier, kind: str) -> str | None:
     """Returns the sentence (Chinese) why no request of this kind can be made now, or None if it can (§11 nos.
-    11, 12, 23 and its table of changes). Whether one is under way already is not asked. Raises KeyError for an
-    unknown kind."""
+    11, 12, 23 and its table of changes). Whether one is under way already is not asked. Raises KeyError for
+    an unknown kind."""
     return _UNAVAILABLE_REASON_BY_KIND[kind](dossier)
 
 

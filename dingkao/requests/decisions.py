@@ -155,7 +155,8 @@ def _validate_proposed_verdicts(
     record: Assessment, verdicts: Mapping[str, str], opinion: str
 ) -> dict[str, str]:
     """Returns the verdicts that an appeal would change, part → pass: only to 合格, because an appeal must not
-    make a result worse. Those that the record has already, and empty ones, are left out. Raises InvalidInput if there is none, another verdict, or no opinion."""
+    make a result worse. Those that the record has already, and empty ones, are left out. Raises InvalidInput
+    if there is none, another verdict, or no opinion."""
     changes = {
         part: verdicts[part]
         for part in VERDICT_PARTS

@@ -47,8 +47,8 @@ class DoctorOverview(NamedTuple):
     """A doctor in the current cycle. Before the first cycle the fields about a cycle are None; without a
     record, those about the record. `phases`: kind → [first day, last day] as ISO dates. `state`: as the
     doctor may see it, so it stays «confirming» until publication. `open_requests`: [kind, state] of each
-    request in progress, drafts too, the newest first; None without any. `has_earlier_result`: there is a result in another cycle. `ticket`:
-    the admission ticket's number."""
+    request in progress, drafts too, the newest first; None without any. `has_earlier_result`: there is a
+    result in another cycle. `ticket`: the admission ticket's number."""
 
     name: str
     cycle_id: UUID | None

@@ -55,8 +55,9 @@ STATES_BEFORE_TEST = (
 
 def get_or_create_draft(dossier: Dossier, kind: str, *, by: Actor) -> Request:
     """Returns the record's open request of this kind, be it a draft or submitted, else a new draft, with a
-    journal entry; the record is locked. An appeal first gives the record its final state if its result is public. Raises
-    NotFound for an unknown kind, InvalidState with the reason if no request can be made now."""
+    journal entry; the record is locked. An appeal first gives the record its final state if its result is
+    public. Raises NotFound for an unknown kind, InvalidState with the reason if no request can be made
+    now."""
     if kind not in REQUEST_KINDS:
         raise NotFound
     existing_request = find_open_request(dossier.record, kind)

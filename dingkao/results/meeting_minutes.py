@@ -45,8 +45,8 @@ CJK_FONT = "宋体"
 @dataclass(frozen=True)
 class Minutes:
     """What the minutes say. `facts`: pairs of label and text; `rows`: a line for each record that is named,
-    as HEADINGS; `is_cut`: there are more; `sampled`: name, result and note of each spot check; `signatures`: role, name, when it was signed in the system ("" on
-    paper)."""
+    as HEADINGS; `is_cut`: there are more; `sampled`: name, result and note of each spot check; `signatures`:
+    role, name, when it was signed in the system ("" on paper)."""
 
     facts: list[tuple[str, str]]
     notes: str

@@ -132,7 +132,8 @@ def propose_line(cycle: Cycle, category: str, level: str, tenths: int, *, by: Ac
 
 
 def _replace_proposal(line: PassLine) -> None:
-    """Withdraw a line, without a journal entry, so that another one can be proposed. Raises InvalidState if it is approved."""
+    """Withdraw a line, without a journal entry, so that another one can be proposed. Raises InvalidState if
+    it is approved."""
     if line.approved_at:
         group = f"{CATEGORIES[line.category]}{LEVELS[line.level]}"
         raise InvalidState(f"{group}的合格线已确定并生效，不能再更改。")
@@ -151,8 +152,8 @@ def get_line_for_update(line_id: UUID) -> PassLine:
 
 
 def approve_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Approve a line (locked), with a journal entry; does nothing if it is approved already. Verdicts follow from
-    `enqueue_applying`, or from the scheduled task. Raises Forbidden for the person who proposed it."""
+    """Approve a line (locked), with a journal entry; does nothing if it is approved already. Verdicts follow
+    from `enqueue_applying`, or from the scheduled task. Raises Forbidden for the person who proposed it."""
     if pass_line.approved_at:
         return
     require_second_person(

@@ -59,9 +59,9 @@ FROM next
 
 
 def propose_publication(cycle: Cycle, *, by: Actor) -> Publication:
-    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list; writes a
-    journal entry. Locks the cycle, so that only one is proposed. Raises InvalidState if there is none, or if
-    another list is being gathered, waits for approval or is being published."""
+    """Propose to publish every record that is 待发布: enqueues the job that gathers them into a list; writes
+    a journal entry. Locks the cycle, so that only one is proposed. Raises InvalidState if there is none, or
+    if another list is being gathered, waits for approval or is being published."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     _require_no_unsettled(cycle)
     _require_confirming_records(cycle)
@@ -204,8 +204,8 @@ def get_publication_for_update(publication_id: UUID) -> Publication:
 
 
 def withdraw_publication(publication: Publication, *, by: Actor) -> None:
-    """Withdraw a proposed publication (locked), with a journal entry; does nothing if it is withdrawn already.
-    Raises InvalidState if it is approved."""
+    """Withdraw a proposed publication (locked), with a journal entry; does nothing if it is withdrawn
+    already. Raises InvalidState if it is approved."""
     withdraw(publication, by=by, refusal="结果已确认发布，不能撤回。")
 
 

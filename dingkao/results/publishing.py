@@ -51,9 +51,9 @@ LIST_CHANGED_MESSAGE = "清单生成后有医师的状态或评定发生变化�
 
 
 def approve_publication(publication: Publication, *, by: Actor) -> Job | None:
-    """Approve a publication (locked), with a journal entry, and enqueue the job that publishes it; returns the job, or None if it
-    was approved before. Raises Forbidden for the person who proposed it; InvalidState if it is withdrawn, the
-    list is incomplete, or a record on it has changed."""
+    """Approve a publication (locked), with a journal entry, and enqueue the job that publishes it; returns
+    the job, or None if it was approved before. Raises Forbidden for the person who proposed it; InvalidState
+    if it is withdrawn, the list is incomplete, or a record on it has changed."""
     if publication.withdrawn_at:
         raise InvalidState("该发布清单已撤回，请重新生成。")
     if publication.approved_at:
@@ -239,8 +239,8 @@ def _settle_batch(job: Job, publication: Publication, cursor: Cursor) -> Chunk:
 
 
 def _next_verdicts(publication: Publication, after: UUID) -> dict[UUID, str]:
-    """Returns record id → verdict ("passed" or "failed") for the next SETTLE_BATCH_SIZE records on a list with
-    ids above `after`."""
+    """Returns record id → verdict ("passed" or "failed") for the next SETTLE_BATCH_SIZE records on a list
+    with ids above `after`."""
     query = select(PublicationEntry.assessment_id, PublicationEntry.verdict).where(
         PublicationEntry.publication_id == publication.id,
         PublicationEntry.assessment_id > after,

@@ -117,9 +117,9 @@ def enqueue_remarking(correction: KeyCorrection, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(REMARK_JOB)
 def remark_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Lock and rescore the next sittings that drew the version, and their records. Idempotent. Raises RetryLater while a list is being
-    published, because its records must not change; afterwards they are published results. Raises InvalidState
-    if the correction is not approved."""
+    """Lock and rescore the next sittings that drew the version, and their records. Idempotent. Raises
+    RetryLater while a list is being published, because its records must not change; afterwards they are
+    published results. Raises InvalidState if the correction is not approved."""
     correction = _get_correction(job)
     if correction.approved_at is None:
         raise InvalidState("该更正尚未确认。")

@@ -42,7 +42,8 @@ CHANGE_HEADINGS = [
 
 
 def _id_in_view(view: str, name: str) -> UUID:
-    """The id that the address `view` gives under `name`: of what a list is of. Raises NotFound for a view that names none."""
+    """The id that the address `view` gives under `name`: of what a list is of. Raises NotFound for a view
+    that names none."""
     try:
         return UUID(view_arguments(view).get(name, ""))
     except ValueError as fault:

@@ -41,12 +41,12 @@ score from paper."""
 
 class Sitting(TenantOwned, Model):
     """One doctor's sitting (作答) of one paper. `layout`: question versions and orders of options, drawn with
-    `seed` when it began (see `drawing.dump_layout`). `epoch`: rises at hand-in, at a change of device and when it is
-    opened again; a save from an older epoch is refused. `device`: the device that may save. `handed_in_by`: see HANDED_IN_BY.
-    A voided sitting (作废) doesn't count. `x_rule`: the province's rule for type X when it began. A score
-    from an exam on paper (线下成绩) is a sitting with an empty layout, handed in by "offline". `assessor_id`:
-    the record's assessment organisation, which is another only as long as nobody sits; by it those who watch
-    find their sittings."""
+    `seed` when it began (see `drawing.dump_layout`). `epoch`: rises at hand-in, at a change of device and
+    when it is opened again; a save from an older epoch is refused. `device`: the device that may save.
+    `handed_in_by`: see HANDED_IN_BY. A voided sitting (作废) doesn't count. `x_rule`: the province's rule for
+    type X when it began. A score from an exam on paper (线下成绩) is a sitting with an empty layout, handed
+    in by "offline". `assessor_id`: the record's assessment organisation, which is another only as long as
+    nobody sits; by it those who watch find their sittings."""
 
     __tablename__ = "sitting"
     __table_args__ = (
