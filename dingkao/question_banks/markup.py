@@ -92,8 +92,9 @@ def to_html(
 
 
 def to_plain_text(text: str) -> str:
-    """`text` without the markup of pictures (which become [图] or [图:description]), formulas and scripts,
-    for lists and other places that show plain text only. Tables stay lines between bars."""
+    """`text` without the markup of pictures (which become [图] or [图:description]), formulas (which become
+    LaTeX without dollar signs) and scripts, for lists and other places that show plain text only. Tables stay
+    lines between bars."""
     text = PICTURE_PATTERN.sub(_picture_label, text)
     return FORMULA_PATTERN.sub(r"\1", SCRIPT_PATTERN.sub(r"\2", text))
 

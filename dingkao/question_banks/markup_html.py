@@ -185,7 +185,8 @@ class _HtmlReader(HTMLParser):
             end()
 
     def handle_data(self, data: str) -> None:
-        """Add a text, with white space as HTML shows it."""
+        r"""Add a text, with white space as HTML shows it. The signs of formulas, \( \) and $$, are replaced
+        by control characters until the whole text is there (`result`)."""
         # white space in HTML's source means just one space; other spaces are written as character references
         text = re.sub(r"[ \t\r\n]+", " ", data)
         if self._is_at_line_start():

@@ -230,7 +230,8 @@ def remove_key_from_stem(stem: str, answer: str, kind: str) -> tuple[str, list[T
 
 
 def _refuse_contradiction(stem: str, answer: str, kind: str) -> None:
-    """Raise UnreadableText if brackets at the stem's end hold another key than the question's."""
+    """Raise UnreadableText if brackets at the stem's end hold what may be a key. To be called if no brackets
+    hold the question's own (`answer`), so that it is another."""
     for bracket_match in _IN_BRACKETS.finditer(stem):
         if _is_key_at_end(bracket_match, kind):
             raise UnreadableText(

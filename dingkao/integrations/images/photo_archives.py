@@ -53,7 +53,8 @@ def read_pictures(content: bytes, positions: Iterable[int]) -> Iterator[tuple[in
 
 
 def list_in_child(content: bytes) -> list[ListedEntry]:
-    """The child's half of `list_entries`: returns and raises as that does, but for Unavailable."""
+    """The child's half of `list_entries`: returns and raises as that does, but for Unavailable. Of a long
+    name the last MAX_NAME_LENGTH characters are returned."""
     with _open(content) as archive:
         entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:

@@ -188,7 +188,8 @@ def _column_texts(block: Sequence[RowView], column: int) -> list[str]:
 
 
 def _heading_text(row: RowView, lowest: RowView, column: int) -> str:
-    """Returns the text of `row` above a column: its own, or one across several columns."""
+    """Returns the text of `row` above a column: its own, or, if the lowest row of the header has a text in
+    the column, one across several columns; else ""."""
     text = _text_at(row, column)
     if text or not _text_at(lowest, column):
         return text

@@ -208,7 +208,8 @@ class _FileReader:
         return not self.has_found_header or not is_instruction_sheet(table.name)
 
     def _require_header(self, columns: Mapping[str, Sequence[str]]) -> None:
-        """Raises InvalidInput if no sheet has the header."""
+        """Raises InvalidInput, naming the missing columns, if no sheet had the header. `columns`: our name →
+        headings, of which the first is named."""
         if self.has_found_header:
             return
         missing = "、".join(columns[name][0] for name in self.header_finder.missing_names())

@@ -47,7 +47,7 @@ class UnusedColumns:
         }
 
     def _unused_headings(self) -> Iterator[tuple[int, str]]:
-        """Yields (column, heading) of the columns that are not ours."""
+        """Yields (column, heading without white space) of the columns that are not ours."""
         used_columns = set(self.header.positions.values())
         for column, heading in self.header.headings.items():
             if column not in used_columns:

@@ -206,7 +206,8 @@ class _Sheet:
         self.reader = RowReader(self.content, self.frame, self.links)
 
     def read_table(self, name: str) -> SheetTable:
-        """Returns the sheet with what is known before its rows are read."""
+        """Returns the sheet with what is known before its rows are read; these are read as they are asked
+        for, and add to its links."""
         merged = self.frame.merged_areas()
         hidden_columns = self.frame.hidden_columns()
         self.links.update(self._laid_links())

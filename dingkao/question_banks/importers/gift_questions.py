@@ -307,7 +307,8 @@ def _join_letters(choices: Iterable[_Choice]) -> str:
 
 
 def _require_right_choice(marked: str, weighted: str) -> None:
-    """Raise InvalidQuestion for a question without a right choice, or with several marked with =."""
+    """Raise InvalidQuestion for a question without a right choice, or with several marked with =. `marked`,
+    `weighted`: the letters of the choices marked with =, and of the others with a positive weight."""
     if not marked and not weighted:
         raise InvalidQuestion(
             "没有正确答案",

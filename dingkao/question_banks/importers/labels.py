@@ -240,8 +240,8 @@ def _match_from(
     folded_text: str,
     last_match: re.Match[str] | None,
 ) -> re.Match[str] | None:
-    """The first match of a pattern at position `start` or later, None if there is none; `last_match` is the
-    one found before."""
+    """The first match at position `start` or later of the pattern of `last_match`, its first one from an
+    earlier position on; None if there is none, as there is none if `last_match` is None."""
     # a match further on is still the next one, so that a line of many labels is searched once
     if last_match is None or last_match.start() >= start:
         return last_match

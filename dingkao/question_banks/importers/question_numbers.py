@@ -140,8 +140,9 @@ def _document_number_form(
     expected: frozenset[int],
     forms: tuple[str, ...],
 ) -> str | None:
-    """The form that questions' numbers have in this stretch: that of the questions before if it occurs, else
-    the likeliest one of those with an expected value; None if there is none."""
+    """The form that questions' numbers have in this stretch: that of the questions before (`forms`) if it
+    occurs, else the likeliest one of those with an expected value, None if there is none; without questions
+    before, the likeliest of all."""
     if not forms:
         return _first_form(numbers)
     for form in forms:

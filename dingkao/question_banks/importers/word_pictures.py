@@ -75,7 +75,8 @@ class PictureReader:
         )
 
     def _read_vml(self, element: Any, line: DocumentLine) -> str:
-        """A drawing of older documents (w:pict) in our markup; "" for a line across the page."""
+        """A drawing of older documents (w:pict) in our markup; "" for a line across the page, "" and a
+        problem of `line` for what can't be imported."""
         images = list(element.iter(_VML_IMAGE))
         if not images and _is_horizontal_rule(element):
             return ""

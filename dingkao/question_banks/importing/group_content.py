@@ -69,7 +69,8 @@ class _GroupState:
     shared_above: SharedContent | None = None
 
     def apply_to(self, row: ImportRow) -> ImportRow:
-        """The row with what its group shares, which is remembered for the rows below."""
+        """The row with what its group shares, which is remembered for the rows below; without, if its type
+        has no groups. To be called in the order of the file."""
         if row.sheet != self.sheet:
             self._begin_sheet(row.sheet)
         group = cell_text(row, "group")

@@ -112,7 +112,7 @@ def process_lettered_explanation(
 
 def _begin_doubtful_options(state: ParserState, question: DraftQuestion, token: Token) -> None:
     """Lettered lines in the explanation of a B1 question may be the options of the next group: refuse the
-    question and those that follow."""
+    question and those that follow, end it, and begin a list of shared options with them."""
     problem = format_problem(UNRECOGNISED_LINE, token.original_text)
     question.add_problem(problem)
     state.close_question()

@@ -101,7 +101,8 @@ def _is_harmless(token: Token) -> bool:
 
 def _start_question(state: ParserState, token: Token, *, is_uncertain: bool) -> None:
     """End the open question and begin that of a number; refuse it if the start is uncertain, the number was
-    there before, or a problem was met above it."""
+    there before, or a problem was met above it. If the start is uncertain, all questions that share the open
+    content are refused, too. The number and its form are remembered for what follows."""
     number = token.number
     assert number is not None  # noqa: S101 - only a number's token starts a question
     was_explained = state.is_in_explanation()
@@ -125,7 +126,8 @@ def _start_question(state: ParserState, token: Token, *, is_uncertain: bool) -> 
 
 
 def _add_problems_above(state: ParserState, question: DraftQuestion) -> None:
-    """Refuse a question for the problems met above it."""
+    """Refuse a question for the problems met above it; the one that is only for the next question is then
+    forgotten."""
     question.add_problem(state.next_problem)
     question.add_problem(state.lasting_problem)
     state.next_problem = None
