@@ -186,8 +186,8 @@ def _cells_about(question: Question) -> dict[str, str]:
 
 
 def bank_xlsx(bank: QuestionBank) -> bytes:
-    """The bank as xlsx in our template's columns, with as many option columns as are needed. Raises
-    InvalidState for more rows than a sheet has."""
+    """The bank, without retired questions, as xlsx in our template's columns, with as many option columns as
+    are needed, at least five. Raises InvalidState for more rows than a sheet has."""
     return questions_xlsx(list(iter_questions(bank.id)))
 
 
@@ -241,7 +241,7 @@ def _cells_under(headings: Iterable[str], cells: Mapping[str, str]) -> Iterator[
 
 
 def bank_gift(bank: QuestionBank) -> bytes:
-    """The bank as a GIFT file."""
+    """The bank, without retired questions, as a GIFT file in UTF-8."""
     return gift_writer.write_gift(iter_questions(bank.id), bank.name).encode()
 
 
@@ -269,9 +269,9 @@ def _write_xlsx(_bank_id: UUID, questions: Iterator[Any], path: Path) -> None:
 
 
 def _write_gift(bank_id: UUID, questions: Iterator[Any], path: Path) -> None:
-    """Write the questions as a GIFT file."""
+    """Write the questions as a GIFT file in UTF-8."""
     name = db.session.scalars(select(QuestionBank.name).where(QuestionBank.id == bank_id)).one()
-    path.write_text(gift_writer.write_gift(questions, name))
+    path.write_text(gift_writer.write_gift(questions, name), encoding="utf-8")
 
 
 XLSX_EXPORT = Export("export_bank", lambda _bank: "questions.xlsx", _count, _rows, _write_xlsx)

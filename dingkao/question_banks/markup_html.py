@@ -325,7 +325,7 @@ class _HtmlReader(HTMLParser):
         self.lists.append(("", _count_before_list(attributes)))
 
     def _begin_item(self, _attributes: Mapping[str, str]) -> None:
-        """Begin an item of a list, with its number if the list is numbered."""
+        """Begin an item of a list, with its number if the list is numbered; outside lists nothing."""
         if not self.lists:
             return
         form, count = self.lists[-1]
@@ -352,7 +352,8 @@ class _HtmlReader(HTMLParser):
             self.grids[-1].begin_row()
 
     def _begin_cell(self, attributes: Mapping[str, str]) -> None:
-        """Begin a cell; text between cells is moved before the table."""
+        """End the open cell and begin the next one; text between cells is moved before the table. Outside
+        tables nothing."""
         if not self.grids:
             return
         self._end_cell()

@@ -259,8 +259,9 @@ def _try_approve(version: QuestionVersion, by: Actor) -> str | None:
 
 @worker.register_chunked_job("approve_bank", undo=_on_approval_cancel)
 def approve_bank_step(job: Job, cursor: Cursor) -> Chunk:
-    """Approve the next of the versions that waited in a bank when the job was enqueued. Raises Forbidden,
-    NotFound."""
+    """Approve the next of the versions that waited in a bank when the job was enqueued, at most
+    APPROVE_BATCH_SIZE. Those that can't be approved are left out, counted by reason; after the last, the
+    totals are journalled. Raises Forbidden, NotFound."""
     bank = get_bank(UUID(job.arguments["bank"]))
     by = load_actor(job.asked_by)
     is_waiting = _waiting_condition(bank, job)

@@ -180,7 +180,8 @@ def cells_from_form(form_values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _validate(cells: Mapping[str, Any]) -> ParsedQuestion:
-    """The question in a form's cells. Raises InvalidInput with the field, if one is known for the column."""
+    """The question in a form's cells. Raises InvalidInput, with the field if one is known for the column,
+    also for a question of 业务水平 without a category and for a key that doctors would see."""
     try:
         parsed_question, warnings = validate_row(ImportRow(1, cells))
         _refuse_visible_key(warnings)

@@ -55,17 +55,18 @@ QuestionsByDigest = dict[bytes, ParsedQuestion]
 
 def update_from_file(
     content: bytes,
-    name: str,
+    bank_name: str,
     *,
     whole: bool,
     file_name: str = "",
     limit: int | None = None,
 ) -> ImportReport:
-    """Update the shared bank `name` (blanks around it don't count; created if there is none and the file has
-    a valid question) from a file called `file_name`; its edition rises if anything changes. `whole`: the file
-    is the whole bank, so that questions not in it are withdrawn.
-    Commits what it writes (the platform's tables). Returns the report. Raises InvalidInput, also if `whole`
-    and the file has an error; TooLarge if it has more than `limit` questions; Unavailable."""
+    """Update the shared bank called `bank_name`, exactly as it is written (created if there is none), from a
+    file called `file_name` ("" if unknown); its edition rises if anything changes. `whole`: the file is the
+    whole bank, so that questions not in it are withdrawn, which counts as changed. Commits what it writes
+    (the platform's tables). Returns the report, in which other invalid questions are errors. Raises
+    InvalidInput, also without a name, or if `whole` and the file has an error; TooLarge if it has more than
+    `limit` rows (None: no limit); Unavailable."""
     name = name.strip()
     if not name:
         raise InvalidInput("请填写共享题库名称。", "bank")
@@ -79,7 +80,7 @@ def update_from_file(
             "file",
         )
     with db.engines["platform"].begin() as connection:
-        _write_questions(connection, questions, name, whole=whole, report=report)
+        _write_questions(connection, questions, bank_name, whole=whole, report=report)
     return report
 
 
@@ -121,7 +122,7 @@ def _validate(
     row: ImportRow, earlier_questions: QuestionsByDigest
 ) -> tuple[ParsedQuestion, list[RowWarning]]:
     """The question of a row, and its warnings. Raises InvalidQuestionRow, also for what a shared bank can't
-    hold."""
+    hold (pictures, 业务水平 without a category) and for a question that is among `earlier_questions`."""
     question, warnings = validate_row(row)
     if question.picture_names():
         raise InvalidQuestionRow("图片", "题目带有图片", NO_PICTURES_MESSAGE)
@@ -138,13 +139,14 @@ def _validate(
 def _write_questions(
     connection: Connection,
     questions: QuestionsByDigest,
-    name: str,
+    bank_name: str,
     *,
     whole: bool,
     report: ImportReport,
 ) -> None:
-    """Write the questions of a file and the new edition into the shared bank `name`; counts are added to
-    `report`. Without questions no bank is created."""
+    """Write the questions of a file and, if anything changes, the new edition into the shared bank called
+    `bank_name`, which is created if there is none, and locked; counts are added to `report`. The caller
+    commits."""
     bank = _lock_bank(connection, name) or (_create_bank(connection, name) if questions else None)
     if bank is None:
         return
@@ -188,7 +190,7 @@ class _BankWriter:
 
     def write_batch(self, cells_by_digest: Mapping[bytes, Mapping[str, Any]]) -> None:
         """Insert the questions that the bank doesn't have, and update the others; `cells_by_digest`: digest →
-        cells."""
+        cells. Each counts in the report as accepted, changed or unchanged."""
         stored_questions = self._stored_questions(cells_by_digest)
         new_questions = []
         for digest, cells in cells_by_digest.items():
@@ -209,7 +211,8 @@ class _BankWriter:
         return {bytes(question.digest): question for question in self.connection.execute(query)}
 
     def _new_question(self, digest: bytes, cells: Mapping[str, Any]) -> dict[str, Any]:
-        """The row of a new question, after the bank's last one."""
+        """The row of a new question, after the bank's last one, whose position is counted on; not inserted
+        yet."""
         self.position += 1
         return {
             "id": new_id(),
@@ -222,7 +225,8 @@ class _BankWriter:
         }
 
     def _update_question(self, stored: Any, cells: Mapping[str, Any]) -> None:
-        """Update a stored question, if the file says something else or the question was withdrawn."""
+        """Update a stored question (row of SharedQuestion), if the file says something else or the question
+        was withdrawn; counted as changed or unchanged."""
         if stored.cells == cells and not stored.withdrawn:
             self.report.unchanged += 1
             return
@@ -234,7 +238,7 @@ class _BankWriter:
         self.report.changed += 1
 
     def withdraw_others(self, questions: Container[bytes]) -> None:
-        """Withdraw the bank's questions whose digests are not among `questions`."""
+        """Withdraw the bank's questions whose digests are not among `questions`; each counts as changed."""
         query = select(questions_table.c.id, questions_table.c.digest).where(
             questions_table.c.bank_id == self.bank_id,
             ~questions_table.c.withdrawn,

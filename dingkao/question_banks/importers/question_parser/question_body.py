@@ -211,7 +211,8 @@ def _has_certain_number(token: Token) -> bool:
 
 
 def _looks_like_option(text: str) -> bool:
-    """Whether a line begins like an option, but with another letter or mark."""
+    """Whether a line begins like an option, whatever its letter: with a letter and a mark, or a capital and a
+    space."""
     return _LIKE_AN_OPTION.match(fold_characters(text)) is not None
 
 
