@@ -61,14 +61,14 @@ def update_from_file(
     file_name: str = "",
     limit: int | None = None,
 ) -> ImportReport:
-    """Update the shared bank called `bank_name`, exactly as it is written (created if there is none), from a
-    file called `file_name` ("" if unknown); its edition rises if anything changes. `whole`: the file is the
-    whole bank, so that questions not in it are withdrawn, which counts as changed. Commits what it writes
-    (the platform's tables). Returns the report, in which other invalid questions are errors. Raises
-    InvalidInput, also without a name, or if `whole` and the file has an error; TooLarge if it has more than
-    `limit` rows (None: no limit); Unavailable."""
-    name = name.strip()
-    if not name:
+    """Update the shared bank called `bank_name` (blanks around it don't count; created if there is none and
+    the file has a valid question) from a file called `file_name` ("" if unknown); its edition rises if
+    anything changes. `whole`: the file is the whole bank, so that questions not in it are withdrawn, which
+    counts as changed. Commits what it writes (the platform's tables). Returns the report, of which the errors
+    are the questions that were left out. Raises InvalidInput, also without a name, or if `whole` and the file
+    has an error; TooLarge if it has more than `limit` rows (None: no limit); Unavailable."""
+    bank_name = bank_name.strip()
+    if not bank_name:
         raise InvalidInput("请填写共享题库名称。", "bank")
     report = ImportReport()
     questions = _read_questions(content, file_name, limit, report)
@@ -145,9 +145,11 @@ def _write_questions(
     report: ImportReport,
 ) -> None:
     """Write the questions of a file and, if anything changes, the new edition into the shared bank called
-    `bank_name`, which is created if there is none, and locked; counts are added to `report`. The caller
-    commits."""
-    bank = _lock_bank(connection, name) or (_create_bank(connection, name) if questions else None)
+    `bank_name`, which is locked; counts are added to `report`. Without such a bank one is created, but not
+    without questions. The caller commits."""
+    bank = _lock_bank(connection, bank_name)
+    if bank is None and questions:
+        bank = _create_bank(connection, bank_name)
     if bank is None:
         return
     bank_id, edition = bank
@@ -164,14 +166,16 @@ def _write_questions(
 
 
 def _lock_bank(connection: Connection, name: str) -> tuple[UUID, int] | None:
-    """The id of the shared bank `name`, which is locked, and its next edition; None if there is none."""
+    """The id of the shared bank called `name`, which is locked, and its next edition, which the caller sets;
+    None if there is none."""
     query = select(banks_table.c.id, banks_table.c.edition).where(banks_table.c.name == name)
     bank = connection.execute(query.with_for_update()).first()
     return None if bank is None else (bank.id, bank.edition + 1)
 
 
 def _create_bank(connection: Connection, name: str) -> tuple[UUID, int]:
-    """Create the shared bank `name` with the edition 0; return its id and its next edition."""
+    """Create the shared bank called `name` with the edition 0; return its id and its next edition, which the
+    caller sets."""
     bank_id = new_id()
     connection.execute(insert(banks_table).values(id=bank_id, name=name, edition=0, changed_at=clock.now()))
     return bank_id, 1
