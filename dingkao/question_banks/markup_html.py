@@ -263,7 +263,8 @@ class _HtmlReader(HTMLParser):
         self._note_unsupported(linked_file_kind(attributes.get("href", "")))
 
     def _open_element(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """Remember an open element with the effects of its tag and style on its text."""
+        """Remember an open element with the effects of its tag and style on its text, and write the tag of
+        one that raises or lowers its text."""
         style = "".join(attributes.get("style", "").lower().split())
         closing = ""
         if script_tag := _script_tag(tag, style):

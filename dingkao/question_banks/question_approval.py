@@ -120,7 +120,8 @@ def _update_digests(question: Question, version: QuestionVersion) -> None:
 
 
 def _require_unique_digest(bank_id: UUID, digest: bytes) -> None:
-    """Raise InvalidState if a question of the bank has this digest."""
+    """Raise InvalidState if a question of the bank has this digest, which the one to be approved does not
+    have yet."""
     same_question = select(Question.id).where(Question.bank_id == bank_id, Question.digest == digest)
     if db.session.scalar(same_question.limit(1)):
         raise InvalidState("题库中已有相同的题目，不能通过；请退回。")

@@ -75,9 +75,9 @@ def iter_rows(
     no_pictures: str = "",
     name: str = "",
 ) -> Iterator[ImportRow]:
-    """The rows of a file of any length, one by one; otherwise as `read_rows`. `no_pictures`: if not "",
-    questions with pictures are refused with this reason. Raises InvalidInput, TooLarge, Unavailable while it
-    is read, and what `save_picture` raises."""
+    """The rows of a file of any length, one by one, each with what its group shares; otherwise as
+    `read_rows`. `no_pictures`: if not "", questions with pictures are refused with this reason. Raises
+    InvalidInput, TooLarge, Unavailable while it is read, and what `save_picture` raises."""
     sheet_options = {
         "columns": COLUMNS,
         "required_columns": REQUIRED_COLUMNS,

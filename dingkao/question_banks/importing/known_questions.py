@@ -134,9 +134,9 @@ def _implied_columns(question: ParsedQuestion, known: KnownQuestion) -> frozense
 def compare_with_bank(
     rows: Iterable[ImportRow], bank_id: UUID | None
 ) -> Iterator[tuple[ParsedQuestion, Changes | None]]:
-    """What importing the valid `rows` would change in a bank: each question with its changes; None instead of
-    these if it is new, as all are without a bank (`bank_id` is None). Writes nothing. Raises
-    InvalidQuestionRow."""
+    """What importing the valid `rows` would change in a bank: each question with its changes, {} if there are
+    none; None instead of these if it is new, as all are without a bank (`bank_id` is None). Writes nothing.
+    Raises InvalidQuestionRow for a row that is not valid."""
     for batch in split_into_batches(rows, BATCH_SIZE):
         questions = [validate_row(row)[0] for row in batch]
         known_questions = find_known_questions(bank_id, questions) if bank_id else {}

@@ -98,7 +98,8 @@ def _build_question(
     version_id: UUID,
     batch: BatchImport,
 ) -> dict[str, Any]:
-    """The columns of a new question, as a row to be inserted, with its group and whether it is in use."""
+    """The columns of a new question, as a row to be inserted, with its group (noted in `batch`, see
+    `place_in_group`) and whether it is in use."""
     columns = {
         "tenant_id": current_tenant(),
         "id": question_id,
