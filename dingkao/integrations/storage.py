@@ -67,8 +67,9 @@ class ObjectStore:
             raise Unavailable(UNAVAILABLE_MESSAGE) from fault
 
     def get(self, kind: str, identity: UUID) -> bytes:
-        """Returns the stored content, decrypted. Raises NotFound, Unavailable, encryption.DecryptionFailed if
-        it was altered."""
+        """Returns the stored content, decrypted (a picture or PDF that was stored before files were encrypted
+        as it is, unless all of the province's are encrypted by now). Raises NotFound, Unavailable,
+        encryption.DecryptionFailed if it was altered."""
         content = self._load_object(kind, identity)
         if not self.platform and content.startswith(UNENCRYPTED_SIGNATURES) and not all_files_encrypted():
             return content

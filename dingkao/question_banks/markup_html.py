@@ -412,6 +412,7 @@ def _item_number(form: str, count: int) -> str:
 
 
 def _parse_span(text: str, limit: int) -> int:
-    """How many rows or columns a cell covers, at most `limit`; 0 means all that remain."""
+    """How many rows or columns a cell covers, at most `limit`: 0 means all that remain, what is no number
+    1."""
     number = int(text) if re.fullmatch("[0-9]{1,6}", text.strip()) else 1
     return min(number or limit, limit)

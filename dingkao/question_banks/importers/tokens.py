@@ -196,7 +196,7 @@ def _tokenize_table(line: int, table: DocumentLine) -> Token:
     cells = list(chain.from_iterable(map(_join_letters, table.cells)))
     parts_by_cell = [labels.split_line(cell) for cell in cells]
     parts = list(chain.from_iterable(parts_by_cell))
-    if cells and all(map(_is_single_option, parts_by_cell)):
+    if cells and all(map(_are_only_options, parts_by_cell)):
         return _options_of_table(line, table.text, parts)
     is_doubtful = _may_hold_questions(cells, parts)
     return Token(
@@ -215,7 +215,7 @@ def _may_hold_questions(cells: Iterable[str], parts: Iterable[labels.LinePart]) 
     return any(map(_HEADER.fullmatch, cells))
 
 
-def _is_single_option(parts: Sequence[labels.LinePart]) -> bool:
+def _are_only_options(parts: Sequence[labels.LinePart]) -> bool:
     """Whether the parts of a cell are options and nothing else."""
     return len(parts) == 1 and bool(parts[0].options)
 

@@ -235,7 +235,7 @@ def _require_case(question_type: QuestionType, case_stem: str) -> None:
 
 
 def _require_fitting_lengths(question: ParsedQuestion) -> None:
-    """Raise InvalidQuestionRow for a text that is too long."""
+    """Raise InvalidQuestionRow for a text that is too long; the options count together."""
     limits = (
         ("题干", question.stem, MAX_LENGTH),
         ("共用题干", question.case_stem, MAX_LENGTH),

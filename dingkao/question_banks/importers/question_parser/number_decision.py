@@ -54,8 +54,8 @@ def decide_starts(state: ParserState, index: int) -> None:
 
 
 def _find_stretch_end(tokens: Sequence[Token], index: int) -> int:
-    """The position of the next option, label or heading from `index` on; the number of tokens if there is
-    none."""
+    """The position of the next label, heading or certain option (A, or several in a line) from `index` on;
+    the number of tokens if there is none."""
     following = range(index, len(tokens))
     return next(
         (position for position in following if _is_structural(tokens[position])),
@@ -193,8 +193,9 @@ def _is_question_text(text: str) -> bool:
 
 
 def _is_heading(state: ParserState, token: Token, end: int, *, has_parts: bool) -> bool:
-    """Whether a numbered line is a heading: its form is one of headings, and no part of a question follows,
-    or a key that belongs to the question below it."""
+    """Whether a numbered line, the last that may begin a question before position `end`, is a heading. Its
+    form is one of headings; and no part of a question follows and it doesn't end as a sentence, or there is
+    one (`has_parts`), a key that belongs to the question below."""
     if not _may_be_of_heading(state, token.number_form):
         return False
     if not has_parts:

@@ -195,7 +195,8 @@ def _continues_open_part(state: ParserState, heading: Heading, token: Token) -> 
 
 
 def _continues_open_stem(question: DraftQuestion, token: Token) -> bool:
-    """Whether the line belongs to the question's stem; if so, it is added there."""
+    """Whether the line belongs to the question's stem, as it does while that is being read and the question
+    isn't refused; if so, it is added there."""
     if question.part != "stem" or question.problem:
         return False
     append_line(question.cells, "stem", token.original_text)
