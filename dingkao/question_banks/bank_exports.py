@@ -193,8 +193,9 @@ def bank_xlsx(bank: QuestionBank) -> bytes:
 
 def questions_xlsx(questions: Iterable[dict[str, Any]], letters: str = "") -> bytes:
     """Questions (see `question_cells`) as xlsx in our template's columns. `letters`: the letters of the
-    option columns, without which an option is left out; "" finds out which are used, for which all questions
-    are held in memory. Raises InvalidState for more rows than a sheet has."""
+    option columns, without which an option is left out, for many questions, which are written through a
+    temporary folder; "" finds out which are used, for which all questions are held in memory. Raises
+    InvalidState for more rows than a sheet has."""
     is_large = bool(letters)
     if not letters:
         questions = list(questions)

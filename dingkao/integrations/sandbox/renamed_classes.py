@@ -45,16 +45,16 @@ def renamed_class(module: str, name: str) -> tuple[str, str, Mapping[str, str]]:
     return RENAMED.get((module, name), (module, name, {}))
 
 
-def with_former_fields(found: Any, fields: Mapping[str, str]) -> Any:
-    """Returns a class that replaces `found` while a pickle is read: instances pickled with former field names
-    become instances of `found`."""
+def with_former_fields(present_class: Any, fields: Mapping[str, str]) -> Any:
+    """Returns a class that replaces `present_class` while a pickle is read: instances pickled with former
+    field names (`fields`: former field → field) become instances of `present_class`."""
 
     def set_state(instance: Any, state: dict[str, Any]) -> None:
-        """Make a new instance one of `found`, with the present names of its fields."""
-        object.__setattr__(instance, "__class__", found)
+        """Make a new instance one of `present_class`, with the present names of its fields."""
+        object.__setattr__(instance, "__class__", present_class)
         instance.__dict__.update({fields.get(name, name): value for name, value in state.items()})
 
-    return type(found.__name__, (found,), {"__setstate__": set_state})
+    return type(present_class.__name__, (present_class,), {"__setstate__": set_state})
 
 
 def loaded_class(module: str, name: str) -> Any:

@@ -203,8 +203,8 @@ class InlineReader:
         return result
 
     def _read_run(self, run: Any, line: DocumentLine) -> str:
-        """The text of a run, in sub- or superscript tags if it is sub- or superscript. Only spaces that are
-        underlined become underscores; text that is struck out or hidden is a problem."""
+        """The text of a run, in sub- or superscript tags if it is sub- or superscript. A run of nothing but
+        underlined spaces becomes underscores; text that is struck out or hidden is a problem."""
         earlier_problems = len(line.problems)
         text = "".join(self._read_run_child(child, run, line) for child in run)
         if text or len(line.problems) > earlier_problems:
