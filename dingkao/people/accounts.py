@@ -188,12 +188,12 @@ def give_role(
     *,
     by: Actor,
     department: Department | None = None,
-) -> None:
+) -> bool:
     """Give an account (locked) a role, at an organisation, which is kept open until the transaction ends
     (`lock_open`), or, for a role of the province's office, at None; end its sessions, journal it and record
     who appointed it (`second_person`). `department`: that of the organisation to which the role is limited,
-    for a role with the scope of one. Changes nothing if it has the role already. Raises InvalidInput, and
-    InvalidState for an organisation that is closed."""
+    for a role with the scope of one. Returns True; False, and nothing is changed, if it has the role already.
+    Raises InvalidInput, and InvalidState for an organisation that is closed."""
     _require_role_fits(account, role, organisation, by=by)
     if organisation is not None:
         lock_open(organisation.id)
@@ -205,7 +205,7 @@ def give_role(
         role=role,
     )
     if _has_role(membership):
-        return
+        return False
     db.session.add(membership)
     end_all_sessions(account.id)
     record_appointment(account.id, "role", by=by)
@@ -218,6 +218,7 @@ def give_role(
         organisation=str(membership.organisation_id or ""),
         **({"department": department.name} if department else {}),
     )
+    return True
 
 
 def _require_role_fits(

@@ -196,7 +196,7 @@ def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitat
 
 def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Account:
     """Give somebody who has an account already (locked here), named by user name and name together, a seat
-    besides, and tell them, also if they have it already. `department`: as in `invite`, ignored for other
+    besides, and tell them; nothing if they have it already. `department`: as in `invite`, ignored for other
     seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for one's own
     account and an administrator's; InvalidState for a closed account or organisation."""
     query = select(Account).where(
@@ -209,8 +209,8 @@ def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: s
     if account.id == by.id or is_administrator(account.id):
         raise InvalidInput("不能给自己或省级管理员添加角色。", "user_name")
     own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
-    add_role(account, seat.role.code, seat.organisation, by=by, department=own_department)
-    notify_account(account.id, ROLE_ADDED, role=seat.role.label, place=seat.organisation.name)
+    if add_role(account, seat.role.code, seat.organisation, by=by, department=own_department):
+        notify_account(account.id, ROLE_ADDED, role=seat.role.label, place=seat.organisation.name)
     return account
 
 

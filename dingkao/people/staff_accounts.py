@@ -193,15 +193,15 @@ def add_role(
     *,
     by: Actor,
     department: Department | None = None,
-) -> None:
+) -> bool:
     """Give an account (the caller has locked it and checked the right of `by`) another role, which ends its
-    sessions; `department`: as in `accounts.give_role`. Raises InvalidInput for the role of an administrator
-    and as `give_role`, InvalidState for a closed account."""
+    sessions, and return True; False if it has it already. `department`: as in `accounts.give_role`. Raises
+    InvalidInput for the role of an administrator and as `give_role`, InvalidState for a closed account."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
-    give_role(account, role, organisation, by=by, department=department)
+    return give_role(account, role, organisation, by=by, department=department)
 
 
 def remove_role(account: Account, membership_id: UUID, *, by: Actor) -> str:

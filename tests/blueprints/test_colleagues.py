@@ -9,7 +9,8 @@ from sqlalchemy import select
 from dingkao.database.base import db
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.people import authentication
-from dingkao.people.models import Account, Appointment, Organisation
+from dingkao.people.models import Account, Appointment, Notice, Organisation
+from dingkao.people.notice_catalogue import ROLE_ADDED
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
@@ -118,6 +119,8 @@ def test_somebody_with_an_account_gets_a_role_besides(application, in_province, 
     assert sorted(roles_of(in_province, user_name)) == ["institution_clerk", "organisation_clerk"]
     assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **wanted).status_code == 303, "again"
     with in_province(SLUG):
+        told = select(Notice.id).where(Notice.account_id == other.account_id, Notice.kind == ROLE_ADDED.code)
+        assert len(db.session.scalars(told).all()) == 1, "told once"
         own = db.session.get_one(Account, (CODE, reviewer.account_id)).user_name
     assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **(wanted | {"user_name": own})).status_code == 422
 
