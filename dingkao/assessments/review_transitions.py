@@ -59,7 +59,8 @@ def recall_to_organisation(
     reason: str,
 ) -> None:
     """考核机构撤回: what the assessment organisation has accepted, or returned. The caller has checked that
-    nothing was done with it since. Raises as `recall_to_institution`."""
+    nothing was done with it since. The acceptance, with the verdict made with it, is removed. Raises as
+    `recall_to_institution`, and InvalidState for a record that came to 综合评定 by a test or an exemption."""
     if record.state == "grading" and (record.exempted or not skips_test(record.procedure)):
         raise InvalidState("该记录已转入综合评定，不能撤回。")
     is_accepted = record.state in ("ready", "grading")
@@ -75,7 +76,7 @@ def _recall(
     target: str,
 ) -> None:
     """Check that `by` sent the record on from the state `target` and may recall it now; it is assigned to
-    `by` again."""
+    `by` again. Raises as `recall_to_institution`."""
     validate_reason(reason)
     if record.sent_by is None or record.sent_by != by.id:
         raise Forbidden("只能撤回您本人送出的记录。")

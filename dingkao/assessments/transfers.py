@@ -320,8 +320,8 @@ def consent(
     by: Actor,
 ) -> bool:
     """Consent to a locked transfer for `side` (one of INSTITUTION_SIDES), journalled; with the second consent
-    it is carried out, and True is returned. Consenting again has no effect. Raises Forbidden, InvalidState,
-    InvalidInput."""
+    it is carried out, and True is returned. Consenting again has no effect. Raises Forbidden,
+    InvalidState."""
     if change.kind != "transfer":
         raise InvalidState("该事项不是转入转出，请刷新页面查看。")
     if getattr(change, f"{side}_by", None) == by.id and change.state in ("pending", "carried_out"):

@@ -228,8 +228,8 @@ def latest_verification() -> Any:
 
 
 def _last_batch_number() -> int:
-    """Returns the number of the last batch in the store; if the head can't be read, the number known
-    before."""
+    """Returns the number of the last batch in the store; if the head can't be read, the number known before.
+    Raises Unavailable."""
     last = latest_verification()
     verified_number = last.number if last else 0
     try:

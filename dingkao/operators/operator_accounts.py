@@ -158,7 +158,7 @@ def close_unused_operators() -> None:
 
 def set_demonstration_credentials(user_name: str, password: str, secret: str) -> None:
     """Set password and second factor (`secret`: its TOTP secret) of an operator in a demonstration, and make
-    the account active; no act is written. Raises NotFound."""
+    the account active; no act is written. Raises NotFound, Busy."""
     with platform_transaction() as connection:
         operator = get_operator_for_update(connection, user_name)
         values = {

@@ -83,7 +83,7 @@ def authenticate_by_code(user_name: str, code: str) -> UUID:
 
 def _rehash_password(operator: Any, password: str) -> None:
     """Store the matching password with the present cost of hashing, if that has changed; a password that was
-    set meanwhile stays."""
+    set meanwhile stays. Raises Busy."""
     renewed = passwords.rehash_if_needed(operator["password_hash"], password)
     if not renewed:
         return

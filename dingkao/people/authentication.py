@@ -144,7 +144,7 @@ def _match_password(
     password: str,
 ) -> _Matches:
     """Compare the password with everything that it may be, also if there is no account, so that the time is
-    the same."""
+    the same. Raises Busy."""
     stored_hash, account_id = (account.password_hash, account.id) if account else (None, NO_ACCOUNT_ID)
     is_password = passwords.verify_password(stored_hash, password)
     is_code = hmac.compare_digest(newest_code_hash, code_hash(account_id, password))
@@ -207,7 +207,7 @@ def _load_account_and_code(kind: str, typed: str) -> tuple[Account | None, bytes
 
 def _rehash_password(account: Account, password: str) -> None:
     """If the hash of the password that has just matched was computed with old costs, store a new one, unless
-    another password was set meanwhile."""
+    another password was set meanwhile. Raises Busy."""
     old_hash = account.password_hash or ""
     if renewed := passwords.rehash_if_needed(old_hash, password):
         update_query = update(Account).where(

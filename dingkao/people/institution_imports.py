@@ -261,7 +261,8 @@ def import_or_enqueue(content: bytes, name: str, *, dry_run: bool = False, by: A
 
 
 def _is_short(content: bytes) -> bool:
-    """Whether a spreadsheet has at most MAX_INLINE_ROWS rows, so that it is imported within the request."""
+    """Whether a spreadsheet has at most MAX_INLINE_ROWS rows, so that it is imported within the request.
+    Raises as `read_rows`."""
     rows_after_limit = islice(read_rows(content, ImportReport()), MAX_INLINE_ROWS, None)
     return next(rows_after_limit, None) is None
 
@@ -280,7 +281,7 @@ def _accept_upload(
     fields: Mapping[str, str],
 ) -> UUID:
     """Enqueue the import (or with the field «check» the check) of a file that came in chunks; return the
-    job's id."""
+    job's id. Raises InvalidInput, TooLarge, Unavailable."""
     return _enqueue(content, name, by, dry_run="check" in fields).id
 
 

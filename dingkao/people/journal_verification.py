@@ -109,7 +109,8 @@ def findings_of(job: Job) -> dict[str, Any]:
 def verify_step(job: Job, cursor: Cursor) -> Chunk:
     """Verify the next part of the whole journal, each night from its beginning, and merge verified batches
     into volumes; after the last part write a notice to NOTIFIED_ROLES if there are findings, and others than
-    the last time. A lower number of batches than the last verification saw is a finding."""
+    the last time. A lower number of batches than the last verification saw is a finding. Raises
+    Unavailable."""
     next_cursor, report = verification.verify_step(
         cursor or verification.initial_cursor(last_verified_batch()),
         merge_batches=True,
@@ -169,7 +170,8 @@ def _findings_digest(before: str, report: VerificationReport) -> str:
 
 
 def _checkpointed_until() -> dict[str, Any]:
-    """The number and time of the last checkpoint; without a valid one, the number verified last."""
+    """The number and time of the last checkpoint; without a valid one, the number verified last. Raises
+    Unavailable."""
     try:
         head = checkpoint_files.load_head()
     except InvalidCheckpoint:

@@ -73,7 +73,7 @@ class Export:
         return self._save_next_part(job, cursor)
 
     def _write_parts(self, job: Job, number: int) -> Chunk:
-        """Write the file from all parts and store it."""
+        """Write the file from all `number` parts, store it and note when it expires. Raises Unavailable."""
         subject = _subject_of(job)
         parts = job_parts.iter_parts(job.id, ROWS_SERIES, range(number))
         with private_temp_dir() as folder:

@@ -135,6 +135,7 @@ def _minute_text(moment: datetime) -> str:
 
 
 def _file_name(request_id: UUID) -> str:
+    """The name of the file: the list's code and the format. Raises NotFound."""
     request = _get_request(request_id)
     return f"{request.list_code.replace('_', '-')}.{request.file_format}"
 

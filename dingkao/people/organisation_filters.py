@@ -29,7 +29,7 @@ def institution_filter(
 ) -> ListFilter:
     """The filter of rows whose institution's id stands in `column`, or that meet a `condition` instead, for
     those who need it (`is_for`). Its value is the institution's id as text; `condition` gets it with the
-    viewer."""
+    viewer; what is typed is resolved by `resolve_organisation`, with its InvalidInput."""
 
     def is_of_institution(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
         return column == UUID(value)

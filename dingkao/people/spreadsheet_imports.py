@@ -189,7 +189,8 @@ class SpreadsheetImport:
 
     def step(self, job: Job, cursor: Cursor) -> Chunk:
         """Run one chunk of the job: read the file, import a part, do what follows the rows, write the report,
-        or delete the parts."""
+        or delete the parts. Raises Unavailable, what reading and importing raise, and InvalidState for a
+        report with more rows than a sheet holds."""
         if "end" in cursor:
             return self._finish(job, cursor)
         if "forget" in cursor:
@@ -265,7 +266,8 @@ class SpreadsheetImport:
         return cursor | {"after_rows": {}}
 
     def _after_rows(self, job: Job, cursor: Cursor) -> Chunk:
-        """The next chunk of what follows the rows; after the last, go on to the report."""
+        """The next chunk of what follows the rows; after the last, go on to the report. Raises ValueError if
+        nothing follows."""
         if self.after_rows is None:
             raise ValueError(f"{self.name} does nothing after its rows")
         chunk = self.after_rows(job, cursor["after_rows"])
@@ -349,7 +351,8 @@ class _KeysOfFile:
 
 
 def _load_seen(job: Job, number: int) -> set[bytes]:
-    """Those repeated keys that were imported with the parts up to `number`."""
+    """Those repeated keys that were imported with the parts up to `number`; none for 0. Raises
+    Unavailable."""
     return set(job_parts.load_part(job.id, SEEN_SERIES, number)) if number else set()
 
 
@@ -391,7 +394,7 @@ def _first_problems(job: Job, report: ImportReport) -> dict[str, Any]:
 
 def _iter_problems(job: Job, taken: int) -> Iterator[list[Any]]:
     """Yield the report's rows of the parts 0 to `taken`: all errors, then all warnings. A part without any
-    isn't stored."""
+    isn't stored. Raises Unavailable."""
     for series in (ERRORS_SERIES, WARNINGS_SERIES):
         for number in range(taken + 1):
             with contextlib.suppress(NotFound):
@@ -399,8 +402,8 @@ def _iter_problems(job: Job, taken: int) -> Iterator[list[Any]]:
 
 
 def _delete_parts(job: Job, cursor: Cursor) -> Chunk:
-    """Delete all stored parts and the file, which a check keeps unless it was cancelled: the job's last
-    step."""
+    """Delete all stored parts and the file, which a check keeps unless it was cancelled: the job's last step.
+    Raises Unavailable."""
     for series in (
         ROWS_SERIES,
         ERRORS_SERIES,
