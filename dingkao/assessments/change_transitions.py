@@ -38,4 +38,5 @@ def refuse(change: EnrolmentChange, *, by: Actor, reason: str) -> None:
     states=CHANGE_STATES,
 )
 def withdraw(change: EnrolmentChange, *, by: Actor) -> None:
-    """撤回 by the side that asked, before it is carried out or refused."""
+    """撤回 by the side that asked, before it is carried out or refused. The caller has checked that `by` acts
+    for that side."""

@@ -138,8 +138,8 @@ def get_gap_list(code: str) -> GapList:
 
 
 def gap_counts(cycle: Cycle, grant: Grant) -> dict[str, ChipCount]:
-    """Code → how many records are on the list: known where the states say all, else counted as far as pages
-    show."""
+    """Code → how many records within `grant` are on the list: known where the states say all, else counted as
+    far as pages show."""
     totals = state_totals(cycle, grant)
     return {
         code: ChipCount(sum(totals[state] for state in gap_list.states(cycle)), is_known=True)

@@ -73,7 +73,7 @@ def apply_chunk(job: Job, chunk: Chunk) -> None:
 
 
 def _add_to_result(result: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
-    """Returns the job's result with that of the chunk added."""
+    """Returns the job's result (`result`, which may be changed) with that of the chunk added."""
     for name, number in chunk.counts.items():
         result[name] = result.get(name, 0) + number
     if chunk.reasons:

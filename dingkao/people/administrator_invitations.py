@@ -338,7 +338,7 @@ def _open_administrator_count() -> int:
 
 def _unused_user_name(name: str) -> str:
     """A user name made of the pinyin of a name that no account has yet: wangwei, wangwei2, … Raises
-    InvalidInput if a thousand are taken."""
+    InvalidInput if 999 are taken."""
     base = _sound_of(name)
     for number in range(1, 1000):
         candidate = base if number == 1 else f"{base}{number}"

@@ -93,9 +93,9 @@ def delete_file(job: Job) -> None:
 
 
 def delete_unconfirmed() -> int:
-    """Scheduled task: delete the files of checks that nobody has confirmed within CHECK_VALID_DAYS, at most
-    MAX_FILES_DELETED, the oldest first; those that are locked are skipped. Returns how many. Raises
-    Unavailable."""
+    """Scheduled task: delete the files of checks, done or failed, that nobody has confirmed within
+    CHECK_VALID_DAYS, at most MAX_FILES_DELETED, the oldest first; those that are locked are skipped. Returns
+    how many. Raises Unavailable."""
     checks = db.session.scalars(
         select(Job)
         .where(

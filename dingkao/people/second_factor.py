@@ -33,8 +33,8 @@ def confirm_second_factor(
 ) -> str:
     """Check a TOTP code for a session, note in it that the factor was shown, journal that, and return the
     session's new token; locks the account. A code is valid once, even if several sessions send it at the same
-    time. If the account has no secret, `offered` is bound, unless the account needs a setup link. The caller
-    throttles attempts (SignInThrottle).
+    time. If the account has no secret, `offered` (the secret that the page has shown, None: none) is bound,
+    unless the account needs a setup link. The caller throttles attempts (SignInThrottle).
 
     Raises InvalidInput for the field `code`, InvalidState if there is no secret."""
     account = get_account_for_update(account.id)

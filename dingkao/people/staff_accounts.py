@@ -159,9 +159,9 @@ def _require_reason(reason: str) -> None:
 )
 def reopen_account(account: Account, *, by: Actor) -> None:
     """恢复 of a locked account: it must be opened again with a one-time code (which isn't issued here), an
-    administrator's, who loses the second factor too, with the link that is sent now. The old password is
-    removed, because somebody else may have learnt it. Raises Forbidden, InvalidState (the account isn't
-    closed, no link can be sent), RateLimited."""
+    administrator's, who loses the second factor too, with the link that is sent now. Its initial term begins
+    anew (`initial_days`). The old password is removed, because somebody else may have learnt it. Raises
+    Forbidden, InvalidState (the account isn't closed, no link can be sent), RateLimited."""
     account.password_hash = None
     account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     if is_administrator(account.id):
