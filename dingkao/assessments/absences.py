@@ -48,7 +48,7 @@ def unconfirmed_conditions(cycle: Cycle, grant: Grant) -> list[ColumnElement[boo
 
 
 def unconfirmed_absences(cycle: Cycle, grant: Grant) -> Select[Assessment]:
-    """The query of those records."""
+    """The query of the cycle's records within `grant` whose absence nobody has confirmed."""
     return select(Assessment).where(*unconfirmed_conditions(cycle, grant))
 
 

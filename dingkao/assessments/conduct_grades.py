@@ -196,8 +196,8 @@ def _event_text(record: ConductRecord) -> str:
 
 
 def single_review_reason(facts: ConductFacts, answers: Mapping[str, Any]) -> str | None:
-    """Why a record must be looked at by itself and not decided together with others; None if the conduct
-    records give no reason. `answers`: as in `contradictions`."""
+    """The sentence why a record must be looked at by itself and not decided together with others; None if the
+    conduct records give no reason. `answers`: as in `contradictions`."""
     for kind in (APPRAISAL, ETHICS):
         if failing := facts.failing_years(kind):
             return f"{_years_text(failing)}{kind.label}为{kind.grades[FAILING_GRADES[kind.code]]}，须逐人审核"

@@ -135,7 +135,8 @@ def close_administrator(
     operator: UUID,
     name: str,
 ) -> None:
-    """Close an administrator's account. Raises NotFound, InvalidState, InvalidInput without a reason."""
+    """Close an administrator's account; commits, and writes the operator's act. Raises NotFound,
+    InvalidState, InvalidInput without a reason."""
     with _administrator_for_update(
         slug,
         account_id,
@@ -150,8 +151,8 @@ def close_administrator(
 
 
 def reopen_administrator(slug: str, account_id: UUID, *, operator: UUID, name: str) -> None:
-    """Reopen a closed administrator's account, and send a setup link. Raises NotFound, InvalidState,
-    RateLimited."""
+    """Reopen a closed administrator's account, and send a setup link; commits, and writes the operator's act.
+    Raises NotFound, InvalidState, RateLimited."""
     verb = "administrator_reopened"
     with _administrator_for_update(slug, account_id, verb, operator=operator, name=name) as (account, actor):
         staff_accounts.reopen_account(account, by=actor)
@@ -159,7 +160,8 @@ def reopen_administrator(slug: str, account_id: UUID, *, operator: UUID, name: s
 
 def send_administrator_link(slug: str, account_id: UUID, *, operator: UUID, name: str) -> None:
     """Send a setup link to an administrator who lost password or phone, or has not signed in yet. Earlier
-    credentials and links become invalid. Raises NotFound, InvalidState, RateLimited."""
+    credentials and links become invalid. Commits, and writes the operator's act. Raises NotFound,
+    InvalidState, RateLimited."""
     with _administrator_for_update(
         slug,
         account_id,
@@ -181,8 +183,9 @@ def change_mobile(
     operator: UUID,
     name: str,
 ) -> None:
-    """Store another mobile number of an administrator, and send the setup link to it. Raises NotFound,
-    InvalidState, InvalidInput, RateLimited."""
+    """Store another mobile number of an administrator, and send the setup link to it, unless the account is
+    closed; password and second factor of an account that is set up are removed. Commits, and writes the
+    operator's act. Raises NotFound, InvalidState, InvalidInput, RateLimited."""
     verb = "administrator_mobile_changed"
     with _administrator_for_update(slug, account_id, verb, operator=operator, name=name) as (account, actor):
         staff_accounts.change_mobile(account, mobile, by=actor)

@@ -125,7 +125,7 @@ def _validate_reason_and_format(wish: ExportWish) -> str:
 
 
 def title_of(listed: ExportedList, view: ExportedView) -> str:
-    """What a file of that view is called."""
+    """The title of a file of that view: the list's, with the view in words."""
     return f"{listed.title}（{view.description}）" if view.description else listed.title
 
 

@@ -38,7 +38,8 @@ ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 
 def _has_nobody(action: str) -> ColumnElement[bool]:
-    """The condition that nobody at an organisation holds a role that is granted an action."""
+    """The condition that nobody at an organisation holds a role that is granted an action; closed accounts
+    count, too."""
     is_held = and_(
         Membership.tenant_id == Organisation.tenant_id,
         Membership.organisation_id == Organisation.id,

@@ -47,7 +47,7 @@ def institution_filter(
 
 
 def is_id(text: str) -> bool:
-    """Whether a text is an id as addresses write it."""
+    """Whether a text is an id as addresses write it, in lower case with hyphens."""
     try:
         return str(UUID(text)) == text
     except ValueError:

@@ -122,7 +122,8 @@ def count_parts(organisation_id: UUID) -> list[PartCount]:
 
 
 def count_assessor_parts(organisation_id: UUID) -> list[PartCount]:
-    """The same of those parts alone for which an organisation must be an assessment organisation."""
+    """What an organisation has of those parts alone for which it must be an assessment organisation, part by
+    part; parts without rows are left out."""
     return _count_parts([part for part in PARTS if part.keeps_assessor], organisation_id)
 
 

@@ -357,7 +357,7 @@ def _load_seen(job: Job, number: int) -> set[bytes]:
 
 
 def _counts_of(report: ImportReport) -> dict[str, int]:
-    """The numbers of rows in a report, as a job counts them."""
+    """The numbers of rows in a report, by the names of COUNTS and «warned», as a job counts them."""
     return {
         "accepted": report.accepted,
         "changed": report.changed,

@@ -68,10 +68,9 @@ settings.register(
 
 
 def get_staff_for_update(account_id: UUID, *, by: Actor) -> Account:
-    """The staff account with that id, locked, for an action of `by`.
-    The account of `by`, if it is staff, is locked too (in the order of ids, which prevents deadlocks) and
-    must be that of an active administrator. Raises InvalidState if it is the own account, Forbidden,
-    NotFound."""
+    """The staff account with that id, locked, for an action of `by`. The account of `by`, if it is staff, is
+    locked too (in the order of ids, which prevents deadlocks) and must be that of an active administrator; an
+    operator isn't checked here. Raises InvalidState if it is the own account, Forbidden, NotFound."""
     if account_id == by.id:
         raise InvalidState(OWN_ACCOUNT_MESSAGE)
     own_id = by.id if by.kind == "staff" else None
@@ -350,7 +349,8 @@ def _for_each_account(
 
 
 def _warn_unused(account: Account) -> None:
-    """Record the warning and, if the account has a mobile number, send it by SMS after the commit."""
+    """Record and journal the warning of an account (locked) and, if the account has a mobile number, send it
+    by SMS after the commit."""
     account.unused_warned_at = clock.now()
     mobile = authentication.bound_mobile(account)
     closing_time = closes_on(account)
