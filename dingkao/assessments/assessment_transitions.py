@@ -339,8 +339,8 @@ def confirm_absence(record: Assessment, *, by: Actor) -> None:
 @record_transition("scored", "absent", to="testing", action="sittings.reopen")
 def reopen_test(record: Assessment, *, by: Actor) -> None:
     """重新打开作答 (§11 no. 15): the doctor gets time back for a paper that was closed automatically (the
-    caller has checked that). If another paper was missed, the verdict 缺考 waits until this one is closed
-    again."""
+    caller has checked that); the verdict on 业务水平 and what was found out about an absence are removed. If
+    another paper was missed, the verdict 缺考 waits until this one is closed again."""
     record.competence = None
     _reset_absence(record)
 

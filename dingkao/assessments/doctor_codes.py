@@ -39,8 +39,8 @@ REQUEST_VALID_DAYS, HISTORY_DAYS, MAX_REASON_LENGTH = 3, 365, 200
 
 
 def needs_second_person(doctor: Doctor) -> bool:
-    """Returns whether two persons must issue a code for this doctor: some record is in 待测评 or a later
-    state."""
+    """Returns whether two persons must issue a code for this doctor: some record, of any cycle, is in 待测评
+    or a later state."""
     states = select(Assessment.state).where(Assessment.doctor_id == doctor.id)
     return any(state not in SINGLE_APPROVAL_STATES for state in db.session.scalars(states))
 

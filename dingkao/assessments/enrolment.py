@@ -243,8 +243,8 @@ def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[As
 def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
     """Include those of the records `ids` (at most 5,000) of `cycle` that are within `grant` (locked here),
     and notify their doctors. Records out of the grant, and those that are already included, are passed over;
-    those that can't be included (`participation.inclusion_obstacles`, or what the transition of that name
-    refuses) are in the result with the reason."""
+    those that can't be included (`participation.inclusion_obstacles`, or what
+    `assessment_transitions.include` refuses) are in the result with the reason."""
     query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
     rows = db.session.execute(query).all()
     institution_ids = {record.institution_id for record, _ in rows}

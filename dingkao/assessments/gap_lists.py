@@ -92,8 +92,9 @@ def _has_state(*states: str) -> Callable[[Cycle], tuple[str, ...]]:
 
 
 def _is_unopened() -> ColumnElement[bool]:
-    """The condition that the doctor has never signed in. A scalar subquery: PostgreSQL then looks each
-    record's account up, where of a join it would read every account that was never opened."""
+    """The condition that the doctor's account was never opened, or must be opened again. A scalar subquery:
+    PostgreSQL then looks each record's account up, where of a join it would read every account that was never
+    opened."""
     state = select(Account.state).where(Account.id == Doctor.account_id)
     return state.scalar_subquery() == "initial"
 

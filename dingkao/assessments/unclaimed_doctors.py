@@ -85,7 +85,7 @@ def disown(
 
 
 def _report(doctor: Doctor, reason: str, by: Actor) -> bool:
-    """Let a doctor wait to be claimed; returns False if the doctor does already."""
+    """Let a doctor wait to be claimed, and journal it; returns False if the doctor does already."""
     values = {
         "tenant_id": current_tenant(),
         "id": new_id(),

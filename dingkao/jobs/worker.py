@@ -285,8 +285,9 @@ def _run_chunks(turn: _Turn, work: ChunkedWork) -> bool:
 
 
 def _run_chunk(turn: _Turn, work: ChunkedWork, job: Job) -> bool:
-    """Run one chunk and set the cursor of the next, without committing. Returns whether there is a next one;
-    False also if another worker has started the job meanwhile."""
+    """Run one chunk and set the cursor of the next, without committing; after the last chunk the job is over,
+    which is committed. Returns whether there is a next one; False also if another worker has started the job
+    meanwhile."""
     chunk = work.step(job, dict(job.cursor or {}))
     db.session.flush()
     current_job = turn.current_row()

@@ -272,9 +272,9 @@ def generate_code() -> str:
 
 def issue_code(account: Account, *, by: Actor, asked_by: UUID | None = None) -> str:
     """Issue a one-time code for `account`, valid for CODE_VALID_DAYS days, and return it; only its keyed hash
-    is stored. Earlier codes and requests for one become invalid, it is journalled and, for staff, recorded as
-    an appointment, and an account in the state «initial» may be opened for another `initial_days` days
-    (security.md 1). `asked_by`: the account that requested the code, if two persons issue it."""
+    is stored. Earlier codes, and requests for one, become invalid, and an account in the state «initial» may
+    be opened for another `initial_days` days (security.md 1). The code's issue is journalled and, for staff,
+    recorded as an appointment. `asked_by`: the account that requested the code, if two persons issue it."""
     _use_up_codes(account)
     code = generate_code()
     one_time_code = OneTimeCode(

@@ -244,7 +244,7 @@ class CodeRules:
         return RateLimited(CODES_BLOCKED_MESSAGE, int(wait_seconds)) if wait_seconds else None
 
     def _wrong_count(self) -> int:
-        """How many wrong attempts came from this origin within the last ten minutes."""
+        """How many wrong attempts came from this origin within the present window (ORIGIN_WINDOW_SECONDS)."""
         return _as_count(self.connection.get(self.origin_key))
 
     def withdraw(self) -> None:

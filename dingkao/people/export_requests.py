@@ -130,7 +130,8 @@ def title_of(listed: ExportedList, view: ExportedView) -> str:
 
 
 def _organisation_of(grant: Grant) -> UUID | None:
-    """The one organisation whose list it is; None for a list of the province or of several."""
+    """The one organisation whose list it is; None for a list of the province, of several, or of departments
+    alone."""
     organisation_ids = () if grant.is_province else grant.organisation_ids
     return organisation_ids[0] if len(organisation_ids) == 1 else None
 

@@ -40,8 +40,9 @@ def may_repeat(job: Job, *, by: Actor) -> bool:
 
 
 def repeat_job(job: Job, *, by: Actor) -> Job:
-    """Ask again for a job of one's own (row locked), and return the new job; the unfinished one if it was
-    asked for again already. Raises InvalidState, Forbidden, and what asking for such a job raises."""
+    """Ask again for a job of one's own (row locked), and return the new job; of a job about a subject, the
+    unfinished one if `by` asked for it again already. It is journalled. Raises InvalidState, Forbidden, and
+    what asking for such a job raises."""
     repeat = _repeats.get(job.name)
     if repeat is None or not job.is_over:
         raise InvalidState(NOT_REPEATABLE_MESSAGE)
