@@ -77,8 +77,8 @@ def mark_read(account_id: UUID, notice_id: UUID | None = None, *, by: Actor) -> 
 
 
 def _record_receipt(unread: Collection[ColumnElement[bool]], now: datetime) -> None:
-    """Store `now` as the time of receipt with the records whose published results the `unread` notices are
-    about."""
+    """Store `now` as the time of receipt with the records (locked here) whose published results the `unread`
+    notices are about, if they have none yet."""
     of_results = select(Notice.subject_id).where(
         *unread,
         Notice.kind == RESULT_PUBLISHED.code,

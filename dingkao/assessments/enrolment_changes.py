@@ -189,7 +189,8 @@ def pending_change_of(doctor_id: UUID) -> EnrolmentChange | None:
 
 
 def may_withdraw(change: EnrolmentChange, grants: ChangeGrants) -> bool:
-    """Whether a member of staff acts for the side that asked for a pending change."""
+    """Whether a member of staff acts for the side that asked for a pending change; False for one that the
+    doctor asked for."""
     asking_id = change.target_id if change.asked_side == "target" else change.institution_id
     is_open = change.state == "pending" and change.asked_side != "doctor"
     return is_open and in_scope(grants.consent, institution_id=asking_id)

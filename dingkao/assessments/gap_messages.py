@@ -96,7 +96,7 @@ def _next_rows(gap_list: GapList, cycle: Cycle, job: Job, last_id: UUID) -> Sequ
 
 
 def _told_today(kind: NoticeKind, account_ids: Iterable[UUID]) -> set[UUID]:
-    """Those of the accounts that were sent a notice of this kind today."""
+    """Those of the accounts that were sent a notice of this kind today, in Beijing."""
     today = clock.to_beijing(clock.now())
     midnight = datetime.combine(today.date(), time(), today.tzinfo)
     query = select(Notice.account_id).where(

@@ -29,7 +29,7 @@ FINAL_DISPOSITIONS = tuple(code for code in DISPOSITIONS if code not in OPEN_DIS
 
 def inclusion_obstacles(cycle: Cycle, doctor_ids: Collection[UUID]) -> dict[UUID, str]:
     """Doctor's id → why the doctor can't be included in `cycle`, as a sentence; of at most 5,000 doctors,
-    without those who can."""
+    without those who can. The phase, and whether they are included already, are not asked here."""
     reasons = {
         doctor_id: f"已登记去向“{DISPOSITIONS[disposition.disposition]}”，请先清除去向再纳入。"
         for doctor_id, disposition in dispositions.dispositions_of(doctor_ids, cycle.id).items()

@@ -117,8 +117,9 @@ def may_be_number(text: str, grant: Grant) -> bool:
 
 def _iter_within(query: Query, grant: Grant, cut_queries: list[Query]) -> Iterator[UUID]:
     """Yields the ids of the doctors within `grant` that a query finds, in its order, repeatedly where it
-    gives them so; rows are asked for as those before are used up. The query is put into `cut_queries` if it
-    has further rows, which were not looked at."""
+    gives them so; rows are asked for as those before are used up. Where the query itself keeps to the grant
+    (the province, or institutions only), the first 4 * MAX_SHOWN + 1 rows are given; else the first
+    MAX_LOOKED_AT are looked at, and the query is put into `cut_queries` if it may have further ones."""
     if grant.is_province or names_institutions_only(grant):
         yield from db.session.scalars(query.limit(4 * MAX_SHOWN + 1))
         return

@@ -223,7 +223,8 @@ class CodeRules:
 
     def count_or_reject(self) -> RateLimited | None:
         """Count the code, for the pair and on an unknown device for the account too, and return None; or
-        return why it may not be tried now."""
+        return why it may not be tried now; it counts for the pair even if it is the account that gets no
+        more."""
         if self.strange and self._wrong_count() >= MAX_WRONG_PER_ORIGIN:
             seconds_left = int(self.connection.ttl(self.origin_key))  # type: ignore[arg-type]
             return _too_many_codes(max(seconds_left, 1))

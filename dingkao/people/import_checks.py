@@ -43,7 +43,8 @@ def is_check(job: Job) -> bool:
 @contextlib.contextmanager
 def undone_afterwards() -> Iterator[None]:
     """In the block rows are written as by an import; at its end they are taken back, also if it raises, and
-    with them the jobs and messages asked for in it. Results have to be copied out within the block."""
+    with them the jobs and messages asked for in it, but not files in the object store. Results have to be
+    copied out within the block."""
     savepoint = db.session.begin_nested()
     try:
         yield

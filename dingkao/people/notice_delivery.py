@@ -67,8 +67,8 @@ settings.register(
 
 def is_quiet_time() -> bool:
     """Whether the time of day in Beijing is within the province's quiet hours, in which nothing is announced:
-    from the beginning of the first hour, which may be that of the evening before, to that of the last. Never
-    if both are the same."""
+    from the hour `quiet_from` (included) to the hour `quiet_until` (not included), over midnight where that
+    is the smaller one. Never if both are the same."""
     start = settings.value("quiet_from")
     end = settings.value("quiet_until")
     hour = clock.to_beijing(clock.now()).hour

@@ -204,7 +204,7 @@ def add_role(
 
 
 def remove_role(account: Account, membership_id: UUID, *, by: Actor) -> str:
-    """Remove a role from an account (the caller has locked it) end its sessions and journal it; return the
+    """Remove a role from an account (the caller has locked it), end its sessions and journal it; return the
     role's label. Raises NotFound, and InvalidState for an account's last role or the role of an
     administrator."""
     memberships = authentication.memberships_of(account.id)

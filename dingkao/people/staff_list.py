@@ -143,7 +143,8 @@ def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
 
 
 def _role_texts(account_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
-    """Account id → its roles, each with its organisation."""
+    """Account id → the texts of its roles, each with its organisation; an account without a role is left
+    out."""
     memberships = memberships_of_accounts(account_ids)
     names = organisation_names(membership.organisation_id for membership in memberships)
     texts: dict[UUID, list[str]] = {}
