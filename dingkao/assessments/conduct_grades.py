@@ -62,7 +62,7 @@ class ConductFacts:
 
     def failing_years(self, kind: ConductKind) -> list[int]:
         """The years of the cycle, ended or not, with the grade that makes it 不合格. `kind`: APPRAISAL or
-        ETHICS; KeyError for another."""
+        ETHICS."""
         grades = self.grades.get(kind.code, {})
         return [year for year, grade in grades.items() if grade == FAILING_GRADES[kind.code]]
 

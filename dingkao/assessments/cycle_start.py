@@ -72,8 +72,8 @@ def start_cycle(
     by: Actor,
 ) -> Cycle:
     """Create a cycle, and enqueue the job that creates a record in it for every doctor. `phase_dates`: kind
-    of phase → first and last day; `years`: the cycle's length. Raises InvalidInput with the field's name,
-    InvalidState while the cycle before isn't finished."""
+    of phase → first and last day (`phases` of `open_cycle`); other parameters as there. Raises InvalidInput
+    with the field's name, InvalidState while the cycle before isn't finished."""
     previous_cycle = current_cycle()
     reason = blocking_reason(previous_cycle) if previous_cycle else None
     if reason:

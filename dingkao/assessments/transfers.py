@@ -258,7 +258,8 @@ def _same_or_refuse(change: EnrolmentChange | None, target: Organisation, side: 
 
 
 def _log_asked(change: EnrolmentChange, doctor: Doctor, by: Actor) -> None:
-    """Journal what was asked for, and tell the doctor if somebody else asked."""
+    """Journal what was asked for, and tell the doctor, if somebody else asked, and those who decide at the
+    institutions whose consent is missing."""
     journal.write_entry(
         "enrolmentchange",
         change.id,
@@ -342,7 +343,7 @@ def consent(
 
 def _carry_out(change: EnrolmentChange, by: Actor) -> None:
     """Lock the institution to which the doctor goes, the records that are not final and the doctor; move
-    them, and tell the doctor. Raises InvalidState."""
+    them, journal it, and tell the doctor and those who decide at both institutions. Raises InvalidState."""
     target = _lock_target(change)
     records = _active_records(change.doctor_id, for_update=True)
     doctor = db.session.scalars(select(Doctor).where(Doctor.id == change.doctor_id).with_for_update()).one()

@@ -16,8 +16,8 @@ REQUEUE_GRACE = timedelta(seconds=5)
 
 
 def requeue_lost() -> int:
-    """The scheduled task that pushes such jobs of the province, among the 200 oldest that are unfinished, to
-    the queue again; returns how many."""
+    """The scheduled task that pushes the province's unfinished jobs that nobody works on, among the 200
+    oldest, to the queue again; returns how many."""
     ids = _unfinished_job_ids()
     queued_ids = already_queued(current_tenant(), ids) if ids else set()
     queued_count = 0

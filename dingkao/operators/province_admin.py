@@ -73,7 +73,8 @@ def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
 
 def set_service_state(slug: str, state: str, *, operator: UUID, name: str) -> None:
     """Suspend (`state` closed) or resume (open) the service of a province; its data stay. It is journalled in
-    the province. Raises NotFound, InvalidState if it was never opened."""
+    the province; commits, and writes the operator's act. Raises NotFound, InvalidState if it was never
+    opened."""
     province = _require_opened(slug)
     with db.engines["platform"].begin() as connection:
         connection.execute(
@@ -111,7 +112,8 @@ def appoint_administrator(
     slug: str, administrator_name: str, mobile: str, *, operator: UUID, name: str
 ) -> Account:
     """Appoint one of the first two administrators, with this name and mobile number, and send the setup link
-    once that is committed (here). Raises NotFound, InvalidState, InvalidInput, RateLimited."""
+    once that is committed (here); the operator's act is written. Raises NotFound, InvalidState, InvalidInput,
+    RateLimited."""
     province = _require_opened(slug)
     with in_tenant(province.code):
         try:

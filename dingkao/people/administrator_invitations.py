@@ -80,8 +80,8 @@ def invite_administrator(user_name: str, name: str, mobile: str, *, by: Actor) -
 
 
 def _require_own_mobile(by: Actor) -> None:
-    """Raise InvalidState if the member of staff who invites has no mobile number bound. Doesn't concern
-    operators and the terminal."""
+    """Raise InvalidState if the member of staff who invites has no mobile number bound; that account is
+    locked. Doesn't concern operators and the terminal."""
     if by.kind != "staff" or by.id is None:
         return
     if get_account_for_update(by.id).mobile_index is None:
@@ -108,8 +108,8 @@ def appoint_first_administrator(name: str, mobile: str, *, by: Actor) -> Account
 
 def send_link(account: Account, *, by: Actor) -> None:
     """Send a setup link to the mobile number of an administrator (the account is locked), after the commit;
-    earlier links and one-time codes become invalid. Raises InvalidState, RateLimited. If the platform can't
-    send links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
+    it is journalled, and earlier links and one-time codes become invalid. Raises InvalidState, RateLimited.
+    If the platform can't send links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
     _require_link_can_go(account, by=by)
     now = clock.now()
     _require_not_sent_often(account, now)

@@ -201,7 +201,7 @@ def _validate_field(
     present: str,
 ) -> str:
     """The value of one field: `text`, or for a secret that was left empty the `present` value. Raises
-    InvalidInput."""
+    InvalidInput for the form's field `name`-`field`."""
     value = text or _value_left_empty(entry, present)
     if not value and not entry.is_optional:
         raise InvalidInput(f"请填写{entry.label}。", f"{name}-{field}")

@@ -139,7 +139,8 @@ def organisation_condition(
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
     """The queries of the organisations that `text` may mean: with this 机构登记号, with a name that begins
     with it, and, unless `is_beginning` or it has one character, with a name that contains it (among them the
-    former ones again). None for a text that is empty once folded."""
+    former ones again). An empty list for a text that is empty once folded. Sends a query for a name that
+    contains the text (`_containing`)."""
     folded = fold_for_search(text)
     if not folded:
         return []

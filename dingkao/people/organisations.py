@@ -63,8 +63,8 @@ class InstitutionValues:
 
 
 def find_organisation(identity: UUID | None) -> Organisation | None:
-    """The session's organisation with that id, by a prepared statement, not locked; None if there is none, or
-    `identity` is None."""
+    """The organisation with that id, open or closed, by a prepared statement, not locked; None if there is
+    none, or `identity` is None."""
     if identity is None:
         return None
     organisation_row = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)

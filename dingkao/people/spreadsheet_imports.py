@@ -368,8 +368,8 @@ def _counts_of(report: ImportReport) -> dict[str, int]:
 
 
 def _on_cancel(_job: Job, cursor: Cursor) -> Cursor:
-    """What a cancelled job still does: imported rows stay, the report is written, and the parts are
-    deleted."""
+    """What a cancelled job still does: imported rows stay, the report is written, and the journal entry of an
+    import, and the parts are deleted."""
     return {
         "end": cursor.get("taken", 0),
         "parts": cursor.get("parts", 0),
