@@ -101,11 +101,12 @@ def import_batch(
 
 
 def _institutions_of(rows: Iterable[ImportRow], grant: Grant) -> dict[str, UUID]:
-    """机构登记号 → the ids of the institutions within `grant` that the rows name; with "" for the only one
-    that the grant has, if it has one."""
+    """机构登记号 → the ids of the open institutions within `grant` that the rows name; with "" for the only
+    one that the grant has, if it has one."""
     numbers = {normalise_text(row.text("organisation")) for row in rows} - {""}
     query = select(Organisation.registration_number, Organisation.id).where(
         in_array(Organisation.registration_number, numbers),
+        Organisation.closed_at.is_(None),
         scope_condition(grant, institution=Organisation.id),
     )
     institutions = dict(db.session.execute(query).all())

@@ -7,13 +7,17 @@ import re
 import pytest
 from sqlalchemy import delete, select, update
 
+from dingkao import clock
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
+from dingkao.integrations.spreadsheets.import_rows import ImportReport
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people import department_imports
 from dingkao.people.department_models import Department
 from dingkao.people.departments import add_departments
 from dingkao.people.models import Account, Membership, Organisation
+from dingkao.people.scopes import WHOLE_PROVINCE
 from tests import actors, sample_data
 from tests.blueprints.list_export_steps import export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
@@ -177,6 +181,17 @@ def test_a_name_is_one_however_a_roster_writes_it(application, in_province, cler
     )
     post_form(clerk, PAGE, name="神经 内科 一病区", organisation=PLACE)
     assert [name for name in departments(in_province) if name.startswith("神经")] == ["神经 内科 一病区"]
+
+
+def test_a_closed_institution_gets_no_departments(in_province):
+    sheet, report = write_xlsx(("科室", "机构登记号"), [("检验科", OTHER)]), ImportReport()
+    with in_province(SLUG):
+        closing = update(Organisation).where(Organisation.registration_number == OTHER)
+        db.session.execute(closing.values(closed_at=clock.now()))
+        rows = department_imports.read_rows(sheet, report)
+        department_imports.import_batch(rows, report, set(), grant=WHOLE_PROVINCE, by=TERMINAL_ACTOR)
+        db.session.rollback()
+    assert (report.accepted, [error.column for error in report.errors]) == (0, ["机构登记号"])
 
 
 def test_departments_are_searched_by_name_suggested_and_had_as_a_file(application, clerk, in_province):
