@@ -97,20 +97,22 @@ class CurrentUser(UserMixin):
 
     @property
     def roles(self) -> frozenset[str]:
-        """The codes of the roles held at any organisation or in the province's office."""
+        """The codes of the roles held where the person acts now (`memberships`)."""
         return frozenset(membership.role for membership in self.memberships)
 
     @property
     def kinds(self) -> frozenset[str]:
-        """What the table of permissions grants actions to: the account's kind and the roles."""
+        """What the table of permissions grants actions to: the account's kind and the `roles`."""
         return self.roles | {self.account.kind}
 
     def may(self, action: str) -> bool:
-        """Whether the person is granted `action`. Raises KeyError for an unknown action."""
+        """Whether the person is granted `action` where the person acts now. Raises KeyError for an unknown
+        action."""
         return grants(action, self.kinds)
 
     def grant(self, action: str) -> Grant:
-        """Whose records the person reaches with `action`. Raises KeyError for an unknown action."""
+        """Whose records the person reaches with `action` where the person acts now; nobody's if it isn't
+        granted there. Raises KeyError for an unknown action."""
         is_doctor = self.account.kind == "doctor"
         return grant_for(
             action,
@@ -127,15 +129,15 @@ class CurrentUser(UserMixin):
 
     @property
     def organisation_ids(self) -> list[UUID]:
-        """The ids of the organisations at which a role is held, each once."""
+        """The ids of the organisations of `memberships`, each once; none for the province's office."""
         organisation_ids = (
             membership.organisation_id for membership in self.memberships if membership.organisation_id
         )
         return list(dict.fromkeys(organisation_ids))
 
     def as_actor(self) -> Actor:
-        """The person as the actor of rules and journal entries; with an organisation if there is exactly
-        one."""
+        """The person as the actor of rules and journal entries, with `roles`, and with an organisation if
+        `organisation_ids` has exactly one."""
         organisations = self.organisation_ids
         return Actor(
             self.account.kind,
@@ -173,13 +175,14 @@ def runs_unattended(view: ViewT) -> ViewT:
 
 
 def required_action(endpoint: str) -> str | None:
-    """The action or door with which the view of an endpoint is marked; None if it isn't marked."""
+    """The action or door with which the view of an endpoint is marked; None if it isn't marked. Raises
+    KeyError if no view has that endpoint."""
     return getattr(current_app.view_functions[endpoint], "action", None)
 
 
 def current_grant() -> Grant:
     """Whose records the current user reaches with the action of the requested view; nobody's for a view with
-    a door."""
+    a door or without a mark. Computed once in a request."""
     if "grant" not in g:
         action = required_action(request.endpoint or "")
         g.grant = Grant() if action is None or action in DOORS else current_user.grant(action)
@@ -187,8 +190,8 @@ def current_grant() -> Grant:
 
 
 def is_granted(action: str) -> bool:
-    """For templates, as `granted`: whether the current user is granted `action`. Raises KeyError for an
-    unknown action."""
+    """For templates, as `granted`: whether somebody is signed in and is granted `action`. Raises KeyError for
+    an unknown action."""
     return current_user.is_authenticated and current_user.may(action)
 
 
@@ -211,7 +214,8 @@ def _current_actor() -> Actor:
 
 
 def set_session_cookie(response: AnyResponse, token: str) -> None:
-    """Put a session's token into the cookie, and give the browser's forms a new CSRF token."""
+    """Put the token of a session of the province, or of the platform, into its cookie, and make the CSRF
+    token of forms that are open already invalid."""
     rotate_csrf_token()
     set_cookie(response, "", token)
 
@@ -268,8 +272,9 @@ def _carry_display_mode(response: AnyResponse, account: Account) -> None:
 @contextmanager
 def log_failures(verb: str, login_index: bytes, by: Actor, *fields: str) -> Iterator[None]:
     """Write a journal entry with `verb` if the block raises InvalidInput (if `fields` are given, only for one
-    of these fields) or RateLimited; the exception is raised again. `login_index`: of the account, or of what
-    was typed for one."""
+    of these fields) or RateLimited; the exception is raised again. The entry stays though the request is
+    rolled back; of many in a minute only some are written (`failed_attempts.record_attempt`). `login_index`:
+    of the account, or of what was typed for one; `by`: who acts, as far as that is proven."""
     try:
         yield
     except RateLimited:
@@ -282,7 +287,8 @@ def log_failures(verb: str, login_index: bytes, by: Actor, *fields: str) -> Iter
 
 
 def log_refused_access() -> None:
-    """Write a journal entry that the current user, if somebody is signed in, was refused this page."""
+    """Write a journal entry, which outlasts the rollback of the request, that the current user was refused
+    this page; none if nobody is signed in."""
     if current_user.is_authenticated:
         request_details = {
             "method": request.method,
@@ -322,7 +328,8 @@ def _load_user(_request: Any) -> CurrentUser | None:
 
 def _guard_view() -> AnyResponse | None:
     """Return None if the user may open the view, else a redirect to the sign-in page or to the page of the
-    second factor. Raises Forbidden if the view isn't for this user."""
+    second factor. Raises Forbidden if the view isn't for this user, or nobody is signed in and a first
+    password is still to be set (`_sign_in_first`)."""
     if _is_open_without_session(request.endpoint):
         return None
     if not current_user.is_authenticated:
@@ -331,8 +338,8 @@ def _guard_view() -> AnyResponse | None:
 
 
 def _is_open_without_session(endpoint: str | None) -> bool:
-    """Whether a view needs no session of a province. For views outside a province the guard of their
-    blueprint decides."""
+    """Whether the view of an endpoint (None: there is no such page) needs no session of a province. For a
+    request outside provinces the guard of the view's blueprint decides."""
     if endpoint is None or endpoint == "static":
         return True
     return PROVINCE_KEY not in request.environ or required_action(endpoint) in OPEN_WITHOUT_SESSION
@@ -370,8 +377,9 @@ def _note_session_use(response: Response) -> Response:
 
 
 def _update_last_seen(session: SignInSession, response: Response) -> None:
-    """Store when a session was used last, at most every LAST_SEEN_INTERVAL_SECONDS. In a request that changes
-    something this is committed with the changes, else in a transaction of its own."""
+    """Store that a session was used now, at most every LAST_SEEN_INTERVAL_SECONDS. After a request that
+    changed something the request's commit stores it, which comes later; after one that only read or was
+    refused, a transaction of its own."""
     if (clock.now() - session.seen_at).total_seconds() <= LAST_SEEN_INTERVAL_SECONDS:
         return
     if request.method not in SAFE_METHODS and response.status_code < 400:

@@ -38,7 +38,8 @@ def answer_url(script_root: str, sitting_id: UUID) -> str:
 
 
 def sitting_of_request(pattern: re.Pattern[str], environ: WSGIEnvironment) -> UUID | None:
-    """The sitting's id in the path of a POST that matches `pattern`; None for any other request."""
+    """The sitting's id in the path of a POST within a province that matches `pattern`, whose first group is
+    the id; None for any other request."""
     if environ["REQUEST_METHOD"] != "POST" or PROVINCE_KEY not in environ:
         return None
     matched = pattern.fullmatch(environ["PATH_INFO"])
@@ -64,8 +65,10 @@ class AnswerMiddleware:
         ]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Respond with JSON: what was saved (`kept`) and the server's time in milliseconds (`now`), or a
-        message (`error`) and whether sending again is useless (`final`)."""
+        """Respond with JSON: with status 200 whether the answer was saved or a newer one was there (`kept`,
+        what `save_answer` returns) and the server's time in milliseconds since 1970 (`now`), else a message
+        (`error`), whether sending again is useless (`final`), and for AnswerRefused its reason
+        (`refused`)."""
         sitting_id = sitting_of_request(_PATH_PATTERN, environ)
         if sitting_id is None:
             return self.application(environ, start_response)
@@ -78,7 +81,8 @@ class AnswerMiddleware:
         return [body]
 
     def _save(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[int, dict[str, Any]]:
-        """Save the answer; return the status and the content of the response."""
+        """Save the answer in the body; return the status and the content of the response. Raises nothing: an
+        error in the program becomes Unavailable, and is logged."""
         try:
             token = answer_saving.read_token(
                 environ.get("HTTP_X_SITTING", ""),
@@ -110,7 +114,7 @@ class AnswerMiddleware:
 
 
 def _read_body(environ: WSGIEnvironment) -> Any:
-    """The JSON in the body; None if it is no JSON, or longer than MAX_BODY_BYTES."""
+    """The JSON in the body; None if it is no JSON, empty, or longer than MAX_BODY_BYTES."""
     try:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         return json.loads(environ["wsgi.input"].read(length)) if 0 < length <= MAX_BODY_BYTES else None

@@ -26,7 +26,7 @@ compress = Compress()
 
 
 def install(app: Flask) -> None:
-    """Compress the pages of the application."""
+    """Compress the HTML and JSON that the application's views return."""
     app.config.update(
         COMPRESS_REGISTER=False,
         COMPRESS_ALGORITHM=["br", "gzip"],
@@ -38,8 +38,8 @@ def install(app: Flask) -> None:
 
 
 def compress_response(response: Response) -> Response:
-    """Compress the response if no other site can have caused the request; also a form with errors (422),
-    which the library wouldn't compress."""
+    """Compress a response with the status 200, or 422 (a form with errors, which the library wouldn't
+    compress), unless another site may have caused the request; leave any other as it is."""
     if response.status_code not in (200, 422) or not is_same_site_request():
         return response
     status, response.status_code = response.status, 200
@@ -67,7 +67,8 @@ class AtomicCompressor(Compressor):
         suffix: str,
         stat_result: os.stat_result,
     ) -> str:
-        """Write the copy with the modification time of its original, and return its path."""
+        """Write `data` as the copy of the file `path` (its name with `suffix`), with the modification time in
+        `stat_result`, and return the copy's path."""
         new_path = f"{path}.{os.getpid()}"
         Path(new_path).write_bytes(data)
         os.utime(new_path, (stat_result.st_atime, stat_result.st_mtime))
@@ -76,8 +77,8 @@ class AtomicCompressor(Compressor):
 
 
 def precompress_static(static: Path) -> None:
-    """Write compressed copies of our style sheets and modules that are missing or older than the original;
-    folders that can't be written to are skipped."""
+    """Write the compressed copies of our style sheets and modules below the folder `static` that are missing
+    or haven't the original's modification time; folders that can't be written to are skipped."""
     compressor = AtomicCompressor(quiet=True)
     for file in sorted((*static.glob("css/**/*.css"), *static.glob("js/*.js"))):
         if not _is_compressed(file) and os.access(file.parent, os.W_OK):

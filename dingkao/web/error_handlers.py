@@ -60,7 +60,8 @@ ENGINE_ERRORS = (
 
 
 def install(app: Flask) -> None:
-    """Register the handlers on the application."""
+    """Register the handlers on the application, for every exception that a request may raise, and silence
+    Flask's own logging of exceptions."""
     app.register_error_handler(Refusal, handle_refusal)
     app.register_error_handler(CSRFError, handle_csrf_error)
     app.register_error_handler(RateLimitExceeded, handle_rate_limit)
@@ -78,8 +79,9 @@ def install_console_frame(app: Flask, context: Callable[[], dict[str, Any]]) -> 
 
 
 def handle_refusal(refusal: Refusal) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
-    """The response to a refusal: a page, or JSON for a script. Rolls back. A Forbidden to somebody signed in
-    to a province is entered in the journal."""
+    """The response to a refusal: a page, or JSON for a script, with the refusal's status and Retry-After.
+    Rolls back. An UnknownProvince gets a page with the open provinces. A Forbidden to somebody signed in to a
+    province is entered in the journal, which stays."""
     if isinstance(refusal, Forbidden) and PROVINCE_KEY in request.environ:
         log_refused_access()
     db.session.rollback()
@@ -94,7 +96,7 @@ def handle_refusal(refusal: Refusal) -> tuple[Any, int] | tuple[Any, int, dict[s
 
 
 def handle_csrf_error(_fault: CSRFError) -> tuple[Any, int]:
-    """The response to a form whose token is missing or expired."""
+    """The response, with status 400, to a form whose CSRF token is missing, expired or not this browser's."""
     return _error_response(
         "页面打开时间过长，为安全起见请返回上一页刷新后再提交，您填写的内容通常还在。",
         400,
@@ -102,7 +104,7 @@ def handle_csrf_error(_fault: CSRFError) -> tuple[Any, int]:
 
 
 def handle_rate_limit(_fault: RateLimitExceeded) -> tuple[Any, int, dict[str, str]]:
-    """The response if a rate limit of a view is reached."""
+    """The response, with status 429, if the rate limit of a view (`limiter.limit`) is reached."""
     return _refusal_response(RateLimited("操作过于频繁，请稍等几分钟再试。"))
 
 
@@ -145,8 +147,9 @@ def _names_no_province() -> bool:
 
 
 def handle_engine_down(error: Exception) -> tuple[Any, int]:
-    """The response if the database or the cache does not respond. It uses neither of them, so the page does
-    not show who is signed in. A page reloads itself after RETRY_AFTER_SECONDS."""
+    """The response, with status 503, if the database or the cache does not respond. It uses neither of them,
+    so the page does not show who is signed in. To a request that only reads: JSON for a script, else a page
+    that reloads itself after RETRY_AFTER_SECONDS. To any other: that nothing was saved; that page stays."""
     log.error("engine.down", kind=type(error).__name__)
     db.session.rollback()
     g._login_user = AnonymousUserMixin()
@@ -178,7 +181,8 @@ def _engine_down_sentence() -> str:
 
 
 def handle_integrity_error(error: IntegrityError) -> tuple[Any, int]:
-    """The response if two requests stored the same at the same time and the database accepted only one."""
+    """The response, with status 409, if the database refused rows by a constraint, as when two requests
+    stored the same at the same time. Rolls back, and logs the constraint."""
     log.warning(
         "request.twice",
         constraint=getattr(getattr(error.orig, "diag", None), "constraint_name", None),
@@ -191,7 +195,8 @@ def handle_integrity_error(error: IntegrityError) -> tuple[Any, int]:
 
 
 def handle_data_error(_fault: DataError) -> tuple[Any, int]:
-    """The response to a value that a column can't hold: out of range, or not valid text."""
+    """The response, with status 422, to a value that a column can't hold: out of range, or not valid text.
+    Rolls back."""
     db.session.rollback()
     return _error_response(
         "填写的内容里有无法识别的字符或超出范围的数字、日期，请返回上一页核对。",
@@ -200,8 +205,8 @@ def handle_data_error(_fault: DataError) -> tuple[Any, int]:
 
 
 def handle_internal_error(error: Exception) -> tuple[Any, int]:
-    """The response to an error in the program. Its place in the source is logged, but no values, which may be
-    personal data."""
+    """The response, with status 500, to an error in the program. Rolls back. The error's class and place in
+    the source are logged, but no values, which may be personal data."""
     frames = traceback.extract_tb(error.__traceback__)
     own_frames = [frame for frame in frames if "/.venv/" not in frame.filename][-4:] + frames[-1:]
     log.error(
@@ -238,6 +243,7 @@ def _is_in_console() -> bool:
 
 
 def _open_province_codes() -> set[int]:
+    """The codes of the open provinces; none if the database doesn't respond."""
     try:
         return {province.code for province in opened_provinces() if province.state == "open"}
     except ENGINE_ERRORS:
@@ -245,6 +251,8 @@ def _open_province_codes() -> set[int]:
 
 
 def _refusal_response(refusal: Refusal) -> tuple[Any, int, dict[str, str]]:
+    """The refusal's message as `_error_response`, with its status and its Retry-After header if it has
+    one."""
     return (*_error_response(refusal.message, refusal.status), retry_headers(refusal))
 
 
@@ -256,8 +264,9 @@ def _error_response(message: str, status: int) -> tuple[Any, int]:
 
 
 def _error_page(template: str, code: int, **shown: Any) -> tuple[Any, int]:
-    """A page of the folder errors/ with `code` as status, within the console's frame for staff who are there.
-    If the database doesn't respond while the page is rendered, the response of `handle_engine_down`."""
+    """A page of the folder errors/ with `code` as status; for staff in the console, whatever the template,
+    the page refused_in_console with the console's frame. `shown`: the template's variables. If the database
+    doesn't respond while the page is rendered, the response of `handle_engine_down`."""
     try:
         if _is_in_console():
             frame = current_app.extensions["console_frame"]()

@@ -16,9 +16,10 @@ MIMETYPES = {
 def streamed_response(
     name: str, load_piece: Callable[[int], bytes], piece_count: int, size: int | None
 ) -> Response:
-    """A file as a download called `name`, of which `load_piece` returns piece n (from 0). `size`: the bytes
-    of all pieces, None if unknown. Raises what `load_piece` raises for the first piece; a later error breaks
-    the download off."""
+    """A file as a download called `name` (ASCII, without quotes; its ending chooses the content type), of
+    which `load_piece` returns piece n (from 0). `size`: the bytes of all pieces, None if unknown. The first
+    piece is loaded now, and what that raises is raised; the others are loaded in the current province while
+    they are sent, and an error there breaks the download off."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     pieces = _iter_pieces(app, load_piece(0), load_piece, range(1, piece_count), current_tenant())
     response = Response(pieces, content_type=MIMETYPES.get(name.rsplit(".", 1)[-1]))

@@ -20,7 +20,8 @@ def submit_form(
     field: str | None = None,
 ) -> ResultT | None:
     """Call `act` if the form was sent and is valid, and return its result; else None, also if `act` raised
-    one of `refusals`: its message is then shown at the refusal's field, or at `field` if that is given.
+    one of `refusals`: its message is then shown at `field` if that is given, else at the refusal's field, or
+    above the form. What `act` changed before is undone only by the status of the response (`form_page`).
     Raises other refusals."""
     if not form.validate_on_submit():
         return None
@@ -37,7 +38,8 @@ def submit_form(
 
 
 def form_page(page: str) -> tuple[str, int] | str:
-    """The page of a form as a response: with status 422 if the form was sent (and so refused), else 200."""
+    """The page of a form as a response: with status 422, by which the request is rolled back, if the form was
+    sent (and so refused), else 200."""
     return (page, InvalidInput.status) if request.method == "POST" else page
 
 

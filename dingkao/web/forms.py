@@ -52,23 +52,25 @@ class ChineseTranslations:
     """Translates the messages of WTForms."""
 
     def gettext(self, text: str) -> str:
-        """The Chinese sentence for WTForms' message `text`."""
+        """The Chinese sentence for WTForms' message `text`; the message itself if VALIDATION_MESSAGES lacks
+        it."""
         return VALIDATION_MESSAGES.get(text, text)
 
     def ngettext(self, one: str, many: str, number: int) -> str:
-        """As `gettext`, for a message with a number."""
+        """As `gettext`, for the singular `one` if `number` is 1, else the plural `many`."""
         return self.gettext(one if number == 1 else many)
 
 
 class Form(FlaskForm):
-    """A form. `add_refusal` shows a rule's refusal at its field."""
+    """A form with a CSRF token. `add_refusal` shows a rule's refusal at its field."""
 
     class Meta(FlaskForm.Meta):
         """Strip text fields but not passwords; use Chinese messages; read only form data, not JSON, which
         could have any type."""
 
         def wrap_formdata(self, form: Any, formdata: Any) -> Any:
-            """The form data of the request; None if it has JSON."""
+            """The values that the form is filled with: `formdata`, or if that isn't given the request's if a
+            form was sent, else None; None also for a request with JSON."""
             return super().wrap_formdata(form, formdata) if not request.is_json else None
 
         def get_translations(self, _form: Any) -> ChineseTranslations:
@@ -76,8 +78,8 @@ class Form(FlaskForm):
             return ChineseTranslations()
 
         def bind_field(self, form: Any, unbound_field: Any, options: Any) -> Any:
-            """Add to text fields the filter that strips them, to text and date fields the validators that all
-            of them have."""
+            """Bind the field, adding to text fields but passwords the filter that strips them, to text fields
+            but hidden ones the limit of their length, to date fields that of their year."""
             kind = unbound_field.field_class
             if issubclass(kind, StringField) and not issubclass(kind, PasswordField):
                 options["filters"] = [
@@ -91,7 +93,7 @@ class Form(FlaskForm):
                     validate_text_length,
                 ]
             elif issubclass(kind, DateField | DateTimeLocalField):
-                field.validators = [*field.validators, plausible_year]
+                field.validators = [*field.validators, validate_year]
             return field
 
     def add_refusal(self, refusal: Refusal) -> None:
@@ -111,7 +113,7 @@ def validate_text_length(_form: Any, field: Any) -> None:
         raise ValidationError(f"{field.label.text}请不要超过{max_length}字，现有{len(field.data)}字。")
 
 
-def plausible_year(_form: Any, field: Any) -> None:
+def validate_year(_form: Any, field: Any) -> None:
     """WTForms validator: raise ValidationError for a year outside MIN_YEAR to MAX_YEAR, which is a typing
     error."""
     if field.data and not MIN_YEAR <= field.data.year <= MAX_YEAR:
@@ -119,7 +121,7 @@ def plausible_year(_form: Any, field: Any) -> None:
 
 
 class Required:
-    """WTForms validator: the field must not be empty; `message` says what to enter."""
+    """WTForms validator: the field must not be empty or blank; `message` says what to enter."""
 
     field_flags = {"required": True}
 
@@ -127,7 +129,7 @@ class Required:
         self.message = message
 
     def __call__(self, _form: Any, field: Any) -> None:
-        """Raise ValidationError if the field is empty."""
+        """Raise ValidationError if the field is empty: None, a blank text, or no choice."""
         if field.data is None or (isinstance(field.data, str) and not field.data.strip()) or field.data == []:
             raise ValidationError(self.message)
 
@@ -163,8 +165,9 @@ class EntityChoice(Choice):
     and the value is its id; else its name or number is typed."""
 
     def set_choices(self, pairs: Iterable[tuple[str, str]], none: str = "请选择") -> None:
-        """Offer `pairs` (id and label); if there are more than MAX_CHOICES, make it a text field, whose text
-        the view has to find (`is_typed`). `none`: the label of no choice."""
+        """Offer `pairs` (value and label), of which at most MAX_CHOICES + 1 are read; if there are more than
+        MAX_CHOICES, make it a text field that takes any text, which the view has to resolve (`is_typed`).
+        `none`: the label of no choice in a list."""
         first_pairs = list(islice(pairs, MAX_CHOICES + 1))
         if len(first_pairs) <= MAX_CHOICES:
             self.choices = [
@@ -180,6 +183,7 @@ class EntityChoice(Choice):
             ) = [], False, TextInput(), "StringField"
 
     def _value(self) -> str:
+        """The text in the text field, called by its widget."""
         return self.data or ""
 
     @property
@@ -224,7 +228,7 @@ class EndTimeField(DateTimeField):
 
     @property
     def moment(self) -> datetime:
-        """The last moment of the typed minute, in UTC."""
+        """The last moment of the typed minute, in UTC. Raises AttributeError if none was typed."""
         return clock.end_of_minute(super().moment)
 
 
@@ -235,7 +239,8 @@ class SpreadsheetForm(Form):
 
 
 def ticked_ids(name: str = "record") -> list[UUID]:
-    """The ids of the ticked rows, from the checkboxes called `name`; values that are no id are ignored."""
+    """The ids of the ticked rows, from the form's checkboxes called `name`, in their order, as many as were
+    sent; values that are no id are ignored."""
     ids = []
     for text in request.form.getlist(name):
         try:
@@ -246,7 +251,8 @@ def ticked_ids(name: str = "record") -> list[UUID]:
 
 
 def parse_minutes(text: str) -> int | None:
-    """The typed number of minutes; None if the text isn't a number of up to MAX_MINUTES_DIGITS digits."""
+    """The typed number of minutes, which may be 0; None if the text, stripped, isn't a number of up to
+    MAX_MINUTES_DIGITS digits."""
     text = text.strip()
     if text.isascii() and text.isdecimal() and len(text) <= MAX_MINUTES_DIGITS:
         return int(text)

@@ -30,7 +30,8 @@ def healthz() -> Response:
 
 @require(PUBLIC)
 def readyz() -> Response:
-    """«ready», or status 503 with a line for each engine that has a problem: its name and the problem."""
+    """«ready», or status 503 with a line for each of HEALTH_CHECKS that finds a problem: its name and the
+    problem."""
     problems = [f"{name}: {problem}" for name, check in HEALTH_CHECKS.items() if (problem := check())]
     return Response(
         "\n".join(problems or ["ready"]) + "\n",

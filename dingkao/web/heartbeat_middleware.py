@@ -55,7 +55,8 @@ class HeartbeatMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Respond with JSON: `look` is whether the page should request the state of its sitting; false if the
-        database or the cache does not respond. `announcements`, if there are any, are shown by the page."""
+        database or the cache does not respond, and with status 400 for an invalid token. `announcements`, if
+        there are any, are shown by the page."""
         sitting_id = sitting_of_request(_PATH_PATTERN, environ)
         if sitting_id is None:
             return self.application(environ, start_response)
@@ -71,7 +72,8 @@ class HeartbeatMiddleware:
         return [body]
 
     def _record(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[str, HeartbeatReply]:
-        """Record a heartbeat; return the status of the response, and what the page is told."""
+        """Record a heartbeat while the database responds; return the status line of the response, and what
+        the page is told (nothing if no heartbeat was recorded). Raises nothing."""
         heartbeat = HeartbeatReply()
         try:
             token = answer_saving.read_token(

@@ -16,7 +16,8 @@ DEVICE_COOKIE_SECONDS, MAX_ACCOUNTS_PER_DEVICE = 180 * 86400, 5
 
 def remember_device(response: AnyResponse, index: bytes) -> None:
     """Make this device known for the account with the login index `index`, because everything needed to sign
-    in was shown on it. At most MAX_ACCOUNTS_PER_DEVICE accounts are remembered."""
+    in was shown on it, by a cookie on `response`. The latest MAX_ACCOUNTS_PER_DEVICE accounts are
+    remembered."""
     device, known_accounts = _device_cookie_data()
     own_digest = _short_digest(index)
     other_digests = [digest for digest in known_accounts if digest != own_digest]
@@ -30,20 +31,21 @@ def remember_device(response: AnyResponse, index: bytes) -> None:
 
 
 def device_name_if_known(index: bytes) -> str | None:
-    """The name of this device if the account with the login index `index` has signed in on it before; else
-    None."""
+    """The name of this device if it is remembered that the account with the login index `index` has signed in
+    on it; else None."""
     device, known_accounts = _device_cookie_data()
     return device if _short_digest(index) in known_accounts else None
 
 
 def device_name() -> str | None:
-    """The random name of this device, from its cookie; None if it has no cookie."""
+    """The random name of this device, from its cookie; None if it has no cookie. For a forged or expired
+    cookie a new name each time, which is stored nowhere."""
     return _device_cookie_data()[0] if cookie_name("device") in request.cookies else None
 
 
 def _device_cookie_data() -> tuple[str, list[str]]:
-    """The device's name and the digests of its known accounts, from the cookie; a new name and no accounts
-    without a valid cookie."""
+    """The device's name and the digests of its known accounts, the latest first, from the cookie; a new
+    random name, not stored here, and no accounts without a valid cookie."""
     try:
         device, known_accounts = _device_cookie_signer().loads(
             request.cookies.get(cookie_name("device"), ""),
@@ -62,4 +64,5 @@ def _device_cookie_signer() -> URLSafeTimedSerializer:
 
 
 def _short_digest(login_index: bytes) -> str:
+    """The first 16 hexadecimal digits of a login index (a keyed hash), enough to tell accounts apart."""
     return bytes(login_index).hex()[:16]

@@ -21,7 +21,8 @@ def sms_codes() -> SmsCodes:
 
 
 def parse_mobile(raw_value: str | None) -> str:
-    """The typed mobile number in its normal form. Raises InvalidInput for the field `mobile`."""
+    """The typed mobile number (None: nothing typed) in its normal form. Raises InvalidInput for the field
+    `mobile`."""
     try:
         return identity_numbers.parse_mobile(raw_value or "")
     except identity_numbers.InvalidNumber as error:
@@ -42,9 +43,10 @@ def code_sent_response(
     send: Callable[[], str],
     render: Callable[[int], str],
 ) -> Response | str:
-    """The response to «发送验证码»: JSON for a script, else a page. `send` sends a code and returns the
-    sentence for the page; `render` renders the page, given the seconds until the next code may be
-    requested."""
+    """The response to «发送验证码», always with status 200: for a script JSON (`told`, `wait`, `wrong`: the
+    fields of CodeSending), else a page. `send` sends a code and returns the sentence for the page, or raises
+    a Refusal, whose message is shown instead; `render` renders the page, given the seconds until the next
+    code may be requested (0: at once)."""
     sending = _try_to_send(form, send)
     if request.accept_mimetypes.best == "application/json":
         return jsonify(
@@ -58,7 +60,8 @@ def code_sent_response(
 
 
 def _try_to_send(form: Form, send: Callable[[], str]) -> CodeSending:
-    """Call `send` and turn refusals into sentences for the page."""
+    """Call `send` and turn refusals into sentences for the page; an InvalidInput is added to the form,
+    too."""
     try:
         return CodeSending(send(), RESEND_SECONDS)
     except InvalidInput as refusal:

@@ -15,12 +15,14 @@ def picture_url(name: str) -> str:
 
 
 def render_question_text(text: str | None) -> Markup:
-    """A text of a question (with markup) as HTML; empty for None."""
+    """A stored text of a question (with our markup) as HTML, everything else in it escaped; empty for
+    None."""
     return markup.to_html(text or "", picture_url)
 
 
 def question_context() -> dict[str, Any]:
-    """The variables of templates that show questions."""
+    """The variables of templates that show questions: the question types by code, and functions of a stored
+    text: `rich` (HTML), `plain` (without markup), `is_marked` (whether it has markup)."""
     return {
         "question_types": QUESTION_TYPES,
         "rich": render_question_text,

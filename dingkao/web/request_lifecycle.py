@@ -39,15 +39,16 @@ REDIS_TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
 
 
 def limit_key(whom: str | None = None) -> str:
-    """The key under which a view's rate limit counts, within the province: `whom` if given, else the network
-    of the address."""
+    """The key under which a view's rate limit counts, within the province or the platform: `whom` if given,
+    else the network of the client's address."""
     province = request.environ.get(PROVINCE_KEY)
     province_key = province.code if isinstance(province, Province) else "platform"
     return f"{province_key}|{whom or network_of(get_remote_address())}"
 
 
 def limit_by_session() -> str:
-    """The key of a rate limit for each session, because a hospital's doctors may share one address."""
+    """The key of a rate limit for each session's cookie, because a hospital's doctors may share one address;
+    requests without the cookie count together."""
     return limit_key(hashlib.sha256(request.cookies.get(cookie_name(), "").encode()).hexdigest())
 
 
@@ -86,8 +87,9 @@ def _remove_unstorable(
 
 
 class ProvinceSessionInterface(SecureCookieSessionInterface):
-    """Flask's session, which contains only the CSRF token; its cookie is named after the province like all
-    others."""
+    """Flask's session in a signed cookie: the CSRF token, messages for the next page, and what the pages of a
+    sitting note about the browser. The cookie is named after the province like all others; who is signed in
+    stands in another one."""
 
     def get_cookie_name(self, app: Flask) -> str:
         """The name of the session's cookie."""
@@ -99,7 +101,8 @@ class ProvinceSessionInterface(SecureCookieSessionInterface):
 
 
 def install(app: Flask) -> None:
-    """Configure logging, cookies, CSRF protection, rate limits, templates and error handlers of `app`."""
+    """Configure logging, cookies, CSRF protection, rate limits, templates, error handlers, and what is done
+    after each view of `app`: the commit and the headers."""
     structlog.configure(
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -130,8 +133,9 @@ def install(app: Flask) -> None:
 
 
 def commit_request(response: Response) -> Response:
-    """Commit the session if the response is no error, else roll it back: a request takes effect completely or
-    not at all. Web requests have no other commit."""
+    """Commit the province's session if the response is no error, else roll it back: a request takes effect
+    completely or not at all. Does nothing outside provinces, or if the request has no session. Other commits
+    are transactions of their own: failed attempts, what a page's GET notes, operators' acts."""
     if request.environ.get(PROVINCE_KEY) is None or not db.session.registry.has():
         return response
     if response.status_code < 400:
@@ -188,7 +192,8 @@ def set_headers(response: Response) -> Response:
 
 
 def template_context() -> dict[str, Any]:
-    """The variables that all templates have."""
+    """The variables that all templates have: `province` (None outside provinces), whether this is a
+    `demonstration`, the time `now` in Beijing, and the functions `can` and `granted`."""
     settings = AppConfig.current()
     return {
         "province": g.get("province"),
@@ -210,7 +215,7 @@ def auto_refreshing_page(page: str, *, waits: bool) -> Response:
 
 
 def xlsx_response(content: bytes, name: str) -> Response:
-    """A spreadsheet as a download called `name`."""
+    """An xlsx file as a download called `name` (ASCII, without quotes)."""
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     return Response(
         content,
@@ -220,7 +225,7 @@ def xlsx_response(content: bytes, name: str) -> Response:
 
 
 def text_response(content: bytes, name: str) -> Response:
-    """A text as a download called `name`."""
+    """A text in UTF-8 as a download called `name` (ASCII, without quotes)."""
     return Response(
         content,
         mimetype="text/plain",

@@ -68,7 +68,7 @@ class SameOriginMiddleware:
         return [body]
 
     def _is_same_origin(self, environ: WSGIEnvironment) -> bool:
-        """Whether no header names another site."""
+        """Whether neither header names another site (or another host of ours); so also without both."""
         site = environ.get("HTTP_SEC_FETCH_SITE", "same-origin")
         origin = environ.get("HTTP_ORIGIN")
         if site not in SAME_SITE_VALUES:
@@ -94,7 +94,8 @@ def _refused_content(environ: WSGIEnvironment) -> tuple[str, bytes]:
 
 
 def parse_origin(address: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of a URL; None if it has no scheme or host, as «null» has none."""
+    """Scheme, host and port of a URL, the port by default that of the scheme (0 for an unknown one); None if
+    it has no scheme or host, as «null» has none, or isn't a valid URL."""
     try:
         parts = urlsplit(address)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)

@@ -13,8 +13,8 @@ OFFERED_SECRET_SECONDS = 1800
 
 def offered_secret(form: Any, salt: str) -> str:
     """The TOTP secret in the form's hidden field `offer`, if it is signed and not older than
-    OFFERED_SECRET_SECONDS; else a new one, which is put into the field. `salt` names the account, so that the
-    offer is valid for it only."""
+    OFFERED_SECRET_SECONDS; else a new one. It is put into the field, signed anew. `salt` names the account,
+    so that the offer is valid for it only. Nothing is stored: binding it is the caller's."""
     offers = URLSafeTimedSerializer(current_app.secret_key or "", salt=salt)
     try:
         secret = str(offers.loads(form.offer.data or "", max_age=OFFERED_SECRET_SECONDS))

@@ -54,20 +54,21 @@ def written_folder(config: AppConfig) -> Path:
 
 
 def static_file(name: str) -> Path:
-    """The file that is served as static/`name`."""
+    """The file that is served as static/`name`: the source's, else the instance's, which may not exist."""
     own_file, copied_file = (folder / name for folder in static_folders(AppConfig.current()))
     return own_file if own_file.exists() else copied_file
 
 
 def format_file_size(byte_count: int) -> str:
-    """A size in bytes as text: «10MB», «500kB»."""
+    """A size in bytes as text: «10MB» for whole megabytes (of 1024 kB), else «500kB», rounded down."""
     megabytes, remainder = divmod(byte_count, 1024 * 1024)
     return f"{byte_count // 1024}kB" if remainder else f"{megabytes}MB"
 
 
 @lru_cache(maxsize=64)
 def icon(name: str) -> Markup:
-    """A Tabler icon as inline SVG, in the colour of the text around it."""
+    """The Tabler icon called `name` as inline SVG, in the colour of the text around it. Raises
+    FileNotFoundError for an icon that was not copied at set-up."""
     svg = static_file(f"vendor/icons/{name}.svg").read_text()
     return Markup(svg.replace("<svg", '<svg aria-hidden="true"', 1))  # noqa: S704 - a file of ours
 
@@ -75,7 +76,8 @@ def icon(name: str) -> Markup:
 @lru_cache(maxsize=256)
 def asset_url(name: str) -> str:
     """The URL of a file under static/ with a version that changes with its content, so that browsers may
-    cache it for a year. A file of that name written at start is preferred."""
+    cache it for a year. A file of that name written at start is preferred; the version of a missing file is
+    «0». Each process looks once: a file changed later needs a restart."""
     file = written_folder(AppConfig.current()) / name
     served = f"{written_assets.FOLDER}/{name}"
     if not file.exists():

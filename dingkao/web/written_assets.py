@@ -65,13 +65,15 @@ def write_assets(source: Path, target: Path) -> None:
 
 def versioned_modules(folder: Path) -> dict[str, str]:
     """The texts of the modules of a folder by file name, joined with their parts, with a version at each
-    import. Raises RecursionError if modules import each other in a circle."""
+    import. Raises RecursionError if modules import each other in a circle, ValueError as `join_module`."""
 
     @cache
     def versioned(name: str) -> str:
+        """The joined text of the module `name`, with a version at each import."""
         return IMPORTED.sub(with_version, join_module(folder, name))
 
     def with_version(imported: re.Match[str]) -> str:
+        """The file name of an import with the version of that module's text."""
         name = imported.group()
         return f"{name}?v={version_of(versioned(name).encode())}"
 

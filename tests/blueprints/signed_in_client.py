@@ -28,8 +28,8 @@ def signed_in_client(
     department: str = "",
 ) -> FlaskClient:
     """A client with a session of a new member of staff of `slug`: `role`, at the organisation of that
-    registration number; in its `department` of that name (for a role that is limited to one 内科, if nothing else
-    is said), which is added where it is missing."""
+    registration number; in its `department` of that name (for a role that is limited to one 内科, if nothing
+    else is said), which is added where it is missing."""
     department = department or ("内科" if SCOPES[role] is Scope.DEPARTMENT else "")
     with in_province(slug):
         place = (

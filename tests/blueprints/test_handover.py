@@ -149,6 +149,10 @@ def test_only_a_colleague_of_the_same_role_takes_over(staff, leaver, doctors, in
         answer = hand_over(leaver, leaver, other, in_province)
         assert answer.status_code == 422
         assert "同事" in text(answer)
+    answer = hand_over(leaver, leaver, leaver, in_province, organisation=organisation_id(in_province, second))
+    assert answer.status_code == 422
+    assert "请刷新页面后重试" in text(answer)
+    assert "分给本人的审核" in text(answer), "the desks are shown again, though another one was named"
     assert holders(in_province, doctors) == before
 
 

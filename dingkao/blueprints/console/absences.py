@@ -50,8 +50,9 @@ def list_absences() -> str | Response:
 @absences.post("/office/absences/draft")
 @require("absences.prepare")
 def draft_absences() -> Response | tuple[str | Response, int]:
-    """Put the ticked records, or those of a view, MAX_DRAFTED at the most, into the draft, with a note.
-    Raises NotFound before the first cycle."""
+    """Put the ticked records, or those of a view, MAX_DRAFTED at the most, into the draft, with a note; those
+    that don't wait are skipped. If the note or the view is refused, the list with the reason. Raises NotFound
+    before the first cycle."""
     try:
         drafted_count = absence_rules.draft_absences(
             require_current_cycle(),
@@ -76,8 +77,9 @@ def _posted_view_address() -> str:
 @absences.post("/office/absences")
 @require("sittings.mark_absent")
 def confirm_absences() -> Response:
-    """Confirm the absence of the ticked records, or with a job of those of a view or all. Raises NotFound
-    before the first cycle, InvalidInput for a view that no longer is one."""
+    """Confirm the absence of the ticked records that wait, drafted or not, or with a job of those of a view
+    or all; why others could not be confirmed is said above the list. Raises NotFound before the first cycle,
+    InvalidInput for a view that no longer is one."""
     cycle, by = require_current_cycle(), current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
         view = "" if "all" in request.form else selected_view(ABSENCE_LIST).address()

@@ -61,7 +61,8 @@ FORMS = {"news": NewsForm, "faq": AnswerForm}
 @article_editor.get("/office/articles")
 @require("articles.view")
 def list_articles() -> str:
-    """The articles of a kind, by state and search words; at most MAX_SHOWN."""
+    """The articles of a kind (`kind` in the address), the first MAX_SHOWN: only those in `state`, if that is
+    a state, and with the words `q`. Raises NotFound for an unknown kind."""
     kind = _article_kind()
     state = request.args.get("state", "")
     words = request.args.get("q", "").strip()
@@ -89,7 +90,8 @@ def list_articles() -> str:
 @article_editor.route("/office/articles/new", methods=["GET", "POST"])
 @require("articles.edit")
 def new_article() -> Response | tuple[str, int] | str:
-    """Write an article; the preview button shows it without saving."""
+    """Write an article of the kind in the address; the preview button shows it without saving, a refusal is
+    shown in the form. Raises NotFound for an unknown kind."""
     kind = _article_kind()
     form = FORMS[kind]()
     response = _submit(form, partial(_create_from_form, form, kind))
@@ -97,7 +99,8 @@ def new_article() -> Response | tuple[str, int] | str:
 
 
 def _create_from_form(form: NewsForm | AnswerForm, kind: str) -> Response:
-    """Create the article of the form and redirect to it. Raises InvalidInput."""
+    """Create the article of the form, publish it if that button was pressed, and redirect to it. Raises
+    InvalidInput."""
     article = editing.create_draft(kind, form.data, by=current_user.as_actor())
     return _publish_if_requested(article)
 
@@ -115,13 +118,15 @@ def edit_article(
 
 
 def _update_by_form(form: NewsForm | AnswerForm, article: Article) -> Response:
-    """Change the article as the form says and redirect to it. Raises InvalidInput."""
+    """Change the article (locked) as the form says, publish it if that button was pressed, and redirect to
+    it. Raises InvalidInput."""
     editing.update(article, form.data, by=current_user.as_actor())
     return _publish_if_requested(article)
 
 
 def _submit(form: NewsForm | AnswerForm, act: Callable[[], Response]) -> Response | None:
-    """Submit the form with `act`; None if it was sent for a preview, or refused."""
+    """Submit the form with `act` and return its response; None, with nothing done, if it wasn't sent, was
+    sent for a preview, or was refused."""
     return None if _is_preview() else submit_form(form, act)
 
 
@@ -133,7 +138,8 @@ def _is_preview() -> bool:
 @article_editor.post("/office/articles/publish")
 @require("articles.edit")
 def publish_articles() -> Response:
-    """Publish the ticked articles; those that are published already stay as they are."""
+    """Publish the ticked articles, also withdrawn ones; those that are published already stay as they are.
+    Raises NotFound if no article is ticked, or for an unknown kind in the address."""
     published_count = 0
     for article in editing.get_articles_for_update(ticked_ids("article")):
         if article.state != "published":
@@ -162,7 +168,7 @@ def withdraw_article(article_id: UUID) -> Response:
 @article_editor.post("/office/articles/<uuid:article_id>/delete")
 @require("articles.edit")
 def delete_article(article_id: UUID) -> Response:
-    """Delete a draft. Raises NotFound, InvalidState."""
+    """Delete a draft that was never published. Raises NotFound, InvalidState for any other article."""
     article = _get_article(article_id)
     editing.delete(article, by=current_user.as_actor())
     flash(f"已删除草稿“{article.title}”。")
@@ -175,7 +181,8 @@ def delete_article(article_id: UUID) -> Response:
 @article_editor.post("/office/articles/<uuid:article_id>/shift")
 @require("articles.edit")
 def move_article(article_id: UUID) -> Response:
-    """Move an answer one position up or down in its category. Raises NotFound."""
+    """Move an answer one position up (`way` «up») or else down in its category; at its end nothing changes.
+    Raises NotFound."""
     article = _get_article(article_id)
     editing.move_position(
         article,
@@ -202,7 +209,7 @@ def create_default_drafts() -> Response:
 
 
 def _publish_if_requested(article: Article) -> Response:
-    """Publish the article if that button was pressed, and redirect to it."""
+    """Publish the saved article if that button was pressed and it isn't published, and redirect to it."""
     if "publish" in request.form and article.state != "published":
         editing.publish(article, by=current_user.as_actor())
     flash(
@@ -219,7 +226,8 @@ def _publish_if_requested(article: Article) -> Response:
 
 
 def _render_form(form: NewsForm | AnswerForm, kind: str, article: Article | None) -> tuple[str, int] | str:
-    """The form of an article, with the preview if that was requested; with status 422 if it was refused."""
+    """The form of `article`, or of a new one of `kind` (None), with the preview if that was requested; with
+    status 422 if it was refused."""
     context: dict[str, Any] = {
         "form": form,
         "kind": kind,

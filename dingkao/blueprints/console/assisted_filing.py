@@ -106,10 +106,11 @@ def _take_record_id(_endpoint: str | None, values: dict[str, Any] | None) -> Non
 
 
 def _for_assistance(view: Callable[..., Any]) -> Callable[..., Any]:
-    """The view of a doctors' page for those who assist."""
+    """The view of a doctors' page, opened by those who are granted filings.assist."""
 
     @wraps(view)
     def assisted_view(**values: Any) -> Any:
+        """The view itself, with a mark of its own."""
         return view(**values)
 
     return require("filings.assist")(assisted_view)
@@ -126,7 +127,8 @@ for _address, _view, _methods in SHARED_PAGES:
 
 @assisted_filing.context_processor
 def _assisted_doctor() -> dict[str, Any]:
-    """For the layout of the doctors' pages: who is assisted, and the way back."""
+    """The variable `assisted` for the layout of the doctors' pages: who is assisted, and the way back; no
+    variable on pages that have loaded no assisted dossier."""
     dossier: Dossier | None = g.get("assisted_dossier")
     if dossier is None:
         return {}
@@ -218,7 +220,8 @@ def _render_filing(
 @require("filings.assist")
 @limiter.limit("120/hour")
 def begin() -> Response | tuple[str, int]:
-    """Begin to fill in a filing on the doctor's behalf, with a reason."""
+    """Begin to fill in a filing on the doctor's behalf, with a reason, and go to its first step; if that is
+    refused, the page with the reason. Raises NotFound."""
     dossier = _dossier(for_update=True)
     try:
         assistance.begin(
@@ -239,7 +242,8 @@ def begin() -> Response | tuple[str, int]:
 
 
 def _refused(refusal: Refusal, form: CodeForm | None = None) -> tuple[str, int]:
-    """The page with the sentence of a refusal; what the request changed is undone."""
+    """The page with the sentence of a refusal, with its status; what the request changed is undone, and its
+    locks end."""
     db.session.rollback()
     page = _render_filing(
         _dossier(),
@@ -253,7 +257,8 @@ def _refused(refusal: Refusal, form: CodeForm | None = None) -> tuple[str, int]:
 @require("filings.assist")
 @limiter.limit("30/10minutes")
 def confirm_by_code() -> Response | tuple[str, int] | str:
-    """Send the code to the doctor's phone, or take the code that the doctor reads out as the confirmation."""
+    """Send the code to the doctor's phone (`send` in the form), or take the code that the doctor reads out as
+    the confirmation; a refusal is shown on the page. Raises NotFound."""
     dossier, form = _dossier(for_update=True), CodeForm()
     if request.form.get("send"):
         return code_sent_response(
@@ -278,8 +283,8 @@ def confirm_by_code() -> Response | tuple[str, int] | str:
 
 
 def _send_code(dossier: Dossier) -> str:
-    """Send a code for the present revision, and return the sentence for the page. Raises InvalidState,
-    RateLimited."""
+    """Send the doctor a code for the filing's present revision, and return the sentence for the page. Raises
+    InvalidState if the filing can't be confirmed or no number is known, RateLimited."""
     filing, mobile = (
         assistance.require_confirmable(dossier),
         _required_mobile(dossier),
@@ -296,7 +301,8 @@ def _send_code(dossier: Dossier) -> str:
 
 
 def _confirm(dossier: Dossier, code: str) -> None:
-    """Use up the code, and store the confirmation. Raises InvalidInput, InvalidState."""
+    """Use up the code, which counts only for the revision for which it was sent, and store the confirmation.
+    Raises InvalidInput, InvalidState."""
     filing, mobile = (
         assistance.require_confirmable(dossier),
         _required_mobile(dossier),
@@ -339,7 +345,8 @@ def print_form() -> FlaskResponse:
 @require("filings.assist")
 @limiter.limit("60/hour")
 def confirm_by_signature() -> Response | tuple[str, int]:
-    """Store the scan of the signed form as the doctor's confirmation."""
+    """Store the scan of the signed form as the doctor's confirmation of the revision that the form names; a
+    refusal is shown on the page. Raises NotFound."""
     dossier, file = (
         _dossier(for_update=True),
         request.files.get("signature"),
@@ -380,7 +387,8 @@ def signature() -> FlaskResponse:
 @assisted_filing.post(f"{PREFIX}/submit")
 @require("filings.assist")
 def submit() -> Response | tuple[str, int]:
-    """Submit the filing on the doctor's behalf, once the doctor has confirmed it."""
+    """Submit the filing on the doctor's behalf, once the doctor has confirmed it; a refusal is shown on the
+    page. Raises NotFound."""
     dossier = _dossier(for_update=True)
     try:
         assistance.submit(dossier, by=current_user.as_actor())

@@ -35,7 +35,8 @@ certificates = console_blueprint("certificates")
 @certificates.post("/office/certificates/search", endpoint="search_certificates")
 @require("certificates.view")
 def list_certificates() -> str | Response:
-    """The certificates of the province."""
+    """The certificates of the province, with acts about them that wait, and above the unnarrowed list those
+    who get none because their name can't be printed."""
     view = open_list(
         CERTIFICATE_LIST,
         links={"name": _doctor_address},
@@ -92,7 +93,8 @@ def certificate_pdf(certificate_id: UUID) -> FlaskResponse:
 def propose_revocation(
     certificate_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Propose to revoke a certificate, with a reason. Raises NotFound, InvalidState."""
+    """Propose to revoke a certificate, with a reason, which a second administrator must approve; without a
+    reason, the list with that message. Raises NotFound, InvalidState."""
     certificate = certificate_queries.get_certificate_for_update(certificate_id)
     try:
         act = revocation.propose_revocation(
@@ -112,7 +114,8 @@ def propose_revocation(
 @require("certificates.manage")
 @limiter.limit("60/hour")
 def issue_waiting() -> Response:
-    """Enqueue the certificates that could not be printed before, for instance after a font was added."""
+    """Enqueue the certificates of the current cycle that could not be printed before and can be now, for
+    instance after a font was added (`issuing.enqueue_unissued`), and say how many."""
     cycle = current_cycle()
     enqueued_count = issuing.enqueue_unissued(cycle, by=current_user.as_actor()) if cycle else 0
     flash(

@@ -52,6 +52,7 @@ class InvitationForm(Form):
 
 
 def _invitation_form(*, is_sent: bool) -> InvitationForm:
+    """The form with the seats that the user may give; with what was typed if `is_sent`, else empty."""
     form = InvitationForm() if is_sent else InvitationForm(formdata=None)
     form.seat.choices = [SelectChoice(seat.code, seat.label) for seat in own_staff.seats(current_grant())]
     return form
@@ -60,7 +61,7 @@ def _invitation_form(*, is_sent: bool) -> InvitationForm:
 @colleagues.get("/office/colleagues")
 @require("staff.invite_own")
 def list_colleagues() -> str:
-    """The staff of one's own organisations."""
+    """A page of the staff of one's own organisations, also of closed accounts, and the forms to invite."""
     return _render_list(
         _invitation_form(is_sent=False),
         SpreadsheetForm(formdata=None),
@@ -70,7 +71,8 @@ def list_colleagues() -> str:
 @colleagues.post("/office/colleagues")
 @require("staff.invite_own")
 def invite_colleague() -> tuple[str, int]:
-    """Invite somebody. The one-time code is shown now and never again, so the response is the page itself."""
+    """Invite somebody. The one-time code is shown now and never again, so the response is the page itself; a
+    refusal is shown in its form."""
     form = _invitation_form(is_sent=True)
     invitation = submit_form(form, partial(_invite_from_form, form))
     file = SpreadsheetForm(formdata=None)
@@ -100,7 +102,8 @@ def _invite_from_form(form: InvitationForm) -> Invitation:
 @colleagues.post("/office/colleagues/sheet")
 @require("staff.invite_own")
 def invite_by_sheet() -> tuple[str, int]:
-    """Invite everybody of a sheet; the codes are shown now and never again, beside who could not be invited.
+    """Invite everybody of a sheet, or with the button that checks only tell who would be; the codes are shown
+    now and never again, beside who could not be invited. A sheet that can't be read is refused in its form.
     Raises TooLarge, Unavailable."""
     file = SpreadsheetForm()
     form = _invitation_form(is_sent=False)
@@ -118,8 +121,8 @@ def invite_by_sheet() -> tuple[str, int]:
 def _invite_from_sheet(
     file: SpreadsheetForm,
 ) -> tuple[list[Invitation], ImportReport]:
-    """Invite everybody of the uploaded sheet, or with the button that checks only tell who would be. Raises
-    InvalidInput, TooLarge, Unavailable."""
+    """Invite everybody of the uploaded sheet, or with the button that checks only tell who would be (then the
+    codes returned are worth nothing). Raises InvalidInput, TooLarge, Unavailable."""
     take_sheet = own_staff.check_many if "check" in request.form else own_staff.invite_many
     return take_sheet(file.file.data.read(), current_grant(), by=current_user.as_actor())
 
@@ -127,7 +130,8 @@ def _invite_from_sheet(
 @colleagues.post("/office/colleagues/seat")
 @require("staff.invite_own")
 def give_seat() -> Response | tuple[str, int]:
-    """Give somebody who has an account already a role at one's own organisation."""
+    """Give somebody who has an account already a role at one's own organisation; a refusal is shown in the
+    form."""
     form = _invitation_form(is_sent=True)
     account = submit_form(form, partial(_give_seat_from_form, form), refusals=(InvalidInput, InvalidState))
     if account is None:
@@ -154,7 +158,8 @@ def _render_list(
     invitations: list[Invitation] | None = None,
     report: ImportReport | None = None,
 ) -> str:
-    """The list of colleagues. `invitations`: whose codes are shown once."""
+    """A page of the list of colleagues (`after` in the address), with both forms. `invitations`: whose codes
+    are shown once; `report`: of the sheet that was just read."""
     page = own_staff.colleagues_page(current_grant(), request.args.get("after"))
     return render_template(
         "console/colleagues/list.html",
@@ -173,7 +178,7 @@ def _render_list(
 def _roles_text(
     account_ids: list[UUID],
 ) -> dict[UUID, list[str]]:
-    """Account id → its roles at one's own organisations, as text."""
+    """Account id → its roles at one's own organisations, each as text; accounts without one are left out."""
     own_ids = current_grant().organisation_ids
     names = organisation_names(own_ids)
     memberships = staff_queries.memberships_of_accounts(account_ids)

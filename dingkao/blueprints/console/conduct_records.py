@@ -43,7 +43,8 @@ conduct_records = console_blueprint("conduct_records")
 @limiter.limit("60/hour", methods=["POST"])
 def import_records(kind: str) -> Response | tuple[str, int] | str:
     """Import a spreadsheet of one kind of records with a job, or check it first; without `kind`, of the first
-    that the user imports. Raises NotFound for an unknown kind, Forbidden for one of others."""
+    that the user imports. A refused file is named in the form. Raises NotFound for an unknown kind, Forbidden
+    for one that the user may not import."""
     kinds = conduct_imports.kinds_for(current_user.roles)
     conduct_kind = conduct_imports.get_kind_for(kind or next(iter(kinds)), current_user.roles)
     form = SpreadsheetForm()
@@ -95,7 +96,8 @@ def _headings(kind: ConductKind) -> list[str]:
 @conduct_records.post("/office/doctors/<uuid:doctor_id>/conduct/<uuid:record_id>/remove")
 @require("conduct.import")
 def remove_record(doctor_id: UUID, record_id: UUID) -> Response:
-    """Let a wrong record of a doctor count no more. Raises NotFound, Forbidden."""
+    """Let a wrong record of a doctor count no more, with a reason; without one, back to the doctor with that
+    message. Raises NotFound, Forbidden."""
     try:
         records.remove(
             doctor_id,

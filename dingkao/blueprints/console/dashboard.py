@@ -22,7 +22,7 @@ from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
 )
-from dingkao.blueprints.console.preparation_tasks import preparation_tasks
+from dingkao.blueprints.console.preparation_tasks import iter_preparation_tasks
 from dingkao.blueprints.console.proposed_acts import pending_counts
 from dingkao.blueprints.console.scoring.pending_scoring_tasks import (
     pending_tasks as scoring_tasks,
@@ -90,7 +90,7 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
         *_change_tasks(),
         *_exam_tasks(),
         *(Task(*pending_task) for pending_task in scoring_tasks()),
-        *(Task(*pending_task) for pending_task in preparation_tasks(cycle)),
+        *(Task(*pending_task) for pending_task in iter_preparation_tasks(cycle)),
         Task("未读消息", count_unread(current_user.id), url_for("inbox.list_notices"), "去查看"),
     ]
 
@@ -108,7 +108,7 @@ def _tasks_of_roles(cycle: Cycle | None) -> list[Task]:
 
 
 def _export_tasks() -> list[Task]:
-    """Lists asked for as files that take a second person."""
+    """Lists asked for as files that wait for a second person; none for who may not approve them."""
     if not current_user.may("lists.export_large"):
         return []
     export_count, other_exports = pending_exports()
@@ -117,7 +117,8 @@ def _export_tasks() -> list[Task]:
 
 
 def _exam_tasks() -> list[Task]:
-    """Integrity cases to be handled, and sittings for which time was lost in an outage."""
+    """Integrity cases to be handled, and sittings for which time was lost in an outage, both 0 for who may do
+    neither."""
     case_count, other_cases = pending_case_counts()
     return [
         Task(
@@ -129,7 +130,7 @@ def _exam_tasks() -> list[Task]:
         ),
         Task(
             "服务中断期间到时，待补时的作答",
-            outages.sittings_awaiting_time(),
+            outages.count_sittings_awaiting_time(),
             url_for("outages.list_outages"),
             "去补时",
         ),
@@ -137,8 +138,8 @@ def _exam_tasks() -> list[Task]:
 
 
 def _roles_with_organisations() -> list[tuple[str, str]]:
-    """The current user's roles as pairs of label and organisation name, with the department's where the role
-    has one ("" for the province's office)."""
+    """The roles that the current user holds at the place acted at, as pairs of label and organisation name,
+    with the department's where the role has one ("" for the province's office)."""
     memberships = current_user.memberships
     names = organisation_names(current_user.organisation_ids)
     names |= department_names(membership.department_id for membership in memberships)
@@ -173,7 +174,8 @@ def _request_tasks() -> list[Task]:
 
 
 def _change_tasks() -> list[Task]:
-    """Transfers and exclusions that wait for the current user's consent."""
+    """Transfers and exclusions that wait for the current user's consent; none for who manages no
+    transfers."""
     if not current_user.may("transfers.manage"):
         return []
     return [
@@ -187,7 +189,8 @@ def _change_tasks() -> list[Task]:
 
 
 def _code_request_tasks() -> list[Task]:
-    """Requests for one-time codes that the current user may issue as the second person."""
+    """Requests for one-time codes that the current user may issue as the second person, and those that only
+    another may, fifty of each at the most; none for who issues no codes."""
     if not current_user.may("doctors.issue_code"):
         return []
     grant = current_user.grant("doctors.issue_code")
@@ -366,7 +369,8 @@ def _organisation_tasks(cycle: Cycle | None) -> list[Task]:
 
 
 def _count_unconfirmed_absences(cycle: Cycle) -> int:
-    """How many absences wait for the current user's organisations."""
+    """How many absences of the cycle, drafted or not, wait to be confirmed by the current user's
+    organisations."""
     return absences.count_unconfirmed(cycle, current_user.grant("absences.prepare"))
 
 

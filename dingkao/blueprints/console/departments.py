@@ -54,7 +54,8 @@ class DepartmentForm(Form):
 @departments.post("/office/departments/search", endpoint="search_departments")
 @require("departments.manage")
 def list_departments() -> str | Response:
-    """The departments of one's institutions, with how far each is in the cycle."""
+    """The departments of one's institutions, with how far each is in the cycle; open ones unless the address
+    says otherwise."""
     view = open_list(
         DEPARTMENT_LIST,
         presets={"state": "open"},
@@ -100,8 +101,8 @@ def _list_address(endpoint: str, row: ListRow, **filters: Any) -> str:
 @require("departments.manage")
 @limiter.limit("60/hour")
 def remind() -> Response:
-    """Write to the liaisons of the ticked departments, or all of the view. Raises NotFound before the first
-    cycle."""
+    """Write to the liaisons of the ticked departments, or all of the view, the first MAX_REMINDED of them;
+    who was left out is said above the list, as is a refusal. Raises NotFound before the first cycle."""
     try:
         result = remind_liaisons(
             require_current_cycle(),
@@ -126,7 +127,7 @@ def _left_out_text(left_out: Counter[str]) -> str:
 @departments.route("/office/departments/new", methods=["GET", "POST"])
 @require("departments.manage")
 def add_department() -> Response | tuple[str, int] | str:
-    """Add a department."""
+    """Add a department; a refusal is shown in the form."""
     form = DepartmentForm()
     name = submit_form(form, partial(_add_from_form, form))
     if name is not None:
@@ -137,13 +138,13 @@ def add_department() -> Response | tuple[str, int] | str:
             "console/departments/edit.html",
             form=form,
             department=None,
-            needs_institution=_has_many(),
+            needs_institution=_manages_several_institutions(),
         )
     )
 
 
-def _has_many() -> bool:
-    """Whether the user manages departments of more than one institution."""
+def _manages_several_institutions() -> bool:
+    """Whether the user manages departments of more than one institution, so that the form must name one."""
     grant = current_grant()
     return bool(grant.is_province or len(grant.institution_ids) > 1)
 
@@ -152,7 +153,7 @@ def _add_from_form(form: DepartmentForm) -> str:
     """Add the department and return its name. Raises InvalidInput naming the field."""
     organisation = (
         resolve_organisation(form.institution.data or "")
-        if _has_many()
+        if _manages_several_institutions()
         else require_organisation(current_grant().institution_ids[0])
     )
     if not in_scope(current_grant(), institution_id=organisation.id):
@@ -167,7 +168,8 @@ def _add_from_form(form: DepartmentForm) -> str:
 @departments.route("/office/departments/<uuid:department_id>", methods=["GET", "POST"])
 @require("departments.manage")
 def edit_department(department_id: UUID) -> Response | tuple[str, int] | str:
-    """Rename a department, with what its doctors' rows say. Raises NotFound, Forbidden."""
+    """Rename a department, with what its doctors' rows say; a refusal is shown in the form. Raises NotFound,
+    Forbidden."""
     department = _get_own(department_id)
     form = DepartmentForm(obj=department)
     doctor_count = submit_form(form, partial(_rename_from_form, form, department))
@@ -186,6 +188,8 @@ def edit_department(department_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _rename_from_form(form: DepartmentForm, department: Department) -> int:
+    """Rename the department (locked) and return how many doctors' rows were changed with it. Raises
+    InvalidInput."""
     return rename_department(department, form.name.data or "", by=current_user.as_actor())
 
 
@@ -201,7 +205,8 @@ def _get_own(department_id: UUID) -> Department:
 @departments.post("/office/departments/<uuid:department_id>/close")
 @require("departments.manage")
 def close_department(department_id: UUID) -> Response:
-    """Close a department. Raises NotFound, Forbidden."""
+    """Close a department: its doctors stay as they are, nobody is invited to it any more. Raises NotFound,
+    Forbidden."""
     department = _get_own(department_id)
     department_rules.close_department(department, by=current_user.as_actor())
     flash(f"科室“{department.name}”已停用。")
@@ -222,7 +227,8 @@ def reopen_department(department_id: UUID) -> Response:
 @require("departments.manage")
 @limiter.limit("60/hour", methods=["POST"])
 def import_departments() -> Response | tuple[str, int] | str:
-    """Import a spreadsheet of departments with a job, or check it first."""
+    """Import a spreadsheet of departments with a job, or check it first; a refused file is named in the
+    form."""
     form = SpreadsheetForm()
     job = submit_form(
         form,

@@ -130,7 +130,7 @@ class OwnInstitutionDoctorForm(DoctorForm):
 @doctors.post("/office/doctors/search", endpoint="search_doctors")
 @require("doctors.view")
 def list_doctors() -> str | Response:
-    """The doctors of the province or of the user's institutions."""
+    """The doctors within the user's grant: of the province, or of some institutions or departments."""
     view = open_list(
         DOCTOR_LIST,
         links={"name": _doctor_address},
@@ -154,7 +154,8 @@ def _doctor_address(row: ListRow) -> str:
 @require("doctors.manage")
 @limiter.limit("300/hour", methods=["POST"])
 def add_doctor() -> Response | tuple[str, int] | str:
-    """Add one doctor with a form: an administrator at any institution, a clerk at the clerk's own."""
+    """Add one doctor with a form: an administrator at any institution, a clerk at the clerk's own. A refusal
+    is shown in the form."""
     form = _doctor_form(current_grant())
     try:
         response = submit_form(form, partial(_add_from_form, form))
@@ -165,7 +166,8 @@ def add_doctor() -> Response | tuple[str, int] | str:
 
 
 def _add_from_form(form: DoctorForm) -> Response:
-    """Add the doctor of the form and redirect to the doctor's page. Raises InvalidInput, RateLimited."""
+    """Add the doctor of the form, with the record of the cycle, and redirect to the doctor's page, with
+    warnings about what may be wrong. Raises InvalidInput, RateLimited."""
     grant = current_grant()
     doctor, warnings = add_doctor_with_record(
         {name: form.data[name] or "" for name in ROSTER_COLUMNS if name in form.data},
@@ -204,7 +206,7 @@ def show_doctor(doctor_id: UUID) -> str:
 @require("doctors.reveal_numbers")
 @limiter.limit("120/hour")
 def reveal_numbers(doctor_id: UUID) -> str:
-    """The doctor with full numbers; who saw them is entered in the journal."""
+    """The doctor with full numbers; who saw them is entered in the journal. Raises NotFound, Forbidden."""
     doctor = _get_doctor(doctor_id)
     journal.write_entry(
         "doctor",
@@ -219,7 +221,8 @@ def reveal_numbers(doctor_id: UUID) -> str:
 @require("doctors.issue_code")
 @limiter.limit("120/hour")
 def renew_initial_credential(doctor_id: UUID) -> Response:
-    """Extend the initial credential of a doctor who has not signed in yet. Raises InvalidState."""
+    """Extend the initial credential of a doctor who has not signed in yet. Raises NotFound, Forbidden,
+    InvalidState for one who has."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     accounts.extend_initial_credential(account, by=current_user.as_actor())
@@ -276,13 +279,15 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
 
 
 def _scopes_text(doctor: Doctor) -> str:
-    """The doctor's scopes of practice on the roster, as text."""
+    """The doctor's scopes of practice on the roster, as text; "" for none, codes that are unknown left
+    out."""
     codes = (doctor.scope or "").split(",")
     return "、".join(SCOPES[code][1] for code in codes if code in SCOPES)
 
 
 def _code_request_context(account: Account) -> dict[str, Any]:
-    """What the page shows of a pending request for a one-time code."""
+    """Template variables: the pending request for a one-time code (None for none), the name of who made it,
+    and why the current user may not approve it (None if that is no reason)."""
     code_request = doctor_codes.pending_request(account.id)
     if code_request is None:
         return {"asked": None, "asker": "", "asked_recused": None}
@@ -308,7 +313,8 @@ def _number_text(doctor: Doctor, column: str, *, revealed: bool) -> str:
 @limiter.limit("60/hour")
 def issue_code(doctor_id: UUID) -> str:
     """Issue a one-time code for a doctor who has no mobile number on the roster, has lost the phone, or whose
-    initial credential has expired. It is shown once. Raises InvalidState if a second person must issue it."""
+    initial credential has expired. It is shown once; the doctor is notified. Raises NotFound, Forbidden,
+    InvalidState if a second person must issue it."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     code = doctor_codes.issue_code(doctor, account, by=current_user.as_actor())
@@ -319,7 +325,8 @@ def issue_code(doctor_id: UUID) -> str:
 @require("doctors.issue_code")
 @limiter.limit("60/hour")
 def request_code(doctor_id: UUID) -> Response | tuple[str, int]:
-    """Request a one-time code, which a second person must issue."""
+    """Request a one-time code, with a reason, which a second person must issue; without a reason, the
+    doctor's page with that message. Raises NotFound, Forbidden."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     reason = request.form.get("reason", "")
@@ -337,8 +344,9 @@ def request_code(doctor_id: UUID) -> Response | tuple[str, int]:
 @require("doctors.issue_code")
 @limiter.limit("60/hour")
 def decide_code(doctor_id: UUID, code_id: UUID) -> Response | str:
-    """Issue the one-time code that somebody else requested, or reject the request (or withdraw the own one).
-    Raises InvalidState, NotFound."""
+    """Issue the one-time code that somebody else requested, shown once (`decision` «approve»), else reject
+    the request, or withdraw the own one. Raises InvalidState, Forbidden, NotFound, also if it no longer
+    waits."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     by = current_user.as_actor()
@@ -359,7 +367,7 @@ def decide_code(doctor_id: UUID, code_id: UUID) -> Response | str:
 @limiter.limit("60/hour", methods=["POST"])
 def import_roster() -> Response | tuple[str, int] | str:
     """Import a roster with a job, or check it first: an administrator for every institution, a clerk for the
-    clerk's own."""
+    clerk's own. A refused file is named in the form."""
     form = SpreadsheetForm()
     grant = current_grant()
     job = submit_form(
@@ -380,8 +388,8 @@ def import_roster() -> Response | tuple[str, int] | str:
 
 
 def _enqueue_import(form: SpreadsheetForm, institution_ids: Collection[UUID] | None) -> Job:
-    """Enqueue the import (or the check) of the roster in the form. Raises InvalidInput, TooLarge,
-    Unavailable."""
+    """Enqueue the import (or the check) of the roster in the form, which may name only the institutions
+    `institution_ids` (None: all of the province). Raises InvalidInput, TooLarge, Unavailable."""
     upload = form.file.data
     return enqueue_roster_import(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),

@@ -76,7 +76,8 @@ for _kind, _name in PHASES.items():
 @enrolment.route("/office/cycle", methods=["GET", "POST"])
 @require("cycle.manage")
 def cycle() -> Response | tuple[str, int] | str:
-    """The current cycle: opening the next one when it is over; correcting it while no doctor is included."""
+    """The current cycle: opening the first one, or the next one when it is over; correcting it while no
+    doctor is included. A refusal is shown in the form."""
     current = current_cycle()
     form = CycleForm(data=_first_values(current))
     message = submit_form(
@@ -104,7 +105,9 @@ def _first_values(current: Cycle | None) -> dict[str, Any] | None:
 
 
 def _cycle_facts(current: Cycle | None) -> dict[str, Any]:
-    """What the page shows of the current cycle; empty before the first."""
+    """Template variables: the current cycle, its phases, why no other can be opened (None if one can),
+    whether it may be corrected, and the job that makes the doctors' records; all empty before the first
+    cycle."""
     if current is None:
         return {
             "cycle": None,
@@ -124,8 +127,8 @@ def _cycle_facts(current: Cycle | None) -> dict[str, Any]:
 
 
 def _save_cycle(form: CycleForm, current: Cycle | None) -> str:
-    """Correct the current cycle if the form is about it, else open another one. Returns the sentence to show.
-    Raises InvalidInput, InvalidState."""
+    """Correct the current cycle if the form is about it (`cycle` is its id), else open another one, whose
+    records a job makes. Returns the sentence to show. Raises InvalidInput, InvalidState."""
     label = form.label.data or ""
     starts_on = form.starts_on.data
     ends_on = form.ends_on.data
@@ -164,7 +167,8 @@ def _form_values_of(cycle: Cycle) -> dict[str, Any]:
 @enrolment.post("/office/inclusion/search", endpoint="search_inclusion")
 @require("enrolment.manage")
 def inclusion() -> str | Response:
-    """The assessments of the cycle by state: included, not yet included, not submitted."""
+    """The assessments of the cycle within the user's grant; those in the state that the user is likely to
+    look for (`preset_state`) unless the address says otherwise."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/enrolment/inclusion.html", cycle=None)
@@ -195,8 +199,9 @@ def _doctor_address(row: ListRow) -> str:
 @enrolment.post("/office/inclusion")
 @require("enrolment.manage")
 def include_doctors() -> Response:
-    """Include the ticked doctors, or with a job all of a view, or all who aren't included. Raises NotFound
-    before the first cycle, InvalidInput for a view that no longer is one."""
+    """Include the ticked doctors, or with a job all of a view, or all who aren't included. How many could not
+    be included, and why, is said above the list, as is that nobody was ticked. Raises NotFound before the
+    first cycle, InvalidInput for a view that no longer is one."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
@@ -230,7 +235,8 @@ def _skipped_text(result: InclusionResult) -> str:
 @require("enrolment.manage")
 def exclude_doctors() -> Response | tuple[str | Response, int]:
     """Exclude the ticked doctors, or all of a view, with a reason; of more than MAX_EXCLUDED the first ones.
-    Who has begun to file is left out and counted. Raises NotFound before the first cycle."""
+    Who has begun to file is left out and counted; a refusal is shown above the list. Raises NotFound before
+    the first cycle."""
     cycle = require_current_cycle()
     try:
         result = exclude(

@@ -1,6 +1,7 @@
 """Changes of an institution's list in the console: transfers between institutions and exclusions after filing
 began; asked for, consented to, refused, withdrawn."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -109,8 +110,9 @@ def _change_address(row: ListRow) -> str:
     return url_for("enrolment_changes.show_change", change_id=row[0].id)
 
 
-def _words(shown_changes: list[EnrolmentChange], grants: ChangeGrants) -> dict[str, Any]:
-    """Template variables with which changes are described."""
+def _labels_context(shown_changes: list[EnrolmentChange], grants: ChangeGrants) -> dict[str, Any]:
+    """Template variables with which changes are described: the names of their organisations, as far as
+    `grants` may know them, and the code → label tables."""
     return {
         "places": changes.organisation_names_for(shown_changes, grants),
         "kinds": CHANGE_KINDS,
@@ -149,7 +151,7 @@ def _render_change(change: EnrolmentChange, message: str | None = None) -> str:
         effect=_effect_text(change, doctor, grants),
         max_reason_length=changes.MAX_REASON_LENGTH,
         told=message,
-        **_words([change], grants),
+        **_labels_context([change], grants),
     )
 
 
@@ -181,7 +183,7 @@ def _effect_text(change: EnrolmentChange, doctor: Doctor, grants: ChangeGrants) 
 @enrolment_changes.post("/office/changes/<uuid:change_id>/consent")
 @require("transfers.manage")
 def consent(change_id: UUID) -> Response | tuple[str, int]:
-    """Consent to a transfer for the side that the form names."""
+    """Consent to a transfer for the side that the form names; once both have consented it is carried out."""
     return _decide(change_id, _consent)
 
 
@@ -194,7 +196,7 @@ def _consent(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/refuse")
 @require("transfers.manage")
 def refuse(change_id: UUID) -> Response | tuple[str, int]:
-    """Refuse a transfer for the side that the form names, with a reason."""
+    """Refuse a transfer for the side that the form names, with a reason, which ends it."""
     return _decide(change_id, _refuse)
 
 
@@ -224,7 +226,7 @@ def _withdraw(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/exclude")
 @require("exclusions.approve")
 def approve_exclusion(change_id: UUID) -> Response | tuple[str, int]:
-    """Let the institution exclude the doctor."""
+    """Let the institution exclude the doctor, which is done at once."""
     return _decide(change_id, _approve_exclusion)
 
 
@@ -246,9 +248,10 @@ def _refuse_exclusion(change: EnrolmentChange) -> str:
     return "已回复不同意，机构会看到原因。"
 
 
-def _decide(change_id: UUID, act: Any) -> Response | tuple[str, int]:
-    """Lock the change, call `act` with it and redirect to its page with the sentence that it returns; a
-    refusal is shown on the page, with what was typed."""
+def _decide(change_id: UUID, act: Callable[[EnrolmentChange], str]) -> Response | tuple[str, int]:
+    """Lock the change, call `act` with it and redirect to its page with the sentence that it returns; any
+    Refusal is shown on the page, with its status and what was typed. Raises NotFound for a change that the
+    user doesn't see."""
     change = changes.get_change(change_id, change_grants(), for_update=True)
     try:
         message = act(change)
@@ -264,7 +267,7 @@ def _decide(change_id: UUID, act: Any) -> Response | tuple[str, int]:
 @require("transfers.manage")
 @limiter.limit("120/hour", methods=["POST"])
 def ask_to_take_in() -> Response | tuple[str, int] | str:
-    """Ask for a doctor who is registered at another institution."""
+    """Ask for a doctor who is registered at another institution; a refusal is shown in the form."""
     form = _take_in_form()
     try:
         change = submit_form(form, partial(_ask_to_take_in, form), refusals=(InvalidInput, InvalidState))
@@ -289,8 +292,8 @@ def _take_in_form() -> TakeInForm:
 
 
 def _ask_to_take_in(form: TakeInForm) -> EnrolmentChange:
-    """Ask for the doctor of the form; the doctor stays where it is until the other institution consents.
-    Raises InvalidInput, InvalidState, RateLimited."""
+    """Ask for the doctor of the form, who stays at the other institution until that consents. Raises
+    InvalidInput, InvalidState, RateLimited."""
     grant = current_grant()
     target = organisations.resolve_choice(
         form.institution.data or "", scope_condition(grant, institution=Organisation.id)
@@ -313,7 +316,8 @@ def _render_take_in(form: TakeInForm) -> str:
 @enrolment_changes.route("/office/doctors/<uuid:doctor_id>/transfer", methods=["GET", "POST"])
 @require("transfers.manage")
 def ask_to_hand_over(doctor_id: UUID) -> Response | tuple[str, int] | str:
-    """Ask another institution to take a doctor of one's own. Raises NotFound, Forbidden."""
+    """Ask another institution to take a doctor of one's own; a refusal is shown in the form. Raises NotFound,
+    Forbidden."""
     doctor = get_doctor(doctor_id, current_grant(), for_update=request.method == "POST")
     form = HandOverForm()
     change = submit_form(
@@ -341,8 +345,8 @@ def _ask_to_hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
 @enrolment_changes.post("/office/doctors/<uuid:doctor_id>/exclusion")
 @require("transfers.manage")
 def propose_exclusion(doctor_id: UUID) -> Response:
-    """Propose to the office above that a doctor whose filing has begun be excluded. Raises NotFound,
-    Forbidden, InvalidState."""
+    """Propose to the office above, with a reason, that a doctor whose filing has begun be excluded; a refusal
+    leads back to the doctor with its message. Raises NotFound, Forbidden."""
     doctor = get_doctor(doctor_id, current_grant(), for_update=True)
     cycle = cycle_of_doctor(doctor.id)
     record = record_in_cycle(doctor.id, cycle) if cycle else None

@@ -44,7 +44,7 @@ class ExportForm(Form):
 @require("lists.export")
 def new_export() -> str:
     """The form for the list `list`, narrowed to `view` (the query of its address). Raises NotFound,
-    Forbidden."""
+    Forbidden, InvalidInput for a view that the list doesn't know."""
     form = ExportForm(
         request_id=str(new_id()), list=request.args.get("list", ""), view=request.args.get("view", "")
     )
@@ -55,7 +55,9 @@ def new_export() -> str:
 @require("lists.export")
 @limiter.limit("60/hour")
 def ask_for_export() -> Response | tuple[str, int] | str:
-    """Ask for the file: its job begins at once, or waits for a second person. Raises NotFound, Forbidden."""
+    """Ask for the file: its job is enqueued at once, or a second person must approve first. The same form
+    sent again asks once; a refusal is shown in it. Raises NotFound, Forbidden, InvalidInput for a view that
+    the list doesn't know."""
     form = ExportForm()
     listed = _list_of(form)
     export_request = submit_form(form, lambda: _ask(form, listed))
@@ -72,7 +74,7 @@ def _list_of(form: ExportForm) -> ExportedList:
 
 
 def _ask(form: ExportForm, listed: ExportedList) -> ExportRequest:
-    """Ask as the form says. Raises InvalidInput."""
+    """Ask as the form says. Raises InvalidInput, NotFound for the id of somebody else's request."""
     wish = export_requests.ExportWish(
         listed,
         form.view.data or "",
@@ -125,7 +127,7 @@ def pending_counts() -> tuple[int, int]:
 @exports.get("/office/exports")
 @require("lists.export_large")
 def list_exports() -> str:
-    """The requests that wait for a second person, at most MAX_LISTED."""
+    """The requests that wait for a second person, the user's own ones too; the oldest MAX_LISTED."""
     waiting = export_requests.list_waiting(current_user.grant("lists.export_large"), MAX_LISTED)
     return render_template(
         "console/exports/list.html",
@@ -156,7 +158,8 @@ def show_export(request_id: UUID) -> str:
 
 
 def _decision_context(export_request: ExportRequest) -> dict[str, Any]:
-    """Template variables: who asked and who approved, whether the current user may approve."""
+    """Template variables: who asked and who approved, at which organisation, why the current user may not be
+    the second person (None if that is no reason), and whether the current user may approve now."""
     recused = current_user_recusal_reason(export_request.asked_by)
     return {
         "names": account_names([export_request.asked_by, export_request.approved_by]),
@@ -170,7 +173,8 @@ def _decision_context(export_request: ExportRequest) -> dict[str, Any]:
 
 
 def _get_request(request_id: UUID) -> ExportRequest:
-    """The request, locked in a POST. Raises NotFound."""
+    """The request, locked in a POST, if the current user asked for it or may be asked to approve it. Raises
+    NotFound."""
     return export_requests.get_request(
         request_id,
         current_user.grant("lists.export_large"),

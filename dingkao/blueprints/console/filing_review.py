@@ -63,7 +63,7 @@ def current_scope() -> ReviewScope:
 @filing_review.post("/office/review/search", endpoint="search_pending")
 @require("filings.review")
 def pending_records() -> str | Response:
-    """The queue of the records that wait for this side."""
+    """The queue of the records that wait for the side in the address. Raises Forbidden."""
     scope = current_scope()
     cycle = current_cycle()
     if cycle is None:
@@ -102,7 +102,7 @@ def _record_address(scope: ReviewScope, row: ListRow) -> str:
 @require("filings.review")
 def next_record() -> Response:
     """Lease the record that has waited longest, and redirect to it, or to the queue if none waits. Raises
-    NotFound before the first cycle."""
+    Forbidden, NotFound before the first cycle, InvalidState if somebody else was faster."""
     return redirect(lease_next_record(current_scope()), 303)
 
 
@@ -110,9 +110,10 @@ def lease_next_record(
     scope: ReviewScope,
     after: Assessment | None = None,
 ) -> str:
-    """Lease the record that has waited longest (with `after`, the next one behind that) and return the
+    """Lock and lease the record that has waited longest among those that the current user may decide and that
+    nobody else has (with `after`, first those behind that; `review.next_pending_record`), and return the
     address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
-    before the first cycle."""
+    before the first cycle, InvalidState if somebody else was faster."""
     by = current_user.as_actor()
     record_id = review.find_next_pending_id(
         require_current_cycle(),

@@ -74,8 +74,8 @@ def _record_address(row: ListRow) -> str:
 @gradings.post("/office/gradings")
 @require("gradings.draft")
 def draft_records() -> Response:
-    """Draft the same verdicts for the ticked records, or all of the view. Raises NotFound before the first
-    cycle."""
+    """Draft the same verdicts for the ticked records, or all of the view, the first MAX_DRAFTED of them; who
+    is left out is said above the list, as is a refusal. Raises NotFound before the first cycle."""
     try:
         result = grading_drafts.save_drafts(
             require_current_cycle(),
@@ -101,7 +101,8 @@ def _left_out_text(left_out: Counter[str]) -> str:
 @require("gradings.draft")
 def draft_record(record_id: UUID) -> Response | tuple[str, int] | str:
     """One doctor's record as far as it bears on the verdicts: what the doctor says of the work done, what was
-    imported about conduct; and the draft. Raises NotFound, also for a record outside one's scope."""
+    imported about conduct; and the draft, which the form changes. Raises NotFound, also for a record outside
+    one's scope."""
     record, doctor = grading_drafts.get_record(record_id, current_grant())
     draft = grading_drafts.draft_of(record)
     form = DraftForm(obj=draft)
@@ -129,7 +130,8 @@ def draft_record(record_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _draft_from_form(form: DraftForm, record_id: UUID) -> str:
-    """Draft what the form says for one record. Returns the sentence to show. Raises InvalidInput."""
+    """Draft what the form says for one record. Returns the sentence to show. Raises InvalidInput, also for a
+    record that can't be drafted, NotFound before the first cycle."""
     result = grading_drafts.save_drafts(
         require_current_cycle(),
         [record_id],

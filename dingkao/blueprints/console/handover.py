@@ -28,16 +28,17 @@ def show_desks(account_id: UUID) -> str:
 @handover.post("/office/handover/<uuid:account_id>")
 @require("handover.open")
 def hand_over(account_id: UUID) -> Response | tuple[str, int]:
-    """Hand over one desk; with the field `close` the account is closed too. Raises NotFound, Forbidden."""
-    desk = _chosen_desk(account_id)
+    """Hand over one desk; with the field `close` the account is closed too. A refusal is shown on the page of
+    the desks. Raises NotFound, Forbidden."""
     try:
-        return _hand_over_desk(desk)
+        return _hand_over_desk(_chosen_desk(account_id))
     except (InvalidInput, InvalidState) as refusal:
         return _render(account_id, refusal), refusal.status
 
 
 def _hand_over_desk(desk: Desk) -> Response:
-    """Hand over a desk as the form says. Raises InvalidInput, InvalidState, Forbidden, NotFound."""
+    """Hand over a desk as the form says, much of it by a job; redirects to the job or to the desks. Both
+    persons are notified. Raises InvalidInput, InvalidState, Forbidden, NotFound."""
     actor, closes = current_user.as_actor(), "close" in request.form
     reason = ""
     if closes:
@@ -57,7 +58,8 @@ def _hand_over_desk(desk: Desk) -> Response:
 
 
 def _parse_successor(text: str) -> UUID:
-    """The id of the chosen colleague. Raises InvalidInput."""
+    """The id of the chosen colleague. Raises InvalidInput for the field `successor` for a text that is
+    none."""
     try:
         return UUID(text)
     except ValueError as error:
@@ -75,7 +77,9 @@ def _allowed_desks(account_id: UUID) -> list[Desk]:
 
 
 def _chosen_desk(account_id: UUID) -> Desk:
-    """The desk that the form names by its organisation. Raises NotFound."""
+    """The desk that the form names by its organisation's id ("" for the province's office). Raises
+    InvalidInput for the field `organisation` for a desk that the user may not hand over, NotFound if there is
+    none at all."""
     allowed = {str(desk.organisation_id or ""): desk for desk in _allowed_desks(account_id)}
     try:
         return allowed[request.form.get("organisation", "")]
@@ -84,7 +88,7 @@ def _chosen_desk(account_id: UUID) -> Desk:
 
 
 def _render(account_id: UUID, refusal: Refusal | None) -> str:
-    """The page of an account's desks, with what was refused. Raises NotFound."""
+    """The page of an account's desks, with what was typed and why it was refused. Raises NotFound."""
     desks = [handovers.describe(desk) for desk in _allowed_desks(account_id)]
     holder = staff_queries.get_staff(account_id)
     return render_template(

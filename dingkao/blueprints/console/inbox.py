@@ -17,7 +17,8 @@ PAGE_SIZE = 50
 @inbox.get("/office/inbox")
 @require("inbox.own")
 def list_notices() -> str:
-    """The notices, the newest first, fifty on a page."""
+    """A page of the notices, the newest first, from those older than the notice `before` of the address;
+    showing them marks none as read."""
     before = _parse_id(request.args.get("before", ""))
     own_notices = notices.list_notices(current_user.id, unread_only=False, before=before, limit=PAGE_SIZE + 1)
     has_more = len(own_notices) > PAGE_SIZE

@@ -41,7 +41,8 @@ class ClosingForm(Form):
 @institution_changes.route("/office/institutions/<uuid:organisation_id>/name", methods=["GET", "POST"])
 @require("institutions.manage")
 def rename(organisation_id: UUID) -> Response | tuple[str, int] | str:
-    """Give an institution another name. Raises NotFound, InvalidState."""
+    """Give an institution another name, with a reason; a refusal is shown in the form. Raises NotFound,
+    InvalidState for a closed one."""
     institution = get_organisation(organisation_id)
     organisation_mergers.require_open(institution)
     form = RenameForm()
@@ -93,7 +94,8 @@ def close(organisation_id: UUID) -> Response | tuple[str, int] | str:
 
 def _preview_or_close(institution: Organisation, form: ClosingForm) -> Response | Organisation | bool:
     """With the button that confirms, merge or close the institution and return where to go on; else the
-    successor that was typed, or False for none. Raises InvalidInput, InvalidState."""
+    successor that was typed, or False for none, and nothing is changed. A merger is carried on by a job.
+    Raises InvalidInput, InvalidState."""
     reason, actor = form.reason.data or "", current_user.as_actor()
     is_confirmed = "confirmed" in request.form
     if form.institution.data:
@@ -137,7 +139,8 @@ def _institution_address(organisation_id: UUID) -> str:
 
 
 def succession_text(institution: Organisation) -> str:
-    """What became of an institution, as people read it; "" for one that is open."""
+    """What became of an institution (merged into which, or closed), as people read it; "" for one that is
+    open."""
     if institution.closed_at is None:
         return ""
     successor = names_by_id([institution.successor_id]).get(institution.successor_id or institution.id)

@@ -81,14 +81,14 @@ class AssessorForm(Form):
 @institutions.post("/office/institutions/search", endpoint="search_institutions")
 @require("institutions.view")
 def list_institutions() -> str | Response:
-    """The institutions of the province."""
+    """The institutions of the province, with the forms to import and to add some."""
     return _render_list(SpreadsheetForm(), InstitutionForm(), None)
 
 
 @institutions.post("/office/institutions")
 @require("institutions.manage")
 def add_institution() -> Response | tuple[str | Response, int]:
-    """Add one institution with the form."""
+    """Add one institution with the form; a refusal is shown in it, above the list."""
     form = InstitutionForm()
     response = submit_form(form, partial(_add_from_form, form))
     if response is not None:
@@ -108,8 +108,8 @@ def _add_from_form(form: InstitutionForm) -> Response:
 @require("institutions.manage")
 @limiter.limit("20/hour")
 def import_institutions() -> tuple[str | Response, int] | Response:
-    """Import institutions from a spreadsheet. The report is shown above the list; a large file is imported by
-    a job, and so is one checked."""
+    """Import institutions from a spreadsheet, or only check it. The report of a small file is shown above the
+    list; a job imports a large one, and does every check. A refusal is shown in the form."""
     form = SpreadsheetForm()
     report = submit_form(
         form,
@@ -123,7 +123,8 @@ def import_institutions() -> tuple[str | Response, int] | Response:
 
 
 def _import_upload(form: SpreadsheetForm) -> Any:
-    """The report of the import (an ImportReport), or for a large file the Job. Raises Refusal."""
+    """The report of the import (an ImportReport), or for a large file or a check the Job. Raises
+    InvalidInput, TooLarge, Unavailable."""
     upload = form.file.data
     return institution_imports.import_or_enqueue(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),
@@ -172,7 +173,7 @@ def show_institution(
     organisation_id: UUID,
 ) -> Response | tuple[str, int] | str:
     """One institution: making it an assessment organisation or taking that back, assigning it one, setting
-    its contact. Raises NotFound, InvalidState."""
+    its contact. A refusal is shown in the form. Raises NotFound, InvalidState for one that was closed."""
     institution = get_organisation(organisation_id)
     form = _assessor_form(institution)
     response = submit_form(form, partial(_save_institution, institution, form))
@@ -215,8 +216,8 @@ def _assessors_offered_to(
 
 
 def _save_institution(institution: Organisation, form: AssessorForm) -> Response:
-    """Store what the form says. Raises InvalidInput naming the field, InvalidState for a closed
-    institution."""
+    """Store what the form says about an institution (locked): contact, assessment organisation, and whether
+    it is one itself. Raises InvalidInput naming the field, InvalidState for a closed institution."""
     organisation_mergers.require_open(institution)
     organisations.set_contact(
         institution,
@@ -235,7 +236,7 @@ def _save_institution(institution: Organisation, form: AssessorForm) -> Response
 
 def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
     """Make the institution an assessment organisation if the box is ticked, and assign it the organisation
-    that was chosen. Raises InvalidInput, also where none was chosen and it has one."""
+    that was chosen, which is locked. Raises InvalidInput, also where none was chosen and it has one."""
     actor = current_user.as_actor()
     if form.assesses.data:
         organisations.appoint_assessor(institution, by=actor)
@@ -250,7 +251,8 @@ def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
 @institutions.post("/office/institutions/assign")
 @require("institutions.manage")
 def assign_assessor_to_all() -> Response | tuple[str | Response, int]:
-    """Enqueue a job that assigns the chosen assessment organisation to every institution that has none."""
+    """Enqueue a job that assigns the chosen assessment organisation to every institution that has none; if it
+    isn't found, the list with that message."""
     try:
         assessor = organisations.resolve_choice(
             request.form.get("assessor", ""),

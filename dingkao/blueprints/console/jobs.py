@@ -68,7 +68,7 @@ COUNT_UNITS = {"approve_bank": "题", "merge_organisation": "项", "hand_over": 
 def list_jobs() -> FlaskResponse:
     """我的任务: the jobs that the current user enqueued, the newest first; with `all` also those that
     administrators may see of other administrators and of the system. Exports that wait for a second person
-    come first."""
+    come first. The page reloads itself while one of the jobs shown runs."""
     shows_all = "all" in request.args and current_user.may("jobs.see_all")
     query = control.visible_jobs(current_user.id, *(_visible_jobs_of_others() if shows_all else ()))
     page = fetch_page(query, [Job.id], request.args.get("after"), descending=True)
@@ -86,7 +86,8 @@ def list_jobs() -> FlaskResponse:
 
 
 def _asker_names(listed_jobs: Iterable[Job]) -> dict[UUID, str]:
-    """The names of those who asked for jobs, by account."""
+    """The names of those who asked for jobs, and of the current user, by account; jobs of the system have
+    none."""
     asker_ids = {job.asked_by for job in listed_jobs if job.asked_by and job.asked_by != current_user.id}
     return account_names(asker_ids) | {current_user.id: current_user.account.name}
 
@@ -116,7 +117,8 @@ def mark_all_seen() -> Response:
 
 
 def _visible_jobs_of_others() -> list[ColumnElement[bool]]:
-    """SQL conditions for jobs of chunks that the current user may see beside the own."""
+    """SQL conditions of which others' jobs of chunks must meet one for the current user to see them: of the
+    system, or of somebody who may see all, too; none for a user who may see no others'."""
     if not current_user.may("jobs.see_all"):
         return []
     of_asker = (
@@ -180,7 +182,8 @@ def _labelled_numbers(job: Job) -> list[tuple[str, int]]:
 @jobs.post("/office/work/<uuid:job_id>/confirm")
 @require("jobs.own")
 def confirm_import(job_id: UUID) -> Response:
-    """Import the file that this job of the current user has checked. Raises NotFound, Forbidden."""
+    """Import, with a job, the file that this job of the current user has checked; if there is nothing to
+    confirm, the check's page says so. Raises NotFound, Forbidden."""
     check = control.get_job(job_id, current_user.id, for_update=True)
     try:
         job = import_checks.confirm_import(check, by=current_user.as_actor())
@@ -193,7 +196,8 @@ def confirm_import(job_id: UUID) -> Response:
 @jobs.post("/office/work/<uuid:job_id>/<act>")
 @require("jobs.own")
 def control_job(job_id: UUID, act: str) -> Response:
-    """Pause, resume or cancel a job of chunks (`act`: one of JOB_ACTIONS). Raises NotFound."""
+    """Pause, resume or cancel a job of chunks that the user may see (`act`: one of JOB_ACTIONS), which is
+    entered in the journal; if its state forbids it, the job's page says so. Raises NotFound."""
     if act not in control.JOB_ACTIONS:
         raise NotFound
     job = _get_job(job_id, for_update=True)
@@ -257,7 +261,7 @@ def job_file(job_id: UUID) -> FlaskResponse:
 
 @jobs.get("/office/work/<uuid:job_id>/document-<int:number>.pdf")
 @require("jobs.own")
-def job_document_number(job_id: UUID, number: int) -> FlaskResponse:
+def numbered_job_document(job_id: UUID, number: int) -> FlaskResponse:
     """PDF number `number` (from 1) of the tickets that a job has rendered, for the user who enqueued it.
     Raises NotFound, Unavailable."""
     job = control.get_job(job_id, current_user.id)

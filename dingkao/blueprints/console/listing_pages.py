@@ -83,7 +83,7 @@ class ListView:
 
     @property
     def shown_columns(self) -> list[ListColumn]:
-        """The columns shown, in their order."""
+        """The columns shown, in the list's order."""
         return [column for column in self.definition.columns if column.key in self.state.shown_columns]
 
     @property
@@ -117,7 +117,7 @@ class ListView:
         return self.address_of(self.state).removeprefix(request.script_root)
 
     @property
-    def page_path(self) -> str:
+    def unfiltered_address(self) -> str:
         """The address of the page without what is chosen of the list, for forms that name that themselves."""
         return _url_with(self.endpoint, self.fixed)
 
@@ -129,7 +129,7 @@ class ListView:
 
     @property
     def total_text(self) -> str:
-        """How many rows the view has, with their unit."""
+        """How many rows the view has, with their unit; 若干 («some») if that isn't known."""
         return self.counts.total.with_unit(self.definition.unit) or f"若干{self.definition.unit}"
 
     def chip_count(self, known: ListFilter, code: str) -> ChipCount | None:

@@ -30,7 +30,8 @@ MAX_PRINTED = 1_000
 @require("console.open")
 @limiter.limit("600/hour")
 def suggest_institutions() -> dict[str, Any]:
-    """The first institutions whose name begins with what was typed (`words`), for scripts."""
+    """JSON for scripts: the first institutions of the province that fit what was typed (`words`), the best
+    first: `name`, and the 机构登记号 as `label`; none for nothing typed."""
     suggestions = suggest_organisations(request.args.get("words", ""))
     return {"suggestions": [{"name": name, "label": number} for name, number in suggestions]}
 
@@ -39,7 +40,8 @@ def suggest_institutions() -> dict[str, Any]:
 @require("console.open")
 @limiter.limit("600/hour")
 def suggest_departments() -> dict[str, Any]:
-    """The first departments' names that fit what was typed (`words`), for scripts."""
+    """JSON for scripts: the first names of departments that fit what was typed (`words`), each once; none for
+    nothing typed."""
     names = suggest_department_names(request.args.get("words", ""), current_user.memberships)
     return {"suggestions": [{"name": name, "label": ""} for name in names]}
 
@@ -69,8 +71,9 @@ def print_list(name: str) -> str:
 @require("views.save")
 @limiter.limit("120/hour")
 def save_view() -> Response:
-    """Save the view that a list shows under a name. Raises NotFound for an unknown list, Forbidden for one
-    that the user may not see."""
+    """Save the view that a list shows under a name, for oneself or with `shared` for one's colleagues, and go
+    back to the list; a refusal is said there. Raises NotFound for an unknown list, Forbidden for one that the
+    user may not see."""
     definition = get_definition(request.form.get("list", ""))
     if not current_user.may(definition.action):
         raise Forbidden
@@ -93,7 +96,7 @@ def save_view() -> Response:
 @lists.post("/office/lists/views/<uuid:view_id>/delete")
 @require("views.save")
 def delete_view(view_id: UUID) -> Response:
-    """Delete a saved view. Raises NotFound."""
+    """Delete a saved view of one's own, or one that colleagues share. Raises NotFound for any other."""
     name = saved_views.delete_view(view_id, account_id=current_user.id, memberships=current_user.memberships)
     flash(f"已删除视图“{name}”。")
     return redirect(posted_page_address(), 303)

@@ -93,7 +93,7 @@ def console_blueprint(name: str) -> Blueprint:
 def menu_for_current_user() -> dict[str, Any]:
     """Template variables of the layout: the side navigation with the pages that the user may open, the user's
     roles and the places where they are held, the current cycle, and how many own jobs have ended unseen (None
-    for who has none)."""
+    for who has none); no variables if nobody is signed in."""
     if not current_user.is_authenticated:
         return {}
     groups = [(title, _allowed_links(entries)) for title, entries in MENU]
@@ -123,7 +123,7 @@ def _allowed_links(
 
 
 def _roles_text() -> str:
-    """The labels of the user's roles."""
+    """The labels of the roles that the user holds at the place acted at, in the order of ROLE_LABELS."""
     return "、".join(name for role, name in ROLE_LABELS.items() if role in current_user.roles)
 
 

@@ -110,7 +110,7 @@ class NoticeForm(Form):
 
     @property
     def chosen_count(self) -> int:
-        """How many records were chosen in a list."""
+        """How many records were chosen in a list; 0 where a filter chooses."""
         return len((self.records.data or "").split())
 
 
@@ -126,7 +126,7 @@ class ReasonForm(Form):
 @office_notices.get("/office/notices")
 @require("notices.to_own_doctors")
 def list_notices() -> str:
-    """The notices that one's offices have written, the newest first."""
+    """A page of the notices that one's offices have written, the newest first."""
     page = notices.notices_page(current_grant(), request.args.get("after"))
     return render_template(
         "console/office_notices/list.html",
@@ -142,9 +142,10 @@ def list_notices() -> str:
 @require("notices.to_own_doctors")
 def write_notice() -> Response | tuple[str, int] | str:
     """Write a notice: the form, then its preview with the number of doctors, then sending. A list of the
-    console fills in the filter by the address. Raises NotFound before the first cycle."""
+    console fills in the filter by the address. A refusal is shown in the form. Raises NotFound before the
+    first cycle, Forbidden for the id of somebody else's notice."""
     cycle = require_current_cycle()
-    form = _form()
+    form = _notice_form()
     if "edit" in request.form:
         return _render_form(form)
     if not form.validate_on_submit():
@@ -199,7 +200,7 @@ def choose_recipients(list_name: str) -> Response | str:
     return _render_form(form)
 
 
-def _form() -> NoticeForm:
+def _notice_form() -> NoticeForm:
     """The form, with the senders that the current user may choose; at first with the filter that the address
     names."""
     senders = notices.senders(current_grant())
@@ -254,7 +255,8 @@ def _institutions_of(notice: OfficeNotice) -> list[Any]:
 
 
 def _schedule(notice: OfficeNotice) -> Response:
-    """Schedule the notice and show it. Raises InvalidInput, InvalidState, Forbidden."""
+    """Store the notice, to be sent at its time, and redirect to its page; sent twice, it is stored once.
+    Raises InvalidInput, InvalidState, Forbidden."""
     stored = notices.schedule(notice, by=current_user.as_actor())
     flash("已安排发送，发送进度和阅读情况在这里查看。")
     return redirect(
@@ -293,7 +295,8 @@ def show_notice(notice_id: UUID) -> str:
 def cancel_notice(
     notice_id: UUID,
 ) -> Response | tuple[str, int]:
-    """Cancel a notice that is not sent completely, with a reason. Raises NotFound, InvalidState."""
+    """Cancel a notice that is not sent completely, with a reason, without which the page is shown again; who
+    has it already keeps it. Raises NotFound, InvalidState."""
     notice = notices.get_notice_of(current_grant(), notice_id, for_update=True)
     form = ReasonForm()
     if not form.validate_on_submit():

@@ -57,8 +57,9 @@ def recent_outages() -> list[tuple[Outage, rules.AffectedCounts]]:
     return [(outage, counts) for outage, counts in outages_with_counts if any(counts)]
 
 
-def sittings_awaiting_time() -> int:
-    """How many sittings wait for the current user to add time."""
+def count_sittings_awaiting_time() -> int:
+    """How many sittings that ended during an outage wait for the current user to add time; 0 for who may
+    not."""
     if not current_user.may("monitoring.give_time"):
         return 0
     return sum(counts.ended_waiting for _, counts in recent_outages())
@@ -115,7 +116,8 @@ def _set_choices(form: OutageForm) -> list[Organisation]:
 @outages.post("/office/outages")
 @require("monitoring.give_time")
 def register_outage() -> Response | tuple[str, int]:
-    """登记服务中断: register an outage of an organisation."""
+    """登记服务中断: register an outage of one of the user's organisations, and show it; no time is added yet.
+    A refusal is shown in the form."""
     form = OutageForm()
     own_organisations = {str(organisation.id): organisation for organisation in _set_choices(form)}
     outage = submit_form(form, partial(_register_from_form, form, own_organisations))
@@ -149,7 +151,7 @@ def show_outage(outage_id: UUID) -> str:
 
 
 def _render_outage(outage: Outage, messages: str | None = None) -> str:
-    """The page of an outage; `messages`: why something was refused."""
+    """The page of an outage, with what was typed; `messages`: why it was refused."""
     return render_template(
         "console/outages/outage.html",
         row=outage,
@@ -189,7 +191,8 @@ def _own_compensation_job(outage: Outage) -> Job | None:
 def compensate_outage(
     outage_id: UUID,
 ) -> Response | tuple[str, int]:
-    """统一补时: enqueue a job that adds time to all sittings concerned. Raises NotFound."""
+    """统一补时: enqueue a job that adds time to the sittings concerned that the form's scope means and that
+    got none for this outage; a refusal is shown on the page. Raises NotFound."""
     grant = current_grant()
     outage, form = rules.get_outage(outage_id, grant), request.form
     try:

@@ -95,7 +95,9 @@ class RegisterForm(SpreadsheetForm):
 @require("register.compare")
 @limiter.limit("20/hour", methods=["POST"])
 def list_comparisons() -> Response | tuple[str, int] | str:
-    """The comparisons with the register, and the form to begin one."""
+    """A page of the comparisons with the register, and the form that begins one with a job: of the province's
+    list, or of that of one of the user's own institutions, the first MAX_OWN_INSTITUTIONS. A refused file is
+    named in the form."""
     grant = current_grant()
     form = RegisterForm()
     if not grant.is_province:
@@ -130,7 +132,8 @@ def list_comparisons() -> Response | tuple[str, int] | str:
 
 
 def _begin_comparison(form: RegisterForm) -> RegisterComparison:
-    """Begin the comparison of the form. Raises InvalidInput, TooLarge, Unavailable, Forbidden."""
+    """Begin the comparison of the form, and enqueue its job. Raises InvalidInput, TooLarge, Unavailable,
+    Forbidden."""
     institution_id = UUID(form.institution.data) if form.institution.data else None
     register_jobs.require_comparable(institution_id, current_grant())
     upload = form.file.data
@@ -160,7 +163,8 @@ def _register_headings() -> list[str]:
 @participation.get("/office/register/<uuid:comparison_id>")
 @require("register.compare")
 def show_comparison(comparison_id: UUID) -> FlaskResponse:
-    """One comparison: counts by office, and its differences with their dispositions. Raises NotFound."""
+    """One comparison: counts by office, and a page of its differences (`_difference_filter`) with their
+    dispositions; while it is being made the page reloads itself. Raises NotFound."""
     comparison = register_differences.get_comparison(comparison_id, current_grant())
     kind, division, open_only = _difference_filter()
     counts = register_differences.counts_by_division(comparison)
@@ -193,8 +197,8 @@ def show_comparison(comparison_id: UUID) -> FlaskResponse:
 
 
 def _difference_filter() -> tuple[str, str | None, bool]:
-    """The filter of the address: kind ("" for all), division (None for all), only those without a
-    disposition."""
+    """The filter of the address: kind ("" for all), code of the division (None for all, "" for those at no
+    institution of the province), only those without a disposition."""
     kind = request.args.get("kind", "")
     return (
         kind if kind in DIFFERENCE_KINDS else "",
@@ -204,7 +208,7 @@ def _difference_filter() -> tuple[str, str | None, bool]:
 
 
 def _office_name(division: str) -> str:
-    """The name of the health authority of a division."""
+    """The name of the health authority of a division; the code itself if it is unknown, a text for ""."""
     province = by_code(current_tenant())
     try:
         return health_authority(province, division) if province and division else "不在本省登记的机构"
@@ -215,8 +219,8 @@ def _office_name(division: str) -> str:
 @participation.post("/office/register/<uuid:comparison_id>/settle")
 @require("register.compare")
 def settle_differences(comparison_id: UUID) -> Response:
-    """Give the ticked differences a disposition, or with a job all of the filter that have none. Raises
-    NotFound."""
+    """Give the ticked differences a disposition, also in place of an earlier one, or with a job all of the
+    filter that have none; a refusal is said above the list. Raises NotFound."""
     comparison = register_differences.get_comparison(comparison_id, current_grant())
     kind, division, open_only = _difference_filter()
     here = url_for(
@@ -268,7 +272,8 @@ def _ticked_ids() -> list[UUID]:
 @participation.post("/office/gaps/search", endpoint="search_gaps")
 @require("participation.manage")
 def list_gaps() -> str | Response:
-    """Those who should take part in the current cycle and don't, by list."""
+    """Those who should take part in the current cycle and don't: one of GAP_LISTS (`list` in the address,
+    else the first), with the numbers of all."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/participation/gaps.html", cycle=None)
@@ -303,8 +308,9 @@ def _doctor_address(row: ListRow) -> str:
 @require("participation.manage")
 @limiter.limit("20/hour")
 def notify_gap(code: str) -> Response:
-    """Write a message to everybody on a view of a list, with a job. Raises NotFound, and InvalidInput for a
-    view that no longer is one."""
+    """Write a message to everybody on a view of the list `code`, with a job; while one does the same, that
+    one is shown. Raises NotFound for an unknown list or before the first cycle, InvalidInput for a view that
+    no longer is one."""
     job = enqueue_message(
         get_gap_list(code),
         require_current_cycle(),
@@ -317,8 +323,9 @@ def notify_gap(code: str) -> Response:
 @participation.post("/office/gaps/dispose")
 @require("participation.manage")
 def set_disposition() -> Response:
-    """Store the disposition of the ticked doctors or of all of a view, at most MAX_DISPOSED at once, or
-    report that they are not the institution's own."""
+    """Store the disposition of the ticked doctors or of all of a view, the first MAX_DISPOSED ("" takes it
+    back), or with `disown` report that they are not the institution's own; who is left out is said above the
+    list, as is a refusal. Raises NotFound before the first cycle."""
     cycle, definition = require_current_cycle(), GAP_LISTS["not_included"].definition
     code, note = (
         request.form.get("disposition", ""),
@@ -355,7 +362,7 @@ def _skipped_text(skipped: list[tuple[str, str]]) -> str:
 @participation.get("/office/unclaimed")
 @require("participation.manage")
 def list_unclaimed() -> str:
-    """The doctors whom their institution disowns (待认领)."""
+    """A page of the doctors whom their institution disowns (待认领), who has waited longest first."""
     page = unclaimed_doctors.unclaimed_page(current_grant(), request.args.get("after"))
     return render_template(
         "console/participation/unclaimed.html",
@@ -369,7 +376,9 @@ def list_unclaimed() -> str:
 @participation.post("/office/unclaimed/<uuid:unclaimed_id>")
 @require("participation.manage")
 def settle_unclaimed(unclaimed_id: UUID) -> Response:
-    """Assign a doctor who waits to an institution (for offices), or take the report back. Raises NotFound."""
+    """Take the report back (`back` in the form), or assign a doctor who waits to the typed institution, for
+    users of the whole province. A refused institution is said above the list. Raises NotFound, InvalidState
+    for a closed institution."""
     by, grant = current_user.as_actor(), current_grant()
     try:
         if "back" in request.form:
@@ -392,7 +401,8 @@ def settle_unclaimed(unclaimed_id: UUID) -> Response:
 
 
 def _assigned_institution() -> Organisation:
-    """The institution that an office has typed. Raises InvalidInput, and NotFound for who is no office."""
+    """The institution that was typed. Raises InvalidInput, and NotFound for users who don't reach the whole
+    province."""
     if not current_grant().is_province:
         raise NotFound
     return organisations.resolve_choice(request.form.get("institution", ""))

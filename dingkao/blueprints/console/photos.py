@@ -31,7 +31,7 @@ class ArchiveForm(Form):
 @require("photos.import")
 @limiter.limit("60/hour", methods=["POST"])
 def import_photos() -> Response | tuple[str, int] | str:
-    """Import an archive of photos with a job, or check it first."""
+    """Import an archive of photos with a job, or check it first; a refused file is named in the form."""
     form = ArchiveForm()
     job = submit_form(
         form,

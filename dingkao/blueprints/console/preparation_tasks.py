@@ -26,9 +26,9 @@ PreparationTask = tuple[str, int, str, str]
 """What waits, how often, and where it is done: the address, and the words of its link."""
 
 
-def preparation_tasks(cycle: Cycle | None) -> Iterator[PreparationTask]:
-    """The tasks of the current user as a department's liaison, and as somebody who imports one kind of grades
-    without seeing the doctors; none before the first cycle."""
+def iter_preparation_tasks(cycle: Cycle | None) -> Iterator[PreparationTask]:
+    """Yields the tasks of the current user as a department's liaison, and as somebody who imports one kind of
+    grades without seeing the doctors, also with the count 0; none before the first cycle."""
     if cycle is None:
         return
     if current_user.may(GRADING_LIST.action) and current_user.grant(GRADING_LIST.action).departments:

@@ -41,7 +41,7 @@ def pending_counts() -> tuple[int, int]:
 @proposed_acts.get("/office/proposals")
 @require("proposed_acts.view")
 def list_acts() -> str:
-    """The pending acts, and those that were decided before."""
+    """The pending acts, and a page of those that were decided before."""
     pending = rules.list_pending()
     page = rules.finished_page(request.args.get("after"))
     acts = [*pending, *page.rows]
@@ -69,7 +69,7 @@ def _account_names(acts: Iterable[ProposedAct]) -> dict[UUID, str]:
 
 
 def _subject_serials(acts: Iterable[ProposedAct]) -> dict[UUID, str]:
-    """The serial numbers of the certificates that the acts concern, by certificate id."""
+    """The serial numbers of the certificates whose revocation the acts propose, by certificate id."""
     return certificate_queries.serials_of(act.subject_id for act in acts if act.kind == "revocation")
 
 
@@ -124,7 +124,8 @@ def seal_picture(act_id: UUID) -> FlaskResponse:
 @proposed_acts.post("/office/proposals/<uuid:act_id>/approve")
 @require("proposed_acts.decide")
 def approve_act(act_id: UUID) -> Response:
-    """Approve an act as the second person. Raises NotFound, Forbidden, InvalidState."""
+    """Approve an act as the second person, by which it takes effect. Raises NotFound, Forbidden,
+    InvalidState."""
     act = rules.get_for_update(act_id)
     rules.approve(act, by=current_user.as_actor())
     flash(DONE_MESSAGES[act.kind])

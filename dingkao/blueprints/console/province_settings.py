@@ -69,12 +69,13 @@ SETTING_GROUPS = (
 @settings_pages.route("/office/settings", methods=["GET", "POST"])
 @require("settings.manage")
 def edit_settings() -> Response | tuple[str, int] | str:
-    """The settings page; each changed setting gets a new version."""
+    """The settings page; each changed setting gets a new version. Refused values are shown in the page."""
     return _save_settings() if request.method == "POST" else _render_settings({}, {})
 
 
 def _save_settings() -> Response | tuple[str, int]:
-    """Save the settings that were changed on the page and redirect, or render it with errors."""
+    """Save the settings that were changed on the page, from the typed day on, and redirect; with an error
+    anywhere save none, and render it with the errors."""
     raw_values = {name: request.form[name] for name in _editable_settings() if name in request.form}
     changes, errors = _validated_changes(raw_values)
     reason = request.form.get("reason", "").strip()
@@ -164,7 +165,7 @@ def _parse_date(text: str) -> date | None:
 
 
 def _editable_settings() -> list[str]:
-    """The names of the settings on this page, in its order."""
+    """The names of the settings on this page, in its order: all but those stored as objects."""
     names = [name for name, setting in SETTINGS.items() if setting.kind != "object"]
     return sorted(
         names,
@@ -176,8 +177,8 @@ def _editable_settings() -> list[str]:
 
 
 def _render_settings(raw_values: dict[str, str], errors: dict[str, str]) -> str:
-    """The settings page. `raw_values`: typed texts, and `errors`: messages, both by setting name; empty if
-    nothing was sent."""
+    """The settings page. `raw_values`: typed texts, and `errors`: messages, both by form field, which for
+    settings is their name; empty if nothing was sent."""
     values = {name: province_settings.value(name) for name in _editable_settings()}
     versions = province_settings.history()
     return render_template(
@@ -237,7 +238,8 @@ def _channel_name() -> str:
 
 
 def _save_channel(name: str) -> Response | tuple[str, int]:
-    """Propose the account in the form and redirect to the proposal, or render the page with the error."""
+    """Propose the account in the form for the channel `name` (a key of CHANNEL_FIELDS), which a second
+    administrator must approve, and redirect to the proposal, or render the page with the error."""
     raw_values = {field: request.form.get(field, "") for field in channel_accounts.CHANNEL_FIELDS[name]}
     raw_values["reason"] = request.form.get("reason", "").strip()
     try:
@@ -263,7 +265,8 @@ def _propose_account(name: str, raw_values: dict[str, str]) -> ProposedAct:
 @require("settings.manage")
 @limiter.limit("10/hour")
 def send_test_sms() -> Response | tuple[str, int]:
-    """Send a test SMS with the account in force, or with one that is proposed."""
+    """Send a test SMS to the typed number, now, with the account in force, or with the proposed one that the
+    form names; why it wasn't sent is said on the page that had the form. Raises NotFound."""
     mobile = request.form.get("mobile", "").strip()
     act = _proposed_account()
     if not MOBILE.fullmatch(mobile):
@@ -306,7 +309,8 @@ def _tested_account_page(act: ProposedAct | None) -> str:
 
 
 def _proposed_account() -> ProposedAct | None:
-    """The proposed SMS account that the form names; None if it names none. Raises NotFound."""
+    """The proposed SMS account that the form names; None if it names none. Raises NotFound for one that
+    doesn't wait."""
     act_id = request.form.get("proposal")
     if not act_id:
         return None

@@ -84,8 +84,8 @@ def _pending_counts(scope: DecisionScope) -> tuple[int, int]:
 
 
 def _current_scope() -> DecisionScope:
-    """The side that the request names, or the user's first one. Raises Forbidden for a side for which the
-    user doesn't decide."""
+    """The side that the HTTP request names (`side`), or the user's first one; for views that require
+    requests.view, whose users have one. Raises Forbidden for a side for which the user doesn't decide."""
     scopes = decision_scopes()
     side = request.values.get("side") or next(iter(scopes))
     if side not in scopes:
@@ -186,9 +186,9 @@ def _render_request(
 
 @request_decisions.get("/office/requests/batch")
 @require("requests.view")
-def decide_batch() -> str:
-    """Requests for 免考 or 延考 that wait, each beside its proofs, to be decided on together; 免考 if the
-    address names no kind. Raises NotFound for another kind."""
+def show_batch() -> str:
+    """The page of requests for 免考 or 延考 that wait, each beside its proofs, to be decided on together;
+    免考 if the address names no kind. Raises NotFound for another kind, Forbidden."""
     return _render_batch(_current_scope(), BatchResult())
 
 
@@ -234,8 +234,8 @@ def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
 @request_decisions.post("/office/requests/batch")
 @require("requests.view")
 def apply_batch() -> Response | tuple[str, int] | str:
-    """Approve or refuse the ticked requests; who is left out is named with the reason. Raises NotFound,
-    Forbidden."""
+    """Approve or refuse the ticked requests, then show those that still wait; who was left out is named with
+    the reason, and so is a refusal of all. Raises NotFound, Forbidden."""
     scope = _current_scope()
     try:
         result = batch_decisions.decide_batch(
@@ -256,7 +256,8 @@ def apply_batch() -> Response | tuple[str, int] | str:
 @request_decisions.post("/office/requests/<uuid:request_id>/decide")
 @require("requests.view")
 def decide_request(request_id: UUID) -> Response | tuple[str, int]:
-    """Approve or refuse a request. Raises NotFound, Forbidden."""
+    """Approve or refuse a request for the side that the form names, and go to those that wait; a refusal is
+    shown on its page, with what was typed. Raises NotFound, Forbidden."""
     scope = _current_scope()
     doctor_request, record = decision_scope.get_request_for_update(request_id, scope)
     try:
@@ -310,7 +311,7 @@ def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
 @require("requests.view")
 def request_file_page(request_id: UUID, file_id: UUID, number: int) -> FlaskResponse:
     """Page `number` (from 1) of a file of a request that is a PDF, as JPEG; how many pages it has is in the
-    header X-Page-Count. Raises NotFound, Unavailable."""
+    header X-Page-Count. Raises NotFound, also for a page beyond the last, TooLarge, Unavailable."""
     content, content_type = _load_file(request_id, file_id)
     if content_type != "application/pdf":
         raise NotFound

@@ -103,7 +103,7 @@ class CloseForm(Form):
 @staff.post("/office/staff/search", endpoint="search_staff")
 @require("staff.manage")
 def list_staff() -> str | Response:
-    """The staff of the province."""
+    """The staff of the province, and the form to invite somebody."""
     return _render_list(StaffForm(formdata=None), None)
 
 
@@ -112,7 +112,8 @@ def list_staff() -> str | Response:
 def invite() -> tuple[str | Response, int]:
     """Invite a member of staff. The one-time code is shown now and never again; an administrator gets a link
     by SMS, which nobody else sees. The response is the page itself and no redirect, because the code is
-    stored nowhere from which a second request could show it. Raises RateLimited."""
+    stored nowhere from which a second request could show it. A refusal is shown in the form. Raises
+    RateLimited."""
     form = StaffForm()
     credentials = submit_form(
         form,
@@ -148,8 +149,9 @@ def _invite_from_form(form: StaffForm) -> IssuedCredentials:
 
 
 def _organisation_of_role(role: str, registration_number: str | None) -> Organisation | None:
-    """The organisation at which a role is to be held; None for a role of the province's office. Raises
-    InvalidInput for the field `organisation`."""
+    """The organisation with the typed 机构登记号, at which a role is to be held; None for a role of the
+    province's office, whatever was typed. Raises InvalidInput for the field `organisation`, also if the role
+    takes an assessment organisation and it is none."""
     if role in PROVINCE_ROLES:
         return None
     organisation = organisation_queries.find_by_registration_number((registration_number or "").upper())
@@ -167,8 +169,8 @@ def _organisation_of_role(role: str, registration_number: str | None) -> Organis
 
 
 def _department_of_role(organisation: Organisation | None, name: str | None) -> Department | None:
-    """The department that a form names; None if it names none. Raises InvalidInput for the field
-    `department`."""
+    """The department of the organisation that a form names; None if it names none or there is no
+    organisation. Raises InvalidInput for the field `department`."""
     return resolve_department(organisation, name) if organisation and name else None
 
 
@@ -182,8 +184,8 @@ def show_account(account_id: UUID) -> str:
 @staff.post("/office/staff/<uuid:account_id>/code")
 @require("staff.manage")
 def issue_code(account_id: UUID) -> str:
-    """Issue a new one-time code for a member of staff and show it once. Raises NotFound, Forbidden,
-    InvalidState."""
+    """Issue a new one-time code for a member of staff, by which earlier ones become invalid, and show it
+    once. Raises NotFound, Forbidden, InvalidState for a closed, an administrator's or the own account."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     code = staff_accounts.issue_staff_code(account, by=current_user.as_actor())
     return _render_account(
@@ -225,7 +227,8 @@ def change_mobile(account_id: UUID) -> Response | tuple[str, int]:
 @staff.post("/office/staff/<uuid:account_id>/close")
 @require("staff.manage")
 def close_account(account_id: UUID) -> Response | tuple[str, int]:
-    """Close an account, with a reason. Raises NotFound, Forbidden, InvalidState."""
+    """Close an account, with a reason: its sessions end, its codes and links become invalid. Without a reason
+    the page with that message. Raises NotFound, Forbidden, InvalidState."""
     form = CloseForm()
 
     def close(account: Account) -> str:
@@ -260,7 +263,8 @@ def reopen_account(account_id: UUID) -> str:
 @staff.post("/office/staff/<uuid:account_id>/roles")
 @require("staff.manage")
 def add_role(account_id: UUID) -> Response | tuple[str, int]:
-    """Give an account another role. Raises NotFound, Forbidden, InvalidState."""
+    """Give an account another role, which ends its sessions; a refused organisation or department is named in
+    the form. Raises NotFound, Forbidden, InvalidState."""
     form = RoleForm()
 
     def add(account: Account) -> str:
@@ -280,7 +284,8 @@ def add_role(account_id: UUID) -> Response | tuple[str, int]:
 @staff.post("/office/staff/<uuid:account_id>/roles/<uuid:membership_id>/remove")
 @require("staff.manage")
 def remove_role(account_id: UUID, membership_id: UUID) -> Response:
-    """Remove a role from an account. Raises NotFound, Forbidden, InvalidState."""
+    """Remove a role from an account, which ends its sessions. Raises NotFound, Forbidden, InvalidState, also
+    for its last role."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     name = staff_accounts.remove_role(account, membership_id, by=current_user.as_actor())
     flash(f"已移除角色“{name}”，{account.name}的登录已全部退出。")
@@ -290,8 +295,8 @@ def remove_role(account_id: UUID, membership_id: UUID) -> Response:
 @staff.post("/office/staff/<uuid:account_id>/second-factor")
 @require("staff.manage")
 def reset_second_factor(account_id: UUID) -> Response:
-    """Remove a lost second factor of staff who are no administrators (these: `send_link`). Raises NotFound,
-    Forbidden, InvalidState."""
+    """Remove a lost second factor of staff who are no administrators (these: `send_link`), which ends their
+    sessions. Raises NotFound, Forbidden, InvalidState."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     staff_accounts.reset_second_factor(account, by=current_user.as_actor())
     flash(f"{account.name}原来的动态口令已失效，下次登录时重新绑定。")
@@ -304,9 +309,9 @@ def _perform_action(
     form: Form,
     act: Callable[[Account], str],
 ) -> Response | tuple[str, int]:
-    """If the form is valid, call `act` with the locked account and show the sentence that it returns; else
-    render the account's page with the form, which the template knows as `name`. Raises NotFound, Forbidden,
-    InvalidState."""
+    """If the form is valid, call `act` with the locked account and show the sentence that it returns; else,
+    or if `act` raises InvalidInput, render the account's page with the form, which the template knows as
+    `name`. Raises NotFound, Forbidden, InvalidState, and what else `act` raises."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     message = submit_form(form, partial(act, account))
     if message is None:
@@ -364,7 +369,8 @@ def _account_address(row: ListRow) -> str:
 def _roles_text(
     memberships: Sequence[Membership],
 ) -> dict[UUID, list[tuple[Membership, str]]]:
-    """Account id → its memberships, each with role and organisation as text."""
+    """Account id → its memberships, each with role, organisation and department as text; accounts without one
+    are left out."""
     names = organisation_names(membership.organisation_id for membership in memberships)
     departments = department_names(membership.department_id for membership in memberships)
     roles: dict[UUID, list[tuple[Membership, str]]] = {}

@@ -27,7 +27,8 @@ admission_ticket = province_blueprint("admission_ticket")
 
 
 def _get_ticket() -> tuple[Assessment, AdmissionTicket]:
-    """The doctor's assessment and its ticket. Raises NotFound if there is none."""
+    """The doctor's assessment and its ticket. Raises NotFound before the first cycle, for a doctor without an
+    assessment, and before the ticket is issued."""
     cycle = cycle_of_doctor(current_user.doctor().id)
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")
@@ -39,8 +40,8 @@ def _get_ticket() -> tuple[Assessment, AdmissionTicket]:
 
 
 def _get_rendered_ticket() -> tuple[Assessment, AdmissionTicket]:
-    """The doctor's assessment and its ticket. Raises NotFound until the image and the file of the ticket are
-    rendered."""
+    """As `_get_ticket`, for a ticket whose image and file are rendered, though perhaps with a content that
+    has changed since. Raises NotFound also before that."""
     record, ticket = _get_ticket()
     if ticket.rendered_digest is None:
         raise NotFound("准考证还没有生成。")
@@ -48,7 +49,7 @@ def _get_rendered_ticket() -> tuple[Assessment, AdmissionTicket]:
 
 
 def _rate_limit_key() -> str:
-    """Rate limits count each account."""
+    """The key of a rate limit for each account; if nobody is signed in, for each network."""
     return limit_key(f"ticket-{current_user.id}" if current_user.is_authenticated else None)
 
 
@@ -56,7 +57,7 @@ def _rate_limit_key() -> str:
 @require("ticket.own")
 def show_ticket() -> FlaskResponse:
     """The content of the ticket; with its image if that is rendered and up to date, else with a button that
-    renders it."""
+    renders it, why that failed last, and while it is rendered reloading itself. Raises NotFound."""
     record, ticket = _get_ticket()
     by = current_user.as_actor()
     content = admission_tickets.ticket_content(record, ticket)
@@ -77,7 +78,8 @@ def show_ticket() -> FlaskResponse:
 @require("ticket.own")
 @limiter.limit("20/hour", key_func=_rate_limit_key)
 def render_ticket() -> Response:
-    """Enqueue the job that renders the ticket."""
+    """Enqueue the job that renders the ticket, unless that is under way. Raises NotFound, InvalidState if the
+    exam is neither to be sat nor being sat."""
     admission_tickets.enqueue_ticket(*_get_ticket(), by=current_user.as_actor())
     return redirect(url_for("admission_ticket.show_ticket"), 303)
 
@@ -85,7 +87,7 @@ def render_ticket() -> Response:
 @admission_ticket.get("/ticket/picture.png")
 @require("ticket.own")
 def ticket_image() -> FlaskResponse:
-    """The ticket as PNG."""
+    """The ticket as PNG, as it was rendered last. Raises NotFound, Unavailable."""
     _, ticket = _get_rendered_ticket()
     content = current_store().get(admission_tickets.PNG_KIND, ticket.id)
     return FlaskResponse(
@@ -98,7 +100,8 @@ def ticket_image() -> FlaskResponse:
 @admission_ticket.post("/ticket/download")
 @require("ticket.own")
 def ticket_pdf() -> FlaskResponse:
-    """The ticket as PDF; the download is entered in the journal."""
+    """The ticket as PDF, as it was rendered last; the download is entered in the journal. Raises NotFound,
+    Unavailable."""
     record, ticket = _get_rendered_ticket()
     content = current_store().get(admission_tickets.PDF_KIND, ticket.id)
     journal.write_entry(

@@ -52,8 +52,8 @@ class Deadline:
 
 
 def parse_phases(overview: DoctorOverview) -> dict[str, Phase]:
-    """The phases of the doctor's cycle, by kind (a key of PHASES); the overview has their days as ISO
-    texts."""
+    """The phases of the doctor's cycle, by kind (a key of PHASES); the overview has their days as ISO texts.
+    Empty before the first cycle."""
     phases = {}
     for kind, (first_day, last_day) in (overview.phases or {}).items():
         phases[kind] = Phase(
@@ -92,7 +92,8 @@ def own_deadline(
 
 
 def is_deadline_passed(state: str, phases: Mapping[str, Phase]) -> bool:
-    """Whether the doctor must act in this state (a key of STATE_TEXTS) but its last day is over."""
+    """Whether the last day of this state (a key of STATE_TEXTS) is over, and it is one of those in which the
+    doctor has to fill in something (DEADLINE_PASSED_TEXTS); False for all others."""
     deadline = relevant_deadline(STATE_TEXTS[state], phases)
     return state in DEADLINE_PASSED_TEXTS and deadline is not None and deadline.days_left < 0
 

@@ -24,5 +24,6 @@ def typed_value(field: Field, values: FormValues) -> str | list[str]:
 
 
 def is_page_under(target: str, path: str) -> bool:
-    """Whether `target`, a path from a form, is a page of this province under `path`."""
+    """Whether `target`, a path from a form with the province's before it, begins with the province's and
+    `path`, and has no characters that browsers ignore."""
     return target.startswith(f"{request.script_root}{path}") and target.isprintable()

@@ -101,7 +101,8 @@ def _render_home(overview: DoctorOverview) -> str:
 
 
 def _cycle_facts(state: str, overview: DoctorOverview, phases: Mapping[str, Phase]) -> dict[str, Any]:
-    """The state's text and the message; before the first cycle only a message."""
+    """Template variables: the state's text (`standing`) and the message; before the first cycle no text and
+    the message that says so."""
     if not overview.cycle_id:
         return {"standing": None, "message": NO_CYCLE_TEXT}
     return {

@@ -79,8 +79,8 @@ def _get_mock_exam(mock_exam_id: UUID, *, for_update: bool = False) -> MockExam:
 
 
 def _get_settled_mock_exam(mock_exam_id: UUID) -> MockExam:
-    """The mock exam of a page; if its time is over it has been handed in. Raises NotFound, InvalidState if
-    practice is closed."""
+    """The doctor's own mock exam for a page that shows it; if its time is over, it is handed in before.
+    Raises NotFound, InvalidState if practice is closed."""
     require_open_record()
     _close_overdue()
     return _get_mock_exam(mock_exam_id)
@@ -88,7 +88,8 @@ def _get_settled_mock_exam(mock_exam_id: UUID) -> MockExam:
 
 def _close_overdue() -> None:
     """Hand in the doctor's mock exams whose time is over. Done when a page is requested, in a transaction of
-    its own, because a GET may not change anything else."""
+    its own, because a GET may not change anything else: if there are any, what the request has read before is
+    dropped, and this is committed."""
     doctor_id = current_user.doctor().id
     if exams.has_overdue(doctor_id):
         db.session.rollback()
@@ -100,7 +101,8 @@ def _close_overdue() -> None:
 @mock_exams.route("/practice/mocks", methods=["GET", "POST"])
 @require("practice.use")
 def list_mock_exams() -> Response | str:
-    """The subjects that can be tried, and the results of earlier mock exams; POST starts one."""
+    """The subjects that can be tried, and the results of earlier mock exams, or why practice is closed; POST
+    starts one. A POST raises NotFound for a doctor without an assessment, InvalidState."""
     if request.method == "POST":
         return _start_mock_exam(request.form.get("subject", ""))
     _close_overdue()
@@ -125,7 +127,8 @@ def _render_list(record: Assessment) -> str:
 
 
 def _start_mock_exam(subject: str) -> Response:
-    """Start a mock exam of a subject and redirect to it, or back with a message why not."""
+    """Start a mock exam of a subject, or continue the one under way, and redirect to it, or back with a
+    message why not. Raises NotFound, InvalidState if practice is closed."""
     try:
         mock = exams.start_mock_exam(current_record(for_update=True), subject)
     except InvalidInput as refusal:
@@ -139,7 +142,7 @@ def _start_mock_exam(subject: str) -> Response:
 @keeps_answers_on_phone
 def answer_page(mock_id: UUID) -> Response | str:
     """The answering page, as in the exam; answers from several pages and devices are ordered by their
-    sequence numbers."""
+    sequence numbers. A mock exam that is handed in leads to its result. Raises NotFound, InvalidState."""
     mock = _get_settled_mock_exam(mock_id)
     if mock.handed_in_at is not None:
         return redirect(url_for("mock_exams.result", mock_id=mock_id))
@@ -176,8 +179,9 @@ def _answer_page_data(mock: MockExam) -> dict[str, Any]:
 @mock_exams.post("/practice/mocks/<uuid:mock_id>/answer")
 @require("practice.use")
 def save_answer(mock_id: UUID) -> Any:
-    """Save one answer, also if practice has closed meanwhile. `final` in the response: sending it again is
-    useless."""
+    """Save one answer (JSON, as in the exam), also if practice has closed meanwhile. Responds with JSON:
+    whether it was saved or a newer one was there (`kept`) and the server's time in milliseconds since 1970
+    (`now`), or the refusal (`error`) and that sending it again is useless (`final`)."""
     try:
         outcome = exams.save_answer(
             _get_mock_exam(mock_id, for_update=True),
@@ -192,7 +196,7 @@ def save_answer(mock_id: UUID) -> Any:
 @require("practice.use")
 def status(mock_id: UUID) -> Any:
     """The state of the mock exam as JSON; the page requests it every few minutes, which also keeps the
-    session alive."""
+    session alive. If its time is over, it is handed in before. Raises NotFound."""
     _close_overdue()
     mock = _get_mock_exam(mock_id)
     return jsonify(
@@ -205,7 +209,9 @@ def status(mock_id: UUID) -> Any:
 @mock_exams.post("/practice/mocks/<uuid:mock_id>/hand-in")
 @require("practice.use")
 def hand_in(mock_id: UUID) -> Any:
-    """「交卷」, with the answers that the page could not send before. Responds with the URL of the result."""
+    """「交卷」, with the answers that the page could not send before, also again, and also if practice has
+    closed meanwhile. Responds with the URL of the result, to a script as JSON (`end`), else by a redirect;
+    there it is said if answers came too late. Raises NotFound, InvalidState."""
     mock = _get_mock_exam(mock_id, for_update=True)
     outstanding = parse_outstanding_answers()
     if mock.handed_in_at is None:
@@ -221,8 +227,8 @@ def hand_in(mock_id: UUID) -> Any:
 
 
 def _save_and_hand_in(mock: MockExam, outstanding: list[Any]) -> bool:
-    """Save the answers sent with the form and hand in; return whether any came too late. Raises InvalidState
-    if the page hands in automatically before the end."""
+    """Save the answers sent with the form and hand in the mock exam (locked); return whether any came too
+    late. Raises InvalidState if the page hands in automatically before the end (less END_TOLERANCE)."""
     if request.form.get("automatic") and mock.closes_at - clock.now() > END_TOLERANCE:
         raise InvalidState("作答时间还没有到，请继续作答。")
     late_count = save_outstanding_answers(outstanding, partial(exams.save_answer, mock))
@@ -234,7 +240,8 @@ def _save_and_hand_in(mock: MockExam, outstanding: list[Any]) -> bool:
 @require("practice.use")
 def result(mock_id: UUID) -> Response | str:
     """The result: the score, and a page of the questions with the own answer, the right one and the
-    explanation; `wrong` or `blank` in the address filters them (RESULT_FILTERS)."""
+    explanation; `wrong` or `blank` in the address filters them (RESULT_FILTERS), `from` is the first shown
+    (from 1). One that isn't handed in leads to the answering page. Raises NotFound, InvalidState."""
     mock = _get_settled_mock_exam(mock_id)
     if mock.handed_in_at is None:
         return redirect(url_for("mock_exams.answer_page", mock_id=mock_id))

@@ -31,7 +31,8 @@ TARGET_LINKS = {
 @notices.get("/notices", endpoint="list")
 @require("notices.own")
 def show_notices() -> str:
-    """The notices, the newest first, a hundred on a page; with `unread` in the address only unread ones."""
+    """A page of the notices, the newest first, from those older than the notice `before` of the address; with
+    `unread` only unread ones. Showing them marks none as read."""
     unread_only = "unread" in request.args
     before = _parse_id(request.args.get("before", ""))
     account_notices = list_notices(
@@ -54,7 +55,8 @@ def show_notices() -> str:
 @notices.get("/notices/<uuid:notice_id>")
 @require("notices.own")
 def show_notice(notice_id: UUID) -> str:
-    """One notice, with a link to the page on which the doctor acts. Raises NotFound."""
+    """One notice, with a link to the page on which the doctor acts, if it has one; it isn't marked as read
+    here (`open_notice`). Raises NotFound."""
     notice = get_notice(notice_id, current_user.id)
     label, endpoint = TARGET_LINKS[notice.target] if notice.target else ("", None)
     address = url_for(endpoint) if endpoint else None
@@ -69,7 +71,8 @@ def show_notice(notice_id: UUID) -> str:
 @notices.post("/notices/<uuid:notice_id>/read")
 @require("notices.own")
 def open_notice(notice_id: UUID) -> Response:
-    """Mark a notice as read, and show it."""
+    """Mark a notice as read, and redirect to it; for the notice of a result the days for an appeal begin
+    then."""
     mark_read(current_user.id, notice_id, by=current_user.as_actor())
     return redirect(url_for("notices.show_notice", notice_id=notice_id), 303)
 
@@ -77,13 +80,14 @@ def open_notice(notice_id: UUID) -> Response:
 @notices.post("/notices/read")
 @require("notices.own")
 def mark_all_read() -> Response:
-    """Mark all notices as read."""
+    """Mark all notices as read, with the same effect as `open_notice`."""
     mark_read(current_user.id, by=current_user.as_actor())
     return redirect(url_for("notices.list"), 303)
 
 
 def _parse_id(text: str) -> UUID | None:
-    """The id after which the page begins; None if the text is no id, which shows the first page."""
+    """The id of the notice that the page begins after, with older ones; None if the text is no id, which
+    shows the first page."""
     try:
         return UUID(text)
     except ValueError:

@@ -69,7 +69,8 @@ def current_record(*, for_update: bool = False) -> Assessment:
 
 
 def require_open_record() -> Assessment:
-    """The doctor's assessment, if practice is open to it. Raises InvalidState."""
+    """The doctor's assessment (not locked), if practice is open to it. Raises InvalidState, also without an
+    assessment."""
     record, reason = record_and_reason()
     if record is None or reason:
         raise InvalidState(reason or NO_CYCLE_MESSAGE)
@@ -77,7 +78,8 @@ def require_open_record() -> Assessment:
 
 
 def record_and_reason() -> tuple[Assessment | None, str | None]:
-    """The doctor's assessment, and the sentence why practice is closed to it (None if it is open)."""
+    """The doctor's assessment (None if there is none), and the sentence why practice is closed to it (None if
+    it is open)."""
     try:
         record = current_record()
     except NotFound as refusal:
@@ -88,7 +90,8 @@ def record_and_reason() -> tuple[Assessment | None, str | None]:
 @practice.route("/practice", methods=["GET", "POST"])
 @require("practice.use")
 def choose_bank() -> Response | str:
-    """[S12]: choosing 公共知识 or 业务水平 and a bank; POST starts a run."""
+    """[S12]: choosing 公共知识 or 业务水平 and a bank, or why practice is closed; POST starts a run. A POST
+    raises NotFound for a doctor without an assessment, InvalidState."""
     if request.method == "POST":
         return _start_run_of_bank(request.form.get("bank", ""))
     record, reason = record_and_reason()
@@ -115,7 +118,8 @@ def _render_banks(record: Assessment) -> str:
 
 
 def _start_run_of_bank(bank: str) -> Response:
-    """Start a run over a bank and redirect to it, or back with a message why not."""
+    """Start a run over a bank (its code in the form) and redirect to its first question, or back with a
+    message why not. Raises NotFound, InvalidState if practice is closed."""
     try:
         record = current_record(for_update=True)
         return _redirect_to_run(run_starting.start_run(record, current_user.doctor().category, bank=bank))
@@ -154,7 +158,8 @@ def question_list(which: str) -> Response | str:
 
 
 def _change_list(record: Assessment, which: str) -> Response:
-    """Start a run over a list, empty it, or remove a question from it."""
+    """Start a run over the list `which` (`begin` in the form), empty it (`empty`), or remove the form's
+    question from it. Raises NotFound for a question's id that is none, InvalidState."""
     doctor = current_user.doctor()
     if "begin" in request.form:
         try:
@@ -199,8 +204,9 @@ def progress() -> str:
 @require("practice.use")
 @keeps_answers_on_phone
 def question(run_id: UUID, number: int) -> Response | str:
-    """[S13]: one question of a run, with the right answer once it is answered. With scripts the page itself
-    shows the following ones. Raises NotFound, InvalidState."""
+    """[S13]: question `number` (from 1) of a run of the doctor's own, with the right answer, which the page
+    hides until it is answered; POST answers or stars it. With scripts the page itself shows the following
+    ones. Raises NotFound, InvalidState if practice is closed."""
     require_open_record()
     doctor = current_user.doctor()
     run = runs.get_run(run_id, doctor.id, for_update=request.method == "POST")
@@ -227,7 +233,9 @@ def question(run_id: UUID, number: int) -> Response | str:
 
 
 def _handle_question_form(run: PracticeRun, number: int, *, is_large: bool) -> Response:
-    """Change the size of the text, star a question, or save an answer; then redirect to the question."""
+    """Change the size of the text, star question `number` (from 1) of the run (locked), or save an answer, of
+    which the first stays; then redirect to the question, with a message if the answer was refused. Raises
+    NotFound."""
     doctor = current_user.doctor()
     response = redirect(
         url_for("practice.question", run_id=run.id, number=number),
@@ -295,7 +303,8 @@ def _with_rendered_html(question: dict[str, Any]) -> dict[str, Any]:
 @practice.get("/practice/<uuid:run_id>")
 @require("practice.use")
 def answer_sheet(run_id: UUID) -> str:
-    """「答题卡」: which questions of a run are answered; after the last, the result and what to do next."""
+    """「答题卡」: which questions of a run of the doctor's own are answered; after the last, the result and
+    what to do next. Raises NotFound, InvalidState if practice is closed."""
     require_open_record()
     doctor = current_user.doctor()
     run = runs.get_run(run_id, doctor.id)
@@ -331,8 +340,10 @@ def run_data(run_id: UUID) -> FlaskResponse:
 @practice.post("/practice/<uuid:run_id>/answers")
 @require("practice.use")
 def save_answers(run_id: UUID) -> FlaskResponse:
-    """Save the answers and stars that the script sends, and respond with all that is stored. Also if practice
-    has closed meanwhile: they were tapped while it was open, and count only for the doctor's own lists."""
+    """Save the answers and stars that the script sends, and respond with all that is stored and why practice
+    is `closed` (null if it is open). Also if practice has closed meanwhile: they were tapped while it was
+    open, and count only for the doctor's own lists. What is sent again changes nothing. Raises NotFound,
+    InvalidInput."""
     doctor = current_user.doctor()
     run = runs.get_run(run_id, doctor.id, for_update=True)
     body = _read_body()
@@ -360,7 +371,7 @@ def _starred_positions(
 
 
 def _read_body() -> dict[str, Any]:
-    """The JSON object in the request. Raises InvalidInput if it is none."""
+    """The JSON object in the request. Raises InvalidInput if it is none, or longer than MAX_BODY_BYTES."""
     body = read_json(MAX_BODY_BYTES)
     if not isinstance(body, dict):
         raise InvalidInput("请求无法识别，请刷新页面。")

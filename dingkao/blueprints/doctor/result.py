@@ -52,7 +52,7 @@ def show_result() -> FlaskResponse:
 @result.get("/result/<uuid:record_id>")
 @require("results.own")
 def show_earlier_result(record_id: UUID) -> FlaskResponse:
-    """The result of an earlier cycle or round. Raises NotFound."""
+    """The result of an own assessment of any cycle or round, as far as it is published. Raises NotFound."""
     return _render_result(_get_own_record(record_id))
 
 
@@ -133,8 +133,8 @@ def review_answers(record_id: UUID, sitting_id: UUID) -> str:
 def _page_of(
     questions: list[answer_review.ReviewedQuestion], start: int
 ) -> list[answer_review.ReviewedQuestion]:
-    """The questions of the page that begins with number `start` (from 1). Raises NotFound if there are
-    fewer."""
+    """The questions of the page that begins with number `start` (from 1), PAGE_SIZE at the most. Raises
+    NotFound if there are fewer than `start`."""
     page = questions[start - 1 : start - 1 + answer_review.PAGE_SIZE]
     if not page:
         raise NotFound

@@ -33,7 +33,7 @@ MAX_SHOWN = 10
 @require("transfers.own")
 @limiter.limit("20/hour", methods=["POST"], key_func=limit_by_session)
 def own_transfer() -> Response | tuple[str, int] | str:
-    """The doctor's transfers, and the form that asks for one."""
+    """The doctor's latest MAX_SHOWN transfers, and the form that asks for one; a refusal is shown in it."""
     if request.method != "POST":
         return _render_transfer()
     try:

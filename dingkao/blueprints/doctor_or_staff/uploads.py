@@ -39,8 +39,8 @@ def _status_json(upload: Upload, status: int = 200) -> FlaskResponse:
 @limiter.limit("120/hour", key_func=limit_by_session)
 def start_upload() -> FlaskResponse:
     """Start an upload. The form has `purpose`, `subject` (an id or empty), `key` (an id that the sender
-    chose), `name` and `size` (bytes). If an upload with this key exists, its state is returned. Raises
-    InvalidInput and what the purpose refuses."""
+    chose), `name` and `size` (bytes). If an upload with this key exists, its state is returned; status 201 in
+    both cases. Raises InvalidInput, TooLarge, RateLimited, NotFound, and what the purpose refuses."""
     form = request.form
     try:
         key = UUID(form.get("key", ""))
@@ -66,8 +66,8 @@ def start_upload() -> FlaskResponse:
 @limiter.limit("3000/hour", key_func=limit_by_session)
 def receive_chunk(upload_id: UUID) -> FlaskResponse:
     """Append a chunk: the body, which begins at `offset` bytes. If that isn't what follows the bytes
-    received, status 409 with the number received. Raises TooLarge, InvalidInput for an incomplete chunk,
-    NotFound."""
+    received, status 409 with the number received; a chunk that was received before changes nothing. Raises
+    TooLarge, InvalidInput for an incomplete chunk, NotFound, Unavailable."""
     _require_valid_length()
     offset = request.args.get("offset", -1, int)
     try:
@@ -94,8 +94,9 @@ def _require_valid_length() -> None:
 @require("uploads.send")
 @limiter.limit("240/hour", key_func=limit_by_session)
 def finish_upload(upload_id: UUID) -> FlaskResponse:
-    """Check and store the complete file. The form has the values that were filled in beside it. Status 409 if
-    bytes are missing."""
+    """Check and store the complete file, once; what that means, and which values beside it the form must
+    have, is the purpose's. Status 409 if bytes are missing. Raises NotFound, Unavailable, and what the
+    purpose refuses."""
     try:
         return _status_json(
             chunked_uploads.finish_upload(upload_id, request.form, by=current_user.as_actor())
@@ -107,7 +108,8 @@ def finish_upload(upload_id: UUID) -> FlaskResponse:
 @uploads.post("/uploads/<uuid:upload_id>/cancel")
 @require("uploads.send")
 def cancel_upload(upload_id: UUID) -> FlaskResponse:
-    """Cancel an unfinished upload; a scheduled task deletes its chunks later. Raises NotFound."""
+    """Cancel an unfinished upload, whose chunks a scheduled task deletes later; a finished one stays. Raises
+    NotFound."""
     chunked_uploads.cancel_upload(upload_id, by=current_user.as_actor())
     return jsonify(cancelled=True)
 

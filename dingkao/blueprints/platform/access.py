@@ -31,8 +31,9 @@ MENU = (
 
 @platform.before_request
 def require_operator() -> Response | None:
-    """Before each view: load the operator of the session, and redirect everybody else, and operators before
-    their second factor, to the sign-in pages."""
+    """Before each view: load the operator of the session into `g.operator` (None without one), and redirect
+    everybody else, and operators before their second factor, to the sign-in pages, but from views that are
+    PUBLIC."""
     token = request.cookies.get(cookie_name())
     g.operator = operator_authentication.load_session(token) if token else None
     if required_action(request.endpoint or "") == PUBLIC:
@@ -62,13 +63,13 @@ def menu() -> dict[str, Any]:
 
 
 def current_operator() -> OperatorIdentity:
-    """The operator who is signed in."""
+    """The operator who is signed in; in views that aren't PUBLIC, where `require_operator` has loaded one."""
     operator: OperatorIdentity = g.operator
     return operator
 
 
 def operator_arguments() -> dict[str, Any]:
-    """The operator as keyword arguments of the rooms' functions: id and name."""
+    """The operator who is signed in as keyword arguments of the rooms' functions: id and name."""
     return {
         "operator": current_operator().operator,
         "name": current_operator().name,
@@ -81,8 +82,9 @@ def submit_or_render(
     render: Callable[[], str],
     *refusals: type[Refusal],
 ) -> ViewResponse:
-    """Call `act` if the form was sent and is valid; else return the page of `render`. If `act` raises one of
-    `refusals`, its message is shown in the form, with its status. Raises other refusals."""
+    """Call `act` if the form was sent and is valid, and return its response; else return the page of
+    `render`, with status 422 if the form was sent. If `act` raises one of `refusals`, its message is shown in
+    the form, with its status. Raises other refusals."""
     if form.validate_on_submit():
         try:
             return act()

@@ -65,14 +65,15 @@ class AdministratorForm(Form):
 @platform.get("/provinces/<string:slug>/administrators")
 @require("platform.operate")
 def administrators(slug: str) -> str:
-    """The administrators of a province."""
+    """The administrators of the province with this slug. Raises NotFound."""
     return _render_administrators(slug)
 
 
 @platform.post("/provinces/<string:slug>/administrators")
 @require("platform.operate")
 def appoint_administrator(slug: str) -> Response | tuple[str, int]:
-    """Appoint one of the first two administrators and send the setup link."""
+    """Appoint one of the first two administrators and send the setup link; a refusal is shown in the form.
+    Raises NotFound."""
     form = AdministratorForm()
     account = submit_form(
         form,
@@ -98,7 +99,8 @@ def _appoint_from_form(slug: str, form: AdministratorForm) -> Account:
 @require("platform.operate")
 def change_administrator(slug: str, account_id: UUID, action_name: str) -> Response | tuple[str, int]:
     """Close an administrator's account, reopen it, send the link, or change the mobile number (`action_name`:
-    a key of ADMINISTRATOR_ACTIONS). Raises NotFound for another one."""
+    a key of ADMINISTRATOR_ACTIONS); a refusal is shown on the page. Raises NotFound for another action or
+    account."""
     if action_name not in ADMINISTRATOR_ACTIONS:
         raise NotFound
     action, done_message = ADMINISTRATOR_ACTIONS[action_name]

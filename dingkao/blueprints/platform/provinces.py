@@ -49,8 +49,8 @@ ACT_LABELS = {
 @platform.get("/")
 @require("platform.operate")
 def list_provinces() -> str:
-    """The provinces with their state, the latest acts of operators, and the operators whose accounts will be
-    closed soon."""
+    """The provinces with their state, also those never opened, the latest acts of operators, the findings of
+    the last verification of that log, and the operators whose accounts will be closed soon."""
     provinces = province_admin.list_provinces()
     verification = act_log.latest_verification()
     return render_template(
@@ -70,7 +70,7 @@ def list_provinces() -> str:
 @platform.post("/provinces/<string:slug>/open")
 @require("platform.operate")
 def open_province(slug: str) -> Response:
-    """Open a province, then redirect to its administrators."""
+    """Open a province, then redirect to its administrators. Raises NotFound."""
     province_admin.open_by_slug(slug, **operator_arguments())
     flash("已开通。请任命两位省级管理员。")
     return redirect(url_for("platform.administrators", slug=slug), 303)

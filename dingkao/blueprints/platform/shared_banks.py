@@ -45,7 +45,8 @@ class SharedBankForm(Form):
 @require("platform.operate")
 @limiter.limit("60/hour", methods=["POST"])
 def manage_shared_banks() -> tuple[str, int] | str:
-    """The list of shared banks, and the form that updates one from a file."""
+    """The list of shared banks, and the form that updates one from a file, at once, and then shows the
+    report; a refusal is shown in the form."""
     form = SharedBankForm()
     report = submit_form(form, partial(_update_bank, form))
     page = render_template(
@@ -59,8 +60,8 @@ def manage_shared_banks() -> tuple[str, int] | str:
 
 
 def _update_bank(form: SharedBankForm) -> ImportReport:
-    """Update the bank from the form's file and return the report. Raises InvalidInput naming the field, which
-    is `file` for refusals that name none."""
+    """Update the bank from the form's file, log that, and return the report. Raises InvalidInput, whatever
+    refused it, also for too many questions, naming the field, which is `file` for refusals that name none."""
     try:
         report = _update_from_file(form)
     except LimitExceeded as excess:  # the platform has no jobs, which belong to provinces
@@ -87,7 +88,8 @@ def _update_from_file(form: SharedBankForm) -> ImportReport:
 @platform.post("/banks/<uuid:bank_id>/export")
 @require("platform.operate")
 def export_bank(bank_id: UUID) -> Response:
-    """Download a shared bank as xlsx; one that is too large redirects back with a message."""
+    """Download a shared bank as xlsx, which is logged; one that is too large redirects back with a message.
+    Raises NotFound."""
     bank = shared_banks.get_shared_bank(bank_id)
     try:
         content = shared_banks.shared_bank_xlsx(bank, shared_banks.MAX_QUESTIONS_IN_REQUEST)
@@ -99,7 +101,8 @@ def export_bank(bank_id: UUID) -> Response:
 
 
 def _record_act(verb: str, bank_name: str) -> None:
-    """Log an act of the current operator."""
+    """Log an act of the current operator, in a transaction of its own; of the bank's name the first
+    MAX_LOGGED_NAME_LENGTH characters."""
     act_log.record_act(
         current_operator().operator,
         verb,

@@ -76,7 +76,8 @@ class CodeForm(Form):
 @require(PUBLIC)
 @limiter.limit("300/minute", methods=["POST"])
 def sign_in() -> ViewResponse:
-    """Sign in with user name and password; the second factor follows."""
+    """Sign in with user name and password; the second factor follows, or with a one-time code the page that
+    sets the password. A refusal is shown in the form."""
     form = SignInForm()
     return submit_or_render(
         form,
@@ -89,8 +90,8 @@ def sign_in() -> ViewResponse:
 
 
 def _sign_in_by_form(form: SignInForm) -> Response:
-    """Sign in, or redirect to setting the password if a one-time code was typed. Raises InvalidInput without
-    a field, RateLimited, Busy."""
+    """Start a session, or redirect to setting the password if a one-time code was typed. Raises InvalidInput
+    without a field, RateLimited, Busy."""
     user_name, password = _text_of(form.user_name), _text_of(form.password)
     with _password_attempt(user_name, password):
         operator, by_code = operator_authentication.authenticate(user_name, password)
@@ -130,8 +131,8 @@ def _password_attempt(user_name: str, secret: str) -> Iterator[None]:
 
 @contextmanager
 def _log_failures(verb: str, user_name: str) -> Iterator[None]:
-    """Log with `verb` among the operators' acts if the block raises InvalidInput or RateLimited; the
-    exception is raised again."""
+    """Log with `verb` among the operators' acts if the block raises InvalidInput or RateLimited (of many in a
+    minute only some); the exception is raised again."""
     try:
         yield
     except (InvalidInput, RateLimited):
@@ -148,7 +149,8 @@ def _sign_in_throttle() -> SignInThrottle:
 @require(PUBLIC)
 @limiter.limit("300/minute", methods=["POST"])
 def first_password() -> ViewResponse:
-    """Set the own password with a one-time code."""
+    """Set the own password with a one-time code, and sign in; the second factor follows. A refusal is shown
+    in the form."""
     form = FirstPasswordForm()
     return submit_or_render(
         form,
@@ -179,7 +181,8 @@ def _set_first_password(form: FirstPasswordForm) -> Response:
 @require("platform.operate")
 @limiter.limit("60/10minutes", methods=["POST"], key_func=limit_by_session)
 def second_factor() -> ViewResponse:
-    """Show the second factor, or bind one at the first sign-in."""
+    """Check a code of the second factor, or bind one at the first sign-in, and go to the provinces; a refusal
+    is shown in the form."""
     operator, form = current_operator(), CodeForm()
     secret = _secret_to_bind(operator, form)
     return submit_or_render(

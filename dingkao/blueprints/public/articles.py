@@ -22,7 +22,8 @@ articles.record_once(lambda state: state.app.jinja_env.globals.update(answers=HE
 @articles.get("/news")
 @require(PUBLIC)
 def news() -> str:
-    """The list of news: pinned ones first, then the newest."""
+    """A page (`page` in the address) of the published news, with the words `q` if there are any: pinned ones
+    first, then the newest."""
     words = _search_words()
     news_page = queries.list_news(words, request.args.get("page", 1, type=int))
     return render_template(
@@ -37,14 +38,15 @@ def news() -> str:
 @articles.get("/news/<uuid:article_id>")
 @require(PUBLIC)
 def news_article(article_id: UUID) -> str:
-    """One news article."""
+    """One published news article. Raises NotFound."""
     return _page("news", article_id, "articles.news")
 
 
 @articles.get("/faq")
 @require(PUBLIC)
 def faq() -> str:
-    """The answers by category; each can be opened in the list and has an address of its own."""
+    """The published answers by category, with the words `q` if there are any; each can be opened in the list
+    and has an address of its own."""
     words = _search_words()
     contact = (
         settings.value("contact"),
@@ -63,7 +65,7 @@ def faq() -> str:
 @articles.get("/faq/<uuid:article_id>")
 @require(PUBLIC)
 def faq_answer(article_id: UUID) -> str:
-    """One question with its answer."""
+    """One question with its published answer. Raises NotFound."""
     return _page("faq", article_id, "articles.faq")
 
 

@@ -41,7 +41,7 @@ def lookup_form() -> Response | str:
 @limiter.limit("60/minute")
 def show_certificate(serial: str) -> tuple[str, int]:
     """The certificate with that serial number: masked name, cycle, issuing body, and whether it is valid;
-    status 404 for an unknown serial, which is logged."""
+    status 404 for an unknown serial, which is entered in the journal of the province that it names."""
     lookup = look_up(normalise_serial(serial)[:40])
     if lookup is None:
         log_unknown_serial(

@@ -38,8 +38,8 @@ def current_display_mode() -> dict[str, bool]:
 @display_mode.route("/display", methods=["GET", "POST"])
 @require(PUBLIC)
 def choose_display_mode() -> Response | str:
-    """The page to choose the display mode; after choosing, back to the page the user came from. Raises
-    InvalidInput for an unknown mode."""
+    """The page to choose the display mode; after choosing, which the browser and the account of whoever is
+    signed in remember, back to the page the user came from. Raises InvalidInput for an unknown mode."""
     if request.method != "POST":
         return render_template(
             "public/display_mode.html",
@@ -57,7 +57,7 @@ def choose_display_mode() -> Response | str:
 
 
 def _return_page() -> str:
-    """The path of the page from which the user came (`back` in the address), if it is one of this province;
-    else of its start."""
+    """The path, with the province's, of the page from which the user came (`back` in the address, a path
+    below the province's), if that is a local path; else of the start."""
     path = request.args.get("back", "")
     return request.script_root + (path if is_local_path(path) else "/start")

@@ -29,7 +29,9 @@ from dingkao.web.access_control import require
 @exam_monitoring.post("/office/watching/announce")
 @require("sittings.announce")
 def announce() -> Response | tuple[str | Response, int]:
-    """Tell something to all who sit at the page's location. Raises NotFound."""
+    """Tell something to all who sit at the page's location, without one to all whom the user's organisations
+    assess; open pages get it at once. A refusal is shown on the live page. Raises NotFound for a location out
+    of reach."""
     _, _, location = locations_of_page()
     if request.args.get("place") and location is None:
         raise NotFound("没有找到这个考场或场次，请刷新页面后重新选择。")
@@ -53,7 +55,8 @@ def announce() -> Response | tuple[str | Response, int]:
 def announce_to_one(
     sitting_id: UUID,
 ) -> Response | tuple[str, int]:
-    """Tell something to the doctor of one sitting. Raises NotFound."""
+    """Tell something to the doctor of one sitting, whose page gets it at once; a refusal is shown on the
+    sitting's page. Raises NotFound."""
     record_and_sitting = monitoring.find_visible_sitting_for_update(
         sitting_id, filter_for("sittings.announce")
     )
@@ -83,7 +86,7 @@ def announce_to_one(
 def withdraw_announcement(
     announcement_id: UUID,
 ) -> Response:
-    """Take an announcement back. Raises NotFound."""
+    """Take an announcement back: pages no longer show it. Raises NotFound."""
     announcements.withdraw_announcement(
         announcement_id,
         filter_for("sittings.announce"),
@@ -94,7 +97,7 @@ def withdraw_announcement(
 
 
 def _page_of_announcing() -> str:
-    """The URL of the page that had the form."""
+    """The URL of the page that had the form: of the sitting `back` in the address, else of the live page."""
     if sitting_id := parse_uuid(request.args.get("back", "")):
         return url_for(
             "exam_monitoring.show_sitting",

@@ -14,12 +14,14 @@ exam_monitoring = console_blueprint("exam_monitoring")
 
 
 def filter_for(action: str) -> MonitoringFilter:
-    """The filter of the current cycle's sittings that the current user reaches with `action`."""
+    """The filter of the current cycle's sittings that the current user reaches with `action`, at every
+    location; its cycle is None before the first."""
     return MonitoringFilter(current_cycle(), current_user.grant(action))
 
 
 def request_recheck(sitting_id: UUID) -> None:
-    """Let the pages of a sitting request its state soon (in the response to their next heartbeat)."""
+    """Let the pages of a sitting request its state soon (in the response to their next heartbeat), whether
+    the request is committed or not. The cache must respond (`handle_engine_down`)."""
     integrity_events.request_recheck(current_app.extensions["redis"], sitting_id)
 
 

@@ -49,7 +49,8 @@ def pending_case_counts() -> tuple[int, int]:
 @exam_monitoring.get("/office/cases")
 @require("cases.view")
 def list_cases() -> str:
-    """The cases in the state that the address names, by default the open ones."""
+    """A page of the cases in the state that the address names (`all` for all), by default the open ones; the
+    oldest first."""
     state = request.args.get("state", "")
     page = integrity_cases.cases_page(
         current_user.grant("cases.view"),
@@ -103,7 +104,8 @@ def _render_case(case_id: UUID, message: str | None = None) -> str:
 @exam_monitoring.post("/office/cases/<uuid:case_id>/propose")
 @require("cases.propose")
 def propose_outcome(case_id: UUID) -> Response | tuple[str, int]:
-    """提出处理意见: propose an outcome of a case."""
+    """提出处理意见: propose an outcome of a case; a refusal is shown on its page, with what was typed. Raises
+    NotFound."""
     case, _, _ = integrity_cases.get_visible_case_for_update(case_id, current_user.grant("cases.propose"))
     form = request.form
     try:
@@ -124,7 +126,9 @@ def propose_outcome(case_id: UUID) -> Response | tuple[str, int]:
 @exam_monitoring.post("/office/cases/<uuid:case_id>/decide")
 @require("cases.decide")
 def decide_case(case_id: UUID) -> Response | tuple[str, int]:
-    """确认 or 退回重议: carry out the proposed outcome, or return the case to the assessment organisation."""
+    """确认 or 退回重议: return the case to the assessment organisation (`decision` «back»), else carry out
+    the proposed outcome, which the sitting's page learns soon. A refusal is shown on the case's page. Raises
+    NotFound."""
     case, record, sitting = integrity_cases.get_visible_case_for_update(
         case_id, current_user.grant("cases.decide")
     )

@@ -59,7 +59,8 @@ def monitoring_page() -> str | Response:
 
 def render_monitoring() -> str | Response:
     """The live page, according to the address: state, location, what is searched. Without a state, the first
-    in which there is anybody. A location out of reach leads to the page of all."""
+    in which there is anybody. Or a redirect: from a location out of reach to the page of all, after a search
+    to its address (`open_list`)."""
     locations, has_more_locations, location = locations_of_page()
     if location is None and find_location(request.args.get(PLACE_FILTER, "")):
         return redirect(url_for("exam_monitoring.monitoring_page"), 303)
@@ -119,8 +120,8 @@ def address_of_page() -> str:
 
 
 def locations_of_page() -> tuple[list[Location], bool, Location | None]:
-    """The halls and slots to choose from, whether there are more, and the one that the address names (None
-    for all)."""
+    """The halls and slots to choose from, whether there are more, and the one that the address names (None if
+    it names none, or one out of reach); none at all before the first cycle."""
     code = request.args.get(PLACE_FILTER, "")
     monitoring_filter = filter_for("monitoring.view")
     if monitoring_filter.cycle is None:
@@ -139,7 +140,8 @@ def locations_of_page() -> tuple[list[Location], bool, Location | None]:
 
 
 def _hall_words() -> str:
-    """What was typed to narrow down the halls and slots to choose from."""
+    """What was typed (`hall` in the address) to narrow down the halls and slots to choose from; cut off after
+    MAX_HALL_WORDS characters."""
     return request.args.get("hall", "").strip()[:MAX_HALL_WORDS]
 
 

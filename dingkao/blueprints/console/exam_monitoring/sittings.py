@@ -48,8 +48,9 @@ from dingkao.web.forms import MAX_MINUTES_DIGITS, parse_minutes
 @exam_monitoring.post("/office/watching/time")
 @require("monitoring.give_time")
 def add_time_to_ticked() -> Response | tuple[str | Response, int]:
-    """补时 for each of the ticked sittings separately, at most PAGE_SIZE: those that get no time are named,
-    the others get it. If none gets time, the page keeps what was filled in."""
+    """补时 for each of the ticked sittings separately, the first PAGE_SIZE of them: why some get no time is
+    said with their number, the others get it. If none gets time, the page is shown again with status 422, and
+    keeps what was filled in."""
     sitting_ids = list(filter(None, map(parse_uuid, request.form.getlist("sitting"))))
     if not sitting_ids:
         return _render_not_added("请先勾选要补时的作答。")
@@ -83,7 +84,8 @@ def _add_time(sitting_ids: list[UUID], minutes: int) -> tuple[int, dict[str, int
 
 
 def _add_time_to(record: Assessment, sitting: Sitting, minutes: int) -> None:
-    """Add minutes to one sitting, in a savepoint of its own. Raises Refusal."""
+    """Add minutes to one sitting (both locked), for the form's reason, in a savepoint of its own; its page
+    learns of it soon. Raises Refusal."""
     with db.session.begin_nested():
         added_time.add_time(
             record,
@@ -103,14 +105,14 @@ def _refusals_text(refusals: dict[str, int], *, is_single: bool) -> str:
 
 
 def _address_after_adding() -> str:
-    """The URL of the page that had the form."""
+    """The URL of the page that had the form: of the sitting `back` in the address, else of the live page."""
     if sitting_id := parse_uuid(request.args.get("back", "")):
         return url_for("exam_monitoring.show_sitting", sitting_id=sitting_id)
     return address_of_page()
 
 
 def _render_not_added(message: str) -> tuple[str | Response, int]:
-    """The page that had the form, with the message why no time was added; status 422."""
+    """The page that had the form, with the message why no time was added; status 422. Rolls back."""
     db.session.rollback()
     flash(message, "refusal")
     sitting_id = parse_uuid(request.args.get("back", ""))
@@ -173,7 +175,8 @@ def _cases_of(record: Assessment, sitting: Sitting) -> list[IntegrityCase]:
 @exam_monitoring.post("/office/watching/<uuid:sitting_id>/case")
 @require("cases.open")
 def open_case(sitting_id: UUID) -> Response | tuple[str, int]:
-    """发起核查: open an integrity case about a sitting. Raises NotFound."""
+    """发起核查: open an integrity case about a sitting, with a reason, and show it; the doctor is notified. A
+    refusal is shown on the sitting's page. Raises NotFound."""
     record_and_sitting = monitoring.find_visible_sitting_for_update(sitting_id, filter_for("cases.open"))
     if record_and_sitting is None:
         raise NotFound

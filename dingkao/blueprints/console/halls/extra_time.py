@@ -35,14 +35,15 @@ def _scope() -> Grant:
 @halls.get("/office/extra-time")
 @require("halls.extra_time")
 def list_extra_time() -> str:
-    """The doctors who have extra time in the cycle, and a search for a doctor to grant it to."""
+    """A page of the doctors who have extra time in the cycle, and a search by name for a doctor to grant it
+    to."""
     cycle = current_cycle()
     context = _list_context(cycle) if cycle else {}
     return render_template("console/halls/extra_time_list.html", cycle=cycle, **context)
 
 
 def _list_context(cycle: Cycle) -> dict[str, Any]:
-    """Template variables of the list, and of the search for a doctor."""
+    """Template variables of the list (`after` in the address), and of the search for a doctor (`name`)."""
     name = request.args.get("name", "").strip()
     page = extra_time.extra_time_page(cycle, _scope(), request.args.get("after"))
     matching_doctors = extra_time.find_doctors(cycle, _scope(), name) if name else []
@@ -68,7 +69,8 @@ def _list_context(cycle: Cycle) -> dict[str, Any]:
 def grant_extra_time(
     doctor_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """Grant one doctor extra time for every paper of the cycle, or change it. Raises NotFound."""
+    """Grant one doctor extra time for every paper of the cycle, or change it, for sittings that begin from
+    now on; a refusal is shown in the form. Raises NotFound, also before the first cycle."""
     cycle = require_cycle()
     doctor = extra_time.get_enrolled_doctor(doctor_id, cycle, _scope())
     granted = extra_time.find_extra_time(doctor, cycle)
@@ -114,7 +116,7 @@ def _save_extra_time(form: ExtraTimeForm, doctor: Doctor, cycle: Cycle) -> Respo
 @halls.post("/office/extra-time/<uuid:doctor_id>/withdraw")
 @require("halls.extra_time")
 def withdraw_extra_time(doctor_id: UUID) -> Response:
-    """Withdraw extra time; sittings that have begun keep it. Raises NotFound."""
+    """Withdraw extra time; sittings that have begun keep it. Raises NotFound, also if there is none."""
     cycle = require_cycle()
     doctor = extra_time.get_enrolled_doctor(doctor_id, cycle, _scope())
     granted = extra_time.find_extra_time(doctor, cycle, for_update=True)

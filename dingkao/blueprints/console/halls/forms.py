@@ -78,8 +78,8 @@ def list_assessors() -> list[Organisation]:
 
 
 def chosen_assessor(text: str | None) -> Organisation:
-    """The assessment organisation that was chosen or typed. Raises InvalidInput for the field
-    `organisation`."""
+    """The assessment organisation, of those for which the user manages halls, that was chosen (its id) or
+    typed. Raises InvalidInput for the field `organisation`."""
     try:
         return assessor_choices.resolve_assessor(text or "", manage_scope())
     except InvalidInput as refusal:
@@ -87,8 +87,9 @@ def chosen_assessor(text: str | None) -> Organisation:
 
 
 def chosen_hall(text: str, owner: Organisation) -> Hall:
-    """The hall that was chosen (its id) or typed (the name of one of `owner`'s). Raises InvalidInput for the
-    field `hall`, and NotFound for an id outside the user's grant."""
+    """The hall that was chosen (its id; locked in a POST, and possibly closed) or typed (the name of one of
+    `owner`'s that is in use). Raises InvalidInput for the field `hall`, and NotFound for an id outside the
+    user's grant."""
     if hall_id := parse_id(text):
         return halls.get_hall(
             hall_id,
@@ -109,9 +110,9 @@ def offer_choices(
     assessors: Sequence[Organisation],
     hall_owner: Organisation | None = None,
 ) -> None:
-    """Offer the assessment organisations, the halls in use (only of `hall_owner` if one is given) and the
-    subjects. A field that is a text field, because there are too many choices, shows the name instead of the
-    stored id."""
+    """Offer in the form the assessment organisations, the halls in use (only of `hall_owner` if one is given)
+    and the subjects. A field that is a text field, because there are too many choices, shows the name (of an
+    organisation: the 机构登记号) instead of the stored id until the form is sent."""
     form.organisation.set_choices((str(assessor.id), assessor.name) for assessor in assessors)
     _offer_halls(form, hall_owner)
     organisation_id = parse_id(form.organisation.data)

@@ -25,14 +25,15 @@ from dingkao.web.form_submission import form_page, submit_form
 @halls.route("/office/halls/new", methods=["GET", "POST"])
 @require("halls.manage")
 def add_hall() -> Response | tuple[str, int] | str:
-    """Add a hall."""
-    form = _empty_hall_form()
+    """Add a hall; a refusal is shown in the form."""
+    form = _new_hall_form()
     response = submit_form(form, partial(_add_from_form, form))
     return response if response is not None else _render_hall_form(form, None)
 
 
-def _empty_hall_form() -> HallForm:
-    """The form of a new hall; if only one organisation can be chosen, it is preselected."""
+def _new_hall_form() -> HallForm:
+    """The form of a new hall, empty or as it was sent; if only one organisation can be chosen, it is
+    preselected."""
     form = HallForm()
     assessors = list_assessors()
     form.organisation.set_choices((str(assessor.id), assessor.name) for assessor in assessors)
@@ -51,7 +52,7 @@ def _add_from_form(form: HallForm) -> Response:
 @halls.route("/office/halls/<uuid:hall_id>", methods=["GET", "POST"])
 @require("halls.manage")
 def edit_hall(hall_id: UUID) -> Response | tuple[str, int] | str:
-    """Change a hall. Raises NotFound."""
+    """Change a hall, but not whose it is; a refusal is shown in the form. Raises NotFound."""
     hall = hall_rules.get_hall(hall_id, manage_scope(), for_update=request.method == "POST")
     values = {
         "organisation": str(hall.organisation_id),

@@ -40,13 +40,13 @@ from dingkao.web.forms import MAX_CHOICES
 @halls.get("/office/halls")
 @require("halls.manage")
 def list_halls() -> str:
-    """The halls and slots, with the numbers of seats taken."""
+    """The halls, a page of the cycle's slots with the numbers of seats taken, and the form of a new slot."""
     return _render_halls(SlotForm(formdata=None))
 
 
 def _render_halls(slot_form: SlotForm) -> str:
-    """The page of halls and slots with the form of a new slot; of halls, MAX_CHOICES at most whose name
-    begins with what was typed."""
+    """The page of halls and slots (`after` in the address) with the form of a new slot, whose choices are set
+    here; of halls, MAX_CHOICES at most whose name begins with what was typed (`hall`)."""
     cycle, scope = current_cycle(), manage_scope()
     assessors = list_assessors()
     name_prefix = request.args.get("hall", "").strip()
@@ -86,7 +86,7 @@ def _names_of_organisations(listed_halls: Iterable[Hall], listed_slots: Iterable
 @halls.post("/office/slots")
 @require("halls.manage")
 def add_slot() -> Response | tuple[str, int]:
-    """Add a slot."""
+    """Add a slot; a refusal is shown in the form. Raises NotFound, also before the first cycle."""
     form = SlotForm()
     cycle = require_cycle()
     offer_choices(form, list_assessors())
@@ -104,8 +104,8 @@ def _add_from_form(form: SlotForm, cycle: Cycle) -> Response:
 @halls.route("/office/slots/<uuid:slot_id>/change", methods=["GET", "POST"])
 @require("halls.manage")
 def change_slot(slot_id: UUID) -> Response | tuple[str, int] | str:
-    """Change the time, the hall and the participants of a slot. Doctors who have a seat are notified of
-    another time or hall. Raises NotFound."""
+    """Change the time, the hall and the participants of a slot, but not whose it is. Doctors who have a seat
+    are notified of another time or hall. A refusal is shown in the form. Raises NotFound."""
     slot = slots.get_slot(slot_id, manage_scope(), for_update=request.method == "POST")
     owner = get_organisation(slot.organisation_id)
     form = SlotForm(data=_slot_values(slot))
@@ -118,8 +118,8 @@ def change_slot(slot_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _change_by_form(form: SlotForm, owner: Organisation, slot: Slot) -> Response:
-    """Change the slot as the form says; a later end applies to sittings that have begun, too. Raises
-    InvalidInput, NotFound."""
+    """Change the slot as the form says; a later end applies to sittings that have begun, too, which a job
+    extends. Raises InvalidInput, NotFound."""
     end_before = slot.closes_at
     _save_slot(form, get_cycle(slot.cycle_id), owner, slot)
     if slot.closes_at > end_before:

@@ -59,8 +59,8 @@ class _InstitutionFilter(NamedTuple):
 @halls.get("/office/slots/<uuid:slot_id>")
 @require("halls.manage")
 def show_slot(slot_id: UUID) -> str:
-    """One slot: who has a seat in it, by seat, and who could get one; up to MAX_SHOWN of each. Raises
-    NotFound."""
+    """One slot: who has a seat in it, by seat, after the seat `seat` of the address, and who could get one
+    (only of the institution that was typed, if any); up to MAX_SHOWN of each. Raises NotFound."""
     slot = slots.get_slot(slot_id, manage_scope())
     institution_filter = _institution_filter(slot)
     waiting, waiting_count = slot_places.waiting_records(slot, institution_filter.institution_id, MAX_SHOWN)
@@ -95,7 +95,8 @@ def show_slot(slot_id: UUID) -> str:
 
 
 def _institution_filter(slot: Slot) -> _InstitutionFilter:
-    """The institution that the address names, if it is assessed by the slot's organisation."""
+    """The institution that the address names, if its doctors may get a seat in the slot; for another one why
+    none was found."""
     typed = request.args.get("institution", "").strip()
     if not typed:
         return _InstitutionFilter(typed, None, "")
@@ -159,7 +160,8 @@ def _placement_message(result: PlacementResult) -> str:
 @halls.post("/office/slots/<uuid:slot_id>/places/remove")
 @require("halls.manage")
 def remove_doctors(slot_id: UUID) -> Response:
-    """Take the seats of the ticked doctors; they are notified. Raises NotFound."""
+    """Take their seats from the ticked doctors, who are notified; others that are ticked are ignored. Raises
+    NotFound."""
     slot = slots.get_slot(slot_id, manage_scope(), for_update=True)
     removed_count = slot_places.remove_from_slot(slot, ticked_ids("placed"), by=current_user.as_actor())
     flash(f"已移出{removed_count}人，已发消息告知。")
@@ -169,7 +171,7 @@ def remove_doctors(slot_id: UUID) -> Response:
 @halls.post("/office/slots/<uuid:slot_id>/remove")
 @require("halls.manage")
 def remove_slot(slot_id: UUID) -> Response:
-    """Remove a slot in which nobody has a seat. Raises NotFound."""
+    """Remove a slot; one in which somebody has a seat stays, and its page says why. Raises NotFound."""
     slot = slots.get_slot(slot_id, manage_scope(), for_update=True)
     try:
         slots.remove_slot(slot, by=current_user.as_actor())
@@ -210,7 +212,7 @@ def export_slot(slot_id: UUID) -> FlaskResponse:
 @require("halls.start_code")
 def start_code(slot_id: UUID) -> FlaskResponse:
     """The start code, which the invigilator reads out or shows; the page reloads itself when the next code is
-    due. Raises NotFound."""
+    due. Raises NotFound, also for a slot without invigilator."""
     slot = slots.get_slot(slot_id, current_user.grant("halls.start_code"))
     if not slot.invigilated:
         raise NotFound("这个场次没有设监考人员，进入考试不需要开考码。")

@@ -35,7 +35,8 @@ def slot_tickets(slot_id: UUID) -> Response:
 @require("halls.tickets")
 @limiter.limit("60/hour", methods=["POST"])
 def institution_tickets() -> Response | tuple[str, int] | str:
-    """Enqueue PDFs with the admission tickets of an institution's doctors."""
+    """Enqueue PDFs with the admission tickets of the doctors of an institution that the user's organisations
+    assess; a refusal is shown in the form. Raises NotFound before the first cycle."""
     form = TicketsForm()
     job = submit_form(form, partial(_enqueue_tickets, form))
     if job is not None:

@@ -53,8 +53,8 @@ CellTexts = dict[tuple[str, str], str]
 @require("papers.make")
 def edit_paper(subject: str, category: str, level: str) -> Response | tuple[str, int] | str:
     """Make one paper, or change it while nobody has sat it. `procedure` in the address selects it if the
-    group has one for each procedure. 「核对题库」 only shows what the banks lack, and saves nothing. Raises
-    NotFound."""
+    group has one for each procedure. 「核对题库」 only shows what the banks lack, and saves nothing. A
+    refusal is shown in the form. Raises NotFound, InvalidState for a paper that somebody has begun."""
     group = _paper_group(subject, category, level)
     cycle = require_cycle()
     procedure = request.args.get("procedure", "any")
@@ -107,7 +107,8 @@ def _find_paper(cycle: Cycle, group: _PaperGroup, procedure: str) -> Paper | Non
 
 
 def _stock_context(candidates: CandidatePool) -> dict[str, Any]:
-    """What the page shows of the questions in the banks."""
+    """Template variables: how many questions the banks have by type and by topic, how many are left aside
+    because they are similar to others or are practised, and the labels."""
     return {
         "has": candidates.count_by_type(),
         "kinds": QUESTION_TYPE_LABELS,
@@ -132,7 +133,7 @@ class _TypedPaper:
 
     def submit(self) -> bool:
         """Look up what the banks have and, unless 「核对题库」 was pressed, save the paper; return whether it
-        was saved. Raises InvalidInput naming the field."""
+        was saved. Raises InvalidInput naming the field, InvalidState."""
         counts, points = self.form.counts(), self.form.points()
         cells = paper_blueprint.distribute_cells(_parse_cells(self.cell_texts), sum(counts.values()))
         self.requirements = self._look_up(cells)
@@ -154,7 +155,8 @@ class _TypedPaper:
         return paper_blueprint.requirements_now(subject, category, typed_blueprint)
 
     def _save(self, points: dict[str, int], cells: list[BlueprintCell]) -> None:
-        """Save the typed paper. Raises InvalidInput."""
+        """Save the typed paper, in place of `paper` if there is one. Raises InvalidInput, InvalidState once
+        somebody has begun it."""
         opens_at, closes_at = self.form.window()
         paper_blueprint.save_paper(
             self.cycle,

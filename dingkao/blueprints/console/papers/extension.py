@@ -31,8 +31,9 @@ from dingkao.web.request_lifecycle import limiter
 @require("papers.extend_window")
 @limiter.limit("60/hour", methods=["POST"])
 def extend_window() -> Response | tuple[str, int] | str:
-    """Extend papers. The first submission shows how many sittings are concerned and changes nothing; the
-    second one confirms what was shown. Raises NotFound before the first cycle."""
+    """Extend papers that are being sat. The first submission shows how many sittings are concerned and
+    changes nothing; the second one confirms what was shown. A refusal is shown in the form. Raises NotFound
+    before the first cycle."""
     cycle = require_cycle()
     running_papers = window_extension.running_papers(cycle)
     picked_papers = _picked_papers(running_papers)
@@ -76,7 +77,8 @@ def _extend_or_ask(form: ExtendWindowForm, picked_papers: list[Paper]) -> Respon
 
 
 def _picked_papers(running_papers: list[Paper]) -> list[Paper]:
-    """The ticked papers; before the form is sent, the one in the address, or all."""
+    """Of the papers that are being sat, the ticked ones; before the form is sent, the one in the address, or
+    all. Others that are named are left out."""
     picked_ids = _picked_ids()
     if picked_ids is None:
         return running_papers
@@ -100,8 +102,8 @@ def _require_valid_extension(picked_papers: list[Paper], closes_at: datetime, re
 
 
 def _confirmation_of(picked_papers: list[Paper], closes_at: datetime) -> str:
-    """What is shown to be confirmed, as a text that the form sends back: if something else was typed
-    meanwhile, it isn't confirmed."""
+    """What is shown to be confirmed, the end and the papers' ids, as a text that the form sends back: if
+    something else was typed meanwhile, it isn't confirmed."""
     return " ".join(
         (
             closes_at.isoformat(),
@@ -111,7 +113,8 @@ def _confirmation_of(picked_papers: list[Paper], closes_at: datetime) -> str:
 
 
 def _extend(picked_papers: list[Paper], closes_at: datetime, reason: str) -> None:
-    """Extend the papers, in the order of ids so that two requests can't deadlock."""
+    """Extend the papers, in the order of ids so that two requests can't deadlock, and say so on the next
+    page. Raises InvalidInput, InvalidState."""
     for paper in sorted(picked_papers, key=lambda paper: paper.id):
         window_extension.extend_window(
             paper,

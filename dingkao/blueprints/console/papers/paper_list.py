@@ -104,7 +104,8 @@ def _missing_procedures(subject: str, made_papers: list[Paper]) -> list[str]:
 @require("papers.make")
 def create_missing_papers() -> Response | tuple[str, int]:
     """Make every missing paper, each with about DEFAULT_QUESTION_COUNT questions, all with the same window;
-    those for which the banks have too few questions are named."""
+    those that can't be made, as for lack of questions, are named with the reason, the others are made. Raises
+    NotFound before the first cycle."""
     cycle, form = require_cycle(), WindowForm()
     if not form.validate_on_submit():
         return _render_papers(form), 422
@@ -127,8 +128,8 @@ def _create_or_explain(
     row: _PaperRow,
     counts: dict[str, int],
 ) -> str | None:
-    """Make the missing paper of a row, with `counts` questions by type. Returns None, or the sentence why the
-    banks can't fill it."""
+    """Make the missing paper of a row, with `counts` questions by type. Returns None, or the sentence why it
+    can't be made."""
     try:
         _create_paper(cycle, form, row, counts)
     except InvalidInput as refusal:
@@ -143,8 +144,8 @@ def _create_paper(
     row: _PaperRow,
     counts: dict[str, int],
 ) -> None:
-    """Make the missing paper of a row, with `counts` questions by type. Raises InvalidInput if the banks
-    can't fill it."""
+    """Make the missing paper of a row, with `counts` questions by type. Raises InvalidInput, also if the
+    banks can't fill it."""
     opens_at, closes_at = form.window()
     paper_blueprint.save_paper(
         cycle,

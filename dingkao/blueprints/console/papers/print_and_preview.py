@@ -26,7 +26,7 @@ PRINT_DESCRIPTIONS = {
 @require("papers.preview")
 def preview_paper(paper_id: UUID) -> str:
     """One random layout (`seed`) of a paper with its answer keys; question editors may see it only before
-    anybody has sat it. Raises NotFound, Forbidden."""
+    anybody has begun it. Raises NotFound, Forbidden, InvalidState if the banks can't fill it any more."""
     paper = paper_rules.get_paper(paper_id)
     if paper_rules.has_sittings(paper) and not current_user.may("papers.make"):
         raise Forbidden
@@ -53,7 +53,8 @@ def preview_paper(paper_id: UUID) -> str:
 @limiter.limit("60/hour", methods=["POST"])
 def print_paper(paper_id: UUID) -> Response | str:
     """Enqueue the booklet, answer sheet or answer key of a fixed paper, each for users who are granted to
-    print it (domain.md §12). Raises NotFound, Forbidden."""
+    print it (domain.md §12); who printed it is entered in the journal. Raises NotFound, Forbidden, and in a
+    POST InvalidState for a paper that isn't fixed."""
     paper = paper_rules.get_paper(paper_id)
     allowed = [what for what in paper_printing.PRINTS if current_user.may(f"papers.print_{what}")]
     if request.method == "POST":

@@ -92,7 +92,7 @@ def list_banks() -> str:
 @require("questions.edit")
 @limiter.limit("60/hour")
 def import_questions() -> Response | tuple[str, int]:
-    """Import a file of questions with a job."""
+    """Import a file of questions with a job, or check it first; a refusal is shown in the form."""
     form = BankForm()
     job = submit_form(form, partial(_enqueue_import, form))
     if job is not None:
@@ -101,8 +101,8 @@ def import_questions() -> Response | tuple[str, int]:
 
 
 def _enqueue_import(form: BankForm) -> Job:
-    """Enqueue the import of the form's file. Raises InvalidInput naming the field, which is `file` for
-    refusals that name none."""
+    """Enqueue the import (or the check) of the form's file. Raises InvalidInput, whatever refused it, naming
+    the field, which is `file` for refusals that name none."""
     try:
         return import_jobs.enqueue_import(
             form.file.data.read(MAX_IMPORT_FILE_BYTES + 1),
@@ -152,8 +152,8 @@ def template_docx() -> FlaskResponse:
 @question_banks.get("/office/banks/<uuid:bank_id>")
 @require("questions.edit")
 def bank(bank_id: UUID) -> str:
-    """The questions of a bank, filtered by words, type, subject, topic, difficulty, purpose and state. Raises
-    NotFound."""
+    """A page of the questions of a bank, filtered by words, type, subject, topic, difficulty, purpose and
+    state, each with its newest version. Raises NotFound."""
     bank = question_search.get_bank(bank_id)
     filters = {name: request.args.get(name, "")[:MAX_FILTER_LENGTH] for name in FILTERS}
     query = question_search.search_query(bank_id, filters)
@@ -227,8 +227,9 @@ def _export_response(bank: QuestionBank, kind: str) -> FlaskResponse:
 @question_banks.post("/office/banks/<uuid:bank_id>/approve")
 @require("questions.approve")
 def approve_questions(bank_id: UUID) -> Response:
-    """Approve the ticked questions, or with a job all pending ones that somebody else wrote. Raises
-    NotFound."""
+    """Approve the ticked questions with their groups, or with a job all pending ones of the bank that the
+    user may approve; how many were skipped because the user may not is said above the list. Raises NotFound,
+    Forbidden, InvalidState."""
     bank = question_search.get_bank(bank_id)
     if "all" in request.form:
         job = question_approval.enqueue_approval(bank, by=current_user.as_actor())
@@ -255,7 +256,7 @@ def _approval_message(approved: int, skipped: int) -> str:
 @question_banks.get("/office/banks/duplicates")
 @require("questions.edit")
 def duplicates() -> str:
-    """Groups of similar questions, within a bank or across banks."""
+    """Groups of similar questions, within a bank or across banks; MAX_SIMILAR_SHOWN at the most."""
     groups = similarity.list_similar_groups()
     questions = [question for group in groups for question in group]
     return render_template(

@@ -21,7 +21,8 @@ CACHE_CONTROL = "private, max-age=31536000, immutable"
 @require("questions.edit")
 @limiter.limit("240/hour")
 def upload_picture() -> tuple[str, int] | str:
-    """Save a picture; the page then shows it with the markup that puts it into a question."""
+    """Save a picture; the page then shows it with the markup that puts it into a question, or why it was
+    refused."""
     upload = request.files.get("picture")
     content = upload.read(MAX_DOCUMENT_BYTES + 1) if upload else b""
     try:

@@ -95,7 +95,8 @@ for _letter in OPTION_LETTERS:
 @question_banks.route("/office/banks/<uuid:bank_id>/new", methods=["GET", "POST"])
 @require("questions.edit")
 def new_question(bank_id: UUID) -> Response | tuple[str, int] | str:
-    """Write a question; the preview button shows it without saving. Raises NotFound."""
+    """Write a question, which a second person must approve; the preview button shows it without saving, a
+    refusal is shown in the form. Raises NotFound."""
     bank = question_search.get_bank(bank_id)
     form = QuestionForm(data=NEW_QUESTION_VALUES if request.method == "GET" else None)
     response = _submit(form, partial(_create_from_form, form, bank))
@@ -103,7 +104,7 @@ def new_question(bank_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _create_from_form(form: QuestionForm, bank: QuestionBank) -> Response:
-    """Create the question of the form. Raises InvalidInput."""
+    """Create the question of the form and redirect to it. Raises InvalidInput."""
     cells = question_editing.cells_from_form(form.data)
     question = question_editing.create_question(bank, cells, by=current_user.as_actor())
     flash(SAVED_MESSAGE)
@@ -118,8 +119,9 @@ def _create_from_form(form: QuestionForm, bank: QuestionBank) -> Response:
 def edit_question(
     question_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """Propose other texts for a question; a second person must approve them before they are used. Raises
-    NotFound."""
+    """Propose other texts for a question, which starts from its newest version; a second person must approve
+    them before they are used. The preview button shows them without saving, a refusal is shown in the form.
+    Raises NotFound."""
     question = question_search.get_question(question_id, for_update=request.method == "POST")
     newest = question_versions.newest_versions([question])[question.id]
     form = QuestionForm(data=_form_values(question, newest) if request.method == "GET" else None)
@@ -130,7 +132,8 @@ def edit_question(
 
 
 def _revise_by_form(form: QuestionForm, question: Question) -> Response:
-    """Propose the texts of the form for the question. Raises InvalidInput."""
+    """Propose the texts of the form for the question (locked), what a group shares for all of it, and
+    redirect to it. Raises InvalidInput."""
     cells = question_editing.cells_from_form(form.data)
     revised_count = question_editing.propose_revision(question, cells, by=current_user.as_actor())
     flash(SAVED_MESSAGE + (f"同组共{revised_count}题一起修改。" if revised_count > 1 else ""))
@@ -138,7 +141,8 @@ def _revise_by_form(form: QuestionForm, question: Question) -> Response:
 
 
 def _submit(form: QuestionForm, act: Callable[[], Response]) -> Response | None:
-    """Submit the form with `act`; None if it was sent for a preview, or refused."""
+    """Submit the form with `act` and return its response; None, with nothing done, if it wasn't sent, was
+    sent for a preview, or was refused."""
     return None if _is_preview() else submit_form(form, partial(_with_errors_at_fields, act))
 
 
@@ -249,8 +253,9 @@ def question(question_id: UUID) -> str:
 @question_banks.post("/office/questions/<uuid:question_id>/decide")
 @require("questions.approve")
 def decide_question(question_id: UUID) -> Response:
-    """Approve the pending versions of a question and its group, or return them with a reason. Raises
-    NotFound, Forbidden."""
+    """Approve the pending versions of a question and its group (`approve` in the form), or return them with a
+    reason; that none waits, or the reason lacks, is said on the question's page. Raises NotFound, Forbidden,
+    InvalidState."""
     question = question_search.get_question(question_id)
     versions = question_approval.list_pending_versions_for_update([question.id])
     if not versions:
@@ -266,13 +271,15 @@ def decide_question(question_id: UUID) -> Response:
 
 
 def _approve_versions(versions: list[QuestionVersion]) -> None:
+    """Approve all of these versions and say so. Raises Forbidden, InvalidState, NotFound."""
     for version in versions:
         question_approval.approve_version(version, by=current_user.as_actor())
     flash(f"已通过{f'，同组共{len(versions)}题' if len(versions) > 1 else ''}，开始使用。")
 
 
 def _reject_versions(versions: list[QuestionVersion], reason: str) -> None:
-    """Return versions with the reason and say so; without a reason only say that it is missing."""
+    """Return versions with the reason and say so; without a reason only say that it is missing. Raises
+    Forbidden, InvalidState, NotFound."""
     if not reason:
         flash("请填写退回原因。", "refusal")
         return
@@ -284,7 +291,8 @@ def _reject_versions(versions: list[QuestionVersion], reason: str) -> None:
 @question_banks.post("/office/questions/<uuid:question_id>/retire")
 @require("questions.edit")
 def retire_question(question_id: UUID) -> Response:
-    """Retire a question, or use it again; sittings that have it keep it. Raises NotFound."""
+    """Retire a question, or use a retired one again; sittings that have it keep it. Raises NotFound,
+    InvalidState if it was never approved, or a paper could not be filled any more."""
     question = question_search.get_question(question_id, for_update=True)
     question_approval.set_in_use(
         question,

@@ -40,7 +40,8 @@ def list_shared() -> str:
 @require("questions.copy_shared")
 def copy_shared(bank_id: UUID) -> Response | FlaskResponse:
     """What copying a shared bank would change, and copying it. A large one is compared and copied by jobs;
-    while it is being compared the page reloads itself. Raises NotFound."""
+    while it is being compared the page reloads itself. A refused copy leads back with the reason. Raises
+    NotFound."""
     bank = shared_banks.get_shared_bank(bank_id)
     if request.method == "POST":
         return _copy_or_refuse(bank)
@@ -72,7 +73,7 @@ def _comparison_jobs(bank: SharedBankInfo) -> dict[str, Job | None]:
 
 
 def _copy_or_refuse(bank: SharedBankInfo) -> Response:
-    """Copy a shared bank, or redirect back with a message why not."""
+    """Copy a shared bank (`_copy_or_enqueue`), or redirect back with a message why not."""
     try:
         return _copy_or_enqueue(bank)
     except Refusal as refusal:
@@ -84,7 +85,8 @@ def _copy_or_refuse(bank: SharedBankInfo) -> Response:
 
 
 def _copy_or_enqueue(bank: SharedBankInfo) -> Response:
-    """Copy a shared bank, a large one with a job. Raises InvalidInput, InvalidState."""
+    """Copy a shared bank, a large one with a job, and redirect to the shared banks or to the job; what is new
+    waits for a second person. Raises InvalidInput, InvalidState."""
     if bank.is_large:
         job = shared_bank_copies.enqueue_copy(bank, by=current_user.as_actor())
         flash("题目较多，已转为后台任务；接收的题目待另一人审核后使用。")

@@ -25,7 +25,8 @@ from dingkao.web.forms import ticked_ids
 @results.post("/office/conclusions/search", endpoint="search_conclusions")
 @require("conclusions.view")
 def conclusions() -> str | Response:
-    """The results of the cycle: those that wait for 综合评定 first."""
+    """The results of the cycle; those in the state that the user is likely to look for (`preset_state`)
+    unless the address says otherwise."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/results/conclusions.html", cycle=None)
@@ -53,8 +54,9 @@ def _doctor_address(row: ListRow) -> str:
 @results.post("/office/conclusions")
 @require("conclusions.decide")
 def conclude_records() -> Response:
-    """综合评定 of the ticked assessments, or with a job of those of a view or all that have three verdicts.
-    Raises NotFound before the first cycle, InvalidInput for a view that no longer is one."""
+    """综合评定 of the ticked assessments, or with a job of those of a view or all that wait; why some of the
+    ticked could not be concluded is said above the list. Raises NotFound before the first cycle, InvalidInput
+    for a view that no longer is one."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():

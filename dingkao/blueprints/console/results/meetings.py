@@ -69,6 +69,7 @@ class MeetingForm(Form):
 
 
 def _meeting_form() -> MeetingForm:
+    """The form, empty or as it was sent, with the assessment organisations within the user's grant."""
     form = MeetingForm()
     names = organisation_names(current_grant().assessor_ids)
     form.organisation.choices = [SelectChoice(str(place), name) for place, name in names.items()]
@@ -78,7 +79,7 @@ def _meeting_form() -> MeetingForm:
 @results.get("/office/meetings")
 @require("meetings.prepare")
 def list_meetings() -> str:
-    """The meetings of one's organisations, and the form of a new one."""
+    """A page of the cycle's meetings of one's organisations, and the form of a new one."""
     return _render_list(_meeting_form())
 
 
@@ -108,7 +109,8 @@ def _render_list(form: MeetingForm) -> str:
 @results.post("/office/meetings")
 @require("meetings.prepare")
 def create_meeting() -> Response | tuple[str, int]:
-    """Create the draft of a meeting; its list is made by a job. Raises NotFound before the first cycle."""
+    """Create the draft of a meeting; its list is made by a job. A refusal is shown in the form. Raises
+    NotFound before the first cycle."""
     cycle = require_current_cycle()
     form = _meeting_form()
     meeting = submit_form(
@@ -127,6 +129,7 @@ def create_meeting() -> Response | tuple[str, int]:
 
 
 def _create_from(form: MeetingForm, cycle: Cycle) -> GradingMeeting:
+    """Create the draft of the form. Raises InvalidInput, InvalidState while its organisation has another."""
     return grading_meetings.create_meeting(
         cycle,
         UUID(form.organisation.data),
@@ -191,12 +194,13 @@ def _render_meeting(meeting: GradingMeeting) -> str | Response:
     )
 
 
-def _change(
+def _change_meeting(
     meeting_id: UUID,
     act: Callable[[GradingMeeting], None],
     message: str,
 ) -> Response | tuple[str | Response, int]:
-    """Do something to a meeting and show it again; if it is refused, with the reason. Raises NotFound."""
+    """Call `act` with the meeting, locked, and redirect to its page, at the same view of its list, with
+    `message`; if `act` raises InvalidInput or InvalidState, the page with that. Raises NotFound."""
     meeting = grading_meetings.get_meeting(meeting_id, current_grant(), for_update=True)
     try:
         act(meeting)
@@ -215,14 +219,16 @@ def _change(
 def refill_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Add to the list what waits by now."""
+    """Add to the list of a draft, with a job, what waits by now. Refusals and NotFound as
+    `_change_meeting`."""
 
     def refill(meeting: GradingMeeting) -> None:
+        """Mark the list as not filled, and enqueue the job. Raises InvalidState unless it is a draft's."""
         grading_meetings.require_draft(meeting)
         meeting.filled_at = None
         meeting_lists.enqueue_filling(meeting, by=current_user.as_actor())
 
-    return _change(meeting_id, refill, "正在更新名单。")
+    return _change_meeting(meeting_id, refill, "正在更新名单。")
 
 
 @results.post("/office/meetings/<uuid:meeting_id>/delete")
@@ -240,9 +246,9 @@ def delete_meeting(meeting_id: UUID) -> Response:
 def save_meeting_notes(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Store what was discussed."""
+    """Store what was discussed at a meeting that is a draft. Refusals and NotFound as `_change_meeting`."""
     notes = request.form.get("notes", "")
-    return _change(
+    return _change_meeting(
         meeting_id,
         lambda meeting: grading_meetings.change_notes(meeting, notes, by=current_user.as_actor()),
         "已保存会议记录。",
@@ -254,10 +260,11 @@ def save_meeting_notes(
 def add_meeting_member(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Add somebody present."""
+    """Add somebody present: a colleague by `account`, or another one by name. Refusals and NotFound as
+    `_change_meeting`."""
     form = request.form
     account_id = _parse_id(form.get("account", ""))
-    return _change(
+    return _change_meeting(
         meeting_id,
         lambda meeting: meeting_members.add_member(
             meeting,
@@ -273,13 +280,13 @@ def add_meeting_member(
 @results.post("/office/meetings/<uuid:meeting_id>/members/<uuid:member_id>/remove")
 @require("meetings.prepare")
 def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple[str | Response, int]:
-    """Remove somebody who was not present."""
+    """Remove somebody who was not present from a draft. Refusals and NotFound as `_change_meeting`."""
 
     def remove(meeting: GradingMeeting) -> None:
         grading_meetings.require_draft(meeting)
         meeting_members.remove_member(meeting, member_id, by=current_user.as_actor())
 
-    return _change(meeting_id, remove, "已移除。")
+    return _change_meeting(meeting_id, remove, "已移除。")
 
 
 @results.post("/office/meetings/<uuid:meeting_id>/sample")
@@ -287,10 +294,11 @@ def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple
 def draw_meeting_sample(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Draw records for the spot check."""
+    """Draw as many more records for the spot check as were typed, or all that are left. Refusals, as of what
+    is no number, and NotFound as `_change_meeting`."""
     typed_size = request.form.get("size", "")
     size = int(typed_size) if typed_size.isascii() and typed_size.isdecimal() and len(typed_size) < 5 else 0
-    return _change(
+    return _change_meeting(
         meeting_id,
         lambda meeting: meeting_samples.draw_sample(meeting, size, by=current_user.as_actor()),
         f"已随机抽取{size}人，请逐一核实并登记结果。",
@@ -300,9 +308,10 @@ def draw_meeting_sample(
 @results.post("/office/meetings/<uuid:meeting_id>/sample/<uuid:record_id>")
 @require("meetings.prepare")
 def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[str | Response, int]:
-    """Store what the spot check of one record showed."""
+    """Store what the spot check of one record that was drawn showed. Refusals and NotFound as
+    `_change_meeting`."""
     form = request.form
-    return _change(
+    return _change_meeting(
         meeting_id,
         lambda meeting: meeting_samples.record_sample_result(
             meeting,
@@ -320,8 +329,8 @@ def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[st
 def conclude_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Let the committee's decision take effect, with a job."""
-    return _change(
+    """Let the committee's decision take effect, with a job. Refusals and NotFound as `_change_meeting`."""
+    return _change_meeting(
         meeting_id,
         lambda meeting: _start_conclusion(meeting),
         "正在按名单综合评定，完成后生成会议纪要。",
@@ -337,8 +346,9 @@ def _start_conclusion(meeting: GradingMeeting) -> None:
 def sign_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Sign the minutes as one of those present. Raises Forbidden for anybody else."""
-    return _change(
+    """Sign the minutes as one of those present; again, it changes nothing. Raises Forbidden for anybody else.
+    Refusals and NotFound as `_change_meeting`."""
+    return _change_meeting(
         meeting_id,
         lambda meeting: meeting_members.sign_minutes(meeting, by=current_user.as_actor()),
         "已签署会议纪要。",

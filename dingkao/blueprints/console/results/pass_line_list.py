@@ -141,7 +141,7 @@ def _counting_jobs(cycle: Cycle) -> dict[str, Job | None]:
 @results.post("/office/lines/count")
 @require("pass_lines.manage")
 def count_scores() -> Response:
-    """Enqueue a job that counts the scores of a large province."""
+    """Enqueue a job that counts the scores of a large province. Raises NotFound before the first cycle."""
     line_effects.enqueue_counting(require_current_cycle(), by=current_user.as_actor())
     return redirect(url_for("results.pass_lines"), 303)
 
@@ -149,8 +149,9 @@ def count_scores() -> Response:
 @results.post("/office/lines")
 @require("pass_lines.manage")
 def propose_line() -> Response | FlaskResponse:
-    """Propose the line of one category and level, or the default for all that have none. Raises NotFound
-    before the first cycle, InvalidState."""
+    """Propose the line of one category and level, or the default for all that have none, which a second
+    administrator must approve; a value that can't be a line is refused above the list. Raises NotFound before
+    the first cycle, InvalidState."""
     propose = _propose_missing_lines if "all" in request.form else _propose_typed_line
     try:
         message = propose(require_current_cycle(), by=current_user.as_actor())
@@ -196,15 +197,16 @@ def _parse_tenths(text: str) -> int:
 
 
 def _is_whole(tenths: float) -> bool:
-    """Whether a number is whole except for the rounding of binary fractions; False for nan and infinity."""
+    """Whether a number is whole except for the rounding of binary fractions; False for nan, infinity, and
+    what is greater than MAX_TYPED_TENTHS, with either sign."""
     return abs(tenths) <= MAX_TYPED_TENTHS and abs(tenths - round(tenths)) <= 1e-6
 
 
 @results.post("/office/lines/approve")
 @require("pass_lines.manage")
 def approve_lines() -> Response:
-    """Approve the ticked lines; a job then gives verdicts to the doctors who have scores. Raises NotFound,
-    Forbidden, InvalidState."""
+    """Approve all ticked lines as the second person, or none; a job then gives verdicts to the doctors who
+    have scores. Raises NotFound, Forbidden, InvalidState."""
     line_ids = ticked_ids("line")
     _approve_lines(line_ids, by=current_user.as_actor())
     if line_ids:
@@ -215,7 +217,8 @@ def approve_lines() -> Response:
 
 
 def _approve_lines(line_ids: Sequence[UUID], *, by: Actor) -> None:
-    """Approve lines, and enqueue the jobs that apply the lines of their cycles."""
+    """Lock and approve the lines with these ids, and enqueue the jobs that apply the lines of their cycles.
+    Raises NotFound, Forbidden, InvalidState."""
     lines = [rules.get_line_for_update(line_id) for line_id in line_ids]
     for line in lines:
         rules.approve_line(line, by=by)

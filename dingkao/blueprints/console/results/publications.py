@@ -36,7 +36,7 @@ from dingkao.web.access_control import require
 from dingkao.web.refused_responses import refused_response
 from dingkao.web.request_lifecycle import auto_refreshing_page
 
-STATES_BEFORE_PUBLICATION = (
+COUNTED_STATES = (
     "grading",
     "absent",
     "confirming",
@@ -48,7 +48,8 @@ STATES_BEFORE_PUBLICATION = (
 @results.get("/office/publications")
 @require("results.view")
 def publications() -> str:
-    """The publications of the cycle, and how many results aren't published."""
+    """The publications of the cycle, and how many results wait (for 综合评定, for publication) or are
+    published."""
     cycle = current_cycle()
     context = _publications_context(cycle) if cycle else {}
     return render_template(
@@ -65,7 +66,7 @@ def _publications_context(cycle: Cycle) -> dict[str, Any]:
     return {
         "rows": listed_publications,
         "names": _names_of_actors(listed_publications),
-        "counts": count_records_by_state(cycle, states=STATES_BEFORE_PUBLICATION),
+        "counts": count_records_by_state(cycle, states=COUNTED_STATES),
         "words": _publication_state_text,
     }
 
@@ -82,8 +83,8 @@ def _names_of_actors(
 @results.post("/office/publications")
 @require("results.publish")
 def propose_publication() -> Response:
-    """Freeze the list of all assessments that are 待发布, and redirect to it. Raises NotFound,
-    InvalidState."""
+    """Propose to publish all assessments that are 待发布: a job gathers their list, to which this redirects.
+    Raises NotFound before the first cycle, InvalidState."""
     proposed = publication_lists.propose_publication(require_current_cycle(), by=current_user.as_actor())
     return redirect(
         url_for("results.publication", publication_id=proposed.id),
@@ -178,7 +179,8 @@ def _proposal_state_text(shown_publication: Publication) -> str:
 @results.post("/office/publications/<uuid:publication_id>/approve")
 @require("results.publish")
 def approve_publication(publication_id: UUID) -> Response:
-    """Approve a publication; a job publishes it. Raises NotFound, Forbidden, InvalidState."""
+    """Approve a publication as the second person; a job publishes it. One that was approved before is only
+    shown. Raises NotFound, Forbidden, InvalidState."""
     job = publishing.approve_publication(
         publication_lists.get_publication_for_update(publication_id),
         by=current_user.as_actor(),
@@ -206,8 +208,9 @@ def withdraw_publication(publication_id: UUID) -> Response:
 @results.post("/office/publications/object/<uuid:record_id>")
 @require("results.return_record")
 def return_record(record_id: UUID) -> Response:
-    """Return one assessment to its assessment organisation, with a reason; `publication` in the address is
-    the list on which it is, and which can't be approved any more. Raises NotFound, InvalidState."""
+    """Return one assessment that is 待发布 to its assessment organisation, with a reason; `publication` in
+    the address is the list on which it is, which can't be approved any more, and which is shown again if the
+    reason is missing. Raises NotFound, InvalidState."""
     try:
         publishing.return_record(
             record_id,

@@ -21,7 +21,8 @@ from dingkao.web.forms import ticked_ids
 @filing_review.get("/office/review/assignment")
 @require("filings.assign")
 def assignment() -> str:
-    """The page on which waiting records are given to colleagues."""
+    """The page on which waiting records are given to colleagues. Raises NotFound before the first cycle,
+    Forbidden."""
     return _render_assignment()
 
 

@@ -27,8 +27,10 @@ from dingkao.web.request_lifecycle import auto_refreshing_page, xlsx_response
 @filing_review.post("/office/review/batch")
 @require("filings.review")
 def batch_review() -> Response | str:
-    """Decide on many records at once: first the preview of who would be decided on and who is left out; once
-    confirmed, the batch is begun. Raises Forbidden."""
+    """Decide on the ticked records, or those of the view, the first MAX_BATCH, at once: first the preview of
+    who would be decided on and who is left out; once confirmed, the batch is begun, a large one by a job. If
+    nobody is ticked, back to the queue. Raises Forbidden, NotFound before the first cycle, InvalidInput for a
+    view that no longer is one."""
     scope, cycle = current_scope(), require_current_cycle()
     if not scope.can_decide:
         raise Forbidden(CLERK_MESSAGE)
@@ -65,7 +67,8 @@ def batch_review() -> Response | str:
 
 
 def _submitted_batch_id() -> UUID:
-    """The id that the preview gave to the batch; a new one for a form without. Raises InvalidInput."""
+    """The id that the page of the form gave to the batch; a new one for a form without. Raises InvalidInput
+    for a text that is none."""
     text = request.form.get("batch", "")
     if not text:
         return new_id()
@@ -78,7 +81,8 @@ def _submitted_batch_id() -> UUID:
 @filing_review.get("/office/review/batches")
 @require("filings.review")
 def list_batches() -> str:
-    """One's own batches at this side."""
+    """A page of one's own batches of the cycle at the side in the address, the latest first. Raises NotFound
+    before the first cycle, Forbidden."""
     scope, cycle = current_scope(), require_current_cycle()
     by = current_user.as_actor()
     return render_template(
@@ -92,7 +96,7 @@ def list_batches() -> str:
 @filing_review.get("/office/review/batches/<uuid:batch_id>")
 @require("filings.review")
 def show_batch(batch_id: UUID) -> FlaskResponse:
-    """A batch: its progress, then what came of it. Raises NotFound."""
+    """One's own batch: its progress, while the page reloads itself, then what came of it. Raises NotFound."""
     batch = review_batches.get_batch(batch_id, current_user.as_actor())
     return _render_batch(batch)
 
@@ -137,7 +141,8 @@ def batch_report(batch_id: UUID) -> FlaskResponse:
 def recall_batch(
     batch_id: UUID,
 ) -> Response | tuple[FlaskResponse, int]:
-    """Recall what a batch has sent on, with a reason. Raises NotFound, Forbidden."""
+    """Recall what a batch has sent on, with a reason, as a batch of its own, to which this redirects; a
+    refusal is shown on the page of the first. Raises NotFound, Forbidden."""
     by = current_user.as_actor()
     batch = review_batches.get_batch(batch_id, by, for_update=True)
     scope = current_scope()

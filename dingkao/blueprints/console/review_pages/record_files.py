@@ -17,7 +17,8 @@ from dingkao.web.access_control import require
 @filing_review.get("/office/review/<uuid:record_id>/photo.jpg")
 @require("filings.review")
 def photo(record_id: UUID) -> FlaskResponse:
-    """The doctor's photo as JPEG. Raises NotFound."""
+    """The photo in the doctor's filing as JPEG. Raises NotFound, also if there is none, Forbidden,
+    Unavailable."""
     filing = filing_of(review.get_record(record_id, current_scope()))
     content = filing_documents.photo_content(filing) if filing else None
     if content is None:
@@ -29,7 +30,7 @@ def photo(record_id: UUID) -> FlaskResponse:
 @require("filings.review")
 def signature(record_id: UUID) -> FlaskResponse:
     """The scan of the form that the doctor signed, of a filing that was filled in on the doctor's behalf.
-    Raises NotFound."""
+    Raises NotFound, Forbidden, Unavailable."""
     filing = filing_of(review.get_record(record_id, current_scope()))
     content, content_type = assistance.signature_content(filing)
     return FlaskResponse(
@@ -44,7 +45,7 @@ def signature(record_id: UUID) -> FlaskResponse:
 )
 @require("filings.review")
 def proof(record_id: UUID, document_id: UUID) -> FlaskResponse:
-    """A proof that the doctor uploaded, of an entry or not. Raises NotFound."""
+    """A proof that the doctor uploaded, of an entry or not. Raises NotFound, Forbidden, Unavailable."""
     record = review.get_record(record_id, current_scope())
     document = filing_documents.get_proof(record, document_id)
     content = current_store().get("proof", document.id)
@@ -66,7 +67,7 @@ def proof_page(
     number: int,
 ) -> FlaskResponse:
     """Page `number` (from 1) of a proof that is a PDF, as JPEG; how many pages it has is in the header
-    X-Page-Count. Raises NotFound."""
+    X-Page-Count. Raises NotFound, also for a page beyond the last, Forbidden, TooLarge, Unavailable."""
     record = review.get_record(record_id, current_scope())
     document = filing_documents.get_proof(record, document_id)
     if document.content_type != "application/pdf":

@@ -72,7 +72,7 @@ def show_record(record_id: UUID) -> str:
 @filing_review.post("/office/review/<uuid:record_id>/reveal")
 @require("filings.reveal_numbers")
 def reveal_numbers(record_id: UUID) -> str:
-    """The record with full numbers; who saw them is entered in the journal."""
+    """The record with full numbers; who saw them is entered in the journal. Raises NotFound, Forbidden."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     journal.write_entry(
@@ -87,7 +87,8 @@ def reveal_numbers(record_id: UUID) -> str:
 @filing_review.post("/office/review/<uuid:record_id>/decide")
 @require("filings.review")
 def decide_record(record_id: UUID) -> Response | tuple[str, int]:
-    """Decide on a record; with `next` in the address the next one is opened. Raises Forbidden, NotFound."""
+    """Decide on a record as the form says; with `next` in the address the next one is leased and shown. A
+    refusal is shown on its page, with what was typed. Raises Forbidden, NotFound."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     try:
@@ -106,8 +107,8 @@ def _doctor_name(record: Assessment) -> str:
 
 
 def _address_after(record: Assessment, scope: ReviewScope) -> str:
-    """Where a decision leads: to the record itself while it still waits here, to the next one, or to the
-    queue."""
+    """The address to which a decision leads: of the record itself while it still waits here, with `next` in
+    the address of the next one, which is leased here (`lease_next_record`), else of the queue."""
     if record.state in scope.states:
         return url_for(
             "filing_review.show_record",

@@ -19,7 +19,8 @@ from dingkao.web.access_control import require
 @filing_review.get("/office/review/sent")
 @require("filings.review")
 def sent_records() -> str:
-    """The records that one has sent on, the latest first."""
+    """A page of the records that one has sent on and nobody after that, the latest first. Raises NotFound
+    before the first cycle, Forbidden."""
     return _render_sent()
 
 
@@ -49,7 +50,8 @@ def _render_sent(
 @filing_review.post("/office/review/<uuid:record_id>/recall")
 @require("filings.review")
 def recall_record(record_id: UUID) -> Response | tuple[str, int]:
-    """Recall one record, with a reason. Raises NotFound."""
+    """Recall one record that one has sent on, with a reason; the doctor is notified. A refusal is shown at
+    the record in the list. Raises NotFound, Forbidden."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     try:

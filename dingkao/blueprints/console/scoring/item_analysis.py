@@ -69,7 +69,7 @@ def list_analyses() -> str:
 @require("analysis.run")
 @limiter.limit("60/hour")
 def start_analysis(paper_id: UUID) -> Response:
-    """Enqueue the job that computes the analysis. Raises NotFound."""
+    """Enqueue the job that analyses a paper, also again. Raises NotFound."""
     item_analysis_jobs.enqueue_analysis(get_paper(paper_id), by=current_user.as_actor())
     return redirect(url_for("scoring.show_analysis", paper_id=paper_id), 303)
 
@@ -78,7 +78,8 @@ def start_analysis(paper_id: UUID) -> Response:
 @require("analysis.view")
 def show_analysis(paper_id: UUID) -> FlaskResponse:
     """The analysis of one paper: the distribution of its scores, its reliability, and the figures of each
-    question. Raises NotFound."""
+    question, in the order `order` of the address; none before it was analysed. While the job runs the page
+    reloads itself. Raises NotFound."""
     paper = get_paper(paper_id)
     analysis = item_analysis_jobs.find_analysis(paper)
     job = item_analysis_jobs.latest_job_of(paper)
@@ -116,8 +117,8 @@ def _analysis_figures(paper: Paper, analysis: PaperAnalysis) -> dict[str, Any]:
 
 
 def _sort_items(items: list[dict[str, Any]], order: str) -> list[dict[str, Any]]:
-    """The items with their numbers, in an order of `ITEM_ORDERS`; for another word in the order of the
-    paper."""
+    """The items, each with its `number` (from 1, in the order of the paper), in an order of ITEM_ORDERS; for
+    another word in that of the paper."""
     numbered = [item | {"number": number} for number, item in enumerate(items, 1)]
     keys = {
         "flags": _flags_key,
@@ -155,7 +156,7 @@ def _score_distribution(paper: Paper, analysis: PaperAnalysis) -> tuple[figures.
 @scoring.get("/office/analyses/<uuid:paper_id>/analysis.xlsx")
 @require("analysis.export")
 def export_analysis(paper_id: UUID) -> FlaskResponse:
-    """The questions' figures as xlsx. Raises NotFound."""
+    """The questions' figures as xlsx. Raises NotFound, also for a paper that was never analysed."""
     analysis = item_analysis_jobs.find_analysis(get_paper(paper_id))
     if analysis is None:
         raise NotFound("这份试卷还没有做过项目分析。")

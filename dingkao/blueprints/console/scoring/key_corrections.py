@@ -66,7 +66,7 @@ class CorrectionForm(Form):
 @scoring.get("/office/corrections")
 @require("corrections.view")
 def list_corrections() -> str:
-    """The corrections, the newest first."""
+    """A page of the corrections, also withdrawn ones, the newest first."""
     page = key_corrections.corrections_page(request.args.get("after"))
     return render_template(
         "console/scoring/corrections.html",
@@ -98,8 +98,8 @@ def _correction_state_text(correction: KeyCorrection) -> str:
 def propose_correction(
     version_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """Propose a correction for one version of a question; a job then computes which scores would change.
-    Raises NotFound."""
+    """Propose a correction for one version of a question; a job then computes which scores would change. A
+    refusal is shown in the form. Raises NotFound."""
     version = key_corrections.get_version(version_id)
     form = CorrectionForm()
     correction = submit_form(form, partial(_propose_from_form, form, version))
@@ -145,7 +145,8 @@ def _redirect_to(correction: KeyCorrection, state: str | None = None) -> Respons
 @require("corrections.view")
 def show_correction(correction_id: UUID) -> FlaskResponse:
     """One correction: the scores that it would change; once approved, the scores that it changed, and the
-    published results on which the province must decide. Raises NotFound."""
+    published results on which the province must decide; of these a page of those in the `state` of the
+    address. While its job runs the page reloads itself. Raises NotFound."""
     correction = key_corrections.get_correction(correction_id)
     job = rescoring.latest_job_of(correction)
     waits = is_under_way(job)
@@ -223,8 +224,9 @@ def approve_correction(correction_id: UUID) -> Response:
 @scoring.post("/office/corrections/<uuid:correction_id>/bank")
 @require("corrections.propose")
 def mend_bank(correction_id: UUID) -> Response:
-    """同时更正题库: propose the corrected key in the bank, so that later papers don't have the old one.
-    Raises NotFound."""
+    """同时更正题库: propose the corrected key in the bank, which a second person must approve, so that later
+    papers don't have the old one; why it can't be proposed is said on the correction's page. Raises
+    NotFound."""
     correction = key_corrections.get_correction_for_update(correction_id)
     try:
         bank_corrections.propose_corrected_key(correction, by=current_user.as_actor())
@@ -252,8 +254,8 @@ def withdraw_correction(correction_id: UUID) -> Response:
 @require("corrections.propose")
 @limiter.limit("60/hour")
 def recount_or_resume(correction_id: UUID) -> Response:
-    """Compute the preview of a proposal again, or resume scoring that was interrupted; finished parts aren't
-    repeated. Raises NotFound."""
+    """Compute, with a job, the preview of a proposal again, or resume scoring that was interrupted; finished
+    parts aren't repeated. A withdrawn correction is only shown. Raises NotFound."""
     correction = key_corrections.get_correction_for_update(correction_id)
     if correction.approved_at:
         rescoring.enqueue_remarking(correction, by=current_user.as_actor())
@@ -265,8 +267,9 @@ def recount_or_resume(correction_id: UUID) -> Response:
 @scoring.post("/office/corrections/<uuid:correction_id>/decide")
 @require("corrections.decide_changes")
 def decide_changes(correction_id: UUID) -> Response:
-    """Decide on the ticked published results: publish the new score, or keep the published result. Raises
-    NotFound."""
+    """Decide on the ticked published results: publish the new score (`decision` «adopt»), or keep the
+    published result, with a reason; who could not be decided on is said above the list, and a refusal, too.
+    Raises NotFound, Forbidden, InvalidState."""
     correction = key_corrections.get_correction_for_update(correction_id)
     try:
         message = _decide_ticked(correction)

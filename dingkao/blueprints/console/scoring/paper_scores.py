@@ -38,8 +38,8 @@ from dingkao.web.request_lifecycle import (
 @require("scores.import")
 @limiter.limit("60/hour", methods=["POST"])
 def import_paper_scores() -> Response | tuple[str, int] | str:
-    """Import a spreadsheet of scores, or only check it; and the list of earlier imports. Raises NotFound
-    before the first cycle."""
+    """Import a spreadsheet of scores, which a second person must confirm, or only check it; and a page of
+    earlier imports. A refused file is named in the form. A POST raises NotFound before the first cycle."""
     form = SpreadsheetForm()
     if form.validate_on_submit():
         return _import_from_form(
@@ -78,8 +78,8 @@ def _import_upload(form: SpreadsheetForm, cycle: Cycle) -> Response | ImportRepo
 
 
 def _report_import(report: ImportReport, score_import: ScoreImport | None) -> Response | ImportReport:
-    """A redirect to the import; the report if nothing was imported or rows were refused, so that this page
-    must show it."""
+    """A redirect to the import, which exists already; the report if nothing was imported (None) or rows were
+    refused, so that this page must show it. What was imported is said on the next page in both cases."""
     if score_import is None:
         return report
     imported = f"已导入{score_import.scores}条成绩，请由另一位经办人确认"
@@ -148,7 +148,7 @@ def _import_state(score_import: ScoreImport) -> str:
 @scoring.get("/office/offline-scores/template.xlsx")
 @require("scores.import")
 def offline_template() -> FlaskResponse:
-    """An empty spreadsheet to be filled in."""
+    """An empty spreadsheet to be filled in, as xlsx."""
     return xlsx_response(
         write_xlsx(_sheet_headings(), [], "线下成绩"),
         "offline-scores-template.xlsx",
@@ -158,7 +158,8 @@ def offline_template() -> FlaskResponse:
 @scoring.get("/office/offline-scores/<uuid:import_id>")
 @require("scores.import")
 def show_import(import_id: UUID) -> FlaskResponse:
-    """One import: its scores, and who confirms it. Raises NotFound."""
+    """One import: a page of its scores, and who confirms it; while they are being entered the page reloads
+    itself. Raises NotFound."""
     score_import = _get_import(import_id)
     waits = score_import.approved_at is not None and score_import.entered_at is None
     page = render_template(

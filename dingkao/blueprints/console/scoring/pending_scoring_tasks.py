@@ -11,8 +11,8 @@ from dingkao.results import score_changes
 
 
 def pending_tasks() -> list[tuple[str, int, str, str, int]]:
-    """Tasks to confirm or decide: label, how many items the current user may do, URL, link text, and how many
-    only somebody else may do."""
+    """Tasks to confirm or decide, also those with the count 0, of those that the current user is granted:
+    label, how many items the current user may do, URL, link text, and how many only somebody else may do."""
     tasks = []
     if current_user.may("corrections.approve"):
         tasks += _correction_tasks()

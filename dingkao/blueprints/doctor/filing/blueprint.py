@@ -37,7 +37,8 @@ def filing_url(page: str, **values: Any) -> str:
 
 
 def pages_path() -> str:
-    """The path within the province under which all pages of the filing are."""
+    """The path below the province's under which all pages of the filing are: of the doctor's own, or in the
+    console's 代填 of the one that is being filled in there; with a slash at both ends."""
     record_id = g.get("assisted_record_id")
     return "/filing/" if record_id is None else f"/office/assist/{record_id}/filing/"
 

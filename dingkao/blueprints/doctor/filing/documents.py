@@ -54,9 +54,10 @@ def save_proofs(
     files: list[FileStorage],
     entry_id: UUID | None = None,
 ) -> ProofUpload:
-    """Save the valid ones of a form's files as proofs, of an entry if one is named; those refused are
-    listed in the result's `errors`. While the store is unavailable none is saved: the transaction is rolled
-    back."""
+    """Save the valid ones of a form's files as proofs, of an entry if one is named; those refused are listed
+    in the result's `errors`, and that none was chosen is one, too. While the store is unavailable none is
+    saved: the transaction is rolled back, and the dossier (locked before) is no longer locked. Raises
+    InvalidState, DeadlinePassed."""
     files = _named_files(files)
     if not files:
         return ProofUpload(errors=[("", "请选择文件。")], status=InvalidInput.status)
@@ -81,7 +82,8 @@ def _save_proof(
     entry_id: UUID | None,
     upload: ProofUpload,
 ) -> None:
-    """Save one file as a proof and add the result to `upload`. Raises Unavailable, InvalidState."""
+    """Save one file as a proof and add the result to `upload`. Raises Unavailable, InvalidState,
+    DeadlinePassed."""
     name = filing_documents.clean_file_name(file.filename or "")
     try:
         filing_documents.save_proof(
@@ -103,7 +105,8 @@ def _save_proof(
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def photo() -> Response | tuple[str, int] | str:
     """The page of the photo: choosing and saving it, and showing it as it will be printed, with hints about
-    its quality."""
+    its quality; a refused photo is shown there. A filing that can't be changed leads to its page. Raises
+    NotFound, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"), 303)
@@ -111,7 +114,8 @@ def photo() -> Response | tuple[str, int] | str:
 
 
 def _save_photo(dossier: Dossier) -> Response | tuple[str, int]:
-    """Save the photo of the form and redirect to its page, or render the page with the error."""
+    """Save the photo of the form in place of an earlier one and redirect to its page, or render the page with
+    the error. Raises InvalidState, DeadlinePassed."""
     file = request.files.get("photo")
     content = file.read(MAX_DOCUMENT_BYTES + 1) if file else b""
     try:
@@ -139,7 +143,8 @@ def _render_photo(dossier: Dossier, error: str | None = None) -> str:
 @filing.get("/filing/photo.jpg")
 @require("filing.edit")
 def photo_image() -> FlaskResponse:
-    """The doctor's own photo as JPEG. Raises NotFound if there is none."""
+    """The photo in the filing (`filing_dossier`) as JPEG. Raises NotFound, also if there is none,
+    InvalidState, Unavailable."""
     dossier = filing_dossier()
     content = filing_documents.photo_content(dossier.filing) if dossier.filing else None
     if content is None:
@@ -152,7 +157,8 @@ def photo_image() -> FlaskResponse:
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def proofs() -> Response | tuple[str, int] | str:
     """The proofs that belong to no entry: the list, and uploading. Of several files the valid ones are saved,
-    and the others are named."""
+    and the others are named. A filing that can't be changed leads to its page. Raises NotFound, InvalidState,
+    DeadlinePassed."""
     dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"), 303)
@@ -180,7 +186,8 @@ def _render_proofs(dossier: Dossier, upload: ProofUpload) -> str:
 @filing.get("/filing/proof/<uuid:document_id>")
 @require("filing.edit")
 def proof_file(document_id: UUID) -> FlaskResponse:
-    """A proof of the own filing. Raises NotFound."""
+    """A proof of the filing (`filing_dossier`), of an entry or not. Raises NotFound, InvalidState,
+    Unavailable."""
     proof = filing_documents.get_proof(filing_dossier().record, document_id)
     content = current_store().get("proof", proof.id)
     headers = {"Content-Disposition": "inline"}
@@ -190,7 +197,8 @@ def proof_file(document_id: UUID) -> FlaskResponse:
 @filing.post("/filing/proof/<uuid:document_id>/remove")
 @require("filing.edit")
 def remove_proof(document_id: UUID) -> Response:
-    """Delete a proof."""
+    """Delete a proof, its file after the commit; does nothing if it is gone. Raises NotFound, InvalidState,
+    DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())
     return redirect(filing_url("proofs"), 303)

@@ -40,7 +40,8 @@ from dingkao.web.request_lifecycle import limit_by_session, limiter
 @require("filing.edit")
 def list_entry(kind: str, entry: str) -> Response | tuple[str, int] | str:
     """The page that adds or edits an entry of the list `kind` (a key of ENTRY_LISTS). `entry`: its id, or
-    «new». Raises NotFound."""
+    «new». Errors are shown in the form. A filing that can't be changed leads to its page. Raises NotFound,
+    InvalidState, DeadlinePassed."""
     get_entry_list(kind)  # raises NotFound if there is no such list
     dossier = filing_dossier(for_update=request.method == "POST")
     if not dossier.is_editable():
@@ -58,7 +59,7 @@ def list_entry(kind: str, entry: str) -> Response | tuple[str, int] | str:
 
 
 def _get_entry_or_new(dossier: Dossier, kind: str, entry: str) -> dict[str, Any]:
-    """The stored entry; an empty one for «new». Raises NotFound."""
+    """The stored entry with the id `entry`; an empty one for «new». Raises NotFound."""
     stored_entry = dossier.find_entry(kind, entry) or {}
     if entry != "new" and not stored_entry:
         raise NotFound(ENTRY_NOT_FOUND_MESSAGE)
@@ -71,8 +72,9 @@ def _save_entry(
     entry: str,
     stored_entry: Mapping[str, Any],
 ) -> Response | tuple[str, int]:
-    """Save the entry of the form and redirect, or render the page with errors, also if another page has
-    changed it meanwhile."""
+    """Save the entry of the form and redirect (`_leave_entry`), or render the page with errors (status 422),
+    or with the status of StaleSave if another page has changed it meanwhile; then nothing is saved. Raises
+    InvalidState, DeadlinePassed."""
     try:
         entry_id, errors = entry_lists.save_entry(
             dossier,
@@ -181,7 +183,8 @@ def _proofs_of_entry(dossier: Dossier, kind: str, entry: str) -> list[Document]:
 @filing.post("/filing/list/<string:kind>/<string:entry>/remove")
 @require("filing.edit")
 def remove_entry(kind: str, entry: str) -> Response:
-    """Remove an entry from its list; it can be restored."""
+    """Remove an entry from its list; until submission the one removed last can be restored. Raises NotFound,
+    InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     entry_lists.remove_entry(dossier, kind, entry, by=current_user.as_actor())
     return redirect(
@@ -197,7 +200,9 @@ def remove_entry(kind: str, entry: str) -> Response:
 @require("filing.edit")
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | str:
-    """Save the files of a form as proofs of an entry. Opened with GET it redirects to the entry's page."""
+    """Save the files of a form as proofs of an entry, the valid ones of several; the others are named. Opened
+    with GET, or for a filing that can't be changed, it redirects to the entry's page. Raises NotFound,
+    InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=request.method == "POST")
     stored_entry = _get_entry_with_proofs(dossier, kind, entry)
     if request.method != "POST" or not dossier.is_editable():
@@ -221,7 +226,8 @@ def upload_entry_proofs(kind: str, entry: str) -> Response | tuple[str, int] | s
 @filing.post("/filing/list/<string:kind>/<string:entry>/proofs/<uuid:document_id>/remove")
 @require("filing.edit")
 def remove_entry_proof(kind: str, entry: str, document_id: UUID) -> Response:
-    """Delete a proof of an entry."""
+    """Delete a proof of the filing and return to the entry's page; does nothing if it is gone. Raises
+    NotFound for an entry that is none or has no proofs, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     _get_entry_with_proofs(dossier, kind, entry)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())

@@ -71,9 +71,9 @@ def render_step(
     message: str | None = None,
     differences: Collection[tuple[Field, str, str]] = (),
 ) -> str:
-    """The page of the step `number`. `values`: by field name; `errors`: messages by field name; `message`:
-    above the form; `differences`: (field, the page's text, the stored text) if another page has saved
-    meanwhile."""
+    """The page of the step `number` (a key of STEPS). `values`: what the fields show, by name; `errors`:
+    messages by field name; `message`: above the form; `differences`: (field, the page's text, the stored
+    text) if another page has saved meanwhile."""
     lists = entry_lists_of(number)
     return render_template(
         "doctor/filing/step.html",
@@ -108,8 +108,8 @@ def _proofs_by_entry(dossier: Dossier, lists: dict[str, EntryList]) -> dict[str,
 
 
 def _last_step_facts(dossier: Dossier, number: int) -> dict[str, Any]:
-    """What only the last step shows: the options for the procedure, and the proofs that belong to no
-    entry."""
+    """Template variables of what only the last step shows: the options for the procedure (`standing`; None on
+    others), and the proofs that belong to no entry (none on others)."""
     if number != LAST_STEP:
         return {"standing": None, "proofs": []}
     return {
@@ -202,4 +202,5 @@ def _procedure_options(dossier: Dossier) -> dict[str, object]:
 
 
 def _simple_procedure_duty() -> str:
+    """Whether doctors in 简易程序 sit the common paper in this province, as the page words it."""
     return "仍须参加" if settings.value("simple_sits_common_paper") else "本省不再参加"

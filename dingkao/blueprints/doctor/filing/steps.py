@@ -59,7 +59,9 @@ MAX_CLIENT_ID_LENGTH = 32
 @filing.route("/filing/<int:number>", methods=["GET", "POST"])
 @require("filing.edit")
 def step(number: int) -> Response | tuple[str, int] | str:
-    """One of the five steps: shown, or saved with a button."""
+    """One of the five steps: shown, or saved with a button (`_save_step`). Shown, a filing that can't be
+    changed leads to its page, a doctor who hasn't confirmed the user notice to that. Raises NotFound,
+    InvalidState, DeadlinePassed."""
     _require_step(number)
     if request.method == "POST":
         return _save_step(number)
@@ -87,12 +89,14 @@ class PageInput(NamedTuple):
 
 
 def _read_page_input() -> PageInput:
+    """What the step's page has sent with this request."""
     return PageInput(read_form_values(), _submitted_etags(), _client_id())
 
 
 def _save_step(number: int) -> Response | tuple[str, int] | str:
-    """Save the form and go on to the page that its button leads to, or render the step with errors; then what
-    was right is saved, and what was wrong isn't."""
+    """Save the form and go on to the page that its button leads to, or render the step: with errors (status
+    200: what was right is saved, and what was wrong isn't), or with what another page has saved meanwhile
+    (status 409: nothing is saved). Raises NotFound, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     page_input = _read_page_input()
     try:
@@ -193,7 +197,7 @@ def _submitted_etags() -> dict[str, str] | None:
 
 def _client_id() -> str:
     """The id of a page that saves automatically; "" if it sends none, or one that isn't made of ASCII letters
-    and digits."""
+    and digits, MAX_CLIENT_ID_LENGTH at the most."""
     client_id = request.form.get("pen", "")
     is_valid = client_id.isalnum() and client_id.isascii() and len(client_id) <= MAX_CLIENT_ID_LENGTH
     return client_id if is_valid else ""
@@ -221,7 +225,8 @@ def _typed_values(fields: Collection[Field], values: FormValues) -> dict[str, ob
 
 def _handle_list_action(dossier: Dossier, number: int, action: str) -> Response:
     """Move an entry of a list of this step (`action`: move/KIND/ENTRY/POSITION), or restore the entry removed
-    last (restore/KIND). Other actions are ignored."""
+    last (restore/KIND), and return to the list. Other actions are ignored. Raises InvalidInput if the list is
+    full, InvalidState, DeadlinePassed."""
     verb, kind, entry_id, position = [*action.split("/"), "", "", ""][:4]
     if kind in entry_lists_of(number):
         _change_entry_list(dossier, kind, verb, entry_id, position)
@@ -236,7 +241,8 @@ def _change_entry_list(
     entry_id: str,
     position: str,
 ) -> None:
-    """Carry out the action `verb` on the list `kind`."""
+    """Carry out the action `verb` («move» to `position`, from 0, or «restore»; others do nothing) on the list
+    `kind`. Raises InvalidInput if the list is full, InvalidState, DeadlinePassed."""
     by = current_user.as_actor()
     if verb == "restore":
         entry_lists.restore_entry(dossier, kind, by=by)
@@ -247,8 +253,10 @@ def _change_entry_list(
 @filing.post("/filing/<int:number>/keep")
 @require("filing.edit")
 def autosave(number: int) -> FlaskResponse:
-    """Save what was typed on a step, field by field, for the page's script. Responds with JSON; `fields` has
-    by field name the new etag, the error, and the stored value if another page or device saved before."""
+    """Save what was typed on a step, field by field, for the page's script: of the fields whose etags it
+    sends. Responds with JSON: `fields` has by field name what became of it (`_autosave_answer`), `saved` the
+    time of the last save in Beijing (HH:MM), `doubts` the warnings about the step, `lacking` the steps in
+    which something is missing. Raises NotFound, InvalidState, DeadlinePassed."""
     _require_step(number)
     dossier = filing_dossier(for_update=True)
     etags = _submitted_etags() or {}

@@ -59,7 +59,8 @@ LOCKED_MESSAGE = (
 @filing.route("/filing/notice", methods=["GET", "POST"])
 @require("filing.edit")
 def user_notice() -> Response | str:
-    """The user notice [S5]; 「确定」 records that it was read."""
+    """The user notice [S5]; 「确定」 records that it was read, and leads to the home page. Raises NotFound
+    before the first cycle."""
     cycle = require_cycle()
     doctor = current_user.doctor()
     if request.method == "POST":
@@ -76,8 +77,8 @@ def user_notice() -> Response | str:
 @filing.get("/filing")
 @require("filing.edit")
 def start() -> Response | str:
-    """Redirect to where the filing continues: the notice, the first incomplete step, the check, or the
-    submitted filing."""
+    """Redirect to where the doctor's own filing continues: the notice, the first incomplete step, the check,
+    or the page of a filing that can't be changed. Raises NotFound."""
     dossier = filing_dossier()
     if not dossier.is_editable():
         return redirect(url_for("filing.show_filing"))
@@ -94,7 +95,8 @@ def start() -> Response | str:
 @filing.get("/filing/check")
 @require("filing.edit")
 def review_before_submit() -> Response | str:
-    """The whole filing, what is missing, and the button that submits it."""
+    """The whole filing with full numbers, what is missing, and the button that submits it; a filing that
+    can't be changed leads to its page. Raises NotFound, InvalidState."""
     dossier = filing_dossier()
     if not dossier.is_editable():
         return redirect(filing_url("show_filing"))
@@ -115,7 +117,7 @@ def review_before_submit() -> Response | str:
 @require("filing.submit")
 def submit() -> Response:
     """Submit the filing to the institution. Submitting twice has the effect of once; if something is missing,
-    back to the check with a message."""
+    back to the check with a message. Raises NotFound, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     if dossier.record.state == "institution_pending":
         return redirect(url_for("filing.show_filing"), 303)
@@ -130,8 +132,8 @@ def submit() -> Response:
 @filing.post("/filing/withdraw")
 @require("filing.withdraw")
 def withdraw() -> Response:
-    """Withdraw the submitted filing, which is possible until a reviewer has opened it. Raises
-    InvalidState."""
+    """Withdraw the submitted filing, which is possible until a reviewer has opened it or the filing phase is
+    over; one that is withdrawn already stays so. Raises NotFound, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     if dossier.record.state != "draft":
         filing_submission.withdraw(dossier, by=current_user.as_actor())
@@ -142,7 +144,8 @@ def withdraw() -> Response:
 @filing.route("/filing/contact", methods=["GET", "POST"])
 @require("filing.edit")
 def contact() -> Response | tuple[str, int] | str:
-    """The contact data, which may be changed at any time without review."""
+    """The contact data, which may be changed at any time without review, once something was filed; before,
+    this leads to the filing. Errors are shown in the form. Raises NotFound."""
     dossier = filing_dossier(for_update=request.method == "POST")
     if dossier.filing is None:
         return redirect(url_for("filing.start"), 303)
@@ -154,7 +157,7 @@ def contact() -> Response | tuple[str, int] | str:
 
 
 def _save_contact(dossier: Dossier) -> Response | tuple[str, int]:
-    """Save the contact data and redirect, or render the page with errors."""
+    """Save the contact data and redirect, or render the page with errors; then nothing is saved."""
     errors = saving.save_contact(
         dossier,
         dict(request.form.lists()),
@@ -182,7 +185,8 @@ def _render_contact(dossier: Dossier, values: dict[str, Any], errors: dict[str, 
 @filing.get("/filing/view")
 @require("filing.edit")
 def show_filing() -> Response | str:
-    """The submitted filing, and what happens next or whom to contact."""
+    """The doctor's filing that can't be changed now, with full numbers, and what happens next or whom to
+    contact; one that can be changed leads to where it continues. Raises NotFound."""
     dossier = filing_dossier()
     if dossier.is_editable():
         return redirect(url_for("filing.start"))

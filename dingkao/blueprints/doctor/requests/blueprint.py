@@ -18,7 +18,7 @@ requests = province_blueprint("requests")
 
 def current_dossier(*, for_update: bool = False) -> Dossier:
     """The current user's own dossier, for requests (for the filing's pages there is `filing_dossier`), locked
-    with `for_update`. Raises NotFound before the first cycle."""
+    with `for_update`. Raises NotFound before the first cycle, and for a doctor without an assessment."""
     cycle = cycle_of_doctor(current_user.doctor().id)
     if cycle is None:
         raise NotFound("本省尚未开始新的考核周期。")

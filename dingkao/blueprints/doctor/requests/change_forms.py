@@ -41,8 +41,9 @@ from dingkao.web.access_control import require
 )
 @require("requests.own")
 def change_step(request_id: UUID, number: int) -> Response | tuple[str, int] | str:
-    """The form of one step with its values as filed; the values that the doctor changes on it become items of
-    the change request. Raises NotFound."""
+    """The form of one step (of AMENDABLE_STEPS) with its values as filed and those that the request already
+    changes; the values that the doctor changes on it become items of the change request, and the filing stays
+    as it is. Errors are shown in the form. Raises NotFound, InvalidState unless the request is a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "change")
     if number not in AMENDABLE_STEPS:
         raise NotFound
@@ -53,7 +54,8 @@ def change_step(request_id: UUID, number: int) -> Response | tuple[str, int] | s
 
 
 def _save_step(doctor_request: Request, dossier: Dossier, number: int) -> Response | tuple[str, int]:
-    """Store the changed fields as items and redirect to the request, or render the form with errors."""
+    """Store the changed fields as items of the request (locked) and redirect to it, or render the form with
+    errors; then nothing is stored. Raises InvalidState unless the request is a draft."""
     form_values = read_form_values()
     errors = drafting.save_change_fields(doctor_request, dossier, number, form_values)
     if not errors:
@@ -101,8 +103,9 @@ def _requested_values(doctor_request: Request, number: int) -> dict[str, Any]:
 )
 @require("requests.own")
 def change_entry(request_id: UUID, kind: str, entry: str) -> Response | tuple[str, int] | str:
-    """The form of one entry of a list, which the change request would add, change or remove. `entry`: its id,
-    or «new». Raises NotFound."""
+    """The form of one entry of a list, as filed, which the change request would add, change or remove; the
+    filing stays as it is. `entry`: its id, or «new». Errors are shown in the form. Raises NotFound,
+    InvalidState unless the request is a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "change")
     _require_amendable_list(kind)
     stored_values = _get_entry_or_new(dossier, kind, entry)
@@ -129,7 +132,9 @@ def _require_amendable_list(kind: str) -> None:
 def _save_entry(
     doctor_request: Request, dossier: Dossier, kind: str, entry: str
 ) -> Response | tuple[str, int]:
-    """Store the changed entry as an item and redirect to the request, or render the form with errors."""
+    """Store the changed entry, or with `remove` in the form its removal, as an item of the request (locked)
+    and redirect to it, or render the form with errors; then nothing is stored. Raises InvalidState unless the
+    request is a draft."""
     form_values = read_form_values()
     new_values = None if "remove" in request.form else form_values
     errors = drafting.save_change_entry(doctor_request, dossier, kind, entry, new_values)
@@ -162,7 +167,8 @@ def _render_entry(
 @requests.route("/requests/<uuid:request_id>/correction", methods=["GET", "POST"])
 @require("requests.own")
 def correction(request_id: UUID) -> Response | tuple[str, int] | str:
-    """The form of what a correction request would change. Raises NotFound."""
+    """The form of what a correction request would change; errors are shown in it. Raises NotFound,
+    InvalidState unless the request is a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "correction")
     if request.method == "POST":
         return _save_correction(doctor_request, dossier)
@@ -217,7 +223,7 @@ def _render_correction(
 @requests.post("/requests/<uuid:request_id>/items/<int:number>/remove")
 @require("requests.own")
 def remove_item(request_id: UUID, number: int) -> Response:
-    """Remove item `number` from a draft. Raises NotFound, InvalidState."""
+    """Remove item `number` (from 0) from a draft. Raises NotFound, InvalidState."""
     doctor_request, _ = get_request(request_id)
     drafting.remove_item(doctor_request, number)
     return redirect_to_request(doctor_request, "items")

@@ -26,7 +26,7 @@ from dingkao.web.request_lifecycle import limit_by_session, limiter
 @limiter.limit("60/hour", methods=["POST"], key_func=limit_by_session)
 def files(request_id: UUID) -> Response | tuple[str, int] | str:
     """The page of the files of a request: the list, and uploading. If one of several files is refused, none
-    is kept."""
+    is kept, and the page says why. Raises NotFound, and in a POST InvalidState unless it is a draft."""
     doctor_request, _ = get_request(request_id)
     if request.method != "POST":
         return _render_files(doctor_request)
@@ -75,7 +75,7 @@ def _render_files(doctor_request: Request, error: str | None = None) -> str:
 @requests.get("/requests/<uuid:request_id>/files/<uuid:file_id>")
 @require("requests.own")
 def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
-    """A file of the doctor's own request."""
+    """A file of the doctor's own request. Raises NotFound, Unavailable."""
     doctor_request, _ = get_request(request_id)
     content, content_type = request_files.file_content(doctor_request, file_id)
     return FlaskResponse(
@@ -88,7 +88,7 @@ def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
 @requests.post("/requests/<uuid:request_id>/files/<uuid:file_id>/remove")
 @require("requests.own")
 def remove_file(request_id: UUID, file_id: UUID) -> Response:
-    """Delete a file of a draft."""
+    """Delete a file of a draft; does nothing if it is gone. Raises NotFound, InvalidState."""
     doctor_request, _ = get_request(request_id)
     request_files.remove_file(doctor_request, file_id, by=current_user.as_actor())
     return redirect(url_for("requests.files", request_id=doctor_request.id), 303)

@@ -55,8 +55,8 @@ PURPOSE_TEXTS = {
 @requests.get("/requests", endpoint="list")
 @require("requests.own")
 def list_requests() -> str:
-    """The doctor's requests that weren't withdrawn and their state; the kinds that can be requested now, and
-    why others can't."""
+    """The doctor's requests that weren't withdrawn and their state, the newest first; the kinds that can be
+    requested now, and why others can't. Raises NotFound."""
     dossier = current_dossier()
     doctor_requests = request_queries.list_requests(dossier.record)
     return render_template(
@@ -91,7 +91,8 @@ def _list_offers(dossier: Dossier, open_kinds: Collection[str]) -> list[tuple[st
 @require("requests.own")
 def new_request(kind: str) -> Response | str:
     """What a kind of request is for and whether the doctor may make it, shown before anything must be
-    uploaded; POST creates a draft. Raises NotFound, InvalidState."""
+    uploaded; a request of this kind that is open already is shown instead. POST creates a draft, or takes the
+    one there is, and shows it. Raises NotFound, InvalidState."""
     if kind not in REQUEST_KINDS:
         raise NotFound
     dossier = current_dossier(for_update=request.method == "POST")
@@ -146,7 +147,8 @@ def _exemption_facts(dossier: Dossier, kind: str) -> dict[str, Any]:
 @requests.get("/requests/<uuid:request_id>")
 @require("requests.own")
 def show_request(request_id: UUID) -> str:
-    """One request: a draft can be filled in; of a submitted one its state and the decisions are shown."""
+    """One request: a draft can be filled in; of a submitted one its state and the decisions are shown. Raises
+    NotFound."""
     return _render_request(*get_request(request_id))
 
 
@@ -177,7 +179,7 @@ def _render_request(
 
 
 def _draft_facts(doctor_request: Request, dossier: Dossier) -> dict[str, Any]:
-    """What the page shows only for a draft."""
+    """Template variables of what the page shows only for a draft; none for a request that isn't one."""
     kind = doctor_request.kind
     if doctor_request.state != "draft":
         return {}
@@ -194,7 +196,8 @@ def _draft_facts(doctor_request: Request, dossier: Dossier) -> dict[str, Any]:
 @requests.post("/requests/<uuid:request_id>/save")
 @require("requests.own")
 def save_request(request_id: UUID) -> Response | tuple[str, int]:
-    """Save reason and note; then go on to files or fields, or submit, according to the pressed button."""
+    """Save reason and note of a draft; then submit (`submit`), go on to the page of the request that `stay`
+    names, or show the request. A refusal is shown on its page. Raises NotFound, InvalidState."""
     doctor_request, dossier = get_request(request_id)
     reason = request.form.get("reason", "")
     note = request.form.get("note", "")

@@ -34,7 +34,8 @@ from dingkao.web.request_lifecycle import keeps_answers_on_phone
 @keeps_answers_on_phone
 def answer_page(sitting_id: UUID) -> Response | str:
     """[S17]: the answering page. A device on which the sitting wasn't answered before asks first, because
-    continuing here ends the other device's page. Raises NotFound."""
+    continuing here ends the other device's page. A sitting that is handed in leads to its closing page.
+    Raises NotFound."""
     own_sitting = sittings.load_sitting_page(sitting_id, current_user.id)
     if own_sitting is None:
         raise_sitting_not_found()
@@ -84,7 +85,7 @@ def _answer_page_data(own_sitting: Any) -> dict[str, Any]:
 def status(sitting_id: UUID) -> Any:
     """The state of the sitting as JSON. The page requests it when it is shown again, when the network is
     back, and every few minutes, which also keeps the session alive (saving answers doesn't). The page that
-    may continue gets a new token for the present epoch."""
+    may continue gets a new token for the present epoch. Raises NotFound."""
     own_sitting = sittings.get_sitting(sitting_id, current_record())
     is_open = own_sitting.handed_in_at is None
     is_mine = is_open and is_current_device(own_sitting)
@@ -101,7 +102,8 @@ def status(sitting_id: UUID) -> Any:
 @sitting.post("/sitting/<uuid:sitting_id>/take-over")
 @require("sitting.sit")
 def switch_device(sitting_id: UUID) -> Response:
-    """Continue on this device; the other device's page can't save any more."""
+    """Continue on this device, which is remembered; the other device's page can't save any more. Of a sitting
+    that is handed in only its closing page is shown. Raises NotFound."""
     record = current_record(for_update=True)
     own_sitting = sittings.get_sitting(sitting_id, record, for_update=True)
     device = new_device_name()
@@ -114,7 +116,8 @@ def switch_device(sitting_id: UUID) -> Response:
 @sitting.post("/sitting/<uuid:sitting_id>/events")
 @require("sitting.sit")
 def save_events(sitting_id: UUID) -> Any:
-    """Store what the page has noticed (integrity-events.js); an event sent several times is stored once."""
+    """Store what the page has noticed (integrity-events.js), a JSON list; an event sent several times is
+    stored once, too many are dropped. Raises NotFound, InvalidInput."""
     integrity_events.record_events(
         sittings.get_sitting(sitting_id, current_record()),
         request.get_json(silent=True),

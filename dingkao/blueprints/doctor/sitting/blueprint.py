@@ -31,7 +31,7 @@ def current_record(*, for_update: bool = False) -> Assessment:
 
 
 def raise_sitting_not_found() -> NoReturn:
-    """Raise NotFound for a sitting that isn't the user's own; with the reason if the user has no
+    """Raise NotFound, because a sitting isn't the user's own; with the reason if the user has no
     assessment."""
     current_record()
     raise NotFound
@@ -49,13 +49,14 @@ def get_sitting_for_update(
 
 
 def has_entered(record: Assessment) -> bool:
-    """Whether name, ticket number and consent were entered in this session, for this assessment."""
+    """Whether name, ticket number and consent were entered rightly in this browser's session, for this
+    assessment."""
     return session.get("entered") == str(record.id)
 
 
 def new_device_name() -> str:
     """The name of this device: from its cookie, else the one that the session stored with an earlier sitting,
-    else a new random one."""
+    else a new random one, which is stored nowhere (`remember_device_of`)."""
     return device_name() or (session.get("sitting") or {}).get("device") or secrets.token_hex(8)
 
 

@@ -32,7 +32,8 @@ WRONG_NUMBER_MESSAGE = "准考证号不正确。准考证号显示在主页上�
 @sitting.route("/sitting", methods=["GET", "POST"])
 @require("sitting.sit")
 def list_papers() -> Response | tuple[str, int] | str:
-    """[S15]: the form of name, ticket number and consent; after it the list of papers."""
+    """[S15]: the form of name, ticket number and consent; after it, in this browser's session, the list of
+    papers; before a ticket is issued, the page that says why. Raises NotFound."""
     record = current_record(for_update=request.method == "POST")
     ticket = find_ticket(record)
     if ticket is None:
@@ -45,8 +46,9 @@ def list_papers() -> Response | tuple[str, int] | str:
 
 
 def _enter(record: Assessment, ticket: AdmissionTicket) -> Response | tuple[str, int]:
-    """Let the doctor go on to the papers, or render the form with errors. A failed attempt doesn't end an
-    earlier entrance."""
+    """Check what was typed: let the doctor go on to the papers, which the journal notes, or render the form
+    with errors, of which the journal notes a wrong name or number. A failed attempt doesn't end an earlier
+    entrance."""
     errors = _entry_errors(ticket.number)
     if not errors:
         journal.write_entry(
@@ -74,6 +76,7 @@ def _entry_errors(number: str) -> dict[str, str]:
 
 
 def _name_error() -> str | None:
+    """The message about the typed name; None if it is the account's (`is_same_name`)."""
     name = request.form.get("name", "").strip()
     if not name:
         return "请输入姓名。"
@@ -81,6 +84,7 @@ def _name_error() -> str | None:
 
 
 def _number_error(number: str) -> str | None:
+    """The message about the typed ticket number; None if it is `number`, blanks aside."""
     typed_number = request.form.get("number", "").replace(" ", "")
     if not typed_number:
         return "请输入准考证号。准考证号显示在主页上，可以复制。"
@@ -88,7 +92,8 @@ def _number_error(number: str) -> str | None:
 
 
 def _record_failed_entry(errors: dict[str, str]) -> None:
-    """Enter in the journal that a wrong name or number was typed."""
+    """Enter in the journal that a wrong name or number was typed, which stays after the rollback; of `errors`
+    only the fields."""
     failed_attempts.record_attempt(
         current_user.account.login_index,
         "exam_entry_failed",

@@ -51,7 +51,7 @@ from dingkao.web.request_lifecycle import limit_key, limiter
 @sitting.get("/sitting/paper/<uuid:paper_id>")
 @require("sitting.sit")
 def exam_notice(paper_id: UUID) -> Response | str:
-    """[S16]: the candidate's notice."""
+    """[S16]: the candidate's notice of a paper (`_show_notice`). Raises NotFound."""
     return _show_notice(current_record(), paper_id)
 
 

@@ -120,7 +120,7 @@ def _count_unscored(own_sitting: Sitting, outstanding: list[Any]) -> int:
 
 
 def _record_heartbeat() -> None:
-    """Store a heartbeat of the province, if the cache responds."""
+    """Store that somebody in the province could use the service now, if the cache responds."""
     try:
         integrity_events.record_province_heartbeat(current_app.extensions["redis"])
     except redis.RedisError:

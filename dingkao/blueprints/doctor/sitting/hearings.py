@@ -28,12 +28,14 @@ from dingkao.web.access_control import require
 @require("sitting.sit")
 def list_cases() -> Response | tuple[str, int] | str:
     """The cases about the doctor's own sittings: the reason, until when a statement may be made, and the
-    outcome. POST submits a statement."""
+    outcome. POST submits a statement on the case that the form names; a refusal is shown on the page. Raises
+    NotFound."""
     return _submit_statement() if request.method == "POST" else _render_cases()
 
 
 def _submit_statement() -> Response | tuple[str, int]:
-    """Store the statement and redirect to the list, or render it with the error."""
+    """Store the statement and redirect to the list, or render it with the error, always with status 422.
+    Raises NotFound."""
     case = _get_own_case_for_update(current_record())
     try:
         integrity_cases.submit_statement(
@@ -49,7 +51,7 @@ def _submit_statement() -> Response | tuple[str, int]:
 
 
 def _get_own_case_for_update(record: Assessment) -> IntegrityCase:
-    """The case that the form names, locked. Raises NotFound for somebody else's."""
+    """The case that the form names, locked, if it is about a sitting of `record`. Raises NotFound."""
     case_id = request.form.get("case", type=UUID) or UUID(int=0)
     case_record_sitting = integrity_cases.find_case_for_update(case_id)
     if case_record_sitting is None:

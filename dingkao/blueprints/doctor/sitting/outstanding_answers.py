@@ -17,7 +17,8 @@ server's."""
 
 
 def parse_outstanding_answers() -> list[Any]:
-    """The answers sent with the form (JSON, as `save_answer` takes them); empty if the text is too long or no
+    """The first MAX_OUTSTANDING answers sent with the form (`outstanding`, a JSON list of what `save_answer`
+    takes), not checked; empty if there are none, or the text is longer than MAX_OUTSTANDING_BYTES or no
     list."""
     text = request.form.get("outstanding", "")
     return _parse_list(text)[:MAX_OUTSTANDING] if len(text) <= MAX_OUTSTANDING_BYTES else []
@@ -34,12 +35,14 @@ def _parse_list(text: str) -> list[Any]:
 
 def save_outstanding_answers(outstanding: list[Any], save: Callable[[Any], str]) -> int:
     """Save each answer with `save`, separately, so that one tapped too late doesn't prevent saving one tapped
-    in time. Returns how many came too late. Raises Unavailable."""
+    in time. `save` raises InvalidState for an answer that comes too late; any other refusal but Unavailable
+    leaves the answer out silently. Returns how many came too late. Raises Unavailable."""
     return sum(not _save_unless_late(answer, save) for answer in outstanding)
 
 
 def _save_unless_late(answer: Any, save: Callable[[Any], str]) -> bool:
-    """Save one answer; return whether it came in time. Malformed answers are ignored. Raises Unavailable."""
+    """Save one answer; return whether it came in time, which is also said of those that `save` refuses for
+    another reason (malformed ones). Raises Unavailable."""
     try:
         save(answer)
     except InvalidState:

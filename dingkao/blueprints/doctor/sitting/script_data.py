@@ -17,7 +17,7 @@ from dingkao.web.question_rendering import picture_url
 def questions_as_json(
     questions: list[ShownQuestion],
 ) -> list[dict[str, Any]]:
-    """The questions for js/sitting.js."""
+    """The questions for js/sitting.js, without answer keys, in their order."""
     return [_question_as_json(question) for question in questions]
 
 
@@ -46,8 +46,9 @@ def _question_labels(question: ShownQuestion) -> dict[str, Any]:
 
 
 def status_as_json(sitting: Any, stored: dict[int, tuple[str, int]]) -> dict[str, Any]:
-    """The state of a sitting or mock exam for js/sitting.js. `stored`: position (from 0) → letters and
-    sequence number; times in milliseconds since 1970."""
+    """The state of a sitting or mock exam for js/sitting.js: the stored answers and their sequence numbers by
+    position, the highest of these (0 for none), the server's time and the end, in milliseconds since 1970.
+    `stored`: position (from 0) → letters and sequence number."""
     sequences = sequences_by_position(stored)
     return {
         "answers": {position: letters for position, (letters, _) in stored.items()},

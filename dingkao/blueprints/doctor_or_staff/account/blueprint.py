@@ -13,14 +13,16 @@ account = province_blueprint("account")
 
 
 def account_rate_limit_key() -> str:
-    """Rate limits against guessing the own password count each account, from all addresses."""
+    """The key of rate limits against guessing the own password: for each account, from all addresses; if
+    nobody is signed in, for each network."""
     return limit_key(f"account-{current_user.id}" if current_user.is_authenticated else None)
 
 
 def log_wrong_credentials(
     *fields: str,
 ) -> AbstractContextManager[None]:
-    """Write a journal entry if the block raises InvalidInput for one of `fields`, or RateLimited."""
+    """Write a journal entry, which stays after the rollback, if the block raises InvalidInput for one of
+    `fields`, or RateLimited; the exception is raised again."""
     return log_failures(
         "password_failed",
         current_user.account.login_index,

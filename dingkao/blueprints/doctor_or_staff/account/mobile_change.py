@@ -39,7 +39,8 @@ class MobileForm(Form):
 @require("account.manage_own")
 @limiter.limit("20/10minutes", methods=["POST"], key_func=account_rate_limit_key)
 def mobile() -> Response | tuple[str, int] | str:
-    """Bind another mobile number, with the password and a code sent to it; every other session ends."""
+    """Bind another mobile number, with the password and a code sent to it (`send` in the form sends one);
+    every other session ends. A refusal is shown in the form."""
     form = MobileForm()
     if request.method != "POST":
         return _render_mobile_form(form, 0)
@@ -59,7 +60,8 @@ def mobile() -> Response | tuple[str, int] | str:
 
 
 def _change_mobile(form: MobileForm) -> Response:
-    """Bind the new number, sign in again and redirect to the account's page. Raises InvalidInput, Busy."""
+    """Use up the code, bind the new number, which ends all sessions, notify a doctor, sign in again and
+    redirect to the account's page. Raises InvalidInput, Busy."""
     own_account = current_user.account
     with log_wrong_credentials("password", "sms_code"):
         number = _validate_new_mobile(form)

@@ -34,7 +34,7 @@ class PasswordForm(Form):
 @require("account.manage_own")
 @limiter.limit("10/10minutes", methods=["POST"], key_func=account_rate_limit_key)
 def password() -> Response | tuple[str, int] | str:
-    """Change the own password; every other session ends."""
+    """Change the own password with the old one; every other session ends. A refusal is shown in the form."""
     form = PasswordForm()
     if form.validate_on_submit():
         try:
@@ -54,7 +54,8 @@ def _render_password_form(form: PasswordForm) -> str:
 
 
 def _change_password(form: PasswordForm) -> Response:
-    """Set the new password, sign in again and redirect to the start. Raises InvalidInput, Busy."""
+    """Set the new password, which ends all sessions, sign in again and redirect to the start. Raises
+    InvalidInput, Busy."""
     _require_old_password(form.old_password.data)
     if form.new_password.data != form.again.data:
         raise InvalidInput("两次输入的新密码不一致，请重新输入。", "again")
@@ -80,7 +81,8 @@ def _require_old_password(old_password: str) -> None:
 
 
 def _validate_new_password(new_password: str) -> None:
-    """Check a new password against the rules and the data of its owner. Raises InvalidInput."""
+    """Check a new password against the rules and the current user's names, numbers and birth date. Raises
+    InvalidInput."""
     own_account = current_user.account
     province = by_code(current_tenant())
     if own_account.kind == "staff":

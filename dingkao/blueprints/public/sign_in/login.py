@@ -54,7 +54,7 @@ class LoginForm(Form):
 @limiter.limit("300/minute", methods=["POST"])
 def login() -> Response | tuple[str, int] | str:
     """Sign in; the initial password and one-time codes lead to the page that sets a password. `staff` in the
-    address selects the page for staff."""
+    address selects the page for staff. A refusal is shown in the form."""
     form = LoginForm()
     if request.method != "POST":
         return _with_last_province_cookie(_render_login(form))
@@ -73,7 +73,8 @@ def _is_staff_page() -> bool:
 
 def _authenticate(raw_number: str, password: str) -> authentication.SignInResult:
     """Check the credentials, with the sign-in throttle and journal entries of failures. `raw_number`: the
-    typed document number, or user name of staff. Raises InvalidInput, RateLimited, Busy."""
+    typed document number, or user name of staff. No session is started. Raises InvalidInput, RateLimited,
+    Busy."""
     kind = "staff" if _is_staff_page() else "doctor"
     index = authentication.login_index(kind, raw_number)
     attempt = password_attempt(
@@ -137,7 +138,7 @@ def _sign_in_or_ticket(
 
 
 def _next_page() -> str | None:
-    """The page that was requested before signing in (`next` in the address), if it is one of this province;
-    else None."""
+    """The path, with the province's, of the page that was requested before signing in (`next` in the address,
+    a path below the province's), if that is a local path; else None."""
     path = request.args.get("next", "")
     return request.script_root + path if is_local_path(path) else None

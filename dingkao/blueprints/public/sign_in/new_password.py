@@ -49,7 +49,8 @@ def validate_new_password(
 
 
 def _number_and_birth_date(doctor: Doctor | None, raw_number: str) -> tuple[str, date | None]:
-    """The document number and the birth date: the doctor's, or those in the typed number."""
+    """The document number and the birth date: the doctor's, or without a doctor the typed number in its
+    normal form and the date in it (None if it has none)."""
     if doctor is None:
         number = identity_numbers.normalise_login_number(raw_number)
         return number, identity_numbers.birth_date_of(number)
@@ -61,4 +62,5 @@ def _number_and_birth_date(doctor: Doctor | None, raw_number: str) -> tuple[str,
 
 
 def _names_of(account: Account | None) -> tuple[str, ...]:
+    """The names that may not be in a password: the account's name and user name; none without an account."""
     return (account.name, account.user_name or "") if account else ()

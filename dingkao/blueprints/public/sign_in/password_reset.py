@@ -45,8 +45,9 @@ class ResetForm(Form):
 @require(PUBLIC)
 @limiter.limit("600/10minutes", methods=["POST"])
 def reset_password() -> Response | tuple[str, int] | str:
-    """[S4]: set a new password with a code sent to the bound number. The responses don't depend on whether
-    the account exists, until a right code is shown."""
+    """[S4]: set a doctor's new password with a code sent to the bound number (`send` in the form sends one).
+    The responses don't depend on whether the account exists, until a right code is shown. A refusal is shown
+    in the form."""
     form = ResetForm()
     if request.method != "POST":
         return _render_form(form)
@@ -71,7 +72,8 @@ def _render_form(form: ResetForm, **context: int) -> str:
 
 
 def _reset_password(form: ResetForm) -> Response:
-    """Set the new password and redirect to the sign-in page. Raises InvalidInput, Busy."""
+    """Check everything, set the new password and redirect to the sign-in page; nobody is signed in. Raises
+    InvalidInput, Busy."""
     raw_number = form.account.data
     mobile = parse_mobile(form.mobile.data)
     account = authentication.doctor_account_with_mobile(raw_number, mobile)
@@ -101,8 +103,8 @@ def _require_right_code(form: ResetForm, mobile: str) -> None:
 
 
 def _set_password_by_code(account: Account, form: ResetForm, mobile: str) -> None:
-    """Use up the code and set the new password, after everything that could refuse it. Raises InvalidInput,
-    Busy."""
+    """Use up the code and set the new password, after everything that could refuse it; all sessions end, and
+    the WeChat binding is removed. Raises InvalidInput, Busy."""
     new_password = form.new_password.data
     validate_new_password(
         new_password,

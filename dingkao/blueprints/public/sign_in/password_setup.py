@@ -61,8 +61,9 @@ class ChangeForm(Form):
 @require(PASSWORD_TICKET)
 @limiter.limit("60/10minutes", methods=["POST"], key_func=ticket_rate_limit_key)
 def set_password() -> Response | tuple[str, int] | str:
-    """Set the own password. A doctor confirms the mobile number on the roster with a code sent to it, or
-    shows a one-time code."""
+    """Set the own password with the browser's ticket, and sign in. A doctor confirms the mobile number on the
+    roster with a code sent to it (`send` in the form sends one), or shows a one-time code. A refusal is shown
+    in the form; without a valid ticket back to the sign-in page."""
     try:
         ticket = current_ticket()
     except InvalidInput as refusal:
@@ -105,7 +106,8 @@ def _render_form(form: ChangeForm, ticket: PasswordTicket, **context: int) -> st
 
 
 def _change_password(form: ChangeForm, ticket: PasswordTicket) -> Response:
-    """Check the codes, set the new password, sign in and redirect to the start. Raises InvalidInput, Busy."""
+    """Check everything, use up the codes and the ticket, set the new password, bind the typed number, sign in
+    and redirect to the start. Raises InvalidInput, Busy."""
     with _log_wrong_codes(ticket.account):
         code, mobile = _verified_code_and_mobile(form, ticket)
     with passwords.hash_slot():
@@ -123,7 +125,7 @@ def _change_password(form: ChangeForm, ticket: PasswordTicket) -> Response:
 
 
 def _log_wrong_codes(account: Account) -> AbstractContextManager[None]:
-    """Enter wrong codes of the block in the journal."""
+    """Enter wrong codes of the block, also a wrong initial password, in the journal (`log_failures`)."""
     return log_failures(
         "code_failed",
         account.login_index,

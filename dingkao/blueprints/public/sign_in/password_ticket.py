@@ -35,8 +35,8 @@ class PasswordTicket:
 
 
 def ticket_rate_limit_key() -> str:
-    """The page's rate limit counts each ticket, because a whole hospital sets passwords behind one
-    address."""
+    """The key of the page's rate limit: for each ticket, because a whole hospital sets passwords behind one
+    address; requests without one count together."""
     return limit_key(hashlib.sha256(_ticket_cookie().encode()).hexdigest())
 
 
@@ -58,7 +58,8 @@ def set_ticket_cookie(response: Response, result: SignInResult) -> None:
 
 def current_ticket() -> PasswordTicket:
     """The browser's ticket, if it is of this province, not older than 10 minutes, unused, and the account's
-    password may still be set with it. The account is locked in a POST. Raises InvalidInput."""
+    password may still be set with it. The account is locked in a POST. Raises InvalidInput with the reason
+    for any other, also for none."""
     account_id, by_code, number = _read_ticket_cookie()
     account = find_account(UUID(account_id), for_update=request.method == "POST")
     if account is None or not _may_set_password(account, by_code=by_code):
@@ -86,7 +87,7 @@ def _may_set_password(account: Account, *, by_code: bool) -> bool:
 
 
 def use_up_ticket(ticket: PasswordTicket, response: Response) -> None:
-    """Make the ticket invalid, and remove it from the browser."""
+    """Make the ticket invalid, whether the request is committed or not, and remove it from the browser."""
     current_app.extensions["redis"].set(_used_ticket_key(ticket.number), 1, ex=PASSWORD_TICKET_SECONDS)
     delete_ticket_cookie(response)
 

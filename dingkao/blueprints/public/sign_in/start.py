@@ -33,7 +33,7 @@ MAX_SEARCH_LENGTH = 20
 @require(PUBLIC)
 def choose_province() -> Response | str:
     """The page to choose the province. A browser that chose one before is redirected to its sign-in page,
-    unless `pick` or a search is in the address."""
+    unless `pick` or a search (`q`) is in the address; a request within a province to its start."""
     if PROVINCE_KEY in request.environ:
         return redirect(url_for("public.redirect_to_start"))
     last_province = by_slug(request.cookies.get(LAST_PROVINCE_COOKIE, ""))
@@ -64,7 +64,8 @@ def redirect_to_start() -> Response:
 @public.get("/outbox")
 @require(PUBLIC)
 def outbox() -> str:
-    """The SMS that a demonstration would have sent. Raises NotFound elsewhere."""
+    """The SMS that a demonstration would have sent; those that are being sent are waited for. Raises NotFound
+    where this is no demonstration."""
     sender = current_app.extensions["sms"]
     if not AppConfig.current().demonstration or not isinstance(sender, DevelopmentOutbox):
         raise NotFound
