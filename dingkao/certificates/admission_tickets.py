@@ -154,8 +154,8 @@ def render_tickets(
 
 
 def _page_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any]:
-    """Returns `ticket_content` with what the page also needs: the photo and the number's QR code, as data
-    URIs."""
+    """Returns `ticket_content` with what the page also needs: the photo (None if there is none) and the
+    number's QR code, as data URIs. Raises Unavailable."""
     photo = _photo_of(record)
     return ticket_content(record, ticket) | {
         "picture": _data_uri(photo) if photo is not None else None,
@@ -220,7 +220,8 @@ def _last_job(by: Actor) -> Job | None:
 
 @worker.register_job(SINGLE_JOB)
 def render_ticket_job(job: Job, _progress: worker.ProgressCallback) -> None:
-    """Draw one ticket and store it, encrypted, as PDF and as PNG (WeChat shows only pictures). Idempotent."""
+    """Draw one ticket and store it, encrypted, as PDF and as PNG (WeChat shows only pictures); the ticket is
+    locked meanwhile. Idempotent. Raises what `render_tickets` raises."""
     ticket = db.session.scalars(
         select(AdmissionTicket).where(AdmissionTicket.id == UUID(job.arguments["ticket"])).with_for_update()
     ).one()
@@ -280,7 +281,7 @@ def _on_cancel(_job: Job, cursor: Cursor) -> Cursor | None:
 def render_batch(job: Job, cursor: Cursor) -> Chunk:
     """Draw the next tickets of a batch and store them as a part. After the last one, merge the parts into
     documents that a printer takes at once (PARTS_PER_PDF), stored encrypted for whoever asked; then delete
-    the parts. Raises InvalidState if there is no ticket to draw."""
+    the parts. Raises InvalidState if there is no ticket to draw, and what `render_tickets` raises."""
     if "forget" in cursor:
         job_parts.delete_parts(job.id, PAGES_SERIES, range(cursor["forget"]))
         return Chunk(None)
@@ -291,7 +292,7 @@ def render_batch(job: Job, cursor: Cursor) -> Chunk:
 
 def _render_part(job: Job, cursor: Cursor) -> Chunk:
     """Draw the next BATCH_SIZE tickets as one part. Raises InvalidState if the batch ends without any
-    ticket."""
+    ticket, and what `render_tickets` raises."""
     query = _batch_records_query(job.arguments)
     batch_rows = db.session.execute(
         _after_cursor(query, job.arguments, cursor.get("after")).limit(BATCH_SIZE)
@@ -341,7 +342,8 @@ def _count_rows(query: Select[Any]) -> int | None:
 
 def _merge_parts(job: Job, cursor: Cursor) -> Chunk:
     """Merge the parts of the next document and store it. The cursor of the chunk is that of the document
-    after it, or {"forget": number of parts} after the last one."""
+    after it, or {"forget": number of parts} after the last one. Raises NotFound for a part that is gone,
+    Unavailable."""
     finished_count, part_count = cursor["documents"], cursor["parts"]
     first = finished_count * PARTS_PER_PDF
     parts = job_parts.iter_parts(

@@ -58,6 +58,7 @@ def _institution_condition(value: str, _viewer: ListViewer) -> ColumnElement[boo
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """Returns for each row of `_query` the texts of the list's columns by key; numbers are masked."""
     institutions = organisation_names(institution_id for _, _, institution_id, *_ in rows)
     return [
         doctor_cells(doctor, institutions[institution_id])

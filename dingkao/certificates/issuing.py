@@ -109,7 +109,8 @@ def issue(record: Assessment) -> Certificate:
 
 
 def _issue_new(record: Assessment) -> Certificate:
-    """Create the certificate; see `issue`. Raises InvalidState, UnprintableCharacters."""
+    """Create the certificate, flush and journal it; see `issue`. Raises InvalidState,
+    UnprintableCharacters."""
     if record.state != "passed":
         raise InvalidState("考核结果为合格并发布后，才能签发通知书。")
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
@@ -206,9 +207,9 @@ def _roster_scopes(doctor: Doctor) -> list[str]:
 
 def replace(record: Assessment, *, by: Actor, reason: str) -> Certificate | None:
     """Replace the record's valid certificate (record locked), because its content was corrected: the old one
-    becomes 已替换, the new one gets its own serial, and its drawing is enqueued. Returns the new one, or None
-    if there was no valid one. Raises UnprintableCharacters, InvalidState for a record that hasn't passed; the
-    caller then rolls back."""
+    becomes 已替换, the new one gets its own serial, and its drawing is enqueued. Both are journalled. Returns
+    the new one, or None if there was no valid one. Raises UnprintableCharacters, InvalidState for a record
+    that hasn't passed; the caller then rolls back."""
     replaced = db.session.scalar(
         select(Certificate)
         .where(
@@ -248,8 +249,8 @@ def enqueue_issue(record: Assessment, *, by: Actor) -> Job:
 
 @worker.register_job("issue_one")
 def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
-    """Issue and draw the certificate of one record. Idempotent. Raises InvalidState, and what
-    `render_and_store` raises."""
+    """Issue and draw the certificate of one record, which is locked. Idempotent. Raises InvalidState, and
+    what `render_and_store` raises."""
     certificate = issue(
         db.session.scalars(
             select(Assessment).where(Assessment.id == UUID(job.arguments["record"])).with_for_update(),
@@ -302,8 +303,8 @@ def issue_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chunk:
-    """Issue the certificates of the next records that are still passed, and write the journal. The chunk
-    counts as issued whoever has a certificate now, and reports names that can't be printed."""
+    """Issue the certificates of the next records that are still passed (locked), and write the journal. The
+    chunk counts as issued whoever has a certificate now, and reports names that can't be printed."""
     record_ids = _passed_record_ids(publication_id, last_id, ISSUE_BATCH_SIZE)
     records = (
         select(Assessment)

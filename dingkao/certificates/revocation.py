@@ -25,8 +25,8 @@ def propose_revocation(certificate: Certificate, *, by: Actor, reason: str) -> P
 
 @proposed_acts.on_approval("revocation")
 def apply_revocation(act: ProposedAct, by: Actor) -> None:
-    """Revoke the certificate of an approved proposal, and write the journal. `by`: who approves. Raises
-    InvalidState if it is no longer valid."""
+    """Revoke the certificate of an approved proposal, which is locked, and write the journal. `by`: who
+    approves. Raises InvalidState if it is no longer valid."""
     certificate = db.session.scalars(
         select(Certificate).where(Certificate.id == act.subject_id).with_for_update()
     ).one()

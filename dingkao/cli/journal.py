@@ -9,6 +9,7 @@ from dingkao.cli.context import (
     application,
     print_result,
     province_by_slug,
+    refusals_as_click_errors,
 )
 from dingkao.clock import to_beijing
 from dingkao.database.base import db
@@ -44,7 +45,7 @@ def verify(slug: str | None, as_json: bool) -> None:
         slug = province_by_slug(slug).slug
     result: dict[str, Any] = {"sound": True, "provinces": []}
     lines: list[str] = []
-    with application():
+    with application(), refusals_as_click_errors():
         for province in _opened_provinces(slug):
             report = _verify_province(province)
             result["provinces"].append({"slug": province.slug} | report.as_dict())
@@ -61,7 +62,8 @@ def verify(slug: str | None, as_json: bool) -> None:
 
 
 def _verify_province(province: Province) -> VerificationReport:
-    """Returns the report of a complete verification of a province's journal."""
+    """Returns the report of a complete verification of a province's journal; what the session holds is
+    dropped. Raises Unavailable, and InvalidCheckpoint as `verification.verify_step`."""
     with in_tenant(province.code):
         report = verification.verify_all(last_verified_batch())
     db.session.remove()

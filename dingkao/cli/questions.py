@@ -122,7 +122,7 @@ def share(bank: str, file: Path, whole: bool, as_json: bool) -> None:
 )
 def export_shared(bank: str, file: Path) -> None:
     """把全国共享题库 BANK 的题目写入 FILE（xlsx）."""
-    with application():
+    with application(), refusals_as_click_errors():
         shared_bank = _get_shared_bank(bank)
         file.write_bytes(shared_banks.shared_bank_xlsx(shared_bank))
     click.echo(f"已写入{shared_bank.question_count}题：{file}")

@@ -31,8 +31,9 @@ def create_post_exam_data(
     absent: Assessment,
     staff: Mapping[str, Actor],
 ) -> None:
-    """Create these for `sat`, a record that sat both papers, and `absent`, one that sat none and gets a score
-    on paper."""
+    """Create what this module creates for `sat`, a record that sat both papers, and `absent`, one that sat
+    none and gets a score on paper; the jobs of the analysis and of the correction's preview are enqueued.
+    `staff` as for `sample_records.create_records`."""
     settings.change(
         "answers_review",
         "full",

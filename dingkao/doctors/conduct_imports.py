@@ -193,6 +193,7 @@ def _known_records(
 
 
 def _new_record(kind: ConductKind, values: ConductValues, by: Actor) -> dict[str, Any]:
+    """Column → value of a record as a row gives it, imported now."""
     return asdict(values) | {
         "tenant_id": current_tenant(),
         "id": new_id(),

@@ -38,8 +38,8 @@ def list_of_doctor(doctor_id: UUID) -> Sequence[ConductRecord]:
 def records_of_doctors(
     doctor_ids: Iterable[UUID], first_year: int, last_year: int
 ) -> dict[UUID, list[ConductRecord]]:
-    """Doctor's id → the records of these years that count, for at most 5,000 doctors; doctors without any are
-    left out."""
+    """Doctor's id → the records of these years that count, by year, for at most 5,000 doctors; doctors
+    without any are left out. `first_year`, `last_year`: both included."""
     query = (
         select(ConductRecord)
         .where(
@@ -64,10 +64,10 @@ def remove(
     reason: str,
     by: Actor,
 ) -> None:
-    """Mark a wrong record of a doctor as removed, so that it counts no more, and journal it; it can be
-    imported again. `grant_of`: action → the doctors for whom the person has it; that of the record's kind
-    must reach the doctor. Raises NotFound if it is no record of the doctor or removed already, Forbidden, and
-    InvalidInput without a reason or for one too long."""
+    """Mark a wrong record of a doctor as removed (it is locked), so that it counts no more, and journal it;
+    it can be imported again. `grant_of`: action → the doctors for whom the person has it; that of the
+    record's kind must reach the doctor. Raises NotFound if it is no record of the doctor or removed already,
+    Forbidden, and InvalidInput without a reason or for one too long."""
     record = db.session.scalar(
         select(ConductRecord)
         .where(

@@ -186,9 +186,9 @@ def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) ->
 
 
 def _change_practice(doctor: Doctor, changes: Mapping[str, str]) -> bool:
-    """Store another level, category or institution. The scopes are deleted if the category changes, because
-    they belonged to it. Returns whether the doctor has left a department with the institution. Raises
-    InvalidState for an institution that is closed meanwhile."""
+    """Store another level, category or institution, which is locked so that it stays open. The scopes are
+    deleted if the category changes, because they belonged to it. Returns whether the doctor has left a
+    department with the institution. Raises InvalidState for an institution that is closed meanwhile."""
     doctor.level = changes.get("level", doctor.level)
     if "category" in changes:
         doctor.category, doctor.scope = changes["category"], None

@@ -15,9 +15,9 @@ from dingkao.people.departments import validate_department_name
 
 def rename_department(department: Department, text: str, *, by: Actor) -> int:
     """Give a department (row locked) another name, and its doctors with it, who are locked and then found by
-    that. Returns how many doctors it has; 0 for the name that it has already. Raises InvalidInput for the
-    field `name` if the text is no name, or the institution has another department of that name, open or
-    closed."""
+    that; journal it. Returns how many doctors it has; 0 for the name that it has already. Raises InvalidInput
+    for the field `name` if the text is no name, or the institution has another department of that name, open
+    or closed."""
     name, previous_name = validate_department_name(text), department.name
     if name == previous_name:
         return 0

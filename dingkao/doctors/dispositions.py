@@ -87,8 +87,8 @@ def set_dispositions(
 
 
 def clear_dispositions(doctor_ids: Collection[UUID], cycle_id: UUID, *, by: Actor) -> int:
-    """Delete the dispositions of doctors in a cycle, so that they can be included again; the former ones stay
-    in the journal. Returns how many there were."""
+    """Delete the dispositions of doctors (at most 5,000) in a cycle, so that they can be included again; the
+    former ones, which are locked first, stay in the journal. Returns how many there were."""
     dispositions = db.session.scalars(
         select(DoctorDisposition)
         .where(

@@ -134,12 +134,14 @@ def doctor_search(words: str, viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the doctors of the institutions that the viewer's grant reaches."""
     return select(Doctor).where(
         scope_condition(viewer.grant, institution=Doctor.organisation_id),
     )
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """For each row of `_query` the texts of the list's columns by key; numbers are masked."""
     doctors = [row[0] for row in rows]
     institutions = organisation_names(doctor.organisation_id for doctor in doctors)
     states = account_states(doctor.account_id for doctor in doctors)

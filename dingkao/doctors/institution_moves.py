@@ -41,7 +41,8 @@ def _put_on_roster(doctors: Sequence[Doctor], organisation_id: UUID) -> None:
 
 
 def _move_doctors(doctors: Sequence[Doctor], succession: Succession) -> None:
-    """Move doctors to the successor of their institution, and tell them."""
+    """Move doctors (locked) to the successor of their institution, with their departments; journal it, and
+    tell them."""
     _put_on_roster(doctors, succession.successor.id)
     for doctor in doctors:
         journal.write_entry(

@@ -174,7 +174,7 @@ def counts_by_division(
     comparison: RegisterComparison,
 ) -> dict[str, dict[str, tuple[int, int]]]:
     """Division (six digits; "" for institutions outside the province) → kind → how many differences, and how
-    many of them have a disposition."""
+    many of them have a disposition; divisions in order, without kinds of which there is no difference."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     query = select(RegisterCount).where(RegisterCount.comparison_id == comparison.id)
     for row in db.session.scalars(query.order_by(RegisterCount.division)):
@@ -323,8 +323,8 @@ def enqueue_settling(
 
 @worker.register_chunked_job(SETTLE_JOB)
 def settle_batch(job: Job, cursor: Cursor) -> Chunk:
-    """One step of the job: give the next SETTLE_BATCH_SIZE differences of the filter that have no disposition
-    the one asked for."""
+    """One step of the job: lock the next SETTLE_BATCH_SIZE differences of the filter that have no
+    disposition, and give them the one asked for."""
     arguments = job.arguments
     comparison_id = UUID(arguments["comparison"])
     query = _differences_query(

@@ -94,7 +94,8 @@ def _find_gone_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _finish(job: Job, counts: dict[str, int]) -> None:
-    """Complete the comparison, unless the job was cancelled, and forget who was seen."""
+    """Complete and journal the comparison, unless the job was cancelled, and forget who was seen. `counts`:
+    of the rows, by accepted, unchanged, refused."""
     comparison = _comparison_of(job)
     db.session.execute(delete(RegisterSighting).where(RegisterSighting.comparison_id == comparison.id))
     if job.undoing:

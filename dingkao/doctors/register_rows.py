@@ -220,6 +220,7 @@ def _differing_certificates(entry: RegisterEntry, doctor: Doctor) -> list[list[s
 
 
 def _stored_number(doctor: Doctor, column: str) -> str:
+    """The doctor's certificate number of that column, decrypted; "" if there is none."""
     encrypted = getattr(doctor, f"{column}_sealed")
     return (
         current_vault().decrypt(SecretLocation("doctor", column, doctor.id), encrypted) if encrypted else ""

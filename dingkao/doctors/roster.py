@@ -154,8 +154,8 @@ def row_number_indices(row: ImportRow) -> list[bytes]:
 def _institutions_of(
     rows: Iterable[ImportRow],
 ) -> dict[str, Organisation]:
-    """The institutions that the rows name, by 机构登记号; they stay open until the transaction ends. Raises
-    InvalidState if one is closed just now."""
+    """The institutions that the rows name, by 机构登记号; they are locked, so that they stay open until the
+    transaction ends. Raises InvalidState if one is closed just now."""
     numbers = {normalise_text(row.text("registration_number")) for row in rows} - {""}
     organisations = organisations_by_number(numbers)
     lock_open(*(organisation.id for organisation in organisations.values()))
@@ -206,7 +206,8 @@ class _BatchImport:
 
     def run(self, rows: list[ImportRow]) -> None:
         """Import the rows. Institutions and known doctors are read with one query each, new doctors are
-        written with two inserts, changed ones one by one."""
+        written with two inserts, changed ones one by one. Raises InvalidState if an institution is closed
+        just now."""
         self.organisations = _institutions_of(rows)
         self.names = {number: organisation.name for number, organisation in self.organisations.items()}
         indices_of_rows = [candidate_number_indices(row.text("number")) for row in rows]

@@ -44,7 +44,8 @@ def add_doctor(
     """Put one doctor on the roster, with an account and without a record in any cycle
     (`add_doctor_with_record` makes that too). `values`: texts by column name, in the words a roster uses;
     `restrict_to`: ids of the institutions to which the doctor must belong (None: any of the province).
-    Returns the doctor and the warnings, as sentences.
+    Returns the doctor and the warnings, as sentences. The institution is locked, so that it stays open; the
+    doctor's department is added to it if it is new; the journal is written.
 
     Raises InvalidInput naming the field, also for a doctor who is on a roster already, InvalidState for an
     institution that is closed just now, and RateLimited if a clerk has typed doctors of another institution

@@ -40,6 +40,7 @@ SINCE_DAYS = {"3": "开始3天以上", "7": "开始7天以上", "30": "开始30�
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the record, doctor and filing of each `assisted_query`."""
     query = assisted_query(viewer.grant).join(Doctor, doctor_join())
     return query.with_only_columns(Assessment, Doctor, Filing, maintain_column_froms=True)
 
@@ -49,6 +50,7 @@ def _since_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """For each row of `_query` the texts of the list's columns by key; numbers are masked."""
     return [
         cells
         | {

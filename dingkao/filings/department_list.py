@@ -150,6 +150,7 @@ def count_unlisted_doctors(grant: Grant) -> CappedCount:
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the departments, open or closed, of the institutions that the viewer's grant reaches."""
     return select(Department).where(scope_condition(viewer.grant, institution=Department.organisation_id))
 
 
@@ -186,6 +187,8 @@ def _state_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """For each department the texts of the list's columns by key, of the current cycle; what is lacking is ""
+    before the first one."""
     departments = [row[0] for row in rows]
     progress = progress_of([department.id for department in departments], current_cycle())
     institutions = organisation_names(department.organisation_id for department in departments)

@@ -76,7 +76,7 @@ def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
 def replace_photo(dossier: Dossier, portrait: images.Portrait, *, by: Actor) -> None:
     """Make a checked photo that of the filing (record and filing are locked), whether the doctor has begun to
     file or not: neither the record's state nor what a page of the doctor may save changes. The earlier photo
-    is deleted. Raises Unavailable."""
+    is deleted, and the change journalled. Raises Unavailable."""
     dossier.filing = dossier.filing or create_filing(dossier)
     photo_id = _store_photo(dossier.filing, portrait)
     db.session.flush()

@@ -36,6 +36,8 @@ DRAFT_CHOICES = {UNDRAFTED: "未草拟", "pass": "草拟合格", "fail": "草拟
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
+    """The query of the current cycle's records, in any state, with their doctors, that `draft_scope` allows;
+    of none before the first cycle."""
     cycle = current_cycle()
     return (
         select(Assessment, Doctor)
@@ -61,6 +63,8 @@ def draft_condition(value: str) -> ColumnElement[bool]:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """For each row of `_query` the texts of the list's columns by key; numbers are masked, and those of the
+    draft "" where there is none."""
     drafts = drafts_of(row[0].id for row in rows)
     names = account_names(draft.drafted_by for draft in drafts.values())
     cells_of_rows = []

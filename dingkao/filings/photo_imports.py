@@ -92,7 +92,8 @@ def import_batch(
 ) -> None:
     """Store the photos of a batch of files, and add to `report` what happened; with `dry_run` only that.
     `content`: the archive; `grant`: whose doctors they may be of; `seen`: the keys of the archive's files so
-    far, to which those of this batch are added. Locks the records. Raises Unavailable."""
+    far, to which those of this batch are added. Locks the records, and journals each photo that is stored.
+    Raises Unavailable."""
     cycle = current_cycle()
     doctors = _find_doctors(rows, grant)
     named = dict(_iter_named(rows, doctors, report, seen))
@@ -126,7 +127,8 @@ def _find_doctors(rows: Iterable[ImportRow], grant: Grant) -> dict[str, Doctor]:
 
 def _find_by_practice_number(numbers: Collection[str], grant: Grant) -> dict[str, Doctor]:
     """执业证书编号 → the doctor of the grant's institutions whose roster row has it; of an office that
-    reaches the province nobody, because the numbers are encrypted and have no index."""
+    reaches the province nobody, because the numbers are encrypted and have no index. Only
+    MAX_SEARCHED_DOCTORS of the institutions' doctors are looked through, whichever those are."""
     if not numbers or not grant.institution_ids:
         return {}
     query = select(Doctor.id, Doctor.practice_sealed).where(
@@ -211,7 +213,7 @@ def _store_photo(
     dry_run: bool,
 ) -> None:
     """Make a photo that of the doctor's filing, and count it as new, changed or unchanged; with `dry_run`
-    only count it. Locks record and filing. Raises RefusedPhoto."""
+    only count it. Locks record and filing. Raises RefusedPhoto, Unavailable."""
     dossier = _require_replaceable(photo.doctor, cycle)
     earlier = photo_content(dossier.filing) if dossier.filing else None
     if earlier == photo.portrait.content:
@@ -254,7 +256,8 @@ def _problem(row: ImportRow, refusal: RefusedPhoto) -> RowProblem:
 
 
 def _import_part(job: Job, rows: list[ImportRow], report: ImportReport, seen: set[bytes]) -> None:
-    """Import the next photos of a job, with the roles that the asker has now."""
+    """Import the next photos of a job, with the roles that the asker has now; of a check, only count them.
+    Raises Unavailable."""
     import_batch(
         rows,
         current_store().get(UPLOAD_KIND, UUID(job.arguments["upload"])),

@@ -64,6 +64,8 @@ def _sent_condition(
     scope: ReviewScope,
     by: Actor,
 ) -> ColumnElement[bool]:
+    """Returns the condition that `by` was the last to send a record on, from a state of this side, and may
+    decide for its organisation."""
     return (
         (Assessment.sent_by == by.id)
         & in_array(Assessment.sent_from, scope.states)
@@ -88,8 +90,8 @@ def recall_record(
     by: Actor,
     reason: str,
 ) -> None:
-    """Recall a record (locked) that `by` has sent on, and tell the doctor. Raises Forbidden, InvalidState,
-    DeadlinePassed, InvalidInput."""
+    """Recall a record (locked) that `by` has sent on, journal it, and tell the doctor. Raises Forbidden,
+    InvalidState, DeadlinePassed, InvalidInput."""
     if scope.organisation_of(record) not in scope.deciding_ids:
         raise Forbidden(CLERK_MESSAGE)
     recall = _TRANSITIONS.get(record.sent_from or "")

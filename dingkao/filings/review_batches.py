@@ -113,7 +113,8 @@ def _start(
     by: Actor,
 ) -> ReviewBatch:
     """Store a batch with its items, and decide or recall them, or enqueue the job that does; a batch of that
-    id that is there already is returned as it is, also if the same form was sent twice at once. Locks the
+    id that is there already is returned as it is, also if the same form was sent twice at once. Journals the
+    batch. Locks the
     records `ids` and `skipped` (record id → why it is left out). Raises NotFound for the id of somebody
     else's batch."""
     _lock_records([*ids, *skipped])  # a second press waits here, and then finds the batch of the first one
@@ -189,8 +190,8 @@ def _enqueue(batch: ReviewBatch, number: int, by: Actor) -> Job:
 
 @worker.register_chunked_job("review_batch")
 def review_batch_step(job: Job, cursor: Cursor) -> Chunk:
-    """Decide on or recall the next records of a batch, by the roles that the asker has now. A cancelled job
-    leaves the rest as they are."""
+    """Decide on or recall the next CHUNK_SIZE records of a batch, which is locked, by the roles that the
+    asker has now. A cancelled job leaves the rest as they are."""
     batch = _find_batch(UUID(job.arguments["batch"]), for_update=True)
     if batch is None:
         return Chunk(None)
@@ -220,8 +221,8 @@ def _run_items(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Lock at most CHUNK_SIZE of a batch's waiting items, decide on their records or recall them, and store
-    what came of each. Returns the result."""
+    """Lock the next CHUNK_SIZE of a batch's waiting items, by the record's id; decide on their records or
+    recall them, with the entries of the journal, and store what came of each. Returns the result."""
     query = select(ReviewBatchItem).where(
         ReviewBatchItem.batch_id == batch.id,
         ReviewBatchItem.state == "waiting",
@@ -275,7 +276,7 @@ def _recall_one(
     scope: ReviewScope,
     by: Actor,
 ) -> str | None:
-    """Recall one record; returns why it was refused, or None."""
+    """Lock and recall one record; returns why it was refused, or None."""
     try:
         recall_record(
             get_record_for_update(record_id, scope),
@@ -365,7 +366,8 @@ def left_out_people(batch: ReviewBatch) -> list[tuple[str, str]]:
 
 
 def batch_report(batch: ReviewBatch) -> bytes:
-    """Returns everybody of a batch with what came of it, as xlsx; numbers are masked."""
+    """Returns everybody of a batch (the first 2 × MAX_BATCH), by name, with what came of it, as xlsx; numbers
+    are masked."""
     labels = BATCH_ITEM_STATES | {"done": DONE_LABELS[batch.side, batch.action]}
     people = db.session.execute(
         _people_query(batch).limit(2 * MAX_BATCH),

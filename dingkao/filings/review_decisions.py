@@ -188,7 +188,8 @@ def _return_by_institution(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The institution returns the filing to the doctor; returns the sentence for the reviewer."""
+    """The institution returns the filing to the doctor; returns the sentence for the reviewer. Raises what
+    the transition raises."""
     record = dossier.record
     assessment_transitions.return_to_doctor(
         record,
@@ -241,7 +242,8 @@ def _return_to_institution(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The organisation returns the filing to the institution; returns the sentence for the reviewer."""
+    """The organisation returns the filing to the institution; returns the sentence for the reviewer. Raises
+    what the transition raises."""
     record = dossier.record
     assessment_transitions.return_to_institution(
         record,
@@ -258,7 +260,8 @@ def _return_by_organisation(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The organisation returns the filing to the doctor; returns the sentence for the reviewer."""
+    """The organisation returns the filing to the doctor; returns the sentence for the reviewer. Raises what
+    the transition raises."""
     record = dossier.record
     assessment_transitions.return_to_doctor_by_organisation(
         record,
@@ -281,7 +284,7 @@ def _change_procedure(
     by: Actor,
 ) -> str:
     """The organisation changes 简易程序 to 一般程序; the record stays at its desk. Returns the sentence for
-    the reviewer."""
+    the reviewer. Raises what the transition raises."""
     reason = decision.text.strip()
     review_transitions.change_to_general_procedure(
         dossier.record,

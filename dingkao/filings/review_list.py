@@ -89,6 +89,8 @@ def _waiting_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
+    """Returns for each row of `_query` the texts of the list's columns by key; numbers are masked, and the
+    holder is "" where no lease runs now."""
     now = clock.now()
     leased = [record for record, *_ in rows if record.leased_until and record.leased_until >= now]
     names = account_names(

@@ -299,7 +299,8 @@ def create_filing(dossier: Dossier) -> Filing:
 
 def update_revision(filing: Filing, by: Actor, part: str, step: int) -> None:
     """Count one more revision of the filing, and journal which `part` (step's column, list, photo, contact)
-    of a `step` was saved."""
+    of a `step` was saved; mark the step if it is saved on the doctor's behalf. Raises InvalidState if staff
+    save without having begun to assist."""
     filing.revision += 1
     filing.saved_at = clock.now()
     record_save(filing, step, by)

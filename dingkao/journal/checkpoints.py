@@ -68,7 +68,7 @@ def _save_batch(
     records: list[CheckpointRecord],
     last_id: UUID,
 ) -> None:
-    """Store the next batch and the head that names it."""
+    """Store the next batch, and the head that names it. Raises Unavailable."""
     number = head.number + 1
     header = CheckpointHeader(
         province=current_ledger().owner_code(),

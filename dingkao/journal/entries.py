@@ -242,7 +242,8 @@ def _append_batch(session: Session, entries: list[JournalEntry]) -> None:
 
 
 def invalid_entries(subject_id: UUID) -> list[UUID]:
-    """Returns the ids of a subject's entries that were altered or are not chained to the entry before."""
+    """Returns the ids of a subject's entries, in order, that were altered or are not chained to the entry
+    before; entries deleted at the end are not noticed."""
     query = select(JournalEntry).where(JournalEntry.subject_id == subject_id).order_by(JournalEntry.id)
     invalid_ids, last_seal = [], None
     for entry in db.session.scalars(query):

@@ -109,8 +109,8 @@ class ProvinceJournal:
 
 
 def _range_query(*more: Any) -> Callable[[], Any]:
-    """Returns the function that builds the query of the entries with `after` < id <= `until`, with more
-    columns."""
+    """Returns the function that builds the query of the entries with `after` < id <= `until` by id, at most
+    `most` (parameters of the statement), with more columns."""
     return lambda: (
         select(*all_columns(JournalEntry), *more)
         .where(

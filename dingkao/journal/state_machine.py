@@ -55,6 +55,7 @@ def transition(
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        """Enter the function in TRANSITIONS by the class in its first annotation; returns `moved`."""
         rule = TransitionRule(verb or function.__name__, starts, to, frozenset(actors))
 
         @wraps(function)
@@ -65,6 +66,7 @@ def transition(
             reason: str | None = None,
             **more: Any,
         ) -> Any:
+            """Check actor and state, call the function, then change the state and write the journal entry."""
             if not rule.allowed_actors & ({by.kind} | by.roles):
                 raise Forbidden
             if row.state not in rule.from_states:

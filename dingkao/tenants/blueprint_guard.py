@@ -42,6 +42,7 @@ def platform_blueprint(blueprint: Blueprint) -> Blueprint:
     address, so that they can't be reached from inside a province."""
 
     def refuse_in_province() -> None:
+        """Raises NotFound below a province's address."""
         if PROVINCE_KEY in request.environ:
             raise NotFound
 
@@ -60,6 +61,8 @@ def tenant_blueprint(
     blueprint = Blueprint(name, import_name)
 
     def refuse_without_province() -> None:
+        """Set `g.province`. Raises UnknownProvince without a province that is open, WrongProvince if the
+        context has another one than the address."""
         province = request.environ.get(PROVINCE_KEY)
         if not isinstance(province, Province):
             raise UnknownProvince("请先选择您执业所在的省份。")

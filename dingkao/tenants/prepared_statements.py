@@ -112,8 +112,8 @@ class PreparedStatement:
     def fetch_rows(self, *, in_session: Session | None = None, **given: Any) -> list[Any]:
         """Returns the rows for the values `given` (without the province, which is added), as named tuples. It
         runs in the session `in_session`, by default the current one, which is flushed first unless
-        `skip_autoflush`. Raises TooManyValues for a list above MAX_VALUES, and what `execute_in_session`
-        raises."""
+        `skip_autoflush`. Raises TooManyValues for a list above MAX_VALUES, and what `session_tenant` and
+        `execute_in_session` raise."""
         return self._execute(given, (), with_column_names=True, in_session=in_session)
 
     def _execute(

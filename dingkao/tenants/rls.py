@@ -120,6 +120,8 @@ def set_tenant_on_begin(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        """Send the BEGIN with the province, READ ONLY and planning as the context has them, and remember the
+        province with the connection. Raises context.NoProvince."""
         mode = " READ ONLY" if _is_read_only.get() else ""
         driver: Any = connection.connection.driver_connection
         planning = LIST_PLANNING if _is_planned_by_value.get() else ""
@@ -131,7 +133,8 @@ def set_tenant_on_begin(engine: Engine) -> None:
         connection.info["tenant"] = tenant
 
     @event.listens_for(engine, "before_cursor_execute")
-    def still_there(connection: Connection, *_: Any) -> None:
+    def require_same_province(connection: Connection, *_: Any) -> None:
+        """Raises WrongProvince if the connection's transaction was begun in another province."""
         if connection.info.get("tenant", current_tenant()) != current_tenant():
             raise WrongProvince("a transaction begun in one province was used in another")
 
@@ -153,7 +156,7 @@ def require_restricted_role(engine: Engine) -> None:
 @event.listens_for(Session, "do_orm_execute")
 def add_tenant_predicate(state: ORMExecuteState) -> None:
     """Add the predicate of the province to every ORM statement about a province's rows, in addition to the
-    policies; with several database servers it also selects the shard."""
+    policies; with several database servers it also selects the shard. Raises what `session_tenant` raises."""
     tenant = session_tenant(state.session)
     if state.is_orm_statement and not (state.is_column_load or state.is_relationship_load):
         state.statement = state.statement.options(_tenant_predicate(tenant))

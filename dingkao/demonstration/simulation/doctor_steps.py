@@ -99,7 +99,8 @@ class DoctorSteps:
             raise SimulationError("the filing was not submitted")
 
     def _sign_in_first(self, doctor: SimulatedDoctor) -> None:
-        """Sign in with the initial password, and set another one with the code sent to the mobile number."""
+        """Sign in with the initial password, and set another one with the code sent to the mobile number.
+        Raises SimulationError."""
         browser = doctor.browser
         credentials = {
             "account": doctor.number,
@@ -219,7 +220,7 @@ class DoctorSteps:
 
 
 def _save_step(browser: HttpBrowser, number: int, values: dict[str, str]) -> None:
-    """Save step `number` of the filing, with the revision that its page shows."""
+    """Save step `number` of the filing, with the revision that its page shows. Raises SimulationError."""
     revision = re.search(
         r'name="revision" value="(\d+)"',
         browser.get(f"/filing/{number}"),
@@ -231,7 +232,7 @@ def _save_step(browser: HttpBrowser, number: int, values: dict[str, str]) -> Non
 
 
 def _add_entry(browser: HttpBrowser, kind: str, values: dict[str, str]) -> None:
-    """Add an entry to the list `kind` of the filing."""
+    """Add an entry to the list `kind` of the filing. Raises SimulationError."""
     path = f"/filing/list/{kind}/new"
     browser.post(path, values, page=path)
 

@@ -76,7 +76,7 @@ class HttpBrowser:
         return response
 
     def reload(self) -> str:
-        """Returns the last page, fetched again."""
+        """Returns the last page, fetched again. Raises SimulationError for an error status."""
         return self.check_response(self.client.get(self.current_path), self.current_path)
 
     def wait_for_job(self, page: str) -> str:
