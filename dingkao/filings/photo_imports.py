@@ -215,7 +215,7 @@ def _store_photo(
     """Make a photo that of the doctor's filing, and count it as new, changed or unchanged; with `dry_run`
     only count it. Locks record and filing. Raises RefusedPhoto, Unavailable."""
     dossier = _require_replaceable(photo.doctor, cycle)
-    earlier = photo_content(dossier.filing) if dossier.filing else None
+    earlier = _stored_photo(dossier)
     if earlier == photo.portrait.content:
         report.unchanged += 1
         return
@@ -223,6 +223,14 @@ def _store_photo(
     report.changed += earlier is not None
     if not dry_run:
         replace_photo(dossier, photo.portrait, by=by)
+
+
+def _stored_photo(dossier: Dossier) -> bytes | None:
+    """The photo of the filing; None if there is none, or its file is missing. Raises Unavailable."""
+    try:
+        return photo_content(dossier.filing) if dossier.filing else None
+    except NotFound:
+        return None
 
 
 def _require_replaceable(doctor: Doctor, cycle: Cycle | None) -> Dossier:

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.filings.models import Document, Filing
+from dingkao.integrations.storage import current_store
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
@@ -107,6 +108,11 @@ def test_an_archive_is_checked_and_then_imported(application, in_province, clerk
     _, repeated = send(application, in_province, clerk, content)
     assert "未变 2" in repeated
     assert photos_of(in_province, doctors) == after
+    with in_province(SLUG):
+        current_store().delete("photo", after["number"])
+    _, replaced = send(application, in_province, clerk, content)
+    assert "新增 1" in replaced, "a photo whose file is lost is stored again"
+    assert "未变 1" in replaced
 
 
 def test_a_photo_of_a_draft_is_replaced_and_a_bad_picture_refused(application, in_province, clerk, doctors):
