@@ -291,8 +291,8 @@ def render_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _render_part(job: Job, cursor: Cursor) -> Chunk:
-    """Draw the next BATCH_SIZE tickets as one part. Raises InvalidState if the batch ends without any
-    ticket, and what `render_tickets` raises."""
+    """Draw the next BATCH_SIZE tickets as one part. Raises InvalidState if the batch ends without any ticket,
+    and what `render_tickets` raises."""
     query = _batch_records_query(job.arguments)
     batch_rows = db.session.execute(
         _after_cursor(query, job.arguments, cursor.get("after")).limit(BATCH_SIZE)
@@ -381,7 +381,8 @@ def batch_pdf_id(job_id: UUID, number: int) -> UUID:
 
 def _batch_records_query(arguments: dict[str, Any]) -> Select[Any]:
     """Returns the query of a batch's records in the order of the pages. Its columns: the record's id, then
-    those it is ordered by (seat; or key of the name, record's id)."""
+    those it is ordered by (seat; or key of the name, record's id). `arguments`: of the job, ids as text:
+    slot; or institution, cycle, and assessor ("" for any)."""
     query: Any
     if "slot" in arguments:
         query = select(SlotPlace.assessment_id, SlotPlace.seat)

@@ -161,7 +161,8 @@ def _prepared_name(
     types: Sequence[int],
 ) -> bytes | None:
     """Returns the name of the prepared statement for a text and the types of its values, and prepares it if
-    necessary; None if nothing is to be prepared or the connection has MAX_PREPARED already."""
+    necessary; `numbered`: the text with placeholders like `$1`. None if nothing is to be prepared or the
+    connection has MAX_PREPARED already."""
     if names is None:
         return None
     key = text, tuple(types)

@@ -297,7 +297,7 @@ _STEPS_BESIDE: dict[str, Callable[[_SampleDoctor], None]] = {
 
 
 @cache
-def hash_of_all(password: str) -> str:
+def cached_password_hash(password: str) -> str:
     """The hash of the password that all accounts of the demonstration have. It is public, so one is enough,
     and nobody waits for dozens."""
     return passwords.hash_password(password)
@@ -307,7 +307,7 @@ def _open_account(record: Assessment, password: str) -> None:
     """Make the doctor's account active, with the demonstration's password."""
     account = db.session.get_one(Account, (record.tenant_id, _doctor_of(record).account_id))
     account.password_hash, account.state = (
-        hash_of_all(password),
+        cached_password_hash(password),
         "active",
     )
 

@@ -20,8 +20,8 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.demonstration.sample_chart import draw_chart
 from dingkao.demonstration.sample_records import (
+    cached_password_hash,
     create_records,
-    hash_of_all,
 )
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import document_number_of
@@ -324,7 +324,7 @@ def _seed_account(
         )
     if account.state == "initial":
         account.password_hash, account.state = (
-            hash_of_all(PASSWORD),
+            cached_password_hash(PASSWORD),
             "active",
         )
     return account

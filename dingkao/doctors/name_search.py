@@ -171,8 +171,8 @@ def _by_prefix(prefix: str, grant: Grant) -> Query:
 
 
 def institution_condition(grant: Grant, column: Any) -> ColumnElement[bool]:
-    """The condition that narrows what is found to the institutions of a grant that names nothing else; true
-    for other grants, whose callers narrow it."""
+    """The condition that narrows what is found to the institutions of a grant that names nothing else, by
+    `column`, which holds the institution's id; true for other grants, whose callers narrow it."""
     if not names_institutions_only(grant):
         return true()
     if _names_one_institution(grant):

@@ -209,8 +209,9 @@ class _BatchComparison:
         organisation: Organisation | None,
         details: list[list[str]],
     ) -> None:
-        """Note a difference; `organisation`: the institution that it is counted for. A person on another
-        institution's list appears without the doctor, so that nothing of that list is shown."""
+        """Note a difference. `number`: that of a new person, as a key of the entry's indices, else "";
+        `organisation`: the institution that it is counted for; `details` as in RegisterDifference. A person
+        on another institution's list appears without the doctor, so that nothing of that list is shown."""
         is_listed = doctor is not None and self._is_own(doctor.organisation_id)
         index = bytes(doctor.number_index) if doctor else entry.indices[number]
         number_text = number or next(iter(entry.indices))

@@ -207,8 +207,8 @@ def differences_page(
     open_only: bool,
 ) -> Page[RegisterDifference]:
     """A page of PAGE_SIZE of a comparison's differences, in the order in which they were found. `kind`: ""
-    for all; `division`: None for all; `open_only`: those without a disposition. An invalid cursor gives
-    the first page."""
+    for all; `division`: None for all; `open_only`: those without a disposition. An invalid cursor gives the
+    first page."""
     query = _differences_query(comparison.id, kind, division, open_only=open_only)
     return fetch_page(query, [RegisterDifference.id], cursor, PAGE_SIZE)
 

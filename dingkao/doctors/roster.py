@@ -113,7 +113,8 @@ def log_import(
     by: Actor,
 ) -> None:
     """Write the journal entry of an import, with the numbers of rows: new, changed, unchanged, refused. Its
-    subject is the institution, or the province if the file may have had doctors of several."""
+    subject is the only institution of `restrict_to`, or the province if the file may have had doctors of
+    several."""
     only_one = next(iter(restrict_to)) if restrict_to and len(restrict_to) == 1 else None
     journal.write_entry(
         "organisation" if only_one else "province",
@@ -137,8 +138,8 @@ def import_batch(
 ) -> list[tuple[UUID, UUID]]:
     """Import a batch of rows and add to `report` what happened; returns the ids of the new doctors, each with
     the id of its institution. `seen`: the indices of the numbers imported from the same file so far; those of
-    this batch are added to it. The caller journals the import (`log_import`) and commits. Raises
-    InvalidState if an institution is closed just now."""
+    this batch are added to it; the other parameters as for `import_roster`. The caller journals the import
+    (`log_import`) and commits. Raises InvalidState if an institution is closed just now."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
     batch.run([row for row in rows if not is_footer_or_empty(row)])

@@ -332,11 +332,11 @@ def _read_sex(
         "请填写男或女。",
     )
     if document.sex and sex != document.sex:
-        _warn_of_other_sex(document_type, add_warning)
+        _report_other_sex(document_type, add_warning)
     return sex
 
 
-def _warn_of_other_sex(document_type: str, add_warning: WarnCallback) -> None:
+def _report_other_sex(document_type: str, add_warning: WarnCallback) -> None:
     """Warn that the sex in the row and in the document number differ; raise InvalidRosterRow if it is a
     resident number, which is reliable."""
     if document_type in identity_numbers.RESIDENT_TYPES:

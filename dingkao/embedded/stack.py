@@ -220,7 +220,7 @@ class Stack:
 
     def _start_database(self, stored: dict[str, str], port: int) -> None:
         """Start PostgreSQL and create or update its roles, or use the one from outside; set its variables in
-        `environment`. Raises StartupError."""
+        `environment`. `stored`: the secrets of `home`. Raises StartupError."""
         if configured := DATABASE.configured(os.environ):
             self.environment |= configured
             self.log("使用外部 PostgreSQL")
@@ -251,8 +251,8 @@ class Stack:
         self.log(f"PostgreSQL 已就绪，端口 {port}（{time.monotonic() - started:.1f} s）")
 
     def _start_queue(self, stored: dict[str, str], port: int) -> None:
-        """Start Valkey, or use the one from outside; set its variables in `environment`. Raises
-        StartupError."""
+        """Start Valkey, or use the one from outside; set its variables in `environment`. `stored`: the
+        secrets of `home`. Raises StartupError."""
         if configured := QUEUE.configured(os.environ):
             self.environment |= configured
             self.log("使用外部 Redis")
@@ -270,7 +270,8 @@ class Stack:
 
     def _start_store(self, stored: dict[str, str], chosen: dict[str, int]) -> None:
         """Start Swift, or use the store from outside; set its variables in `environment`, and create the
-        bucket unless it exists. Raises StartupError."""
+        bucket unless it exists. `stored`: the secrets of `home`; `chosen`: the engines' ports. Raises
+        StartupError."""
         started = time.monotonic()
         if configured := STORE.configured(os.environ):
             self.environment |= {"S3_BUCKET": BUCKET} | configured

@@ -60,9 +60,10 @@ def _minute_text(moment: datetime | None) -> str:
     return f"{clock.to_beijing(moment):%Y年%m月%d日 %H:%M}" if moment else ""
 
 
-def record_save(filing: Filing, step_number: int, by: Actor) -> None:
-    """Mark a step if a member of staff saves it on the doctor's behalf; if the doctor saves a
-    marked step, note that. Raises InvalidState if assisting was not begun."""
+def update_assistance_mark(filing: Filing, step_number: int, by: Actor) -> None:
+    """Bring the marks up to date because `by` saves a step: it is marked if that is a member of staff, who
+    does so on the doctor's behalf; if the doctor saves a marked step, its mark says so. Raises InvalidState
+    if assisting was not begun."""
     step = str(step_number)
     if by.kind == "staff":
         if filing.assistance is None:

@@ -84,8 +84,8 @@ class _OpenList:
 
 def _open_list(dossier: Dossier, kind: str, by: Actor) -> _OpenList:
     """Returns the entry list `kind`, ready to be changed; creates and begins the filing if necessary
-    (`get_or_create_filing`). Raises NotFound for an unknown kind, InvalidState
-    or DeadlinePassed if the doctor can't change the filing now."""
+    (`get_or_create_filing`). Raises NotFound for an unknown kind, InvalidState or DeadlinePassed if the
+    doctor can't change the filing now."""
     entry_list = get_entry_list(kind)
     filing = get_or_create_filing(dossier, None, by)
     step_values = column_values(filing, entry_list.step)
@@ -109,10 +109,10 @@ def save_entry(
     by: Actor,
     etag: str | None = None,
 ) -> tuple[str, dict[str, str]]:
-    """Store one entry of the list `kind`, and journal it; `entry_id` is «new» for a new one. Returns its id
-    and the errors by field name; with errors nothing is stored. Raises StaleSave if `etag` (of the entry that
-    the page showed; None: not checked) is outdated, NotFound for an unknown kind or a removed entry,
-    InvalidInput if the list is full, InvalidState, DeadlinePassed."""
+    """Store one entry of the list `kind`, and journal it; `entry_id` is «new» for a new one, `values`: field
+    name → texts of the form. Returns its id and the errors by field name; with errors nothing is stored.
+    Raises StaleSave if `etag` (of the entry that the page showed; None: not checked) is outdated, NotFound
+    for an unknown kind or a removed entry, InvalidInput if the list is full, InvalidState, DeadlinePassed."""
     entry_list = get_entry_list(kind)
     entry_values, errors = validate_fields(
         entry_list.fields,

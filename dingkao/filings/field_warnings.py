@@ -19,8 +19,8 @@ def certificate_number_warnings(
     category: str,
 ) -> dict[str, str]:
     """Returns field name → what is unusual about the two certificate numbers of a doctor with this level and
-    category (domain.md §2.3). `number`: that of the doctor's identity document. The province's setting
-    decides whether it prevents submission."""
+    category (domain.md §2.3). `stored`: the values of step 2; `number`: that of the doctor's identity
+    document. The province's setting decides whether it prevents submission."""
     qualification = str(stored.get("qualification", ""))
     practice = str(stored.get("practice", ""))
     reasons = {
@@ -31,9 +31,9 @@ def certificate_number_warnings(
 
 
 def date_warnings(stored: Mapping[str, Any]) -> dict[str, str]:
-    """Returns field name → what is unusual about dates (domain.md §2.1): a degree taken while working; a
-    title older than the qualification, which is possible before the law on doctors (执业医师法, in force
-    since 1999-05-01) required the qualification first."""
+    """Returns field name → what is unusual about dates among the values of a step (domain.md §2.1): a degree
+    taken while working; a title older than the qualification, which is possible before the law on doctors
+    (执业医师法, in force since 1999-05-01) required the qualification first."""
     warnings = {}
     if stored.get("graduated", "") > stored.get("working_since", "9999"):
         warnings["graduated"] = "毕业时间晚于参加工作时间，请核对；在职取得的学历可以如此。"

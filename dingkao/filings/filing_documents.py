@@ -12,7 +12,7 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
 from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, NotFound
-from dingkao.filings.assistance_marks import record_save
+from dingkao.filings.assistance_marks import update_assistance_mark
 from dingkao.filings.dossier import (
     ENTRY_NOT_FOUND_MESSAGE,
     Dossier,
@@ -144,7 +144,7 @@ def save_proof(
     rewritten, content_type = images.process_document(content)
     filing = get_or_create_filing(dossier, None, by)
     _require_proof_capacity(dossier, entry_id)
-    record_save(filing, _proof_step(dossier, entry_id), by)
+    update_assistance_mark(filing, _proof_step(dossier, entry_id), by)
     proof_id = new_id()
     current_store().put("proof", proof_id, rewritten)
     document = Document(
@@ -168,7 +168,7 @@ def remove_proof(dossier: Dossier, proof_id: UUID, *, by: Actor) -> None:
     DeadlinePassed."""
     filing = get_or_create_filing(dossier, None, by)
     if proof := _find_proof(dossier.record, proof_id):
-        record_save(filing, _proof_step(dossier, proof.entry_id), by)
+        update_assistance_mark(filing, _proof_step(dossier, proof.entry_id), by)
         _delete_proof(proof_id, by)
 
 

@@ -43,7 +43,7 @@ def merge_values(
     `etags`: the etag of each value that the page was shown. A field that the page did not change keeps the
     stored value. A field that it changed is stored if the stored value is still the one the page was shown,
     or was written by the same page (`client_id`; `client_ids`: field name → page that wrote it); otherwise it
-    is a conflict. Without `etags` the page's values are taken.
+    is a conflict. Without `etags` the page's values are taken. `birth_date` as for `validate_fields`.
     """
     names = _submitted_names(fields, etags)
     valid_values, all_errors = _validate_typed(fields, names, before, values, birth_date)

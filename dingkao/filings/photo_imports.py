@@ -185,7 +185,8 @@ def _iter_matched(
     report: ImportReport,
 ) -> Iterator[MatchedPhoto]:
     """Yield the photos that the province's rules take, as they will be stored; the others are added to the
-    report. Raises Unavailable."""
+    report. `pictures`: position in the archive and content (None: it can't be read); `named`: position → file
+    and doctor. Raises Unavailable."""
     rules = photo_rules()
     for position, picture in pictures:
         row, doctor = named[position]

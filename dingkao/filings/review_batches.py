@@ -114,9 +114,8 @@ def _start(
 ) -> ReviewBatch:
     """Store a batch with its items, and decide or recall them, or enqueue the job that does; a batch of that
     id that is there already is returned as it is, also if the same form was sent twice at once. Journals the
-    batch. Locks the
-    records `ids` and `skipped` (record id → why it is left out). Raises NotFound for the id of somebody
-    else's batch."""
+    batch. Locks the records `ids` and `skipped` (record id → why it is left out). Raises NotFound for the id
+    of somebody else's batch."""
     _lock_records([*ids, *skipped])  # a second press waits here, and then finds the batch of the first one
     if existing := _find_batch(batch.id, for_update=True):
         if existing.asked_by != by.id:
@@ -318,7 +317,7 @@ def get_batch(
     *,
     for_update: bool = False,
 ) -> ReviewBatch:
-    """Returns a batch of one's own. Raises NotFound for another one."""
+    """Returns a batch of one's own, locked with `for_update`. Raises NotFound for another one."""
     batch = _find_batch(batch_id, for_update=for_update)
     if batch is None or batch.asked_by != by.id:
         raise NotFound

@@ -63,8 +63,8 @@ def apply_decision(
     decision: Decision,
     marks: Mapping[str, str] | None = None,
 ) -> str:
-    """Make a decision on a locked record as `decide` does, and finish it (`finish_decisions`). Returns the
-    sentence for the reviewer. Raises as `decide` does."""
+    """Make a decision on a locked record as `decide` does, which has the same parameters, and finish it
+    (`finish_decisions`). Returns the sentence for the reviewer. Raises as `decide` does."""
     dossier = dossier_of_record(record)
     message = decide(dossier, scope, action, by=by, decision=decision, marks=marks)
     finish_decisions([dossier], scope, by=by)

@@ -7,7 +7,7 @@ from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.database.base import db, new_id
 from dingkao.errors import InvalidState
-from dingkao.filings.assistance_marks import record_save
+from dingkao.filings.assistance_marks import update_assistance_mark
 from dingkao.filings.dossier import (
     ENCRYPTED_FIELDS,
     Dossier,
@@ -88,7 +88,7 @@ def autosave_step(
         _write_step(filing, dossier, step, merged, client_id)
         filing.revision += 1
         filing.saved_at = clock.now()
-        record_save(filing, step, by)
+        update_assistance_mark(filing, step, by)
         db.session.flush()
     else:
         require_changeable(dossier)
@@ -303,7 +303,7 @@ def update_revision(filing: Filing, by: Actor, part: str, step: int) -> None:
     save without having begun to assist."""
     filing.revision += 1
     filing.saved_at = clock.now()
-    record_save(filing, step, by)
+    update_assistance_mark(filing, step, by)
     db.session.flush()
     journal.write_entry(
         "filing",

@@ -88,8 +88,8 @@ def write_entry(
 ) -> None:
     """Write one entry in the current transaction, or within `batched_entries` at its end; the session's new
     and changed rows are flushed with it. Until the transaction ends, others wait to write about the same
-    subject. `before` and `after`: the subject's states
-    around a transition. `details` must hold no personal data."""
+    subject. `subject_kind`: the name of the subject's table, or a kind without one; `verb`: what was done;
+    `before` and `after`: the subject's states around a transition. `details` must hold no personal data."""
     entry = _build_entry(
         subject_kind,
         subject_id,

@@ -49,8 +49,8 @@ def transition(
     The decorated function checks actor and state, calls the function with its own checks, then changes the
     state and writes the journal entry, all in the caller's transaction. `actors`: roles or kinds of actors
     that may make it; `states`: state → Chinese name, for refusals; `verb`: the verb of the journal entry, by
-    default the function's name. It is called with the row, `by`, perhaps `reason` (for the entry, and for
-    the function if given), and what else the function takes; it returns what the function returns, and raises
+    default the function's name. It is called with the row, `by`, perhaps `reason` (for the entry, and for the
+    function if given), and what else the function takes; it returns what the function returns, and raises
     Forbidden, InvalidState and what the function raises.
     """
 

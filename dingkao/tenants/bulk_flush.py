@@ -28,8 +28,8 @@ _CHANGED_STATE, _NEW_STATE = "changed", "new"
 def bulk_flush(session: Session, *written: OfTenant) -> None:
     """Send the session's new and changed rows by one statement; afterwards they are clean, as after a flush.
     If some are to be deleted or belong to no province, the ORM flushes the session first. `written`: further
-    new rows, which are inserted without becoming part of the session. Raises
-    StaleDataError if a changed row no longer exists, rls.WrongProvince, and what a flush would raise."""
+    new rows, which are inserted without becoming part of the session. Raises StaleDataError if a changed row
+    no longer exists, rls.WrongProvince, and what a flush would raise."""
     if _needs_orm(session):
         session.flush()
     updates = _pending_updates(session)

@@ -108,8 +108,8 @@ class _Pass:
     most: int
 
     def count(self, filters: list[ListFilter]) -> tuple[ChipCount, ChipCounts]:
-        """Returns how many of these rows the filters without an index leave, too; and for each choice of
-        each of `filters` how many it and the others of them leave."""
+        """Returns how many of these rows the filters without an index leave, too; and for each choice of each
+        of `filters` how many it and the others of them leave."""
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
         flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]

@@ -51,8 +51,8 @@ class ListPage:
 
 
 def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str] = ()) -> ListQuery:
-    """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not
-    applied. The search's condition is asked for once, and kept in `viewer.found`."""
+    """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not applied.
+    The search's condition is asked for once, and kept in `viewer.found`."""
     definition = state.definition
     applied = replace(
         state, filters={key: value for key, value in state.filters.items() if key not in without}
@@ -95,8 +95,8 @@ def fetch_list_page(
     viewer: ListViewer,
     size: int = PAGE_SIZE,
 ) -> ListPage:
-    """Returns the page of a view that its cursor names: the first one for an invalid cursor, and where what a
-    cursor names is there no longer."""
+    """Returns the page of a view that its cursor names, of at most `size` rows: the first one for an invalid
+    cursor, and where what a cursor names is there no longer."""
     unindexed = unindexed_filters(state, viewer)
     query = list_query(state, viewer, without=unindexed)
     sort, is_descending = state.chosen_sort, state.is_descending
