@@ -71,7 +71,8 @@ def _is_url_of_role(url: URL, role: str) -> bool:
 
 
 def _common_database(urls: Mapping[str, URL]) -> str:
-    """Returns the name of the database that all URLs name. Raises click.ClickException if they differ."""
+    """Returns the name of the database that all URLs name. Raises click.ClickException if they differ or one
+    names none."""
     databases = {url.database for url in urls.values()}
     if len(databases) != 1 or None in databases:
         raise click.ClickException("各地址应指向同一个数据库。")

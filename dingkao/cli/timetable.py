@@ -11,8 +11,8 @@ from dingkao.timetable import SCHEDULED_TASKS, run_task
 
 @click.command("timetable")
 def command() -> None:
-    """Enqueue each scheduled task at its interval. A run that no worker takes within the interval is
-    dropped."""
+    """Enqueue each scheduled task at its interval, until the process is stopped. A run that no worker takes
+    within the interval is dropped."""
     scheduler = CronScheduler(
         connection=redis.Redis.from_url(settings().redis_url),
         logging_level="WARNING",

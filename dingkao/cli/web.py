@@ -15,8 +15,9 @@ SHUTDOWN_TIMEOUT_SECONDS = 10
 
 @click.command("web")
 def command() -> None:
-    """Serve the application on PORT with granian: a worker process with four threads for each available core,
-    which measured best for saving answers. Raises ports.StartupError if the port is taken."""
+    """Serve the application on PORT with granian, which replaces this process: WEB_WORKERS worker processes
+    with four threads each, by default one for each available core, which measured best for saving answers.
+    Raises ports.StartupError if the port is taken."""
     variables = environment()
     host = os.environ.get("HOST", "127.0.0.1")
     port = variables.get("PORT", "8000")

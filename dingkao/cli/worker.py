@@ -20,12 +20,12 @@ class JobWorker(Worker):
     queues that job again."""
 
     def fork_work_horse(self, job: Job, queue: Queue) -> Any:
-        """Start the process of one job."""
+        """Start the process of one job, which inherits this process's id as `parent`."""
         self.parent = os.getpid()
         return super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """The work of one job's process."""
+        """The work of one job's process, which ends when the worker does."""
         terminate_with_parent(self.parent)
         super().main_work_horse(job, queue)
 

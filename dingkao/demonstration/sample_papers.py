@@ -51,7 +51,7 @@ def create_papers(cycle: Cycle) -> None:
 def _paper_counts(subject: str, category: str) -> dict[str, int]:
     """Returns type of question → number for a paper; {} if the bank has too few questions."""
     counts = propose_counts(subject, category, PAPER_QUESTIONS)
-    if subject == "common":
+    if counts and subject == "common":
         # every paper has all 判断题 of the bank, because a table, a formula and a picture are among them
         counts[SINGLE_CHOICE.code] -= TRUE_FALSE_QUESTIONS
         counts[TRUE_FALSE.code] = TRUE_FALSE_QUESTIONS

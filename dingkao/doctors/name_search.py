@@ -114,7 +114,8 @@ def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> Col
 
 
 def _name_range(queries: list[Query]) -> ColumnElement[bool]:
-    """The condition that a doctor's name stands between the first and the last that the queries find."""
+    """The condition that a doctor's name stands between the first and the last that the queries find, which
+    is looked up for each of them."""
     bounds = [db.session.execute(_bounds_query(query)).one() for query in queries]
     return Doctor.name_key.between(
         func.least(*(first for first, _ in bounds)),

@@ -149,8 +149,8 @@ def read_practice(reader: RowReader, level: str, category: str) -> str:
 
 
 def _read_certificate_number(reader: RowReader, column: str) -> str:
-    """The certificate number in `column`; "" if the cell is empty, or if Excel has made a number of it and
-    lost digits."""
+    """The certificate number in `column`, normalised; "" if the cell is empty, or, with a warning, if Excel
+    has made a number of it and lost digits."""
     if reader.row.has_lost_digits(column):
         reason = f"{COLUMNS[column][-1]}被Excel当作数字，后几位已丢失"
         reader.add_unclear(

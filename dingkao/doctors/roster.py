@@ -265,7 +265,8 @@ class _BatchImport:
 
     def _require_importable(self, valid_row: RosterRow, index: bytes) -> None:
         """Raise InvalidRosterRow for a number that occurred in the file before, a doctor of another
-        institution than the importing one, or a doctor who is on another institution's roster."""
+        institution than the importing one, or a doctor who is on another institution's roster, which counts
+        as disclosed; and for any unknown number if that was disclosed too often in this hour."""
         if index in self.seen_numbers:
             raise InvalidRosterRow(
                 "number",

@@ -113,7 +113,8 @@ def fields_of(
     """Returns the fields of a step (domain.md §2.1) for a doctor of `level` and `category`.
 
     `years`: the cycle's length, part of some units. `with_hints`: sex and date of birth follow from the
-    number of the identity document; otherwise they are asked. `terms`: those of the province.
+    number of the identity document; otherwise they are asked. `terms`: those of the province (None: the
+    defaults). Step 3 has none, but entry lists.
     """
     terms = terms or ProvinceTerms()
     builders: dict[int, Callable[[], list[Field]]] = {
@@ -133,8 +134,8 @@ def _required_as_set(field: Field, terms: ProvinceTerms) -> Field:
 
 
 def fields_decided_by_province(*, required: bool) -> dict[str, str]:
-    """Returns name → label of the fields that are required (or with `required` False, optional) unless a
-    province decides otherwise."""
+    """Returns name → label of the fields on which a province may decide, and that are required (or with
+    `required` False, optional) unless it does."""
     fields = chain.from_iterable(map(fields_of, STEPS))
     return {
         field.name: field.label for field in fields if field.province_decides and field.required is required

@@ -46,8 +46,9 @@ def _delete_removed_entries(filing: Filing) -> None:
 
 
 def withdraw(dossier: Dossier, *, by: Actor) -> None:
-    """Withdraw the submitted filing (§11 no. 5), as long as no reviewer has opened it and the filing phase is
-    open; after that it could not be submitted again. Raises InvalidState, DeadlinePassed, Forbidden."""
+    """Withdraw the submitted filing of a locked dossier (§11 no. 5), as long as no reviewer has opened it and
+    the filing phase is open, after which it could not be submitted again. Raises InvalidState,
+    DeadlinePassed, Forbidden."""
     if not is_phase_open(dossier.cycle, "filing"):
         raise DeadlinePassed("报名已截止，撤回后将不能重新提交，因此不能撤回。如需修改，请联系本机构退回。")
     assessment_transitions.withdraw(dossier.record, by=by)

@@ -53,7 +53,7 @@ class DraftResult:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def draft_scope(grant: Grant) -> ColumnElement[bool]:
+def draft_scope_condition(grant: Grant) -> ColumnElement[bool]:
     """The SQL condition of the records within `grant`, for a query of records and doctors: those of its
     institutions and departments."""
     return scope_condition(grant, institution=Assessment.institution_id, department=Doctor.department)
@@ -64,7 +64,7 @@ def get_record(record_id: UUID, grant: Grant) -> tuple[Assessment, Doctor]:
     query = (
         select(Assessment, Doctor)
         .join(Doctor, doctor_join())
-        .where(Assessment.id == record_id, draft_scope(grant))
+        .where(Assessment.id == record_id, draft_scope_condition(grant))
     )
     pair = db.session.execute(query).one_or_none()
     if pair is None:
@@ -118,7 +118,7 @@ def save_drafts(
         .where(
             in_array(Assessment.id, list(record_ids)[:MAX_DRAFTED]),
             Assessment.cycle_id == cycle.id,
-            draft_scope(grant),
+            draft_scope_condition(grant),
         )
         .order_by(Assessment.id)
         .with_for_update(of=Assessment)

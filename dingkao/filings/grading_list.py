@@ -25,7 +25,7 @@ from dingkao.doctors.models import Doctor
 from dingkao.filings.grading_drafts import (
     ACTION,
     DRAFTABLE_STATES,
-    draft_scope,
+    draft_scope_condition,
     drafts_of,
 )
 from dingkao.filings.models import GradingDraft
@@ -36,15 +36,15 @@ DRAFT_CHOICES = {UNDRAFTED: "未草拟", "pass": "草拟合格", "fail": "草拟
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
-    """The query of the current cycle's records, in any state, with their doctors, that `draft_scope` allows;
-    of none before the first cycle."""
+    """The query of the current cycle's records, in any state, with their doctors, that
+    `draft_scope_condition` allows; of none before the first cycle."""
     cycle = current_cycle()
     return (
         select(Assessment, Doctor)
         .join(Doctor, doctor_join())
         .where(
             Assessment.cycle_id == cycle.id if cycle else false(),
-            draft_scope(viewer.grant),
+            draft_scope_condition(viewer.grant),
         )
     )
 

@@ -78,10 +78,12 @@ def _field_text(field: Field, values: Mapping[str, Any], *, revealed: bool) -> s
 
 
 def mask_certificate_number(number: str) -> str:
-    """Returns a certificate number with asterisks between its first and last four characters."""
-    if not number:
-        return ""
-    return number[:4] + "*" * max(len(number) - 8, 4) + number[-4:]
+    """Returns a certificate number with asterisks between its first and last four characters; of a number of
+    less than twelve, of which that would hide little, between the first and the last quarter."""
+    shown_length = min(4, len(number) // 4) if len(number) < 12 else 4
+    return (
+        number[:shown_length] + "*" * (len(number) - 2 * shown_length) + number[len(number) - shown_length :]
+    )
 
 
 def _add_tables(

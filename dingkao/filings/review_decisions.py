@@ -86,9 +86,10 @@ def decide(
 
     `action`: code of the decision, see `_DECISIONS`. A return may have `marks` (key → sentence, see
     `return_marks`), which become the reason if none is typed. Raises what the transition raises (Forbidden,
-    InvalidState, InvalidInput), InvalidState if another person has leased the record, Forbidden for the
-    reviewer's own record and for who may not decide for its organisation, NotFound for an action that this
-    side does not have.
+    InvalidState, InvalidInput), InvalidState if another person has leased the record; Forbidden for the
+    reviewer's own record, for who may not decide for its organisation, and for approving or accepting what he
+    or she filled in; InvalidInput for a namesake who hasn't declared to be somebody else; NotFound for an
+    action that this side does not have.
     """
     record = dossier.record
     if scope.organisation_of(record) not in scope.deciding_ids:

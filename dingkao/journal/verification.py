@@ -183,7 +183,8 @@ def _entries(after: UUID, until: UUID, limit: int | None) -> Iterator[Any]:
 
 
 def _verify_volume(cursor: Cursor, head: CheckpointHead) -> tuple[Cursor, VerificationReport]:
-    """Verify the next volume; after the last one, compare it with the head."""
+    """Verify the next volume; after the last one, compare it with the head. A volume that can't be read is
+    reported and skipped. Returns the cursor of the next step, and the report. Raises Unavailable."""
     number = cursor["number"] + 1
     if number > head.volumes:
         return _finish_volumes(cursor, head)
@@ -288,8 +289,9 @@ class _VerifiedBatches:
 def _verify_batches(
     cursor: Cursor, head: CheckpointHead, *, merge_batches: bool
 ) -> tuple[Cursor, VerificationReport]:
-    """Verify the batches of one step, and with `merge_batches` merge them into a volume. Raises
-    InvalidCheckpoint for an altered head, Unavailable."""
+    """Verify the batches of one step, and with `merge_batches` merge them into a volume. Returns the cursor
+    of the next step, and the report; if another process has merged batches meanwhile, the cursor behind the
+    volumes known so far, and an empty report. Raises InvalidCheckpoint for an altered head, Unavailable."""
     batches = _read_batches(cursor, head)
     if batches is None:  # start again after the volumes that the other process has written
         return cursor["base"], VerificationReport()

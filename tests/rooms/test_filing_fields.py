@@ -17,6 +17,7 @@ from dingkao.filings.field_warnings import certificate_number_warnings, date_war
 from dingkao.filings.fields import STEPS, ProvinceTerms, fields_of
 from dingkao.filings.filing_documents import clean_file_name
 from dingkao.filings.merging import merge_values
+from dingkao.filings.presentation import mask_certificate_number
 from dingkao.filings.procedure_grounds import years_between
 from dingkao.tenants.settings import SETTINGS
 
@@ -370,3 +371,17 @@ def test_what_a_province_may_ask_for_or_leave_are_fields_as_they_stand():
         assert labels[name] == label
     assert not any(needed[name] for name in may_be_required)
     assert all(needed[name] for name in may_be_optional)
+
+
+@pytest.mark.parametrize(
+    ("number", "masked"),
+    [
+        ("", ""),
+        ("110460000012345", "1104*******2345"),
+        ("110460000012", "1104****0012"),
+        ("1104600000", "11******00"),
+        ("12345", "1***5"),
+    ],
+)
+def test_a_masked_certificate_number_hides_most_of_itself(number, masked):
+    assert mask_certificate_number(number) == masked

@@ -70,7 +70,7 @@ class ListFilter:
     is_for: Callable[[ListViewer], bool] = lambda _viewer: True
 
     def takes(self, value: str) -> bool:
-        """Whether `value` is one of the filter's."""
+        """Whether the filter has `value`: a code of its choices or, without choices, one it accepts."""
         return value in self.choices if self.choices else self.accepts(value)
 
     def label_of(self, value: str) -> str:

@@ -76,7 +76,8 @@ def filter_conditions(state: ListState, viewer: ListViewer) -> list[tuple[ListFi
 
 def unindexed_filters(state: ListState, viewer: ListViewer) -> dict[str, ColumnElement[bool]]:
     """Returns key → condition of the filters that are set and by which no index finds the rows, so that these
-    are looked at one by one."""
+    are looked at one by one. The index of a lone filter is of use only if neither a search, nor the grant,
+    nor another filter's index limits the rows."""
     conditions = filter_conditions(state, viewer)
     is_limited = bool(state.search) or not viewer.grant.is_province
     unindexed = {}

@@ -81,7 +81,7 @@ class HttpBrowser:
 
     def wait_for_job(self, page: str) -> str:
         """Reload the page of a job until the job has ended; returns the page. Raises SimulationError after
-        JOB_TIMEOUT_SECONDS."""
+        JOB_TIMEOUT_SECONDS, or for an error status."""
         deadline = time.monotonic() + JOB_TIMEOUT_SECONDS
         while PROGRESS_MARKUP in page:
             if time.monotonic() > deadline:

@@ -67,7 +67,7 @@ class Simulation:
         }
 
     def _phases(self) -> tuple[tuple[str, Callable[[], None]], ...]:
-        """Returns name and function of each phase, in order, after signing in the staff."""
+        """Sign in the staff, and return name and function of each phase, in order. Raises SimulationError."""
         outbox_reader = HttpBrowser(self.base, self.province.slug, self.metrics, 1)
         doctor_steps = DoctorSteps(self.province.code, self.keys, outbox_reader)
         staff_steps = StaffSteps(
