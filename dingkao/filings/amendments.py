@@ -57,8 +57,8 @@ def entry_change(
     values: Mapping[str, list[str]] | None,
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, str]]:
     """Returns the entry `entry_id` of the list `kind` as it is (None: a new one), the entry as it would be
-    (None if `values` is None: removed), and the errors by field name. Raises InvalidInput for an unknown list
-    or entry."""
+    (None if `values` is None: removed; with errors only what is right of it), and the errors by field name.
+    Raises InvalidInput for an unknown list or entry."""
     entry_list = _amendable_list(kind)
     before = _find_amendable_entry(dossier, kind, entry_id)
     if values is None:

@@ -133,15 +133,15 @@ def is_confirmed(dossier: Dossier) -> bool:
 
 
 def confirm_by_code(dossier: Dossier, mobile: str, *, by: Actor) -> None:
-    """Store that the doctor confirmed a locked filing by the code sent to `mobile`; the caller has used up
-    the code. Raises InvalidState, DeadlinePassed."""
+    """Store and journal that the doctor confirmed a locked filing by the code sent to `mobile`; the caller
+    has used up the code. Raises InvalidState, DeadlinePassed."""
     _store_confirmation(dossier, by, method="sms", mobile=mask_number(mobile))
 
 
 def confirm_by_signature(dossier: Dossier, content: bytes, *, revision: int, by: Actor) -> None:
     """Store the scan of the printed and signed form (picture or PDF) as the doctor's confirmation of a locked
-    filing. `revision`: that of the printed form. Raises InvalidInput, TooLarge, Unavailable, InvalidState,
-    DeadlinePassed."""
+    filing, and journal it. `revision`: that of the printed form. Raises InvalidInput, TooLarge, Unavailable,
+    InvalidState, DeadlinePassed."""
     filing = require_confirmable(dossier)
     if revision != filing.revision:
         raise InvalidInput(

@@ -124,8 +124,9 @@ def apply_batch(
     by: Actor,
 ) -> BatchReview:
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
-    records `ids` that can be decided at once, and notify their doctors; one that has changed since the
-    preview is left out. Locks the records. Returns the result."""
+    records `ids` that can be decided at once, journal it and notify their doctors; one that has changed since
+    the preview is left out. Locks the records; which are looked at, as for `check_batch`. Returns the
+    result."""
     locking = _batch_query(cycle, scope, ids).with_for_update(of=Assessment)
     query = locking.execution_options(populate_existing=True)
     result, decided = BatchReview(), []

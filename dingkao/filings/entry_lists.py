@@ -110,10 +110,10 @@ def save_entry(
     etag: str | None = None,
 ) -> tuple[str, dict[str, str]]:
     """Store one entry of the list `kind`, and journal it; the filing of a locked dossier is created and begun
-    if necessary. `entry_id` is «new» for a new one, `values`: field
-    name → texts of the form. Returns its id and the errors by field name; with errors nothing is stored.
-    Raises StaleSave if `etag` (of the entry that the page showed; None: not checked) is outdated, NotFound
-    for an unknown kind or a removed entry, InvalidInput if the list is full, InvalidState, DeadlinePassed."""
+    if necessary. `entry_id` is «new» for a new one, `values`: field name → texts of the form. Returns its id
+    and the errors by field name; with errors nothing is stored. Raises StaleSave if `etag` (of the entry that
+    the page showed; None: not checked) is outdated, NotFound for an unknown kind or a removed entry,
+    InvalidInput if the list is full, InvalidState, DeadlinePassed."""
     entry_list = get_entry_list(kind)
     entry_values, errors = validate_fields(
         entry_list.fields,
