@@ -63,7 +63,7 @@ def verify(slug: str | None, as_json: bool) -> None:
 
 def _verify_province(province: Province) -> VerificationReport:
     """Returns the report of a complete verification of a province's journal; what the session holds is
-    dropped. Raises Unavailable, and InvalidCheckpoint as `verification.verify_step`."""
+    dropped. Raises what `verification.verify_all` raises."""
     with in_tenant(province.code):
         report = verification.verify_all(last_verified_batch())
     db.session.remove()
