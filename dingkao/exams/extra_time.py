@@ -57,9 +57,9 @@ def grant_extra_time(
     """Give a doctor extra time for all papers of a cycle, or change it; it applies to sittings that begin
     from now on. Writes a journal entry, without the reason.
 
-    Exactly one of `minutes` and `percent` must be given. `reason` is stored encrypted, because it tells of
-    the doctor's health. An earlier grant in the cycle is locked and replaced. Raises InvalidInput naming the
-    field."""
+    Exactly one of `minutes` and `percent` must be given. `reason` is stored stripped and encrypted, because
+    it tells of the doctor's health. An earlier grant in the cycle is locked and replaced. Raises InvalidInput
+    naming the field."""
     reason = reason.strip()
     _require_valid_extra_time(minutes, percent, reason)
     extra_time = find_extra_time(doctor, cycle, for_update=True)
@@ -117,7 +117,8 @@ def withdraw_extra_time(extra_time: ExtraTime, *, by: Actor) -> None:
 
 
 def find_extra_time(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> ExtraTime | None:
-    """A doctor's extra time in a cycle, None if there is none; for the office's form alone. Sittings join
+    """A doctor's extra time in a cycle, locked if `for_update`, None if there is none; for the office's form
+    alone. Sittings join
     ExtraTime in queries of their own (`admission`, `papers`, `window_extension`)."""
     query = select(ExtraTime).where(
         ExtraTime.doctor_id == doctor.id,

@@ -97,7 +97,7 @@ def toggle_hall_closed(hall: Hall, *, by: Actor) -> None:
 
 
 def get_hall(hall_id: UUID, grant: Grant, *, for_update: bool = False) -> Hall:
-    """A hall within `grant`, closed ones too. Raises NotFound."""
+    """A hall within `grant`, closed ones too, locked if `for_update`. Raises NotFound."""
     query = _halls_query(grant).where(Hall.id == hall_id)
     hall = db.session.scalar(query.with_for_update() if for_update else query)
     if hall is None:

@@ -1,5 +1,6 @@
 """Integrity cases about a sitting (诚信核查): the assessment organisation opens one, the doctor is heard, one
-person proposes an outcome and another one decides (domain.md §11 no. 16c, §12)."""
+person proposes an outcome and another one decides (domain.md §11 no. 16c, §12). The transitions take a locked
+case and write a journal entry each."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -78,15 +79,10 @@ def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -
     reason = _validate_text(reason, "reason", "请写明核查的原因和依据。")
     if not _is_before_grading(record, sitting):
         raise InvalidState("该医师的测评已进入评定或已作废，不能再发起核查。如结果已发布，请按结果更正办理。")
-    if (
-        db.session.scalar(
-            select(IntegrityCase.id).where(
-                IntegrityCase.sitting_id == sitting.id,
-                IntegrityCase.state.in_(OPEN_STATES),
-            )
-        )
-        is not None
-    ):
+    open_cases = select(IntegrityCase.id).where(
+        IntegrityCase.sitting_id == sitting.id, IntegrityCase.state.in_(OPEN_STATES)
+    )
+    if db.session.scalar(open_cases) is not None:
         raise InvalidState("这次作答已有正在办理的核查。")
     case = IntegrityCase(
         id=new_id(),
@@ -121,7 +117,7 @@ def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -
 def submit_statement(case: IntegrityCase, *, by: Actor, statement: str) -> None:
     """陈述申辩: store the doctor's statement, as often as they like until the case is decided; the caller has
     checked that it is their case. It cancels an outcome that was proposed, because that was proposed without
-    it. Raises InvalidInput, Forbidden, InvalidState."""
+    it: the case is in hearing again. Raises InvalidInput, Forbidden, InvalidState."""
     case.statement, case.stated_at = (
         _validate_text(statement, "statement", "请填写您的说明。"),
         clock.now(),
@@ -220,9 +216,10 @@ def confirm_voiding(
     opinion: str = "",
 ) -> None:
     """确认作废 (§11 no. 16c; record and sitting locked for update): the sitting no longer counts; one that is
-    still open is handed in first. The doctor may sit the paper again until `case.resit_until`, or counts as
-    absent, as proposed. `confirm_proposal` calls it and notifies the doctor. Raises Forbidden if `by` opened
-    the case or proposed the outcome, InvalidState if another outcome is proposed."""
+    still open is handed in first; journal entries about both. The doctor may sit the paper again until
+    `case.resit_until`, or counts as absent, as proposed. `confirm_proposal` calls it and notifies the doctor.
+    Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState if another outcome is
+    proposed."""
     if case.outcome not in ("resit", "absent"):
         raise InvalidState("处理意见不是“作废”，请刷新页面后查看。")
     _record_decision(case, by, opinion)
@@ -381,8 +378,8 @@ def _cases_query(grant: Grant) -> Select[Any]:
 
 
 def _record_decision(case: IntegrityCase, by: Actor, opinion: str) -> None:
-    """Store who decides, when, and their opinion, cut to MAX_TEXT_LENGTH. Raises Forbidden if they opened the
-    case or proposed the outcome."""
+    """Store who decides, when, and their opinion, stripped and cut to MAX_TEXT_LENGTH. Raises Forbidden if
+    they opened the case or proposed the outcome."""
     same = "发起、提出处理意见和确认不能是同一人，请由另一位省级管理员确认。"
     require_second_person(by, case.proposed_by, case.opened_by, same=same)
     case.decision_opinion = opinion.strip()[:MAX_TEXT_LENGTH] or None

@@ -44,8 +44,8 @@ def detect_outages() -> int:
 
 
 def _examine_silence(cache: redis.Redis, began_at: datetime, ended_at: datetime | None) -> bool:
-    """Examine a silence and save the outage that it is, if it is one; a silence that has ended is not
-    examined again. Returns whether there is a new outage. Raises redis.RedisError."""
+    """Examine a silence, save the outage that it is, if it is one, and commit; a silence that has ended is
+    not examined again. Returns whether there is a new outage. Raises redis.RedisError."""
     is_new_outage = False
     if _is_recent_silence(began_at, ended_at):
         span = _outage_of_silence(cache, began_at, ended_at)

@@ -124,9 +124,9 @@ def parse_blueprint(
     common_count: int = 0,
     cells: Sequence[BlueprintCell] = (),
 ) -> Blueprint:
-    """Return the blueprint of `counts` questions by type, without types of 0 questions, `common_count` of
-    them of 公共知识, and `cells`. Raises InvalidInput for an unknown code, and naming the field for a value
-    out of its limits; whether the banks have the questions is not checked."""
+    """Return the blueprint of `counts` questions by type (types of 0 are left out), `common_count` of them of
+    公共知识, and `cells`. Raises InvalidInput for an unknown code, and naming the field for a value out of
+    its limits; whether the banks have the questions is not checked."""
     counts = {kind: number for kind, number in counts.items() if number}
     _require_known_codes(subject, category, counts)
     _require_valid_counts(counts)
@@ -379,10 +379,9 @@ def _require_other_doctors(procedure: str, paper: Paper) -> None:
 
 
 def propose_counts(subject: str, category: str, total: int) -> dict[str, int]:
-    """Propose how many questions of each type a paper of about `total` may have, from what the banks have
-    without 公共知识 of other subjects: the usual percentage of each type (TYPE_SHARES), no more than whole
-    groups can fill; what is missing to `total` is added to A1, as far as there are any. Types without
-    questions are left out."""
+    """Propose how many questions of each type a paper of about `total` may have, from what the banks have of
+    the subject: the usual percentage of each type (TYPE_SHARES), no more than whole groups can fill; what is
+    missing to `total` is added to A1, as far as there are any. Types without questions are left out."""
     candidates = load_candidates(subject, category)
     counts = {
         kind: largest_fillable(candidates.unit_sizes(kind), round(total * share / 100))

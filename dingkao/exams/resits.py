@@ -72,8 +72,8 @@ def resit_granted_condition() -> ColumnElement[bool]:
 def latest_resit_column(
     record: type[Assessment],
 ) -> ScalarSelect[Any]:
-    """A column: until when a record may sit a paper again that it has not sat again yet; NULL if there is no
-    such paper. `record`: Assessment, or an alias of it."""
+    """A column: until when a record may sit a paper again that it has not sat again yet, the latest of such
+    moments, which may be past; NULL if there is no such paper. `record`: Assessment, or an alias of it."""
     voided, again = aliased(Sitting), aliased(Sitting)
     of_case = and_(
         voided.tenant_id == IntegrityCase.tenant_id,

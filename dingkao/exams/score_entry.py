@@ -157,8 +157,8 @@ def _find_sitting_for_update(score: ImportedScore) -> Sitting | None:
 
 
 def _add_offline_sitting(record: Assessment, score: ImportedScore, by: Actor) -> None:
-    """Add a sitting with an empty layout that is handed in by "offline" with this score, and notify the
-    doctor. `by`: who confirmed the import."""
+    """Add a sitting with an empty layout that is handed in by "offline" with this score, write a journal
+    entry and notify the doctor. `by`: who confirmed the import."""
     now = clock.now()
     sitting = Sitting(
         id=new_id(),

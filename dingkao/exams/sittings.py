@@ -42,7 +42,7 @@ from dingkao.tenants.prepared_statements import (
 
 
 def get_exam_record(doctor_id: UUID, cycle_id: UUID, *, for_update: bool = False) -> Assessment:
-    """The doctor's latest record in a cycle, in whatever state. Raises NotFound."""
+    """The doctor's latest record in a cycle, in whatever state, locked if `for_update`. Raises NotFound."""
     query = (
         select(Assessment)
         .where(
@@ -173,7 +173,7 @@ def for_update_query(query: Select[Any]) -> Select[Any]:
 
 
 def get_sitting(sitting_id: UUID, record: Assessment, *, for_update: bool = False) -> Sitting:
-    """A sitting of this record, voided ones too. Raises NotFound for any other."""
+    """A sitting of this record, voided ones too, locked if `for_update`. Raises NotFound for any other."""
     found = _SITTING_STATEMENT.fetch_object(
         Sitting,
         for_update=(Sitting,) if for_update else (),

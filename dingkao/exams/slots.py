@@ -282,7 +282,7 @@ def remove_slot(slot: Slot, *, by: Actor) -> None:
 
 
 def get_slot(slot_id: UUID, grant: Grant, *, for_update: bool = False) -> Slot:
-    """A slot within `grant`. Raises NotFound."""
+    """A slot within `grant`, locked if `for_update`. Raises NotFound."""
     query = select(Slot).where(
         Slot.id == slot_id,
         scope_condition(grant, assessor=Slot.organisation_id),

@@ -98,7 +98,8 @@ def count_affected(papers: Sequence[Paper]) -> dict[UUID, AffectedCounts]:
 
 
 def _count_open_sittings(paper: Paper) -> tuple[ChipCount, ChipCount]:
-    """How many sittings of a paper are open, and how many of these its window cuts short."""
+    """How many sittings of a paper are open, of MAX_LOOKED_AT at most, and how many of these end before the
+    paper's minutes are over."""
     ends = Sitting.opened_at + func.make_interval(0, 0, 0, 0, 0, paper.minutes)
     open_sittings = select((Sitting.closes_at < ends).label("is_cut_short")).where(
         Sitting.paper_id == paper.id,
@@ -153,8 +154,8 @@ def open_slot_count(cycle: Cycle) -> int:
 
 def validate_extension(paper: Paper, *, closes_at: datetime, reason: str) -> None:
     """Check that the window of `paper` can be extended to `closes_at` for `reason`. Raises InvalidState if
-    it is over, InvalidInput naming the field for a reason too short or too long and for an end that is not
-    later or too late."""
+    it is over, InvalidInput naming the field for a reason too short or too long (with single spaces for all
+    white space) and for an end that is not later or too late."""
     if clock.now() >= paper.closes_at:
         raise InvalidState(
             f"“{paper.title}”的考试时间已过，不能再延长。已自动交卷的请在“考试监控”补时，未参加的请另行安排。"
@@ -181,7 +182,8 @@ def validate_extension(paper: Paper, *, closes_at: datetime, reason: str) -> Non
 
 def extend_window(paper: Paper, *, closes_at: datetime, reason: str, by: Actor) -> Job:
     """Move the end of a paper's window to `closes_at`, with a journal entry, and enqueue the job that gives
-    open sittings their time and notifies the doctors. Locks the paper. Raises InvalidInput naming the field,
+    open sittings their time and notifies the doctors. `reason` is stored with single spaces for all white
+    space. Locks the paper. Raises InvalidInput naming the field,
     InvalidState if the window is over."""
     query = select(Paper).where(Paper.id == paper.id).with_for_update()
     paper = db.session.scalars(query.execution_options(populate_existing=True)).one()

@@ -157,7 +157,7 @@ def list_mock_exams(doctor_id: UUID) -> list[MockExam]:
 
 
 def get_mock_exam(mock_exam_id: UUID, doctor_id: UUID, *, for_update: bool = False) -> MockExam:
-    """One of the doctor's mock exams. Raises NotFound."""
+    """One of the doctor's mock exams, of any cycle, locked if `for_update`. Raises NotFound."""
     query = _doctor_query(doctor_id).where(MockExam.id == mock_exam_id)
     if for_update:
         query = query.with_for_update().execution_options(populate_existing=True)

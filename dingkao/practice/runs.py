@@ -80,7 +80,7 @@ def latest_unfinished_run(record: Assessment) -> PracticeRun | None:
 
 
 def get_run(run_id: UUID, doctor_id: UUID, *, for_update: bool = False) -> PracticeRun:
-    """A run of this doctor, of any cycle. Raises NotFound."""
+    """A run of this doctor, of any cycle, locked if `for_update`. Raises NotFound."""
     query = select(PracticeRun).where(
         PracticeRun.id == run_id,
         PracticeRun.assessment_id.in_(select(Assessment.id).where(Assessment.doctor_id == doctor_id)),

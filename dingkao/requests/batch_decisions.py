@@ -75,7 +75,8 @@ def decide_batch(
 
 
 def _validate(ids: Collection[UUID], decision: str, opinion: str) -> None:
-    """Raises InvalidInput as `decide_batch` says, also for no request at all."""
+    """Raises InvalidInput as `decide_batch` says, also for no request at all, and for a refusal whose opinion
+    is blank."""
     if decision not in ("agree", "refuse"):
         raise InvalidInput("请选择“同意”或“不同意”。")
     if not ids:

@@ -37,8 +37,8 @@ def refuse_request(
     opinion: str,
 ) -> str:
     """Refuse a request (不同意; of an appeal: 维持原结果), and notify the doctor; `opinion` is the reason
-    that the doctor reads. Request and record are locked. Returns the sentence (Chinese) for the person who
-    decided. Raises InvalidInput, Forbidden, InvalidState."""
+    that the doctor reads (stripped). Request and record are locked. Returns the sentence (Chinese) for the
+    person who decided. Raises InvalidInput, Forbidden, InvalidState."""
     _require_turn(doctor_request, record, scope, by)
     request_transitions.refuse(doctor_request, by=by, opinion=opinion)
     if doctor_request.kind == "appeal":

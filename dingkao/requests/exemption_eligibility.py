@@ -207,6 +207,7 @@ def _assess_residency(
 
 
 def _is_residency(training_name: str) -> bool:
+    """Whether a training, by its name as filed, is 住院医师规范化培训."""
     return "规范化培训" in training_name or "规培" in training_name
 
 

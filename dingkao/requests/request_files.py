@@ -182,7 +182,8 @@ def _accept_upload(
     by: Actor,
     _fields: Mapping[str, str],
 ) -> UUID:
-    """Store an uploaded proof; returns its id. Raises what `save_file` raises."""
+    """Store an uploaded proof with the request `subject` of the doctor who acts, which is locked after its
+    record; returns the file's id. Raises NotFound, and what `save_file` raises."""
     return save_file(_own_request_for_update(subject, by), name, content, by=by).id
 
 

@@ -1,5 +1,6 @@
 """The transitions of a request: submitted, withdrawn, passed on to the second side, granted, refused. All
-raise InvalidState in another state and Forbidden for another actor, besides what the docstring names."""
+take a locked request, write a journal entry, and raise InvalidState in another state and Forbidden for
+another actor, besides what the docstring names."""
 
 from dingkao import clock
 from dingkao.errors import InvalidInput
@@ -89,8 +90,8 @@ def grant(doctor_request: Request, *, by: Actor, opinion: str) -> None:
     states=REQUEST_STATES,
 )
 def refuse(doctor_request: Request, *, by: Actor, opinion: str) -> None:
-    """不同意, with a reason that the doctor reads. Raises InvalidInput without a reason, Forbidden for the
-    person who decided first."""
+    """不同意, with a reason that the doctor reads (stored stripped). Raises InvalidInput without a reason or
+    for a long one, Forbidden for the person who decided first."""
     if not opinion.strip():
         raise InvalidInput("请填写不同意的理由，医师会看到。", "opinion")
     _record_decision(doctor_request, by, _validate_opinion(opinion))

@@ -110,10 +110,12 @@ def _missing_proof(doctor_request: Request, files: Iterable[RequestFile]) -> Mis
 
 
 def _length_without_blanks(text: str | None) -> int:
+    """How many characters a text has that are no white space; 0 for None."""
     return len("".join((text or "").split()))
 
 
 def _has_file(files: Iterable[RequestFile], kind: str) -> bool:
+    """Whether one of the files is of the kind "proof" or "photo"."""
     return any(file.kind == kind for file in files)
 
 
@@ -149,6 +151,7 @@ def withdraw(doctor_request: Request, *, by: Actor) -> None:
 
 
 def _delete_files(doctor_request: Request) -> None:
+    """Delete all files of a request (see `request_files.delete_file`)."""
     for file in list_files(doctor_request):
         delete_file(file)
 

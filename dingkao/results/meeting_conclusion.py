@@ -43,9 +43,10 @@ FIRST_ID = UUID(int=0)
     states=MEETING_STATES,
 )
 def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
-    """The committee has decided: 综合评定 of the records on the list may begin. Only the state changes;
-    `start_conclusion` also enqueues the job. Raises Forbidden; InvalidState while the list
-    is being made, without a chair, and with a sampled record that nobody has checked."""
+    """The committee has decided: 综合评定 of the records on the list may begin. Only the state of the meeting
+    (locked) changes, with a journal entry; `start_conclusion` also enqueues the job. Raises Forbidden;
+    InvalidState while the list is being made, without a chair, and with a sampled record that nobody has
+    checked."""
     if meeting.filled_at is None:
         raise InvalidState("名单还在生成，请稍候再评定。")
     if not any(member.role == "chair" for member in members_of(meeting)):
@@ -65,7 +66,8 @@ def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
     states=MEETING_STATES,
 )
 def finish_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
-    """Every record on the list has its outcome: store their digest, which those present sign."""
+    """Every record on the list of a meeting (locked) has its outcome or the reason why it has none: store
+    their digest, which those present sign, and write a journal entry. Raises Forbidden, InvalidState."""
     meeting.digest = outcomes_digest(meeting)
 
 
@@ -100,7 +102,8 @@ def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(JOB_NAME)
 def conclude_entries(job: Job, cursor: Cursor) -> Chunk:
-    """Conclude the next records of a meeting's list, with the roles that the asker has now; those that the
+    """Conclude the next records of a meeting's list, with the roles that the asker has now; locks the meeting
+    and the records; those that the
     spot check doubts, and those that are no longer to be concluded, are left out with the reason. After the
     last one, finish the meeting."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))

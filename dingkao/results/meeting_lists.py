@@ -78,10 +78,9 @@ def enqueue_filling(meeting: GradingMeeting, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(FILL_JOB)
 def fill_list(job: Job, cursor: Cursor) -> Chunk:
-    """Put the next waiting records of the organisation on the list of a draft (absent doctors only if the
-    absence is confirmed; none that another meeting still has on its list); after the last one, set
-    `filled_at`. Does nothing for a meeting that is no draft
-    any more."""
+    """Put the next waiting records of the organisation on the list of a draft, which is locked (absent
+    doctors only if the absence is confirmed; none that another meeting still has on its list); after the last
+    one, set `filled_at`. Does nothing for a meeting that is no draft any more."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
     meeting = db.session.scalar(query.with_for_update())
     if meeting is None or meeting.state != "draft":

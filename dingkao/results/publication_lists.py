@@ -107,17 +107,18 @@ def _require_confirming_records(cycle: Cycle) -> None:
 
 
 def _on_gather_cancel(job: Job, _cursor: Cursor) -> None:
-    """Withdraw the publication of a cancelled job. Raises InvalidState if it is approved, NotFound."""
+    """Lock and withdraw the publication of a cancelled job, with a journal entry. Raises InvalidState if it
+    is approved, NotFound."""
     publication = get_publication_for_update(UUID(job.arguments["publication"]))
     withdraw(publication, by=SYSTEM_ACTOR, refusal=FROZEN_MESSAGE)
 
 
 @worker.register_chunked_job(GATHER_JOB, undo=_on_gather_cancel)
 def gather_step(job: Job, cursor: Cursor) -> Chunk:
-    """Put the next records on the list with their present verdicts; after the last one, store the list's
-    digest. A record that becomes 待发布 behind the cursor waits for the next list; one that leaves 待发布 is
-    found when the list is compared. If the list is empty, withdraws it, commits and raises InvalidState.
-    Raises NotFound."""
+    """Put the next records on the list (locked) with their present verdicts; after the last one, store the
+    list's digest, with a journal entry. A record that becomes 待发布 behind the cursor waits for the next
+    list; one that leaves 待发布 is found when the list is compared. If the list is empty, withdraws it,
+    commits and raises InvalidState. Raises NotFound."""
     publication = get_publication_of_job(job, for_update=True)
     if publication.gathered_at or publication.withdrawn_at:
         return Chunk(None)

@@ -125,8 +125,8 @@ FROM next JOIN assessment AS a ON a.tenant_id = :tenant AND a.id = next.assessme
 
 
 def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
-    """Void the approval, so that the list waits for approval again. Raises InvalidState if the list is public
-    already."""
+    """Lock the publication and void its approval, with a journal entry, so that the list waits for approval
+    again. Raises InvalidState if the list is public already, NotFound."""
     publication = get_publication_for_update(UUID(job.arguments["publication"]))
     if publication.published_at:
         raise InvalidState("结果已经发布，不能取消。")
@@ -141,8 +141,8 @@ def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(PUBLISH_JOB, undo=_on_publish_cancel)
 def publish_step(job: Job, cursor: Cursor) -> Chunk:
-    """Publish an approved list: compare it with its records, make it public, change its records to their
-    final states, then enqueue the certificates. Raises NotFound, InvalidState."""
+    """Publish an approved list (locked): compare it with its records, make it public, change its records to
+    their final states, then enqueue the certificates. Raises NotFound, InvalidState."""
     publication = get_publication_of_job(job, for_update=True)
     if publication.approved_at is None or publication.approved_by is None:
         raise InvalidState("该发布清单尚未确认。")
@@ -152,7 +152,8 @@ def publish_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
-    """Compare the next part of the list with its records; after the last one, make the list public. Withdraws
+    """Compare the next part of the list with its records; after the last one, make the list public, with a
+    journal entry. Withdraws
     it, commits and raises InvalidState if the list or a record has changed."""
     parameters = {
         "tenant": current_tenant(),
@@ -192,7 +193,8 @@ def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
 
 def _fail_publication(publication: Publication, moved: int) -> None:
     """Withdraw a publication whose list differs from what was approved (`moved`: how many records have
-    changed), before anything of it was shown. Commits, and always raises InvalidState."""
+    changed), before anything of it was shown; writes a journal entry. Commits, and always raises
+    InvalidState."""
     publication.withdrawn_at = clock.now()
     journal.write_entry(
         "publication",
@@ -211,7 +213,7 @@ def _fail_publication(publication: Publication, moved: int) -> None:
 
 def _settle_batch(job: Job, publication: Publication, cursor: Cursor) -> Chunk:
     """Change the next records of a public list to their final states and notify their doctors; after the last
-    one, enqueue the certificates."""
+    one, mark the list as settled, with a journal entry, and enqueue the certificates of those who passed."""
     verdict_by_record = _next_verdicts(publication, UUID(cursor["settled"]))
     _settle_records(publication, verdict_by_record)
     verdicts = list(verdict_by_record.values())

@@ -91,7 +91,7 @@ def _totals(state: ListState, viewer: ListViewer) -> Totals:
 
 def _totals_of(cycle: Cycle, grant: Grant) -> dict[str, int]:
     """Returns state → number of the cycle's records in the province, or of a grant's assessment
-    organisations."""
+    organisations, 0 for states without any."""
     return (
         state_totals(cycle, grant)
         if grant.is_province

@@ -55,10 +55,10 @@ def decide_changes(
 ) -> tuple[int, list[str]]:
     """Decide on the waiting changes of `sittings`; others are ignored. `adopt` the new scores (采用新成绩),
     by which 业务水平 becomes 合格 if the line is reached now (and the result, with a new certificate, if the
-    other verdicts are), or keep the published ones (维持原结果). `sittings`: their ids. Locks record, sitting
-    and change of each, writes journal entries; notifies the doctors of adopted scores. Returns how many were
-    decided, and the sentences why others were not. Raises InvalidInput without a reason, Forbidden for the
-    person who proposed the correction."""
+    other verdicts are), or keep the published ones (维持原结果). `sittings`: their ids; `reason` is stored
+    stripped. Locks record, sitting and change of each, writes journal entries; notifies the doctors of
+    adopted scores. Returns how many were decided, and the sentences why others were not. Raises InvalidInput
+    without a reason, Forbidden for the person who proposed the correction."""
     require_second_person(
         by,
         correction.proposed_by,

@@ -143,8 +143,9 @@ class Solver(Highs):
         for option, value in options:
             self.setOptionValue(option, value)
 
-    # HiGHS calls this before any option can be set, and would print a banner
     def enableCallbacks(self) -> None:  # noqa: N802 - HiGHS's own name
+        """Silence HiGHS, which calls this before any option can be set and would print a banner, then do what
+        HiGHS does."""
         self.setOptionValue("output_flag", False)
         super().enableCallbacks()
 
