@@ -32,8 +32,8 @@ def save_hall(
 ) -> Hall:
     """Create a hall of an assessment organisation, or change `hall` (locked), which is one of that
     organisation's; writes a journal entry. Runs of spaces in name and address become one. Raises InvalidInput
-    naming the field: for a value out of its limits, a name that another hall has, fewer seats than are
-    taken, an organisation that doesn't assess."""
+    naming the field: for a value out of its limits, a name that another hall has, fewer seats than are taken,
+    an organisation that doesn't assess."""
     name, address = " ".join(name.split()), " ".join(address.split())
     _require_valid_hall(organisation, name, address, seats)
     _require_name_free(organisation, name, hall)

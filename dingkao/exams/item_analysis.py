@@ -136,8 +136,8 @@ def _item_rest_correlation(
     shares: Mapping[Response, float],
     answers: Mapping[Response, int],
 ) -> float | None:
-    """The correlation of what a question earned with the rest of the total (the total without this
-    question); None where `correlation` gives none. `shares`: response → the part of the points it earned."""
+    """The correlation of what a question earned with the rest of the total (the total without this question);
+    None where `correlation` gives none. `shares`: response → the part of the points it earned."""
     return correlation(
         (
             shares[response],

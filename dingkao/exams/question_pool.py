@@ -191,8 +191,7 @@ def _without_similar(
 
 def purpose_condition(subject: str, category: str, purpose: str = "exam") -> ColumnElement[bool]:
     """The condition that a Question is in use for a purpose ("exam" or "practice"), subject and category; a
-    question of 公共知识
-    without a category fits every category."""
+    question of 公共知识 without a category fits every category."""
     of_category: ColumnElement[bool] = Question.category == category
     if subject == "common":
         of_category = or_(Question.category.is_(None), of_category)

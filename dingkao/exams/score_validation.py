@@ -84,8 +84,7 @@ def validate_batch(
 
     `restrict_to`: the ids of the assessment organisations whose records may be named (None: any). `seen`: the
     keys of the rows of the same file before these that named a score; those of these rows are added.
-    `existing`: the id of
-    the import that holds the scores of earlier rows.
+    `existing`: the id of the import that holds the scores of earlier rows.
     """
     tables = load_lookup_tables(cycle, rows)
     batch = _Batch(

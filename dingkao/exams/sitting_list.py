@@ -68,8 +68,8 @@ def list_of_view(view: str) -> ListDefinition:
 
 
 def first_view(state: ListState, viewer: ListViewer) -> str:
-    """The first key of SITTING_FILTERS under which anybody is whom the other filters and the words of
-    `state` let through; the first of all if nobody is. The filter by view of `state` is ignored."""
+    """The first key of SITTING_FILTERS under which anybody is whom the other filters and the words of `state`
+    let through; the first of all if nobody is. The filter by view of `state` is ignored."""
     return next(
         (code for code in SITTING_FILTERS if capped_count(*_view_query(state, viewer, code))),
         next(iter(SITTING_FILTERS)),

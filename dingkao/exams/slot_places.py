@@ -124,9 +124,8 @@ def waiting_records(
     limit: int,
 ) -> tuple[list[Assessment], CappedCount]:
     """The first `limit` records that may be given a place in a slot, and how many there are (counted up to
-    MAX_COUNTED). Those of one
-    institution are sorted by name; those of all institutions by id, because sorting so many by name would
-    take long."""
+    MAX_COUNTED). Those of one institution are sorted by name; those of all institutions by id, because
+    sorting so many by name would take long."""
     query = placeable_records_query(slot, institution_id)
     waiting_count = capped_count(query)
     order = [Doctor.name_key, Assessment.id] if institution_id else [Assessment.id]

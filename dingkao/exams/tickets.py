@@ -57,9 +57,8 @@ def issue_tickets(records: Sequence[Assessment]) -> None:
 
 def _issue(records: Sequence[Assessment]) -> list[AdmissionTicket]:
     """Issue tickets for records (at least one) of one cycle that have none. Returns them in that order,
-    flushed. Their numbers: province (2 digits), year (2), 7
-    random digits, and a check digit (Luhn). Raises RuntimeError if no free numbers are found in
-    MAX_ATTEMPTS."""
+    flushed. Their numbers: province (2 digits), year (2), 7 random digits, and a check digit (Luhn). Raises
+    RuntimeError if no free numbers are found in MAX_ATTEMPTS."""
     cycle = db.session.get_one(Cycle, (records[0].tenant_id, records[0].cycle_id))
     tickets = [
         AdmissionTicket(assessment_id=record.id, number=number)

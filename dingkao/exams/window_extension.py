@@ -153,8 +153,8 @@ def open_slot_count(cycle: Cycle) -> int:
 
 
 def validate_extension(paper: Paper, *, closes_at: datetime, reason: str) -> None:
-    """Check that the window of `paper` can be extended to `closes_at` for `reason`. Raises InvalidState if
-    it is over, InvalidInput naming the field for a reason too short or too long (with single spaces for all
+    """Check that the window of `paper` can be extended to `closes_at` for `reason`. Raises InvalidState if it
+    is over, InvalidInput naming the field for a reason too short or too long (with single spaces for all
     white space) and for an end that is not later or too late."""
     if clock.now() >= paper.closes_at:
         raise InvalidState(
@@ -183,8 +183,7 @@ def validate_extension(paper: Paper, *, closes_at: datetime, reason: str) -> Non
 def extend_window(paper: Paper, *, closes_at: datetime, reason: str, by: Actor) -> Job:
     """Move the end of a paper's window to `closes_at`, with a journal entry, and enqueue the job that gives
     open sittings their time and notifies the doctors. `reason` is stored with single spaces for all white
-    space. Locks the paper. Raises InvalidInput naming the field,
-    InvalidState if the window is over."""
+    space. Locks the paper. Raises InvalidInput naming the field, InvalidState if the window is over."""
     query = select(Paper).where(Paper.id == paper.id).with_for_update()
     paper = db.session.scalars(query.execution_options(populate_existing=True)).one()
     validate_extension(paper, closes_at=closes_at, reason=reason)

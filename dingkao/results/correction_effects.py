@@ -22,8 +22,8 @@ from dingkao.results.pass_lines import VerdictCalculator
 class CorrectionEffect:
     """The effect of corrections on one sitting. `uncorrected_score`: the score in tenths that it is compared
     with: the stored one, or for a correction not in force the one by those in force; `current_score`: the
-    sitting scored with all of them. `verdict_before` and
-    `verdict_after`: the verdict on 业务水平 with either score (None: no verdict yet)."""
+    sitting scored with all of them. `verdict_before` and `verdict_after`: the verdict on 业务水平 with either
+    score (None: no verdict yet)."""
 
     record: Assessment
     uncorrected_score: int | None

@@ -103,9 +103,8 @@ def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
 @worker.register_chunked_job(JOB_NAME)
 def conclude_entries(job: Job, cursor: Cursor) -> Chunk:
     """Conclude the next records of a meeting's list, with the roles that the asker has now; locks the meeting
-    and the records; those that the
-    spot check doubts, and those that are no longer to be concluded, are left out with the reason. After the
-    last one, finish the meeting."""
+    and the records; those that the spot check doubts, and those that are no longer to be concluded, are left
+    out with the reason. After the last one, finish the meeting."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
     meeting = db.session.scalar(query.with_for_update().execution_options(populate_existing=True))
     if meeting is None or meeting.state != "concluding":

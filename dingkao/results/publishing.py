@@ -153,8 +153,7 @@ def publish_step(job: Job, cursor: Cursor) -> Chunk:
 
 def _compare_batch(publication: Publication, cursor: Cursor) -> Chunk:
     """Compare the next part of the list with its records; after the last one, make the list public, with a
-    journal entry. Withdraws
-    it, commits and raises InvalidState if the list or a record has changed."""
+    journal entry. Withdraws it, commits and raises InvalidState if the list or a record has changed."""
     parameters = {
         "tenant": current_tenant(),
         "publication": publication.id,

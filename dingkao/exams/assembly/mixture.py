@@ -190,8 +190,8 @@ class _MixtureSolver:
         return True
 
     def is_close(self) -> bool:
-        """Run the programme over the plans added; returns whether their best mean is within
-        MIXING_TOLERANCE of the target."""
+        """Run the programme over the plans added; returns whether their best mean is within MIXING_TOLERANCE
+        of the target."""
         self.solver.run()
         return bool(self.solver.getObjectiveValue() <= MIXING_TOLERANCE * sum(self.target))
 
