@@ -88,7 +88,7 @@ def reviewable_sittings(
 
 
 def _handed_in_query(record: Assessment) -> Select[Sitting, str]:
-    """A record's sittings that were handed in and are not voided, with their papers' titles."""
+    """A record's sittings that were handed in and are not voided, with their papers' titles, by subject."""
     paper_of_sitting = and_(
         Paper.tenant_id == Sitting.tenant_id,
         Paper.id == Sitting.paper_id,

@@ -123,9 +123,9 @@ def _next_slots(
     code: str,
     words: str,
 ) -> list[tuple[Slot, Hall | None]]:
-    """The first slots that fulfil `condition`, with their halls, at most MAX_LOCATIONS + 1 (one more shows
-    that there are more): the one that `code` names, then those of halls whose name begins with `words`: what
-    is not over yet, then the others, each by time."""
+    """The first slots that fulfil `condition`, with their halls (None without one), at most MAX_LOCATIONS + 1
+    (one more shows that there are more): the one that `code` names, then those of halls whose name begins
+    with `words`: what is not over yet, then the others, each by time."""
     is_named = func.concat("slot-", cast(Slot.id, Text)) == code
     is_over = Slot.closes_at < clock.now()
     query = (

@@ -249,7 +249,7 @@ def _entries_query(score_import: ScoreImport, record_ids: set[UUID]) -> Select[A
 def skipped_reasons(
     score_import: ScoreImport,
 ) -> list[tuple[str, int]]:
-    """Why scores of an import were not entered: (reason, how many)."""
+    """Why scores of an import were not entered: (reason, how many), by reason."""
     query = (
         select(ImportedScore.skipped_reason, func.count())
         .where(

@@ -100,7 +100,7 @@ def _enqueue(
 def _load_restriction(
     only: Sequence[str] | None,
 ) -> list[UUID] | None:
-    """The organisations' ids from a job's arguments (see `_allowed_assessors`)."""
+    """The organisations' ids from a job's arguments (see `_allowed_assessors`); None for any."""
     return None if only is None else list(map(UUID, only))
 
 

@@ -65,8 +65,8 @@ def _least_recently_seen(
 def candidate_units(
     doctor_id: UUID, conditions: Iterable[ColumnElement[bool]]
 ) -> dict[UUID, list[PracticeCandidate]]:
-    """Group id (or question id, for a question without a group) → its questions, for the questions of the
-    practice share that fulfil `conditions`."""
+    """Group id (or question id, for a question without a group) → its questions in the group's order, for the
+    questions of the practice share that fulfil `conditions`."""
     columns = (
         Question.group_id,
         Question.id,

@@ -52,7 +52,7 @@ def require_available(dossier: Dossier, kind: str) -> None:
 
 
 def _exemption_unavailable(dossier: Dossier) -> str | None:
-    """`unavailable_reason` for 免考."""
+    """The sentence why no request for 免考 can be made now; None if it can."""
     record = dossier.record
     if not settings.value("exemption_open"):
         return "本省不接受免考申请。"
@@ -64,7 +64,7 @@ def _exemption_unavailable(dossier: Dossier) -> str | None:
 
 
 def _exemption_of_ready_unavailable(record: Assessment) -> str | None:
-    """The part of `_exemption_unavailable` for a record that waits for the test."""
+    """The part of `_exemption_unavailable` for a record that is ready: the sentence, or None."""
     if record.procedure != "general":
         return "免考只适用于一般程序；您的考核程序为简易程序。"
     if record.round == "makeup" and not settings.value("exemption_in_makeup"):
@@ -80,7 +80,7 @@ def _states_of_requests(record: Assessment, kind: str) -> list[str]:
 
 
 def _deferral_unavailable(dossier: Dossier) -> str | None:
-    """`unavailable_reason` for 延考."""
+    """The sentence why no request for 延考 can be made now; None if it can."""
     if not settings.value("deferral_open"):
         return "本省不接受延考申请。"
     if dossier.record.state == "deferred":
@@ -100,8 +100,8 @@ def _test_over_reason(dossier: Dossier) -> str | None:
 
 
 def _change_unavailable(dossier: Dossier) -> str | None:
-    """`unavailable_reason` for a change of the filing: as long as the doctor can edit or withdraw it, no
-    request is needed."""
+    """The sentence why no change of the filing can be requested now; None if it can: as long as the doctor
+    can edit or withdraw it, no request is needed."""
     record = dossier.record
     if dossier.is_editable():
         return "您现在可以直接修改填报信息，不需要申请。"
@@ -118,12 +118,12 @@ def _is_unopened(record: Assessment) -> bool:
 
 
 def _correction_unavailable(_dossier: Dossier) -> str | None:
-    """`unavailable_reason` for a correction, which is always possible."""
+    """None: a correction can always be requested."""
     return None
 
 
 def _appeal_unavailable(dossier: Dossier) -> str | None:
-    """`unavailable_reason` for 复核 of a published result."""
+    """The sentence why no 复核 of a published result can be requested now; None if it can."""
     state = publishing.state_for_doctor(dossier.record)
     if state not in FINAL_STATES:
         return "考核结果发布后，才能申请复核。"

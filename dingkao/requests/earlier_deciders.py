@@ -48,12 +48,13 @@ def require_not_assessor(doctor_request: Request, record: Assessment, by: Actor)
 
 
 def _first_deciders(doctor_request: Request) -> list[UUID | None]:
-    """Returns who decided first on a request that waits for its second side, else []."""
+    """Returns [who decided first] for a request that waits for its second side, else []."""
     return [doctor_request.first_by] if doctor_request.state == "second_pending" else []
 
 
 def _assessors(doctor_request: Request, record: Assessment) -> list[UUID | None]:
-    """Returns who graded and accepted the record that an appeal is about; [] for other requests."""
+    """Returns [who graded, who accepted] the record that an appeal is about (None: nobody); [] for other
+    requests."""
     return [record.graded_by, record.accepted_by] if doctor_request.kind == "appeal" else []
 
 

@@ -194,7 +194,8 @@ def _other_reason(text: str) -> ReasonAssessment:
 def _assess_residency(
     facts: ExemptionFacts,
 ) -> tuple[bool | None, str]:
-    """住院医师规范化培训 passed within the cycle (§1.5, national; 转岗培训 does not count)."""
+    """`is_met` and `explanation` (see ReasonAssessment) of: 住院医师规范化培训 passed within the cycle (§1.5,
+    national; 转岗培训 does not count)."""
     last_months = [month for name, month in facts.trainings.items() if _is_residency(name)]
     if any(_is_within_cycle(month, facts) for month in last_months):
         return True, "您填报的培训经历在本考核周期内结束"
@@ -214,7 +215,8 @@ def _is_residency(training_name: str) -> bool:
 def _assess_promotion(
     facts: ExemptionFacts,
 ) -> tuple[bool | None, str]:
-    """The exam for the next 专业技术职务 passed within the cycle (§1.5; manual [S14])."""
+    """`is_met` and `explanation` (see ReasonAssessment) of: the exam for the next 专业技术职务 passed within
+    the cycle (§1.5; manual [S14])."""
     if facts.title_obtained is None:
         return (
             None,
@@ -233,8 +235,8 @@ def _assess_promotion(
 
 
 def _assess_retired(facts: ExemptionFacts) -> tuple[bool | None, str]:
-    """A retired doctor of 60 or older, judged 合格 by the registered institution in the cycle (Shanxi's list;
-    manual [S14])."""
+    """`is_met` and `explanation` (see ReasonAssessment) of: a retired doctor of 60 or older, judged 合格 by
+    the registered institution in the cycle (Shanxi's list; manual [S14])."""
     if facts.birth_date is None:
         return None, "由机构核实年龄和退休情况"
     years = age_on(facts.birth_date, facts.today)
@@ -251,7 +253,8 @@ def _assess_retired(facts: ExemptionFacts) -> tuple[bool | None, str]:
 def _assess_registered(
     facts: ExemptionFacts,
 ) -> tuple[bool | None, str]:
-    """From 助理 to 执业 within the cycle: some provinces accept it, others don't (§0 no. 5, §1.5)."""
+    """`is_met` and `explanation` (see ReasonAssessment) of: From 助理 to 执业 within the cycle: some
+    provinces accept it, others don't (§0 no. 5, §1.5)."""
     if facts.level != "physician":
         return False, "您登记的级别为执业助理医师"
     if facts.qualified_in is None:

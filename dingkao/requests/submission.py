@@ -51,7 +51,7 @@ def missing_items(doctor_request: Request, dossier: Dossier) -> list[MissingItem
 
 
 def _missing_reason(doctor_request: Request, dossier: Dossier) -> MissingItem | None:
-    """Returns the missing item if the request needs one of the offered reasons and has none."""
+    """Returns the missing item if the request needs one of the offered reasons and has none, else None."""
     if doctor_request.kind not in KINDS_WITH_REASON:
         return None
     if doctor_request.reason in offered_reasons(doctor_request, dossier):
@@ -63,7 +63,8 @@ def _missing_reason(doctor_request: Request, dossier: Dossier) -> MissingItem | 
 
 
 def _missing_note(doctor_request: Request) -> MissingItem | None:
-    """Returns the missing item if an appeal gives less than MIN_APPEAL_LENGTH characters of reasons."""
+    """Returns the missing item if an appeal gives less than MIN_APPEAL_LENGTH characters of reasons, else
+    None."""
     if doctor_request.kind != "appeal":
         return None
     if _length_without_blanks(doctor_request.note) >= MIN_APPEAL_LENGTH:
@@ -79,7 +80,7 @@ def _missing_changes(
     items: Sequence[Item],
     files: Iterable[RequestFile],
 ) -> MissingItem | None:
-    """Returns the missing item if a change or correction changes nothing."""
+    """Returns the missing item if a change or correction changes nothing, else None."""
     verb = CHANGE_VERBS.get(doctor_request.kind)
     if verb is None or items or _has_file(files, "photo"):
         return None
@@ -88,7 +89,7 @@ def _missing_changes(
 
 def _missing_scope(items: Iterable[Item]) -> MissingItem | None:
     """Returns the missing item if the items change the category without scopes of practice of the new
-    category."""
+    category, else None."""
     new_values = {(item["what"], item["name"]): item["after"] for item in items}
     category = new_values.get(("doctor", "category"))
     scopes = new_values.get(("field", "scope"))
@@ -103,7 +104,7 @@ def _belong_to_category(scopes: Iterable[str], category: str) -> bool:
 
 
 def _missing_proof(doctor_request: Request, files: Iterable[RequestFile]) -> MissingItem | None:
-    """Returns the missing item if the request needs a proof and has none."""
+    """Returns the missing item if the request needs a proof and has none, else None."""
     if doctor_request.kind not in KINDS_REQUIRING_FILE or _has_file(files, "proof"):
         return None
     return MissingItem("files", "请上传证明材料。")

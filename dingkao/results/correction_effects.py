@@ -139,7 +139,8 @@ def _doctors_of(
 def _scores_of(
     records: Mapping[UUID, Assessment],
 ) -> dict[UUID, dict[UUID, int | None]]:
-    """Returns record id → sitting id → score in tenths, without void sittings."""
+    """Returns record id → sitting id → score in tenths (None: not scored yet), without void sittings; {} for
+    a record without any."""
     scores: dict[UUID, dict[UUID, int | None]] = {record_id: {} for record_id in records}
     query = select(Sitting.assessment_id, Sitting.id, Sitting.score_tenths).where(
         in_array(Sitting.assessment_id, records),
@@ -153,9 +154,9 @@ def _scores_of(
 def _current_scores(
     sittings: Sequence[Sitting],
 ) -> dict[UUID, int | None]:
-    """Returns sitting id → score in tenths with the corrections in force. The stored score of a published
-    result may differ, as long as a change by an earlier correction waits for a decision; a preview must show
-    only the effect of its own correction."""
+    """Returns sitting id → score in tenths with the corrections in force (None: none of its questions
+    counts), for those handed in. The stored score of a published result may differ, as long as a change by an
+    earlier correction waits for a decision; a preview must show only the effect of its own correction."""
     return {
         rescored.sitting.id: rescored.new_score for rescored in sitting_rescoring.rescore_sittings(sittings)
     }

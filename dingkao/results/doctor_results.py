@@ -42,8 +42,8 @@ def load_doctor_result(record: Assessment, doctor: Doctor, cycle: Cycle) -> Doct
 
 
 def _list_scores(record: Assessment) -> list[tuple[str, int | None]]:
-    """Returns (title of the paper, tenths of a point) of a record's valid sittings; None for one not handed
-    in."""
+    """Returns (title of the paper, tenths of a point) of a record's valid sittings, by subject; None for one
+    not handed in."""
     is_paper = (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id)
     query = (
         select(Paper.title, Sitting.score_tenths)
