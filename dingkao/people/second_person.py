@@ -7,7 +7,7 @@ province's office who received access from the same person. By then others have 
 account.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -205,9 +205,18 @@ def _appointment_closure(accounts: Iterable[UUID]) -> CTE:
 
 def recusal_days() -> int:
     """The number of recusal days in force. After the setting was shortened, the longer term stays in force
-    until it has passed since the change, so that nobody can end a recusal by changing the setting."""
-    today = clock.today()
-    versions = _setting_versions(today)
+    until it has passed since the change, so that nobody can end a recusal by changing the setting. Cached in
+    the session."""
+    today, remembered = clock.today(), settings.computed_values()
+    if (SETTING, today) not in remembered:
+        remembered[SETTING, today] = _longest_term(_setting_versions(today), today)
+    days: int = remembered[SETTING, today]
+    return days
+
+
+def _longest_term(versions: Sequence[tuple[date, int]], today: date) -> int:
+    """The longest term, in days, of the versions of the setting that hold `today`: the last one, and those
+    that were replaced less than their own term ago."""
     days_in_force = [versions[-1][1]]
     for (start, value), (end, _) in zip(versions, versions[1:], strict=False):
         if start < end and end + timedelta(days=value) > today:

@@ -25,6 +25,7 @@ from dingkao.tenants.prepared_statements import (
 )
 
 CACHE_KEY = "province settings"
+COMPUTED_KEY = "computed from province settings"
 MAX_LINE_LENGTH, MAX_LINES = 200, 60
 MAX_LINE_TEXT_LENGTH = 200
 MIN_LONG_TEXT_LENGTH, MAX_LONG_TEXT_LENGTH = 10, 5000
@@ -105,6 +106,13 @@ def cache_values(day: date, pairs: list[Any] | None) -> dict[str, Any]:
     values_by_day: dict[date, dict[str, Any]] = db.session().info.setdefault(CACHE_KEY, {})
     values_by_day[day] = dict(pairs or ())
     return values_by_day[day]
+
+
+def computed_values() -> dict[Any, Any]:
+    """Returns the session's dict for what a caller has computed from versions of settings and wants to
+    remember, under keys of its own; `change` empties it."""
+    remembered: dict[Any, Any] = db.session().info.setdefault(COMPUTED_KEY, {})
+    return remembered
 
 
 def value(name: str, on: date | None = None) -> Any:
@@ -306,4 +314,5 @@ def change(
     db.session.add(version)
     db.session.flush()
     db.session().info.pop(CACHE_KEY, None)
+    db.session().info.pop(COMPUTED_KEY, None)
     return version
