@@ -8,9 +8,7 @@ from html.parser import HTMLParser
 from operator import attrgetter
 
 from dingkao.question_banks.html_tables import TableGrid
-from dingkao.question_banks.markup import (
-    escape_table_cell,
-)
+from dingkao.question_banks.markup import escape_table_cell
 from dingkao.question_banks.unsupported_content import (
     EMBEDDED,
     FORMS,
@@ -31,12 +29,7 @@ _BLOCK_ELEMENTS = frozenset(
         "p",
         "div",
         "li",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
+        *(f"h{level}" for level in range(1, 7)),
         "blockquote",
         "pre",
         "dl",
@@ -210,11 +203,7 @@ class _HtmlReader(HTMLParser):
             self._close_element(self.open_elements.pop())
         while self.grids:
             self._end_table()
-        text = re.sub(
-            "\x0e([^\x0f\n]{0,500})\x0f",
-            r"$\1$",
-            "".join(self.pieces),
-        )
+        text = re.sub("\x0e([^\x0f\n]{0,500})\x0f", r"$\1$", "".join(self.pieces))
         text = re.sub("\x10([^\x10\n$]{1,500})\x10", r"$\1$", text)
         text = text.replace(_FORMULA_BEGIN, "\\(").replace(_FORMULA_END, "\\)")
         return text.replace(_DOUBLE_DOLLAR, "$$").strip("\n")
@@ -306,20 +295,13 @@ class _HtmlReader(HTMLParser):
     def _append_picture(self, attributes: Mapping[str, str]) -> None:
         """Add a picture, without its description, which may be a file's name or tell the answer."""
         name = self.import_picture(attributes.get("src", ""))
-        if name:
-            self.pieces.append(f"![图](图:{name})")
-        else:
-            self.pieces.append("")
+        self.pieces.append(f"![图](图:{name})" if name else "")
+        if not name:
             self._note_unsupported(PICTURES)
 
     def _begin_numbered_list(self, attributes: Mapping[str, str]) -> None:
         """Begin a list whose items get numbers."""
-        self.lists.append(
-            (
-                attributes.get("type", "1"),
-                _count_before_list(attributes),
-            )
-        )
+        self.lists.append((attributes.get("type", "1"), _count_before_list(attributes)))
 
     def _begin_bulleted_list(self, attributes: Mapping[str, str]) -> None:
         """Begin a list whose items get no numbers."""

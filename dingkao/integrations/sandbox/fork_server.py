@@ -243,10 +243,7 @@ def _set_limits(request: dict[str, Any], memory: tuple[int, int], parent: int) -
     os.nice(NICE_INCREMENT)
     mapped, resident = memory
     for kind, limit in (
-        (
-            resource.RLIMIT_AS,
-            mapped + max(request["memory"] - resident, 0),
-        ),
+        (resource.RLIMIT_AS, mapped + max(request["memory"] - resident, 0)),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),

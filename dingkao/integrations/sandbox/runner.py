@@ -23,12 +23,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import structlog
 from flask import g, has_request_context
 
-from dingkao.errors import (
-    InvalidInput,
-    Refusal,
-    TooLarge,
-    Unavailable,
-)
+from dingkao.errors import InvalidInput, Refusal, TooLarge, Unavailable
 from dingkao.integrations.sandbox import fork_server as server
 from dingkao.integrations.sandbox.plain_data import load_plain_data
 from dingkao.integrations.sandbox.server_handle import SandboxServer
@@ -244,11 +239,7 @@ def _send_request(request: dict[str, Any], descriptors: list[int]) -> None:
     try:
         _servers.send_request(request, descriptors)
     except OSError as fault:
-        log.exception(
-            "bounded.no_server",
-            kind=type(fault).__name__,
-            exc_info=False,
-        )
+        log.exception("bounded.no_server", kind=type(fault).__name__, exc_info=False)
         raise Unavailable(NO_SERVER_MESSAGE) from fault
 
 
@@ -267,11 +258,8 @@ def _request_slot() -> Iterator[None]:
         yield
     finally:
         places.release()
-        setattr(
-            request,
-            REQUEST_TIME_KEY,
-            request.get(REQUEST_TIME_KEY, 0.0) + time.monotonic() - began,
-        )
+        seconds = request.get(REQUEST_TIME_KEY, 0.0) + time.monotonic() - began
+        setattr(request, REQUEST_TIME_KEY, seconds)
 
 
 @dataclass
@@ -401,9 +389,5 @@ def _load_pickled(content: bytes) -> Any:
     try:
         return load_plain_data(content)
     except Exception as fault:
-        log.exception(
-            "bounded.forged",
-            kind=type(fault).__name__,
-            exc_info=False,
-        )
+        log.exception("bounded.forged", kind=type(fault).__name__, exc_info=False)
         raise Unreadable(UNREADABLE_MESSAGE) from fault
