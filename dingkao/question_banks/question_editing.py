@@ -123,8 +123,9 @@ def propose_version(
     by: Actor,
 ) -> None:
     """Add a version that waits for a second person, flushed; one that waits already is superseded. The
-    question is locked. `texts`: column → value, from kind to explanation; `about`: the values that it is to
-    give the question's own columns. Writes a journal entry."""
+    question is locked; if it was never approved, its newest version is the current one, too. `texts`: column
+    → value, from kind to explanation; `about`: the values that it is to give the question's own columns.
+    Writes a journal entry."""
     if question.proposed_version:
         supersede_version(question.proposed_version)
     version = QuestionVersion(

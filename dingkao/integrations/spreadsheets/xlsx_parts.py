@@ -86,7 +86,7 @@ class BookStyles:
         self.unchanged_numbers = _names_of(by_name, attrgetter("shows_numbers_unchanged"))
 
     def style_of(self, name: bytes) -> CellStyle:
-        """Returns the style that a cell names."""
+        """Returns the style that a cell names; the first one for b"" and for a name that isn't there."""
         return self.known.get(name, self.first)
 
 

@@ -70,7 +70,7 @@ class _Choice:
         return not self.is_marked_right and self.weight > 0
 
     def note(self) -> str:
-        """The feedback after the choice's letter; "" if there is none."""
+        """The feedback after the choice's letter, «A：…»; "" if there is none."""
         return f"{self.letter}：{self.feedback}" if self.feedback else ""
 
 

@@ -153,7 +153,8 @@ class ParserState:
             self.lasting_problem = self.lasting_problem or problem
 
     def _place_name(self) -> str:
-        """A name for the place where a number was not found: after the last question's number."""
+        """A name for the place where a number was not found: after the last question's number, or at the
+        beginning."""
         return f"第{self.last_number}题之后" if self.last_number is not None else "开头"
 
     def report_missed_number(self, question: DraftQuestion, token: Token, part_name: str) -> None:
