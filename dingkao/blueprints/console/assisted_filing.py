@@ -168,6 +168,7 @@ def list_filings() -> str | Response:
 
 
 def _filing_address(row: ListRow) -> str:
+    """The address of the page of a row's filing; a row begins with the record."""
     return url_for("assisted_filing.show_filing", record_id=row[0].id)
 
 

@@ -56,6 +56,7 @@ def list_certificates() -> str | Response:
 
 
 def _doctor_address(row: ListRow) -> str:
+    """The address of the page of a row's doctor; a row is the certificate, then the doctor."""
     return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 

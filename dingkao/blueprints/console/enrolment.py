@@ -193,6 +193,7 @@ def inclusion() -> str | Response:
 
 
 def _doctor_address(row: ListRow) -> str:
+    """The address of the page of a row's doctor; a row is the record, then the doctor."""
     return url_for("doctors.show_doctor", doctor_id=row[1].id)
 
 

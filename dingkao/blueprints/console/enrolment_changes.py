@@ -188,6 +188,7 @@ def consent(change_id: UUID) -> Response | tuple[str, int]:
 
 
 def _consent(change: EnrolmentChange) -> str:
+    """Consent as the form says, and return the sentence to show. Raises what `transfers.consent` raises."""
     side, by = request.form.get("side", ""), current_user.as_actor()
     is_done = transfers.consent(change, side, change_grants(), by=by)
     return "双方已同意，转入已办结。" if is_done else "已同意，等待另一方同意。"
@@ -201,6 +202,7 @@ def refuse(change_id: UUID) -> Response | tuple[str, int]:
 
 
 def _refuse(change: EnrolmentChange) -> str:
+    """Refuse as the form says, and return the sentence to show. Raises what `transfers.refuse` raises."""
     transfers.refuse(
         change,
         request.form.get("side", ""),
@@ -219,6 +221,7 @@ def withdraw(change_id: UUID) -> Response | tuple[str, int]:
 
 
 def _withdraw(change: EnrolmentChange) -> str:
+    """Withdraw the change, and return the sentence to show. Raises Forbidden, InvalidState."""
     changes.withdraw(change, change_grants(), by=current_user.as_actor())
     return "已撤回。"
 
@@ -231,6 +234,7 @@ def approve_exclusion(change_id: UUID) -> Response | tuple[str, int]:
 
 
 def _approve_exclusion(change: EnrolmentChange) -> str:
+    """Approve the exclusion, and return the sentence to show. Raises what `exclusions.approve` raises."""
     exclusions.approve(change, change_grants(), by=current_user.as_actor())
     return "已同意移出，医师会收到通知。"
 
@@ -243,6 +247,8 @@ def refuse_exclusion(change_id: UUID) -> Response | tuple[str, int]:
 
 
 def _refuse_exclusion(change: EnrolmentChange) -> str:
+    """Refuse the exclusion with the form's reason, and return the sentence to show. Raises what
+    `exclusions.refuse` raises."""
     by, reason = current_user.as_actor(), request.form.get("reason", "")
     exclusions.refuse(change, change_grants(), reason=reason, by=by)
     return "已回复不同意，机构会看到原因。"

@@ -269,6 +269,7 @@ def _schedule(notice: OfficeNotice) -> Response:
 
 
 def _render_form(form: NoticeForm) -> str:
+    """The page on which a notice is written, with what was typed."""
     return render_template(
         "console/office_notices/write.html",
         form=form,
@@ -317,6 +318,7 @@ def cancel_notice(
 
 
 def _render_notice(notice: OfficeNotice, form: ReasonForm) -> str:
+    """The page of a notice, with the form that cancels it."""
     return render_template(
         "console/office_notices/notice.html",
         notice=notice,

@@ -75,6 +75,7 @@ def time_span_text(outage: Outage) -> str:
 
 
 def _duration_text(total_seconds: int) -> str:
+    """A duration in seconds as text: «45秒», «3分20秒», «3分钟»."""
     minutes, seconds = divmod(total_seconds, 60)
     if not minutes:
         return f"{seconds}秒"
@@ -89,6 +90,7 @@ def list_outages() -> str:
 
 
 def _render_outages(form: OutageForm) -> str:
+    """The page of the recent outages, with the form that registers one, whose choices are set here."""
     own_organisations = _set_choices(form)
     return render_template(
         "console/outages/list.html",

@@ -77,6 +77,7 @@ def waiting_counts() -> dict[str, tuple[int, int]]:
 
 
 def _pending_counts(scope: DecisionScope) -> tuple[int, int]:
+    """How many requests wait at a side for the current user, and how many only for others."""
     return count_decidable(
         decision_scope.pending_at_side_query(scope),
         *EARLIER_DECIDER_COLUMNS,

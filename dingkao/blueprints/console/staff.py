@@ -214,6 +214,7 @@ def change_mobile(account_id: UUID) -> Response | tuple[str, int]:
     form = MobileForm()
 
     def change(account: Account) -> str:
+        """Change the number as the form says, and return the sentence to show."""
         staff_accounts.change_mobile(
             account,
             form.mobile.data or "",
@@ -232,6 +233,7 @@ def close_account(account_id: UUID) -> Response | tuple[str, int]:
     form = CloseForm()
 
     def close(account: Account) -> str:
+        """Close the account for the form's reason, and return the sentence to show."""
         staff_accounts.close_account(
             account,
             by=current_user.as_actor(),
@@ -268,6 +270,8 @@ def add_role(account_id: UUID) -> Response | tuple[str, int]:
     form = RoleForm()
 
     def add(account: Account) -> str:
+        """Add the role of the form, and return the sentence to show. Raises InvalidInput for the organisation
+        or the department."""
         organisation = _organisation_of_role(form.role.data, form.organisation.data)
         staff_accounts.add_role(
             account,

@@ -71,6 +71,7 @@ def home_page() -> Response | str:
 
 
 def _render_home(overview: DoctorOverview) -> str:
+    """The home page; the page of somebody who isn't included where there is no record yet."""
     phases = parse_phases(overview)
     state = overview.state or "not_included"
     state_text = STATE_TEXTS[state]

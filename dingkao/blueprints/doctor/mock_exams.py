@@ -113,6 +113,7 @@ def list_mock_exams() -> Response | str:
 
 
 def _render_list(record: Assessment) -> str:
+    """The list: what may be tried, the mock exams under way, and the earlier ones."""
     mocks = exams.list_mock_exams(record.doctor_id)
     return render_template(
         "doctor/mock_exams/list.html",

@@ -101,6 +101,8 @@ def choose_bank() -> Response | str:
 
 
 def _render_banks(record: Assessment) -> str:
+    """The page of the banks, with the subject that the address names, else the first, and the latest run that
+    isn't finished."""
     doctor = current_user.doctor()
     banks = practice_banks.list_practice_banks(record, doctor.category)
     subject = request.args.get("subject")
@@ -129,6 +131,7 @@ def _start_run_of_bank(bank: str) -> Response:
 
 
 def _redirect_to_run(run: PracticeRun) -> Response:
+    """A redirect to the first question of a run."""
     return redirect(url_for("practice.question", run_id=run.id, number=1), 303)
 
 
@@ -367,6 +370,7 @@ def _run_status(run: PracticeRun, questions: list[runs.RunQuestion]) -> dict[str
 def _starred_positions(
     questions: list[runs.RunQuestion],
 ) -> list[int]:
+    """The positions (from 0) of the starred questions."""
     return [question.position for question in questions if question.starred]
 
 

@@ -105,6 +105,7 @@ def _page(kind: str, article_id: UUID, listing: str) -> str:
 
 
 def _search_words() -> str:
+    """The words that are searched (`q` in the address), stripped and cut off; "" for none."""
     return request.args.get("q", "").strip()[: queries.MAX_WORDS_LENGTH]
 
 

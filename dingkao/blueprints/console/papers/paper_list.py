@@ -48,6 +48,7 @@ def list_papers() -> str:
 
 
 def _render_papers(form: WindowForm) -> str:
+    """The list of papers, with the form that makes all missing ones; empty before the first cycle."""
     cycle = current_cycle()
     rows = list(_iter_rows(cycle))
     return render_template(

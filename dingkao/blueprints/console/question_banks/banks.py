@@ -118,6 +118,7 @@ def _enqueue_import(form: BankForm) -> Job:
 
 
 def _render_banks(form: BankForm) -> str:
+    """The list of banks with their numbers of questions, and the form to import a file."""
     return render_template(
         "console/question_banks/list.html",
         banks=question_search.list_banks(),
@@ -247,6 +248,7 @@ def approve_questions(bank_id: UUID) -> Response:
 
 
 def _approval_message(approved: int, skipped: int) -> str:
+    """How many questions were approved, and how many the user may not approve, as text."""
     message = f"已通过{approved}题。"
     if skipped:
         message += f"有{skipped}题由您自己或与您有任命关系的人编写、导入，须由另一人审核。"

@@ -84,6 +84,8 @@ def list_meetings() -> str:
 
 
 def _render_list(form: MeetingForm) -> str:
+    """The page: the meetings of the cycle (none before the first) after the cursor `after`, and the form of a
+    new one."""
     cycle = current_cycle()
     context: dict[str, Any] = {}
     if cycle:
@@ -283,6 +285,7 @@ def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple
     """Remove somebody who was not present from a draft. Refusals and NotFound as `_change_meeting`."""
 
     def remove(meeting: GradingMeeting) -> None:
+        """Remove the member; an unknown one is ignored. Raises InvalidState unless the meeting is a draft."""
         grading_meetings.require_draft(meeting)
         meeting_members.remove_member(meeting, member_id, by=current_user.as_actor())
 
@@ -338,6 +341,8 @@ def conclude_meeting(
 
 
 def _start_conclusion(meeting: GradingMeeting) -> None:
+    """Enqueue the job that concludes the meeting's records. Raises what `start_conclusion` of the room
+    raises."""
     meeting_conclusion.start_conclusion(meeting, by=current_user.as_actor())
 
 
@@ -388,6 +393,7 @@ def _download(content: bytes, media_type: str, name: str) -> FlaskResponse:
 
 
 def _parse_id(text: str) -> UUID | None:
+    """The id in a text; None if it is no id."""
     try:
         return UUID(text)
     except ValueError:

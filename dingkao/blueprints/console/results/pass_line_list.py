@@ -114,6 +114,7 @@ def _shown_tenths(line: PassLine | None, level: str) -> int:
 
 
 def _is_proposed(line: PassLine | None) -> bool:
+    """Whether there is a line and it waits for approval."""
     return line is not None and line.approved_at is None
 
 

@@ -111,6 +111,7 @@ def new_request(kind: str) -> Response | str:
 
 
 def _render_new_request(dossier: Dossier, kind: str) -> str:
+    """The page that says what a kind of request is for, and why it can't be made now (if so)."""
     return render_template(
         "doctor/requests/new.html",
         others=_other_test_replacements(dossier, kind),

@@ -63,6 +63,7 @@ def _get_own_case_for_update(record: Assessment) -> IntegrityCase:
 
 
 def _render_cases(error: str | None = None) -> str:
+    """The list of the cases, with what was typed; `error`: why a statement was refused. Raises NotFound."""
     return render_template(
         "doctor/sitting/cases.html",
         cases=integrity_cases.list_cases(current_record()),

@@ -68,6 +68,7 @@ def login() -> Response | tuple[str, int] | str:
 
 
 def _is_staff_page() -> bool:
+    """Whether the address selects the page for staff."""
     return "staff" in request.args
 
 
@@ -91,6 +92,8 @@ def _authenticate(raw_number: str, password: str) -> authentication.SignInResult
 
 
 def _render_login(form: LoginForm) -> str:
+    """The page to sign in; `ended` in the address says, on the page opened first, that a session has
+    ended."""
     return render_template(
         "public/sign_in/login.html",
         form=form,

@@ -98,10 +98,12 @@ def delete_ticket_cookie(response: Response) -> None:
 
 
 def _ticket_cookie() -> str:
+    """The signed ticket in the browser's cookie; "" without one."""
     return request.cookies.get(cookie_name("ticket"), "")
 
 
 def _ticket_signer() -> URLSafeTimedSerializer:
+    """The signer of tickets of the current province, which accepts no other province's."""
     return URLSafeTimedSerializer(
         current_app.secret_key or "",
         salt=f"first-password-{current_tenant()}",
@@ -109,4 +111,5 @@ def _ticket_signer() -> URLSafeTimedSerializer:
 
 
 def _used_ticket_key(number: str) -> str:
+    """The key in the cache that exists once the ticket with this number is used."""
     return cache_key("ticket-spent", number)

@@ -75,4 +75,5 @@ def outbox() -> str:
 
 
 def _sent_at_text(iso_time: str) -> str:
+    """An ISO time with its offset, as text in Beijing time."""
     return f"{clock.to_beijing(datetime.fromisoformat(iso_time)):%Y年%m月%d日 %H:%M:%S}（北京时间）"
