@@ -179,7 +179,8 @@ def _find_people(rows: Sequence[ImportRow], grant: Grant) -> dict[bytes, KnownPe
 def _known_records(
     kind: ConductKind, rows: Iterable[ConductValues]
 ) -> dict[tuple[UUID, bytes], ConductRecord]:
-    """(doctor's id, key) → the record that is there already, for the doctors of the rows; locked."""
+    """(doctor's id, key) → the record of this kind that is there already, for the doctors of the rows, also
+    one that was removed; locked."""
     query = (
         select(ConductRecord)
         .where(

@@ -151,7 +151,8 @@ def _accept_upload(
     by: Actor,
     _fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the comparison of an export that came in pieces; return the job's id. Raises InvalidInput,
+    """Enqueue the comparison of an export that came in pieces with the list of the institution `subject`
+    (None, or no institution of the province: the province's); return the job's id. Raises InvalidInput,
     TooLarge, Unavailable."""
     organisation = organisations_by_id([subject]).get(subject) if subject else None
     return enqueue_comparison(content, name, organisation, by=by)[1].id

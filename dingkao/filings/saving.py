@@ -278,8 +278,8 @@ def get_or_create_filing(dossier: Dossier, revision: int | None, by: Actor) -> F
 
 
 def create_filing(dossier: Dossier) -> Filing:
-    """Create an empty filing of the dossier's doctor and cycle, whatever the record's state, so that it has
-    an id at once."""
+    """Create and flush an empty filing of the dossier's doctor and cycle, whatever the record's state; the
+    caller puts it into the dossier."""
     filing = Filing(
         id=new_id(),
         doctor_id=dossier.doctor.id,
