@@ -257,7 +257,7 @@ def _practice_twin_condition(purpose: str) -> ColumnElement[bool]:
 def _by_difficulty(
     classes: Mapping[Weights, list[DrawUnit]],
 ) -> dict[Weights, list[list[DrawUnit]]]:
-    """The units of each class in lists of the same difficulty."""
+    """The units of each class in lists of the same difficulty_rank, the easiest first."""
     return {weights: _split_by_difficulty(units) for weights, units in classes.items()}
 
 

@@ -57,7 +57,7 @@ class ScoredItem(NamedTuple):
 
 
 def is_correct(key: str, letters: str) -> bool:
-    """Whether the answer has exactly the key's letters, in any order."""
+    """Whether the answer `letters` has exactly the key's letters, in any order; False for no answer."""
     return bool(letters) and set(letters) == set(key)
 
 

@@ -53,7 +53,7 @@ def save_items(doctor_request: Request, items: list[Item]) -> None:
 
 
 def replace_target_items(items: list[Item], new_items: list[Item], *, what: str, place: str) -> list[Item]:
-    """Returns `items` with all items of one target (`what`, `place`) replaced by `new_items`."""
+    """Returns `items` without those of one target (`what`, `place`), and then `new_items`."""
     return [item for item in items if (item["what"], item["place"]) != (what, place)] + new_items
 
 

@@ -166,9 +166,10 @@ def save_change_entry(
     entry_id: str,
     values: Mapping[str, list[str]] | None,
 ) -> dict[str, str]:
-    """Store, in a change (locked), an entry of the list `kind`: a new one (`entry_id` «new»), a changed one,
-    or one to be removed (`values` None). Returns the errors by field name. Raises InvalidInput, InvalidState.
-    """
+    """Store, in the draft of a change (locked), an entry of the list `kind`: a new one (`entry_id` «new»), a
+    changed one, or one to be removed (`values` None), in place of what was stored for that entry; nothing for
+    one that is as filed. Returns the errors by field name; with errors nothing is stored. Raises InvalidInput
+    for an unknown list or entry, InvalidState unless it is a draft."""
     require_draft(doctor_request)
     before, after, errors = amendments.entry_change(dossier, kind, entry_id, values)
     if errors:
@@ -353,7 +354,7 @@ def _build_item(
     after: Any,
     texts: tuple[str, str],
 ) -> Item:
-    """Returns an item; `texts` are the old and new value as people read them."""
+    """Returns an item; `texts` are the old and new value as people read them, 空 instead of ""."""
     return {
         "what": what,
         "place": place,

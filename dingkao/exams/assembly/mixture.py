@@ -149,7 +149,8 @@ def _target_counts(problem: Problem, blueprint: Blueprint) -> list[float]:
 
 
 def _even_chances(problem: Problem, blueprint: Blueprint) -> numpy.ndarray:
-    """The chance of a unit of each class if every unit of a type has the same chance."""
+    """The chance of a unit of each class if every unit of a type has the same chance, kept a little above 0
+    and below 1."""
     question_counts: Counter[str] = Counter()
     for (kind, weights), number in zip(problem.classes, problem.stock, strict=True):
         question_counts[kind] += number * weights[0]

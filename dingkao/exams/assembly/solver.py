@@ -114,8 +114,9 @@ def evaluate_requirements(
     problem: Problem,
 ) -> tuple[list[Requirement], list[int]]:
     """Each requirement with what the banks have and what a paper can have of it, and by how many units of
-    each class (`unit_counts`, in the order of the problem's classes) a paper has that: those that leave the
-    fewest questions lacking or too many over all requirements together, none if all can be met."""
+    each class (`unit_counts`, in the order of the problem's classes) a paper has that: those with which the
+    questions lacking or too many, over all requirements together, cost least (see Constraint); none is if all
+    can be met."""
     unit_counts = _solve_nearest(problem)
     requirements = [
         Requirement(
