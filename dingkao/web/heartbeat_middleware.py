@@ -73,7 +73,8 @@ class HeartbeatMiddleware:
 
     def _record(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[str, HeartbeatReply]:
         """Record a heartbeat while the database responds; return the status line of the response, and what
-        the page is told (nothing if no heartbeat was recorded). Raises nothing."""
+        the page is told (nothing if no heartbeat was recorded). Raises neither refusals nor errors of the
+        cache."""
         heartbeat = HeartbeatReply()
         try:
             token = answer_saving.read_token(
