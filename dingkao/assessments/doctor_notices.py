@@ -51,7 +51,7 @@ def notify(
 def mark_read(account_id: UUID, notice_id: UUID | None = None, *, by: Actor) -> int:
     """Mark one unread notice of an account as read, or all of them if `notice_id` is None; returns how many
     were marked. Locks the records and the account, and journals it. Reading the notice of a result counts as
-    receiving it: the time is stored with the record, because the days for an appeal begin then (办法;
+    receiving it: the first time is stored with the record, because the days for an appeal begin then (办法;
     domain.md §1.8)."""
     now = clock.now()
     unread = [

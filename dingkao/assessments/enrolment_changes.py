@@ -3,13 +3,14 @@ consent, whose changes a person sees, the lists of both desks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from dingkao import clock
 from dingkao.assessments import change_transitions
-from dingkao.assessments.models import Assessment, EnrolmentChange
+from dingkao.assessments.models import LEASE_DURATION, Assessment, EnrolmentChange
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import capped_count
@@ -220,7 +221,8 @@ def require_not_under_review(record: Assessment, by: Actor) -> None:
     is_leased = record.leased_until is not None and record.leased_until > clock.now()
     if is_leased and record.leased_by not in (None, by.id):
         raise InvalidState(
-            f"{account_name(record.leased_by)}正在审核该医师的记录，请待其审核后（最多30分钟）再办理。"
+            f"{account_name(record.leased_by)}正在审核该医师的记录，"
+            f"请待其审核后（最多{LEASE_DURATION // timedelta(minutes=1)}分钟）再办理。"
         )
 
 

@@ -2,7 +2,7 @@
 that need others' consent. States change only through `assessment_transitions` and `change_transitions`."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,8 @@ VERDICTS = {"pass": "合格", "fail": "不合格"}
 BAD_RECORD_CHECKS = ("none", "found")
 RECALLABLE_STATES = ("institution_pending", "organisation_returned", "organisation_pending")
 """The states of a review desk, to which a record can be recalled."""
+LEASE_DURATION = timedelta(minutes=30)
+"""How long a reviewer who opens a record has it alone."""
 PROCEDURES = {"general": "一般程序", "simple": "简易程序"}
 FINAL_STATES = ("passed", "failed")
 COUNTED_SIDES = ("province", "institution", "assessor")

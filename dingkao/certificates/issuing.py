@@ -52,7 +52,7 @@ from dingkao.tenants.settings import Setting
 ISSUE_BATCH_SIZE, RENDER_BATCH_SIZE = 100, 10
 FIRST_ID = UUID(int=0)
 NOT_VALID_MESSAGE = "该通知书已撤销或已被替换。"
-PRINTED_FIELDS = ("name", "institution", "issuer", "foot")
+TYPED_CONTENT = ("name", "institution", "issuer", "foot")
 """The parts of a certificate's content that people have typed, which may contain unprintable characters."""
 settings.register(
     "certificate_number_form",
@@ -154,7 +154,7 @@ def _issue_new(record: Assessment) -> Certificate:
 
 def _unprintable_in(content: dict[str, Any]) -> str:
     """Returns the characters of a certificate's content that no font here has; "" if there are none."""
-    return unprintable_characters(*(content[name] for name in PRINTED_FIELDS))
+    return unprintable_characters(*(content[name] for name in TYPED_CONTENT))
 
 
 def certificate_content(record: Assessment, doctor: Doctor, cycle: Cycle) -> dict[str, Any]:

@@ -171,7 +171,8 @@ def _has_no_adjustments(record: Assessment) -> bool:
 
 
 def _load_adjustments(record: Assessment) -> _Adjustments:
-    """The record's extra time, slots and resits, from the database."""
+    """The record's extra time, its slots (those with its place and its institution's, the earliest first) and
+    its granted resits, over or not, from the database."""
     rows = db.session.execute(_adjustments_query(record)).all()
     extra_time = rows[0][0] if rows else None
     slots = [_SlotOfRecord(slot, seat, hall) for _, slot, seat, hall in rows if slot is not None]

@@ -1,7 +1,7 @@
 """A province's settings for photos (domain.md §13)."""
 
 from dingkao.integrations.images import images
-from dingkao.integrations.images.portrait_checks import MAX_PHOTO_KB
+from dingkao.integrations.images.portrait_checks import MAX_PHOTO_KB, MIN_SIZE
 from dingkao.tenants import settings
 from dingkao.tenants.settings import Setting
 
@@ -58,7 +58,7 @@ settings.register(
     "photo_least_width",
     Setting(
         "照片最小宽度（像素）",
-        180,
+        MIN_SIZE[0],
         kind="whole",
         group="填报",
         order=100,
@@ -70,7 +70,7 @@ settings.register(
     "photo_least_height",
     Setting(
         "照片最小高度（像素）",
-        240,
+        MIN_SIZE[1],
         kind="whole",
         group="填报",
         order=110,

@@ -2,7 +2,6 @@
 from reviewing the same record. The decisions are in `review_decisions`."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,13 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dingkao import clock
-from dingkao.assessments.models import ASSESSMENT_STATES, STATES_BY_SIDE, Assessment, queue_condition
+from dingkao.assessments.models import (
+    ASSESSMENT_STATES,
+    LEASE_DURATION,
+    STATES_BY_SIDE,
+    Assessment,
+    queue_condition,
+)
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -24,7 +29,6 @@ from dingkao.people.scopes import Grant, load_grant
 from dingkao.people.second_person import second_person_condition
 
 CLERK_MESSAGE = "经办人可以查看，审核决定由审核人作出。"
-LEASE_DURATION = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def available_actions(job: Job) -> tuple[str, ...]:
 
 def _is_past_choosing(job: Job) -> bool:
     """Whether nobody can influence the job any more: it is not chunked, or it is being cancelled."""
-    return not worker.is_chunked(job.name) or job.undoing or job.requested == "cancel"
+    return not worker.is_chunked_job(job.name) or job.undoing or job.requested == "cancel"
 
 
 def request_action(job: Job, action: str) -> bool:

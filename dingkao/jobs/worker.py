@@ -84,7 +84,7 @@ def register_chunked_job(name: str, *, undo: ChunkUndo = chunks.no_undo) -> Call
     return register
 
 
-def is_chunked(name: str) -> bool:
+def is_chunked_job(name: str) -> bool:
     """Whether the job of that name is chunked, so that it can be paused, resumed and cancelled."""
     return isinstance(REGISTERED_JOBS.get(name), ChunkedWork)
 
@@ -130,7 +130,7 @@ class _Turn:
 
     @property
     def is_chunked(self) -> bool:
-        """Whether the job continues at its cursor after an interruption."""
+        """Whether the turn's job continues at its cursor after an interruption."""
         return isinstance(self.function, ChunkedWork)
 
     @property

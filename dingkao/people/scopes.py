@@ -62,8 +62,8 @@ def grant_for(
     granting = [membership for membership in memberships if membership.role in granting_roles]
     return Grant(
         is_province=any(SCOPES[membership.role] is Scope.PROVINCE for membership in granting),
-        institution_ids=_organisations(granting, Scope.INSTITUTION),
-        assessor_ids=_organisations(granting, Scope.ASSESSOR),
+        institution_ids=_organisation_ids(granting, Scope.INSTITUTION),
+        assessor_ids=_organisation_ids(granting, Scope.ASSESSOR),
         departments=_departments(granting),
         account_id=doctor_account_id if "doctor" in granting_roles else None,
     )
@@ -85,8 +85,8 @@ def at_current_place(memberships: Sequence[Membership]) -> list[Membership]:
     return chosen or list(memberships)
 
 
-def _organisations(memberships: Iterable[Membership], scope: Scope) -> tuple[UUID, ...]:
-    """The organisations of the memberships whose role has `scope`, each once."""
+def _organisation_ids(memberships: Iterable[Membership], scope: Scope) -> tuple[UUID, ...]:
+    """The ids of the organisations of the memberships whose role has `scope`, each once, in order."""
     organisation_ids = (
         membership.organisation_id
         for membership in memberships

@@ -37,7 +37,7 @@ from dingkao.results import publishing
 from dingkao.tenants import settings
 
 MAX_NOTE_LENGTH = 2000
-PRINTED_FIELDS = ("scope", "qualification", "practice")
+PRINTED_FILING_FIELDS = ("scope", "qualification", "practice")
 """The fields of the filing that the certificate prints; after the test has begun they may be corrected only
 by a request that two persons decide on (§11)."""
 STATES_BEFORE_TEST = (
@@ -205,7 +205,7 @@ def correction_fields(dossier: Dossier) -> list[Field]:
     if dossier.filing is None:
         return []
     is_before_test = dossier.record.state in STATES_BEFORE_TEST
-    names = ("scope",) if is_before_test else PRINTED_FIELDS
+    names = ("scope",) if is_before_test else PRINTED_FILING_FIELDS
     return [_field_of_correction(field) for field in dossier.fields(2) if field.name in names]
 
 

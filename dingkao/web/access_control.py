@@ -221,7 +221,8 @@ def set_session_cookie(response: AnyResponse, token: str) -> None:
 
 
 def rotate_csrf_token() -> None:
-    """Make the CSRF token of forms already open invalid, because another person uses the browser now."""
+    """Make the CSRF token of forms already open invalid, because another person uses the
+    browser now, or may next."""
     session.pop(FORM_FIELD, None)
     g.pop(FORM_FIELD, None)
 

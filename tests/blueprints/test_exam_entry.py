@@ -14,12 +14,15 @@ from dingkao.assessments.models import Assessment
 from dingkao.database.base import db, new_id
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
-from dingkao.journal.entries import Actor
+from dingkao.jobs.models import Job
+from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.journal.models import JournalEntry
 from dingkao.requests.approval_chains import APPROVAL_CHAINS
 from dingkao.requests.decision_scope import DecisionScope, get_request_for_update
 from dingkao.requests.decisions import approve_request
-from dingkao.requests.models import Request
+from dingkao.requests.models import Request, RequestFile
+from dingkao.requests.request_files import list_files
+from dingkao.requests.submission import lapse_test_replacements
 from dingkao.tenants import settings as province_settings
 from tests import actors
 from tests.blueprints.exam_candidate import CODE, SLUG, make_candidate, serials
@@ -180,6 +183,23 @@ def test_who_asks_for_exemption_is_warned_on_the_notice_and_begins_by_saying_so(
         ).all()
         assert {entry.reason for entry in entries} == {"已进入考试"}
     assert "申请自动撤回" not in doctor.get("/home")
+
+
+def test_the_files_of_a_draft_go_with_it_when_it_lapses(candidate, in_province):
+    doctor = candidate()
+    draft = ask(in_province, doctor, "exemption", "draft")
+    with in_province(SLUG):
+        file = RequestFile(
+            id=new_id(), request_id=draft, kind="proof", name="证明", content_type="image/jpeg", size=1
+        )
+        db.session.add(file)
+        db.session.flush()
+        record = db.session.get_one(Assessment, (CODE, doctor.record_id))
+        lapse_test_replacements(record, by=SYSTEM_ACTOR, reason="已进入考试")
+        assert list_files(db.session.get_one(Request, (CODE, draft))) == []
+        deletions = select(Job.arguments).where(Job.name == "forget_request_file")
+        assert {"file": str(file.id)} in db.session.scalars(deletions).all()
+        db.session.rollback()
 
 
 def test_of_exemption_and_deferral_at_once_the_first_granted_takes_the_other_back(

@@ -209,6 +209,7 @@ def test_the_sweep_brings_what_was_never_queued_and_what_was_broken_off(
         elsewhere = asked(in_province, "henan", asked_at=long_ago())
     enqueued = asked(in_province, asked_at=long_ago())
     assert quiet.job_ids == [f"14-{enqueued}"]
+    monkeypatch.setattr(lost_jobs, "BATCH_SIZE", 1)
     with in_province("shanxi"):
         lost_jobs.requeue_lost()
     names = quiet.job_ids

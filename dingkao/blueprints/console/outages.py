@@ -98,7 +98,7 @@ def _render_outages(form: OutageForm) -> str:
         span=time_span_text,
         window_hours=rules.COMPENSATION_HOURS,
         form=form,
-        may=current_user.may("monitoring.give_time") and bool(own_organisations),
+        may_register=current_user.may("monitoring.give_time") and bool(own_organisations),
     )
 
 
@@ -165,7 +165,7 @@ def _render_outage(outage: Outage, messages: str | None = None) -> str:
         most=settings.value("added_minutes_most"),
         max_minutes_digits=MAX_MINUTES_DIGITS,
         max_reason_length=added_time.MAX_REASON_LENGTH,
-        may=current_user.may("monitoring.give_time"),
+        may_register=current_user.may("monitoring.give_time"),
         job=_own_compensation_job(outage),
         open=outage in rules.recent_outages(current_user.grant("monitoring.view")),
     )

@@ -117,7 +117,7 @@ def create_meeting() -> Response | tuple[str, int]:
     form = _meeting_form()
     meeting = submit_form(
         form,
-        lambda: _create_from(form, cycle),
+        lambda: _create_draft_from(form, cycle),
         refusals=(InvalidInput, InvalidState),
     )
     if meeting is None:
@@ -130,8 +130,9 @@ def create_meeting() -> Response | tuple[str, int]:
     )
 
 
-def _create_from(form: MeetingForm, cycle: Cycle) -> GradingMeeting:
-    """Create the draft of the form. Raises InvalidInput, InvalidState while its organisation has another."""
+def _create_draft_from(form: MeetingForm, cycle: Cycle) -> GradingMeeting:
+    """Create the meeting's draft from a valid form; a job then makes its list. Raises InvalidInput,
+    InvalidState while there is another draft."""
     return grading_meetings.create_meeting(
         cycle,
         UUID(form.organisation.data),

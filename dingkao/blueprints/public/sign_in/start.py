@@ -45,6 +45,7 @@ def choose_province() -> Response | str:
         "public/sign_in/choose_province.html",
         provinces=search(search_text, provinces),
         typed=search_text,
+        max_length=MAX_SEARCH_LENGTH,
         any_open=bool(provinces),
         last=last_province,
         search_words=search_terms,
