@@ -95,8 +95,8 @@ class OrganisationFormerName(TenantOwned, Model):
 
 
 class OrganisationSearchKey(OfTenant, Model):
-    """A key by which an organisation is found: a pair of characters of a name that it has or had, or the
-    whole name, by whose beginning it is found (`organisation_search`). Written wherever a name is."""
+    """A key by which an organisation is found: a name that it has or had, or the end of one, by whose
+    beginning it is found (`organisation_search`). Written wherever a name is."""
 
     __tablename__ = "organisation_search_key"
     __table_args__ = (

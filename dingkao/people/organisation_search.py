@@ -6,24 +6,20 @@ from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, select, union_all
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Select, and_, insert, select, union_all
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
-from dingkao.people.name_grams import (
-    fold_for_search,
-    has_prefix,
-    pair_keys,
-    rarest_keys,
-    replace_key_rows,
-)
+from dingkao.people.name_grams import fold_for_search, has_prefix, replace_key_rows
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
-WHOLE_NAME = "n"
-"""What a key that is a whole folded name begins with; the others are its pairs (`name_grams.pair_keys`)."""
+WHOLE_NAME, ENDING = "n", "e"
+"""The letters before a key that is a whole folded name, and before one that is an ending of it (`_name_keys`):
+what a name contains, the name or one of its endings begins with, so that a part of any length is one range of
+keys, however common its characters are."""
+MIN_ENDING_LENGTH = 2
 BATCH_SIZE = 500
 MAX_LISTED = 300
 """Organisations that are found up to which a list is given their ids, and beyond which a subquery; one with
@@ -48,8 +44,15 @@ def organisation_key_rows(organisation_id: UUID, *names: str) -> set[tuple[int, 
     COLUMNS."""
     keys = set[str]()
     for folded in map(fold_for_search, names):
-        keys |= {WHOLE_NAME + folded, *pair_keys(folded)}
+        keys |= _name_keys(folded)
     return {(current_tenant(), key, organisation_id) for key in keys}
+
+
+def _name_keys(folded: str) -> set[str]:
+    """Returns the keys of one folded name: the whole of it, and it from its second, third … character on, as
+    far as MIN_ENDING_LENGTH characters are left."""
+    starts = range(1, len(folded) - MIN_ENDING_LENGTH + 1)
+    return {WHOLE_NAME + folded, *(ENDING + folded[start:] for start in starts)}
 
 
 def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
@@ -96,14 +99,14 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
         organisations |= _fetch_first(query.where(*where), limit)
     folded = fold_for_search(text)
     has_exact = any(fold_for_search(organisation.name) == folded for organisation in organisations.values())
-    if len(folded) > 1 and len(organisations) < limit and not has_exact:
-        organisations |= _fetch_first(_containing(folded).where(*where), limit)
+    if len(folded) >= MIN_ENDING_LENGTH and len(organisations) < limit and not has_exact:
+        organisations |= _fetch_first(_by_beginning(ENDING + folded).where(*where), limit)
     return list(organisations.values())[:limit]
 
 
 def _fetch_first(query: Select[Organisation], limit: int) -> dict[UUID, Organisation]:
     """The first organisations of a sorted query, by id: `limit` or a few more if it has as many, also where
-    it has the same one several times (`_by_key`), for which it is sent again."""
+    it has the same one several times (`_by_beginning`), for which it is sent again."""
     organisations: dict[UUID, Organisation] = {}
     offset = 0
     while len(organisations) < limit:
@@ -137,24 +140,24 @@ def organisation_condition(
 
 
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
-    """The queries of the organisations that `text` may mean: with this 机构登记号, with a name that begins
-    with it, and, unless `is_beginning` or it has one character, with a name that contains it (among them the
-    former ones again). An empty list for a text that is empty once folded. Sends a query for a name that
-    contains the text (`_containing`)."""
-    folded = fold_for_search(text)
+    """The queries of the organisations that `text` may mean: with this 机构登记号, if the text has a letter or
+    a digit of ASCII in it, with a name that begins with it, and, unless `is_beginning` or it has one
+    character, with a name that contains it further on. None for a text that is empty once folded."""
+    folded, number = fold_for_search(text), normalise_text(text)
     if not folded:
         return []
-    is_contained = len(folded) > 1 and not is_beginning
-    return [
-        select(Organisation).where(Organisation.registration_number == normalise_text(text)),
-        _by_key(has_prefix(OrganisationSearchKey.key, WHOLE_NAME + folded)),
-        *([_containing(folded)] if is_contained else []),
-    ]
+    queries = [_by_beginning(WHOLE_NAME + folded)]
+    if any(character.isascii() and character.isalnum() for character in number):
+        queries.insert(0, select(Organisation).where(Organisation.registration_number == number))
+    if len(folded) >= MIN_ENDING_LENGTH and not is_beginning:
+        queries.append(_by_beginning(ENDING + folded))
+    return queries
 
 
-def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
-    """Returns the query of the organisations with a key of that condition, sorted by key: an organisation
-    comes once for each such key, so more than once where a former name matches, too."""
+def _by_beginning(prefix: str) -> Select[Organisation]:
+    """Returns the query of the organisations with a key that begins with `prefix`, sorted by key: an
+    organisation comes once for each such key, so more than once where a former name matches, too, or a name
+    has the text in several places."""
     is_owner = and_(
         Organisation.tenant_id == OrganisationSearchKey.tenant_id,
         Organisation.id == OrganisationSearchKey.organisation_id,
@@ -162,30 +165,6 @@ def _by_key(condition: ColumnElement[bool]) -> Select[Organisation]:
     return (
         select(Organisation)
         .join(OrganisationSearchKey, is_owner)
-        .where(condition)
+        .where(has_prefix(OrganisationSearchKey.key, prefix))
         .order_by(OrganisationSearchKey.key, OrganisationSearchKey.organisation_id)
-    )
-
-
-def _containing(folded: str) -> Select[Organisation]:
-    """Returns the query of the organisations with a folded name, now or formerly, that contains `folded` (two
-    characters or more), several times where several names do: by its two rarest pairs, then compared with the
-    whole name: planning a join of a third costs more than it saves. Sends a query to find the pairs."""
-    keys = rarest_keys(OrganisationSearchKey, pair_keys(folded))
-    query = _by_key(OrganisationSearchKey.key == keys[0])
-    for key in keys[1:]:
-        other = aliased(OrganisationSearchKey)
-        query = query.join(other, and_(_is_of_same(other), other.key == key))
-    if len(folded) > 2:
-        whole = aliased(OrganisationSearchKey)
-        has_text = func.strpos(whole.key, folded) > 0
-        query = query.join(whole, and_(_is_of_same(whole), has_prefix(whole.key, WHOLE_NAME), has_text))
-    return query
-
-
-def _is_of_same(other_key: Any) -> ColumnElement[bool]:
-    """Returns the condition that another row of keys is of the same organisation."""
-    return and_(
-        other_key.tenant_id == OrganisationSearchKey.tenant_id,
-        other_key.organisation_id == OrganisationSearchKey.organisation_id,
     )
