@@ -1,9 +1,11 @@
 """Finding people: by each form in which they are typed, whoever is meant and nobody else; the keys by which
 they are found follow the names wherever these change."""
 
+from contextlib import contextmanager
+
 import pytest
 from pypinyin import lazy_pinyin
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 
 from dingkao.assessments import people_search
 from dingkao.assessments.enrolment import enrol
@@ -23,12 +25,14 @@ from dingkao.doctors.single_entry import add_doctor
 from dingkao.errors import InvalidInput
 from dingkao.exams.tickets import get_or_issue_ticket
 from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.people import accounts
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
 from dingkao.people.organisation_search import organisation_key_rows, search_organisations
 from dingkao.people.organisations import InstitutionValues, add_institution, resolve_organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
+from dingkao.people.staff_list import STAFF_LIST
 from tests import actors, sample_data
 
 CODE = 22
@@ -197,6 +201,54 @@ def test_an_institution_finds_its_doctors(people):
     assert resolve_organisation("2人民").name == "22省第2人民医院"
     with pytest.raises(InvalidInput, match="有多家机构符合"):
         resolve_organisation("人民医院")
+
+
+def test_any_part_of_an_institutions_name_is_one_range_of_keys(jilin):
+    add_institution(
+        InstitutionValues("汪清县汪清镇卫生院", "PDY22WQ", "220100", "医疗机构"), by=TERMINAL_ACTOR
+    )
+    statements = []
+    with counted_statements(statements):
+        for text in ("汪清", "清县", "清镇", "生院", "汪清县汪清镇卫生院"):
+            names = [institution.name for institution in search_organisations(text, 2)]
+            assert names == ["汪清县汪清镇卫生院"], text
+        assert len(statements) == 9  # by the beginning and, unless it is the whole name, by an ending
+    assert search_organisations("汪镇", 2) == search_organisations("院", 2) == []
+
+
+@contextmanager
+def counted_statements(statements):
+    """Puts what is sent to the database in the block into a list."""
+
+    def note(_connection, _cursor, statement, *_more):
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+def test_staff_are_found_by_the_beginning_of_their_name_alone(jilin):
+    for number, name in enumerate(("王一", "王二", "小王")):
+        accounts.create_staff(
+            f"clerk{number}",
+            name,
+            [("province_admin", None)],
+            mobile=f"1390000000{number}",
+            by=TERMINAL_ACTOR,
+        )
+    viewer = ListViewer(WHOLE_PROVINCE, None)
+    for text, names in (
+        ("王", ["王一", "王二"]),
+        ("王二", ["王二"]),
+        ("二", []),
+        ("%", []),
+        ("clerk2", ["小王"]),
+    ):
+        page = fetch_list_page(ListState(STAFF_LIST, search=text), viewer)
+        assert [cells["name"] for cells in page.cells] == names, text
 
 
 def test_a_former_name_takes_no_other_institutions_place(people):
