@@ -34,7 +34,7 @@ from dingkao.database.listing.definitions import (
 )
 from dingkao.database.listing.list_counts import ChipCount
 from dingkao.database.listing.list_states import ListState
-from dingkao.database.pagination import capped_count
+from dingkao.database.pagination import CappedCount, capped_count
 from dingkao.doctors.disposition_models import DISPOSITIONS, DoctorDisposition
 from dingkao.doctors.dispositions import dispositions_of
 from dingkao.doctors.doctor_list import doctor_columns, doctor_search, doctor_sorts
@@ -145,15 +145,15 @@ def gap_counts(cycle: Cycle, grant: Grant) -> dict[str, ChipCount]:
     return {
         code: ChipCount(sum(totals[state] for state in gap_list.states(cycle)), is_known=True)
         if gap_list.further is None
-        else ChipCount(_count(gap_list, cycle, grant))
+        else ChipCount(count_listed(gap_list, cycle, grant))
         for code, gap_list in GAP_LISTS.items()
     }
 
 
-def _count(gap_list: GapList, cycle: Cycle, grant: Grant) -> int:
-    """How many records are on a list, counted up to one more than MAX_COUNTED."""
+def count_listed(gap_list: GapList, cycle: Cycle, grant: Grant) -> CappedCount:
+    """How many records are on a list, counted up to MAX_COUNTED."""
     query = viewed_records(ListState(gap_list.definition), *gap_list.conditions(cycle, grant))
-    return int(capped_count(query.order_by(Assessment.state, Assessment.id)))
+    return capped_count(query.order_by(Assessment.state, Assessment.id))
 
 
 def _query(gap_list: GapList, viewer: ListViewer, state: ListState) -> ListQuery:

@@ -16,9 +16,9 @@ from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
 WHOLE_NAME, ENDING = "n", "e"
-"""The letters before a key that is a whole folded name, and before one that is an ending of it (`_name_keys`):
-what a name contains, the name or one of its endings begins with, so that a part of any length is one range of
-keys, however common its characters are."""
+"""The letters before a key that is a whole folded name, and before one that is an ending of it
+(`_name_keys`): what a name contains, the name or one of its endings begins with, so that a part of any length
+is one range of keys, however common its characters are."""
 MIN_ENDING_LENGTH = 2
 BATCH_SIZE = 500
 MAX_LISTED = 300
@@ -140,8 +140,8 @@ def organisation_condition(
 
 
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
-    """The queries of the organisations that `text` may mean: with this 机构登记号, if the text has a letter or
-    a digit of ASCII in it, with a name that begins with it, and, unless `is_beginning` or it has one
+    """The queries of the organisations that `text` may mean: with this 机构登记号, if the text has a letter
+    or a digit of ASCII in it, with a name that begins with it, and, unless `is_beginning` or it has one
     character, with a name that contains it further on. None for a text that is empty once folded."""
     folded, number = fold_for_search(text), normalise_text(text)
     if not folded:

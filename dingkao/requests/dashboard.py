@@ -1,29 +1,22 @@
 """The numbers of the console's first page: what waits for an administrator or an organisation, and which
 steps of setting up a province are done. It reads tables of most packages, so it is in the highest one."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.database.pagination import CappedCount, capped_count
 from dingkao.doctors.models import Doctor
 from dingkao.exams.models.paper_models import Paper
 from dingkao.people import organisation_queries, staff_queries
-from dingkao.people.models import Account
 from dingkao.people.scopes import Grant, scope_condition
 from dingkao.question_banks.models import Question
 from dingkao.results.models import Publication
 from dingkao.tenants import settings
-
-MAX_LOOKED_AT = 4_000
-"""Up to how many doctors of an institution are looked at for those who have never signed in."""
 
 
 def proposed_publications_query(cycle: Cycle) -> Select[Publication]:
@@ -36,21 +29,6 @@ def proposed_publications_query(cycle: Cycle) -> Select[Publication]:
         Publication.withdrawn_at.is_(None),
         Publication.changed_at.is_(None),
     )
-
-
-def count_unopened_doctors(institution_ids: Iterable[UUID]) -> CappedCount:
-    """Returns how many of the first MAX_LOOKED_AT doctors of these institutions have an account that was
-    never opened (state "initial")."""
-    is_account = (Account.tenant_id == Doctor.tenant_id) & (Account.id == Doctor.account_id)
-    query = (
-        select((Account.state == "initial").label("is_unopened"))
-        .select_from(Doctor)
-        .join(Account, is_account)
-        .where(in_array(Doctor.organisation_id, institution_ids))
-    )
-    looked_at = query.limit(MAX_LOOKED_AT).subquery()
-    count_query = select(func.count().filter(looked_at.c.is_unopened)).select_from(looked_at)
-    return CappedCount(db.session.scalar(count_query) or 0)
 
 
 def count_to_conclude(cycle: Cycle, grant: Grant) -> CappedCount:

@@ -112,6 +112,12 @@ def test_from_a_cycle_to_the_list(application, ground, in_province):
     place = post_form(clerk, f"/{SLUG}/office/inclusion", all="1").location
     actors.run_pending_jobs(application, in_province, SLUG)
     assert f"已纳入 {len(waiting) - 1}，未办理 0" in clerk.get(place).get_data(as_text=True)
+    reviewer = signed_in_client(application, in_province, SLUG, "institution_reviewer", number)
+    tasks = reviewer.get(f"/{SLUG}/office").get_data(as_text=True)
+    assert re.search(rf"已纳入，还没有登录过的医师\D+{len(waiting)}\D", tasks)
+    unopened = reviewer.get(f"/{SLUG}/office/gaps?list=not_signed_in").get_data(as_text=True)
+    assert f"{SLUG}/office/gaps?list=not_signed_in" in tasks
+    assert f"已纳入未登录 {len(waiting)}" in unopened
     list_page = clerk.get(f"/{SLUG}/office/inclusion?state=included").get_data(as_text=True)
     assert f"待填报 {len(waiting)}" in list_page
     assert f"全部未提交 {len(waiting)}" in list_page

@@ -10,6 +10,7 @@ from flask_login import current_user
 
 from dingkao.assessments import absences, doctor_codes, enrolment_changes
 from dingkao.assessments.enrolment import count_records_by_state
+from dingkao.assessments.gap_lists import GAP_LISTS, count_listed
 from dingkao.assessments.models import Assessment
 from dingkao.blueprints.console import outages, request_decisions
 from dingkao.blueprints.console.enrolment_changes import change_grants
@@ -35,10 +36,10 @@ from dingkao.people import organisation_queries
 from dingkao.people.departments import department_names
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.permissions import ROLE_LABELS
+from dingkao.people.scopes import Grant
 from dingkao.people.staff_notices import count_unread
 from dingkao.requests.dashboard import (
     count_to_conclude,
-    count_unopened_doctors,
     proposed_publications_query,
 )
 from dingkao.requests.models import SIDES
@@ -284,17 +285,19 @@ def _administrator_tasks_of_cycle(cycle: Cycle) -> list[Task]:
 
 
 def _institution_tasks(cycle: Cycle | None) -> list[Task]:
-    """The tasks of an institution's staff: its doctors' accounts and, in the cycle, their assessments."""
+    """The tasks of an institution's staff in the cycle: its doctors' assessments, and those who have not
+    signed in."""
+    if cycle is None:
+        return []
     institution_ids = current_user.grant("enrolment.manage").institution_ids
-    unopened_count = count_unopened_doctors(institution_ids)
-    tasks = _institution_tasks_of_cycle(cycle, institution_ids) if cycle else []
-    doctors_url = url_for("doctors.list_doctors")
+    unopened = GAP_LISTS["not_signed_in"]
+    own_grant = Grant(institution_ids=current_user.grant(unopened.definition.action).institution_ids)
     return [
-        *tasks,
+        *_institution_tasks_of_cycle(cycle, institution_ids),
         Task(
-            "还没有登录过的医师",
-            unopened_count,
-            doctors_url,
+            "已纳入，还没有登录过的医师",
+            count_listed(unopened, cycle, own_grant),
+            url_for("participation.list_gaps", list=unopened.code),
             "看名单",
         ),
     ]

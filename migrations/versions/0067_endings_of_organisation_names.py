@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0066"
-down_revision = "0065"
+revision = "0067"
+down_revision = "0066"
 
 ENDINGS_OF_NAMES = """
 INSERT INTO organisation_search_key (tenant_id, key, organisation_id)
