@@ -8,6 +8,7 @@ that index, so that the first page costs the same for a rare name as for a surna
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,6 @@ from dingkao.database.base import db
 from dingkao.doctors.models import Doctor, DoctorSearchKey
 from dingkao.doctors.number_indices import candidate_number_indices, name_sort_key, number_tail_index
 from dingkao.doctors.search_keys import DEPARTMENT, FIRST_CHARACTER, INITIALS, PINYIN, fold_pinyin
-from dingkao.people.models import Organisation
 from dingkao.people.name_grams import (
     LAST_CHARACTER,
     PAIR,
@@ -33,7 +33,7 @@ from dingkao.people.name_grams import (
     triple_keys,
 )
 from dingkao.people.names import normalise_name
-from dingkao.people.organisation_search import organisation_condition, search_organisations
+from dingkao.people.organisation_search import organisation_condition, search_organisation_ids
 from dingkao.people.scopes import Grant
 from dingkao.tenants.encryption import normalise_text
 
@@ -254,9 +254,7 @@ def _institution_queries(text: str, grant: Grant) -> list[Query]:
     one that fits best, then in the order of the index those of the others."""
     if len(text) < 2:
         return []
-    is_reached = institution_condition(grant, Organisation.id)
-    institutions = search_organisations(text, MAX_INSTITUTIONS, is_reached)
-    ids = [institution.id for institution in institutions]
+    ids = search_organisation_ids(text, MAX_INSTITUTIONS, partial(institution_condition, grant))
     queries = [_by_doctor(Doctor.organisation_id == first_id, grant) for first_id in ids[:1]]
     if len(ids) > 1:
         of_others = _by_doctor(in_array(Doctor.organisation_id, ids[1:]), grant).order_by(None)

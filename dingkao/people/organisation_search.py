@@ -104,6 +104,41 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
     return list(organisations.values())[:limit]
 
 
+def search_organisation_ids(
+    text: str, limit: int, is_reached: Callable[[Any], ColumnElement[bool]]
+) -> list[UUID]:
+    """Returns the ids of the first `limit` organisations that `text` may mean, in the order of
+    `search_organisations`, among those of whose column of ids the condition `is_reached` holds. By one
+    statement, or two where the text may be a 机构登记号: among the first 2 × `limit` names that begin with the
+    text, and as many that contain it unless a name, now or formerly, is the text."""
+    folded, number = fold_for_search(text), normalise_text(text)
+    if not folded:
+        return []
+    ids: list[UUID] = []
+    if _may_be_registration_number(number):
+        has_number = select(Organisation.id).where(
+            Organisation.registration_number == number, is_reached(Organisation.id)
+        )
+        ids += db.session.scalars(has_number)
+    letters = (WHOLE_NAME, ENDING) if len(folded) >= MIN_ENDING_LENGTH else (WHOLE_NAME,)
+    key, owner_id = OrganisationSearchKey.key, OrganisationSearchKey.organisation_id
+    queries = (
+        select(key, owner_id).where(has_prefix(key, letter + folded), is_reached(owner_id))
+        for letter in letters
+    )
+    matches = union_all(*(query.order_by(key, owner_id).limit(2 * limit) for query in queries))
+    owned_keys = db.session.execute(matches).all()
+    beginning_ids = [owner for owned_key, owner in owned_keys if owned_key.startswith(WHOLE_NAME)]
+    is_exact = any(owned_key == WHOLE_NAME + folded for owned_key, _ in owned_keys)
+    containing_ids = [] if is_exact else [owner for _, owner in owned_keys]
+    return list(dict.fromkeys((*ids, *beginning_ids, *containing_ids)))[:limit]
+
+
+def _may_be_registration_number(text: str) -> bool:
+    """Whether a normalised text may be a 机构登记号: it has a letter or a digit of ASCII."""
+    return any(character.isascii() and character.isalnum() for character in text)
+
+
 def _fetch_first(query: Select[Organisation], limit: int) -> dict[UUID, Organisation]:
     """The first organisations of a sorted query, by id: `limit` or a few more if it has as many, also where
     it has the same one several times (`_by_beginning`), for which it is sent again."""
@@ -140,14 +175,14 @@ def organisation_condition(
 
 
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
-    """The queries of the organisations that `text` may mean: with this 机构登记号, if the text has a letter
-    or a digit of ASCII in it, with a name that begins with it, and, unless `is_beginning` or it has one
-    character, with a name that contains it further on. None for a text that is empty once folded."""
+    """The queries of the organisations that `text` may mean: with this 机构登记号, if it may be one, with a
+    name that begins with it, and, unless `is_beginning` or it has one character, with a name that contains it
+    further on. None for a text that is empty once folded."""
     folded, number = fold_for_search(text), normalise_text(text)
     if not folded:
         return []
     queries = [_by_beginning(WHOLE_NAME + folded)]
-    if any(character.isascii() and character.isalnum() for character in number):
+    if _may_be_registration_number(number):
         queries.insert(0, select(Organisation).where(Organisation.registration_number == number))
     if len(folded) >= MIN_ENDING_LENGTH and not is_beginning:
         queries.append(_by_beginning(ENDING + folded))

@@ -29,7 +29,11 @@ from dingkao.people import accounts
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Organisation, OrganisationFormerName, OrganisationSearchKey
-from dingkao.people.organisation_search import organisation_key_rows, search_organisations
+from dingkao.people.organisation_search import (
+    organisation_key_rows,
+    search_organisation_ids,
+    search_organisations,
+)
 from dingkao.people.organisations import InstitutionValues, add_institution, resolve_organisation
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from dingkao.people.staff_list import STAFF_LIST
@@ -214,6 +218,23 @@ def test_any_part_of_an_institutions_name_is_one_range_of_keys(jilin):
             assert names == ["汪清县汪清镇卫生院"], text
         assert len(statements) == 9  # by the beginning and, unless it is the whole name, by an ending
     assert search_organisations("汪镇", 2) == search_organisations("院", 2) == []
+
+
+def test_doctors_of_an_institution_take_one_statement_to_find_it(people):
+    first, second = db.session.scalars(
+        select(Organisation.id)
+        .where(Organisation.name.startswith("22省第"))
+        .order_by(Organisation.name)
+        .limit(2)
+    )
+    statements = []
+    with counted_statements(statements):
+        for text in ("人民医院", "第2人民", "22省第2人民医院", sample_data.registration_number(CODE, 2)):
+            ids = search_organisation_ids(text, 2, lambda column: column != first)
+            assert ids[0] == second, text
+    assert len(statements) == 7  # a number is looked for where the text has a digit
+    assert search_organisation_ids("22省第", 1, lambda column: column != second) == [first]
+    assert search_organisation_ids(" ", 2, lambda column: column != first) == []
 
 
 @contextmanager
