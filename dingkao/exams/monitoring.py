@@ -68,9 +68,11 @@ def open_sitting_ids(
 
 
 def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
-    """Whether there are more open sittings than `open_sitting_ids` returns."""
-    query = _open_sittings_query(monitoring_filter).offset(MAX_OPEN_SITTINGS).limit(1)
-    return db.session.scalar(query) is not None
+    """Whether there are more open sittings than `open_sitting_ids` returns. Whether the province has so many
+    at all is asked first, which takes no look at their records."""
+    in_province = select(Sitting.id).where(open_condition()).order_by(Sitting.id)
+    queries = (in_province, _open_sittings_query(monitoring_filter))
+    return all(db.session.scalar(query.offset(MAX_OPEN_SITTINGS).limit(1)) is not None for query in queries)
 
 
 def _open_sittings_query(monitoring_filter: MonitoringFilter) -> Select[UUID]:

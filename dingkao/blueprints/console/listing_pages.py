@@ -251,17 +251,19 @@ def open_list(
     fixed: Mapping[str, str] | None = None,
     presets: Mapping[str, str] | None = None,
     links: Mapping[str, RowLink] | None = None,
+    viewer: ListViewer | None = None,
     endpoint: str,
     search_endpoint: str,
 ) -> ListView | Response:
     """Returns the view of a list that the request describes: by its address, and the search fields if these
     were posted. Or the redirect to the view's address, in which what was typed has become a filter's value or
-    the text that is searched, but no number of a person (domain.md §9). The keyword arguments are those of
-    ListView and `parse_state`."""
+    the text that is searched, but no number of a person (domain.md §9). `viewer`: the current user as viewer
+    of a list with the same action, for whom the database was asked already (`ListViewer.found`); the other
+    keyword arguments are those of ListView and `parse_state`."""
     posted = request.form if SEARCH in request.form else MultiDict[str, str]()
     arguments = request.args.to_dict(flat=False) | posted.to_dict(flat=False)
     typed_values = {name: values[0].strip() for name, values in arguments.items()}
-    state, viewer = parse_state(definition, arguments, presets), viewer_of(definition)
+    state, viewer = parse_state(definition, arguments, presets), viewer or viewer_of(definition)
     resolved, problems = _resolve_typed(state, typed_values)
     if _is_number_searched(state, viewer):
         doctor_ids = find_by_number(state.search, viewer.grant) if _names_doctors(definition) else []

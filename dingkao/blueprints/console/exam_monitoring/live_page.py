@@ -96,13 +96,14 @@ def render_monitoring() -> str | Response:
 def _open_view() -> ListView | Response:
     """The list of those in the state that the address names, or in the first in which there is anybody."""
     arguments = request.args.to_dict(flat=False)
-    chosen, preset = request.args.get(VIEW_FILTER, ""), ""
+    chosen, preset, viewer = request.args.get(VIEW_FILTER, ""), "", viewer_of(SITTING_LIST)
     if not chosen:
-        chosen = preset = first_view(parse_state(SITTING_LIST, arguments), viewer_of(SITTING_LIST))
+        chosen = preset = first_view(parse_state(SITTING_LIST, arguments), viewer)
     return open_list(
         list_of_view(chosen),
         presets={VIEW_FILTER: preset},
         links={} if chosen == WAITING else {"name": _sitting_address},
+        viewer=viewer,
         endpoint="exam_monitoring.monitoring_page",
         search_endpoint="exam_monitoring.search_sittings",
     )
