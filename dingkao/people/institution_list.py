@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from dingkao.database.arrays import in_array
 from dingkao.database.listing.definitions import (
@@ -20,6 +20,7 @@ from dingkao.database.listing.definitions import (
     register,
 )
 from dingkao.database.listing.list_states import ListState
+from dingkao.database.row_lookups import has_row
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import Membership, Organisation
@@ -38,14 +39,13 @@ ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 
 def _has_nobody(action: str) -> ColumnElement[bool]:
-    """The condition that nobody at an organisation holds a role that is granted an action; closed accounts
-    count, too."""
-    is_held = and_(
+    """The condition that nobody at an organisation holds a role that is granted an action."""
+    holders = select(Membership.id).where(
         Membership.tenant_id == Organisation.tenant_id,
         Membership.organisation_id == Organisation.id,
         in_array(Membership.role, sorted(roles_for(action))),
     )
-    return ~exists().where(is_held)
+    return ~has_row(holders)
 
 
 _MISSING: dict[str, tuple[str, Callable[[], ColumnElement[bool]]]] = {
