@@ -32,7 +32,14 @@ class Doctor(TenantOwned, Model):
         Index(None, "tenant_id", "organisation_id", "name_key", "id"),
         Index(None, "tenant_id", "name_key", "id"),
         Index(None, "tenant_id", "department", "name_key", "id"),
-        Index(None, "tenant_id", "organisation_id", "department", "name_key", "id"),
+        Index(
+            None,
+            "tenant_id",
+            "organisation_id",
+            "department",
+            "name_key",
+            "id",
+        ),
         Index(None, "tenant_id", "category", "name_key", "id"),
         Index(None, "tenant_id", "tail_index"),
         Index(

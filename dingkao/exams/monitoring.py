@@ -72,7 +72,13 @@ def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
     at all is asked first, which takes no look at their records."""
     in_province = select(Sitting.id).where(open_condition()).order_by(Sitting.id)
     queries = (in_province, _open_sittings_query(monitoring_filter))
-    return all(db.session.scalar(query.offset(MAX_OPEN_SITTINGS).limit(1)) is not None for query in queries)
+    return all(
+        db.session.scalar(
+            query.offset(MAX_OPEN_SITTINGS).limit(1),
+        )
+        is not None
+        for query in queries
+    )
 
 
 def _open_sittings_query(monitoring_filter: MonitoringFilter) -> Select[UUID]:

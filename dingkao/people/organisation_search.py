@@ -109,15 +109,16 @@ def search_organisation_ids(
 ) -> list[UUID]:
     """Returns the ids of the first `limit` organisations that `text` may mean, in the order of
     `search_organisations`, among those of whose column of ids the condition `is_reached` holds. By one
-    statement, or two where the text may be a 机构登记号: among the first 2 × `limit` names that begin with the
-    text, and as many that contain it unless a name, now or formerly, is the text."""
+    statement, or two where the text may be a 机构登记号: among the first 2 × `limit` names that begin with
+    the text, and as many that contain it unless a name, now or formerly, is the text."""
     folded, number = fold_for_search(text), normalise_text(text)
     if not folded:
         return []
     ids: list[UUID] = []
     if _may_be_registration_number(number):
         has_number = select(Organisation.id).where(
-            Organisation.registration_number == number, is_reached(Organisation.id)
+            Organisation.registration_number == number,
+            is_reached(Organisation.id),
         )
         ids += db.session.scalars(has_number)
     letters = (WHOLE_NAME, ENDING) if len(folded) >= MIN_ENDING_LENGTH else (WHOLE_NAME,)
@@ -177,7 +178,7 @@ def organisation_condition(
 def _search_queries(text: str, *, is_beginning: bool) -> list[Select[Organisation]]:
     """The queries of the organisations that `text` may mean: with this 机构登记号, if it may be one, with a
     name that begins with it, and, unless `is_beginning` or it has one character, with a name that contains it
-    further on. None for a text that is empty once folded."""
+    further on. An empty list for a text that is empty once folded."""
     folded, number = fold_for_search(text), normalise_text(text)
     if not folded:
         return []

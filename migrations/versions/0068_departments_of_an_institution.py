@@ -10,7 +10,17 @@ INDEX = "doctor_tenant_id_organisation_id_department_name_key_id_ix"
 
 
 def upgrade() -> None:
-    op.create_index(op.f(INDEX), "doctor", ["tenant_id", "organisation_id", "department", "name_key", "id"])
+    op.create_index(
+        op.f(INDEX),
+        "doctor",
+        [
+            "tenant_id",
+            "organisation_id",
+            "department",
+            "name_key",
+            "id",
+        ],
+    )
 
 
 def downgrade() -> None:

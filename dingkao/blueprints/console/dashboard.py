@@ -291,7 +291,11 @@ def _institution_tasks(cycle: Cycle | None) -> list[Task]:
         return []
     institution_ids = current_user.grant("enrolment.manage").institution_ids
     unopened = GAP_LISTS["not_signed_in"]
-    own_grant = Grant(institution_ids=current_user.grant(unopened.definition.action).institution_ids)
+    own_grant = Grant(
+        institution_ids=current_user.grant(
+            unopened.definition.action,
+        ).institution_ids,
+    )
     return [
         *_institution_tasks_of_cycle(cycle, institution_ids),
         Task(
