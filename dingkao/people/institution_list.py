@@ -40,7 +40,7 @@ ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 def _has_nobody(action: str) -> ColumnElement[bool]:
     """The condition that nobody at an organisation holds a role that is granted an action."""
-    holders = select(Membership.id).where(
+    holders = select(Membership.role).where(
         Membership.tenant_id == Organisation.tenant_id,
         Membership.organisation_id == Organisation.id,
         in_array(Membership.role, sorted(roles_for(action))),

@@ -215,7 +215,7 @@ class Membership(TenantOwned, Model):
         ),
         check_in("role", tuple(ROLE_LABELS)),
         Index(None, "tenant_id", "account_id"),
-        Index(None, "tenant_id", "organisation_id"),
+        Index(None, "tenant_id", "organisation_id", "role"),
         Index(None, "tenant_id", "role", "account_id"),
         tenant_foreign_key("account_id", "account"),
         tenant_foreign_key("organisation_id", "organisation"),
