@@ -84,7 +84,8 @@ def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
 
 
 def proposed_seal(act: ProposedAct) -> OfficialSeal:
-    """Returns the seal of a proposal, decided or not. Raises NotFound, Unavailable."""
+    """Returns the seal of a proposal (an act of the kind "seal"), decided or not. Raises NotFound,
+    Unavailable."""
     return OfficialSeal(
         "image/png",
         current_store().get("seal", UUID(act.value)),

@@ -172,8 +172,8 @@ def close(organisation: Organisation, *, reason: str, by: Actor) -> None:
 
 
 def require_nothing_open(organisation: Organisation) -> None:
-    """Raise InvalidState, naming what is open at an organisation, unless it may be closed without a
-    successor."""
+    """Raise InvalidState if something is open at an organisation, naming it, or while another one is merged
+    into it. Its own state isn't checked."""
     open_counts = [count for count in count_parts(organisation.id) if count.part.keeps_open]
     if open_counts:
         named = "、".join(f"{count.part.label}{count.number:,}{count.part.unit}" for count in open_counts)

@@ -140,8 +140,8 @@ class ExemptionFacts:
 
 @dataclass(frozen=True)
 class ReasonAssessment:
-    """A reason for 免考 and whether this doctor meets it. `is_met`: None if only the institution can verify
-    it; `explanation`: why; `proof`: which proof is needed."""
+    """A reason for 免考 and whether this doctor meets it. `is_met`: None if only the institution and the
+    assessment organisation can verify it; `explanation`: why; `proof`: which proof is needed."""
 
     code: str
     label: str
@@ -181,7 +181,8 @@ def assess_exemption_reasons(
 
 
 def _other_reason(text: str) -> ReasonAssessment:
-    """Returns a reason in the province's own words; only the institution can verify it."""
+    """Returns a reason in the province's own words, which only the institution and the assessment
+    organisation can verify."""
     return ReasonAssessment(
         OTHER_REASON_PREFIX + text,
         text,

@@ -179,12 +179,14 @@ def _validate_number(setting: Setting, name: str, text: str) -> int | float:
 
 
 def _validate_yes_no(setting: Setting, name: str, text: str) -> bool:
+    """Returns True for "yes", False for the other choice of YES_NO. Raises InvalidInput for any other text."""
     if text not in YES_NO:
         raise InvalidInput(f"请选择{setting.label}。", name)
     return text == "yes"
 
 
 def _validate_choice(setting: Setting, name: str, text: str) -> str:
+    """Returns the code of the choice. Raises InvalidInput for any other text."""
     if text not in setting.choices:
         raise InvalidInput(f"请选择{setting.label}。", name)
     return text

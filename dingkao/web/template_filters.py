@@ -42,7 +42,7 @@ def install(app: Flask) -> None:
 
 def static_folders(config: AppConfig) -> list[Path]:
     """The folders served under static/: that of the source code, and that of the instance, in which packages
-    are copied if the source folder can't be written to."""
+    are copied if the source folder can't be written to. Where both have a file, the first counts."""
     return [STATIC_DIR, config.home / "static"]
 
 

@@ -111,7 +111,7 @@ def lease_next_record(
     after: Assessment | None = None,
 ) -> str:
     """Lock and lease the record that has waited longest among those that the current user may decide and that
-    nobody else has (with `after`, first those behind that; `review.next_pending_record`), and return the
+    nobody else has (with `after`, first those behind that; `review.find_next_pending_id`), and return the
     address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
     before the first cycle, InvalidState if somebody else was faster."""
     by = current_user.as_actor()

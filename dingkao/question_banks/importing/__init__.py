@@ -1,1 +1,2 @@
-"""Question banks from files: spreadsheets, Word documents and GIFT files become questions of a bank."""
+"""Writes the rows of question files to a bank: validates them, finds what the bank has already, and proposes
+questions and versions. The files are read by `question_banks/importers`."""

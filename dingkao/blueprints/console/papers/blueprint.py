@@ -1,4 +1,4 @@
-"""The blueprint of papers, and what its views have in common."""
+"""The Flask blueprint of papers, what its views have in common, and what the form of a new paper proposes."""
 
 from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.cycles.cycles import require_current_cycle
