@@ -38,8 +38,10 @@ from dingkao.integrations.spreadsheets.import_rows import (
 )
 from dingkao.people import identity_numbers
 from dingkao.people.models import Organisation
+from dingkao.people.name_grams import fold_for_search
 from dingkao.people.name_lookups import organisations_by_id
 from dingkao.people.organisation_queries import organisations_by_number
+from dingkao.people.organisation_search import organisations_by_name
 from dingkao.tenants.context import current_tenant
 from dingkao.tenants.encryption import normalise_text
 
@@ -112,9 +114,9 @@ class _BatchComparison:
 
     def _institutions_of(self, entry: RegisterEntry) -> Sequence[Organisation]:
         """The institutions of the province that the register's may be: one by 机构登记号, several of the same
-        name; none if it isn't one of the province."""
+        name (`organisations_by_name`); none if it isn't one of the province."""
         by_number = self.institutions.get(entry.registration_number, ()) if entry.registration_number else ()
-        return by_number or self.institutions.get(normalise_text(entry.institution), ())
+        return by_number or self.institutions.get(fold_for_search(entry.institution), ())
 
     def _add_new(self, entry: RegisterEntry) -> None:
         """Note somebody who is not on any list of the province. Raises InvalidRegisterRow."""
@@ -275,19 +277,13 @@ def _find_doctors(
 def _find_institutions(
     rows: Iterable[ImportRow],
 ) -> dict[str, list[Organisation]]:
-    """机构登记号 or normalised name → the institutions of the province that the rows name."""
+    """机构登记号 or folded name → the institutions of the province that the rows name."""
     numbers, names = set[str](), set[str]()
     for row in rows:
         numbers.add(normalise_text(row.text("registration_number")))
-        names.add(" ".join(row.text("institution").split()))
-    found: dict[str, list[Organisation]] = {}
-    for number, organisation in organisations_by_number(numbers - {""}).items():
-        found.setdefault(number, []).append(organisation)
-    is_open = Organisation.closed_at.is_(None)
-    named = select(Organisation).where(in_array(Organisation.name, names - {""}), is_open)
-    for organisation in db.session.scalars(named):
-        found.setdefault(normalise_text(organisation.name), []).append(organisation)
-    return found
+        names.add(row.text("institution"))
+    by_number = organisations_by_number(numbers - {""})
+    return organisations_by_name(names) | {number: [numbered] for number, numbered in by_number.items()}
 
 
 def _insert_sightings(comparison: RegisterComparison, doctor_ids: Iterable[UUID]) -> None:

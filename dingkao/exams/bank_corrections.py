@@ -67,10 +67,10 @@ def _has_same_texts(version: QuestionVersion, other: QuestionVersion) -> bool:
     return bool(texts(version) == texts(other))
 
 
-def propose_corrected_key(correction: KeyCorrection, *, by: Actor) -> Question:
-    """Propose the corrected key as a new version of the bank's question (a second person has to approve it),
-    and return the question, locked. Writes a journal entry; another version that waits is superseded. Does
-    nothing if the question has the key, or a version with it waits. Raises InvalidState if the correction is
+def propose_corrected_key(correction: KeyCorrection, *, by: Actor) -> bool:
+    """Propose the corrected key as a new version of the bank's question (a second person has to approve it);
+    locks the question. Writes a journal entry; another version that waits is superseded. Does nothing if the
+    question has the key, or a version with it waits. Returns whether a version with the key waits now. Raises InvalidState if the correction is
     not in force, or the question is retired or has to be edited by hand; NotFound if it is deleted."""
     _require_in_force(correction)
     get_question(bank_state_after_correction(correction)[0].id, for_update=True)
@@ -79,7 +79,7 @@ def propose_corrected_key(correction: KeyCorrection, *, by: Actor) -> Question:
         _propose_version_with_key(question, correction.keys[0], by=by)
     elif state not in ("same", "pending"):
         raise InvalidState(BY_HAND_MESSAGE)
-    return question
+    return state != "same"
 
 
 def _require_in_force(correction: KeyCorrection) -> None:

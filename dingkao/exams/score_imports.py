@@ -141,9 +141,9 @@ def _import_batch(
 def _finish_import(job: Job, counts: dict[str, int]) -> None:
     """Mark the job's import as complete, so that it waits for a second person, or withdraw it if the job was
     cancelled; writes a journal entry. `counts`: those of the report, with "refused". Does nothing if no row
-    was valid, so that there is no import."""
+    was valid, so that there is no import, or if somebody has withdrawn it meanwhile."""
     score_import = paper_scores.find_import_for_update(UUID(job.arguments["import"]))
-    if score_import is None:
+    if score_import is None or score_import.withdrawn_at:
         return
     by = load_actor(job.asked_by)
     if job.undoing:

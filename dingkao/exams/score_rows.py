@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation, Overflow
 from itertools import chain
 from typing import Any
 from uuid import UUID
@@ -355,12 +355,13 @@ def _tenths(text: str) -> int:
 
 def _parse_tenths(text: str) -> Decimal:
     """A typed score in tenths of a point, without its unit (分). NaN and infinity are numbers to Decimal and
-    come back as such: the caller refuses what is not finite. Raises InvalidScoreRow for what is no number."""
+    come back as such: the caller refuses what is not finite. Raises InvalidScoreRow for what is no number, or
+    one with too large an exponent."""
     number_text = _UNIT.sub("", normalise_text(text))
     try:
         # digits beyond what a binary fraction can hold are noise: 59.400000000000006
         return Context(prec=SIGNIFICANT_DIGITS).create_decimal(number_text) * 10
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise InvalidScoreRow(
             "score",
             f"成绩“{text[:20]}”不是数字",

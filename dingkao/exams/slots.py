@@ -103,9 +103,9 @@ def _change_slot(slot: Slot, values: _SlotValues, *, by: Actor) -> None:
     """Change a slot; if it gets another time or hall, notify everyone with a place in it. Raises
     InvalidInput."""
     _require_places_kept(slot, values)
-    is_rescheduled = _is_rescheduled(slot, values)
+    time_and_hall_before = time_and_hall(slot)
     _write_slot(slot, values, by=by)
-    if is_rescheduled:
+    if time_and_hall(slot) != time_and_hall_before:
         for place, record in placed_records(slot):
             notify(
                 record,
@@ -227,8 +227,8 @@ def _require_hall_free(
 
 
 def _require_places_kept(slot: Slot, values: _SlotValues) -> None:
-    """Raise InvalidInput if the new hall has too few seats for the places given, or somebody has a place and
-    the subject would change."""
+    """Raise InvalidInput if the new hall has too few seats for the places given, if somebody has a place and
+    the subject would change, or if the slot would be limited to an institution that isn't everybody's."""
     last_seat = _last_seat(slot)
     if values.hall is not None and last_seat > values.hall.seats:
         raise InvalidInput(
@@ -240,19 +240,35 @@ def _require_places_kept(slot: Slot, values: _SlotValues) -> None:
             "已有医师编入这个场次，不能更改科目。请先移出医师。",
             "subject",
         )
+    institution = values.institution
+    if institution and institution.id != slot.institution_id and _has_others_placed(slot, institution):
+        raise InvalidInput(
+            f"已有其他机构的医师编入这个场次，不能改为只限{institution.name}。请先移出这些医师。",
+            "institution",
+        )
 
 
-def _is_rescheduled(slot: Slot, values: _SlotValues) -> bool:
-    """Whether the values give the slot another time or hall."""
-    return (slot.opens_at, slot.closes_at, slot.hall_id) != (
-        values.opens_at,
-        values.closes_at,
-        values.hall_id(),
+def _has_others_placed(slot: Slot, institution: Organisation) -> bool:
+    """Whether somebody of another institution has a place in a slot."""
+    record_of_place = and_(
+        Assessment.tenant_id == SlotPlace.tenant_id,
+        Assessment.id == SlotPlace.assessment_id,
     )
+    query = (
+        select(SlotPlace.slot_id)
+        .join(Assessment, record_of_place)
+        .where(SlotPlace.slot_id == slot.id, Assessment.institution_id != institution.id)
+    )
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def time_and_hall(slot: Slot) -> tuple[datetime, datetime, UUID | None]:
+    """When and where a slot is: if that changes, everyone with a place in it is notified (`save_slot`)."""
+    return slot.opens_at, slot.closes_at, slot.hall_id
 
 
 def _write_slot(slot: Slot, values: _SlotValues, *, by: Actor) -> None:
-    """Write the values into the slot's row and journal it."""
+    """Write the values into the slot's row, flush, and journal all of them."""
     slot.opens_at = values.opens_at
     slot.closes_at = values.closes_at
     slot.subject = values.subject
@@ -267,6 +283,9 @@ def _write_slot(slot: Slot, values: _SlotValues, *, by: Actor) -> None:
         by=by,
         opens=values.opens_at.isoformat(),
         closes=values.closes_at.isoformat(),
+        subject=values.subject,
+        hall=str(slot.hall_id) if slot.hall_id else None,
+        institution=str(slot.institution_id) if slot.institution_id else None,
         invigilated=values.invigilated,
     )
 

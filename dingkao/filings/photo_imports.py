@@ -39,6 +39,7 @@ PHOTOS_PER_CHUNK = 20
 MAX_SEARCHED_DOCTORS = 20_000
 """Up to so many doctors of one's institutions are looked through for 执业证书编号, which has no index."""
 MIN_NUMBER_LENGTH = 10
+OTHER_PHOTO_REMEDY = f"请换成{images.MAX_DOCUMENT_BYTES // 1024 // 1024}MB以内、没有密码的jpg或png照片。"
 UPLOAD_LIMITS = chunked_uploads.UploadLimits(
     photo_archives.MAX_ARCHIVE_BYTES,
     photo_archives.TOO_LARGE_MESSAGE,
@@ -165,7 +166,7 @@ def _iter_named(
 def _doctor_of_row(row: ImportRow, doctors: Mapping[str, Doctor], seen: set[bytes]) -> Doctor:
     """The doctor whom a file names, whose keys are added to `seen`. Raises RefusedPhoto."""
     if problem := row.text("problem"):
-        raise RefusedPhoto(problem, "请换成10MB以内、没有密码的jpg或png照片。")
+        raise RefusedPhoto(problem, OTHER_PHOTO_REMEDY)
     doctor = doctors.get(_number_of(row))
     if doctor is None:
         raise RefusedPhoto(

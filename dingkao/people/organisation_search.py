@@ -104,6 +104,30 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
     return list(organisations.values())[:limit]
 
 
+def organisations_by_name(names: Iterable[str]) -> dict[str, list[Organisation]]:
+    """Returns folded name (`fold_for_search`) → the organisations that aren't closed with exactly this name,
+    by id: those that have it now, or else those that had it, or into which one that had it was merged. At
+    most 5,000 names; a name of no organisation is left out."""
+    is_owner = and_(
+        Organisation.tenant_id == OrganisationSearchKey.tenant_id,
+        Organisation.id == OrganisationSearchKey.organisation_id,
+    )
+    keys = {WHOLE_NAME + folded for folded in map(fold_for_search, names) if folded}
+    query = (
+        select(OrganisationSearchKey.key, Organisation)
+        .join(Organisation, is_owner)
+        .where(in_array(OrganisationSearchKey.key, keys), Organisation.closed_at.is_(None))
+        .order_by(Organisation.id)
+    )
+    present: dict[str, list[Organisation]] = {}
+    former: dict[str, list[Organisation]] = {}
+    for key, organisation in db.session.execute(query):
+        folded = key.removeprefix(WHOLE_NAME)
+        by_name = present if fold_for_search(organisation.name) == folded else former
+        by_name.setdefault(folded, []).append(organisation)
+    return former | present
+
+
 def search_organisation_ids(
     text: str, limit: int, is_reached: Callable[[Any], ColumnElement[bool]]
 ) -> list[UUID]:

@@ -112,8 +112,9 @@ def picture_names(*texts: str | None) -> list[str]:
 
 
 def formulas_in(text: str) -> list[str]:
-    """The formulas in `text`, each as LaTeX."""
-    return [match[1] for match in FORMULA_PATTERN.finditer(PICTURE_PATTERN.sub("", text))]
+    """The formulas in `text`, each as LaTeX: those that are drawn, so none within a picture's markup, but
+    with a picture's markup that stands between their dollar signs."""
+    return [match[3] for match in _PICTURE_OR_FORMULA_PATTERN.finditer(text) if match[3] is not None]
 
 
 def escape_table_cell(text: str) -> str:

@@ -125,12 +125,17 @@ def handle_http_error(error: HTTPException) -> tuple[Any, int]:
     sentences = {
         404: NotFound().message,
         405: "这个操作只能从页面上的按钮进行，请返回重试。",
-        413: "上传的文件过大，请按页面提示的大小重新选择。",
+        413: f"提交的内容过大，一次最多{_max_form_size()}。请选择较小的文件，或分成几次提交。",
     }
     return _error_response(
         sentences.get(status, "请求无法处理，请返回上一页重试。"),
         status,
     )
+
+
+def _max_form_size() -> str:
+    """The size of the largest form, as text: 25 MB."""
+    return f"{current_app.config['MAX_CONTENT_LENGTH'] // 1024 // 1024} MB"
 
 
 def _handle_original(original: Exception) -> tuple[Any, int]:

@@ -16,6 +16,7 @@ from dingkao.exams.models.sitting_models import Sitting
 from dingkao.integrations.spreadsheets import sheet_reader, xlsx_writer
 from dingkao.jobs import chunks
 from dingkao.jobs.models import Job
+from dingkao.journal.models import JournalEntry
 from dingkao.people import spreadsheet_imports
 from dingkao.results import pass_lines
 from tests import actors, sample_data
@@ -179,6 +180,7 @@ def test_rows_that_are_not_sound_are_named(application, in_province, reviewer, r
             [ticket, "别人", "公共知识", 80],
             [ticket, name, "体育", 80],
             [ticket, name, "公共知识", "缺考"],
+            [ticket, name, "公共知识", "1E9999999"],
             [ticket, name, "公共知识", 101],
             [ticket, name, "公共知识", 80.55],
             [scored_ticket, scored_name, "公共知识", 80],
@@ -199,7 +201,7 @@ def test_rows_that_are_not_sound_are_named(application, in_province, reviewer, r
     ):
         assert sentence in text, sentence
     assert "新增 1" in text
-    assert "拒绝 9" in text
+    assert "拒绝 10" in text
     by_number = sheet_of([doctor.number, name, "公共知识", 80], heads=("证件号码", "姓名", "科目", "成绩"))
     assert "新增 1" in checked(application, in_province, reviewer, by_number)
     assert (
@@ -261,8 +263,18 @@ def test_a_large_sheet_is_judged_by_a_job_and_waits_for_another_when_it_is_compl
     assert score(in_province, doctor) == 910
 
 
+def test_a_form_that_is_too_large_is_refused_with_the_size_that_it_may_have(
+    application, reviewer, monkeypatch
+):
+    monkeypatch.setitem(application.config, "MAX_CONTENT_LENGTH", 1024 * 1024)
+    refused = hand_up(reviewer, b"x" * 1_100_000)
+    assert refused.status_code == 413
+    assert "提交的内容过大，一次最多1 MB。" in refused.get_data(as_text=True)
+
+
+@pytest.mark.parametrize("is_import_withdrawn", [False, True])
 def test_a_large_sheet_that_is_cancelled_leaves_nothing_to_be_confirmed(
-    application, in_province, reviewer, admins, ready, monkeypatch
+    application, in_province, reviewer, admins, ready, monkeypatch, is_import_withdrawn
 ):
     monkeypatch.setattr(paper_scores, "MAX_INLINE_ROWS", 0)
     doctor = ready()
@@ -279,9 +291,16 @@ def test_a_large_sheet_that_is_cancelled_leaves_nothing_to_be_confirmed(
             chunks.apply_chunk(job, score_imports.SCORE_IMPORT.step(job, dict(job.cursor or {})))
         import_id = UUID(job.arguments["import"])
         db.session.commit()
-    post_form(clerk, f"{page}/cancel", page=page)
-    actors.run_pending_jobs(application, in_province, SLUG)
     place = f"/{SLUG}/office/offline-scores/{import_id}"
+    withdrawn_page, act = (place, "withdraw") if is_import_withdrawn else (page, "cancel")
+    assert post_form(clerk, f"{withdrawn_page}/{act}", page=withdrawn_page).status_code == 303
+    actors.run_pending_jobs(application, in_province, SLUG)
+    with in_province(SLUG):
+        verbs = db.session.scalars(
+            select(JournalEntry.verb).where(JournalEntry.subject_id == import_id)
+        ).all()
+        assert "withdrawn" in verbs
+        assert "proposed" not in verbs
     assert "已撤回" in reviewer.get(place).get_data(as_text=True)
     assert post_form(reviewer, f"{place}/approve", page=place).status_code == 409
 

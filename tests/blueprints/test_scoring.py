@@ -305,6 +305,8 @@ def test_a_corrected_key_is_mended_in_the_bank_by_two_persons(application, in_pr
     assert "待另一人审核" in admins[0].get(page).get_data(as_text=True)
     post_form(admins[1], f"{bank}/approve", page=bank, question=[str(question.id)])
     assert "已与更正一致" in admins[0].get(page).get_data(as_text=True)
+    post_form(admins[0], f"{page}/bank", page=page)
+    assert "题库中的答案已与这次更正一致，无需再提出。" in admins[0].get(page).get_data(as_text=True)
     with in_province(SLUG):
         assert db.session.get_one(Question, (CODE, question.id)).current_version == waiting.id
 

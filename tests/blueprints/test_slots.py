@@ -13,6 +13,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.journal.entries import TERMINAL_ACTOR
+from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Organisation
 from dingkao.people.organisations import InstitutionValues, add_institution
 from tests import actors
@@ -316,6 +317,13 @@ def test_what_lasts_until_a_minute_lasts_to_the_end_of_it_and_the_next_begins_wi
         assert sentence in answer.get_data(as_text=True)
 
 
+def saved(client, page, form):
+    """Save a slot by its form; returns the page that follows."""
+    answer = post_form(client, page, **form)
+    assert answer.status_code == 303
+    return client.get(answer.location).get_data(as_text=True)
+
+
 def test_those_placed_are_told_when_their_slot_moves(clerk, slot, candidate, in_province):
     doctor, slot_id = candidate(), slot()
     post_form(
@@ -333,9 +341,28 @@ def test_those_placed_are_told_when_their_slot_moves(clerk, slot, candidate, in_
             "closes_at": local(clock.now() + timedelta(hours=4)),
             "hall": str(slot_row.hall_id),
         }
+        hall_id = str(slot_row.hall_id)
+        values = InstitutionValues("另一机构", f"OTHER{next(SERIALS)}", f"{CODE}0100", "医疗机构")
+        other = add_institution(values, by=TERMINAL_ACTOR)
+        other.assessment_organisation_id = slot_row.organisation_id
+        other_number = other.registration_number
+        db.session.commit()
     count = len(notices(in_province, doctor))
-    assert post_form(clerk, page, **form).status_code == 303
+    assert "场次已保存，已编排的医师会收到变更消息。" in saved(clerk, page, form)
     assert len(notices(in_province, doctor)) == count + 1
+    assert "场次已保存。" in saved(clerk, page, form)
+    assert len(notices(in_province, doctor)) == count + 1
+    limited = post_form(clerk, page, **(form | {"institution": other_number}))
+    assert limited.status_code == 422
+    assert "已有其他机构的医师编入这个场次，不能改为只限另一机构。" in limited.get_data(as_text=True)
+    with in_province(SLUG):
+        entries = select(JournalEntry.details).where(JournalEntry.subject_id == slot_id)
+        details = db.session.scalars(entries.order_by(JournalEntry.id.desc())).first()
+    assert {name: details[name] for name in ("hall", "institution", "subject")} == {
+        "hall": hall_id,
+        "institution": None,
+        "subject": None,
+    }
     unbound = post_form(clerk, page, **(form | {"hall": ""}))
     assert unbound.status_code == 422
     assert "请选择考场或机构" in unbound.get_data(as_text=True)

@@ -84,6 +84,12 @@ def test_a_formula_is_mathml():
     assert re.search(r"<mfrac><mrow><mi>a</mi></mrow><mrow><mi>b</mi></mrow></mfrac>", html)
 
 
+def test_the_formulas_of_a_text_are_those_that_are_drawn():
+    inside, outside = f"a![图](图:{NAME})b", f"![价$1$](图:{NAME})"
+    assert markup.formulas_in(f"${inside}$与$x$，{outside}") == [inside, "x"]
+    assert len(re.findall("<math ", str(to_html(f"${inside}$与$x$，{outside}", address)))) == 2
+
+
 class Tags(HTMLParser):
     """Every tag with its attributes."""
 

@@ -22,6 +22,7 @@ from dingkao.integrations.spreadsheets.import_rows import ImportReport, ImportRo
 from dingkao.journal.entries import TERMINAL_ACTOR, Actor
 from dingkao.people.accounts import create_staff
 from dingkao.people.models import Organisation
+from dingkao.people.organisation_names import rename
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from tests import actors, sample_data
 
@@ -182,6 +183,20 @@ def test_a_row_that_cant_be_read_makes_nobody_gone_and_no_row_counts_twice(cycle
         (8, "证件号码"),
     ]
     assert (comparison.same_count, comparison.refused_count) == (5, 3)
+
+
+def test_an_institution_is_known_by_former_names_and_however_its_name_is_typed(cycle):
+    own = db.session.scalars(select(Organisation).order_by(Organisation.registration_number).limit(1)).one()
+    former_name = own.name
+    rename(own, "新名 ABC 医院（东院）", reason="批复", by=ADMIN)
+    serials = [serial for serial in range(1, 7) if serial % 2 == 0]
+    names = (former_name, "新名ABC医院(东院)", "新名 ａｂｃ 医院（东院）")
+    rows = [
+        register_row(line, person(serial), institution=name)
+        for line, (serial, name) in enumerate(zip(serials, names, strict=True))
+    ]
+    comparison, report = compare(rows, own.id)
+    assert (report.errors, found(comparison), comparison.same_count) == ([], Counter(), 3)
 
 
 def test_an_institution_compares_its_own_list_and_learns_nothing_of_others(cycle):

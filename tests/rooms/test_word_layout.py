@@ -133,6 +133,17 @@ def test_words_own_numbers_are_written_as_word_writes_them(form, written):
     assert [numbers[number - 1] for number in (9, 10, 11, 20, 99, 100)] == written
 
 
+def test_a_level_begins_anew_with_the_number_that_its_list_sets():
+    word_document = docx.Document()
+    numbered(word_document, "decimal", "%1.", ["?题", "-甲", "-乙", "?题", "-甲"])
+    word_list = word_document.part.numbering_part.element.findall(qn("w:num"))[-1]
+    start = f'<w:lvlOverride {W} w:ilvl="1"><w:startOverride w:val="3"/></w:lvlOverride>'
+    word_list.append(parse_xml(start))
+    numbering = ListNumbering(word_document, WordStyles(word_document))
+    numbers = [numbering.next_number(paragraph._p) for paragraph in word_document.paragraphs]
+    assert numbers == ["1.", "C.", "D.", "2.", "C."]
+
+
 @pytest.mark.parametrize("form", ["hebrew1", "thaiLetters", "cardinalText"])
 def test_words_own_numbers_of_a_form_that_we_can_not_write_refuse_the_question(form):
     word_document = docx.Document()

@@ -19,7 +19,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
     ImportRow,
     RowProblem,
 )
-from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
+from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES, TOO_LARGE_MESSAGE
 from dingkao.question_banks.importers import headings, stray_lines
 from dingkao.question_banks.importers.gift_questions import (
     GiftQuestion,
@@ -148,7 +148,7 @@ def read_questions(
 def _decode(content: bytes) -> str:
     """The file as text. Raises InvalidInput if it is not UTF-8, TooLarge."""
     if len(content) > MAX_IMPORT_FILE_BYTES:
-        raise TooLarge(f"文件超过{MAX_IMPORT_FILE_BYTES // 1024 // 1024} MB，请分成几个文件上传。")
+        raise TooLarge(TOO_LARGE_MESSAGE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

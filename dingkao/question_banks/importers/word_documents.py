@@ -28,7 +28,7 @@ from dingkao.integrations.spreadsheets.import_rows import (
     ImportRow,
     RowProblem,
 )
-from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES
+from dingkao.integrations.spreadsheets.table_opening import MAX_IMPORT_FILE_BYTES, TOO_LARGE_MESSAGE
 from dingkao.question_banks.importers.question_parser.parser import (
     QuestionParser,
 )
@@ -90,7 +90,7 @@ def read_questions(
 def _open_document(content: bytes) -> Document:
     """Open a file as a document. Raises InvalidInput if it is damaged, TooLarge."""
     if len(content) > MAX_IMPORT_FILE_BYTES:
-        raise TooLarge(f"文件超过{MAX_IMPORT_FILE_BYTES // 1024 // 1024} MB，请分成几个文件上传。")
+        raise TooLarge(TOO_LARGE_MESSAGE)
     try:
         _require_small_parts(content)
         return docx.Document(io.BytesIO(content))

@@ -35,7 +35,9 @@ class _WordList:
         return "decimal" if element is None else element.get(qn("w:val"), "decimal")
 
     def first_number(self, level: int) -> int:
-        """The number that a level starts from, 1 if nothing is said."""
+        """The number that a level starts from, each time that it begins anew; 1 if nothing is said."""
+        if level in self.starts:
+            return self.starts[level]
         return int_value(self.levels[level].find(qn("w:start")), 1) if level in self.levels else 1
 
     def counts_before_start(self) -> dict[int, int]:

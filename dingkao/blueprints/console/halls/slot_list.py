@@ -120,11 +120,12 @@ def change_slot(slot_id: UUID) -> Response | tuple[str, int] | str:
 def _change_by_form(form: SlotForm, owner: Organisation, slot: Slot) -> Response:
     """Change the slot as the form says; a later end applies to sittings that have begun, too, which a job
     extends. Raises InvalidInput, NotFound."""
-    end_before = slot.closes_at
+    end_before, time_and_hall_before = slot.closes_at, slots.time_and_hall(slot)
     _save_slot(form, get_cycle(slot.cycle_id), owner, slot)
     if slot.closes_at > end_before:
         window_extension.enqueue_for_slot(slot, by=current_user.as_actor())
-    flash("场次已保存，已编排的医师会收到变更消息。")
+    has_notified = slots.time_and_hall(slot) != time_and_hall_before and slots.taken_seat_count(slot)
+    flash("场次已保存，已编排的医师会收到变更消息。" if has_notified else "场次已保存。")
     return redirect(url_for("halls.show_slot", slot_id=slot.id), 303)
 
 

@@ -42,6 +42,8 @@ from dingkao.web.request_lifecycle import (
     limiter,
 )
 
+BANK_KEY_PROPOSED_MESSAGE = "题库中的答案已提出更正，待另一人审核后使用。"
+BANK_KEY_SAME_MESSAGE = "题库中的答案已与这次更正一致，无需再提出。"
 TREATMENT_CHOICES = {
     "marked": "更改答案（可以有几个答案均可）",
     "credited": CORRECTION_TREATMENTS["credited"],
@@ -225,15 +227,15 @@ def approve_correction(correction_id: UUID) -> Response:
 @require("corrections.propose")
 def mend_bank(correction_id: UUID) -> Response:
     """同时更正题库: propose the corrected key in the bank, which a second person must approve, so that later
-    papers don't have the old one; why it can't be proposed is said on the correction's page. Raises
-    NotFound."""
+    papers don't have the old one; that the bank has it already, or why it can't be proposed, is said on the
+    correction's page. Raises NotFound."""
     correction = key_corrections.get_correction_for_update(correction_id)
     try:
-        bank_corrections.propose_corrected_key(correction, by=current_user.as_actor())
+        is_pending = bank_corrections.propose_corrected_key(correction, by=current_user.as_actor())
     except InvalidState as refusal:
         flash(refusal.message, "refusal")
     else:
-        flash("题库中的答案已提出更正，待另一人审核后使用。")
+        flash(BANK_KEY_PROPOSED_MESSAGE if is_pending else BANK_KEY_SAME_MESSAGE)
     return _redirect_to(correction)
 
 
