@@ -70,8 +70,9 @@ def _has_same_texts(version: QuestionVersion, other: QuestionVersion) -> bool:
 def propose_corrected_key(correction: KeyCorrection, *, by: Actor) -> bool:
     """Propose the corrected key as a new version of the bank's question (a second person has to approve it);
     locks the question. Writes a journal entry; another version that waits is superseded. Does nothing if the
-    question has the key, or a version with it waits. Returns whether a version with the key waits now. Raises InvalidState if the correction is
-    not in force, or the question is retired or has to be edited by hand; NotFound if it is deleted."""
+    question has the key, or a version with it waits. Returns whether a version with the key waits now. Raises
+    InvalidState if the correction is not in force, or the question is retired or has to be edited by hand;
+    NotFound if it is deleted."""
     _require_in_force(correction)
     get_question(bank_state_after_correction(correction)[0].id, for_update=True)
     question, state = bank_state_after_correction(correction)

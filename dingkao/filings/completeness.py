@@ -181,8 +181,8 @@ def _missing_direct_fail_items(
 
 
 def _missing_procedure_items(dossier: Dossier) -> list[MissingItem]:
-    """Returns what is missing for 简易程序: a ground that this doctor may choose (one that holds, or that only
-    the institution can verify; any where the province lets the review verify it), a report that is long
+    """Returns what is missing for 简易程序: a ground that this doctor may choose (one that holds, or that
+    only the institution can verify; any where the province lets the review verify it), a report that is long
     enough. Empty for 一般程序 and where none is chosen."""
     stored = stored_step(dossier, 5)
     if stored.get("procedure") != "simple":
@@ -211,8 +211,8 @@ def _missing_report(dossier: Dossier, stored: Mapping[str, Any]) -> list[Missing
 
 
 def _ground_message(dossier: Dossier, code: str | None) -> str | None:
-    """Returns why the ground with that code can't be chosen for 简易程序, or that none is chosen; None if it may
-    be chosen."""
+    """Returns why the ground with that code can't be chosen for 简易程序, or that none is chosen; None if it
+    may be chosen."""
     if not code:
         return "选择简易程序的，请选择适用条件。"
     ground = chosen_ground(dossier)

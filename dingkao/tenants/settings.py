@@ -179,7 +179,7 @@ def _validate_number(setting: Setting, name: str, text: str) -> int | float:
 
 
 def _validate_yes_no(setting: Setting, name: str, text: str) -> bool:
-    """Returns True for "yes", False for the other choice of YES_NO. Raises InvalidInput for any other text."""
+    """Returns True for "yes", False for the other choice of YES_NO. Raises InvalidInput for other texts."""
     if text not in YES_NO:
         raise InvalidInput(f"请选择{setting.label}。", name)
     return text == "yes"
