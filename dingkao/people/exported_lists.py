@@ -50,7 +50,8 @@ class ExportedList:
     """A list that may be had as a file. `code`: also the name of its file; `action`: what one must be granted
     for it; `narrow` makes the view that an address's query describes, for what is reached with that grant by
     an account; `reveal_action`: what one must be granted for full numbers, None for a list that has none;
-    `names_people`: False for a list of organisations, of which no second person must approve long ones."""
+    `names_people`: False for a list of organisations, of which no second person must approve long ones;
+    `unit`: the Chinese counter of its rows."""
 
     code: str
     title: str
@@ -58,6 +59,7 @@ class ExportedList:
     narrow: Callable[[Grant, UUID, str], ExportedView]
     reveal_action: str | None = None
     names_people: bool = True
+    unit: str = "人"
 
 
 _lists: dict[str, ExportedList] = {}
@@ -86,7 +88,9 @@ def register_listing(
     NUMBER_COLUMN."""
     narrow = partial(_narrow_listing, definition, full_number, order_columns or [definition.id_column])
     return register_list(
-        ExportedList(definition.name, definition.title, action, narrow, reveal_action, names_people)
+        ExportedList(
+            definition.name, definition.title, action, narrow, reveal_action, names_people, definition.unit
+        )
     )
 
 

@@ -20,7 +20,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import ValidationError
+from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
 from dingkao import clock
@@ -129,8 +129,14 @@ class Required:
         self.message = message
 
     def __call__(self, _form: Any, field: Any) -> None:
-        """Raise ValidationError if the field is empty: None, a blank text, or no choice."""
-        if field.data is None or (isinstance(field.data, str) and not field.data.strip()) or field.data == []:
+        """Raise ValidationError if the field is empty: None, a blank text, or no choice. What the field's type
+        says of a blank text is left out. Raise StopValidation without a message for a text that the field's
+        type has refused already, such as a date that can't be read."""
+        is_empty = field.data is None or field.data == []
+        if is_empty or (isinstance(field.data, str) and not field.data.strip()):
+            if field.errors and any(str(text).strip() for text in field.raw_data or ()):
+                raise StopValidation
+            field.errors = []
             raise ValidationError(self.message)
 
 

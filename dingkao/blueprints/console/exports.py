@@ -105,7 +105,7 @@ def _render_form(form: ExportForm, listed: ExportedList) -> str:
         headings=view.headings,
         people=people,
         is_large=is_large(listed, people),
-        unit="人" if listed.names_people else "家",
+        unit=listed.unit,
         max_people=MAX_PEOPLE,
         may_ask=not is_large(listed, people) or current_user.may("lists.export_large"),
         may_reveal=exported_lists.may_reveal(listed, by=current_user.as_actor()),
