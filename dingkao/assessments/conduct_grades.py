@@ -147,16 +147,18 @@ def _proposed_grade(facts: ConductFacts, kind: ConductKind) -> ProposedGrade:
     pass; with the sentence why."""
     if failing := facts.failing_years(kind):
         label = kind.grades[FAILING_GRADES[kind.code]]
-        return ProposedGrade("fail", f"{_years_text(failing)}{kind.label}为{label}。")
+        return ProposedGrade("fail", f"{_years_text(failing, kind.label)}为{label}。")
     if missing := facts.missing_years(kind):
-        return ProposedGrade(None, f"缺{_years_text(missing)}{kind.label}结果。")
+        return ProposedGrade(None, f"缺{_years_text(missing, kind.label)}结果。")
     if not facts.grades.get(kind.code):
         return ProposedGrade(None, f"没有{kind.label}结果。")
     return ProposedGrade("pass", f"周期内各年度{kind.label}没有不合格的等次。")
 
 
-def _years_text(years: Iterable[int]) -> str:
-    return "、".join(f"{year}年度" for year in sorted(years))
+def _years_text(years: Iterable[int], label: str) -> str:
+    """The label of a yearly grade with its years before it, such as 2024、2025年度考核; the label may begin
+    with 年度 itself."""
+    return f"{'、'.join(map(str, sorted(years)))}年度{label.removeprefix('年度')}"
 
 
 def contradictions(facts: ConductFacts, answers: Mapping[str, Any]) -> dict[str, str]:
@@ -175,13 +177,13 @@ def contradictions(facts: ConductFacts, answers: Mapping[str, Any]) -> dict[str,
     if failing := facts.failing_years(APPRAISAL):
         for name in ("quantity", "quality"):
             if answers.get(name) == "pass":
-                found[name] = f"本人填“合格”，{_years_text(failing)}年度考核为不合格。"
+                found[name] = f"本人填“合格”，{_years_text(failing, '年度考核')}为不合格。"
     return found
 
 
 def _direct_fail_reasons(facts: ConductFacts) -> list[str]:
     """What the records know of the cases of direct failure (办法 art. 27; domain.md §1.7)."""
-    reasons = [f"{_years_text([year])}医德考评为较差" for year in facts.failing_years(ETHICS)]
+    reasons = [f"{_years_text([year], '医德考评')}为较差" for year in facts.failing_years(ETHICS)]
     return reasons + [_event_text(record) for record in facts.events.get("penalty", ())]
 
 
@@ -200,9 +202,9 @@ def single_review_reason(facts: ConductFacts, answers: Mapping[str, Any]) -> str
     conduct records give no reason. `answers`: as in `contradictions`."""
     for kind in (APPRAISAL, ETHICS):
         if failing := facts.failing_years(kind):
-            return f"{_years_text(failing)}{kind.label}为{kind.grades[FAILING_GRADES[kind.code]]}，须逐人审核"
+            return f"{_years_text(failing, kind.label)}为{kind.grades[FAILING_GRADES[kind.code]]}，须逐人审核"
         if settings.value(f"requires_{kind.code}") and (missing := facts.missing_years(kind)):
-            return f"缺{_years_text(missing)}{kind.label}结果，须逐人审核"
+            return f"缺{_years_text(missing, kind.label)}结果，须逐人审核"
     if facts.events.get("bad_record") or facts.events.get("penalty"):
         return "有不良行为记录或行政处罚，须逐人审核"
     if contradictions(facts, answers):

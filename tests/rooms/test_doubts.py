@@ -129,12 +129,12 @@ def test_what_was_imported_speaks_against_the_doctor_and_what_is_missing_is_name
     failing = ConductFacts({APPRAISAL.code: {2024: FAILING_GRADES[APPRAISAL.code]}}, {}, (2024, 2025))
     with in_province(SLUG):
         sentences = [doubt.message for doubt in doubts_of(sound_dossier(), failing)]
-        assert "2024年度年度考核为不合格。" in sentences
-        assert "本人填“合格”，2024年度年度考核为不合格。" in sentences
+        assert "2024年度考核为不合格。" in sentences
+        assert "本人填“合格”，2024年度考核为不合格。" in sentences
         value = settings.value
         monkeypatch.setattr(settings, "value", lambda name: name == f"requires_{ETHICS.code}" or value(name))
         missing = [doubt.message for doubt in doubts_of(sound_dossier(), ConductFacts(years=(2024, 2025)))]
-    assert missing == ["缺2024年度、2025年度医德考评结果。"]
+    assert missing == ["缺2024、2025年度医德考评结果。"]
 
 
 @pytest.mark.parametrize(

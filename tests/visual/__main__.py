@@ -9,6 +9,7 @@ every state; a new page and a new state are in it by construction. What must be 
 stands in `scenes`.
 """
 
+import argparse
 import itertools
 import json
 import os
@@ -37,6 +38,7 @@ from tests.browser.conftest import CHROMIUM
 from tests.conftest import FROM_OUTSIDE, free_port
 from tests.visual import checks
 from tests.visual.album import FOLDER, VIEWS, ScreenshotAlbum, index
+from tests.visual.console_scenes import CONSOLE_SCENES
 from tests.visual.scenes import SCENES, first_login, read
 
 SLUG, NOBODY, PLATFORM, INITIAL = "shanxi", "谁都可以", "platform", "666666"
@@ -189,7 +191,7 @@ def capture_role(
     play("进入", sign_in(page))
     for address in crawl(page, starts, inside, lambda sentence: album.fault(who, sentence)):
         album.take(page, who, address, kind)
-    for whose, name, act in SCENES:
+    for whose, name, act in (*SCENES, *CONSOLE_SCENES):
         if who.endswith(whose) and name not in album.played:
             album.played.add(name)
             play(name, act(page, SLUG))
@@ -304,13 +306,16 @@ def capture_all(stack: Stack, album: ScreenshotAlbum, only: list[str]) -> None:
 def main() -> None:
     """Take and judge everything; the index page's address is printed. Ends with 1 where something was
     found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.visual", description="Take and judge every page.")
+    parser.add_argument("roles", nargs="*", metavar="PART_OF_A_ROLE", help="only whose role has one of these")
+    only = parser.parse_args().roles
     FOLDER.mkdir(exist_ok=True)
     for image in (*FOLDER.glob("*.png"), *FOLDER.glob("*.jpg")):
         image.unlink()
     album = ScreenshotAlbum()
     try:
         with tempfile.TemporaryDirectory() as home, demonstration(Path(home) / "home") as stack:
-            capture_all(stack, album, sys.argv[1:])
+            capture_all(stack, album, only)
     finally:
         (FOLDER / "index.html").write_text(index(album))
     print(  # noqa: T201
