@@ -129,9 +129,9 @@ class Required:
         self.message = message
 
     def __call__(self, _form: Any, field: Any) -> None:
-        """Raise ValidationError if the field is empty: None, a blank text, or no choice. What the field's type
-        says of a blank text is left out. Raise StopValidation without a message for a text that the field's
-        type has refused already, such as a date that can't be read."""
+        """Raise ValidationError if the field is empty: None, a blank text, or no choice; what the field's
+        type says of a blank text is left out. Raise StopValidation without a message for a text that the
+        field's type has refused already, such as a date that can't be read."""
         is_empty = field.data is None or field.data == []
         if is_empty or (isinstance(field.data, str) and not field.data.strip()):
             if field.errors and any(str(text).strip() for text in field.raw_data or ()):
