@@ -3,9 +3,10 @@ one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from dingkao.assessments.conduct_grades import ConductFacts, conduct_facts
 from dingkao.assessments.enrolment import doctor_join
@@ -27,6 +28,7 @@ from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
 from dingkao.people.second_person import recusal_reason
 
+CHANGED_MESSAGE = "预览之后材料有变化，请重新查看"
 MAX_BATCH = 500
 MAX_DOUBTS_NAMED = 3
 
@@ -67,6 +69,29 @@ def check_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Ac
     return batch
 
 
+def changed_since(ids: Iterable[UUID], moment: datetime) -> set[UUID]:
+    """Returns those of the records `ids` (at most MAX_BATCH) that have changed their state, or whose filing
+    was saved, after `moment`."""
+    query = (
+        select(Assessment.id)
+        .outerjoin(Filing, _of_filing())
+        .where(
+            in_array(Assessment.id, ids),
+            or_(Assessment.changed_at > moment, Filing.saved_at > moment),
+        )
+    )
+    return set(db.session.scalars(query))
+
+
+def _of_filing() -> ColumnElement[bool]:
+    """The condition of joining a record's filing."""
+    return and_(
+        Filing.tenant_id == Assessment.tenant_id,
+        Filing.doctor_id == Assessment.doctor_id,
+        Filing.cycle_id == Assessment.cycle_id,
+    )
+
+
 def _checked_dossiers(
     query: Select[Assessment, Doctor, Filing],
     cycle: Cycle,
@@ -97,15 +122,10 @@ def _batch_query(
 ) -> Select[Assessment, Doctor, Filing]:
     """Returns the query of those of the records `ids` that the side may see, by id, each with its doctor and
     its filing (None if nothing is filed)."""
-    of_filing = and_(
-        Filing.tenant_id == Assessment.tenant_id,
-        Filing.doctor_id == Assessment.doctor_id,
-        Filing.cycle_id == Assessment.cycle_id,
-    )
     return (
         select(Assessment, Doctor, Filing)
         .join(Doctor, doctor_join())
-        .outerjoin(Filing, of_filing)
+        .outerjoin(Filing, _of_filing())
         .where(
             Assessment.cycle_id == cycle.id,
             in_array(Assessment.id, ids),
@@ -122,21 +142,30 @@ def apply_batch(
     ids: Iterable[UUID],
     *,
     by: Actor,
+    seen_at: datetime,
 ) -> BatchReview:
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
-    records `ids` that can be decided at once, journal it and notify their doctors; one that has changed since
-    the preview is left out. Locks the records; which are looked at, as for `check_batch`. Returns the
-    result."""
+    records `ids` that can be decided at once, journal it and notify their doctors. One that has changed since
+    `seen_at`, when the reviewer confirmed, is left out. Locks the records; which are looked at, as for
+    `check_batch`. Returns the result."""
     locking = _batch_query(cycle, scope, ids).with_for_update(of=Assessment)
     query = locking.execution_options(populate_existing=True)
     result, decided = BatchReview(), []
     for dossier, checked_reason in _checked_dossiers(query, cycle, scope, by):
-        reason = checked_reason or _decide(dossier, scope, by)
+        reason = _change_reason(dossier, seen_at) or checked_reason or _decide(dossier, scope, by)
         result.add(dossier.record.id, dossier.doctor.name, reason)
         if reason is None:
             decided.append(dossier)
     finish_decisions(decided, scope, by=by)
     return result
+
+
+def _change_reason(dossier: Dossier, seen_at: datetime) -> str | None:
+    """Returns CHANGED_MESSAGE for a record that has changed since `seen_at`, or whose filing has; else
+    None."""
+    filing = dossier.filing
+    has_changed = dossier.record.changed_at > seen_at or (filing is not None and filing.saved_at > seen_at)
+    return CHANGED_MESSAGE if has_changed else None
 
 
 def _decide(

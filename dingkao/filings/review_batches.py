@@ -2,6 +2,7 @@
 chunks, and reported for each person. What a batch has sent on can be recalled together."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,13 @@ from dingkao.database.base import db, new_id
 from dingkao.database.pagination import Page, fetch_page
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidInput, NotFound, Refusal
-from dingkao.filings.batch_review import MAX_BATCH, BatchReview, apply_batch
+from dingkao.filings.batch_review import (
+    CHANGED_MESSAGE,
+    MAX_BATCH,
+    BatchReview,
+    apply_batch,
+    changed_since,
+)
 from dingkao.filings.models import BATCH_ITEM_STATES, ReviewBatch, ReviewBatchItem
 from dingkao.filings.recall import recall_record
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope, get_record_for_update, load_scope
@@ -51,10 +58,12 @@ def start_batch(
     skipped: Mapping[UUID, str],
     *,
     by: Actor,
+    seen_at: datetime,
 ) -> ReviewBatch:
     """Store a confirmed batch and begin it: one of at most CHUNK_SIZE records is decided within the request,
     a larger one wholly by a job. `batch_id` was made with the preview: a batch of that id is returned as it
-    is, so that a second press decides nothing. `skipped`: record → why it was left out. Raises Forbidden,
+    is, so that a second press decides nothing. `skipped`: record → why it was left out. `seen_at`: when the
+    preview was made; what has changed since, until it is decided, is left out. Raises Forbidden,
     InvalidInput, NotFound for the id of somebody else's batch."""
     if not scope.can_decide:
         raise Forbidden(CLERK_MESSAGE)
@@ -69,7 +78,15 @@ def start_batch(
         asked_by=by.id,
         asked_at=clock.now(),
     )
-    return _start(batch, scope, chosen_ids, skipped, by)
+    changed_ids = changed_since(chosen_ids, seen_at)
+    unchanged_ids = [record_id for record_id in chosen_ids if record_id not in changed_ids]
+    return _start(
+        batch,
+        scope,
+        unchanged_ids,
+        {**skipped, **dict.fromkeys(changed_ids, CHANGED_MESSAGE)},
+        by,
+    )
 
 
 def start_recall(
@@ -237,6 +254,7 @@ def _run_items(
                 scope,
                 items,
                 by=by,
+                seen_at=batch.asked_at,
             )
     outcomes: dict[UUID, str | None] = dict.fromkeys(
         items,

@@ -84,6 +84,7 @@ def confirm(client: FlaskClient, slug: str, page: str, *, without: tuple[UUID, .
         "csrf_token": _value(page, "csrf_token"),
         "side": _value(page, "side"),
         "batch": _value(page, "batch"),
+        "seen_at": _value(page, "seen_at"),
         "confirmed": "1",
         "record": [record_id for record_id in ticked if UUID(record_id) not in without],
         "left_out": left_out,

@@ -129,6 +129,31 @@ def test_whoever_opens_a_record_during_a_batch_is_told_that_it_has_gone_on(in_pr
     assert actors.record_state(in_province, SLUG, doctor.record_id) == "organisation_pending"
 
 
+@pytest.mark.parametrize("chunk_size", [50, 1], ids=["before it is confirmed", "while its job waits"])
+def test_what_a_doctor_hands_in_anew_after_the_preview_is_left_out(
+    application, in_province, pairs, doctor_in, monkeypatch, chunk_size
+):
+    monkeypatch.setattr(review_batches, "CHUNK_SIZE", chunk_size)
+    doctors = [review_steps.submit_filing(doctor_in("included")) for _ in range(2)]
+    client = pairs["institution_reviewer"][0]
+    page = review_steps.preview(client, SLUG, [doctor.record_id for doctor in doctors])
+
+    def hand_in_anew():
+        doctors[0].post("/filing/withdraw", page="/filing/view")
+        assert doctors[0].submit().status_code == 303
+
+    if chunk_size == 1:
+        batch_address = review_steps.confirm(client, SLUG, page).location
+        hand_in_anew()
+        actors.run_pending_jobs(application, in_province, SLUG)
+    else:
+        hand_in_anew()
+        batch_address = review_steps.confirm(client, SLUG, page).location
+    assert "预览之后材料有变化，请重新查看" in text(client.get(batch_address))
+    states = [actors.record_state(in_province, SLUG, doctor.record_id) for doctor in doctors]
+    assert states == ["institution_pending", "organisation_pending"]
+
+
 @pytest.fixture
 def approved(in_province, pairs, doctor_in):
     """A doctor whom a batch has approved, and what recalls the batch: each press of one button."""

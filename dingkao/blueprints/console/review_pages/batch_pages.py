@@ -1,5 +1,6 @@
 """Batches of a review: the preview, the batch with its progress and report, recalling it."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Response as FlaskResponse
@@ -7,6 +8,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
+from dingkao import clock
 from dingkao.blueprints.console.filing_review import current_scope, filing_review
 from dingkao.blueprints.console.listing_pages import selected_ids
 from dingkao.cycles.cycles import require_current_cycle
@@ -43,11 +45,13 @@ def batch_review() -> Response | str:
         )
     by = current_user.as_actor()
     if "confirmed" not in request.form:
+        seen_at = clock.now()
         return render_template(
             "console/filing_review/batch_preview.html",
             side=scope,
             batch=check_batch(cycle, scope, ids, by=by),
             batch_id=new_id(),
+            seen_at=seen_at.isoformat(),
             max_batch=MAX_BATCH,
         )
     left_out = check_batch(cycle, scope, ticked_ids("left_out")[:MAX_BATCH], by=by).left_out
@@ -59,6 +63,7 @@ def batch_review() -> Response | str:
         ids,
         reasons,
         by=by,
+        seen_at=_submitted_seen_at(),
     )
     return redirect(
         url_for("filing_review.show_batch", batch_id=batch.id, side=scope.name),
@@ -75,6 +80,18 @@ def _submitted_batch_id() -> UUID:
     try:
         return UUID(text)
     except ValueError:
+        raise InvalidInput("页面已过时，请返回审核列表重新选择。") from None
+
+
+def _submitted_seen_at() -> datetime:
+    """When the preview was made, as its form says; now for a form without. Raises InvalidInput for a text
+    that is no moment."""
+    text = request.form.get("seen_at", "")
+    if not text:
+        return clock.now()
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidInput("页面已过时，请返回审核列表重新选择。") from None
 
 
