@@ -69,14 +69,15 @@ def check_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Ac
     return batch
 
 
-def changed_since(ids: Iterable[UUID], moment: datetime) -> set[UUID]:
-    """Returns those of the records `ids` (at most MAX_BATCH) that have changed their state, or whose filing
-    was saved, after `moment`."""
+def changed_since(ids: Iterable[UUID], scope: ReviewScope, moment: datetime) -> set[UUID]:
+    """Returns those of the records `ids` (at most MAX_BATCH) that wait for the side and have come back to it,
+    or whose filing was saved, after `moment`."""
     query = (
         select(Assessment.id)
         .outerjoin(Filing, _of_filing())
         .where(
             in_array(Assessment.id, ids),
+            in_array(Assessment.state, scope.states),
             or_(Assessment.changed_at > moment, Filing.saved_at > moment),
         )
     )
@@ -152,7 +153,7 @@ def apply_batch(
     query = locking.execution_options(populate_existing=True)
     result, decided = BatchReview(), []
     for dossier, checked_reason in _checked_dossiers(query, cycle, scope, by):
-        reason = _change_reason(dossier, seen_at) or checked_reason or _decide(dossier, scope, by)
+        reason = checked_reason or _change_reason(dossier, seen_at) or _decide(dossier, scope, by)
         result.add(dossier.record.id, dossier.doctor.name, reason)
         if reason is None:
             decided.append(dossier)

@@ -78,7 +78,7 @@ def start_batch(
         asked_by=by.id,
         asked_at=clock.now(),
     )
-    changed_ids = changed_since(chosen_ids, seen_at)
+    changed_ids = changed_since(chosen_ids, scope, seen_at)
     unchanged_ids = [record_id for record_id in chosen_ids if record_id not in changed_ids]
     return _start(
         batch,
