@@ -66,7 +66,7 @@ def test_what_is_chosen_is_counted_and_all_rows_of_the_view_are_included(page):
     expect(count).to_have_text("已选全部符合条件的61人（不只本页）")
     assert checks.axe_findings(page) == []
     page.get_by_role("link", name="下一页").click()
-    assert page.locator("tbody tr").count() == 11
+    expect(page.locator("tbody tr")).to_have_count(11)
     page.get_by_role("link", name="上一页").click()
     page.get_by_label("全部符合条件的61人（不只本页）").check()
     page.get_by_role("button", name="纳入所选").click()
