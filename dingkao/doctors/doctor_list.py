@@ -19,6 +19,7 @@ from dingkao.database.listing.definitions import (
     ListViewer,
     register,
 )
+from dingkao.database.listing.id_filters import is_id
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS, SEXES
 from dingkao.doctors.doctor_queries import document_number_of
@@ -29,7 +30,7 @@ from dingkao.people.departments import normalise_department_name
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
-from dingkao.people.organisation_filters import institution_filter, is_id
+from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.scopes import scope_condition
 
 MAX_DEPARTMENT_LENGTH = 50

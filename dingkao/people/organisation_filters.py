@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 
 from dingkao.database.listing.definitions import ListFilter, ListViewer
+from dingkao.database.listing.id_filters import is_id
 from dingkao.people.models import Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_search import search_organisations
@@ -44,14 +45,6 @@ def institution_filter(
         is_indexed=True,
         is_for=is_for,
     )
-
-
-def is_id(text: str) -> bool:
-    """Whether a text is an id as addresses write it, in lower case with hyphens."""
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
 
 
 def suggest_organisations(words: str) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from dingkao.database.listing.definitions import (
     ListViewer,
     register,
 )
+from dingkao.database.listing.id_filters import listed_in_filter
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.doctor_list import (
     doctor_columns,
@@ -30,7 +31,7 @@ from dingkao.doctors.doctor_list import (
 )
 from dingkao.doctors.models import Doctor
 from dingkao.people.exported_lists import register_listing
-from dingkao.people.organisation_filters import institution_filter, is_id
+from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.scopes import scope_condition
 from dingkao.results.meeting_lists import ENTRY_FILTERS, entry_condition
 from dingkao.results.models import SAMPLE_RESULTS, GradingMeeting, GradingMeetingEntry
@@ -122,16 +123,7 @@ MEETING_ENTRY_LIST = register(
             *doctor_sorts(GradingMeetingEntry.assessment_id),
         ),
         filters=(
-            ListFilter(
-                MEETING_FILTER,
-                "评定会",
-                lambda value, _viewer: _is_on_list_condition(value),
-                accepts=is_id,
-                describe=lambda _value: "一次评定会",
-                is_indexed=True,
-                is_offered=False,
-                is_for=lambda _viewer: False,
-            ),
+            listed_in_filter(MEETING_FILTER, "评定会", "一次评定会", _is_on_list_condition),
             ListFilter(
                 "filter",
                 "名单",

@@ -20,6 +20,7 @@ from dingkao.database.listing.definitions import (
     Totals,
     register,
 )
+from dingkao.database.listing.id_filters import listed_in_filter
 from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.doctor_list import (
     doctor_columns,
@@ -30,7 +31,7 @@ from dingkao.doctors.doctor_list import (
 )
 from dingkao.doctors.models import Doctor
 from dingkao.people.exported_lists import register_listing
-from dingkao.people.organisation_filters import institution_filter, is_id
+from dingkao.people.organisation_filters import institution_filter
 from dingkao.results.models import Publication, PublicationEntry
 from dingkao.results.publication_lists import get_publication
 
@@ -105,16 +106,7 @@ PUBLICATION_ENTRY_LIST = register(
             *doctor_sorts(PublicationEntry.assessment_id),
         ),
         filters=(
-            ListFilter(
-                PUBLICATION_FILTER,
-                "发布清单",
-                lambda value, _viewer: _is_on_list_condition(value),
-                accepts=is_id,
-                describe=lambda _value: "一份发布清单",
-                is_indexed=True,
-                is_offered=False,
-                is_for=lambda _viewer: False,
-            ),
+            listed_in_filter(PUBLICATION_FILTER, "发布清单", "一份发布清单", _is_on_list_condition),
             ListFilter(
                 VERDICT_FILTER,
                 "结果",

@@ -342,6 +342,9 @@ def test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there(
         clerk.get(f"/{SLUG}/office/watching?view=lost&place=hall-{hall}")
     )
     assert f"slot-{first}" not in text(stranger.get(f"/{SLUG}/office/watching?place=slot-{first}"))
+    assert counts(stranger, view="waiting")[1]["未开始"] == 0, (
+        "who has not begun is watched by the own office alone"
+    )
     back = post_form(
         clerk,
         f"/{SLUG}/office/watching/time?view=answering&place=slot-{first}",
