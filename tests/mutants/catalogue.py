@@ -384,7 +384,7 @@ MUTANTS = (
     Mutant(
         "scope-forgotten", "an assessment organisation watches its own sittings alone",
         "dingkao/exams/monitoring.py", "scope_condition(self.scope, assessor=Assessment.assessor_id),", "",
-        ("tests/permissions/test_matrix.py::test_one_opens_what_is_in_ones_scope_and_nothing_else",),
+        ("tests/blueprints/test_exam_monitoring.py::test_the_live_page_is_narrowed_to_a_hall_or_a_slot_and_counts_there",),
     ),
     Mutant(
         "second-factor-asked", "who has to show a second factor sees nothing before",
