@@ -194,9 +194,9 @@ def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitat
         return invite_many(content, grant, by=by)
 
 
-def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Account:
+def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> bool:
     """Give somebody who has an account already (locked here), named by user name and name together, a seat
-    besides, and tell them; nothing if they have it already. `department`: as in `invite`, ignored for other
+    besides, tell them, and return True; False if they have it already. `department`: as in `invite`, ignored for other
     seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for one's own
     account and an administrator's; InvalidState for a closed account or organisation."""
     query = select(Account).where(
@@ -209,9 +209,10 @@ def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: s
     if account.id == by.id or is_administrator(account.id):
         raise InvalidInput("不能给自己或省级管理员添加角色。", "user_name")
     own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
-    if add_role(account, seat.role.code, seat.organisation, by=by, department=own_department):
+    is_new = add_role(account, seat.role.code, seat.organisation, by=by, department=own_department)
+    if is_new:
         notify_account(account.id, ROLE_ADDED, role=seat.role.label, place=seat.organisation.name)
-    return account
+    return is_new
 
 
 def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitation:

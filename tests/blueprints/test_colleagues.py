@@ -118,6 +118,7 @@ def test_somebody_with_an_account_gets_a_role_besides(application, in_province, 
     assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **wanted).status_code == 303
     assert sorted(roles_of(in_province, user_name)) == ["institution_clerk", "organisation_clerk"]
     assert post_form(reviewer, f"{PAGE}/seat", page=PAGE, **wanted).status_code == 303, "again"
+    assert "对方已有这个角色，没有变更。" in reviewer.get(PAGE).get_data(as_text=True)
     with in_province(SLUG):
         told = select(Notice.id).where(Notice.account_id == other.account_id, Notice.kind == ROLE_ADDED.code)
         assert len(db.session.scalars(told).all()) == 1, "told once"

@@ -22,7 +22,7 @@ from dingkao.people import colleagues as own_staff
 from dingkao.people import staff_queries
 from dingkao.people.colleagues import Invitation
 from dingkao.people.departments import department_names
-from dingkao.people.models import ACCOUNT_STATES, Account
+from dingkao.people.models import ACCOUNT_STATES
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.permissions import ROLE_LABELS
 from dingkao.web.access_control import (
@@ -133,16 +133,16 @@ def give_seat() -> Response | tuple[str, int]:
     """Give somebody who has an account already a role at one's own organisation; a refusal is shown in the
     form."""
     form = _invitation_form(is_sent=True)
-    account = submit_form(form, partial(_give_seat_from_form, form), refusals=(InvalidInput, InvalidState))
-    if account is None:
+    is_new = submit_form(form, partial(_give_seat_from_form, form), refusals=(InvalidInput, InvalidState))
+    if is_new is None:
         db.session.rollback()
         return _render_list(form, SpreadsheetForm(formdata=None)), InvalidInput.status
-    flash(f"已为{account.name}添加角色，本人会收到消息，重新登录后生效。")
+    flash("已添加角色，本人会收到消息，重新登录后生效。" if is_new else "对方已有这个角色，没有变更。")
     return redirect(url_for("colleagues.list_colleagues"), 303)
 
 
-def _give_seat_from_form(form: InvitationForm) -> Account:
-    """Give the seat of the form. Raises InvalidInput, InvalidState."""
+def _give_seat_from_form(form: InvitationForm) -> bool:
+    """Give the seat of the form, and return whether it is new to the account. Raises InvalidInput, InvalidState."""
     return own_staff.give_seat(
         form.user_name.data or "",
         form.name.data or "",

@@ -273,13 +273,15 @@ def add_role(account_id: UUID) -> Response | tuple[str, int]:
         """Add the role of the form, and return the sentence to show. Raises InvalidInput for the organisation
         or the department."""
         organisation = _organisation_of_role(form.role.data, form.organisation.data)
-        staff_accounts.add_role(
+        is_new = staff_accounts.add_role(
             account,
             form.role.data,
             organisation,
             by=current_user.as_actor(),
             department=_department_of_role(organisation, form.department.data),
         )
+        if not is_new:
+            return f"{account.name}已有角色“{ROLE_LABELS[form.role.data]}”，没有变更。"
         return f"已添加角色“{ROLE_LABELS[form.role.data]}”，{account.name}重新登录后生效。"
 
     return _perform_action(account_id, "role", form, add)

@@ -305,7 +305,7 @@ def draw_meeting_sample(
     return _change_meeting(
         meeting_id,
         lambda meeting: meeting_samples.draw_sample(meeting, size, by=current_user.as_actor()),
-        f"已随机抽取{size}人，请逐一核实并登记结果。",
+        f"已随机抽取至多{size}人（不足的全部抽取），请逐一核实并登记结果。",
     )
 
 
