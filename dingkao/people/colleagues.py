@@ -196,9 +196,9 @@ def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitat
 
 def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> bool:
     """Give somebody who has an account already (locked here), named by user name and name together, a seat
-    besides, tell them, and return True; False if they have it already. `department`: as in `invite`, ignored for other
-    seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for one's own
-    account and an administrator's; InvalidState for a closed account or organisation."""
+    besides, tell them, and return True; False if they have it already. `department`: as in `invite`, ignored
+    for other seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for
+    one's own account and an administrator's; InvalidState for a closed account or organisation."""
     query = select(Account).where(
         Account.login_index == staff_login_index(user_name),
         Account.kind == "staff",

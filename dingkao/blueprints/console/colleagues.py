@@ -142,7 +142,8 @@ def give_seat() -> Response | tuple[str, int]:
 
 
 def _give_seat_from_form(form: InvitationForm) -> bool:
-    """Give the seat of the form, and return whether it is new to the account. Raises InvalidInput, InvalidState."""
+    """Give the seat of the form, and return whether it is new to the account. Raises InvalidInput,
+    InvalidState."""
     return own_staff.give_seat(
         form.user_name.data or "",
         form.name.data or "",
