@@ -73,6 +73,8 @@ def folder():
     path = Path(tempfile.mkdtemp(prefix="dingkao-places-"))
     path.chmod(0o755)
     yield path
+    for below, _, _ in os.walk(path):
+        Path(below).chmod(0o755)  # an ordinary user deletes nothing from a folder made read-only
     shutil.rmtree(path)
 
 

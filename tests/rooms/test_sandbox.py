@@ -1,11 +1,13 @@
 """What a bounded child may take and see, and what becomes of a call that wants more."""
 
+import _thread
 import builtins
 import contextlib
 import math
 import operator
 import os
 import pickle
+import pwd
 import shutil
 import signal
 import socket
@@ -13,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,7 +26,8 @@ from flask import Flask
 
 from dingkao.assessments import roster_imports as roster_intake
 from dingkao.errors import InvalidInput, Unavailable
-from dingkao.integrations.sandbox import fork_server, runner, server_handle
+from dingkao.integrations.pdf import rendering
+from dingkao.integrations.sandbox import fork_server, kernel_restrictions, runner, server_handle
 from dingkao.integrations.sandbox.runner import (
     JOB_LIMITS,
     MB,
@@ -227,7 +232,7 @@ def test_the_child_has_no_environment_and_no_descriptor_but_its_own(monkeypatch,
 
 
 def test_the_child_sees_programs_and_no_other_files(tmp_path, faults):
-    if fork_server._libc.syscall(fork_server.LANDLOCK_CREATE, None, 0, 1) < 1:
+    if kernel_restrictions._libc.syscall(kernel_restrictions.LANDLOCK_CREATE, None, 0, 1) < 1:
         pytest.skip("this kernel has no Landlock")
     (tmp_path / "environment").write_text("DATA_KEY=secret")
     assert call(os.listdir, "/usr")
@@ -242,6 +247,49 @@ def test_the_child_sees_programs_and_no_other_files(tmp_path, faults):
             call(function, *arguments)
     assert {fault["kind"] for fault in faults} == {"PermissionError"}
     assert [path.name for path in tmp_path.iterdir()] == ["environment"]
+
+
+@pytest.fixture
+def our_server():
+    """The fork server runs as whoever runs the tests, perhaps root."""
+
+
+@pytest.fixture
+def ordinary_server(monkeypatch):
+    """The fork server runs as an ordinary user, for whom other limits hold than for root."""
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("nobody")
+        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        if subprocess.run(
+            [sys.executable, "-c", "import dingkao"], cwd="/", check=False, **identity
+        ).returncode:  # noqa: S603
+            pytest.skip("an ordinary user can't read this clone")
+        monkeypatch.setattr(
+            server_handle,
+            "subprocess",
+            SimpleNamespace(Popen=partial(subprocess.Popen, **identity), DEVNULL=subprocess.DEVNULL),
+        )
+        runner._servers.stop()
+    yield
+    runner._servers.stop()
+
+
+def test_what_an_ordinary_user_s_server_draws_is_drawn(ordinary_server):
+    assert rendering.render_pdf_sandboxed("filing_form").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("server", ["our_server", "ordinary_server"])
+def test_the_child_starts_no_process_and_threads_only_where_it_may(server, request, faults):
+    request.getfixturevalue(server)
+    start_thread = (_thread.start_new_thread, time.sleep, (0,))
+    for process_start in ((os.fork,), (os.execv, sys.executable, ["python"]), start_thread):
+        with pytest.raises(Unreadable):
+            call(*process_start)
+    assert [fault["kind"] for fault in faults] == ["PermissionError", "PermissionError", "RuntimeError"]
+    drawing = replace(SMALL, may_start_threads=True)
+    assert call(*start_thread, bounds=drawing)
+    with pytest.raises(Unreadable):
+        call(os.fork, bounds=drawing)
 
 
 def test_the_child_reaches_no_network(faults):

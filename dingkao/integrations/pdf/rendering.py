@@ -43,7 +43,8 @@ def render_pdf(template: str, /, **content: Any) -> bytes:
 
 def render_pdf_sandboxed(template: str, /, **content: Any) -> bytes:
     """Returns the same as `render_pdf`, drawn in a sandbox with at least PRINT_MEMORY; the template itself is
-    filled in this process. Raises TooLarge, runner.Unreadable, Unavailable."""
+    filled in this process. The sandbox may start threads: Pango reads the list of fonts in one. Raises
+    TooLarge, runner.Unreadable, Unavailable."""
     page = _template_environment().get_template(f"{template}.html").render(**content)
     limits = runner.current_limits()
     return runner.run(
@@ -51,7 +52,7 @@ def render_pdf_sandboxed(template: str, /, **content: Any) -> bytes:
         page,
         template,
         limit_message=TOO_COMPLEX_MESSAGE,
-        limits=replace(limits, memory=max(limits.memory, PRINT_MEMORY)),
+        limits=replace(limits, memory=max(limits.memory, PRINT_MEMORY), may_start_threads=True),
     )
 
 

@@ -3,11 +3,12 @@ the libraries loaded, so that a child starts fast.
 
 `runner` starts it as a program, with a socket to its owner, the process that started it. It has no
 environment, no open files, no network and, if the kernel has Landlock, access only to programs, libraries and
-fonts; its children inherit that, and have limits of memory and processor time. A call is one message on the
-owner's socket: what to call and its limits, and two descriptors, a socket and a pipe. The child reads the
-pickled arguments from the socket and writes frames into the pipe. The server sends how the child ended
-(`EXIT_HEADER`) to the socket, and kills the child as soon as the owner closes that socket or its own half of
-it. When the owner ends, the server ends too, and the kernel ends the children.
+fonts (`kernel_restrictions`); its children inherit that, have limits of memory and processor time, and start
+no other process. A call is one message on the owner's socket: what to call and its limits, and two
+descriptors, a socket and a pipe. The child reads the pickled arguments from the socket and writes frames into
+the pipe. The server sends how the child ended (`EXIT_HEADER`) to the socket, and kills the child as soon as
+the owner closes that socket or its own half of it. When the owner ends, the server ends too, and the kernel
+ends the children.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dingkao.errors import Refusal
+from dingkao.integrations.sandbox import kernel_restrictions
 from dingkao.processes import deferred_garbage_collection
 
 (
@@ -52,21 +54,7 @@ MAX_ITEMS_PER_CHUNK = 1000
 MESSAGE_BYTES = 4096
 OPEN_FILES, MAX_FILES, FIRST_SPARE_DESCRIPTOR = 64, 1024, 1000
 NICE_INCREMENT = 5
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
-READ_FILE, READ_DIR = 1 << 2, 1 << 3
-READABLE_PATHS = (
-    "/usr",
-    "/lib",
-    "/lib64",
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/dev/null",
-    "/dev/urandom",
-    "/var/cache/fontconfig",
-)
+PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 is_sandboxed = False
 """Whether this process is a sandboxed child: calls made here need no other child."""
@@ -79,7 +67,7 @@ def main() -> None:
     with Path("/proc/self/statm").open("rb", buffering=0) as sizes:
         sys.dont_write_bytecode = True
         resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
-        _drop_privileges()
+        kernel_restrictions.drop_privileges()
         _OwnerService(socket.socket(fileno=int(sys.argv[1])), sizes).run()
 
 
@@ -231,9 +219,9 @@ def _close_other_descriptors(*kept: int) -> list[int]:
 
 
 def _set_limits(request: dict[str, Any], memory: tuple[int, int], parent: int) -> None:
-    """Set the child's limits of memory, processor time, files and processes. `memory` is (mapped, resident)
-    at its start; with that, it never has more than the requested bytes. The child ends with its parent, the
-    process id `parent`, and has a low priority."""
+    """Set the child's limits of memory, processor time, files, processes and threads. `memory` is (mapped,
+    resident) at its start; with that, it never has more than the requested bytes. The child ends with its
+    parent, the process id `parent`, and has a low priority."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -247,9 +235,9 @@ def _set_limits(request: dict[str, Any], memory: tuple[int, int], parent: int) -
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
+    kernel_restrictions.forbid_processes(may_start_threads=request["may_start_threads"])
     signal.signal(
         signal.SIGXCPU, signal.SIG_DFL
     )  # tells the owner what ended the child; a child that ignores it is killed a second later
@@ -331,68 +319,3 @@ def _write_frame(results: int, kind: bytes, content: bytes) -> None:
 def _write_pickled(results: int, kind: bytes, value: Any) -> None:
     """Write a frame with a pickled value."""
     _write_frame(results, kind, pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
-
-
-# --- what the process may not
-
-
-def _drop_privileges() -> None:
-    """Give up network, privileges and access to files, as far as kernel and user allow it."""
-    if _libc.unshare(CLONE_NEWNET):
-        _libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
-    _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    with contextlib.suppress(OSError):
-        _restrict_filesystem(_program_paths())
-
-
-def _program_paths() -> set[str]:
-    """Returns the paths that may be read: programs, libraries, fonts and our own package."""
-    package = Path(__file__).resolve().parents[2]
-    return {
-        *READABLE_PATHS,
-        sys.prefix,
-        sys.base_prefix,
-        sys.exec_prefix,
-        str(package),
-        str(package.parent / "templates"),
-        *filter(None, sys.path),
-    } - {str(package.parent)}
-
-
-def _restrict_filesystem(paths: Iterable[str]) -> None:
-    """By Landlock (Linux 5.13): files below `paths` may be read, nothing else may be done with any file, and
-    TCP is forbidden (6.7). Raises OSError."""
-    version = _libc.syscall(LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
-    if version < 1:
-        raise OSError(ctypes.get_errno(), "no Landlock")
-    rights = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)
-    handled = struct.pack("<QQ", (1 << rights) - 1, 3)[: 16 if version >= 4 else 8]
-    rules = _check_result(_libc.syscall(LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0))
-    for path in paths:
-        with contextlib.suppress(OSError):
-            _allow_reading(rules, path)
-    _check_result(_libc.syscall(LANDLOCK_RESTRICT, rules, 0))
-    os.close(rules)
-
-
-def _allow_reading(rules: int, path: str) -> None:
-    """Allow, in a set of Landlock's rules, reading below a path. Raises OSError."""
-    beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    allowed = READ_FILE | READ_DIR if Path(path).is_dir() else READ_FILE
-    _check_result(
-        _libc.syscall(
-            LANDLOCK_ADD,
-            rules,
-            1,
-            struct.pack("<Qi", allowed, beneath),
-            0,
-        )
-    )
-    os.close(beneath)
-
-
-def _check_result(result: int) -> int:
-    """Returns the result of a system call. Raises OSError if it is negative."""
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "refused by the kernel")
-    return result

@@ -47,12 +47,14 @@ ArgumentsP = ParamSpec("ArgumentsP")
 @dataclass(frozen=True)
 class Limits:
     """The limits of a child: `memory` (bytes), `seconds` of processor time and `output` (bytes) depend on the
-    content; `wait_seconds`, how long we wait for it, depends on the machine, on which other processes run."""
+    content; `wait_seconds`, how long we wait for it, depends on the machine, on which other processes run.
+    `may_start_threads`: the function calls a library that needs threads of its own."""
 
     memory: int
     seconds: int
     output: int
     wait_seconds: float
+    may_start_threads: bool = False
 
 
 REQUEST_LIMITS = Limits(256 * MB, 10, 64 * MB, 20)
@@ -209,6 +211,7 @@ def _start_call(
         "items": items,
         "memory": limits.memory,
         "seconds": limits.seconds,
+        "may_start_threads": limits.may_start_threads,
     }
     with _request_slot(), contextlib.ExitStack() as closing:
         call, child_end = socket.socketpair()
