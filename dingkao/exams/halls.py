@@ -105,13 +105,18 @@ def get_hall(hall_id: UUID, grant: Grant, *, for_update: bool = False) -> Hall:
     return hall
 
 
-def find_hall_in_use(organisation: Organisation, name: str, grant: Grant) -> Hall | None:
-    """The organisation's hall of that name, within `grant` and not closed; None if there is none."""
+def find_hall_in_use(
+    organisation: Organisation, name: str, grant: Grant, *, for_update: bool = False
+) -> Hall | None:
+    """The organisation's hall of that name, within `grant` and not closed, locked if `for_update`, so that
+    nobody closes it meanwhile; None if there is none."""
     query = _halls_query(grant).where(
         Hall.organisation_id == organisation.id,
         Hall.name == name,
         Hall.closed_at.is_(None),
     )
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
     return db.session.scalar(query.limit(1))
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -11,6 +12,7 @@ from sqlalchemy import select, update
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
+from dingkao.exams import slots
 from dingkao.exams.models.hall_models import Hall, Slot, SlotPlace
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.journal.models import JournalEntry
@@ -19,6 +21,7 @@ from dingkao.people.organisations import InstitutionValues, add_institution
 from tests import actors
 from tests.blueprints.exam_hall import CODE, FIRST, SECOND, SERIALS, SLUG, local, notices, places, sitting_of
 from tests.blueprints.list_export_steps import ask_for_file
+from tests.blueprints.racing import begun, held, is_waiting
 from tests.blueprints.signed_in_client import post_form
 
 
@@ -249,6 +252,30 @@ def test_organisations_and_halls_are_typed_where_a_list_would_be_long(
     assert "其余请按名称查找" in list_page
     assert post_form(admin, of_institution, assessor=FIRST).status_code == 303
     assert "没有找到机构" in post_form(admin, of_institution, assessor="无此医院").get_data(as_text=True)
+
+
+def test_a_hall_that_is_closed_while_a_slot_is_made_by_its_name_gets_none(
+    admin, clerk, slot, in_province, monkeypatch
+):
+    monkeypatch.setattr("dingkao.web.forms.MAX_CHOICES", 0)
+    slot_id = slot()
+    with in_province(SLUG):
+        hall = db.session.get_one(Hall, (CODE, db.session.get_one(Slot, (CODE, slot_id)).hall_id))
+        hall_id, name = hall.id, hall.name
+    opens_at = clock.now() + timedelta(hours=4)
+    form = {
+        "organisation": FIRST,
+        "opens_at": local(opens_at),
+        "closes_at": local(opens_at + timedelta(minutes=30)),
+        "hall": name,
+    }
+    page = f"/{SLUG}/office/halls"
+    make = partial(post_form, clerk, f"/{SLUG}/office/slots", page=page, **form)
+    close = partial(post_form, admin, f"/{SLUG}/office/halls/{hall_id}/shut", page=page)
+    with held(slots, "save_slot", make) as making, begun(close) as closing:
+        assert is_waiting(closing)
+        assert making.let_go().status_code == 303
+    assert closing.result().status_code == 303
 
 
 def test_a_slot_of_thousands_is_shown_a_page_at_a_time(clerk, slot, candidate, monkeypatch):

@@ -87,16 +87,13 @@ def chosen_assessor(text: str | None) -> Organisation:
 
 
 def chosen_hall(text: str, owner: Organisation) -> Hall:
-    """The hall that was chosen (its id; locked in a POST, and possibly closed) or typed (the name of one of
-    `owner`'s that is in use). Raises InvalidInput for the field `hall`, and NotFound for an id outside the
+    """The hall that was chosen (its id; possibly closed) or typed (the name of one of `owner`'s that is in
+    use), locked in a POST. Raises InvalidInput for the field `hall`, and NotFound for an id outside the
     user's grant."""
+    is_post = request.method == "POST"
     if hall_id := parse_id(text):
-        return halls.get_hall(
-            hall_id,
-            manage_scope(),
-            for_update=request.method == "POST",
-        )
-    hall = halls.find_hall_in_use(owner, text, manage_scope())
+        return halls.get_hall(hall_id, manage_scope(), for_update=is_post)
+    hall = halls.find_hall_in_use(owner, text, manage_scope(), for_update=is_post)
     if hall is None:
         raise InvalidInput(
             f"{owner.name}没有名为“{text[:20]}”的在用考场，请填写完整的考场名称。",
