@@ -231,6 +231,21 @@ def lock_against_withdrawal(assessor: Organisation) -> None:
     db.session.refresh(assessor, with_for_update={"read": True, "key_share": True})
 
 
+def lock_for_assignment(institution_id: UUID, assessor_choice: str) -> None:
+    """Lock an institution, and the organisation that was chosen to assess it (text as in `resolve_choice`;
+    ignored if it names none), in the order of ids, until the transaction ends: two who assign each to the
+    other would wait for each other otherwise. `assign_assessor` comes after it."""
+    try:
+        assessor_id = resolve_choice(assessor_choice).id if assessor_choice else institution_id
+    except InvalidInput:
+        assessor_id = institution_id
+    for organisation_id in sorted({institution_id, assessor_id}):
+        query = select(Organisation).where(Organisation.id == organisation_id)
+        is_weak = organisation_id != institution_id
+        locking = query.with_for_update(read=is_weak, key_share=is_weak)
+        db.session.scalar(locking.execution_options(populate_existing=True))
+
+
 def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
     """Make `organisation` an assessment organisation (考核机构). It is journalled; does nothing if it is one.
     The opposite: `assessor_withdrawal`."""

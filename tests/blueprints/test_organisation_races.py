@@ -382,3 +382,18 @@ def test_a_hand_over_stops_where_its_successor_leaves_and_goes_to_another(
         answer = hand_over(in_province, admins[0], holder, second, number)
         assert finish(in_province, job_of(answer)) == "done"
     assert holders(in_province, records) == [second.account_id] * 3
+
+
+def test_two_who_make_two_institutions_each_others_assessors_wait_and_do_not_lock_each_other(
+    in_province, admins, place
+):
+    ids = sorted(id_of(in_province, place()) for _ in range(2))
+    addresses = [f"{LIST}/{organisation_id}" for organisation_id in ids]
+    first, second = (
+        partial(post_form, admin, address, assesses="y", assessor=str(assessor_id))
+        for admin, address, assessor_id in zip(admins, addresses, ids[::-1], strict=True)
+    )
+    with held(organisations, "set_contact", first) as assigning, begun(second) as following:
+        assert is_waiting(following)
+        answers = [assigning.let_go(), following.result()]
+    assert [answer.status_code for answer in answers] == [303, 303]
