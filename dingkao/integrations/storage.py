@@ -1,7 +1,8 @@
 """The store of files (S3-compatible), by boto3. Keys are built from the current province, so that no file of
 another province can be named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -70,7 +71,7 @@ class ObjectStore:
         """Returns the stored content, decrypted (a picture or PDF that was stored before files were encrypted
         as it is, unless all of the province's are encrypted by now). Raises NotFound, Unavailable,
         encryption.DecryptionFailed if it was altered."""
-        content = self._load_object(kind, identity)
+        content, _ = self._load_object(kind, identity)
         if not self.platform and content.startswith(UNENCRYPTED_SIGNATURES) and not all_files_encrypted():
             return content
         return current_vault().decrypt_bytes(
@@ -81,14 +82,19 @@ class ObjectStore:
 
     def encrypt_existing(self, kind: str, identity: UUID) -> bool:
         """Encrypt a stored file anew if it is not encrypted, or with an earlier key; returns whether that was
-        necessary. Raises NotFound, Unavailable, encryption.DecryptionFailed."""
-        content = self._load_object(kind, identity)
+        necessary. A file that was deleted or replaced since it was read is left as it is, which is checked
+        last before it is stored: the store itself has no conditional PUT, so a deletion within that one
+        request comes too late. Raises NotFound, also for one that was deleted meanwhile, Unavailable,
+        encryption.DecryptionFailed."""
+        content, etag = self._load_object(kind, identity)
         location = _object_location(kind, identity)
         if not content.startswith(UNENCRYPTED_SIGNATURES):
             plain = current_vault().decrypt_bytes(location, content, platform=self.platform)
             if content[0] == current_vault().current_key_number:
                 return False
             content = plain
+        if self._current_etag(kind, identity) != etag:
+            return False
         self.put(kind, identity, content)
         return True
 
@@ -112,19 +118,17 @@ class ObjectStore:
         """Returns the key of a file."""
         return platform_object_key(kind, identity) if self.platform else object_key(kind, identity)
 
-    def _load_object(self, kind: str, identity: UUID) -> bytes:
-        """Returns the stored bytes, still encrypted. Raises NotFound, Unavailable."""
-        try:
-            content: bytes = self.client.get_object(Bucket=self.bucket, Key=self.key_of(kind, identity))[
-                "Body"
-            ].read()
-        except ClientError as fault:
-            if _error_code(fault) in NO_FILE_CODES:
-                raise NotFound("没有找到该文件，请重新上传。") from fault
-            raise Unavailable(UNAVAILABLE_MESSAGE) from fault
-        except BotoCoreError as fault:
-            raise Unavailable(UNAVAILABLE_MESSAGE) from fault
-        return content
+    def _load_object(self, kind: str, identity: UUID) -> tuple[bytes, str]:
+        """Returns the stored bytes, still encrypted, and their ETag. Raises NotFound, Unavailable."""
+        with _reading_faults():
+            stored = self.client.get_object(Bucket=self.bucket, Key=self.key_of(kind, identity))
+            return stored["Body"].read(), stored["ETag"]
+
+    def _current_etag(self, kind: str, identity: UUID) -> str:
+        """Returns the ETag of a stored file as it is now. Raises NotFound, Unavailable."""
+        with _reading_faults():
+            head = self.client.head_object(Bucket=self.bucket, Key=self.key_of(kind, identity))
+            return str(head["ETag"])
 
     def delete(self, kind: str, identity: UUID) -> None:
         """Delete the file at once, not with the transaction; does nothing if there is none. Raises
@@ -195,6 +199,19 @@ def _has_bucket(client: Any, bucket: str) -> bool:
             raise
         return False
     return True
+
+
+@contextmanager
+def _reading_faults() -> Iterator[None]:
+    """Turns what the store answers to reading a file into NotFound if it isn't there, else Unavailable."""
+    try:
+        yield
+    except ClientError as fault:
+        if _error_code(fault) in NO_FILE_CODES:
+            raise NotFound("没有找到该文件，请重新上传。") from fault
+        raise Unavailable(UNAVAILABLE_MESSAGE) from fault
+    except BotoCoreError as fault:
+        raise Unavailable(UNAVAILABLE_MESSAGE) from fault
 
 
 def _error_code(fault: ClientError) -> str:

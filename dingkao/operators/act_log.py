@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from dingkao import clock
 from dingkao.database.base import db, new_id
+from dingkao.errors import NotFound
 from dingkao.integrations.storage import current_store
 from dingkao.journal import checkpoint_files, checkpoints, verification
 from dingkao.journal.findings import VerificationReport
@@ -247,6 +248,8 @@ def _reencrypt_files() -> None:
         for kind, identity in listed_files:
             try:
                 files.encrypt_existing(kind, identity)
+            except NotFound:  # deleted since it was listed
+                continue
             except DecryptionFailed:
                 log.exception(
                     "file.damaged",

@@ -14,6 +14,7 @@ from dingkao import clock
 from dingkao.certificates import official_seals
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
+from dingkao.errors import NotFound
 from dingkao.filings.dossier import dossier_of
 from dingkao.filings.filing_documents import save_proof
 from dingkao.integrations import storage
@@ -227,6 +228,27 @@ def test_what_was_sealed_with_an_older_key_is_sealed_with_the_present_one(provin
     with pytest.raises(DecryptionFailed):
         current_store().get("photo", identity)
     current_store().delete("photo", identity)
+
+
+@pytest.mark.parametrize("content", [None, b"%PDF-1.7 of now"], ids=["deleted", "replaced"])
+def test_what_is_deleted_or_replaced_while_it_is_sealed_stays_so(province, monkeypatch, content):
+    identity = in_clear("proof", FILES["proof"])
+    load = storage.ObjectStore._load_object
+
+    def load_and_change(store, *place):
+        loaded = load(store, *place)
+        store.delete(*place) if content is None else store.put(*place, content)
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.ObjectStore, "_load_object", load_and_change)
+        assert done() == 0
+    if content is None:
+        with pytest.raises(NotFound):
+            current_store().get("proof", identity)
+    else:
+        assert current_store().get("proof", identity) == content
+        current_store().delete("proof", identity)
 
 
 def test_a_damaged_file_stops_no_other(province, monkeypatch):
