@@ -314,6 +314,16 @@ def test_an_explanation_of_several_paragraphs_is_one(more):
     assert [parsed_question.explanation for parsed_question in read.taken] == [f"对。\n{more}", "见教材。"]
 
 
+def test_a_warning_names_the_line_of_its_own_heading_and_says_where_nothing_follows():
+    heading, first = "（1～2题共用题干）", [*question("1. ", "检查是", said="")[0]]
+    read = lines(heading, *CASE, *first, *question("2. ", "治疗是", said="")[0], heading, *CASE, *first)
+    assert [(warning.row, warning.reason) for warning in read.report.warnings] == [
+        (2 + len(CASE) + 2 * len(first), f"“{heading}”之下有1题，与写明的题数不符")
+    ]
+    of_none = lines(*first, "（2～3题共用题干）", *CASE)
+    assert [warning.reason for warning in of_none.report.warnings] == ["“（2～3题共用题干）”之下没有题目"]
+
+
 def test_numbers_that_a_heading_does_not_name_have_not_its_case():
     read = about_a_case("（5～6题共用题干）")
     assert read.taken == []

@@ -43,13 +43,14 @@ _UNMARKED_OPTIONS = re.compile(r"(?:^|\s)A\s+\S.*\sB\s+\S")
 
 @dataclass
 class DraftSharedContent:
-    """A case or a list of options that several questions share, as far as it has been read. `words`: the
-    beginning of the line that announces it, or of its first line; `label`: the name of its group; `first` and
-    `last`: the numbers of its questions, both included, or `count`: how many they are, as far as that is
-    written; `is_case`: True for a case, False for options, None while that is open; `text`: the case;
-    `options`: letter → text; `problem`: why its questions are refused; `option_line`: the line of the last
-    option, 0 without any; `members`: how many questions have used it."""
+    """A case or a list of options that several questions share, as far as it has been read. `line`: the
+    number of the line that announces it, or of its first line, and `words`: that line's beginning; `label`:
+    the name of its group; `first` and `last`: the numbers of its questions, both included, or `count`: how
+    many they are, as far as that is written; `is_case`: True for a case, False for options, None while that
+    is open; `text`: the case; `options`: letter → text; `problem`: why its questions are refused;
+    `option_line`: the line of the last option, 0 without any; `members`: how many questions have used it."""
 
+    line: int
     words: str
     label: str
     first: int | None = None
@@ -197,7 +198,7 @@ class DraftQuestion:
         return "" if self.has_options() or not self.key_letters() else "no options"
 
 
-_NOTHING_SHARED = DraftSharedContent("", "")
+_NOTHING_SHARED = DraftSharedContent(0, "", "")
 """The shared content of a question that shares nothing."""
 
 

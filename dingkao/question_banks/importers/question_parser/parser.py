@@ -284,7 +284,7 @@ def _begin_options_of_many(state: ParserState, token: Token) -> None:
     of type B1, it is unclear whose options these are, and the questions below are refused."""
     state.close_question()
     if state.unused_shared_content() is None:
-        open_implied_options(state, token.original_text)
+        open_implied_options(state, token.line, token.original_text)
     if not state.is_in_b1():
         state.lasting_problem = format_problem(UNCLEAR, token.original_text)
 

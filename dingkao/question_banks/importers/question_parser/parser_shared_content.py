@@ -30,6 +30,7 @@ def open_shared_content(state: ParserState, heading: Heading, token: Token) -> l
     state.group_count += 1
     state.lasting_problem = None
     state.shared = DraftSharedContent(
+        token.line,
         token.original_text[:MAX_TEXT_SHOWN],
         f"{_format_range(heading)}题组{state.group_count}",
         heading.first_number,
@@ -56,12 +57,14 @@ def _is_extent_known(state: ParserState, heading: Heading) -> bool:
     return heading.names_questions() or (heading.is_case is False and state.is_in_b1())
 
 
-def open_implied_options(state: ParserState, text: str) -> DraftSharedContent:
+def open_implied_options(state: ParserState, line: int, text: str) -> DraftSharedContent:
     """End the open shared content and begin a list of options above questions of type B1 that no heading
-    announces; numbers may begin anew. `text`: the line, for messages."""
+    announces; numbers may begin anew. `line`: the number of the first one's line, `text`: that line, for
+    messages."""
     close_shared_content(state)
     state.group_count += 1
     shared = DraftSharedContent(
+        line,
         text[:MAX_TEXT_SHOWN],
         f"题组{state.group_count}",
         is_case=False,
@@ -87,7 +90,7 @@ def _list_for_options(state: ParserState, token: Token) -> DraftSharedContent | 
     in a part of type B1 without any. None if there is none, or it is a case."""
     shared = state.unused_shared_content()
     if shared is None:
-        return open_implied_options(state, token.original_text) if state.is_in_b1() else None
+        return open_implied_options(state, token.line, token.original_text) if state.is_in_b1() else None
     if shared.is_case:
         return None
     shared.is_case = False
@@ -131,36 +134,39 @@ def _begin_range(state: ParserState, shared: DraftSharedContent, number: int) ->
 
 def close_shared_content(state: ParserState) -> None:
     """End the open shared content. An error is reported if no question used it and it has a problem; a
-    warning if a different number of questions used it than it names, or none did."""
+    warning if no question used it, or another number of questions than it names."""
     shared, state.shared = state.shared, None
     if shared is None:
         return
-    if not shared.members and shared.problem:
-        state.report.errors.append(RowProblem(_line_of(state, shared), *shared.problem))
-    if not shared.has_named_count():
+    if not shared.members:
+        _report_unused(state, shared)
+    elif not shared.has_named_count():
         _warn_other_count(state, shared)
+
+
+def _report_unused(state: ParserState, shared: DraftSharedContent) -> None:
+    """Report the problem of shared content that no question used as an error; if it has none, warn that no
+    question used it."""
+    if shared.problem:
+        state.report.errors.append(RowProblem(shared.line, *shared.problem))
+        return
+    state.report.warnings.append(
+        RowProblem(
+            shared.line,
+            "共用题干",
+            f"“{shared.words}”之下没有题目",
+            "请核对下面的题号，看有没有漏掉的题目；不需要的请删去。",
+        )
+    )
 
 
 def _warn_other_count(state: ParserState, shared: DraftSharedContent) -> None:
     """Warn that a different number of questions used the shared content than it names."""
     state.report.warnings.append(
         RowProblem(
-            _line_of(state, shared),
+            shared.line,
             "共用题干",
             f"“{shared.words}”之下有{shared.members}题，与写明的题数不符",
             "请核对题号，看有没有漏掉的题目。",
         )
     )
-
-
-def _line_of(state: ParserState, shared: DraftSharedContent) -> int:
-    """The line of the first heading that begins with the words of the shared content; 1 if there is none."""
-    return next(
-        (token.line for token in state.tokens if _announces(token, shared)),
-        1,
-    )
-
-
-def _announces(token: Token, shared: DraftSharedContent) -> bool:
-    """Whether a token is the heading that announces the shared content."""
-    return token.kind == "heading" and token.original_text[:MAX_TEXT_SHOWN] == shared.words
