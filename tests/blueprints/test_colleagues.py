@@ -2,10 +2,12 @@
 
 import io
 import re
+from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from dingkao import clock
 from dingkao.database.base import db
 from dingkao.integrations.spreadsheets.xlsx_writer import write_xlsx
 from dingkao.people import authentication
@@ -66,6 +68,24 @@ def test_nobody_is_invited_elsewhere_or_higher(reviewer, in_province, role, plac
     answer = post_form(reviewer, PAGE, user_name="zz-9", name="某人", seat=seat(in_province, role, place))
     assert answer.status_code == 422
     assert roles_of(in_province, "zz-9") is None
+
+
+def test_nobody_is_invited_to_an_organisation_that_is_closed(reviewer, in_province):
+    seat_code = seat(in_province, "institution_clerk")
+    closing = update(Organisation).where(Organisation.id == UUID(seat_code.partition(":")[2]))
+    try:
+        with in_province(SLUG):
+            db.session.execute(closing.values(closed_at=clock.now()))
+            db.session.commit()
+        answer = post_form(reviewer, PAGE, user_name="zz-8", name="某人", seat=seat_code)
+    finally:
+        with in_province(SLUG):
+            db.session.execute(closing.values(closed_at=None))
+            db.session.commit()
+    assert answer.status_code == 422
+    assert "已撤销或并入其他机构" in text(answer)
+    assert 'value="zz-8"' in text(answer)
+    assert roles_of(in_province, "zz-8") is None
 
 
 def test_a_sheet_invites_many_and_says_who_is_not(reviewer, in_province):

@@ -74,7 +74,7 @@ def invite_colleague() -> tuple[str, int]:
     """Invite somebody. The one-time code is shown now and never again, so the response is the page itself; a
     refusal is shown in its form."""
     form = _invitation_form(is_sent=True)
-    invitation = submit_form(form, partial(_invite_from_form, form))
+    invitation = submit_form(form, partial(_invite_from_form, form), refusals=(InvalidInput, InvalidState))
     file = SpreadsheetForm(formdata=None)
     if invitation is None:
         db.session.rollback()
@@ -84,7 +84,7 @@ def invite_colleague() -> tuple[str, int]:
 
 def _invite_from_form(form: InvitationForm) -> Invitation:
     """Invite the colleague of the form; the invitation has the one-time code, which is stored nowhere. Raises
-    InvalidInput."""
+    InvalidInput, InvalidState for an organisation that is closed."""
     seat = own_staff.resolve_seat(form.seat.data, current_grant())
     user_name, name = (
         form.user_name.data or "",
