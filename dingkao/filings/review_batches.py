@@ -134,7 +134,7 @@ def _start(
     batch. Locks the records `ids` and `skipped` (record id → why it is left out). Raises NotFound for the id
     of somebody else's batch."""
     _lock_records([*ids, *skipped])  # a second press waits here, and then finds the batch of the first one
-    if existing := _find_batch(batch.id, for_update=True):
+    if existing := _find_batch(batch.id):  # not locked: the batch's job locks it before its records
         if existing.asked_by != by.id:
             raise NotFound
         return existing
@@ -237,14 +237,15 @@ def _run_items(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Lock the next CHUNK_SIZE of a batch's waiting items, by the record's id; decide on their records or
-    recall them, with the entries of the journal, and store what came of each. Returns the result."""
+    """Lock the next CHUNK_SIZE of a batch's waiting items and their records, by the record's id; decide on the
+    records or recall them, with the entries of the journal, and store what came of each. Returns the result."""
     query = select(ReviewBatchItem).where(
         ReviewBatchItem.batch_id == batch.id,
         ReviewBatchItem.state == "waiting",
     )
     ordered = query.order_by(ReviewBatchItem.assessment_id).limit(CHUNK_SIZE).with_for_update()
     items = {item.assessment_id: item for item in db.session.scalars(ordered)}
+    _lock_records(items)
     with journal.batched_entries():
         if batch.action == "recall":
             result = _recall(batch, items, scope, by)

@@ -3,6 +3,7 @@ and real transactions: each record is decided once, and nobody's act is lost uns
 
 import re
 from functools import partial
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
@@ -11,6 +12,8 @@ from dingkao.assessments import assessment_transitions
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.filings import batch_review, review_assignment, review_batches
+from dingkao.filings.models import ReviewBatch
+from dingkao.jobs import enqueueing
 from dingkao.journal.entries import SYSTEM_ACTOR, invalid_entries
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Account
@@ -152,6 +155,24 @@ def test_what_a_doctor_hands_in_anew_after_the_preview_is_left_out(
     assert "预览之后材料有变化，请重新查看" in text(client.get(batch_address))
     states = [actors.record_state(in_province, SLUG, doctor.record_id) for doctor in doctors]
     assert states == ["institution_pending", "organisation_pending"]
+
+
+def test_a_second_press_amid_the_batchs_job_does_not_stop_the_job(in_province, pairs, doctor_in, monkeypatch):
+    monkeypatch.setattr(review_batches, "CHUNK_SIZE", 1)
+    monkeypatch.setattr(enqueueing, "DEFAULT_QUEUE", "quiet-batches")
+    doctors = [doctor_in("institution_pending") for _ in range(2)]
+    client = pairs["institution_reviewer"][0]
+    page = review_steps.preview(client, SLUG, [doctor.record_id for doctor in doctors])
+    press = partial(review_steps.confirm, client, SLUG, page)
+    address = press().location
+    with in_province(SLUG):
+        batch_id = UUID(address.partition("?")[0].rsplit("/", 1)[1])
+        job_id = db.session.get_one(ReviewBatch, (CODE, batch_id)).job_id
+    work = lambda: [job.tries for job in actors.iter_job_turns(in_province, SLUG, job_id)]  # noqa: E731
+    with held(review_batches, "_run_items", work) as working, begun(press) as pressing:
+        assert pressing.result(5).location == address
+        working.let_go()
+    assert [times(in_province, doctor, "approve") for doctor in doctors] == [1, 1]
 
 
 @pytest.fixture
