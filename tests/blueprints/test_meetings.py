@@ -13,6 +13,7 @@ from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Account
+from dingkao.results.meeting_samples import MAX_SAMPLE
 from dingkao.results.models import GradingMeeting, GradingMeetingEntry
 from tests import actors, sample_data
 from tests.blueprints.list_export_steps import export_address
@@ -85,6 +86,9 @@ def test_a_meeting_from_draft_to_signed_minutes(application, in_province, graded
     post_form(clerk, f"{place}/members", page=place, account=str(reviewer.account_id), role="chair", name="")
     post_form(clerk, f"{place}/members", page=place, account="", role="member", name="外请专家")
     post_form(clerk, f"{place}/notes", page=place, notes="逐一审议，无异议。")
+    too_many = post_form(clerk, f"{place}/sample", page=place, size=str(MAX_SAMPLE + 1))
+    assert too_many.status_code == 422
+    assert f"每次最多{MAX_SAMPLE}人" in text(too_many)
     assert post_form(clerk, f"{place}/sample", page=place, size="0").status_code == 422
     post_form(clerk, f"{place}/sample", page=place, size="3")
     assert "还有3人抽查后没有登记结果" in text(post_form(reviewer, f"{place}/conclude", page=place))
