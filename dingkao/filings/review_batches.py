@@ -237,8 +237,9 @@ def _run_items(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Lock the next CHUNK_SIZE of a batch's waiting items and their records, by the record's id; decide on the
-    records or recall them, with the entries of the journal, and store what came of each. Returns the result."""
+    """Lock the next CHUNK_SIZE of a batch's waiting items and their records, by the record's id; decide on
+    these records or recall them, with the entries of the journal, and store what came of each. Returns the
+    result."""
     query = select(ReviewBatchItem).where(
         ReviewBatchItem.batch_id == batch.id,
         ReviewBatchItem.state == "waiting",
