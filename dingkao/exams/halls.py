@@ -106,7 +106,11 @@ def get_hall(hall_id: UUID, grant: Grant, *, for_update: bool = False) -> Hall:
 
 
 def find_hall_in_use(
-    organisation: Organisation, name: str, grant: Grant, *, for_update: bool = False
+    organisation: Organisation,
+    name: str,
+    grant: Grant,
+    *,
+    for_update: bool = False,
 ) -> Hall | None:
     """The organisation's hall of that name, within `grant` and not closed, locked if `for_update`, so that
     nobody closes it meanwhile; None if there is none."""

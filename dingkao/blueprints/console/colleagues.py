@@ -74,7 +74,11 @@ def invite_colleague() -> tuple[str, int]:
     """Invite somebody. The one-time code is shown now and never again, so the response is the page itself; a
     refusal is shown in its form."""
     form = _invitation_form(is_sent=True)
-    invitation = submit_form(form, partial(_invite_from_form, form), refusals=(InvalidInput, InvalidState))
+    invitation = submit_form(
+        form,
+        partial(_invite_from_form, form),
+        refusals=(InvalidInput, InvalidState),
+    )
     file = SpreadsheetForm(formdata=None)
     if invitation is None:
         db.session.rollback()

@@ -92,8 +92,17 @@ def chosen_hall(text: str, owner: Organisation) -> Hall:
     user's grant."""
     is_post = request.method == "POST"
     if hall_id := parse_id(text):
-        return halls.get_hall(hall_id, manage_scope(), for_update=is_post)
-    hall = halls.find_hall_in_use(owner, text, manage_scope(), for_update=is_post)
+        return halls.get_hall(
+            hall_id,
+            manage_scope(),
+            for_update=is_post,
+        )
+    hall = halls.find_hall_in_use(
+        owner,
+        text,
+        manage_scope(),
+        for_update=is_post,
+    )
     if hall is None:
         raise InvalidInput(
             f"{owner.name}没有名为“{text[:20]}”的在用考场，请填写完整的考场名称。",
