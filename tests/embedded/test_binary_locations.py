@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from botocore.config import Config
 
 from dingkao.config import ROOT
 from tests import conftest
+from tests.ordinary_users import find_ordinary_user, link_environment, subprocess_identity
 
 BEGIN = """
 import json, sys
@@ -33,7 +33,6 @@ try:
 finally:
     stack.stop()
 """
-ORDINARY = "nobody"
 PATIENCE = 90
 
 
@@ -47,9 +46,6 @@ class Place:
 
     def run(self, *arguments, **told):
         """A program of the clone's environment, started there."""
-        identity = (
-            {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
-        )
         environment = (
             {name: value for name, value in os.environ.items() if name not in conftest.FROM_OUTSIDE}
             | {"DINGKAO_HOME": str(self.home)}
@@ -63,7 +59,7 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **identity,
+            **subprocess_identity(self.user),
         )
 
 
@@ -86,16 +82,10 @@ def cloned(to, user=None):
         shutil.copytree(ROOT / name, to / name)
     for name in ("wsgi.py", "pyproject.toml", "requirements.lock"):
         shutil.copy(ROOT / name, to)
-    environment, ours = to / ".venv", Path(sys.prefix)
-    (environment / "bin").mkdir(parents=True)
-    for program in (ours / "bin").glob("swift-*-server"):
+    environment = to / ".venv"
+    link_environment(environment, user)
+    for program in (Path(sys.prefix) / "bin").glob("swift-*-server"):
         (environment / "bin" / program.name).symlink_to(program)
-    (environment / "lib").symlink_to(ours / "lib")
-    interpreter = interpreter_for(user)
-    (environment / "bin" / "python").symlink_to(interpreter)
-    (environment / "pyvenv.cfg").write_text(
-        f"home = {interpreter.parent}\ninclude-system-site-packages = false\n"
-    )
     lock_digest = hashlib.sha256(
         (to / "requirements.lock").read_bytes() + (to / "pyproject.toml").read_bytes()
     ).hexdigest()
@@ -103,45 +93,11 @@ def cloned(to, user=None):
     return to
 
 
-def interpreter_for(user):
-    """Python of our version that `user` may run."""
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for interpreter in (
-        Path(sys.executable).resolve(),
-        Path("/usr/bin") / version,
-        Path("/usr/local/bin") / version,
-    ):
-        if may(user, str(interpreter), "-c", ""):
-            return interpreter
-    return pytest.skip(f"{user.pw_name} may run no {version} of this machine")
-
-
-def may(user, *command):
-    """Whether `user` may run a command."""
-    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-    with suppress(OSError):
-        return (
-            subprocess.run(command, cwd="/", check=False, stderr=subprocess.DEVNULL, **identity).returncode  # noqa: S603
-            == 0
-        )
-    return False
-
-
 def given_to(user, *paths):
     """Make files and folders theirs."""
     for path in paths:
         for entry in (path, *path.rglob("*")):
             os.chown(entry, user.pw_uid, user.pw_gid, follow_symlinks=False)
-
-
-def ordinary_user():
-    """An ordinary user; None where that is ourselves."""
-    if os.geteuid() != 0:
-        return None
-    user = pwd.getpwnam(ORDINARY)
-    if not may(user, "test", "-r", f"{sys.prefix}/pyvenv.cfg"):
-        pytest.skip(f"{ORDINARY} can't enter {sys.prefix}")
-    return user
 
 
 def only_root_may_enter(folder):
@@ -153,7 +109,7 @@ def only_root_may_enter(folder):
 
 def read_only_in_an_odd_path(folder):
     """For an ordinary user, whose home stands in an odd path too."""
-    user = ordinary_user()
+    user = find_ordinary_user()
     folder = folder / conftest.ODD
     clone = cloned(folder / "clone", user)
     for entry in (clone, *clone.rglob("*")):

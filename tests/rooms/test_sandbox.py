@@ -7,12 +7,12 @@ import math
 import operator
 import os
 import pickle
-import pwd
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -42,6 +42,7 @@ from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people import institution_imports as institutions_intake
 from dingkao.question_banks import import_jobs as questions_intake
 from tests import sample_data
+from tests.ordinary_users import find_ordinary_user, link_environment, subprocess_identity
 
 SENTENCE = "请换一个较小的文件。"
 PATIENCE = 60
@@ -257,21 +258,17 @@ def our_server():
 @pytest.fixture
 def ordinary_server(monkeypatch):
     """The fork server runs as an ordinary user, for whom other limits hold than for root."""
-    if os.geteuid() == 0:
-        user = pwd.getpwnam("nobody")
-        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        if subprocess.run(
-            [sys.executable, "-c", "import dingkao"], cwd="/", check=False, **identity
-        ).returncode:  # noqa: S603
-            pytest.skip("an ordinary user can't read this clone")
+    user = find_ordinary_user()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        start = partial(subprocess.Popen, **subprocess_identity(user))
         monkeypatch.setattr(
-            server_handle,
-            "subprocess",
-            SimpleNamespace(Popen=partial(subprocess.Popen, **identity), DEVNULL=subprocess.DEVNULL),
+            server_handle, "subprocess", SimpleNamespace(Popen=start, DEVNULL=subprocess.DEVNULL)
         )
+        monkeypatch.setattr(sys, "executable", str(link_environment(Path(folder) / "environment", user)))
         runner._servers.stop()
-    yield
-    runner._servers.stop()
+        yield
+        runner._servers.stop()
 
 
 def test_what_an_ordinary_user_s_server_draws_is_drawn(ordinary_server):
