@@ -206,20 +206,25 @@ def test_what_was_tapped_before_the_page_was_killed_is_sent_by_the_next(learner)
     assert learner.counted() == (3, 0)
 
 
-def test_it_is_sent_from_the_page_of_choice_too(learner):
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [("", "已答1/12题"), ("/lists/starred", "★ 取消标注")],
+)
+def test_it_is_sent_from_the_pages_outside_a_run_too(learner, place, text):
     page = learner.phone()
     learner.begin(page)
     question = learner.questions()[0]
     page.context.set_offline(True)
     choose(page, question, question.answer)
+    page.locator("#star").click()
     expect(page.locator("#state")).to_have_text("未保存，等待网络")
-    wait_until_stored(page, 1)
+    wait_until_stored(page, 2)
     context = page.context
     page.close()
     context.set_offline(False)
-    choice_page = context.new_page()
-    choice_page.goto(f"/{SLUG}/practice")
-    expect(choice_page.get_by_text("已答1/12题")).to_be_visible()
+    page_outside = context.new_page()
+    page_outside.goto(f"/{SLUG}/practice{place}")
+    expect(page_outside.get_by_text(text)).to_be_visible()
     assert learner.counted() == (1, 1)
 
 
