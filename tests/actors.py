@@ -26,7 +26,7 @@ from dingkao.cycles.models import PHASES, Cycle
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_batch
-from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_columns import COLUMN_HEADINGS
 from dingkao.exams import sitting_completion, sittings
 from dingkao.exams.drawing import load_layout
 from dingkao.exams.models.correction_models import KeyCorrection
@@ -204,7 +204,7 @@ def _form(texts: dict[str, str]) -> dict[str, list[str]]:
 def put_on_roster(*rows: dict[str, Any]) -> ImportReport:
     """Import rows (heading → cell) as a roster's import does once its file has been read; reading takes more
     than all the rest."""
-    names = {heading: name for name, headings in COLUMNS.items() for heading in headings}
+    names = {heading: name for name, headings in COLUMN_HEADINGS.items() for heading in headings}
     report = ImportReport()
     import_batch(
         [

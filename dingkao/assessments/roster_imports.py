@@ -13,7 +13,7 @@ from dingkao.doctors.roster import (
     log_import,
     row_number_indices,
 )
-from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_columns import COLUMN_HEADINGS
 from dingkao.doctors.roster_rows import read_rows
 from dingkao.doctors.single_entry import add_doctor
 from dingkao.errors import Forbidden
@@ -120,7 +120,7 @@ ROSTER_IMPORT = SpreadsheetImport(
     read_rows,
     row_number_indices,
     _import_batch,
-    COLUMNS,
+    COLUMN_HEADINGS,
     _finish_import,
 )
 

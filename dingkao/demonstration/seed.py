@@ -27,7 +27,7 @@ from dingkao.doctors.code_lists import CATEGORIES, LEVELS
 from dingkao.doctors.doctor_queries import document_number_of
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster
-from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_columns import COLUMN_HEADINGS
 from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.journal.entries import SYSTEM_ACTOR, Actor
 from dingkao.people import accounts, departments, organisations, passwords
@@ -141,7 +141,7 @@ def seed_province(province: Province) -> None:
     _seed_staff(_seed_institutions(province))
     _seed_articles()
     _seed_bank()
-    headings = [names[0] for names in COLUMNS.values()]
+    headings = [names[0] for names in COLUMN_HEADINGS.values()]
     roster = xlsx_writer.write_xlsx(headings, _seed_roster(province))
     import_roster(roster, by=SYSTEM_ACTOR)
     if db.session.scalar(select(Cycle.id).limit(1)) is None:
@@ -346,7 +346,7 @@ def _seed_roster(province: Province) -> list[list[str]]:
     """Returns the rows of a roster of invented doctors, the same each time."""
     chance = random.Random(province.code)  # noqa: S311 - for names, not for secrets
     doctors = [_roster_cells(province, serial, chance) for serial in range(DOCTOR_COUNT)]
-    return [[cells.get(name, "") for name in COLUMNS] for cells in doctors]
+    return [[cells.get(name, "") for name in COLUMN_HEADINGS] for cells in doctors]
 
 
 def _roster_cells(province: Province, serial: int, chance: random.Random) -> dict[str, str]:

@@ -16,7 +16,7 @@ from dingkao.doctors.code_lists import (
     code_for,
 )
 from dingkao.doctors.roster_columns import (
-    COLUMNS,
+    COLUMN_HEADINGS,
 )
 from dingkao.integrations.spreadsheets.import_rows import (
     EMPTY_WORDS,
@@ -152,7 +152,7 @@ def _read_certificate_number(reader: RowReader, column: str) -> str:
     """The certificate number in `column`, normalised; "" if the cell is empty, or, with a warning, if Excel
     has made a number of it and lost digits."""
     if reader.row.has_lost_digits(column):
-        reason = f"{COLUMNS[column][-1]}被Excel当作数字，后几位已丢失"
+        reason = f"{COLUMN_HEADINGS[column][-1]}被Excel当作数字，后几位已丢失"
         reader.add_unclear(
             column,
             reason,
@@ -169,5 +169,5 @@ def _warn_of_certificate_number(reader: RowReader, column: str, warning: str | N
         reader.add_warning(
             column,
             warning,
-            f"已按所填导入，请核对{COLUMNS[column][-1]}。",
+            f"已按所填导入，请核对{COLUMN_HEADINGS[column][-1]}。",
         )

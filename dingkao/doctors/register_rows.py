@@ -15,7 +15,7 @@ from dingkao.doctors.number_indices import (
     candidate_number_indices,
 )
 from dingkao.doctors.roster_columns import (
-    COLUMNS as ROSTER_COLUMNS,
+    COLUMN_HEADINGS,
 )
 from dingkao.integrations.spreadsheets import sheet_reader
 from dingkao.integrations.spreadsheets.import_rows import (
@@ -32,7 +32,7 @@ from dingkao.tenants.encryption import (
 )
 
 COLUMNS = {
-    name: ROSTER_COLUMNS[name]
+    name: COLUMN_HEADINGS[name]
     for name in (
         "name",
         "number",

@@ -34,7 +34,7 @@ from dingkao.doctors.roster_accounts import (
     doctor_row_values,
     row_digest,
 )
-from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_columns import COLUMN_HEADINGS
 from dingkao.doctors.roster_rows import (
     InvalidRosterRow,
     RosterRow,
@@ -367,7 +367,7 @@ def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProble
     """A problem of a cell for the report, with the heading of its column in the file."""
     return RowProblem(
         row.number,
-        row.column_label(COLUMNS[column][0]),
+        row.column_label(COLUMN_HEADINGS[column][0]),
         reason,
         remedy,
     )

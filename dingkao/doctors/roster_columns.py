@@ -173,7 +173,7 @@ ROSTER_COLUMNS = (
 )
 """The columns in the order of the template."""
 
-COLUMNS = {column.name: column.headings for column in ROSTER_COLUMNS}
+COLUMN_HEADINGS = {column.name: column.headings for column in ROSTER_COLUMNS}
 REQUIRED_COLUMNS = tuple(column.name for column in ROSTER_COLUMNS if column.is_required_in_file)
 CRITICAL_COLUMNS = tuple(column.name for column in ROSTER_COLUMNS if column.is_critical)
 CODE_COLUMNS = tuple(column.name for column in ROSTER_COLUMNS if column.is_code)

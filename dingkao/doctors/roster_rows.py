@@ -25,7 +25,7 @@ from dingkao.doctors.optional_cells import (
 )
 from dingkao.doctors.roster_columns import (
     CODE_COLUMNS,
-    COLUMNS,
+    COLUMN_HEADINGS,
     CRITICAL_COLUMNS,
     DATE_COLUMNS,
     DOCTOR_FIELDS,
@@ -126,7 +126,7 @@ def read_rows(content: bytes, report: ImportReport | None = None) -> Iterator[Im
     Raises InvalidInput, TooLarge, Unavailable, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
-        COLUMNS,
+        COLUMN_HEADINGS,
         REQUIRED_COLUMNS,
         report,
         date_columns=DATE_COLUMNS,

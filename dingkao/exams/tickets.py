@@ -57,8 +57,8 @@ def issue_tickets(records: Sequence[Assessment]) -> None:
 
 def _issue(records: Sequence[Assessment]) -> list[AdmissionTicket]:
     """Issue tickets for records (at least one) of one cycle that have none. Returns them in that order,
-    flushed. Their numbers: province (2 digits), year (2), 7 random digits, and a check digit (Luhn). Raises
-    RuntimeError if no free numbers are found in MAX_ATTEMPTS."""
+    flushed. Their numbers have NUMBER_LENGTH digits: province (2), year (2), random ones, and a check digit
+    (Luhn). Raises RuntimeError if no free numbers are found in MAX_ATTEMPTS."""
     cycle = db.session.get_one(Cycle, (records[0].tenant_id, records[0].cycle_id))
     tickets = [
         AdmissionTicket(assessment_id=record.id, number=number)
@@ -86,7 +86,9 @@ def _free_numbers(cycle: Cycle, count: int) -> list[str]:
 
 def _random_number(cycle: Cycle) -> str:
     """Returns a number as `_issue` says, taken or not."""
-    body = f"{current_tenant() % 100:02d}{cycle.ends_on.year % 100:02d}{secrets.randbelow(10**7):07d}"
+    beginning = f"{current_tenant() % 100:02d}{cycle.ends_on.year % 100:02d}"
+    random_length = NUMBER_LENGTH - len(beginning) - 1
+    body = f"{beginning}{secrets.randbelow(10**random_length):0{random_length}d}"
     return body + luhn.calc_check_digit(body)
 
 

@@ -23,7 +23,7 @@ from dingkao.results.models import (
 )
 from dingkao.tenants.context import current_tenant
 
-MAX_SAMPLE = 200
+MIN_SAMPLE, MAX_SAMPLE = 1, 200
 _SAMPLE = text("""
 UPDATE grading_meeting_entry SET sampled = true
 WHERE tenant_id = :tenant AND meeting_id = :meeting AND assessment_id IN (
@@ -36,11 +36,11 @@ WHERE tenant_id = :tenant AND meeting_id = :meeting AND assessment_id IN (
 
 def draw_sample(meeting: GradingMeeting, size: int, *, by: Actor) -> None:
     """Draw `size` more records of the list of a meeting (locked) for the spot check, by chance; fewer if
-    fewer are left. The journal has the seed. Raises InvalidInput for a size out of 1 to MAX_SAMPLE,
+    fewer are left. The journal has the seed. Raises InvalidInput for a size out of MIN_SAMPLE to MAX_SAMPLE,
     InvalidState unless the meeting is a draft."""
     require_draft(meeting)
-    if not 1 <= size <= MAX_SAMPLE:
-        raise InvalidInput(f"抽查人数请填写1至{MAX_SAMPLE}。", "size")
+    if not MIN_SAMPLE <= size <= MAX_SAMPLE:
+        raise InvalidInput(f"抽查人数请填写{MIN_SAMPLE}至{MAX_SAMPLE}。", "size")
     seed = new_id().hex
     db.session.execute(
         _SAMPLE,

@@ -35,7 +35,7 @@ from dingkao.errors import (
     Refusal,
     Unavailable,
 )
-from dingkao.people.provinces import opened_provinces
+from dingkao.people.provinces import served_province_codes
 from dingkao.tenants.blueprint_guard import UnknownProvince
 from dingkao.tenants.middleware import PROVINCE_KEY, SAFE_METHODS
 from dingkao.tenants.registry import PROVINCES, Province
@@ -234,9 +234,12 @@ def suppress_default_logging(_fault: Any) -> None:
 
 
 def served_provinces() -> list[Province]:
-    """The open provinces in the registry's order; empty if the platform's tables can't be read."""
-    open_codes = _open_province_codes()
-    return [province for province in PROVINCES if province.code in open_codes]
+    """The provinces that are served now, in the registry's order; none if the database doesn't respond."""
+    try:
+        served_codes = served_province_codes()
+    except ENGINE_ERRORS:
+        return []
+    return [province for province in PROVINCES if province.code in served_codes]
 
 
 def _is_in_console() -> bool:
@@ -245,14 +248,6 @@ def _is_in_console() -> bool:
     if not path_is_console or PROVINCE_KEY not in request.environ:
         return False
     return bool(current_user.is_authenticated and current_user.account.kind == "staff")
-
-
-def _open_province_codes() -> set[int]:
-    """The codes of the open provinces; none if the database doesn't respond."""
-    try:
-        return {province.code for province in opened_provinces() if province.state == "open"}
-    except ENGINE_ERRORS:
-        return set()
 
 
 def _refusal_response(refusal: Refusal) -> tuple[Any, int, dict[str, str]]:

@@ -47,8 +47,8 @@ from dingkao.doctors.doctor_queries import (
     get_doctor as get_doctor_in_scope,
 )
 from dingkao.doctors.models import Doctor
-from dingkao.doctors.roster_columns import COLUMNS as ROSTER_COLUMNS
 from dingkao.doctors.roster_columns import (
+    COLUMN_HEADINGS,
     FORM_FIELDS,
     RosterFormField,
 )
@@ -170,7 +170,7 @@ def _add_from_form(form: DoctorForm) -> Response:
     warnings about what may be wrong. Raises InvalidInput, RateLimited."""
     grant = current_grant()
     doctor, warnings = add_doctor_with_record(
-        {name: form.data[name] or "" for name in ROSTER_COLUMNS if name in form.data},
+        {name: form.data[name] or "" for name in COLUMN_HEADINGS if name in form.data},
         by=current_user.as_actor(),
         restrict_to=None if grant.is_province else grant.institution_ids,
     )
@@ -411,4 +411,4 @@ def roster_template() -> FlaskResponse:
 
 
 def _template_headings() -> list[str]:
-    return [headings[0] for headings in ROSTER_COLUMNS.values()]
+    return [headings[0] for headings in COLUMN_HEADINGS.values()]

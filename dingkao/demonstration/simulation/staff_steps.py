@@ -24,7 +24,7 @@ from dingkao.demonstration.simulation.metrics import (
     SimulationError,
 )
 from dingkao.doctors.code_lists import CATEGORIES, LEVELS
-from dingkao.doctors.roster_columns import COLUMNS
+from dingkao.doctors.roster_columns import COLUMN_HEADINGS
 from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.tenants.registry import Province
 
@@ -81,8 +81,8 @@ class StaffSteps:
             birth_date = first_birth_date + timedelta(days=serial)
             doctor, cells = self._invent_doctor(chance, serial, birth_date)
             doctors.append(doctor)
-            rows.append([cells.get(column, "") for column in COLUMNS])
-        content = xlsx_writer.write_xlsx([headings[0] for headings in COLUMNS.values()], rows)
+            rows.append([cells.get(column, "") for column in COLUMN_HEADINGS])
+        content = xlsx_writer.write_xlsx([headings[0] for headings in COLUMN_HEADINGS.values()], rows)
         page = clerk.post(
             "/office/roster",
             page="/office/roster",
