@@ -26,6 +26,7 @@ from dingkao.people.notices import notify_account
 from dingkao.people.permissions import ROLE_LABELS, grants
 from dingkao.people.scopes import Grant
 from dingkao.people.staff_accounts import close_handed_over
+from dingkao.people.staff_queries import memberships_of_accounts
 
 JOB_NAME = "hand_over"
 MAX_INLINE = 1_000
@@ -82,7 +83,7 @@ def describe(desk: Desk) -> OwnDesk:
 def list_successors(desk: Desk) -> dict[UUID, str]:
     """Account id → name and user name of those who hold every role of the desk there, in the same department,
     and whose accounts are not closed, by name: among the first MAX_SUCCESSORS who hold one of the roles."""
-    needed = _seats_at(desk, desk.holder_id)
+    needed = _seats_by_account(desk, [desk.holder_id]).get(desk.holder_id, set())
     at_organisation = (
         select(Membership.account_id)
         .where(
@@ -98,20 +99,22 @@ def list_successors(desk: Desk) -> dict[UUID, str]:
         Account.state != "closed",
     )
     candidates = db.session.scalars(query.order_by(Account.name, Account.id).limit(MAX_SUCCESSORS)).all()
+    seats = _seats_by_account(desk, [candidate.id for candidate in candidates])
     return {
         candidate.id: f"{candidate.name}（{candidate.user_name}）"
         for candidate in candidates
-        if needed <= _seats_at(desk, candidate.id)
+        if needed <= seats.get(candidate.id, set())
     }
 
 
-def _seats_at(desk: Desk, account_id: UUID) -> set[tuple[str, UUID | None]]:
-    """The roles, with their departments, that an account holds at the desk's organisation."""
-    return {
-        (membership.role, membership.department_id)
-        for membership in memberships_of(account_id)
-        if membership.organisation_id == desk.organisation_id
-    }
+def _seats_by_account(desk: Desk, account_ids: Sequence[UUID]) -> dict[UUID, set[tuple[str, UUID | None]]]:
+    """Account id → the roles, with their departments, that it holds at the desk's organisation; accounts
+    without one are left out. Sends one query."""
+    seats: dict[UUID, set[tuple[str, UUID | None]]] = {}
+    for membership in memberships_of_accounts(account_ids):
+        if membership.organisation_id == desk.organisation_id:
+            seats.setdefault(membership.account_id, set()).add((membership.role, membership.department_id))
+    return seats
 
 
 def hand_over(

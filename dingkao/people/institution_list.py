@@ -23,7 +23,7 @@ from dingkao.database.listing.list_states import ListState
 from dingkao.database.row_lookups import has_row
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import register_listing
-from dingkao.people.models import Membership, Organisation
+from dingkao.people.models import Account, Membership, Organisation
 from dingkao.people.name_lookups import organisation_names
 from dingkao.people.organisation_filters import institution_filter
 from dingkao.people.organisations import matches_typed
@@ -39,11 +39,18 @@ ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 
 def _has_nobody(action: str) -> ColumnElement[bool]:
-    """The condition that nobody at an organisation holds a role that is granted an action."""
-    holders = select(Membership.role).where(
-        Membership.tenant_id == Organisation.tenant_id,
-        Membership.organisation_id == Organisation.id,
-        in_array(Membership.role, sorted(roles_for(action))),
+    """The condition that nobody at an organisation, with an account that isn't closed, holds a role that is
+    granted an action."""
+    is_holder = and_(Account.tenant_id == Membership.tenant_id, Account.id == Membership.account_id)
+    holders = (
+        select(Membership.role)
+        .join(Account, is_holder)
+        .where(
+            Membership.tenant_id == Organisation.tenant_id,
+            Membership.organisation_id == Organisation.id,
+            in_array(Membership.role, sorted(roles_for(action))),
+            Account.state != "closed",
+        )
     )
     return ~has_row(holders)
 

@@ -17,10 +17,12 @@ from dingkao.jobs.models import Job
 from dingkao.journal.entries import invalid_entries
 from dingkao.journal.models import JournalEntry
 from dingkao.people import handover_parts, handovers
+from dingkao.people.handover_parts import Desk
 from dingkao.people.models import Account, Organisation, SavedView
 from dingkao.results.models import GradingMeeting, GradingMeetingMember
 from tests import actors, sample_data
 from tests.blueprints.signed_in_client import post_form, signed_in_client
+from tests.statement_counter import counted_statements
 
 SLUG, CODE = "chongqing", 50
 HOSPITAL = sample_data.registration_number(CODE, 1)
@@ -154,6 +156,17 @@ def test_only_a_colleague_of_the_same_role_takes_over(staff, leaver, doctors, in
     assert "请刷新页面后重试" in text(answer)
     assert "分给本人的审核" in text(answer), "the desks are shown again, though another one was named"
     assert holders(in_province, doctors) == before
+
+
+def test_the_page_asks_no_more_often_for_many_colleagues_than_for_one(staff, leaver, in_province):
+    numbers = []
+    for _ in range(2):
+        staff("institution_reviewer")
+        desk, statements = Desk(leaver.account_id, UUID(organisation_id(in_province)), True), []
+        with in_province(SLUG), counted_statements(statements):
+            assert handovers.list_successors(desk)
+        numbers.append(len(statements))
+    assert numbers[0] == numbers[1]
 
 
 def test_whoever_is_in_charge_hands_over_for_others_and_closes(staff, leaver, doctors, in_province):

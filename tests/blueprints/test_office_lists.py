@@ -59,7 +59,7 @@ def test_institutions_are_filtered_by_what_they_are_and_lack(application, in_pro
     signed_in_client(application, in_province, SLUG, "institution_reviewer", FIRST)
     with in_province(SLUG):
         first, second = institution(FIRST), institution(SECOND)
-        division, names = second.division, (first.name, second.name)
+        first_id, division, names = first.id, second.division, (first.name, second.name)
         with_reviewer = first.name
         assessor_id = first.assessment_organisation_id
         count = len(db.session.scalars(select(Organisation.id)).all())
@@ -69,6 +69,17 @@ def test_institutions_are_filtered_by_what_they_are_and_lack(application, in_pro
     without = first_cells(page_of(admin, f"{INSTITUTIONS}?lacks=reviewer"))
     assert with_reviewer not in without
     assert 0 < len(without) < count
+    is_reviewer = Account.id.in_(
+        select(Membership.account_id).where(
+            Membership.organisation_id == first_id, Membership.role == "institution_reviewer"
+        )
+    )
+    for state in ("closed", "active"):
+        with in_province(SLUG):
+            db.session.execute(update(Account).where(is_reviewer).values(state=state))
+            db.session.commit()
+        lacking = first_cells(page_of(admin, f"{INSTITUTIONS}?lacks=reviewer"))
+        assert (with_reviewer in lacking) == (state == "closed")
     assert first_cells(page_of(admin, f"{INSTITUTIONS}?q={SECOND}")) == [names[1]]
     typed = admin.get(f"{INSTITUTIONS}?division={division[:4]}00")
     assert (typed.status_code, typed.location) == (303, f"{INSTITUTIONS}?division={division[:4]}")

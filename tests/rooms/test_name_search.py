@@ -1,11 +1,9 @@
 """Finding people: by each form in which they are typed, whoever is meant and nobody else; the keys by which
 they are found follow the names wherever these change."""
 
-from contextlib import contextmanager
-
 import pytest
 from pypinyin import lazy_pinyin
-from sqlalchemy import delete, event, select
+from sqlalchemy import delete, select
 
 from dingkao.assessments import people_search
 from dingkao.assessments.enrolment import enrol
@@ -38,6 +36,7 @@ from dingkao.people.organisations import InstitutionValues, add_institution, res
 from dingkao.people.scopes import WHOLE_PROVINCE, Grant
 from dingkao.people.staff_list import STAFF_LIST
 from tests import actors, sample_data
+from tests.statement_counter import counted_statements
 
 CODE = 22
 NAMES = (
@@ -235,20 +234,6 @@ def test_doctors_of_an_institution_take_one_statement_to_find_it(people):
     assert len(statements) == 7  # a number is looked for where the text has a digit
     assert search_organisation_ids("22省第", 1, lambda column: column != second) == [first]
     assert search_organisation_ids(" ", 2, lambda column: column != first) == []
-
-
-@contextmanager
-def counted_statements(statements):
-    """Puts what is sent to the database in the block into a list."""
-
-    def note(_connection, _cursor, statement, *_more):
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_staff_are_found_by_the_beginning_of_their_name_alone(jilin):
