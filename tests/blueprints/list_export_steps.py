@@ -22,6 +22,7 @@ def ask_for_file(client, page, **fields):
         "request_id": request_id,
         "list": query["list"][0],
         "view": query.get("view", [""])[0],
+        "back": query.get("back", [""])[0],
         "reason": "报送市卫健委",
         "file_format": "xlsx",
     }

@@ -115,6 +115,10 @@ def test_a_list_becomes_a_file_that_says_who_when_and_why(application, in_provin
     assert refused.status_code == 422
     assert "请填写用途" in text(refused)
     assert re.search(r'value="csv"\s+checked', text(refused)), "what was chosen stays"
+    for page in (text(clerk.get(export_address(clerk, LIST))), text(refused)):
+        assert re.search(rf'href="{LIST}[^"]*">‹ 返回名单', page)
+    elsewhere = text(clerk.get(f"{export_address(clerk, LIST).partition('&back=')[0]}&back=//example.org/"))
+    assert "返回名单" not in elsewhere
     answer = ask_for_file(clerk, LIST, reason="报送 =市卫健委")
     file = download(clerk, application, in_province, answer.location)
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(file.data))

@@ -8,6 +8,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 from wtforms import BooleanField, HiddenField, StringField
 
+from dingkao.blueprints.console.listing_pages import page_address
 from dingkao.blueprints.console.navigation import (
     console_blueprint,
     count_decidable,
@@ -31,11 +32,13 @@ MAX_LISTED = 100
 
 
 class ExportForm(Form):
-    """What is asked for: the list and its view come with the page, the rest is chosen."""
+    """What is asked for: the list, its view and the path of its page come with the page, the rest is
+    chosen."""
 
     request_id = HiddenField()
     list = HiddenField()
     view = HiddenField()
+    back = HiddenField()
     reason = StringField("用途", [Required("请填写用途，如“报送市卫健委”。")])
     is_unmasked = BooleanField("包含完整证件号码")
 
@@ -43,10 +46,13 @@ class ExportForm(Form):
 @exports.get("/office/exports/new")
 @require("lists.export")
 def new_export() -> str:
-    """The form for the list `list`, narrowed to `view` (the query of its address). Raises NotFound,
-    Forbidden, InvalidInput for a view that the list doesn't know."""
+    """The form for the list `list`, narrowed to `view` (the query of its address), with a link back to its
+    page (`back`, its path below the province's). Raises NotFound, Forbidden, InvalidInput for a view that the list doesn't know."""
     form = ExportForm(
-        request_id=str(new_id()), list=request.args.get("list", ""), view=request.args.get("view", "")
+        request_id=str(new_id()),
+        list=request.args.get("list", ""),
+        view=request.args.get("view", ""),
+        back=request.args.get("back", ""),
     )
     return _render_form(form, _list_of(form))
 
@@ -100,6 +106,7 @@ def _render_form(form: ExportForm, listed: ExportedList) -> str:
     return render_template(
         "console/exports/new.html",
         form=form,
+        back_address=page_address(form.back.data or ""),
         kept_days=FILE_LIFETIME.days,
         title=export_requests.title_of(listed, view),
         headings=view.headings,

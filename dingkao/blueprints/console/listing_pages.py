@@ -399,9 +399,14 @@ def posted_view_address(
 def posted_page_address() -> str:
     """The address of the list's page that sent the form (`back`); the console's first page for an address
     that is none of this site."""
-    path = request.form.get("back", "")
+    return page_address(request.form.get("back", "")) or url_for("dashboard.show_tasks")
+
+
+def page_address(path: str) -> str | None:
+    """The address of a page of the province with this path (and query) below the province's; None for a path
+    that leads to another site."""
     if not is_local_path(path):
-        return url_for("dashboard.show_tasks")
+        return None
     parts = urlsplit(path)
     query = f"?{parts.query}" if parts.query else ""
     return f"{request.script_root}{parts.path}{query}"
