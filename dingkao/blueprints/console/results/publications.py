@@ -98,6 +98,13 @@ def propose_publication() -> Response:
 def publication(publication_id: UUID) -> FlaskResponse | Response:
     """One publication with its list; while it is being gathered or published the page reloads itself. Raises
     NotFound."""
+    return _render_publication(publication_id, {})
+
+
+def _render_publication(publication_id: UUID, refusals: dict[UUID, str]) -> FlaskResponse | Response:
+    """The page of a publication, with the view of its list that the address describes, and at a record's row
+    why its return was refused (`refusals`, by record id); or the redirect to another view (`open_list_of`).
+    Raises NotFound."""
     shown_publication = publication_lists.get_publication(publication_id)
     view = open_list_of(
         PUBLICATION_ENTRY_LIST,
@@ -120,6 +127,7 @@ def publication(publication_id: UUID) -> FlaskResponse | Response:
         job=_unless_done(job),
         max_reason_length=assessment_transitions.MAX_REASON_LENGTH,
         view=view,
+        refusals=refusals,
         boxes=_unprintable_people(shown_publication),
         **_approval_context(shown_publication),
     )
@@ -209,8 +217,8 @@ def withdraw_publication(publication_id: UUID) -> Response:
 @require("results.return_record")
 def return_record(record_id: UUID) -> Response:
     """Return one assessment that is 待发布 to its assessment organisation, with a reason; `publication` in
-    the address is the list on which it is, which can't be approved any more, and which is shown again if the
-    reason is missing. Raises NotFound, InvalidState."""
+    the address is the list on which it is, which can't be approved any more; without a reason the same view
+    of it is shown again, with the refusal at the record's row. Raises NotFound, InvalidState."""
     try:
         publishing.return_record(
             record_id,
@@ -219,9 +227,9 @@ def return_record(record_id: UUID) -> Response:
         )
     except InvalidInput as refusal:
         db.session.rollback()
-        flash(refusal.message, "refusal")
+        publication_id = request.args.get("publication", UUID(int=0), UUID)
         return refused_response(
-            publication(request.args.get("publication", UUID(int=0), UUID)),
+            _render_publication(publication_id, {record_id: refusal.message}),
             refusal,
         )
     flash("已退回考核机构重新评定。清单已有变化，请撤回后重新生成。")
