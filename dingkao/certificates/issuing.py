@@ -16,7 +16,6 @@ from sqlalchemy import (
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.certificates.certificate_queries import (
-    uncertified_conditions,
     valid_certificate,
 )
 from dingkao.certificates.certificate_rendering import (
@@ -24,9 +23,6 @@ from dingkao.certificates.certificate_rendering import (
 )
 from dingkao.certificates.models import Certificate
 from dingkao.certificates.serials import new_serial
-from dingkao.certificates.unprintable_names import (
-    MAX_UNPRINTABLE_SHOWN,
-)
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
@@ -260,24 +256,6 @@ def issue_job(job: Job, _progress: worker.ProgressCallback) -> None:
         render_and_store(certificate)
 
 
-def enqueue_unissued(cycle: Cycle, *, by: Actor) -> int:
-    """Enqueue the certificates of those who passed in the cycle without getting one, if they can be printed
-    by now (new fonts). Returns how many. Only the first MAX_UNPRINTABLE_SHOWN of them, by the record's id,
-    are looked at."""
-    query = select(Assessment).where(*uncertified_conditions(cycle)).order_by(Assessment.id)
-    records = db.session.scalars(query.limit(MAX_UNPRINTABLE_SHOWN)).all()
-    printable_records = [record for record in records if _is_printable(record, cycle)]
-    for record in printable_records:
-        enqueue_issue(record, by=by)
-    return len(printable_records)
-
-
-def _is_printable(record: Assessment, cycle: Cycle) -> bool:
-    """Returns whether all characters of a record's certificate can be printed."""
-    doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
-    return not _unprintable_in(certificate_content(record, doctor, cycle))
-
-
 def mask_name(name: str) -> str:
     """Returns a name as strangers may see it: the first character, and a star for each other one."""
     return name[:1] + "*" * (len(name) - 1)
@@ -317,7 +295,7 @@ def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chun
     )
     with journal.batched_entries():
         passed_records = db.session.scalars(records.execution_options(populate_existing=True)).all()
-        refused = _issue_each(passed_records)
+        refused = issue_each(passed_records)
     is_last = len(record_ids) < ISSUE_BATCH_SIZE
     next_cursor = {"drawn": str(FIRST_ID)} if is_last else {"issued": str(record_ids[-1])}
     return Chunk(
@@ -330,7 +308,7 @@ def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chun
     )
 
 
-def _issue_each(
+def issue_each(
     records: Iterable[Assessment],
 ) -> list[tuple[str, str]]:
     """Issue the certificates of locked records. Returns (doctor's name, refusal) of those that can't be

@@ -14,10 +14,11 @@ from dingkao.certificates import (
     certificate_rendering,
     issuing,
     revocation,
+    unissued_certificates,
     unprintable_names,
 )
 from dingkao.certificates.certificate_list import CERTIFICATE_LIST
-from dingkao.cycles.cycles import current_cycle
+from dingkao.cycles.cycles import current_cycle, require_current_cycle
 from dingkao.database.base import db
 from dingkao.database.listing.definitions import ListRow
 from dingkao.doctors.models import Doctor
@@ -115,16 +116,11 @@ def propose_revocation(
 @require("certificates.manage")
 @limiter.limit("60/hour")
 def issue_waiting() -> Response:
-    """Enqueue the certificates of the current cycle that could not be printed before and can be now, for
-    instance after a font was added (`issuing.enqueue_unissued`), and say how many."""
-    cycle = current_cycle()
-    enqueued_count = issuing.enqueue_unissued(cycle, by=current_user.as_actor()) if cycle else 0
-    flash(
-        f"已重新提交{enqueued_count}人的通知书，请稍后刷新本页。"
-        if enqueued_count
-        else "目前没有可以签发的通知书：这些字仍然无法打印。"
-    )
-    return redirect(url_for("certificates.list_certificates"), 303)
+    """Enqueue the job that issues the certificates of the current cycle that could not be printed before and
+    can be now, for instance after a font was added, and redirect to it. Raises NotFound before the first
+    cycle."""
+    job = unissued_certificates.enqueue_unissued(require_current_cycle(), by=current_user.as_actor())
+    return redirect(url_for("jobs.show_job", job_id=job.id), 303)
 
 
 @certificates.post("/office/certificates/<uuid:certificate_id>/draw")
