@@ -1,5 +1,5 @@
-"""Issuing the certificates of those who passed and got none when their list was published, because a character
-could not be printed then (补签未签发的通知书)."""
+"""Issuing the certificates of those who passed and got none when their list was published, because a
+character could not be printed then (补签未签发的通知书)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,8 +28,9 @@ BATCH_SIZE = 10
 
 
 def enqueue_unissued(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the job that issues the certificates of all who passed in the cycle without getting one, if they
-    can be printed by now (new fonts); returns the unfinished job that `by` asked for, if there is one."""
+    """Enqueue the job that issues the certificates of all who passed in the cycle without getting one, if
+    they can be printed by now (new fonts); returns the unfinished job that `by` asked for, if there is
+    one."""
     latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
     if latest is not None and latest.asked_by == by.id and not latest.is_over:
         return latest

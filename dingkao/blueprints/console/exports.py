@@ -47,7 +47,8 @@ class ExportForm(Form):
 @require("lists.export")
 def new_export() -> str:
     """The form for the list `list`, narrowed to `view` (the query of its address), with a link back to its
-    page (`back`, its path below the province's). Raises NotFound, Forbidden, InvalidInput for a view that the list doesn't know."""
+    page (`back`, its path below the province's). Raises NotFound, Forbidden, InvalidInput for a view that the
+    list doesn't know."""
     form = ExportForm(
         request_id=str(new_id()),
         list=request.args.get("list", ""),
