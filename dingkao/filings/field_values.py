@@ -31,7 +31,7 @@ def form_value(value: Any) -> list[str]:
 
 
 def non_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `values` without the empty ones."""
+    """Returns `values` without those that are None, "" or an empty list; False and 0 stay."""
     return {name: value for name, value in values.items() if value not in EMPTY_VALUES}
 
 

@@ -85,7 +85,7 @@ def register_listing(
     """Let a list of the console be asked for as a file, with the filters and columns of its view, sorted by
     `order_columns` (as in ExportedView), else by the list's id column. `action`, `reveal_action`,
     `names_people`: as in ExportedList; `full_number` returns the whole number of a row, for the column
-    NUMBER_COLUMN."""
+    NUMBER_COLUMN. Returns the list as it is registered. Raises ValueError if one of its name is already."""
     narrow = partial(_narrow_listing, definition, full_number, order_columns or [definition.id_column])
     return register_list(
         ExportedList(

@@ -79,8 +79,9 @@ def _get_mock_exam(mock_exam_id: UUID, *, for_update: bool = False) -> MockExam:
 
 
 def _get_settled_mock_exam(mock_exam_id: UUID) -> MockExam:
-    """The doctor's own mock exam for a page that shows it; if its time is over, it is handed in before.
-    Raises NotFound, InvalidState if practice is closed."""
+    """The doctor's own mock exam for a page that shows it. All of the doctor's whose time is over are handed
+    in before, which is committed and drops what the session has read (`_close_overdue`). Raises NotFound,
+    InvalidState if practice is closed."""
     require_open_record()
     _close_overdue()
     return _get_mock_exam(mock_exam_id)

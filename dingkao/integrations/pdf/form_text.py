@@ -25,8 +25,9 @@ def list_annotations(pdf: pikepdf.Pdf) -> list[pikepdf.Dictionary]:
 
 
 def unrendered_texts(pdf: pikepdf.Pdf) -> str:
-    """Returns the text, without blanks and all joined, of visible fields and comments (FreeText) for which
-    the file has no valid appearance; of password fields nothing."""
+    """Returns the text, without blanks, normalised (NFKC) and all joined, of visible text and choice fields
+    (no password fields) and comments (FreeText) for which the file has no valid appearance. If the form says
+    NeedAppearances, no field has one; a comment's counts all the same."""
     form = pdf.Root.get("/AcroForm")
     needs_appearances = isinstance(form, pikepdf.Dictionary) and bool(form.get("/NeedAppearances"))
     return "".join(
