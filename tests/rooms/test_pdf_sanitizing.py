@@ -300,6 +300,10 @@ class Made:
         )
         return self
 
+    def field_of_stream(self, text: str) -> "Made":
+        """With a field of a form whose value stands in a stream."""
+        return self.field(self.pdf.make_stream(bytes(String(text))))
+
     def content(self) -> bytes:
         into = io.BytesIO()
         self.pdf.save(into)
@@ -333,7 +337,7 @@ SHOWN_TEXTS = {
     "a field in Chinese": (Made().field("王安一"), "王安一"), "without being asked for": (Made().field("王安一", anew=False), "王安一"),
     "a field in Latin": (Made().field("Wang"), "Wang"), "several lines": (Made().field("王安一李四王安一李四王安一李四", Ff=1 << 12), "王安一李四" * 3),
     "a choice": (Made().field("山西省", "Ch", Ff=1 << 17, Opt=Array([String("山西省"), String("河南省")])), "山西省"), "combs": (Made().field("1234", Ff=1 << 24, MaxLen=4), "1234"),
-    "a hidden field": (Made().field("王安一", F=2), ""),
+    "a hidden field": (Made().field("王安一", F=2), ""), "a value in a stream": (Made().field_of_stream("王安一"), "王安一"),
     "a stamp": (Made().marked(Subtype=Name.Square, C=Array([1, 0, 0])), ""), "a layer": (layered(), ""), "nothing": (Made(), ""),
 }  # fmt: skip
 
@@ -377,7 +381,7 @@ def test_a_layer_that_is_not_shown_stays_so():
 
 REFUSED = {
     "characters no typeface has": Made().field("王\U00030000"), "a comment never drawn": Made().marked(Subtype=Name.FreeText, Contents=String("批注"), DA=String("/Helv 18 Tf 0 g")),
-    "a form drawn by its program": Made().field("x"),
+    "a form drawn by its program": Made().field("x"), "a value in a stream": Made().field_of_stream("王\U00030000"),
 }  # fmt: skip
 REFUSED["a form drawn by its program"].pdf.Root.NeedsRendering = True
 

@@ -58,7 +58,15 @@ def _has_appearance(mark: pikepdf.Dictionary, *, needs_appearances: bool) -> boo
 def _field_text(field: pikepdf.Dictionary) -> str:
     """Returns the values of a field as one text without blanks."""
     values = _as_list(inherited_value(field, "/V"))
-    return plain_text("".join(str(value) for value in values if isinstance(value, pikepdf.String)))
+    return plain_text("".join(map(_value_text, values)))
+
+
+def _value_text(value: Any) -> str:
+    """Returns the text of a field's value, a text string or a stream of one (ISO 32000 12.7.5.3); "" for any
+    other."""
+    if isinstance(value, pikepdf.Stream):
+        value = pikepdf.String(value.read_bytes())
+    return str(value) if isinstance(value, pikepdf.String) else ""
 
 
 def _is_readable_field(mark: pikepdf.Dictionary) -> bool:
