@@ -114,6 +114,11 @@ def test_categories_are_topics_and_feedback_explains():
     ]
 
 
+def test_a_comment_of_ours_below_a_question_is_about_the_next_one():
+    questions, _ = read('谁?{=甲 ~乙}\n// dingkao: {"topic": "外科"}\n\n谁呢?{=甲 ~乙}\n\n又是谁?{=甲 ~乙}')
+    assert [question.topic for question in questions] == ["", "外科", ""]
+
+
 REFUSED = {
     "只是说明。": "没有答案区，是一段说明文字", "写一写。{}": "是问答题（答案区为空）", "几?{#3:1}": "是数值题", "谁?{=甲 =乙}": "是填空（简答）题，只有正确答案没有其他选项",
     "配{=甲->乙 =丙->丁}": "是匹配题", "谁?{~甲 ~乙}": "没有正确答案", "谁?{=甲 ~乙": "答案区没有结束，缺少“}”", "谁}?": "多余的“}”", "谁?{=甲 ~乙}又{=丙 ~丁}": "一个题目中有多个答案区，或大括号不成对",

@@ -75,7 +75,8 @@ _FOREIGN_CATEGORIES = (
 class _GiftBlock:
     """The lines of one question, without comments. `line`: the number of its first line in the file, from 1
     (0 while it has none); `comment`: our comment on it, column → value, {} without one; `last_comment`: our
-    comment that was read last, which belongs to the line of text after it."""
+    comment after the last line of text, {} without one: it belongs to the line of text after it, which may be
+    the next question's."""
 
     line: int = 0
     comment: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class _GiftBlock:
             self.last_comment = _parse_comment(content) or self.last_comment
             return
         self.line = self.line or number
-        self.comment = self.comment or self.last_comment
+        self.comment, self.last_comment = self.comment or self.last_comment, {}
         self.lines.append(line)
 
     def begins_with_category(self) -> bool:
@@ -253,7 +254,7 @@ def _split_blocks(text: str) -> Iterator[_GiftBlock]:
             block.add_line(number, line)
         elif block.lines:
             yield block
-            block = _GiftBlock()
+            block = _GiftBlock(last_comment=block.last_comment)
     if block.lines:
         yield block
 
