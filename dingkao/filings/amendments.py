@@ -14,8 +14,8 @@ from dingkao.filings.dossier import (
     set_certificate_number,
     set_column_values,
 )
-from dingkao.filings.entry_list_fields import ENTRY_LISTS, EntryList
-from dingkao.filings.entry_lists import missing_entry_errors
+from dingkao.filings.entry_list_fields import ENTRY_LISTS, MAX_ENTRIES, EntryList
+from dingkao.filings.entry_lists import full_list_message, missing_entry_errors
 from dingkao.filings.field_readers import validate_fields
 from dingkao.filings.field_values import display_value, missing_fields
 from dingkao.filings.fields import Field
@@ -129,11 +129,13 @@ def apply_entry_change(
     by: Actor,
 ) -> None:
     """Replace an entry of a locked filing, which keeps its proofs; add one (`before` None); or remove one
-    with its proofs (`after` None). Raises InvalidState if the list no longer has `before`, or nothing is
-    filed."""
+    with its proofs (`after` None). Raises InvalidState if the list no longer has `before` or is full, or
+    nothing is filed."""
     filing = _require_filing(dossier)
     step = ENTRY_LISTS[kind].step
     entries = _changed_entries(dossier.entries(kind), before, after)
+    if before is None and len(entries) > MAX_ENTRIES:
+        raise InvalidState(f"{full_list_message(kind)}不能再添加。请点“不同意”并说明原因。")
     set_column_values(filing, step, column_values(filing, step) | {kind: entries})
     delete_orphaned_proofs(dossier, by=by)
     _mark_saved(filing)

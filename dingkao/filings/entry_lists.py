@@ -71,7 +71,7 @@ class _OpenList:
     def require_room(self, advice: str) -> None:
         """Raises InvalidInput, ending in the sentence `advice`, if the list is full."""
         if len(self.entries) >= MAX_ENTRIES:
-            raise InvalidInput(f"{self.label}最多{MAX_ENTRIES}条，{advice}")
+            raise InvalidInput(f"{full_list_message(self.kind)}{advice}")
 
     def store(self) -> None:
         """Write the entries and the values of the step back to the filing."""
@@ -80,6 +80,11 @@ class _OpenList:
             self.step,
             self.step_values | {self.kind: self.entries},
         )
+
+
+def full_list_message(kind: str) -> str:
+    """Returns the clause that says how many entries the list `kind` may have; the advice follows it."""
+    return f"{get_entry_list(kind).label}最多{MAX_ENTRIES}条，"
 
 
 def _open_list(dossier: Dossier, kind: str, by: Actor) -> _OpenList:

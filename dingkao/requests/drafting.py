@@ -12,7 +12,8 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, InvalidState, NotFound
 from dingkao.filings import amendments
 from dingkao.filings.dossier import Dossier
-from dingkao.filings.entry_list_fields import ENTRY_LISTS
+from dingkao.filings.entry_list_fields import ENTRY_LISTS, MAX_ENTRIES
+from dingkao.filings.entry_lists import full_list_message
 from dingkao.filings.field_values import display_value
 from dingkao.filings.fields import Field
 from dingkao.journal import entries as journal
@@ -172,6 +173,8 @@ def save_change_entry(
     for an unknown list or entry, InvalidState unless it is a draft."""
     require_draft(doctor_request)
     before, after, errors = amendments.entry_change(dossier, kind, entry_id, values)
+    if before is None and not _has_room(doctor_request, dossier, kind):
+        errors[ENTRY_LISTS[kind].fields[0].name] = f"{full_list_message(kind)}请合并后再添加。"
     if errors:
         return errors
     entry = before or after
@@ -179,6 +182,14 @@ def save_change_entry(
     items = [] if before == after else [_changed_entry(kind, place, before, after)]
     _store_items(doctor_request, items, what="entry", place=place)
     return {}
+
+
+def _has_room(doctor_request: Request, dossier: Dossier, kind: str) -> bool:
+    """Whether the list `kind`, changed as the request says, may have one more entry."""
+    changes = [item for item in load_items(doctor_request) if (item["what"], item["name"]) == ("entry", kind)]
+    added_count = sum(item["before"] is None for item in changes)
+    removed_count = sum(item["after"] is None for item in changes)
+    return len(dossier.entries(kind)) + added_count - removed_count < MAX_ENTRIES
 
 
 def _changed_entry(kind: str, place: str, before: Any, after: Any) -> Item:

@@ -140,7 +140,7 @@ def _apply_items(
         .with_for_update()
     ).one_or_none()
     dossier = dossier_of_record(record)
-    for item in items:
+    for item in sorted(items, key=lambda item: item["after"] is not None):  # removals make room
         _apply_item(dossier, item, by)
     for file in list_files(doctor_request):
         if file.kind == "photo":

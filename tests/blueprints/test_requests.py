@@ -16,9 +16,10 @@ from dingkao.certificates import issuing
 from dingkao.certificates.models import Certificate
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
+from dingkao.filings import amendments
 from dingkao.filings.models import Filing
 from dingkao.people.models import Account, Notice
-from dingkao.requests import request_files
+from dingkao.requests import drafting, request_files
 from dingkao.requests.models import Request
 from tests import sample_data
 from tests.actors import (
@@ -187,7 +188,7 @@ def test_deferral(ready, staff, in_province, decision, state, title):
         assert "延考申请已通过并备案" in someone.get("/home")
 
 
-def test_a_change_shows_old_and_new_and_is_made_when_both_agreed(ready, staff, in_province):
+def test_a_change_shows_old_and_new_and_is_made_when_both_agreed(ready, staff, in_province, monkeypatch):
     someone = ready()
     request_id = begun(someone, "change")
     response = someone.get(f"/requests/{request_id}/step/1")
@@ -201,13 +202,12 @@ def test_a_change_shows_old_and_new_and_is_made_when_both_agreed(ready, staff, i
     }
     assert someone.post(f"/requests/{request_id}/step/1", school="", **basic).status_code == 422
     someone.post(f"/requests/{request_id}/step/1", school="青海大学", **basic)
-    someone.post(
-        f"/requests/{request_id}/list/education/new",
-        name="进修学院",
-        education="本科",
-        since="2004-01",
-        until="2005-01",
-    )
+    school = {"name": "进修学院", "education": "本科", "since": "2004-01", "until": "2005-01"}
+    with monkeypatch.context() as patch:
+        patch.setattr(drafting, "MAX_ENTRIES", 1)
+        full = someone.post(f"/requests/{request_id}/list/education/new", **school)
+        assert (full.status_code, "请合并后再添加" in full.get_data(as_text=True)) == (422, True)
+    someone.post(f"/requests/{request_id}/list/education/new", **school)
     of_an_earlier_cycle = {"name": "旧表彰", "when": "2001-05"}
     address = f"/requests/{request_id}/list/good_records/new"
     assert someone.post(address, **of_an_earlier_cycle).status_code == 422
@@ -226,6 +226,9 @@ def test_a_change_shows_old_and_new_and_is_made_when_both_agreed(ready, staff, i
     assert "青海大学" in text
     with in_province(SLUG):
         assert filing(someone).basic["school"] == "山西医科大学"
+    with monkeypatch.context() as patch:
+        patch.setattr(amendments, "MAX_ENTRIES", 1)
+        assert decide(staff["organisation"], request_id, "organisation", "agree").status_code == 409
     decide(staff["organisation"], request_id, "organisation", "agree")
     with in_province(SLUG):
         assert filing(someone).basic["school"] == "青海大学"
