@@ -7,20 +7,44 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from dingkao.assessments.models import Assessment
-from dingkao.certificates.certificate_queries import uncertified_conditions
-from dingkao.certificates.certificate_rendering import render_and_store
-from dingkao.certificates.issuing import FIRST_ID, issue_each
-from dingkao.certificates.models import Certificate
-from dingkao.cycles.cycles import get_cycle
-from dingkao.cycles.models import Cycle
-from dingkao.database.arrays import in_array
-from dingkao.database.base import db
+from dingkao.assessments.models import (
+    Assessment,
+)
+from dingkao.certificates.certificate_queries import (
+    uncertified_conditions,
+)
+from dingkao.certificates.certificate_rendering import (
+    render_and_store,
+)
+from dingkao.certificates.issuing import (
+    FIRST_ID,
+    issue_each,
+)
+from dingkao.certificates.models import (
+    Certificate,
+)
+from dingkao.cycles.cycles import (
+    get_cycle,
+)
+from dingkao.cycles.models import (
+    Cycle,
+)
+from dingkao.database.arrays import (
+    in_array,
+)
+from dingkao.database.base import (
+    db,
+)
 from dingkao.jobs import enqueueing, worker
-from dingkao.jobs.chunks import Chunk, Cursor
+from dingkao.jobs.chunks import (
+    Chunk,
+    Cursor,
+)
 from dingkao.jobs.models import Job
 from dingkao.journal import entries as journal
-from dingkao.journal.entries import Actor
+from dingkao.journal.entries import (
+    Actor,
+)
 
 JOB_NAME = "issue_unissued"
 BATCH_SIZE = 10

@@ -14,8 +14,15 @@ from dingkao.filings.dossier import (
     set_certificate_number,
     set_column_values,
 )
-from dingkao.filings.entry_list_fields import ENTRY_LISTS, MAX_ENTRIES, EntryList
-from dingkao.filings.entry_lists import full_list_message, missing_entry_errors
+from dingkao.filings.entry_list_fields import (
+    ENTRY_LISTS,
+    MAX_ENTRIES,
+    EntryList,
+)
+from dingkao.filings.entry_lists import (
+    full_list_message,
+    missing_entry_errors,
+)
 from dingkao.filings.field_readers import validate_fields
 from dingkao.filings.field_values import display_value, missing_fields
 from dingkao.filings.fields import Field

@@ -113,7 +113,13 @@ def _seats_by_account(desk: Desk, account_ids: Sequence[UUID]) -> dict[UUID, set
     seats: dict[UUID, set[tuple[str, UUID | None]]] = {}
     for membership in memberships_of_accounts(account_ids):
         if membership.organisation_id == desk.organisation_id:
-            seats.setdefault(membership.account_id, set()).add((membership.role, membership.department_id))
+            account_seats = seats.setdefault(
+                membership.account_id,
+                set(),
+            )
+            account_seats.add(
+                (membership.role, membership.department_id),
+            )
     return seats
 
 

@@ -41,7 +41,10 @@ ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 def _has_nobody(action: str) -> ColumnElement[bool]:
     """The condition that nobody at an organisation, with an account that isn't closed, holds a role that is
     granted an action."""
-    is_holder = and_(Account.tenant_id == Membership.tenant_id, Account.id == Membership.account_id)
+    is_holder = and_(
+        Account.tenant_id == Membership.tenant_id,
+        Account.id == Membership.account_id,
+    )
     holders = (
         select(Membership.role)
         .join(Account, is_holder)

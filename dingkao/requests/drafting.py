@@ -12,8 +12,13 @@ from dingkao.doctors.models import Doctor
 from dingkao.errors import InvalidInput, InvalidState, NotFound
 from dingkao.filings import amendments
 from dingkao.filings.dossier import Dossier
-from dingkao.filings.entry_list_fields import ENTRY_LISTS, MAX_ENTRIES
-from dingkao.filings.entry_lists import full_list_message
+from dingkao.filings.entry_list_fields import (
+    ENTRY_LISTS,
+    MAX_ENTRIES,
+)
+from dingkao.filings.entry_lists import (
+    full_list_message,
+)
 from dingkao.filings.field_values import display_value
 from dingkao.filings.fields import Field
 from dingkao.journal import entries as journal
@@ -184,9 +189,15 @@ def save_change_entry(
     return {}
 
 
-def _has_room(doctor_request: Request, dossier: Dossier, kind: str) -> bool:
+def _has_room(
+    doctor_request: Request,
+    dossier: Dossier,
+    kind: str,
+) -> bool:
     """Whether the list `kind`, changed as the request says, may have one more entry."""
-    changes = [item for item in load_items(doctor_request) if (item["what"], item["name"]) == ("entry", kind)]
+    changes = [
+        item for item in load_items(doctor_request) if item["what"] == "entry" and item["name"] == kind
+    ]
     added_count = sum(item["before"] is None for item in changes)
     removed_count = sum(item["after"] is None for item in changes)
     return len(dossier.entries(kind)) + added_count - removed_count < MAX_ENTRIES

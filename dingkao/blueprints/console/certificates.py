@@ -119,7 +119,10 @@ def issue_waiting() -> Response:
     """Enqueue the job that issues the certificates of the current cycle that could not be printed before and
     can be now, for instance after a font was added, and redirect to it. Raises NotFound before the first
     cycle."""
-    job = unissued_certificates.enqueue_unissued(require_current_cycle(), by=current_user.as_actor())
+    job = unissued_certificates.enqueue_unissued(
+        require_current_cycle(),
+        by=current_user.as_actor(),
+    )
     return redirect(url_for("jobs.show_job", job_id=job.id), 303)
 
 

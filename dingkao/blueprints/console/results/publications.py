@@ -101,7 +101,10 @@ def publication(publication_id: UUID) -> FlaskResponse | Response:
     return _render_publication(publication_id, {})
 
 
-def _render_publication(publication_id: UUID, refusals: dict[UUID, str]) -> FlaskResponse | Response:
+def _render_publication(
+    publication_id: UUID,
+    refusals: dict[UUID, str],
+) -> FlaskResponse | Response:
     """The page of a publication, with the view of its list that the address describes, and at a record's row
     why its return was refused (`refusals`, by record id); or the redirect to another view (`open_list_of`).
     Raises NotFound."""
