@@ -18,6 +18,11 @@ from dingkao.tenants.encryption import (
     normalise_text,
 )
 
+STEP_SECONDS = 30
+"""The time step of RFC 6238 that authenticator apps assume."""
+ACCEPTED_STEPS = (0, -1, 1)
+"""Of which time steps a code may be, counted from the present one."""
+
 
 def requires_setup_link(account: Account) -> bool:
     """Whether the second factor can only be bound with the link sent to the account's mobile number
@@ -67,11 +72,11 @@ def _second_factor_secret(account: Account, location: SecretLocation, offered: s
 
 
 def matching_counter(secret: str, code: str) -> int | None:
-    """The number of the 30-second step for which `code` is right: the present step or one of its neighbours;
-    None for a wrong code. Full-width digits and blanks in the code are accepted."""
+    """The number of the time step for which `code` is right, one of ACCEPTED_STEPS; None for a wrong code.
+    Full-width digits and blanks in the code are accepted."""
     totp, typed_code = pyotp.TOTP(secret), normalise_text(code).encode()
-    step = int(clock.now().timestamp()) // 30
-    for counter in (step, step - 1, step + 1):
+    present_step = int(clock.now().timestamp()) // STEP_SECONDS
+    for counter in (present_step + offset for offset in ACCEPTED_STEPS):
         if hmac.compare_digest(totp.generate_otp(counter).encode(), typed_code):
             return counter
     return None
