@@ -149,8 +149,9 @@ def save_change_fields(
     step: int,
     values: Mapping[str, list[str]],
 ) -> dict[str, str]:
-    """Store, in the draft of a change (locked), what would change on the page of a step of the filing, in
-    place of what was stored for it; `values` are the submitted form values. Returns the errors by field name;
+    """Store, in the draft of a change (locked), what would change of the fields of a step of the filing, in
+    place of what was stored for its fields; the changed entries of its lists stay. `values` are all submitted
+    values of the step's form: a field that is missing counts as emptied. Returns the errors by field name;
     with errors nothing is stored. Raises InvalidState unless it is a draft."""
     require_draft(doctor_request)
     changes, errors = amendments.field_changes(dossier, step, dossier.fields(step), values)
