@@ -20,6 +20,7 @@ from dingkao.exams.models.paper_models import AdmissionTicket
 from dingkao.filings import review_batches
 from dingkao.filings.dossier import filing_of
 from dingkao.filings.models import ReviewBatch, ReviewPhrase
+from dingkao.jobs.models import Job
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Account, Membership, Organisation
 from dingkao.tenants import settings
@@ -173,6 +174,25 @@ def test_a_large_batch_is_a_job_of_chunks(application, in_province, submitted, r
     assert "已审核通过2人；1人未办理" in batch_page
     assert "申报有不良执业行为记录。" in batch_page
     assert "已完成" in reviewer.get(f"{DESK}/batches").get_data(as_text=True)
+
+
+def test_a_cancelled_batch_is_shown_to_whom_it_was_handed_over(in_province, submitted, staff, monkeypatch):
+    monkeypatch.setattr(review_batches, "CHUNK_SIZE", 0)
+    leaver, successor = staff(), staff()
+    page = review_steps.preview(leaver, SLUG, [submitted().record_id])
+    location = review_steps.confirm(leaver, SLUG, page).location
+    with in_province(SLUG):
+        job_id = db.session.scalars(select(Job.id).where(Job.asked_by == leaver.account_id)).one()
+        first_id = db.session.scalars(
+            select(Organisation.id).where(Organisation.registration_number == FIRST)
+        ).one()
+    post_form(leaver, f"/{SLUG}/office/work/{job_id}/cancel")
+    assert [job.state for job in actors.iter_job_turns(in_province, SLUG, job_id)] == ["cancelled"]
+    assert "查看任务" in leaver.get(location).get_data(as_text=True)
+    desk = {"organisation": str(first_id), "successor": str(successor.account_id)}
+    post_form(leaver, f"/{SLUG}/office/handover/{leaver.account_id}", **desk)
+    answer = successor.get(location)
+    assert (answer.status_code, "查看任务" in answer.get_data(as_text=True)) == (200, False)
 
 
 def test_all_that_fit_the_filter_are_selected(in_province, submitted, reviewer):

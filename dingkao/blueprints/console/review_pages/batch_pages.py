@@ -122,8 +122,9 @@ def _render_batch(
     batch: ReviewBatch,
     refusal: str = "",
 ) -> FlaskResponse:
-    """The page of a batch; `refusal`: why it could not be recalled."""
-    job = control.get_job(batch.job_id, current_user.id) if batch.job_id else None
+    """The page of a batch of one's own; a batch that was handed over may have a job that wasn't, because it
+    was cancelled. `refusal`: why the batch could not be recalled."""
+    job = control.find_job(batch.job_id) if batch.job_id else None
     html = render_template(
         "console/filing_review/batch.html",
         batch=batch,
