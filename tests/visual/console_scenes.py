@@ -81,7 +81,7 @@ def publish(page: Page, slug: str) -> Iterator[str]:
     page.goto(f"/{slug}/office/publications")
     press(page, "生成发布清单")
     page.goto(f"/{slug}/office/publications")
-    page.get_by_role("link", name="查看").first.click()
+    page.locator("main").get_by_role("link", name="查看").first.click()
     page.get_by_role("button", name="退回").first.wait_for()
     yield "清单"
     page.get_by_role("button", name="退回").first.click()
