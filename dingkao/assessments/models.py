@@ -118,10 +118,10 @@ class Assessment(TenantOwned, Model):
     test (免考). `result_received_at`: when the doctor read the notice of the published result; NULL until
     then. `conduct_findings`: the codes of the cases of direct failure (§1.7) that the institution's reviewer
     found; NULL until the checklist was answered. `bad_record_check`: what the assessment organisation's check
-    of bad records found. `sent_by`, `sent_from`: the reviewer who moved the record to its present state, and
-    the state before, while that can be recalled. `assigned_to`: the reviewer of the present desk to whom it
-    was given. `assisted`: somebody has begun to fill in the filing on the doctor's behalf (代填); it stays
-    so for the cycle, also when the doctor goes on alone.
+    of bad records found. `sent_by`, `sent_from`: the reviewer who was the last to send the record to another
+    desk, and the state before; they stay when it can't be recalled any more. `assigned_to`: the reviewer of
+    the present desk to whom it was given. `assisted`: somebody has begun to fill in the filing on the
+    doctor's behalf (代填); it stays so for the cycle, also when the doctor goes on alone.
     In the state «absent» `absence_note` is what the assessment organisation found out, drafted by
     `absence_drafted_by`; the absence counts once `absence_confirmed_by` is set.
     """

@@ -61,12 +61,18 @@ def recall_to_organisation(
     """考核机构撤回: what the assessment organisation has accepted, or returned. The caller has checked that
     nothing was done with it since. The acceptance, with the verdict made with it, is removed. Raises as
     `recall_to_institution`, and InvalidState for a record that came to 综合评定 by a test or an exemption."""
-    if record.state == "grading" and (record.exempted or not skips_test(record.procedure)):
+    if is_tested_or_exempted(record):
         raise InvalidState("该记录已转入综合评定，不能撤回。")
     is_accepted = record.state in ("ready", "grading")
     _recall(record, by, reason, "organisation_pending")
     if is_accepted:
         record.accepted_by = record.competence = record.bad_record_check = None
+
+
+def is_tested_or_exempted(record: Assessment) -> bool:
+    """Whether a record came to 综合评定 (state «grading») by a test or an exemption, not by an acceptance
+    without a test."""
+    return record.state == "grading" and (record.exempted or not skips_test(record.procedure))
 
 
 def _recall(

@@ -1,6 +1,7 @@
 """Recalling (撤回) what a reviewer has sent on: it comes back with a reason until the next desk has opened it
 or the review has ended; after that one asks for its return."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
@@ -9,6 +10,7 @@ from dingkao.assessments import review_transitions
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.models import Assessment
 from dingkao.assessments.review_hooks import find_recall_obstacle
+from dingkao.cycles.cycles import is_phase_open
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -18,6 +20,7 @@ from dingkao.errors import Forbidden, InvalidState
 from dingkao.filings.dossier import filing_of
 from dingkao.filings.review import CLERK_MESSAGE, ReviewScope
 from dingkao.journal.entries import Actor
+from dingkao.journal.state_machine import can
 from dingkao.people.models import Notice
 from dingkao.people.notice_catalogue import (
     RETURNED_BY_INSTITUTION,
@@ -70,6 +73,26 @@ def _sent_condition(
         (Assessment.sent_by == by.id)
         & in_array(Assessment.sent_from, scope.states)
         & scope.deciding_condition()
+    )
+
+
+def recallable_ids(records: Iterable[Assessment], cycle: Cycle, by: Actor) -> set[UUID]:
+    """Returns the ids of the records (of the cycle, sent on by `by`) whose recall a page offers: unopened, in
+    a state from which they come back, while the review lasts. What was done with them since is asked only
+    when they are recalled (`recall_record`)."""
+    if not is_phase_open(cycle, "review"):
+        return set()
+    return {record.id for record in records if _is_at_next_desk(record, by)}
+
+
+def _is_at_next_desk(record: Assessment, by: Actor) -> bool:
+    """Whether a record that `by` has sent on is where it was sent, and nobody has opened it there."""
+    recall = _TRANSITIONS.get(record.sent_from or "")
+    return (
+        recall is not None
+        and record.opened_at is None
+        and not review_transitions.is_tested_or_exempted(record)
+        and can(record, recall, by)
     )
 
 

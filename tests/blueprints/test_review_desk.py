@@ -98,6 +98,10 @@ def name_doctor(in_province, doctor, name):
         db.session.commit()
 
 
+def offers_recall(page, doctor):
+    return f'/{doctor.record_id}/recall"' in page.get_data(as_text=True)
+
+
 def verbs_of(in_province, doctor):
     with in_province(SLUG):
         query = select(JournalEntry.verb).where(JournalEntry.subject_id == doctor.record_id)
@@ -235,12 +239,27 @@ def test_after_the_review_nothing_is_recalled(in_province, submitted, reviewer):
         phase = db.session.scalars(select(CyclePhase).where(CyclePhase.kind == "review")).one()
         last_day, phase.last_day = phase.last_day, phase.first_day
         db.session.commit()
-    refused = review_steps.recall(reviewer, doctor)
+    refused, sent = review_steps.recall(reviewer, doctor), reviewer.get(f"{DESK}/sent")
     with in_province(SLUG):
         db.session.execute(update(CyclePhase).where(CyclePhase.kind == "review").values(last_day=last_day))
         db.session.commit()
     assert (refused.status_code, state(in_province, doctor)) == (409, "organisation_pending")
     assert "审核阶段已结束，不能撤回" in refused.get_data(as_text=True)
+    assert not offers_recall(sent, doctor)
+
+
+def test_what_has_gone_past_the_next_desk_is_not_offered_for_recall(
+    in_province, submitted, reviewer, organisation
+):
+    ready, tested = submitted(filed=True), submitted(filed=True)
+    for doctor in (ready, tested):
+        review_steps.approve(reviewer, doctor)
+        review_steps.accept(organisation, doctor)
+    for state_since in ("testing", "grading"):
+        change(in_province, tested, state=state_since)
+        sent = organisation.get(f"{DESK}/sent?side=organisation")
+        assert (offers_recall(sent, ready), offers_recall(sent, tested)) == (True, False)
+        assert f"/{tested.record_id}?side=organisation" in sent.get_data(as_text=True)
 
 
 def test_recall_and_opening_race_and_one_of_them_wins(in_province, submitted, reviewer, organisation):

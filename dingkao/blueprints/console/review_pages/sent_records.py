@@ -19,8 +19,9 @@ from dingkao.web.access_control import require
 @filing_review.get("/office/review/sent")
 @require("filings.review")
 def sent_records() -> str:
-    """A page of the records that one has sent on and nobody after that, the latest first. Raises NotFound
-    before the first cycle, Forbidden."""
+    """A page of the records that the user was the last to send on, from the side `side` of the query (see
+    `current_scope`) and after its cursor `after`, the latest first; also those that were opened or tested
+    since. Raises NotFound before the first cycle, Forbidden."""
     return _render_sent()
 
 
@@ -29,17 +30,13 @@ def _render_sent(
     refused_id: UUID | None = None,
 ) -> str:
     """The page; `refusal`: why the record `refused_id` could not be recalled."""
-    scope, cycle = current_scope(), require_current_cycle()
-    page = recall.sent_page(
-        cycle,
-        scope,
-        current_user.as_actor(),
-        request.args.get("after"),
-    )
+    scope, cycle, by = current_scope(), require_current_cycle(), current_user.as_actor()
+    page = recall.sent_page(cycle, scope, by, request.args.get("after"))
     return render_template(
         "console/filing_review/sent.html",
         side=scope,
         page=page,
+        recallable_ids=recall.recallable_ids(page.rows, cycle, by),
         people=doctors_by_id(record.doctor_id for record in page.rows),
         states=ASSESSMENT_STATES,
         refusal=refusal,
