@@ -1,6 +1,6 @@
 """The transitions of a record (domain.md §11): each names the states it starts from, the state it leads to,
-and who may make it. All raise InvalidState in another state and Forbidden for another actor, besides what the
-docstring names."""
+and who may make it. The caller has locked the record. All raise InvalidState in another state and Forbidden
+for another actor, besides what the docstring names."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -261,7 +261,7 @@ def accept_without_test(
 ) -> None:
     """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
     (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`. Raises
-    InvalidState if a test is required, InvalidInput, Forbidden as `accept`."""
+    InvalidState if a test is required, InvalidInput without a verdict, Forbidden as `accept`."""
     _require_second_person(record, by)
     if not skips_test(record.procedure):
         raise InvalidState("该医师需要参加测评。")

@@ -104,7 +104,8 @@ class DecisionScope:
 
     def can_act_on(self, doctor_request: Request) -> bool:
         """Whether the request waits for a side for which this person may decide, and this person did not
-        decide on it first. Whether the side sees its record is not asked (`includes`)."""
+        decide on it first. Whether the side sees its record (`includes`) and whether the two count as two
+        persons (`second_person`) is not asked."""
         if has_decided_first(doctor_request, self.account):
             return False
         return doctor_request.pending_side in self.decided_sides

@@ -45,7 +45,9 @@ def institution_tickets() -> Response | tuple[str, int] | str:
 
 
 def _enqueue_tickets(form: TicketsForm) -> Job:
-    """Enqueue the tickets of the institution in the form. Raises InvalidInput, NotFound."""
+    """Enqueue the tickets of the institution in the form, with a journal entry; for an assessment
+    organisation only those of the doctors whom it assesses. Raises InvalidInput if the institution isn't
+    known, or nobody there waits for the test or sits it; NotFound before the first cycle."""
     scope = current_user.grant("halls.tickets")
     institution = assessor_choices.resolve_assessed_institution(form.institution.data or "", scope)
     assessor_id = None if scope.is_province else institution.assessment_organisation_id

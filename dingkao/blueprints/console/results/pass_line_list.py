@@ -207,7 +207,7 @@ def _is_whole(tenths: float) -> bool:
 @require("pass_lines.manage")
 def approve_lines() -> Response:
     """Approve all ticked lines as the second person, or none; a job then gives verdicts to the doctors who
-    have scores. Raises NotFound, Forbidden, InvalidState."""
+    have scores. Raises NotFound, Forbidden."""
     line_ids = ticked_ids("line")
     _approve_lines(line_ids, by=current_user.as_actor())
     if line_ids:
@@ -218,8 +218,9 @@ def approve_lines() -> Response:
 
 
 def _approve_lines(line_ids: Sequence[UUID], *, by: Actor) -> None:
-    """Lock and approve the lines with these ids, and enqueue the jobs that apply the lines of their cycles.
-    Raises NotFound, Forbidden, InvalidState."""
+    """Lock and approve the lines with these ids, and enqueue the jobs that apply the lines of their cycles;
+    those that are approved already stay as they are. Raises NotFound for one that was withdrawn, Forbidden
+    for the person who proposed one."""
     lines = [rules.get_line_for_update(line_id) for line_id in line_ids]
     for line in lines:
         rules.approve_line(line, by=by)
