@@ -1,6 +1,7 @@
 """The base classes of all models, and the one `db`. Ids are UUIDv7 made in Python, because PostgreSQL 15 has
 no function for them."""
 
+import re
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -45,6 +46,8 @@ BigIntegerType = BigInteger
 KEY_TEXT = Text(collation="C")
 """The type of keys that are searched by their beginnings: compared by code points, whatever the database's
 own order is, so that all texts with one beginning stand together."""
+UNSTORABLE_PATTERN = re.compile(r"[\x00\ud800-\udfff]")
+"""The characters that PostgreSQL stores in no text: NUL and lone surrogates."""
 
 
 class Model(DeclarativeBase):

@@ -23,7 +23,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from dingkao.database.base import db
+from dingkao.database.base import UNSTORABLE_PATTERN, db
 
 RowT = TypeVar("RowT")
 CursorValue = str | int | UUID | datetime
@@ -86,8 +86,10 @@ def cursor_of(row: Any, order_columns: Sequence[Any]) -> str:
 
 
 def encode_cursor(values: Iterable[CursorValue]) -> str:
-    """Returns the cursor of the row whose columns of order have these values."""
-    return base64.urlsafe_b64encode(json.dumps([str(value) for value in values]).encode()).decode()
+    """Returns the cursor of the row whose columns of order have these values. Chinese stands in it unescaped,
+    so that the longest name and department fit into MAX_CURSOR_LENGTH."""
+    texts = json.dumps([str(value) for value in values], ensure_ascii=False)
+    return base64.urlsafe_b64encode(texts.encode()).decode()
 
 
 class CappedCount(int):
@@ -143,14 +145,15 @@ def _decode_cursor(cursor: str, order_columns: Sequence[Any]) -> list[CursorValu
     if not isinstance(parts, list) or len(parts) != len(order_columns):
         raise ValueError("a cursor of another list")
     values = [_parse_cursor_value(str(part), key) for part, key in zip(parts, order_columns, strict=True)]
-    if not all(map(_is_printable, values)):
+    if not all(map(_is_storable, values)):
         raise ValueError("a cursor that no page has given")
     return values
 
 
-def _is_printable(value: CursorValue) -> bool:
-    """Whether a value is no text, or one without control characters."""
-    return not isinstance(value, str) or value.isprintable()
+def _is_storable(value: CursorValue) -> bool:
+    """Whether a value is no text, or one that a column may have. Names have characters that Python doesn't
+    call printable: private codes, and ideographs newer than its Unicode."""
+    return not isinstance(value, str) or UNSTORABLE_PATTERN.search(value) is None
 
 
 def _parse_cursor_value(part: str, key: Any) -> CursorValue:

@@ -3,7 +3,6 @@ the variables of templates."""
 
 import hashlib
 import json
-import re
 from typing import Any
 
 import structlog
@@ -17,7 +16,7 @@ from werkzeug.utils import cached_property
 
 from dingkao import clock
 from dingkao.config import AppConfig
-from dingkao.database.base import db
+from dingkao.database.base import UNSTORABLE_PATTERN, db
 from dingkao.people.sign_in_attempts import network_of
 from dingkao.tenants.bulk_flush import bulk_flush
 from dingkao.tenants.middleware import PROVINCE_KEY
@@ -33,7 +32,6 @@ CONTENT_SECURITY_POLICY = (
     "; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-UNSTORABLE_PATTERN = re.compile(r"[\x00\ud800-\udfff]")
 REFRESH_SECONDS = 3
 REDIS_TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
 

@@ -1,13 +1,19 @@
 """Pages by keyset: all of a list, each row once, whatever the keys; a mark that was tampered with begins
 anew."""
 
+import base64
+import json
+
 import pytest
 from sqlalchemy import select
 
 from dingkao.database import pagination
 from dingkao.database.base import db, new_id
 from dingkao.database.pagination import CappedCount, capped_count, fetch_page
+from dingkao.doctors.doctor_list import MAX_DEPARTMENT_LENGTH
 from dingkao.doctors.models import Doctor
+from dingkao.doctors.number_indices import name_sort_key
+from dingkao.doctors.roster_rows import MAX_NAME_LENGTH
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.journal.models import JournalEntry
@@ -51,6 +57,27 @@ def test_a_strange_mark_begins_at_the_beginning(in_province, provinces, mark):
         assert [account.id for account in fetch_page(select(Account), [Account.id], mark, 2).rows] == [
             account.id for account in fetch_page(select(Account), [Account.id], None, 2).rows
         ]
+
+
+@pytest.mark.parametrize(
+    "name", ["\U00031350", "\ue000", "内\u200b科"], ids=["new ideograph", "private", "invisible"]
+)
+def test_a_list_goes_on_after_any_name_that_is_stored(name):
+    """A cursor holds the name of a page's last row, which Python may not call printable."""
+    keys, values = [Doctor.name_key, Doctor.id], [name, new_id()]
+    assert pagination.parse_cursor(pagination.encode_cursor(values), keys) == values
+
+
+def test_the_longest_name_and_department_fit_into_a_mark():
+    keys = [Doctor.department, Doctor.name_key, Doctor.id]
+    values = ["科" * MAX_DEPARTMENT_LENGTH, name_sort_key("庄" * MAX_NAME_LENGTH), new_id()]
+    assert pagination.parse_cursor(pagination.encode_cursor(values), keys) == values
+
+
+@pytest.mark.parametrize("text", ["a\0", "\ud800"])
+def test_a_mark_with_what_no_text_can_be_begins_at_the_beginning(text):
+    mark = base64.urlsafe_b64encode(json.dumps([text]).encode()).decode()
+    assert pagination.parse_cursor(mark, [Doctor.name_key]) is None
 
 
 def test_a_list_is_counted_no_further_than_it_is_told(in_province, provinces, monkeypatch):
