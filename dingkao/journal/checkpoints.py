@@ -167,7 +167,10 @@ def lowest_id_at(moment: datetime) -> UUID:
 
 
 def id_time(entry: UUID) -> datetime:
-    """Returns the time at which a UUIDv7 was made. Raises OverflowError or ValueError for another id."""
+    """Returns the time at which a UUIDv7 was made. Raises ValueError for an id of another version, and for a
+    time beyond the year 9999."""
+    if entry.version != 7:
+        raise ValueError("an id that doesn't tell its time")
     return datetime.fromtimestamp((entry.int >> 80) / 1000, UTC)
 
 

@@ -24,10 +24,11 @@ class Finding:
     subject: UUID | None
 
     def made_at(self) -> datetime | None:
-        """Returns when the entry was made, from its id; None if the id is no UUIDv7."""
+        """Returns when the entry was made, from its id; None if the id tells no time (see
+        `id_time`)."""
         try:
             return checkpoints.id_time(self.entry)
-        except (OverflowError, ValueError, OSError):
+        except ValueError:
             return None
 
     def as_dict(self) -> dict[str, Any]:

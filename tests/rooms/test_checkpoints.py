@@ -19,7 +19,7 @@ from dingkao.journal import checkpoint_files, checkpoints, verification
 from dingkao.journal import entries as journal
 from dingkao.journal.checkpoint_files import BATCH_KIND, HEAD_KIND, VOLUME_KIND, CheckpointRecord
 from dingkao.journal.checkpoints import write_checkpoint
-from dingkao.journal.findings import VerificationReport
+from dingkao.journal.findings import Finding, VerificationReport
 from dingkao.journal.verification import verify_all, verify_step
 from dingkao.tenants.encryption import Vault
 from tests import journal_tampering
@@ -186,6 +186,13 @@ def test_the_whole_journal_gone_is_named_entry_by_entry(province, owner_connecti
         {entry.subject for entry in report.entries},
     ) == (5, {"missing"}, {subject})
     assert all(abs(entry.made_at() - clock.now()) < timedelta(minutes=5) for entry in report.entries)
+
+
+@pytest.mark.parametrize(
+    "entry_id", ["0190a3c0-0000-4000-8000-000000000000", "ffffffff-ffff-7fff-8000-000000000000"]
+)
+def test_an_id_not_made_by_us_tells_no_time(entry_id):
+    assert Finding("foreign", UUID(entry_id), None).made_at() is None
 
 
 def test_two_entries_after_the_same_one_are_no_fault(province):
