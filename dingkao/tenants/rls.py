@@ -174,6 +174,7 @@ def _tenant_predicate(tenant: int) -> Any:
 
 @event.listens_for(Session, "before_flush")
 def _before_flush(session: Session, _context: Any, _instances: Any) -> None:
+    """Before anything is written, raise what `require_own_rows` raises for new, changed or deleted rows."""
     require_own_rows(session, (*session.new, *session.dirty, *session.deleted))
 
 

@@ -302,8 +302,8 @@ def _send_code(dossier: Dossier) -> str:
 
 
 def _confirm(dossier: Dossier, code: str) -> None:
-    """Use up the code, which counts only for the revision for which it was sent, and store the confirmation.
-    Raises InvalidInput, InvalidState."""
+    """Use up the code, which counts only for the revision for which it was sent, and store the confirmation
+    of the locked filing. Raises InvalidInput, InvalidState, DeadlinePassed."""
     filing, mobile = (
         assistance.require_confirmable(dossier),
         _required_mobile(dossier),

@@ -1,5 +1,6 @@
 """Which characters the fonts of this machine can print. A page takes a character from any font that has it,
-so it is enough if one has it. The list of fonts comes from fontconfig, which WeasyPrint uses too."""
+so it is enough if one has it. The list of fonts comes from fontconfig, which WeasyPrint uses too. Which fonts
+a page asks for first stands in the `.css` beside its template (templates/print)."""
 
 import subprocess
 import unicodedata
