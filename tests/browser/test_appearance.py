@@ -123,6 +123,12 @@ def test_nothing_is_held_against_pages_of_offices(application, in_province, open
         assert page.goto(f"/{SLUG}{address}").status == 200, address
         findings += held_against(page, "staff")
     assert findings == []
+    page.set_viewport_size(PHONE)
+    menu_entry = page.get_by_role("link", name="我的任务")
+    expect(menu_entry).to_be_hidden()
+    assert page.locator("h1").bounding_box()["y"] < PHONE["height"] / 2
+    page.get_by_text("菜单", exact=True).click()
+    expect(menu_entry).to_be_visible()
 
 
 def test_pages_reflow_at_320_and_bear_spaced_text(open_page, ground):
