@@ -2,7 +2,8 @@
 console's form.
 
 To add a column, add an entry to ROSTER_COLUMNS, a column of the same name to `doctors/models.Doctor`, and a
-migration. It is read as plain text, unless `is_interpreted`: then `doctors/roster_rows` reads it."""
+migration. It is read as plain text, unless `is_interpreted`: then `doctors/roster_rows` reads it. The form
+and the doctor's page in the console show it last."""
 
 from dataclasses import dataclass
 
@@ -206,6 +207,13 @@ DOCTOR_FIELDS = _FIRST_FIELDS + tuple(
 )
 """The fields of a doctor that a row may contain: the stored columns, and the date of birth, which is read
 from the document number."""
+APPENDED_COLUMNS = tuple(
+    column
+    for column in ROSTER_COLUMNS
+    if column.is_stored and not column.is_encrypted and column.name not in _FIRST_FIELDS
+)
+"""The columns that DOCTOR_FIELDS appends and that are not encrypted: the doctor's page in the console lists
+them, by their first heading, after those that have a place of their own there."""
 
 
 def _word_choices(

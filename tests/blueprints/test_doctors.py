@@ -14,6 +14,7 @@ from dingkao.doctors import corrections
 from dingkao.doctors.disclosure_limits import DisclosureLimit
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster import import_roster
+from dingkao.doctors.roster_columns import RosterColumn
 from dingkao.doctors.single_entry import add_doctor
 from dingkao.errors import InvalidInput
 from dingkao.journal.entries import TERMINAL_ACTOR
@@ -204,6 +205,18 @@ def test_of_two_at_once_one_is_added(in_province, gansu, monkeypatch):
 def test_what_is_odd_is_told_and_taken(clerk):
     answer = post_form(clerk, NEW_DOCTOR_PAGE, **typed(15, practice="123"))
     assert "执业证书编码通常为15位" in clerk.get(answer.location).get_data(as_text=True)
+
+
+def test_a_column_without_a_place_of_its_own_is_listed_last(clerk, monkeypatch):
+    columns = (
+        RosterColumn("department", ("新列",)),
+        RosterColumn("first_registered", ("新日期",), is_date=True),
+    )
+    monkeypatch.setattr("dingkao.blueprints.console.doctors.APPENDED_COLUMNS", columns)
+    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(19, first_registered="2009-07-01")).location
+    facts = re.findall(r"<dt>(.*?)</dt>\s*<dd.*?>(.*?)</dd>", clerk.get(place).get_data(as_text=True))
+    last = [label for label, _ in facts].index("学历") + 1
+    assert facts[last : last + 2] == [("新列", "内科"), ("新日期", "2009年07月01日")]
 
 
 def test_numbers_are_shown_by_a_journalled_act(clerk, in_province):

@@ -48,6 +48,7 @@ from dingkao.doctors.doctor_queries import (
 )
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.roster_columns import (
+    APPENDED_COLUMNS,
     COLUMN_HEADINGS,
     FORM_FIELDS,
     RosterFormField,
@@ -266,6 +267,7 @@ def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
         categories=CATEGORIES,
         sexes=SEXES,
         documents=DOCUMENT_TYPES,
+        appended_columns=APPENDED_COLUMNS,
         lapsed=account.initial_until <= clock.now(),
         initial=settings.value("credential_mode") == "initial_password",
         may_act=current_user.may("doctors.issue_code"),
