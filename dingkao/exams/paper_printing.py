@@ -35,6 +35,7 @@ from dingkao.question_banks.question_types import (
     QUESTION_TYPES,
     QuestionType,
     SharedContent,
+    multiple_choice_names,
     shared_content,
 )
 from dingkao.tenants import settings as province_settings
@@ -248,6 +249,7 @@ def render_print(paper: Paper, what: str) -> bytes:
         sample=AppConfig.current().demonstration,
         digits=DIGITS,
         x_told=X_RULE_INSTRUCTIONS[province_settings.value("x_rule")],
+        multiple_types=multiple_choice_names(),
         day=f"{clock.today():%Y年%m月%d日}",
         sheets=[list(split_into_batches(page, ROWS)) for page in pages],
     )

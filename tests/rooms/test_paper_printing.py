@@ -21,7 +21,8 @@ def ground(application, in_province):
         db.session.commit()
 
 
-def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province, ground):
+def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province, ground, monkeypatch):
+    monkeypatch.setattr(paper_printing, "multiple_choice_names", lambda: "X型题和不定项选择题")
     with in_province(SLUG):
         random_paper = create_paper(level="assistant")
         with pytest.raises(InvalidState, match="不能打印"):
@@ -50,6 +51,7 @@ def test_a_fixed_paper_is_printed_whole_and_its_key_is_the_right_one(in_province
             for question in questions[:20]
         )
         assert len(sheet) == 2
+        assert "X型题和不定项选择题可填涂两个或两个以上方框" in "".join(sheet[0].split())
         assert re.search(r"\b60\s*D\b", "".join(key))
         assert re.search(r"\b59\s*A\b", "".join(key))
         truths = {
