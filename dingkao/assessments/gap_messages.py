@@ -38,10 +38,10 @@ def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "
     of the list (`ListState.address`), which leaves fewer. Raises InvalidInput for a view that no longer is
     one."""
     parse_address(gap_list.definition, view)
-    latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
+    unfinished = enqueueing.unfinished_job_of(by.id, cycle.id, JOB_NAME)
     arguments = {"cycle": str(cycle.id), "list": gap_list.code, "view": view}
-    if latest is not None and not latest.is_over and _is_same(latest, arguments, by):
-        return latest
+    if unfinished is not None and unfinished.arguments == arguments:
+        return unfinished
     return enqueueing.enqueue(
         JOB_NAME,
         f"通知{gap_list.label}的医师（{cycle.label}）",
@@ -49,11 +49,6 @@ def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "
         by=by.id,
         subject=cycle.id,
     )
-
-
-def _is_same(job: Job, arguments: dict[str, str], by: Actor) -> bool:
-    """Whether a job of this name was asked for by the same person, with the same list and view."""
-    return job.asked_by == by.id and job.arguments == arguments
 
 
 @worker.register_chunked_job(JOB_NAME)

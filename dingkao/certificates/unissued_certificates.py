@@ -55,9 +55,9 @@ def enqueue_unissued(cycle: Cycle, *, by: Actor) -> Job:
     """Enqueue the job that issues the certificates of all who passed in the cycle without getting one, if
     they can be printed by now (new fonts); returns the unfinished job that `by` asked for, if there is
     one."""
-    latest = enqueueing.latest_job_about(cycle.id, JOB_NAME)
-    if latest is not None and latest.asked_by == by.id and not latest.is_over:
-        return latest
+    unfinished = enqueueing.unfinished_job_of(by.id, cycle.id, JOB_NAME)
+    if unfinished is not None:
+        return unfinished
     return enqueueing.enqueue(
         JOB_NAME,
         "补签未签发的结果通知书",

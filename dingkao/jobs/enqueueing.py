@@ -77,6 +77,15 @@ def latest_job_about(subject: UUID, *names: str, done: bool = False) -> Job | No
     return max(latest_jobs, key=lambda job: job.id, default=None)
 
 
+def unfinished_job_of(asker: UUID | None, subject: UUID, name: str) -> Job | None:
+    """Returns the latest job `name` about the row `subject` if the account `asker` asked for it and it isn't
+    over, so that a second press asks for no other; else None."""
+    latest = latest_job_about(subject, name)
+    if latest is None or latest.is_over or latest.asked_by != asker:
+        return None
+    return latest
+
+
 def is_under_way(job: Job | None) -> bool:
     """Whether there is a job and it waits or runs (a paused one doesn't), so that a page about it has to be
     refreshed."""

@@ -49,9 +49,9 @@ def repeat_job(job: Job, *, by: Actor) -> Job:
     if not may_repeat(job, by=by):
         raise Forbidden
     if job.subject_id is not None:
-        latest = enqueueing.latest_job_about(job.subject_id, job.name)
-        if latest is not None and latest.asked_by == by.id and not latest.is_over:
-            return latest
+        unfinished = enqueueing.unfinished_job_of(by.id, job.subject_id, job.name)
+        if unfinished is not None:
+            return unfinished
     repeated = repeat.enqueue(job, by)
     journal.write_entry("job", repeated.id, "repeated", by=by, name=job.name, former=str(job.id))
     return repeated

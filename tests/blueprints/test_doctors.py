@@ -213,7 +213,7 @@ def test_a_column_without_a_place_of_its_own_is_listed_last(clerk, monkeypatch):
         RosterColumn("first_registered", ("新日期",), is_date=True),
     )
     monkeypatch.setattr("dingkao.blueprints.console.doctors.APPENDED_COLUMNS", columns)
-    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(19, first_registered="2009-07-01")).location
+    place = post_form(clerk, NEW_DOCTOR_PAGE, **typed(61, first_registered="2009-07-01")).location
     facts = re.findall(r"<dt>(.*?)</dt>\s*<dd.*?>(.*?)</dd>", clerk.get(place).get_data(as_text=True))
     last = [label for label, _ in facts].index("学历") + 1
     assert facts[last : last + 2] == [("新列", "内科"), ("新日期", "2009年07月01日")]

@@ -47,6 +47,7 @@ ARGUMENTS = {
     "forget_file": {"document": "document", "kind": "photo"},
     "forget_request_file": {"file": "request_file"},
     "issue_one": {"record": "assessment"},
+    "issue_unissued": {"cycle": "cycle"},
     "assign_institutions": {"assessor": "organisation"},
     "import_institutions": {"upload": "document"},
     "import_annual_appraisals": {"upload": "document", "dry_run": False},
