@@ -147,7 +147,7 @@ def _by_doctor(condition: ColumnElement[bool], grant: Grant) -> Query:
 
 def _by_key(condition: ColumnElement[bool], grant: Grant, *first_order: Any) -> Query:
     """The query of doctors with a key of that condition, by name; `first_order`: columns before the name.
-    Narrowed by `grant` as `_by_doctor`."""
+    Narrowed by a grant of institutions alone; any other grant is kept by the caller."""
     return (
         select(DoctorSearchKey.doctor_id, DoctorSearchKey.name_key)
         .where(condition, institution_condition(grant, DoctorSearchKey.organisation_id))
@@ -157,9 +157,9 @@ def _by_key(condition: ColumnElement[bool], grant: Grant, *first_order: Any) -> 
 
 def _by_prefix(prefix: str, grant: Grant) -> Query:
     """The query of doctors with a key that begins with `prefix`, by the key; a doctor comes with each of the
-    keys. Narrowed by `grant` as `_by_doctor`. At one institution the range is one of its index, and of no
-    other: PostgreSQL takes ranges of keys for shorter than they are, and would walk over those of the
-    province."""
+    keys. Narrowed by a grant of institutions alone; any other grant is kept by the caller. At one institution
+    the range is one of its index, and of no other: PostgreSQL takes ranges of keys for shorter than they are,
+    and would walk over those of the province."""
     if _names_one_institution(grant):
         institution_id = grant.institution_ids[0]
         columns = tuple_(DoctorSearchKey.organisation_id, DoctorSearchKey.key)

@@ -143,7 +143,8 @@ def _next_entries(meeting: GradingMeeting, after: UUID) -> Sequence[GradingMeeti
 
 
 def _conclude(entries: Sequence[GradingMeetingEntry], by: Actor) -> Counter[str]:
-    """Lock and conclude the records of these entries; those left out get the reason stored. Returns reason →
+    """Lock and conclude the records of these entries. An entry gets the verdicts and the outcome of its
+    record stored, or the reason if it is left out, whatever refused it (Forbidden, too). Returns reason →
     number of those left out."""
     records = _lock_records([entry.assessment_id for entry in entries])
     reasons = Counter[str]()
