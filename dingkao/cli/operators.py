@@ -100,7 +100,7 @@ def _operator_row(operator: OperatorListEntry) -> dict[str, Any]:
 def _operator_line(operator: OperatorListEntry) -> str:
     """Returns an operator as one line for people."""
     state = ACCOUNT_STATES[operator.state]
-    return f"{operator.user_name:<20}{operator.name}  {state}  {_use_text(operator)}"
+    return f"{operator.user_name:<20} {operator.name}  {state}  {_use_text(operator)}"
 
 
 def _use_text(operator: OperatorListEntry) -> str:

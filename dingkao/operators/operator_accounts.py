@@ -3,6 +3,7 @@
 Each function is a transaction of its own on the platform's engine, which sees no province's rows.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from dingkao.people.accounts import generate_code
 from dingkao.tenants.encryption import current_vault, normalise_text
 
 CODE_VALID_DAYS = 3
+USER_NAME_PATTERN = re.compile("[a-z0-9-]{3,40}")
 UNUSED_DAYS, WARNING_DAYS = 180, 14
 
 
@@ -47,11 +49,10 @@ def create_operator(user_name: str, name: str) -> str:
     yet, whose name stays; returns a one-time code, which is shown once. An act is written. Raises
     InvalidInput for a malformed user name or an active operator, InvalidState for a closed one."""
     user_name = user_name.strip().lower()
-    if not user_name.isascii() or not 3 <= len(user_name) <= 40:
-        raise InvalidInput("用户名请用3至40位字母、数字或短横线。", "user_name")
     with platform_transaction() as connection:
         operator = find_operator(connection, user_name)
         if operator is None:
+            _require_valid_user_name(user_name)
             connection.execute(
                 insert(operators_table()).values(
                     id=new_id(),
@@ -69,6 +70,12 @@ def create_operator(user_name: str, name: str) -> str:
                 "user_name",
             )
     return issue_code(user_name)
+
+
+def _require_valid_user_name(user_name: str) -> None:
+    """Raise InvalidInput unless a new operator may have `user_name`, which is in lower case."""
+    if not USER_NAME_PATTERN.fullmatch(user_name):
+        raise InvalidInput("用户名请用3至40位字母、数字或短横线。", "user_name")
 
 
 def issue_code(user_name: str) -> str:

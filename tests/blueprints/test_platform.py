@@ -108,6 +108,20 @@ def test_nobody_else_comes_in(application, operator, provinces):
         operator_accounts.create_operator(operator.name, "again")
 
 
+@pytest.mark.parametrize("name", ["op", "o" * 41, "op one", "op\none", "op_one", "运营一"])
+def test_a_user_name_has_letters_digits_and_hyphens_only(application, name):
+    with application.app_context(), pytest.raises(InvalidInput, match="字母、数字或短横线"):
+        operator_accounts.create_operator(name, "测试运营")
+
+
+def test_the_list_parts_a_long_user_name_from_the_persons_name(application, stack):
+    name = "op-" + "long" * 5
+    with application.app_context():
+        operator_accounts.create_operator(name.upper(), "测试运营")
+    result = CliRunner().invoke(cli.main, ["operators", "list"], env=stack.environment)
+    assert f"{name} 测试运营  " in result.output
+
+
 def test_what_nobody_of_the_platform_did_is_listed_too(application, operator):
     name = f"{operator.name}-next"
     with application.app_context():
