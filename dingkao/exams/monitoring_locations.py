@@ -103,7 +103,8 @@ def _slot_location(
     hall: Hall | None,
     institution_names: Mapping[UUID, str],
 ) -> Location:
-    """A slot as a location, labelled with its hall or its institution."""
+    """A slot as a location, labelled with when it begins, its hall, else its institution, else 不设考场, and
+    its subject. `institution_names`: by id, of the slots' institutions."""
     institution_name = institution_names.get(slot.institution_id or slot.id, "不设考场")
     label = _slot_label(slot, hall.name if hall else institution_name)
     return Location(f"slot-{slot.id}", label, Slot.id == slot.id)

@@ -111,7 +111,8 @@ def unseen_count() -> FlaskResponse:
 @jobs.post("/office/work/seen")
 @require("jobs.own")
 def mark_all_seen() -> Response:
-    """Note that the current user has seen how all own jobs ended."""
+    """Note, in a transaction of its own, that the current user has seen how the own jobs that are over have
+    ended; redirects to their list."""
     control.mark_seen(current_user.id)
     return redirect(url_for("jobs.list_jobs"), 303)
 
