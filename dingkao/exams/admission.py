@@ -81,7 +81,8 @@ class Admission:
 
     def status_at(self, moment: datetime) -> str:
         """Whether the paper may be begun at `moment`: "early" (not yet), "open", "slot_over" (the slot has
-        ended, but the paper's window has not: another slot can be given), or "over"."""
+        ended, but `window_ends_at`, which a resit may move, has not come: another slot can be given), or
+        "over"."""
         if moment < self.opens_at:
             return "early"
         if moment < self.closes_at:

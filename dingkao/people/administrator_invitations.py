@@ -108,8 +108,9 @@ def appoint_first_administrator(name: str, mobile: str, *, by: Actor) -> Account
 
 def send_link(account: Account, *, by: Actor) -> None:
     """Send a setup link to the mobile number of an administrator (the account is locked), after the commit;
-    it is journalled, and earlier links and one-time codes become invalid. Raises InvalidState, RateLimited.
-    If the platform can't send links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
+    it is journalled, and earlier links and one-time codes become invalid. The term of an account that isn't
+    set up yet then ends with the new link. Raises InvalidState, RateLimited. If the platform can't send
+    links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
     _require_link_can_go(account, by=by)
     now = clock.now()
     _require_not_sent_often(account, now)

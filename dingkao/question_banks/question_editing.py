@@ -207,8 +207,8 @@ def _require_type_of_group(
     newest: QuestionVersion,
     parsed_question: ParsedQuestion,
 ) -> None:
-    """Raise InvalidInput for a type that shares other content than the question's group does, or shares any
-    if the question has no group."""
+    """Raise InvalidInput for a type that shares nothing or other content than the question's group does, or
+    shares any if the question has no group."""
     new_type = QUESTION_TYPES[parsed_question.kind]
     if not question.group_id and new_type.shares:
         raise InvalidInput(f"{new_type.name}按组编写，请用“新增题目”或导入。", "kind")

@@ -191,8 +191,8 @@ class _ExtentGuard:
 
 
 class _Sheet:
-    """One sheet of a workbook. `links` are complete when its rows have been read. Reading it raises what
-    reading a Package raises."""
+    """One sheet of a workbook. `links`: those on cells, known from the frame, and those of formulas, which
+    are added as the rows are read. Reading it raises what reading a Package raises."""
 
     def __init__(self, book: _Book, part: str) -> None:
         self.package, self.content, self.part = (
@@ -223,7 +223,8 @@ class _Sheet:
         )
 
     def _laid_links(self) -> dict[int, list[str]]:
-        """Returns row → addresses outside the file, from the links on its cells."""
+        """Returns row → addresses outside the file, from the links on its cells (not from formulas). Raises
+        ExpandsTooLarge for one on more than MAX_LINKED_ROWS rows, or for too many."""
         areas = list(self.frame.linked_areas())
         addresses = self.package.external_links_of(self.part) if areas else {}
         links: dict[int, list[str]] = {}

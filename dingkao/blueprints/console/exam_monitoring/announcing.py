@@ -30,8 +30,8 @@ from dingkao.web.access_control import require
 @require("sittings.announce")
 def announce() -> Response | tuple[str | Response, int]:
     """Tell something to all who sit at the page's location, without one to all whom the user's organisations
-    assess; open pages get it at once. A refusal is shown on the live page. Raises NotFound for a location out
-    of reach."""
+    assess; open pages get it with their next heartbeat. A refusal is shown on the live page. Raises NotFound
+    for a location out of reach."""
     _, _, location = locations_of_page()
     if request.args.get("place") and location is None:
         raise NotFound("没有找到这个考场或场次，请刷新页面后重新选择。")
@@ -55,8 +55,8 @@ def announce() -> Response | tuple[str | Response, int]:
 def announce_to_one(
     sitting_id: UUID,
 ) -> Response | tuple[str, int]:
-    """Tell something to the doctor of one sitting, whose page gets it at once; a refusal is shown on the
-    sitting's page. Raises NotFound."""
+    """Tell something to the doctor of one sitting, whose page gets it with its next heartbeat; a refusal (of
+    the text, or because the sitting is handed in) is shown on the sitting's page. Raises NotFound."""
     record_and_sitting = monitoring.find_visible_sitting_for_update(
         sitting_id, filter_for("sittings.announce")
     )
