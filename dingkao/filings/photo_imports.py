@@ -4,6 +4,7 @@ nothing."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -112,16 +113,22 @@ def import_batch(
 
 
 def _find_doctors(rows: Iterable[ImportRow], grant: Grant) -> dict[str, Doctor]:
-    """Number in a file's name → the doctor within `grant` who has it, as document number or 执业证书编号."""
+    """Number in a file's name → the doctor within `grant` who has it as document number, or else as
+    执业证书编号 (only of one's institutions, see `_find_by_practice_number`). A number that nobody has is
+    left out; two may be written differently and be of one doctor."""
     numbers = {number for row in rows if (number := _number_of(row))}
-    index_numbers = {
-        index: number for number in numbers for index in candidate_number_indices(number).values()
-    }
+    indices = {number: candidate_number_indices(number).values() for number in numbers}
     query = select(Doctor).where(
-        in_array(Doctor.number_index, set(index_numbers)),
+        in_array(Doctor.number_index, set(chain.from_iterable(indices.values()))),
         scope_condition(grant, institution=Doctor.organisation_id),
     )
-    doctors = {index_numbers[bytes(doctor.number_index)]: doctor for doctor in db.session.scalars(query)}
+    by_index = {bytes(doctor.number_index): doctor for doctor in db.session.scalars(query)}
+    doctors = {
+        number: by_index[index]
+        for number, number_indices in indices.items()
+        for index in number_indices
+        if index in by_index
+    }
     others = {number for number in numbers - doctors.keys() if len(number) >= MIN_NUMBER_LENGTH}
     return doctors | _find_by_practice_number(others, grant)
 

@@ -99,7 +99,8 @@ def _was_checked_before(job: Job) -> bool:
 
 
 def _mark_all_encrypted() -> None:
-    """Mark the current province as one whose files are all encrypted."""
+    """Mark the current province as one whose files are all encrypted: from now on, reading an unencrypted
+    one raises DecryptionFailed. Commits in a transaction of its own; nothing takes the mark back."""
     with db.engines["platform"].begin() as connection:
         connection.execute(
             update(OpenedProvince)

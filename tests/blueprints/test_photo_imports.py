@@ -89,6 +89,7 @@ def test_an_archive_is_checked_and_then_imported(application, in_province, clerk
             f"{doctors['submitted'].number}.jpg": portrait,
             f"{doctors['elsewhere'].number}.jpg": portrait,
             f"copy/{doctors['number'].number}.png": portrait,
+            f"copy/{doctors['number'].number[:6]}-{doctors['number'].number[6:]}.png": portrait,
             "名单.txt": b"text",
             "460105199901011234.jpg": b"no picture",
             "__MACOSX/._x.jpg": b"",
@@ -98,6 +99,7 @@ def test_an_archive_is_checked_and_then_imported(application, in_province, clerk
     job, report = send(application, in_province, clerk, content, check="1")
     for reason in ("已提交或已审核", "没有这个号码的医师", "另一张照片", "不是jpg或png"):
         assert reason in report, reason
+    assert report.count("另一张照片") == 2, "also under a number that is written differently"
     assert "新增 2" in report
     assert photos_of(in_province, doctors) == before
     post_form(clerk, f"{job}/confirm", page=job)

@@ -355,7 +355,7 @@ def set_disposition() -> Response:
 
 
 def _skipped_text(skipped: list[tuple[str, str]]) -> str:
-    """How many were left out, and why; "" if nobody was."""
+    """How many were left out, and each reason once; "" if nobody was. `skipped`: name and reason of each."""
     reasons = sorted({reason for _, reason in skipped})
     return f"{len(skipped)}人未办理：{'；'.join(reasons)}。" if skipped else ""
 

@@ -135,8 +135,9 @@ def start_sitting(paper_id: UUID) -> Response | tuple[str, int]:
 
 def _begin_sitting(record: Assessment, paper_id: UUID) -> Sitting:
     """Begin the sitting on this device, as the form says, or return the one begun before; `record` is locked.
-    Open requests for 免考 or 延考 lapse, and this browser becomes the sitting's device. Raises InvalidInput
-    without the promise, or if the lapse of requests was not confirmed, and what `_open_sitting` raises."""
+    Open requests for 免考 or 延考 lapse, and this browser's session remembers the sitting; one begun before
+    stays with its device. Raises InvalidInput without the promise, or if the lapse of requests was not
+    confirmed, and what `_open_sitting` raises."""
     if not request.form.get("promise"):
         raise InvalidInput("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
     replacements = request_queries.open_test_replacements(record)

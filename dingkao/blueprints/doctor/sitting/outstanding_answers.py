@@ -10,7 +10,7 @@ from flask import request
 
 from dingkao.errors import InvalidState, Refusal, Unavailable
 
-MAX_OUTSTANDING, MAX_OUTSTANDING_BYTES = 400, 200_000
+MAX_OUTSTANDING, MAX_OUTSTANDING_CHARACTERS = 400, 200_000
 END_TOLERANCE = timedelta(seconds=2)
 """How long before the end a page may hand in automatically, because its clock may differ from the
 server's."""
@@ -18,10 +18,10 @@ server's."""
 
 def parse_outstanding_answers() -> list[Any]:
     """The first MAX_OUTSTANDING answers sent with the form (`outstanding`, a JSON list of what `save_answer`
-    takes), not checked; empty if there are none, or the text is longer than MAX_OUTSTANDING_BYTES or no
+    takes), not checked; empty if there are none, or the text is longer than MAX_OUTSTANDING_CHARACTERS or no
     list."""
     text = request.form.get("outstanding", "")
-    return _parse_list(text)[:MAX_OUTSTANDING] if len(text) <= MAX_OUTSTANDING_BYTES else []
+    return _parse_list(text)[:MAX_OUTSTANDING] if len(text) <= MAX_OUTSTANDING_CHARACTERS else []
 
 
 def _parse_list(text: str) -> list[Any]:
