@@ -91,8 +91,12 @@ def _totals(state: ListState, viewer: ListViewer) -> Totals:
 
 
 def _monitoring_filter(viewer: ListViewer, state: ListState) -> MonitoringFilter:
-    """What a view of the lists is limited to by the viewer's scope and the place."""
-    return MonitoringFilter(current_cycle(), viewer.grant, find_location(state.filters.get(PLACE_FILTER, "")))
+    """What a view of the lists is limited to by the viewer's scope and the place. Sends queries, once for a
+    viewer and a place."""
+    code = state.filters.get(PLACE_FILTER, "")
+    return viewer.once(
+        ("monitoring", code), lambda: MonitoringFilter(current_cycle(), viewer.grant, find_location(code))
+    )
 
 
 def _sittings_query(viewer: ListViewer, state: ListState) -> ListQuery:
@@ -116,12 +120,14 @@ def _open_view_condition(
     """The condition that a Sitting is open, and its page has sent a heartbeat recently (view "answering") or
     hasn't ("lost"). Database and cache are asked once for a viewer and a place."""
     place = monitoring_filter.location.code if monitoring_filter.location else ""
-    if (view, place) not in viewer.found:
-        open_ids = set(open_sitting_ids(monitoring_filter))
-        connected_ids = connected_among(list(open_ids))
-        viewer.found["answering", place] = _is_one_of(connected_ids)
-        viewer.found["lost", place] = _is_one_of(open_ids - connected_ids)
-    return viewer.found[view, place]
+    return viewer.once(("open", place), lambda: _open_view_conditions(monitoring_filter))[view]
+
+
+def _open_view_conditions(monitoring_filter: MonitoringFilter) -> dict[str, ColumnElement[bool]]:
+    """Each of OPEN_VIEWS → the condition that a Sitting is in it, at the moment. Asks database and cache."""
+    open_ids = set(open_sitting_ids(monitoring_filter))
+    connected_ids = connected_among(list(open_ids))
+    return {"answering": _is_one_of(connected_ids), "lost": _is_one_of(open_ids - connected_ids)}
 
 
 def _is_one_of(open_ids: set[UUID]) -> ColumnElement[bool]:

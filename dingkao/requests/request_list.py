@@ -63,8 +63,10 @@ DUE_DAYS = {"-1": "已超期", "3": "3天内到期", "7": "7天内到期"}
 
 
 def _scope(side: str, viewer: ListViewer) -> DecisionScope:
-    """The viewer as one who decides for a side. Sends a query."""
-    first_grant: Grant = load_grant("requests.decide_first", viewer.account_id)
+    """The viewer as one who decides for a side. Sends a query, once for a viewer."""
+    first_grant: Grant = viewer.once(
+        ("decide_first",), lambda: load_grant("requests.decide_first", viewer.account_id)
+    )
     return scope_of(side, viewer.grant, first_grant, viewer.account_id)
 
 
@@ -78,11 +80,12 @@ def _query(side: str, viewer: ListViewer, _state: ListState) -> ListQuery:
 
 def _desk_condition(side: str, value: str, viewer: ListViewer) -> ColumnElement[bool]:
     """Returns the condition that a request is on one of DESKS: it waits for the viewer ("mine"), for others
-    ("others"), or is decided ("finished"). Sends queries."""
+    ("others"), or is decided ("finished"). Sends queries, once for a viewer."""
     if value == "finished":
         return finished_condition()
     scope = _scope(side, viewer)
-    is_mine = and_(desk_condition(scope), decidable_condition(scope))
+    is_decidable = viewer.once(("decidable", side), lambda: decidable_condition(scope))
+    is_mine = and_(desk_condition(scope), is_decidable)
     return is_mine if value == MINE else and_(waiting_condition(), not_(is_mine))
 
 

@@ -3,7 +3,7 @@ room declares its lists with `register`; pages, files and batches read the decla
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select
@@ -12,6 +12,7 @@ from dingkao.errors import NotFound
 
 ListRow = Row[*tuple[Any, ...]]
 ListQuery = Select[*tuple[Any, ...]]
+ValueT = TypeVar("ValueT")
 
 if TYPE_CHECKING:
     from dingkao.database.listing.list_states import ListState
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ListViewer:
     """Who looks at a list. `grant`: what the person reaches with the list's action (`people.scopes.Grant`);
-    `account_id`: the person's account; `found`: conditions for which a room has asked the database already,
-    of searches by list and text."""
+    `account_id`: the person's account; `found`: what a room has asked the database already for this look at
+    the list, by a room's word for it (of searches: list and text)."""
 
     grant: Any
     account_id: UUID | None
-    found: dict[tuple[str, str], ColumnElement[bool]] = field(default_factory=dict, compare=False, repr=False)
+    found: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: tuple[str, ...], ask: Callable[[], ValueT]) -> ValueT:
+        """Returns what `ask` returns, which is called once for each key as long as the list is looked at."""
+        if key not in self.found:
+            self.found[key] = ask()
+        known: ValueT = self.found[key]
+        return known
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class ListPage:
 
 def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str] = ()) -> ListQuery:
     """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not applied.
-    The search's condition is asked for once, and kept in `viewer.found`."""
+    The search's condition is asked for once for a viewer."""
     definition = state.definition
     applied = replace(
         state, filters={key: value for key, value in state.filters.items() if key not in without}
@@ -60,11 +60,11 @@ def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str]
     query = definition.query(viewer, applied).where(
         *(condition for _, condition in filter_conditions(applied, viewer))
     )
-    if state.search and definition.search is not None:
-        searched = (definition.name, state.search)
-        if searched not in viewer.found:
-            viewer.found[searched] = definition.search(state.search, viewer)
-        query = query.where(viewer.found[searched])
+    search = definition.search
+    if state.search and search is not None:
+        query = query.where(
+            viewer.once((definition.name, state.search), lambda: search(state.search, viewer))
+        )
     return query
 
 
