@@ -172,8 +172,9 @@ def get_enrolled_doctor(doctor_id: UUID, cycle: Cycle, grant: Grant) -> Doctor:
 
 
 def _doctors_query(cycle: Cycle, grant: Grant, *columns: Any) -> Select[Any]:
-    """The query for `columns` of the doctors who are included in the cycle with a record within `grant`,
-    joined with that record."""
+    """The query, in no order, for `columns` of the doctors who are included in the cycle with a record within
+    `grant` (of the province or of an assessment organisation; an institution's reaches none), joined with
+    that record."""
     return (
         select(*columns)
         .select_from(Assessment)

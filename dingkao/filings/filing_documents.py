@@ -254,7 +254,8 @@ def _is_entry_removed(record: Assessment, proof: Document) -> bool:
 
 
 def delete_orphaned_proofs(dossier: Dossier, *, by: Actor) -> None:
-    """Delete the proofs of entries that were removed and can no longer be restored, and journal it."""
+    """Delete the proofs of entries that were removed and can no longer be restored, and journal it; their
+    files go after the commit."""
     entry_ids = _listed_entry_ids(dossier.filing) | _removed_entry_ids(dossier.filing)
     for entry_id, proofs in proofs_by_entry(dossier.record).items():
         if entry_id not in entry_ids:

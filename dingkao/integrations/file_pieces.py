@@ -23,7 +23,8 @@ def save_pieces(file_id: UUID, path: Path) -> int:
 
 
 def load_piece(file_id: UUID, number: int) -> bytes:
-    """Returns the content of piece `number` (from 0) of a file. Raises NotFound, Unavailable."""
+    """Returns the content of piece `number` (from 0) of a file. Raises NotFound, Unavailable;
+    encryption.DecryptionFailed (`storage`) if it was altered."""
     return current_store().get(STORE_KIND, _piece_id(file_id, number))
 
 

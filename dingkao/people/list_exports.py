@@ -135,7 +135,7 @@ def piece_count(job: Job) -> int:
 
 def load_file_piece(job: Job, number: int) -> bytes:
     """Piece `number` (from 0) of the file that a job has built; files built before pieces were have one.
-    Raises NotFound, Unavailable."""
+    Raises NotFound, Unavailable; encryption.DecryptionFailed (`storage`) if it was altered."""
     if "pieces" not in (job.result or {}):
         return current_store().get(FILE_KIND, job.id)
     return file_pieces.load_piece(job.id, number)

@@ -201,7 +201,7 @@ class SpreadsheetImport:
 
     def _read(self, job: Job) -> Chunk:
         """Read the file and store its rows in parts, and the keys that occur more than once in it, for which
-        the import must remember across parts what it has seen."""
+        the import must remember across parts what it has seen. Raises Unavailable and what reading raises."""
         report = ImportReport()
         keys = _KeysOfFile()
         number = 0

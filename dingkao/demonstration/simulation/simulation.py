@@ -123,11 +123,12 @@ class Simulation:
         )
 
     def _run_for_each(self, step: Callable[[SimulatedDoctor], None]) -> None:
-        """Run a step for all doctors, CONCURRENT_DOCTORS at a time. An error is counted and does not stop the
-        others."""
+        """Run a step for all doctors, CONCURRENT_DOCTORS at a time. An error by which the service or
+        its answers are not as expected (those of `run_step`) is counted and does not stop the others; any
+        other is raised when the steps that have begun are done, and the rest is left out."""
 
         def run_step(doctor: SimulatedDoctor) -> None:
-            """Do the step for one doctor; what goes wrong is noted and stops nobody else."""
+            """Do the step for one doctor, and count the error by which it fails."""
             try:
                 step(doctor)
             except (
