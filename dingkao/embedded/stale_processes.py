@@ -68,7 +68,8 @@ def _is_marked(process: psutil.Process, log: Path) -> bool:
 
 
 def _is_engine_in(process: psutil.Process, folder: Path | None) -> bool:
-    """Whether a process is an engine that works in `folder` or below."""
+    """Whether a process is an engine that works in `folder` or below; never without a folder. Raises
+    psutil.Error for one that has ended or can't be inspected."""
     if folder is None or process.name() not in ENGINE_PROGRAMS:
         return False
     return Path(process.cwd()).is_relative_to(folder)

@@ -211,6 +211,8 @@ def _lock_subjects(session: Session, entries: Sequence[JournalEntry]) -> None:
 
 
 def _subject_lock_id(subject: UUID) -> int:
+    """The key (64 bits, signed) of the advisory lock on a subject of the current province that is not a
+    row."""
     content = b"journal" + current_tenant().to_bytes(4, "big") + subject.bytes
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
 

@@ -13,7 +13,7 @@ from dingkao.database.base import db
 from dingkao.errors import Forbidden, InvalidInput, InvalidState, NotFound
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
-from dingkao.jobs.models import Job
+from dingkao.jobs.models import OPEN_STATES, Job
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.accounts import load_actor
@@ -132,10 +132,12 @@ def hand_over(
     reason: str = "",
 ) -> Job | None:
     """Lock both accounts, give all that is open on a desk to a successor, journal it and tell both; more than
-    MAX_INLINE rows by a job, which is returned. `closes`: the account is closed, too, for this reason. The
-    caller has checked that `by` may hand over the desk. Doing it again gives what has come since; while a job
-    gives it, it is that job. Raises InvalidInput naming the field, InvalidState, also while the desk goes to
-    somebody else, Forbidden, NotFound."""
+    MAX_INLINE rows by a job, which is returned. With nothing open there is neither entry nor notice.
+    `closes`: the account is closed at once, too, for this reason, even while the job still gives. The caller
+    has checked that `by` may hand over the desk, and close the account. Doing it again gives what has come
+    since; while a job gives it, it is that job. Raises InvalidInput for the field `successor` or `reason`;
+    InvalidState while the desk goes to somebody else, and with `closes` for the own account or one that has
+    another desk; Forbidden, if `by` may not close accounts; NotFound."""
     holder, successor = _lock_both(desk.holder_id, successor_id)
     if successor_id not in list_successors(desk):
         raise InvalidInput("请选择在该机构任同样角色的同事。", "successor")
@@ -155,7 +157,7 @@ def _running_handover(desk: Desk) -> Job | None:
     query = select(Job).where(
         Job.name == JOB_NAME,
         Job.subject_id == desk.holder_id,
-        in_array(Job.state, ("waiting", "running", "paused")),
+        in_array(Job.state, OPEN_STATES),
     )
     organisation = str(desk.organisation_id or "")
     return next(

@@ -115,8 +115,8 @@ def _preview_or_close(institution: Organisation, form: ClosingForm) -> Response 
 
 
 def _require_closable(institution: Organisation) -> None:
-    """Raise InvalidInput for the field `institution` if the institution needs a successor, InvalidState if it
-    is closed."""
+    """Raise InvalidInput for the field `institution` if the institution needs a successor, or another one is
+    being merged into it; InvalidState if it is closed."""
     organisation_mergers.require_open(institution)
     try:
         organisation_mergers.require_nothing_open(institution)

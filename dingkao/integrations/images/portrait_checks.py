@@ -117,7 +117,7 @@ def _sharpness_problem(cut: Image.Image) -> str:
 
 
 def _background_problem(cut: Image.Image) -> str:
-    """Returns the sentence about a photo whose background is dark, or ""."""
+    """Returns the sentence about a photo of PORTRAIT_SIZE whose background is dark or coloured, or ""."""
     if background_light_share(cut) < MIN_LIGHT_SHARE:
         return "照片背景不是白色或浅色。请以白墙为背景重新拍摄。"
     return ""

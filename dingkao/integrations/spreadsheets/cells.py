@@ -251,7 +251,8 @@ def _visible_text(text: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    """Whether a character is a line break, a tab, or no control character."""
+    """Whether a character stays in a text: a line break, a tab, or whatever is no control or format
+    character (zero-width, direction marks) and no half of a surrogate pair."""
     return character in "\n\t" or unicodedata.category(character) not in _INVISIBLE_CATEGORIES
 
 
