@@ -130,6 +130,7 @@ def test_one_hands_over_oneself_and_again_without_effect(staff, leaver, doctors,
     assert holders(in_province, doctors) == [(successor.account_id, None)] * 2
     assert "没有待交接的事项" in text(leaver.get(page_of(leaver)))
     assert hand_over(leaver, leaver, successor, in_province).status_code == 303, "again"
+    assert "双方会收到消息" not in text(leaver.get(page_of(leaver))), "nobody is told of nothing"
     with in_province(SLUG):
         for column in (SavedView.account_id, Job.asked_by, GradingMeetingMember.account_id):
             owners = select(column).where(column.in_((leaver.account_id, successor.account_id)))

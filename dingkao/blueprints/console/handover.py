@@ -10,7 +10,7 @@ from dingkao.blueprints.console.navigation import console_blueprint
 from dingkao.errors import InvalidInput, InvalidState, Refusal
 from dingkao.journal.state_machine import can
 from dingkao.people import handovers, staff_queries
-from dingkao.people.handover_parts import Desk
+from dingkao.people.handover_parts import Desk, count_open
 from dingkao.people.proposed_acts import validate_reason
 from dingkao.people.staff_accounts import close_handed_over
 from dingkao.web.access_control import require
@@ -38,12 +38,13 @@ def hand_over(account_id: UUID) -> Response | tuple[str, int]:
 
 def _hand_over_desk(desk: Desk) -> Response:
     """Hand over a desk as the form says, much of it by a job; redirects to the job or to the desks. Both
-    persons are notified. Raises InvalidInput, InvalidState, Forbidden, NotFound."""
+    persons are notified if anything is open. Raises InvalidInput, InvalidState, Forbidden, NotFound."""
     actor, closes = current_user.as_actor(), "close" in request.form
     reason = ""
     if closes:
         handovers.require_may_close(desk.holder_id, by=actor)
         reason = validate_reason(request.form.get("reason", ""))
+    has_open = bool(count_open(desk))
     job = handovers.hand_over(
         desk,
         _parse_successor(request.form.get("successor", "")),
@@ -51,7 +52,8 @@ def _hand_over_desk(desk: Desk) -> Response:
         closes=closes,
         reason=reason,
     )
-    flash("已办理工作交接，双方会收到消息。" + ("账号已停用。" if closes else ""))
+    outcome = "已办理工作交接，双方会收到消息。" if has_open else "没有待交接的事项。"
+    flash(outcome + ("账号已停用。" if closes else ""))
     if job is not None:
         return redirect(url_for("jobs.show_job", job_id=job.id), 303)
     return redirect(url_for("handover.show_desks", account_id=desk.holder_id), 303)
