@@ -353,6 +353,8 @@ def sit(page: Page, slug: str) -> Iterator[str]:
     yield "试卷"
     page.get_by_role("link", name="进入").first.click()
     yield "考试须知"
+    for withdrawal in page.locator("[name=withdraws]").all():
+        withdrawal.check()  # an application that a scene before has begun
     page.get_by_text("我已详细阅读并郑重承诺").click()
     page.get_by_role("button", name="进入考试").click()
     page.locator("#options button").first.click()
