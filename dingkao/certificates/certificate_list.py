@@ -40,12 +40,13 @@ from dingkao.people.scopes import scope_condition
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
     """Returns the query of the certificates of records at the institutions that the viewer's grant reaches:
-    each with its doctor and the institution's id."""
+    each with its doctor and the institution's id. Both always exist; by the outer joins PostgreSQL leaves out
+    what nothing is asked of."""
     is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
     return (
         select(Certificate, Doctor, Assessment.institution_id)
-        .join(Assessment, is_record)
-        .join(Doctor, doctor_join())
+        .outerjoin(Assessment, is_record)
+        .outerjoin(Doctor, doctor_join())
         .where(scope_condition(viewer.grant, institution=Assessment.institution_id))
     )
 

@@ -45,21 +45,23 @@ def unprintable_in_cycle(cycle: Cycle) -> list[tuple[Doctor, str]]:
 
 def _find_unprintable(query: Select[Any]) -> list[tuple[Doctor, str]]:
     """Returns (doctor, unprintable characters) of the doctors of `query` whose names can't be printed, by
-    name. It starts from the few rare names of the province, through their index; otherwise every name of a
-    list with the whole province would have to be checked."""
+    name. It starts from the few rare names of the province, through their index, and asks for those of them
+    that no font prints; otherwise every name of a list with the whole province would have to be checked."""
     unprintable: list[tuple[Doctor, str]] = []
     for rare_names in _iter_rare_names():
-        unprintable += _unprintable_among(query, rare_names)
+        doctor_ids = [doctor_id for doctor_id, _, name in rare_names if unprintable_characters(name)]
+        if doctor_ids:
+            unprintable += _unprintable_among(query, doctor_ids)
         if len(unprintable) >= MAX_UNPRINTABLE_SHOWN:
             break
     return unprintable[:MAX_UNPRINTABLE_SHOWN]
 
 
-def _iter_rare_names() -> Iterator[Sequence[Row[UUID, str]]]:
-    """Yields (id, name) of the province's doctors with rare names, by name, UNPRINTABLE_SCAN_SIZE at a
-    time."""
+def _iter_rare_names() -> Iterator[Sequence[Row[UUID, str, str]]]:
+    """Yields (id, key of the name, name) of the province's doctors with rare names, by name,
+    UNPRINTABLE_SCAN_SIZE at a time."""
     query = (
-        select(Doctor.id, Doctor.name_key)
+        select(Doctor.id, Doctor.name_key, Doctor.name)
         .where(text(f"doctor.{RARE_NAME_SQL}"))
         .order_by(Doctor.name_key, Doctor.id)
         .limit(UNPRINTABLE_SCAN_SIZE)
@@ -74,9 +76,10 @@ def _iter_rare_names() -> Iterator[Sequence[Row[UUID, str]]]:
         rare_names = db.session.execute(query.where(tuple_(Doctor.name_key, Doctor.id) > last_name)).all()
 
 
-def _unprintable_among(query: Select[Any], rare_names: Sequence[Row[UUID, str]]) -> list[tuple[Doctor, str]]:
-    """Returns (doctor, unprintable characters) of the doctors of `query` who are among `rare_names` and whose
-    names can't be printed, by name."""
-    matching = query.where(in_array(Doctor.id, (doctor_id for doctor_id, _ in rare_names)))
-    doctors = db.session.scalars(matching.order_by(Doctor.name_key, Doctor.id))
-    return [(doctor, characters) for doctor in doctors if (characters := unprintable_characters(doctor.name))]
+def _unprintable_among(query: Select[Any], doctor_ids: list[UUID]) -> list[tuple[Doctor, str]]:
+    """Returns (doctor, unprintable characters) of the doctors of `query` who are among `doctor_ids`, by
+    name."""
+    doctors = db.session.scalars(
+        query.where(in_array(Doctor.id, doctor_ids)).order_by(Doctor.name_key, Doctor.id)
+    )
+    return [(doctor, unprintable_characters(doctor.name)) for doctor in doctors]

@@ -156,6 +156,16 @@ def test_of_a_view_known_to_be_large_fewer_rows_are_looked_at(people, monkeypatc
         assert sum(count.number for count in counts.choices["category"].values()) == most + 1
 
 
+@pytest.mark.parametrize(("most", "looked_at"), [(4, 3), (5, 3), (6, 6)])
+def test_of_a_view_found_to_be_large_fewer_rows_are_looked_at(people, monkeypatch, most, looked_at):
+    monkeypatch.setattr(list_counts, "COUNTED_ROWS", most)
+    monkeypatch.setattr(list_counts, "SAMPLED_ROWS", 2)
+    counts = count_list(ListState(DOCTOR_LIST), VIEWER)
+    for numbers in ([counts.total], counts.choices["level"].values(), counts.choices["category"].values()):
+        assert sum(count.number for count in numbers) == looked_at
+        assert {count.is_complete for count in numbers} == {most == len(people)}
+
+
 def test_an_address_gives_the_same_view_again(people):
     institution = db.session.scalars(select(Organisation.id)).first()
     state = parse_state(

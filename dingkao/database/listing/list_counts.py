@@ -1,5 +1,6 @@
 """How many rows each value of a list's filters would leave: the numbers on the chips. At most COUNTED_ROWS
-rows of a view are looked at, so that counting costs the same for a whole province as for a hospital."""
+rows of a view are looked at, and of one that has more SAMPLED_ROWS, so that counting costs the same for a
+whole province as for a hospital."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,15 +8,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, and_, case, cast, func, select, true
 
 from dingkao.database.base import db
-from dingkao.database.listing.definitions import ANY_CHOICE, ListFilter, ListViewer, Totals
+from dingkao.database.listing.definitions import ANY_CHOICE, ListFilter, ListQuery, ListViewer, Totals
 from dingkao.database.listing.list_pages import list_query, unindexed_filters
 from dingkao.database.listing.list_states import ListState
 from dingkao.database.pagination import MAX_COUNTED, CappedCount
 
 COUNTED_ROWS = 4_000
 SAMPLED_ROWS = 1_000
-"""How many rows are looked at of a view that is known to have more than COUNTED_ROWS: whatever is counted
-then, there may be more."""
+"""How many rows are looked at of a view that has more than COUNTED_ROWS: whatever is counted then, there may
+be more."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,12 @@ def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     together = [known for known in counted if known not in apart]
     total = _known_total(state, totals)
     choices: ChipCounts = {}
-    looked_at_count = SAMPLED_ROWS if total and total.number > COUNTED_ROWS else COUNTED_ROWS
+    is_large = None if total is None else total.number > COUNTED_ROWS
     if together or total is None:
-        looked_at_total, choices = _Pass(state, viewer, unindexed, "", looked_at_count).count(together)
+        looked_at_total, choices = _Pass(state, viewer, unindexed, "", is_large).count(together)
         total = total or looked_at_total
     for known in apart:
-        choices |= _Pass(state, viewer, unindexed, known.key, looked_at_count).count([known])[1]
+        choices |= _Pass(state, viewer, unindexed, known.key, is_large).count([known])[1]
     for key, numbers in totals.items():
         choices[key] = {code: _known_count(number) for code, number in numbers.items()}
     return ListCounts(total, choices)
@@ -97,34 +98,55 @@ def _known_count(number: int) -> ChipCount:
 
 @dataclass(frozen=True)
 class _Pass:
-    """The first `most` rows that the filters with an index, the search and the viewer's scope leave, looked
-    at once. `unindexed`: key → condition of the filters without an index; `without`: the key of a filter
-    that is not applied, "" for none."""
+    """The first rows that the filters with an index, the search and the viewer's scope leave, looked at
+    together. `unindexed`: key → condition of the filters without an index; `without`: the key of a filter
+    that is not applied, "" for none; `is_large`: whether the view has more than COUNTED_ROWS rows, None where
+    that isn't known."""
 
     state: ListState
     viewer: ListViewer
     unindexed: dict[str, ColumnElement[bool]]
     without: str
-    most: int
+    is_large: bool | None
 
     def count(self, filters: list[ListFilter]) -> tuple[ChipCount, ChipCounts]:
         """Returns how many of these rows the filters without an index leave, too; and for each choice of each
         of `filters` how many it and the others of them leave."""
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
-        flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]
-        query = list_query(self.state, self.viewer, without={self.without, *self.unindexed})
-        limited = query.with_only_columns(*flags).order_by(
-            *self.state.definition.sorts[0].columns,
-        )
-        looked_at: Any = limited.limit(self.most + 1).subquery()
-        sums = [func.coalesce(func.sum(looked_at.c[flag.key]), 0) for flag in flags]
-        row_count, *numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
-        is_complete = row_count <= self.most
+        looked_at_count = COUNTED_ROWS if self.is_large is False else min(SAMPLED_ROWS, COUNTED_ROWS)
+        row_count, *numbers = self._look_at(looked_at_count, conditions)
+        if row_count > looked_at_count and looked_at_count < COUNTED_ROWS and not self._is_found_large():
+            looked_at_count = COUNTED_ROWS
+            row_count, *numbers = self._look_at(looked_at_count, conditions)
+        is_complete = row_count <= looked_at_count
         counts: ChipCounts = {}
         for (known, code), number in zip(choices, numbers[1:], strict=True):
-            counts.setdefault(known.key, {})[code] = ChipCount(int(number), is_complete)
-        return ChipCount(int(numbers[0]), is_complete), counts
+            counts.setdefault(known.key, {})[code] = ChipCount(number, is_complete)
+        return ChipCount(numbers[0], is_complete), counts
+
+    def _look_at(self, most: int, conditions: list[ColumnElement[bool]]) -> list[int]:
+        """Returns how many rows there are, looking at `most` and one more, and how many of those looked at
+        meet each of the conditions."""
+        flags = [_flag(condition).label(f"chip_{number}") for number, condition in enumerate(conditions)]
+        looked_at: Any = self._query(*flags).limit(most + 1).subquery()
+        sums = [func.coalesce(func.sum(looked_at.c[flag.key]), 0) for flag in flags]
+        numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
+        return list(map(int, numbers))
+
+    def _is_found_large(self) -> bool:
+        """Whether the view has more than COUNTED_ROWS rows: asked for without their columns, by which joins
+        to tables that only show something fall away."""
+        if self.is_large is not None:
+            return self.is_large
+        query = self._query(self.state.definition.id_column)
+        return db.session.scalar(query.offset(COUNTED_ROWS).limit(1)) is not None
+
+    def _query(self, *columns: Any) -> ListQuery:
+        """Returns the query of these columns of the rows, in the list's first order."""
+        query = list_query(self.state, self.viewer, without={self.without, *self.unindexed})
+        selected = query.with_only_columns(*columns, maintain_column_froms=True)
+        return selected.order_by(*self.state.definition.sorts[0].columns)
 
     def _condition(self, apart_from: str) -> ColumnElement[bool]:
         """Returns the condition of the filters without an index, apart from the one with that key."""
