@@ -38,6 +38,8 @@ SILENCES_KEPT_SECONDS = 24 * 3600
 MAX_SILENCES = 100
 ANNOUNCEMENTS_KEY = "sitting-announcements"
 """The kind of the keys in Valkey under which announcements to a sitting's page are listed."""
+HEARD_KEY = "sitting-heard"
+"""The kind of the key in Valkey under which the sittings of a province are sorted by their last heartbeat."""
 PAGE_EVENT_KINDS = ("left", "offline", "reopened")
 
 
@@ -139,9 +141,9 @@ class HeartbeatReply(NamedTuple):
 
 
 def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> HeartbeatReply:
-    """Store the heartbeat of a sitting's page, which is one of its province too, and the silence of the
-    province that it ends, if there was one; returns what the page is told. Whether there is such a sitting
-    isn't asked. Raises redis.RedisError."""
+    """Store the heartbeat of a sitting's page, by the sitting and among those of its province, which has one
+    too, and the silence of the province that it ends, if there was one; returns what the page is told.
+    Whether there is such a sitting isn't asked. Raises redis.RedisError."""
     now = _milliseconds(clock.now())
     pipeline = cache.pipeline(transaction=False)
     pipeline.set(
@@ -152,7 +154,10 @@ def record_heartbeat(cache: redis.Redis, sitting_id: UUID) -> HeartbeatReply:
     pipeline.exists(cache_key("sitting-look", sitting_id))
     pipeline.lrange(cache_key(ANNOUNCEMENTS_KEY, sitting_id), 0, -1)
     pipeline.set(cache_key("sitting-sign"), now, get=True)
-    _, look, announcements, before = pipeline.execute()
+    heard_key = cache_key(HEARD_KEY)
+    pipeline.zadd(heard_key, {sitting_id.bytes: now})
+    pipeline.expire(heard_key, HEARTBEATS_KEPT_SECONDS)
+    _, look, announcements, before, *_ = pipeline.execute()
     _record_silence(cache, before, now)
     return HeartbeatReply(bool(look), announcements)
 
@@ -259,8 +264,28 @@ def connected_among(sitting_ids: Sequence[UUID]) -> set[UUID]:
         heartbeats = last_heartbeats(current_app.extensions["redis"], sitting_ids)
     except redis.RedisError:
         return set(sitting_ids)
-    since = clock.now() - timedelta(seconds=HEARTBEAT_VALID_SECONDS)
+    since = _connected_since()
     return {sitting_id for sitting_id, heard_at in heartbeats.items() if heard_at > since}
+
+
+def connected_in_province() -> set[UUID] | None:
+    """The sittings of the province, handed in ones too, whose page has sent a heartbeat within
+    HEARTBEAT_VALID_SECONDS; None, which means all, if the cache is unavailable. Older ones are removed from
+    the order of heartbeats."""
+    heard_key, since = cache_key(HEARD_KEY), _milliseconds(_connected_since())
+    pipeline = current_app.extensions["redis"].pipeline(transaction=False)
+    pipeline.zremrangebyscore(heard_key, "-inf", since)
+    pipeline.zrange(heard_key, 0, -1)
+    try:
+        _, members = pipeline.execute()
+    except redis.RedisError:
+        return None
+    return {UUID(bytes=member) for member in members}
+
+
+def _connected_since() -> datetime:
+    """A page whose last heartbeat came after this moment is connected."""
+    return clock.now() - timedelta(seconds=HEARTBEAT_VALID_SECONDS)
 
 
 def open_case_condition() -> ColumnElement[bool]:

@@ -40,6 +40,11 @@ class MonitoringFilter:
     location: Location | None = None
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it is limited to the cycle only."""
+        return self.scope.is_province and self.location is None
+
+    @property
     def records_condition(self) -> ColumnElement[bool]:
         """The condition that an Assessment is of the cycle and within the scope."""
         return and_(
@@ -68,8 +73,11 @@ def open_sitting_ids(
 
 
 def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
-    """Whether there are more open sittings than `open_sitting_ids` returns. Whether the province has so many
-    at all is asked first, which takes no look at their records."""
+    """Whether there are more open sittings than `open_sitting_ids` returns, by which those answering and lost
+    are told apart unless they are everywhere. Whether the province has so many at all is asked first, which
+    takes no look at their records."""
+    if monitoring_filter.is_everywhere:
+        return False
     in_province = select(Sitting.id).where(open_condition()).order_by(Sitting.id)
     queries = (in_province, _open_sittings_query(monitoring_filter))
     return all(

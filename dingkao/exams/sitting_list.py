@@ -8,7 +8,7 @@ from math import ceil
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, true
+from sqlalchemy import ColumnElement, and_, false, not_, or_, select, true
 from sqlalchemy.orm import aliased
 
 from dingkao import clock
@@ -16,6 +16,7 @@ from dingkao.assessments.enrolment import doctor_join
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import current_cycle
 from dingkao.database.arrays import in_array, in_looked_up, split_into_batches
+from dingkao.database.base import db
 from dingkao.database.listing.definitions import (
     CellRows,
     ListColumn,
@@ -34,7 +35,7 @@ from dingkao.database.pagination import capped_count
 from dingkao.doctors.doctor_list import doctor_cells, doctor_columns, doctor_filter, doctor_sorts
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import search_condition
-from dingkao.exams.integrity_events import connected_among
+from dingkao.exams.integrity_events import connected_among, connected_in_province
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.monitoring import (
     SITTING_FILTERS,
@@ -71,9 +72,15 @@ def first_view(state: ListState, viewer: ListViewer) -> str:
     """The first key of SITTING_FILTERS under which anybody is whom the other filters and the words of `state`
     let through; the first of all if nobody is. The filter by view of `state` is ignored."""
     return next(
-        (code for code in SITTING_FILTERS if capped_count(*_view_query(state, viewer, code))),
+        (code for code in SITTING_FILTERS if _is_anybody_in(state, viewer, code)),
         next(iter(SITTING_FILTERS)),
     )
+
+
+def _is_anybody_in(state: ListState, viewer: ListViewer, view: str) -> bool:
+    """Whether `state` would list anybody if its filter by view were `view`."""
+    query, id_column = _view_query(state, viewer, view)
+    return db.session.scalar(query.with_only_columns(id_column).limit(1)) is not None
 
 
 def _view_query(state: ListState, viewer: ListViewer, view: str) -> tuple[ListQuery, Any]:
@@ -81,7 +88,9 @@ def _view_query(state: ListState, viewer: ListViewer, view: str) -> tuple[ListQu
     which `capped_count` stops early; and the column of the ids."""
     definition = list_of_view(view)
     query = list_query(replace(state.with_filter(VIEW_FILTER, view), definition=definition), viewer)
-    return query.order_by(definition.id_column), definition.id_column
+    is_of_one_state = view == WAITING and PLACE_FILTER not in state.filters
+    order = (Assessment.state, Assessment.id) if is_of_one_state else (definition.id_column,)
+    return query.order_by(*order), definition.id_column
 
 
 def _totals(state: ListState, viewer: ListViewer) -> Totals:
@@ -101,12 +110,13 @@ def _monitoring_filter(viewer: ListViewer, state: ListState) -> MonitoringFilter
 
 def _sittings_query(viewer: ListViewer, state: ListState) -> ListQuery:
     """The query of the sittings of the current cycle within the viewer's grant and at the place of `state`,
-    each with its record and doctor; for the views answering and lost only those in them."""
+    each with its record and doctor, who always exists: by the outer join PostgreSQL leaves the doctor out
+    where nothing is asked of it. For the views answering and lost only those in them."""
     monitoring_filter, view = _monitoring_filter(viewer, state), state.filters.get(VIEW_FILTER, "")
     return (
         select(Sitting, Assessment, Doctor)
         .join(Assessment, record_of_sitting_condition())
-        .join(Doctor, doctor_join())
+        .outerjoin(Doctor, doctor_join())
         .where(
             monitoring_filter.sittings_condition,
             _open_view_condition(view, monitoring_filter, viewer) if view in OPEN_VIEWS else true(),
@@ -120,29 +130,50 @@ def _open_view_condition(
     """The condition that a Sitting is open, and its page has sent a heartbeat recently (view "answering") or
     hasn't ("lost"). Database and cache are asked once for a viewer and a place."""
     place = monitoring_filter.location.code if monitoring_filter.location else ""
-    return viewer.once(("open", place), lambda: _open_view_conditions(monitoring_filter))[view]
+    if (view, place) not in viewer.found:
+        conditions = (
+            _conditions_everywhere()
+            if monitoring_filter.is_everywhere
+            else _conditions_by_ids(monitoring_filter)
+        )
+        for found_view, condition in zip(OPEN_VIEWS, conditions, strict=True):
+            viewer.found[found_view, place] = condition
+    return viewer.found[view, place]
 
 
-def _open_view_conditions(monitoring_filter: MonitoringFilter) -> dict[str, ColumnElement[bool]]:
-    """Each of OPEN_VIEWS → the condition that a Sitting is in it, at the moment. Asks database and cache."""
+def _conditions_everywhere() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions of OPEN_VIEWS for a whole province: only the ids of those connected are listed."""
+    connected_ids = connected_in_province()
+    if connected_ids is None:
+        return open_condition(), false()
+    is_connected = _is_one_of(connected_ids)
+    return and_(open_condition(), is_connected), and_(open_condition(), not_(is_connected))
+
+
+def _conditions_by_ids(
+    monitoring_filter: MonitoringFilter,
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions of OPEN_VIEWS for what the filter lets through, up to MAX_OPEN_SITTINGS."""
     open_ids = set(open_sitting_ids(monitoring_filter))
     connected_ids = connected_among(list(open_ids))
-    return {"answering": _is_one_of(connected_ids), "lost": _is_one_of(open_ids - connected_ids)}
+    return (
+        and_(open_condition(), _is_one_of(connected_ids)),
+        and_(open_condition(), _is_one_of(open_ids - connected_ids)),
+    )
 
 
-def _is_one_of(open_ids: set[UUID]) -> ColumnElement[bool]:
-    """The condition that a sitting is open and has one of these ids, up to MAX_OPEN_SITTINGS."""
-    batches = split_into_batches(open_ids)
-    return and_(open_condition(), or_(false(), *(in_array(Sitting.id, batch) for batch in batches)))
+def _is_one_of(sitting_ids: set[UUID]) -> ColumnElement[bool]:
+    """The condition that a sitting has one of these ids."""
+    return or_(false(), *(in_array(Sitting.id, batch) for batch in split_into_batches(sitting_ids)))
 
 
 def _waiting_query(viewer: ListViewer, state: ListState) -> ListQuery:
     """The query of the records of the current cycle within the viewer's grant that have not begun at the
-    place of `state`, or anything at all, each with its doctor."""
+    place of `state`, or anything at all, each with its doctor, by an outer join as in `_sittings_query`."""
     monitoring_filter = _monitoring_filter(viewer, state)
     return (
         select(Assessment, Doctor)
-        .join(Doctor, doctor_join())
+        .outerjoin(Doctor, doctor_join())
         .where(
             monitoring_filter.records_condition,
             yet_to_start_condition(monitoring_filter.location),

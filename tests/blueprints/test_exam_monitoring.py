@@ -3,13 +3,14 @@
 import re
 from datetime import timedelta
 
+import redis
 from sqlalchemy import func, select, update
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
-from dingkao.exams import monitoring, monitoring_locations, sitting_completion
+from dingkao.exams import integrity_events, monitoring, monitoring_locations, sitting_completion
 from dingkao.exams.models.monitoring_models import AddedTime, IntegrityEvent
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.tickets import find_ticket
@@ -24,7 +25,7 @@ def shows(client, view, ticketed):
 
 
 def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does_not_as_lost(
-    new_examinee, staff
+    new_examinee, staff, monkeypatch
 ):
     examinee, clerk, stranger, admin = (
         new_examinee(),
@@ -32,11 +33,13 @@ def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does
         staff("organisation_clerk", at=2),
         staff("province_admin"),
     )
-    assert shows(clerk, "lost", examinee)
+    for client in (clerk, admin):
+        assert shows(client, "lost", examinee)
+        assert not shows(client, "answering", examinee)
     assert examinee.pulse().get_json() == {"look": False}
-    assert shows(clerk, "answering", examinee)
-    assert not shows(clerk, "lost", examinee)
-    assert shows(admin, "answering", examinee)
+    for client in (clerk, admin):
+        assert shows(client, "answering", examinee)
+        assert not shows(client, "lost", examinee)
     assert not shows(stranger, "answering", examinee)
     assert stranger.get(f"/{SLUG}/office/watching/{examinee.sitting}").status_code == 404
     examinee.send(0, "A", 1)
@@ -45,6 +48,22 @@ def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does
     other_examinee = new_examinee()
     assert examinee.pulse(other_examinee.data["token"]).status_code == 400
     assert examinee.pulse("made-up").status_code == 400
+    monkeypatch.setattr(integrity_events, "HEARTBEAT_VALID_SECONDS", 0)
+    for client in (admin, clerk):
+        assert shows(client, "lost", examinee)
+        assert not shows(client, "answering", examinee)
+
+
+def test_without_the_cache_every_open_sitting_counts_as_answering(new_examinee, staff, monkeypatch):
+    examinee, admin = new_examinee(), staff("province_admin")
+
+    def fail(*_arguments, **_options):
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(redis.client.Pipeline, "execute", fail)
+    monkeypatch.setattr(integrity_events, "last_heartbeats", fail)
+    assert shows(admin, "answering", examinee)
+    assert not shows(admin, "lost", examinee)
 
 
 def test_the_page_opens_where_somebody_is(new_examinee, staff, in_province):
@@ -121,7 +140,7 @@ def test_what_the_page_notices_is_kept_once_and_within_the_time_of_the_sitting(
     for _ in range(2):
         assert examinee.note(left_event, {"kind": "offline", "at": 5, "seconds": 10**9}).status_code == 200
     with in_province(SLUG):
-        integrity_events = db.session.scalars(
+        events = db.session.scalars(
             select(IntegrityEvent).where(
                 IntegrityEvent.sitting_id == examinee.sitting, IntegrityEvent.kind != "device"
             )
@@ -129,15 +148,15 @@ def test_what_the_page_notices_is_kept_once_and_within_the_time_of_the_sitting(
         opened = db.session.get_one(Sitting, (CODE, examinee.sitting)).opened_at
         assert sorted(
             (integrity_event.kind, integrity_event.seconds)
-            for integrity_event in integrity_events
+            for integrity_event in events
             if integrity_event.kind == "left"
         ) == [("left", 120)]
         assert all(
             opened <= integrity_event.began_at <= clock.now()
             and integrity_event.began_at + timedelta(seconds=integrity_event.seconds) <= clock.now()
-            for integrity_event in integrity_events
+            for integrity_event in events
         )
-        assert sum(integrity_event.kind == "offline" for integrity_event in integrity_events) == 1
+        assert sum(integrity_event.kind == "offline" for integrity_event in events) == 1
     page_text = text(clerk.get(f"/{SLUG}/office/watching/{examinee.sitting}"))
     assert "离开作答页面" in page_text
     assert "更换设备继续作答" in page_text
