@@ -95,7 +95,10 @@ def analysable_papers(cycle: Cycle) -> Sequence[Paper]:
 
 def handed_in_counts(papers: Iterable[Paper]) -> dict[UUID, int]:
     """Paper id → how many of its sittings count in its analysis (a CappedCount: exact up to MAX_COUNTED)."""
-    return {paper.id: capped_count(_handed_in_sittings(paper)) for paper in papers}
+    return {
+        paper.id: capped_count(_handed_in_sittings(paper).order_by(Sitting.paper_id, Sitting.id))
+        for paper in papers
+    }
 
 
 def handed_in_count(paper: Paper) -> int:

@@ -81,6 +81,13 @@ class Sitting(TenantOwned, Model):
             "id",
             postgresql_where=text("handed_in_at is null and voided_at is null"),
         ),
+        Index(
+            "sitting_counted_of_paper_ix",
+            "tenant_id",
+            "paper_id",
+            "id",
+            postgresql_where=text("handed_in_at is not null and voided_at is null"),
+        ),
         CheckConstraint(
             "handed_in_at is null or score_tenths is not null",
             name="handed_in_is_marked",
