@@ -50,8 +50,9 @@ FIRST_SHOWN = ("not_included", *STATE_CHOICES)
 
 
 def records_with_doctors(*conditions: ColumnElement[bool]) -> ListQuery:
-    """Returns the query of the records that meet `conditions`, each with its doctor."""
-    return select(Assessment, Doctor).join(Doctor, doctor_join()).where(*conditions)
+    """Returns the query of the records that meet `conditions`, each with its doctor, who always exists: by
+    the outer join PostgreSQL leaves the doctor out where nothing is asked of it."""
+    return select(Assessment, Doctor).outerjoin(Doctor, doctor_join()).where(*conditions)
 
 
 def viewed_records(state: ListState, *conditions: ColumnElement[bool]) -> ListQuery:

@@ -114,11 +114,8 @@ class _Pass:
         of `filters` how many it and the others of them leave."""
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
-        looked_at_count = COUNTED_ROWS if self.is_large is False else min(SAMPLED_ROWS, COUNTED_ROWS)
+        looked_at_count = min(SAMPLED_ROWS, COUNTED_ROWS) if self._has_many_rows() else COUNTED_ROWS
         row_count, *numbers = self._look_at(looked_at_count, conditions)
-        if row_count > looked_at_count and looked_at_count < COUNTED_ROWS and not self._is_found_large():
-            looked_at_count = COUNTED_ROWS
-            row_count, *numbers = self._look_at(looked_at_count, conditions)
         is_complete = row_count <= looked_at_count
         counts: ChipCounts = {}
         for (known, code), number in zip(choices, numbers[1:], strict=True):
@@ -134,7 +131,7 @@ class _Pass:
         numbers = db.session.execute(select(func.count(), *sums).select_from(looked_at)).one()
         return list(map(int, numbers))
 
-    def _is_found_large(self) -> bool:
+    def _has_many_rows(self) -> bool:
         """Whether the view has more than COUNTED_ROWS rows: asked for without their columns, by which joins
         to tables that only show something fall away."""
         if self.is_large is not None:
