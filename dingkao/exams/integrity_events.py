@@ -268,19 +268,19 @@ def connected_among(sitting_ids: Sequence[UUID]) -> set[UUID]:
     return {sitting_id for sitting_id, heard_at in heartbeats.items() if heard_at > since}
 
 
-def connected_in_province() -> set[UUID] | None:
+def connected_in_province(most: int) -> set[UUID] | None:
     """The sittings of the province, handed in ones too, whose page has sent a heartbeat within
-    HEARTBEAT_VALID_SECONDS; None, which means all, if the cache is unavailable. Older ones are removed from
-    the order of heartbeats."""
+    HEARTBEAT_VALID_SECONDS; None if they are more than `most`, or the cache is unavailable. Older ones are
+    removed from the order of heartbeats."""
     heard_key, since = cache_key(HEARD_KEY), _milliseconds(_connected_since())
     pipeline = current_app.extensions["redis"].pipeline(transaction=False)
     pipeline.zremrangebyscore(heard_key, "-inf", since)
-    pipeline.zrange(heard_key, 0, -1)
+    pipeline.zrange(heard_key, 0, most)
     try:
         _, members = pipeline.execute()
     except redis.RedisError:
         return None
-    return {UUID(bytes=member) for member in members}
+    return {UUID(bytes=member) for member in members} if len(members) <= most else None
 
 
 def _connected_since() -> datetime:

@@ -13,6 +13,7 @@ from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
 from dingkao.errors import NotFound
 from dingkao.exams import sittings
+from dingkao.exams.integrity_events import connected_in_province
 from dingkao.exams.models.monitoring_models import IntegrityEvent
 from dingkao.exams.models.sitting_models import Sitting, SittingAnswer
 from dingkao.exams.monitoring_locations import Location, sitting_at_condition
@@ -72,11 +73,18 @@ def open_sitting_ids(
     return list(db.session.scalars(query.limit(MAX_OPEN_SITTINGS)))
 
 
+def connected_everywhere(monitoring_filter: MonitoringFilter) -> set[UUID] | None:
+    """The connected sittings of the province, if the filter is limited to the cycle only and they are few
+    enough (MAX_OPEN_SITTINGS) to tell by them alone who answers and who is lost; else None, and the open
+    sittings have to be listed (`open_sitting_ids`)."""
+    return connected_in_province(MAX_OPEN_SITTINGS) if monitoring_filter.is_everywhere else None
+
+
 def has_uncounted_sittings(monitoring_filter: MonitoringFilter) -> bool:
-    """Whether there are more open sittings than `open_sitting_ids` returns, by which those answering and lost
-    are told apart unless they are everywhere. Whether the province has so many at all is asked first, which
-    takes no look at their records."""
-    if monitoring_filter.is_everywhere:
+    """Whether there are open sittings that are neither counted as answering nor as lost: more than
+    `open_sitting_ids` returns, where these have to be listed. Whether the province has so many at all is
+    asked first, which takes no look at their records."""
+    if connected_everywhere(monitoring_filter) is not None:
         return False
     in_province = select(Sitting.id).where(open_condition()).order_by(Sitting.id)
     queries = (in_province, _open_sittings_query(monitoring_filter))

@@ -35,11 +35,12 @@ from dingkao.database.pagination import capped_count
 from dingkao.doctors.doctor_list import doctor_cells, doctor_columns, doctor_filter, doctor_sorts
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.name_search import search_condition
-from dingkao.exams.integrity_events import connected_among, connected_in_province
+from dingkao.exams.integrity_events import connected_among
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.monitoring import (
     SITTING_FILTERS,
     MonitoringFilter,
+    connected_everywhere,
     open_condition,
     open_sitting_ids,
     record_of_sitting_condition,
@@ -130,36 +131,23 @@ def _open_view_condition(
     """The condition that a Sitting is open, and its page has sent a heartbeat recently (view "answering") or
     hasn't ("lost"). Database and cache are asked once for a viewer and a place."""
     place = monitoring_filter.location.code if monitoring_filter.location else ""
-    if (view, place) not in viewer.found:
-        conditions = (
-            _conditions_everywhere()
-            if monitoring_filter.is_everywhere
-            else _conditions_by_ids(monitoring_filter)
-        )
-        for found_view, condition in zip(OPEN_VIEWS, conditions, strict=True):
-            viewer.found[found_view, place] = condition
-    return viewer.found[view, place]
+    return viewer.once(("open", place), lambda: _open_view_conditions(monitoring_filter))[view]
 
 
-def _conditions_everywhere() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The conditions of OPEN_VIEWS for a whole province: only the ids of those connected are listed."""
-    connected_ids = connected_in_province()
-    if connected_ids is None:
-        return open_condition(), false()
-    is_connected = _is_one_of(connected_ids)
-    return and_(open_condition(), is_connected), and_(open_condition(), not_(is_connected))
-
-
-def _conditions_by_ids(
-    monitoring_filter: MonitoringFilter,
-) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """The conditions of OPEN_VIEWS for what the filter lets through, up to MAX_OPEN_SITTINGS."""
-    open_ids = set(open_sitting_ids(monitoring_filter))
-    connected_ids = connected_among(list(open_ids))
-    return (
-        and_(open_condition(), _is_one_of(connected_ids)),
-        and_(open_condition(), _is_one_of(open_ids - connected_ids)),
-    )
+def _open_view_conditions(monitoring_filter: MonitoringFilter) -> dict[str, ColumnElement[bool]]:
+    """Each of OPEN_VIEWS → the condition that a Sitting is in it at the moment: by the ids of those connected
+    alone, where these are few; else of the open ones up to MAX_OPEN_SITTINGS."""
+    connected_ids = connected_everywhere(monitoring_filter)
+    if connected_ids is not None:
+        is_lost = not_(_is_one_of(connected_ids))
+    else:
+        open_ids = set(open_sitting_ids(monitoring_filter))
+        connected_ids = connected_among(list(open_ids))
+        is_lost = _is_one_of(open_ids - connected_ids)
+    return {
+        "answering": and_(open_condition(), _is_one_of(connected_ids)),
+        "lost": and_(open_condition(), is_lost),
+    }
 
 
 def _is_one_of(sitting_ids: set[UUID]) -> ColumnElement[bool]:

@@ -54,6 +54,17 @@ def test_a_page_that_gives_signs_of_life_is_shown_as_answering_and_one_that_does
         assert not shows(client, "answering", examinee)
 
 
+def test_more_who_answer_than_are_told_apart_are_said(new_examinee, staff, monkeypatch):
+    new_examinee().pulse()
+    examinee, admin = new_examinee(), staff("province_admin")
+    examinee.pulse()
+    page = f"/{SLUG}/office/watching"
+    assert "正在作答的太多" not in admin.get(page).get_data(as_text=True)
+    monkeypatch.setattr(monitoring, "MAX_OPEN_SITTINGS", 1)
+    assert "正在作答的太多" in admin.get(page).get_data(as_text=True)
+    assert not shows(admin, "answering", examinee)
+
+
 def test_without_the_cache_every_open_sitting_counts_as_answering(new_examinee, staff, monkeypatch):
     examinee, admin = new_examinee(), staff("province_admin")
 
