@@ -72,8 +72,9 @@ def search_people(text: str, grant: Grant) -> list[MatchGroup]:
 
 def find_ids(form: SearchForm, text: str, grant: Grant, *, without: Collection[UUID] = ()) -> list[UUID]:
     """Returns the ids of the first doctors within `grant` whom `text` finds by one form, the best first: up
-    to MAX_SHOWN, and one more if there are others. `without`: ids that are left out. Of what a query finds in
-    the province, those of an assessment organisation are looked for among the first MAX_LOOKED_AT rows."""
+    to MAX_SHOWN, and one more if there are others. `without`: ids that are left out. Unless the grant is for
+    the province or names institutions only, those within it are looked for among the first MAX_LOOKED_AT rows
+    that a query finds, so that others may be missed."""
     return _find(form, text, grant, without)[0]
 
 

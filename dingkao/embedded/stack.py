@@ -252,7 +252,7 @@ class Stack:
 
     def _start_queue(self, stored: dict[str, str], port: int) -> None:
         """Start Valkey, or use the one from outside; set its variables in `environment`. `stored`: the
-        secrets of `home`. Raises StartupError."""
+        secrets of `home`. Raises StartupError if it doesn't get ready in time."""
         if configured := QUEUE.configured(os.environ):
             self.environment |= configured
             self.log("使用外部 Redis")

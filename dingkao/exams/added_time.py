@@ -140,8 +140,9 @@ def _require_reopenable(record: Assessment, sitting: Sitting, handed_in_at: date
 
 
 def _reopen(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
-    """Open again a sitting that was handed in, without its score; its record is testing again. Its new epoch
-    makes pages that are still open load anew. Raises Forbidden, InvalidState."""
+    """Open again a sitting that was handed in, without its score; its record, unless it is testing still, is
+    that again, without verdict and absence (`reopen_test`). Its new epoch makes pages that are still open
+    load anew. Raises Forbidden, InvalidState."""
     if record.state != "testing":
         assessment_transitions.reopen_test(record, by=by)
     sitting.handed_in_at = sitting.handed_in_by = sitting.score_tenths = None

@@ -75,8 +75,9 @@ def parse_document(kind: str, text: str) -> IdentityDocument:
 
 
 def _parse_resident_number(text: str) -> IdentityDocument:
-    """A resident ID number with 18 digits, and the sex and birth date in it. Raises InvalidNumber for a wrong
-    form, date or check digit."""
+    """A resident ID number with 18 digits, and the sex and birth date in it. `text`: as `normalise_number`
+    returns it, of 15 digits, too. Raises InvalidNumber for a wrong form, a date before 1900 or to come, or a
+    wrong check digit."""
     number = _with_18_digits(text)
     if not _RESIDENT_NUMBER.fullmatch(number):
         raise InvalidNumber(

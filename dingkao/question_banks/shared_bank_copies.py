@@ -179,8 +179,9 @@ def _retire_batch(copy: QuestionBank, bank: SharedBankInfo, state: Cursor, by: A
 
 def _retire_withdrawn(copy: QuestionBank, withdrawn: Sequence[Any], by: Actor) -> int:
     """Take those of the withdrawn questions (rows of SharedQuestion) out of use that the copy has in use,
-    each locked and journalled. Returns how many. Raises InvalidState if a paper whose window is not over
-    could not be filled any more."""
+    each locked and journalled, its waiting version returned to the author. Locks papers, too (`supply`).
+    Returns how many. Raises InvalidState if a paper whose window is not over could not be filled any more.
+    """
     questions = db.session.scalars(in_use_query(copy, withdrawn).with_for_update()).all()
     with journal.batched_entries():
         for question in questions:

@@ -81,7 +81,9 @@ def _list_of(form: ExportForm) -> ExportedList:
 
 
 def _ask(form: ExportForm, listed: ExportedList) -> ExportRequest:
-    """Ask as the form says. Raises InvalidInput, NotFound for the id of somebody else's request."""
+    """Ask as the form says, and return the request; its job is enqueued unless a second person must approve
+    first. A form sent again gets the request of before. Raises InvalidInput, NotFound for the id of somebody
+    else's request."""
     wish = export_requests.ExportWish(
         listed,
         form.view.data or "",

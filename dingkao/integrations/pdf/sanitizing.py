@@ -248,7 +248,8 @@ def _require_static_pages(pdf: pikepdf.Pdf, max_pages: int) -> None:
 
 def _refuse_decompression_bomb(pdf: pikepdf.Pdf, size: int) -> None:
     """Raises InvalidInput for a PDF whose streams expand to far more than its size, or which has pictures
-    with too many pixels."""
+    with too many pixels. Only deflated streams are expanded no further than the limit; others have no limit
+    but the memory of the sandbox."""
     remaining_bytes = MAX_DECOMPRESSED + MAX_COMPRESSION_RATIO * size
     for stream in pdf.objects:
         if isinstance(stream, pikepdf.Stream):
