@@ -61,4 +61,5 @@ def _is_overlapping(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool
 
 
 def _end_of(entry: Mapping[str, Any]) -> str:
+    """The month in which an entry's period ends, as YYYY-MM; one without an end sorts after every month."""
     return entry.get("until") or "9999"
