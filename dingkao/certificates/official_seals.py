@@ -47,8 +47,8 @@ class OfficialSeal:
 
 
 def current_seal() -> OfficialSeal:
-    """Returns the seal of the current province; a sample seal with its name until one is approved. Raises
-    NotFound if the file is missing, Unavailable."""
+    """Returns the seal of the current province; until one is approved, a sample seal with the name of its
+    health commission. Raises NotFound if the file is missing, Unavailable."""
     stored_seal = settings.value("seal")
     if stored_seal:
         return OfficialSeal(

@@ -44,7 +44,7 @@ _NOTICE_READ_STATEMENT = PreparedStatement(
 
 
 def has_confirmed_notice(doctor: Doctor, cycle: Cycle) -> bool:
-    """Whether the doctor has confirmed the current user notice [S5]."""
+    """Whether the doctor has confirmed the present text of the user notice [S5] in this cycle."""
     digest = user_notice_digest()
     return bool(_NOTICE_READ_STATEMENT.fetch_rows(doctor=doctor.id, cycle=cycle.id, digest=digest))
 

@@ -207,7 +207,8 @@ class OfficialAccount:
 
 
 def _wechat_client_auth(client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
-    """Returns the request with client id and secret in the query, as WeChat wants it."""
+    """Returns address, headers and body of the request with client id and secret in its query, as WeChat
+    wants it. `uri` has a query already."""
     return (
         f"{uri}&{urllib.parse.urlencode({'appid': client.client_id, 'secret': client.client_secret})}",
         headers,
