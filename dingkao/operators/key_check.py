@@ -71,8 +71,8 @@ def _try_check(app: Flask) -> bool:
 
 
 def check_keys() -> None:
-    """Decrypt the canaries, and add one (committed here) for the key that encrypts now. Raises WrongDataKey;
-    SQLAlchemyError if the database can't be asked."""
+    """Decrypt the canaries, and add one (committed here) for the key that encrypts now. Raises WrongDataKey,
+    also if the key with the lowest number has changed; SQLAlchemyError if the database can't be asked."""
     words = _load_canaries()
     if not words and not _decrypts_existing():
         raise WrongDataKey

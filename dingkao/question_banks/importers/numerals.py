@@ -97,8 +97,8 @@ class ParsedNumber:
 
 
 def fold_characters(text: str) -> str:
-    """`text` with half-width letters, digits and brackets, one kind of dash and only plain spaces; each
-    character keeps its position."""
+    """`text` with half-width letters, digits, brackets and punctuation (but 。 and 、 as they are), one kind
+    of dash and only plain spaces; each character keeps its position."""
     return text.translate(_FOLD_TABLE)
 
 

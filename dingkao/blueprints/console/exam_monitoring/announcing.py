@@ -31,7 +31,7 @@ from dingkao.web.access_control import require
 def announce() -> Response | tuple[str | Response, int]:
     """Tell something to all who sit at the page's location, without one to all whom the user's organisations
     assess; open pages get it with their next heartbeat. A refusal is shown on the live page. Raises NotFound
-    for a location out of reach."""
+    for a location out of reach, and without one if the user acts for no assessment organisation."""
     _, _, location = locations_of_page()
     if request.args.get("place") and location is None:
         raise NotFound("没有找到这个考场或场次，请刷新页面后重新选择。")

@@ -145,8 +145,9 @@ def _create_paper(
     row: _PaperRow,
     counts: dict[str, int],
 ) -> None:
-    """Make the missing paper of a row, with `counts` questions by type. Raises InvalidInput, also if the
-    banks can't fill it."""
+    """Make the missing paper of a row, with `counts` questions by type; locks the cycle and writes a journal
+    entry. A paper that somebody has made meanwhile is written over. Raises InvalidInput, also if the banks
+    can't fill it; InvalidState if such a paper is begun already."""
     opens_at, closes_at = form.window()
     paper_blueprint.save_paper(
         cycle,
