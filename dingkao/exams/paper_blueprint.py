@@ -333,10 +333,15 @@ def _paper_for_update(cycle: Cycle, key: _PaperKey, paper: Paper | None) -> Pape
     return saved_paper
 
 
+def lock_papers(cycle: Cycle) -> None:
+    """Lock the cycle's row: until the transaction ends nobody else adds or changes one of its papers."""
+    db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
+
+
 def _list_papers_for_update(cycle: Cycle, key: _PaperKey) -> Sequence[Paper]:
     """The papers of a cycle for a subject, category and level, whatever their procedure, locked; the
     cycle is locked too, so that nobody adds one."""
-    db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
+    lock_papers(cycle)
     query = select(Paper).where(
         Paper.cycle_id == cycle.id,
         Paper.subject == key.subject,

@@ -15,12 +15,14 @@ from dingkao.assessments import assessment_transitions
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import CyclePhase
 from dingkao.database.base import db
+from dingkao.exams import paper_blueprint
 from dingkao.exams.models.paper_models import Paper
 from dingkao.journal.entries import Actor
 from dingkao.practice.models import PracticeRun, PracticeWeek
 from dingkao.question_banks.models import Question, QuestionVersion
 from dingkao.tenants import settings as province_settings
 from tests import actors, sample_data
+from tests.blueprints.racing import begun, held, is_waiting
 from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "sichuan", 51
@@ -459,9 +461,18 @@ def test_another_doctors_run_is_not_found(practising, application, in_province):
 
 def test_papers_in_the_console(application, in_province, ground):
     admin = signed_in_client(application, in_province, SLUG, "province_admin")
+    colleague = signed_in_client(application, in_province, SLUG, "province_admin")
     window = {"minutes": "60", "opens_at": "2026-11-01T09:00", "closes_at": "2027-11-30T23:59"}
-    answer = post_form(admin, f"/{SLUG}/office/papers", **window)
-    assert answer.status_code == 303
+    with (
+        held(
+            paper_blueprint, "propose_counts", lambda: post_form(admin, f"/{SLUG}/office/papers", **window)
+        ) as first,
+        begun(lambda: post_form(colleague, f"/{SLUG}/office/papers", **window)) as second,
+    ):
+        assert is_waiting(second)
+        assert first.let_go().status_code == 303
+    assert second.result().status_code == 303
+    assert "已生成0份试卷" in colleague.get(f"/{SLUG}/office/papers").get_data(as_text=True)
     assert "已生成16份试卷" in admin.get(f"/{SLUG}/office/papers").get_data(as_text=True)
     with in_province(SLUG):
         papers = db.session.scalars(select(Paper)).all()

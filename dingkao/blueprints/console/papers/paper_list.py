@@ -105,11 +105,13 @@ def _missing_procedures(subject: str, made_papers: list[Paper]) -> list[str]:
 @require("papers.make")
 def create_missing_papers() -> Response | tuple[str, int]:
     """Make every missing paper, each with about DEFAULT_QUESTION_COUNT questions, all with the same window;
-    those that can't be made, as for lack of questions, are named with the reason, the others are made. Raises
-    NotFound before the first cycle."""
+    those that can't be made, as for lack of questions, are named with the reason, the others are made. What
+    a colleague makes just then is waited for, and isn't missing any more. Raises NotFound before the first
+    cycle."""
     cycle, form = require_cycle(), WindowForm()
     if not form.validate_on_submit():
         return _render_papers(form), 422
+    paper_blueprint.lock_papers(cycle)
     missing_rows = [row for row in _iter_rows(cycle) if row.paper is None]
     problems: list[str | None] = []
     for category, subject in product(CATEGORIES, SUBJECTS):
@@ -146,8 +148,7 @@ def _create_paper(
     counts: dict[str, int],
 ) -> None:
     """Make the missing paper of a row, with `counts` questions by type; locks the cycle and writes a journal
-    entry. A paper that somebody has made meanwhile is written over. Raises InvalidInput, also if the banks
-    can't fill it; InvalidState if such a paper is begun already."""
+    entry. Raises InvalidInput, also if the banks can't fill it."""
     opens_at, closes_at = form.window()
     paper_blueprint.save_paper(
         cycle,
