@@ -117,6 +117,7 @@ def test_a_chip_says_how_far_it_was_counted(people, monkeypatch):
     assert [str(ChipCount(number)) for number in (0, 1000, 1001)] == ["0", "1000", "1,000以上"]
     assert str(ChipCount(12_345, is_known=True)) == "12,345"
     monkeypatch.setattr(list_counts, "COUNTED_ROWS", 3)
+    monkeypatch.setattr(list_counts, "SAMPLED_ROWS", 3)
     counts = count_list(ListState(DOCTOR_LIST), VIEWER).choices["level"].values()
     assert not any(count.is_complete or count.is_zero for count in counts)
     assert {str(count) for count in counts} <= {"", "1以上", "2以上", "3以上"}

@@ -114,7 +114,7 @@ class _Pass:
         of `filters` how many it and the others of them leave."""
         choices = [(known, code) for known in filters for code in known.choices]
         conditions = [self._condition(""), *(self._choice_condition(*choice) for choice in choices)]
-        looked_at_count = min(SAMPLED_ROWS, COUNTED_ROWS) if self._has_many_rows() else COUNTED_ROWS
+        looked_at_count = SAMPLED_ROWS if self._has_many_rows() else COUNTED_ROWS
         row_count, *numbers = self._look_at(looked_at_count, conditions)
         is_complete = row_count <= looked_at_count
         counts: ChipCounts = {}
