@@ -1,7 +1,6 @@
 """What tests stand on: engines for the whole run, a stack on them for each process, a database for each
 module, an application on that, two provinces with people in them."""
 
-import gc
 import importlib
 import os
 import tempfile
@@ -27,6 +26,7 @@ from dingkao.journal.entries import TERMINAL_ACTOR
 from dingkao.people import passwords
 from dingkao.people.institution_imports import import_institutions
 from dingkao.people.provinces import open_province
+from dingkao.processes import deferred_garbage_collection
 from dingkao.tenants.context import in_tenant
 from dingkao.tenants.registry import Province, by_slug
 from tests import actors, engines, sample_data
@@ -82,13 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection(session: pytest.Session) -> Iterator[Any]:
     """While tests are read nothing becomes garbage, and what was read stays: it is not looked through again
     and again."""
-    gc.disable()
-    try:
+    with deferred_garbage_collection():
         import_share(session.config)
         return (yield)
-    finally:
-        gc.enable()
-        gc.freeze()
 
 
 def import_share(config: pytest.Config) -> None:
