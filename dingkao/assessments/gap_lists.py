@@ -9,7 +9,7 @@ from functools import partial
 from sqlalchemy import ColumnElement, false, select
 
 from dingkao import clock
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import TEST_STATES, Assessment
 from dingkao.assessments.participation import is_expected_condition
 from dingkao.assessments.record_counts import state_totals
 from dingkao.assessments.record_list import (
@@ -103,7 +103,7 @@ def _states_of_not_sat(cycle: Cycle) -> tuple[str, ...]:
     """Those recorded as absent; and after the examination those who have not finished it."""
     phase = phases_of(cycle).get("examination")
     is_over = phase is not None and clock.today() > phase.last_day
-    return ("absent", "ready", "testing") if is_over else ("absent",)
+    return ("absent", *TEST_STATES) if is_over else ("absent",)
 
 
 GAP_LISTS = {

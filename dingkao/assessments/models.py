@@ -42,6 +42,8 @@ VERDICT_PARTS = {
 }
 VERDICTS = {"pass": "合格", "fail": "不合格"}
 BAD_RECORD_CHECKS = ("none", "found")
+TEST_STATES = ("ready", "testing")
+"""The states of those who sit, or still have to sit, the exam."""
 RECALLABLE_STATES = ("institution_pending", "organisation_returned", "organisation_pending")
 """The states of a review desk, to which a record can be recalled."""
 LEASE_DURATION = timedelta(minutes=30)

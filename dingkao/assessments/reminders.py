@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from dingkao import clock
 from dingkao.assessments.models import (
     ASSESSMENT_STATES,
+    TEST_STATES,
     Assessment,
     ReminderRound,
 )
@@ -71,9 +72,9 @@ REMINDERS = {
     "ready": Reminder(("examination",), "测评", REMINDER_READY),
     "resit": Reminder((), "重考", REMINDER_RESIT),
 }  # in this order (see _has_earlier_round)
-RESIT_STATE, TEST_STATES = "resit", ("ready", "testing")
-"""RESIT_STATE stands for doctors who may sit a paper again until a day of their own; their records are in one
-of TEST_STATES."""
+RESIT_STATE = "resit"
+"""Stands for doctors who may sit a paper again until a day of their own; their records are in one of
+TEST_STATES."""
 
 RESIT_QUERY = """
     SELECT c.assessment_id, CAST(max(c.resit_until) AT TIME ZONE 'Asia/Shanghai' AS date) AS day

@@ -16,7 +16,7 @@ from sqlalchemy import Select, func, literal, select, tuple_
 
 from dingkao import clock
 from dingkao.assessments.enrolment import doctor_join
-from dingkao.assessments.models import PROCEDURES, Assessment
+from dingkao.assessments.models import PROCEDURES, TEST_STATES, Assessment
 from dingkao.certificates import official_seals
 from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
@@ -49,7 +49,6 @@ PDF_KIND = "ticket-pdf"
 PNG_KIND = "ticket-png"
 BATCH_PDF_KIND = "document"
 SINGLE_JOB, BATCH_JOB = "draw_ticket", "draw_tickets"
-TEST_STATES = ("ready", "testing")
 BATCH_SIZE, PARTS_PER_PDF = 25, 20
 PAGES_SERIES = "pages"
 PHOTO_SIZE = (354, 496)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from dingkao.assessments.models import ASSESSMENT_STATES, Assessment
+from dingkao.assessments.models import ASSESSMENT_STATES, TEST_STATES, Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.errors import InvalidInput, InvalidState, Refusal
 from dingkao.exams.models.paper_models import Paper
@@ -215,7 +215,7 @@ def require_enterable(record: Assessment, sitting: Sitting | None) -> None:
     ready, testing or absent; instead of an earlier import's while it is testing or scored; never beside an
     online sitting. `sitting`: the record's valid sitting of the paper, None if it has none."""
     if sitting is None:
-        states: tuple[str, ...] = ("ready", "testing", "absent")
+        states: tuple[str, ...] = (*TEST_STATES, "absent")
         act = "导入"
     else:
         states, act = ("testing", "scored"), "更改"

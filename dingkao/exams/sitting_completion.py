@@ -11,7 +11,7 @@ from sqlalchemy import and_, func, or_, select, tuple_
 from dingkao import clock
 from dingkao.assessments import assessment_transitions
 from dingkao.assessments.doctor_notices import notify
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import TEST_STATES, Assessment
 from dingkao.database import clock_skew
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
@@ -179,7 +179,7 @@ def _finished_record_ids(after: UUID) -> list[UUID]:
         .join(Paper, theirs)
         .outerjoin(Sitting, sat)
         .where(
-            Assessment.state.in_(("ready", "testing")),
+            Assessment.state.in_(TEST_STATES),
             Assessment.id > after,
             tuple_(Assessment.cycle_id, Doctor.category, Doctor.level).in_(
                 [tuple(group) for group in groups]
@@ -225,7 +225,7 @@ def _finish_test(record: Assessment, by: Actor) -> None:
     """If the record has no paper left, finish its test: 已交卷 if all due papers were handed in, 缺考 (with a
     notice) if one was never begun. Does nothing unless it waits for its test or is in it. Raises
     Forbidden."""
-    if record.state not in ("ready", "testing"):
+    if record.state not in TEST_STATES:
         return
     papers, begun, _ = paper_progress(record)
     due_papers = papers_due(papers, begun)

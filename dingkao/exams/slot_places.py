@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.enrolment import doctor_join
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import TEST_STATES, Assessment
 from dingkao.assessments.review_hooks import on_exclusion, recall_obstacle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -48,7 +48,6 @@ from dingkao.people.notice_catalogue import (
     SLOT_CANCELLED,
 )
 
-TEST_STATES = ("ready", "testing")
 _NOT_PLACEABLE_REASON = "不在待测评状态、不属于这个场次，或已编入其他场次"
 
 

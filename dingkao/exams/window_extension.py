@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from dingkao import clock
 from dingkao.assessments.doctor_notices import notify
 from dingkao.assessments.enrolment import doctor_join
-from dingkao.assessments.models import Assessment
+from dingkao.assessments.models import TEST_STATES, Assessment
 from dingkao.cycles.models import Cycle
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db
@@ -39,7 +39,6 @@ from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.models.sitting_models import Sitting
 from dingkao.exams.papers import paper_join_condition, sits_paper_condition
 from dingkao.exams.sittings import for_update_query
-from dingkao.exams.slot_places import TEST_STATES
 from dingkao.jobs import enqueueing, worker
 from dingkao.jobs.chunks import Chunk, Cursor
 from dingkao.jobs.models import Job

@@ -9,7 +9,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from dingkao import clock
-from dingkao.assessments.models import PROCEDURES
+from dingkao.assessments.models import PROCEDURES, TEST_STATES
 from dingkao.blueprints.doctor.deadlines import (
     Phase,
     coming_filing_day,
@@ -157,7 +157,7 @@ def _request_test_note(state: str, open_requests: list[list[str]] | None) -> str
     request or if the exam can't be sat."""
     kind_names = _requested_test_replacements(open_requests or ())
     names = "、".join(kind_names)
-    if not kind_names or state not in ("ready", "testing"):
+    if not kind_names or state not in TEST_STATES:
         return None
     if state == "testing":
         return f"您已开始测评，以测评成绩为准，{names}申请不能再通过。"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import url_for
 
+from dingkao.assessments.models import TEST_STATES
 from dingkao.blueprints.doctor.deadlines import (
     Phase,
     coming_filing_day,
@@ -103,7 +104,7 @@ def _test_closed_text(state: str, overview: DoctorOverview) -> str | None:
     """A few words on why the exam can't be sat; None if it can."""
     if STATE_TEXTS[state].stage in ("filing", "review"):
         return "通过审核后开放"
-    if state in ("ready", "testing"):
+    if state in TEST_STATES:
         return None
     if overview.sits_no_test:
         return "不参加测评"
