@@ -428,8 +428,8 @@ def publish_pass(record: Assessment, *, by: Actor) -> None:
 
 @record_transition("confirming", to="failed", action="results.publish")
 def publish_fail(record: Assessment, *, by: Actor) -> None:
-    """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格). Raises InvalidState if all three verdicts are
-    合格."""
+    """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格), only by `results.publishing`, as `publish_pass`.
+    Raises InvalidState if all three verdicts are 合格."""
     if is_passing(record):
         raise InvalidState("三项均合格，不能发布为不合格。")
 

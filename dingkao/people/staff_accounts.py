@@ -276,10 +276,10 @@ def _require_manager(by: Actor) -> None:
 
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
     """Change the mobile number of an administrator (the caller has locked the account and checked the right
-    of `by`), which sends a link to it unless the account is closed (see
-    `administrator_invitations.change_mobile`). Raises InvalidInput for the field `mobile`; InvalidState for
-    an account that is no administrator's and, where `by` is staff, for one that is closed or set up;
-    RateLimited."""
+    of `by`), which sends a link to it unless the account is closed; an active account loses password, second
+    factor and sessions (see `administrator_invitations.change_mobile`). Raises InvalidInput for the field
+    `mobile`; InvalidState for an account that is no administrator's and, where `by` is staff, for one that is
+    closed or set up; RateLimited."""
     if account.state == "closed" and by.kind == "staff":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if not is_administrator(account.id):

@@ -75,7 +75,7 @@ def _change_by_form(form: HallForm, owner: Organisation, hall: Hall) -> Response
 
 
 def _save_hall(form: HallForm, owner: Organisation, hall: Hall | None = None) -> None:
-    """Change `hall` as the form says, or add one for `owner`. Raises InvalidInput."""
+    """Change `hall` (locked) as the form says, or add one for `owner`. Raises InvalidInput."""
     hall_rules.save_hall(
         owner,
         name=form.name.data or "",
