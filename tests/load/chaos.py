@@ -234,7 +234,7 @@ def killed_one_after_another(
     )
 
 
-def _wait(reached: Any, when: str, seconds: float = 60) -> None:
+def _wait(reached: Any, when: str, seconds: float = process_kills.WHOLE_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, f"nothing was saved any more {when}"
