@@ -1,7 +1,7 @@
 """The console's lists of who should take part in a cycle and doesn't (应考尽考). The message to those on one:
 `gap_messages`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -51,24 +51,29 @@ from dingkao.people.notice_catalogue import (
     GAP_RETURNED,
     NoticeKind,
 )
-from dingkao.people.organisation_filters import institution_filter
+from dingkao.people.organisation_filters import INSTITUTION_FILTER, institution_filter
 from dingkao.people.scopes import Grant, scope_condition
 
 ACTION = "participation.manage"
 SINCE_DAYS = {"3": "3天以上", "7": "7天以上", "30": "30天以上"}
 """For how many days at least a record has been in its state: code of the filter → label."""
 
+FILTERS_OF_RECORDS = {INSTITUTION_FILTER, "procedure", "since"}
+"""The filters that ask nothing of a record's doctor."""
+
 
 @dataclass(frozen=True)
 class GapList:
     """A list. `states`: of the records on it, given the cycle; `further`: the condition that they meet
-    besides, None if the states say all; `kind`: the message to those on it."""
+    besides, None if the states say all; `needs_doctors`: whether `further` asks something of the record's
+    doctor; `kind`: the message to those on it."""
 
     code: str
     label: str
     states: Callable[[Cycle], tuple[str, ...]]
     kind: NoticeKind
     further: Callable[[], ColumnElement[bool]] | None = None
+    needs_doctors: bool = False
 
     @property
     def definition(self) -> ListDefinition:
@@ -76,8 +81,8 @@ class GapList:
         return get_definition(f"gap_{self.code}")
 
     def conditions(self, cycle: Cycle, grant: Grant) -> list[ColumnElement[bool]]:
-        """The SQL conditions of the records on the list that `grant` reaches; of a query of records with
-        their doctors."""
+        """The SQL conditions of the records on the list that `grant` reaches; of a query of records, with
+        their doctors if the list `needs_doctors`."""
         return [
             Assessment.cycle_id == cycle.id,
             in_array(Assessment.state, self.states(cycle)),
@@ -122,6 +127,7 @@ GAP_LISTS = {
             _has_state("included"),
             GAP_NOT_SIGNED_IN,
             _is_unopened,
+            needs_doctors=True,
         ),
         GapList("not_submitted", "未提交", _has_state("included", "draft"), GAP_NOT_SUBMITTED),
         GapList("returned", "退回未改", _has_state("institution_returned"), GAP_RETURNED),
@@ -138,30 +144,52 @@ def get_gap_list(code: str) -> GapList:
     return GAP_LISTS[code]
 
 
-def gap_counts(cycle: Cycle, grant: Grant) -> dict[str, ChipCount]:
+def gap_counts(
+    cycle: Cycle, grant: Grant, counted: Mapping[str, ChipCount] | None = None
+) -> dict[str, ChipCount]:
     """Code → how many records within `grant` are on the list: known where the states say all, else counted as
-    far as pages show."""
-    totals = state_totals(cycle, grant)
+    far as pages show. `counted`: code → the number of lists that were counted already."""
+    totals, known = state_totals(cycle, grant), counted or {}
     return {
         code: ChipCount(sum(totals[state] for state in gap_list.states(cycle)), is_known=True)
         if gap_list.further is None
-        else ChipCount(count_listed(gap_list, cycle, grant))
+        else known.get(code) or ChipCount(count_listed(gap_list, cycle, grant))
         for code, gap_list in GAP_LISTS.items()
     }
 
 
 def count_listed(gap_list: GapList, cycle: Cycle, grant: Grant) -> CappedCount:
     """How many records are on a list, counted up to MAX_COUNTED."""
-    query = viewed_records(ListState(gap_list.definition), *gap_list.conditions(cycle, grant))
+    conditions = gap_list.conditions(cycle, grant)
+    query = _counted_records(gap_list, ListState(gap_list.definition), conditions)
     return capped_count(query.order_by(Assessment.state, Assessment.id))
+
+
+def _counted_records(gap_list: GapList, state: ListState, conditions: list[ColumnElement[bool]]) -> ListQuery:
+    """The query of the records that meet `conditions`, for a view (`state`) of a list: with their doctors
+    only where the list, the search or a filter asks something of them."""
+    of_doctors = state.filters.keys() - FILTERS_OF_RECORDS
+    if gap_list.needs_doctors or state.search or of_doctors:
+        return viewed_records(state, *conditions)
+    return select(Assessment).where(*conditions)
+
+
+def _counted_query(gap_list: GapList, viewer: ListViewer, state: ListState) -> ListQuery:
+    """The query of the rows of `_query` for counting (`ListDefinition.counted_query`)."""
+    return _counted_records(gap_list, state, _conditions(gap_list, viewer))
 
 
 def _query(gap_list: GapList, viewer: ListViewer, state: ListState) -> ListQuery:
     """The query of the records of the current cycle on a list that the viewer reaches, with their doctors; of
     none before the first cycle."""
+    return viewed_records(state, *_conditions(gap_list, viewer))
+
+
+def _conditions(gap_list: GapList, viewer: ListViewer) -> list[ColumnElement[bool]]:
+    """The conditions of the records of the current cycle on a list that the viewer reaches; of none before
+    the first cycle."""
     cycle = current_cycle()
-    conditions = gap_list.conditions(cycle, viewer.grant) if cycle else [false()]
-    return viewed_records(state, *conditions)
+    return gap_list.conditions(cycle, viewer.grant) if cycle else [false()]
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
@@ -197,6 +225,7 @@ def _define(gap_list: GapList) -> ListDefinition:
         title=gap_list.label,
         action=ACTION,
         query=partial(_query, gap_list),
+        counted_query=partial(_counted_query, gap_list),
         id_column=Assessment.id,
         columns=(
             *doctor_columns("sex", "level", "category", "title"),

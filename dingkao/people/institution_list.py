@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
 
 from dingkao.database.arrays import in_array
 from dingkao.database.listing.definitions import (
@@ -20,7 +20,6 @@ from dingkao.database.listing.definitions import (
     register,
 )
 from dingkao.database.listing.list_states import ListState
-from dingkao.database.row_lookups import has_row
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import Account, Membership, Organisation
@@ -38,34 +37,45 @@ NOT_ASSIGNED_TEXT = "未指定"
 ASSESSOR_CHOICES = {"yes": "考核机构", "no": "其他机构"}
 
 
-def _has_nobody(action: str) -> ColumnElement[bool]:
-    """The condition that nobody at an organisation, with an account that isn't closed, holds a role that is
-    granted an action."""
+_STAFF_ACTIONS = {"clerk": "filings.assist", "reviewer": "filings.approve", "accepter": "filings.accept"}
+"""Whom an institution needs: code → the action that one of the person's roles is granted."""
+
+
+def _staff_query() -> Select[*tuple[Any, ...]]:
+    """The query of one row for an organisation, correlated with it: a column for each of _STAFF_ACTIONS,
+    whether somebody there whose account isn't closed may do that. One query, so that an organisation's staff
+    is read once for all chips."""
+    roles = {code: sorted(roles_for(action)) for code, action in _STAFF_ACTIONS.items()}
     is_holder = and_(
         Account.tenant_id == Membership.tenant_id,
         Account.id == Membership.account_id,
     )
-    holders = (
-        select(Membership.role)
+    return (
+        select(
+            *(
+                func.coalesce(func.bool_or(in_array(Membership.role, granted)), false()).label(code)
+                for code, granted in roles.items()
+            )
+        )
         .join(Account, is_holder)
         .where(
             Membership.tenant_id == Organisation.tenant_id,
             Membership.organisation_id == Organisation.id,
-            in_array(Membership.role, sorted(roles_for(action))),
+            in_array(Membership.role, sorted(set().union(*roles.values()))),
             Account.state != "closed",
         )
+        .correlate(Organisation)
     )
-    return ~has_row(holders)
+
+
+_STAFF = _staff_query().lateral("staff")
 
 
 _MISSING: dict[str, tuple[str, Callable[[], ColumnElement[bool]]]] = {
     "assessor": ("未指定考核机构", lambda: Organisation.assessment_organisation_id.is_(None)),
-    "clerk": ("没有经办人", lambda: _has_nobody("filings.assist")),
-    "reviewer": ("没有审核人", lambda: _has_nobody("filings.approve")),
-    "accepter": (
-        "没有复核人",
-        lambda: and_(Organisation.assesses, _has_nobody("filings.accept")),
-    ),
+    "clerk": ("没有经办人", lambda: ~_STAFF.c.clerk),
+    "reviewer": ("没有审核人", lambda: ~_STAFF.c.reviewer),
+    "accepter": ("没有复核人", lambda: and_(Organisation.assesses, ~_STAFF.c.accepter)),
     "contact": (
         "没有联系电话",
         lambda: or_(Organisation.contact.is_(None), Organisation.contact == ""),
@@ -131,8 +141,9 @@ def _state_text(institution: Organisation, names: Mapping[UUID, str]) -> str:
 
 
 def _query(_viewer: ListViewer, _state: ListState) -> ListQuery:
-    """The query of all institutions and assessment organisations, closed ones too."""
-    return select(Organisation)
+    """The query of all institutions and assessment organisations, closed ones too, each with whom it has
+    (`_staff_query`): PostgreSQL leaves that out where nothing is asked of it."""
+    return select(Organisation).outerjoin(_STAFF, true())
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:

@@ -46,7 +46,7 @@ class Organisation(TenantOwned, Model):
     __tablename__ = "organisation"
     __table_args__ = (
         UniqueConstraint("tenant_id", "registration_number"),
-        Index(None, "tenant_id", "name"),
+        Index(None, "tenant_id", "name", "id"),
         Index(None, "tenant_id", "assessment_organisation_id"),
         Index(None, "tenant_id", "division", "name", "id"),
         Index(

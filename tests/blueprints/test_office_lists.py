@@ -12,11 +12,16 @@ from dingkao.assessments.gap_messages import notify_gap_batch
 from dingkao.assessments.models import Assessment
 from dingkao.assessments.record_counts import recount
 from dingkao.database.base import db
+from dingkao.database.listing.definitions import ListViewer
+from dingkao.database.listing.list_counts import count_list
+from dingkao.database.listing.list_states import ListState
 from dingkao.doctors.disposition_models import DoctorDisposition
 from dingkao.doctors.models import Doctor
 from dingkao.jobs.models import Job
 from dingkao.people import list_files
+from dingkao.people.institution_list import INSTITUTION_LIST
 from dingkao.people.models import Account, ExportRequest, Membership, Organisation
+from dingkao.people.scopes import WHOLE_PROVINCE
 from tests import actors, sample_data
 from tests.blueprints.list_export_steps import ask_for_file, export_address
 from tests.blueprints.signed_in_client import post_form, signed_in_client
@@ -80,6 +85,10 @@ def test_institutions_are_filtered_by_what_they_are_and_lack(application, in_pro
             db.session.commit()
         lacking = first_cells(page_of(admin, f"{INSTITUTIONS}?lacks=reviewer"))
         assert (with_reviewer in lacking) == (state == "closed")
+    with in_province(SLUG):
+        chips = count_list(ListState(INSTITUTION_LIST), ListViewer(WHOLE_PROVINCE, None)).choices["lacks"]
+    for code, chip in chips.items():
+        assert chip.number == len(first_cells(page_of(admin, f"{INSTITUTIONS}?lacks={code}"))), code
     assert first_cells(page_of(admin, f"{INSTITUTIONS}?q={SECOND}")) == [names[1]]
     typed = admin.get(f"{INSTITUTIONS}?division={division[:4]}00")
     assert (typed.status_code, typed.location) == (303, f"{INSTITUTIONS}?division={division[:4]}")

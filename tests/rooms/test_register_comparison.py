@@ -14,6 +14,9 @@ from dingkao.assessments.models import Assessment
 from dingkao.assessments.participation import UNCLAIMED_MESSAGE, dispose
 from dingkao.assessments.record_counts import recount
 from dingkao.database.base import db, new_id
+from dingkao.database.listing.definitions import ListViewer
+from dingkao.database.listing.list_pages import list_query
+from dingkao.database.listing.list_states import ListState
 from dingkao.doctors import register_comparison, register_differences
 from dingkao.doctors.models import Doctor
 from dingkao.doctors.register_models import RegisterComparison, RegisterDifference
@@ -268,6 +271,22 @@ def test_every_gap_list_has_its_people_and_nobody_is_told_twice_a_day(cycle, qui
         job = gap_messages.enqueue_message(gap_lists.get_gap_list(code), cycle, by=by)
         chunk = gap_messages.notify_gap_batch(job, {})
         assert (code, chunk.counts["told"]) == (code, count)
+
+
+def test_gap_lists_are_counted_without_doctors_and_alike(cycle):
+    include(cycle, [record_of(serial).id for serial in (1, 2)], by=ADMIN, grant=WHOLE_PROVINCE)
+    db.session.flush()
+    name = db.session.scalars(select(Doctor.name).where(Doctor.id == record_of(3).doctor_id)).one()
+    viewer = ListViewer(WHOLE_PROVINCE, None)
+    for gap_list in gap_lists.GAP_LISTS.values():
+        definition = gap_list.definition
+        filters = {"institution": str(record_of(3).institution_id)}
+        views = (ListState(definition), ListState(definition, filters), ListState(definition, search=name))
+        for view in (*views, ListState(definition, {"level": "physician"})):
+            shown, counted = (list_query(view, viewer, is_counted=flag) for flag in (False, True))
+            assert len(db.session.execute(shown).all()) == len(db.session.execute(counted).all())
+            has_doctors = gap_list.needs_doctors or bool(view.search) or "level" in view.filters
+            assert ("JOIN doctor " in str(counted)) == has_doctors, (gap_list.code, view)
 
 
 def staff():

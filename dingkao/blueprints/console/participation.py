@@ -294,7 +294,7 @@ def list_gaps() -> str | Response:
         view=view,
         lists=GAP_LISTS,
         current_list=gap_list,
-        counts=gap_counts(cycle, grant),
+        counts=gap_counts(cycle, grant, {} if view.is_narrowed else {gap_list.code: view.counts.total}),
         dispositions=DISPOSITIONS,
         unclaimed_count=unclaimed_doctors.count_unclaimed(grant),
     )

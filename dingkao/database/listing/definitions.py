@@ -115,8 +115,9 @@ class ListDefinition:
     before filters and search, each row with `id_column`, for a state whose filters are then applied; `cells`
     gives for some rows the texts of each column by key, numbers masked; `search` the SQL condition of what
     was typed into the search field, labelled `search_label`; `totals` how many rows some filters' choices
-    would leave, where that is known without counting. The first of `sorts` is the list's order until another
-    is chosen.
+    would leave, where that is known without counting; `counted_query` the rows of `query` for the same viewer
+    and state without what is joined only to be shown, where they are counted, None if nothing is. The first
+    of `sorts` is the list's order until another is chosen.
     """
 
     name: str
@@ -131,6 +132,7 @@ class ListDefinition:
     search: Callable[[str, ListViewer], ColumnElement[bool]] | None = None
     search_label: str = ""
     totals: Callable[["ListState", ListViewer], Totals] = lambda _state, _viewer: {}
+    counted_query: Callable[[ListViewer, "ListState"], ListQuery] | None = None
     unit: str = "人"
 
     @property

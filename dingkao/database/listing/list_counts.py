@@ -136,12 +136,14 @@ class _Pass:
         to tables that only show something fall away."""
         if self.is_large is not None:
             return self.is_large
-        query = self._query(self.state.definition.id_column)
+        query = self._query(self.state.definition.id_column, is_counted=True)
         return db.session.scalar(query.offset(COUNTED_ROWS).limit(1)) is not None
 
-    def _query(self, *columns: Any) -> ListQuery:
-        """Returns the query of these columns of the rows, in the list's first order."""
-        query = list_query(self.state, self.viewer, without={self.without, *self.unindexed})
+    def _query(self, *columns: Any, is_counted: bool = False) -> ListQuery:
+        """Returns the query of these columns of the rows, in the list's first order. `is_counted`: the
+        columns are of the id and the order alone."""
+        without = {self.without, *self.unindexed}
+        query = list_query(self.state, self.viewer, without=without, is_counted=is_counted)
         selected = query.with_only_columns(*columns, maintain_column_froms=True)
         return selected.order_by(*self.state.definition.sorts[0].columns)
 

@@ -50,14 +50,18 @@ class ListPage:
     is_cut: bool
 
 
-def list_query(state: ListState, viewer: ListViewer, *, without: Collection[str] = ()) -> ListQuery:
-    """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not applied.
-    The search's condition is asked for once for a viewer."""
+def list_query(
+    state: ListState, viewer: ListViewer, *, without: Collection[str] = (), is_counted: bool = False
+) -> ListQuery:
+    """Returns the query of all rows of a view, in no order. `without`: keys of filters that are not applied;
+    `is_counted`: only the rows' ids and order are asked for. The search's condition is asked for once for a
+    viewer."""
     definition = state.definition
     applied = replace(
         state, filters={key: value for key, value in state.filters.items() if key not in without}
     )
-    query = definition.query(viewer, applied).where(
+    make_query = (is_counted and definition.counted_query) or definition.query
+    query = make_query(viewer, applied).where(
         *(condition for _, condition in filter_conditions(applied, viewer))
     )
     search = definition.search
