@@ -256,7 +256,8 @@ def invalid_entries(subject_id: UUID) -> list[UUID]:
 
 
 def entry_mac(entry: JournalEntry) -> bytes:
-    """Returns the MAC of an entry, which its column `seal` must have. The database never sees the key."""
+    """Returns the MAC of an entry, which its column `seal` must have, by the rules of its `form`. It covers
+    `id` and `previous`, so these are set before. The database never sees the key."""
     if entry.form == 1:
         return current_vault().blind_index(
             "journal",

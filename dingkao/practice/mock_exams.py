@@ -339,8 +339,9 @@ def minutes_taken(mock_exam: MockExam) -> int:
 
 
 def review_questions(mock_exam: MockExam) -> list[ReviewedQuestion]:
-    """How each question was answered; one that has left the practice share has only the verdict "withdrawn".
-    Raises InvalidState before the mock exam is handed in."""
+    """How each question was answered, by the keys in force now, while the score stays that of handing in. One
+    that has left the practice share has no answer and keys, and the verdict "withdrawn". Raises InvalidState
+    before the mock exam is handed in."""
     if mock_exam.handed_in_at is None:
         raise InvalidState("这次模拟考试还没有交卷，交卷后才能查看答案和解析。")
     layout = load_layout(mock_exam.layout)

@@ -329,8 +329,8 @@ def _waiting_versions(is_waiting: ColumnElement[bool], after: UUID) -> Sequence[
 
 def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
     """Take a question (locked) out of use, or back into use if `used`; sittings that have it keep it. Writes
-    a journal entry, but does nothing if it is so already. Raises InvalidState if it was never approved, or a
-    paper could not be filled any more."""
+    a journal entry, but does nothing if it is so already. Raises InvalidState if it was never approved, or as
+    `_retire`."""
     if question.approved_at is None:
         raise InvalidState("这道题还没有通过审核，不在使用中。")
     is_used = question.retired_at is None
@@ -349,8 +349,9 @@ def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
 
 
 def _retire(question: Question) -> None:
-    """Take a question out of use, without a journal entry. Raises InvalidState if a paper whose window is not
-    over could not be filled any more."""
+    """Take a question (locked) out of use, without a journal entry. For a question of exams, flushes, locks
+    the papers of its category (without one: all) whose window is not over, and raises InvalidState if one
+    could not be filled any more."""
     question.retired_at = clock.now()
     require_papers_assemblable(
         question.subject,

@@ -266,8 +266,9 @@ def _apply_new_score(
     new_score: int,
 ) -> None:
     """Store the new score of a sitting whose result is not published, with a journal entry. If its record has
-    a verdict already (grading, confirming) and that changes, apply the pass line again, so that a list
-    waiting for approval with it can't be approved any more."""
+    a verdict already (grading, confirming) and that changes, apply the pass line again: it is in grading
+    then, its 综合评定 has to be made anew, and a list that waits for approval with it can't be approved any
+    more. The caller has asked `_require_no_publishing`."""
     sitting, record = effect.current_score.sitting, effect.record
     old_score, sitting.score_tenths = sitting.score_tenths, new_score
     db.session.flush()
