@@ -152,12 +152,13 @@ def _render_list(file: SpreadsheetForm, form: InstitutionForm, report: Any) -> s
     )
     if isinstance(view, Response):
         return view
+    unassigned = organisation_queries.count_without_assessor()
     return render_template(
         "console/institutions/list.html",
         view=view,
-        appointed=organisation_queries.list_assessors(MAX_CHOICES + 1),
+        appointed=organisation_queries.list_assessors(MAX_CHOICES + 1) if unassigned else [],
         most=MAX_CHOICES,
-        unassigned=organisation_queries.count_without_assessor(),
+        unassigned=unassigned,
         file=file,
         form=form,
         report=report,
