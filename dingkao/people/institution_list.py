@@ -20,6 +20,7 @@ from dingkao.database.listing.definitions import (
     register,
 )
 from dingkao.database.listing.list_states import ListState
+from dingkao.database.row_lookups import has_row
 from dingkao.errors import InvalidInput
 from dingkao.people.exported_lists import register_listing
 from dingkao.people.models import Account, Membership, Organisation
@@ -44,11 +45,12 @@ _STAFF_ACTIONS = {"clerk": "filings.assist", "reviewer": "filings.approve", "acc
 def _staff_query() -> Select[*tuple[Any, ...]]:
     """The query of one row for an organisation, correlated with it: a column for each of _STAFF_ACTIONS,
     whether somebody there whose account isn't closed may do that. One query, so that an organisation's staff
-    is read once for all chips."""
+    is read once for all chips; and closed accounts, which are few, have an index of their own."""
     roles = {code: sorted(roles_for(action)) for code, action in _STAFF_ACTIONS.items()}
-    is_holder = and_(
+    closed_account = select(Account.id).where(
         Account.tenant_id == Membership.tenant_id,
         Account.id == Membership.account_id,
+        Account.state == "closed",
     )
     return (
         select(
@@ -57,12 +59,11 @@ def _staff_query() -> Select[*tuple[Any, ...]]:
                 for code, granted in roles.items()
             )
         )
-        .join(Account, is_holder)
         .where(
             Membership.tenant_id == Organisation.tenant_id,
             Membership.organisation_id == Organisation.id,
             in_array(Membership.role, sorted(set().union(*roles.values()))),
-            Account.state != "closed",
+            ~has_row(closed_account),
         )
         .correlate(Organisation)
     )

@@ -135,6 +135,12 @@ class Account(TenantOwned, Model):
             postgresql_where=text("kind = 'doctor' and state = 'initial'"),
         ),
         Index(
+            "account_closed_ix",
+            "tenant_id",
+            "id",
+            postgresql_where=text("state = 'closed'"),
+        ),
+        Index(
             "account_staff_name_ix",
             "tenant_id",
             "name",
