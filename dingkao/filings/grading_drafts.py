@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from dingkao import clock
 from dingkao.assessments.enrolment import doctor_join
@@ -55,8 +55,11 @@ class DraftResult:
 
 def draft_scope_condition(grant: Grant) -> ColumnElement[bool]:
     """The SQL condition of the records within `grant`, for a query of records and doctors: those of its
-    institutions and departments."""
-    return scope_condition(grant, institution=Assessment.institution_id, department=Doctor.department)
+    institutions, and those of its departments whose doctors are still at the record's institution, so that
+    the plan begins with a department's doctors."""
+    at_institution = scope_condition(grant, institution=Assessment.institution_id)
+    in_department = scope_condition(grant, institution=Doctor.organisation_id, department=Doctor.department)
+    return or_(at_institution, and_(in_department, Doctor.organisation_id == Assessment.institution_id))
 
 
 def get_record(record_id: UUID, grant: Grant) -> tuple[Assessment, Doctor]:
