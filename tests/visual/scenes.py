@@ -343,7 +343,8 @@ def sit(page: Page, slug: str) -> Iterator[str]:
     name = page.locator(".doctor-summary h2").inner_text()
     number = page.locator("[data-copy]").get_attribute("data-copy") or ""
     page.goto(f"/{slug}/sitting")
-    page.get_by_role("button", name="登录").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="登录").click()
     yield "登录有误"
     page.get_by_label("姓名").fill(name)
     page.get_by_label("准考证号").fill(number)
@@ -352,6 +353,7 @@ def sit(page: Page, slug: str) -> Iterator[str]:
     page.wait_for_load_state("networkidle")
     yield "试卷"
     page.get_by_role("link", name="进入").first.click()
+    expect(page.get_by_text("我已详细阅读并郑重承诺")).to_be_visible()
     yield "考试须知"
     for withdrawal in page.locator("[name=withdraws]").all():
         withdrawal.check()  # an application that a scene before has begun

@@ -82,6 +82,13 @@ class Sitting(TenantOwned, Model):
             postgresql_where=text("handed_in_at is null and voided_at is null"),
         ),
         Index(
+            "sitting_open_of_assessor_ix",
+            "tenant_id",
+            "assessor_id",
+            "id",
+            postgresql_where=text("handed_in_at is null and voided_at is null"),
+        ),
+        Index(
             "sitting_counted_of_paper_ix",
             "tenant_id",
             "paper_id",
