@@ -203,9 +203,7 @@ def test_a_liaison_is_invited_to_a_department_that_is_there(reviewer, in_provinc
 def test_a_doctor_who_went_to_another_institution_is_no_longer_the_liaisons(liaison, doctors, in_province):
     left, stays = doctors["内科"].record_id, doctors["内科二"].record_id
     with in_province(SLUG):
-        place = select(Organisation.id).where(
-            Organisation.registration_number == OTHER_PLACE["机构登记号"]
-        )
+        place = select(Organisation.id).where(Organisation.registration_number == OTHER_PLACE["机构登记号"])
         doctor_id = select(Assessment.doctor_id).where(Assessment.id == left)
         db.session.execute(
             update(Doctor)
