@@ -81,6 +81,6 @@ def _row_of_problem(problem: RowProblem, rows: Sequence[ImportRow]) -> ImportRow
 
 
 def _is_of_sheet(problem: RowProblem, row: ImportRow) -> bool:
-    """Whether the problem's column label is one of the row's sheet; only in a file with several sheets."""
-    label = row.column_label(problem.column.removesuffix(f" ({row.sheet})"))
-    return bool(row.sheet) and problem.column == label
+    """Whether the problem's column label ends with the name of the row's sheet, as `ImportRow.column_label`
+    writes it; False for a row of the first sheet, whose name isn't written."""
+    return bool(row.sheet) and problem.column.endswith(row.column_label(""))

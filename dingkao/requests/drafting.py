@@ -282,8 +282,8 @@ def save_correction(
 
 
 def _validate_roster_values(doctor: Doctor, values: Mapping[str, list[str]]) -> Mapping[str, str]:
-    """Returns the submitted values of the roster that differ from the stored ones, column → value. Raises
-    InvalidInput."""
+    """Returns the submitted values of the roster that differ from the stored ones, column → value in the form
+    in which it would be stored; an empty text means unchanged. Raises InvalidInput."""
     typed_values = {
         name: texts[0] for name, texts in values.items() if name in corrections.FIELD_LABELS and texts
     }

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dingkao.errors import InvalidInput
 from dingkao.integrations.spreadsheets.import_rows import ImportReport
 from dingkao.question_banks.importers import gift, gift_writer
+from dingkao.question_banks.importers.gift_text import TextConverter
 from dingkao.question_banks.importing.file_import import read_rows
 from dingkao.question_banks.importing.group_content import with_shared_content
 from dingkao.question_banks.importing.row_validation import validate_row
@@ -214,3 +215,11 @@ def test_a_choice_or_text_about_answers_is_no_header_of_a_sheet(question):
 @pytest.mark.parametrize("header", ["题干,答案,备注", "\t题目\t选项A\t答案", "试题;答案"])
 def test_a_sheet_is_not_taken_for_gift_by_braces_in_its_cells(header):
     assert not gift.is_gift(f"{header}\n集合{{1}},A,\n".encode())
+
+
+def test_a_fault_while_a_picture_is_stored_is_not_taken_for_a_damaged_picture():
+    def fail(_picture):
+        raise ValueError("a fault of ours")
+
+    with pytest.raises(ValueError, match="of ours"):
+        TextConverter(fail).convert('<img src="data:image/png;base64,iVBORzEy">', "html")

@@ -14,7 +14,8 @@ from dingkao.integrations.spreadsheets import (
     sheet_reader,
     xlsx_writer,
 )
-from dingkao.integrations.spreadsheets.import_rows import ImportRow
+from dingkao.integrations.spreadsheets.import_rows import ImportRow, RowProblem
+from dingkao.people.import_reports import ReportLayout
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -298,3 +299,15 @@ def test_what_was_written_is_read_again_and_nothing_is_a_formula():
         (3, "@x", "http://a.example"),
         (4, "-1", "7"),
     ]
+
+
+@pytest.mark.parametrize(("column", "name"), [("姓名", "甲"), ("姓名（1班）", "乙"), ("姓名（21班）", "丙")])
+def test_a_report_shows_the_row_of_the_sheet_that_has_the_problem(column, name):
+    sheet_rows = [
+        ImportRow(2, {"name": "甲"}),
+        ImportRow(2, {"name": "乙"}, "1班"),
+        ImportRow(2, {"name": "丙"}, "21班"),
+    ]
+    layout = ReportLayout({"name": ("姓名",)}, has_kind=False)
+    [line] = layout.lines(sheet_rows, [RowProblem(2, column, "有误", "请核对")], "")
+    assert line == [2, column, "有误", "请核对", name]

@@ -6,7 +6,6 @@ with its format, such as [html].
 """
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 
@@ -109,10 +108,10 @@ class TextConverter:
         """Save a picture given in base64 and return its name. Raises InvalidQuestion."""
         try:
             content = base64.b64decode("".join(base64_data.split()), validate=True)
-            name = save_or_problem(content, self.save_picture)
-        except (ValueError, binascii.Error) as error:
+        except ValueError as error:
             remedy = "请重新插入图片后再导出，或在题目编辑页插入。"
             raise InvalidQuestion("图片数据已损坏", remedy) from error
+        name = save_or_problem(content, self.save_picture)
         if not isinstance(name, str):
             _, reason, remedy = name
             raise InvalidQuestion(reason, remedy)

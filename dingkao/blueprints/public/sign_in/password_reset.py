@@ -72,8 +72,8 @@ def _render_form(form: ResetForm, **context: int) -> str:
 
 
 def _reset_password(form: ResetForm) -> Response:
-    """Check everything, set the new password and redirect to the sign-in page; nobody is signed in. Raises
-    InvalidInput, Busy."""
+    """Check everything, set the new password and redirect to the sign-in page; the code is used up, all
+    sessions of the account end, and nobody is signed in. Raises InvalidInput, Busy."""
     raw_number = form.account.data
     mobile = parse_mobile(form.mobile.data)
     account = authentication.doctor_account_with_mobile(raw_number, mobile)
