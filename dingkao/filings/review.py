@@ -284,7 +284,7 @@ def _require_pending(record: Assessment, scope: ReviewScope) -> None:
 
 
 def other_holder_name(record: Assessment, by: Actor) -> str | None:
-    """Returns the name of the person other than `by` who has leased the record; None if there is none."""
+    """Returns the name of the person other than `by` who has leased the record now; None if there is none."""
     return (
         None
         if record.leased_by in (None, by.id)

@@ -48,7 +48,7 @@ class _Bundle:
 
     def _add(self, file: Path) -> None:
         """Add a file after the parts that it imports. Raises ValueError for an import or export that can't be
-        joined."""
+        joined, RecursionError for parts that import each other in a circle."""
         text = file.read_text()
         for listed, path in IMPORT.findall(text):
             imported = (file.parent / path).resolve()

@@ -198,7 +198,8 @@ def _heading_text(row: RowView, lowest: RowView, column: int) -> str:
 
 def _group_heading(row: RowView, lowest: RowView, column: int) -> str:
     """Returns the heading in `row` of the group of columns to which `column` belongs, if no cells are merged:
-    the nearest text to the left, if there is another heading below it; else ""."""
+    the nearest text to the left, if there is another heading below it; else "". A column on the way without
+    a text in `lowest` ends the group."""
     text, below = _nearest_left(row, lowest, column)
     return text if below not in ("", text) else ""
 

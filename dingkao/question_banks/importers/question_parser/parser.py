@@ -170,7 +170,7 @@ def _begin_chapter(state: ParserState, _heading: Heading, token: Token) -> None:
 
 def _refuse_below_unclear(state: ParserState, _heading: Heading, token: Token) -> None:
     """Process a heading that isn't understood: it is reported as an error and refuses the questions below
-    it."""
+    it, up to the next heading of a type or of shared content."""
     state.lasting_problem = format_problem(UNCLEAR, token.original_text)
     state.report_error(token, state.lasting_problem)
 
