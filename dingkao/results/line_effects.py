@@ -77,7 +77,11 @@ def needs_counting_job(cycle: Cycle) -> bool:
 
 
 def enqueue_counting(cycle: Cycle, *, by: Actor) -> Job:
-    """Enqueue the counting of a whole province's scores, which `line_effects` needs."""
+    """Enqueue the counting of a whole province's scores, which `line_effects` needs; returns the unfinished
+    job that `by` asked for, if there is one."""
+    unfinished = enqueueing.unfinished_job_of(by.id, cycle.id, COUNT_JOB)
+    if unfinished is not None:
+        return unfinished
     return enqueueing.enqueue(
         COUNT_JOB,
         f"统计成绩分布（{cycle.label}）",

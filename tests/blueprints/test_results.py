@@ -372,7 +372,11 @@ def test_what_lines_would_do_to_a_large_province_is_counted_by_a_job(
     assert "统计后才显示" in admins[0].get(page).get_data(as_text=True)
     with in_province(SLUG):
         assert line_effects.line_effects(cycle, tenths) is None
-    assert post_form(admins[0], f"{page}/count", page=page).status_code == 303
+    for _press in range(2):
+        assert post_form(admins[0], f"{page}/count", page=page).status_code == 303
+    with in_province(SLUG):
+        jobs = db.session.scalars(select(Job).where(Job.name == line_effects.COUNT_JOB)).all()
+    assert len(jobs) == 1, "the second press counted once more"
     assert admins[0].get(page).headers["Refresh"]
     actors.run_pending_jobs(application, in_province, SLUG)
     assert "统计于" in admins[0].get(page).get_data(as_text=True)

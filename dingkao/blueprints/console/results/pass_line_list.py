@@ -142,7 +142,8 @@ def _counting_jobs(cycle: Cycle) -> dict[str, Job | None]:
 @results.post("/office/lines/count")
 @require("pass_lines.manage")
 def count_scores() -> Response:
-    """Enqueue a job that counts the scores of a large province. Raises NotFound before the first cycle."""
+    """Enqueue a job that counts the scores of a large province, unless one that the same person asked for is
+    unfinished. Raises NotFound before the first cycle."""
     line_effects.enqueue_counting(require_current_cycle(), by=current_user.as_actor())
     return redirect(url_for("results.pass_lines"), 303)
 
