@@ -98,10 +98,12 @@ def _has_state(*states: str) -> Callable[[Cycle], tuple[str, ...]]:
 
 def _is_unopened() -> ColumnElement[bool]:
     """The condition that the doctor's account was never opened, or must be opened again. A scalar subquery:
-    PostgreSQL then looks each record's account up, where of a join it would read every account that was never
-    opened."""
-    state = select(Account.state).where(Account.id == Doctor.account_id)
-    return state.scalar_subquery() == "initial"
+    PostgreSQL then looks each record's account up, in an index of those alone, where of a join it would read
+    every account that was never opened."""
+    unopened = select(Account.id).where(
+        Account.id == Doctor.account_id, Account.kind == "doctor", Account.state == "initial"
+    )
+    return unopened.scalar_subquery().is_not(None)
 
 
 def _states_of_not_sat(cycle: Cycle) -> tuple[str, ...]:
