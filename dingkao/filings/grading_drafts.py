@@ -58,6 +58,8 @@ def draft_scope_condition(grant: Grant) -> ColumnElement[bool]:
     institutions, and those of its departments whose doctors are still at the record's institution, so that
     the plan begins with a department's doctors."""
     at_institution = scope_condition(grant, institution=Assessment.institution_id)
+    if not grant.departments:
+        return at_institution
     in_department = scope_condition(grant, institution=Doctor.organisation_id, department=Doctor.department)
     return or_(at_institution, and_(in_department, Doctor.organisation_id == Assessment.institution_id))
 
