@@ -21,7 +21,7 @@ from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import Forbidden, InvalidState, NotFound
-from dingkao.filings.review_guards import own_record_reason
+from dingkao.filings.review_guards import not_own_record_condition, own_record_reason
 from dingkao.journal import entries as journal
 from dingkao.journal.entries import Actor
 from dingkao.people.name_lookups import account_name
@@ -87,8 +87,8 @@ DECIDING_ACTIONS = {"institution": "filings.approve", "organisation": "filings.a
 
 
 def load_scope(side: str, account_id: UUID | None) -> ReviewScope:
-    """Returns the side as a member of staff has it by the roles held now; for jobs, which run later than the
-    request."""
+    """Returns the side as a member of staff has it by the roles held now, of several organisations at the
+    place chosen; for jobs, which run later than the request."""
     return scope_of(
         side,
         load_grant("filings.review", account_id),
@@ -192,7 +192,8 @@ def _decidable_records(
     scope: ReviewScope,
     by: Actor,
 ) -> Select[UUID]:
-    """Returns the query of the ids of the records that `by` may decide now."""
+    """Returns the query of the ids of the records that `by` may decide now: not the own one, nor one leased
+    by a colleague."""
     is_free = or_(
         Assessment.leased_until.is_(None),
         Assessment.leased_until < clock.now(),
@@ -203,6 +204,7 @@ def _decidable_records(
         .where(
             scope.deciding_condition(),
             is_free,
+            not_own_record_condition(by),
             second_person_condition(by.id, *scope.earlier_actor_columns),
         )
         .with_only_columns(Assessment.id)
@@ -224,7 +226,7 @@ def get_record_for_update(
     record_id: UUID,
     scope: ReviewScope,
 ) -> Assessment:
-    """Returns a record that this side may see, locked. Raises NotFound."""
+    """Returns a record that this side may see, in any state, locked. Raises NotFound."""
     query = select(Assessment).where(Assessment.id == record_id)
     return _get_visible(query.with_for_update(), scope)
 
@@ -246,10 +248,10 @@ def lease_record(
     *,
     by: Actor,
 ) -> None:
-    """Lease the record (locked) to a reviewer for LEASE_DURATION, store that it was opened, and journal that;
-    its doctor can't withdraw it any more. Raises Forbidden for a person who may not decide, or the doctor;
-    InvalidState if it does not wait for the side, or another person has leased it (the message names
-    them)."""
+    """Lease the record (locked) to a reviewer for LEASE_DURATION from now, also one who has it already, store
+    that it was opened, and journal that each time; its doctor can't withdraw it any more. Raises Forbidden
+    for a person who may not decide, or the doctor; InvalidState if it does not wait for the side, or another
+    person has leased it (the message names them)."""
     _require_pending(record, scope)
     require_unleased(record, by)
     _require_not_self(record, by)

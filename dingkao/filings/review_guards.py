@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 
 from dingkao import clock
 from dingkao.assessments.models import Assessment
 from dingkao.cycles.cycles import phases_of
 from dingkao.cycles.models import Cycle
+from dingkao.database.arrays import in_array
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
 from dingkao.errors import DeadlinePassed, Forbidden, InvalidInput, InvalidState
@@ -59,10 +60,19 @@ settings.register(
 
 def own_record_reason(doctor: Doctor, by: Actor) -> str | None:
     """Returns why `by` may not decide on the doctor's record because both are the same person: the same
-    account, or a user name that is the doctor's number. None if nothing says so."""
+    account, or a user name that is the doctor's number. None if nothing says so, or `by` has no account."""
     if by.id is None:
         return None
     return OWN_RECORD_MESSAGE if doctor.account_id in _own_accounts(by.id) else None
+
+
+def not_own_record_condition(by: Actor) -> ColumnElement[bool]:
+    """The SQL condition that a record (`Assessment`) is not the own one of `by`, as far as `own_record_reason`
+    knows; true without an account. Sends queries."""
+    if by.id is None:
+        return true()
+    own_doctors = select(Doctor.id).where(in_array(Doctor.account_id, _own_accounts(by.id)))
+    return Assessment.doctor_id.not_in(own_doctors)
 
 
 def assistant_reason(dossier: Dossier, by: Actor) -> str | None:

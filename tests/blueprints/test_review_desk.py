@@ -414,9 +414,15 @@ def test_the_page_shows_what_changed_and_what_the_roster_says(in_province, submi
 def test_a_decision_opens_the_next_record(in_province, submitted, staff):
     client = staff()
     doctors = [submitted(), submitted()]
-    for doctor in doctors:
+    own = submitted()
+    before_both = clock.now() - timedelta(days=30)
+    for doctor in (*doctors, own):
         change(in_province, doctor, assigned_to=client.account_id)
-    review_steps.take(client, doctors[0])
+    change(in_province, own, submitted_at=before_both)
+    with in_province(SLUG):
+        db.session.execute(update(Account).where(Account.id == client.account_id).values(user_name=own.number))
+        db.session.commit()
+    assert str(doctors[0].record_id) in post_form(client, f"{DESK}/next", page=DESK).location
     base = f"{DESK}/{doctors[0].record_id}"
     answer = post_form(
         client,
