@@ -101,8 +101,8 @@ def confirm_absences(
     by: Actor,
 ) -> tuple[int, Counter[str]]:
     """Confirm the absence of those of the records `ids` (at most 5,000) that wait within `grant`, whether
-    they were drafted or not; locks them. Returns how many were confirmed, and reason → number for those that
-    could not be."""
+    they were drafted or not; locks them and journals each; nobody is notified. Returns how many were
+    confirmed, and reason → number for those that could not be."""
     reasons = Counter[str]()
     confirmed_count = 0
     with journal.batched_entries():
@@ -130,8 +130,9 @@ def enqueue_confirmation(cycle: Cycle, *, by: Actor, view: str = "") -> Job:
 
 @worker.register_chunked_job(JOB_NAME)
 def confirm_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Confirm the next absences. The roles that the asker has now decide which records. Raises InvalidInput
-    for a view that no longer is one."""
+    """Confirm the next BATCH_SIZE absences of the job's view, and count those that can't be confirmed by
+    reason. The roles that the asker has now decide which records. Raises InvalidInput for a view that no
+    longer is one."""
     cycle = get_cycle(UUID(job.arguments["cycle"]))
     grant = load_grant("sittings.mark_absent", job.asked_by)
     state = parse_address(get_definition(LIST_NAME), job.arguments.get("view", ""))

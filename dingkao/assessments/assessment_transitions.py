@@ -1,6 +1,7 @@
 """The transitions of a record (domain.md §11): each names the states it starts from, the state it leads to,
-and who may make it. The caller has locked the record. All raise InvalidState in another state and Forbidden
-for another actor, besides what the docstring names."""
+and who may make it. The caller has locked the record; notices are the caller's, too. The journal entry is
+written with the state; a record that comes to another desk of the review has no lease any more. All raise
+InvalidState in another state and Forbidden for another actor, besides what the docstring names."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -59,7 +60,8 @@ def record_transition(
 
 
 def _counted(move: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a transition count where its record stands before and after it (`record_counts`)."""
+    """Make a transition count where its record stands before and after it (`record_counts`); the record is
+    locked."""
 
     @wraps(move)
     def moved(record: Assessment, **arguments: Any) -> Any:
@@ -104,7 +106,8 @@ def exclude_after_filing(record: Assessment, *, by: Actor, reason: str) -> None:
 @record_transition(*SUBMITTED_STATES, to="institution_pending", action="transfers.manage", verb="transferred")
 def restart_review(record: Assessment, *, by: Actor) -> None:
     """转入新机构 (§11 no. 31) of a submitted filing: it waits for the review of the new institution, which
-    grades anew; what the doctor filed and when it was submitted stays."""
+    grades anew; what the doctor filed and when it was submitted stays. The caller sets the institution
+    (`set_record_institution`)."""
     record.performance = record.ethics = record.opinion = record.graded_by = None
     record.returned_reason = record.return_marks = None
     leave_desk(record)
@@ -148,7 +151,8 @@ def is_time_to_file(record: Assessment, cycle: Cycle) -> bool:
 
 @record_transition("institution_pending", to="draft", action="filing.withdraw")
 def withdraw(record: Assessment, *, by: Actor) -> None:
-    """撤回 (§11 no. 5). Raises InvalidState once a reviewer has opened it."""
+    """撤回 (§11 no. 5). The caller has checked that the filing phase is open (`filing_submission.withdraw`).
+    Raises InvalidState once a reviewer has opened it."""
     if record.opened_at is not None:
         raise InvalidState("机构已开始审核，不能撤回。如需修改，请联系本机构退回。")
 
@@ -241,9 +245,9 @@ def return_to_doctor_by_organisation(
 @record_transition("organisation_pending", to="ready", action="filings.accept")
 def accept(record: Assessment, *, by: Actor, bad_record_check: str = "none") -> None:
     """考核机构复核通过 (§11 no. 10), by another person than the one who graded; compared by person, because a
-    hospital may assess its own doctors. `bad_record_check`: one of BAD_RECORD_CHECKS. Raises InvalidState if
-    this record's procedure has no test, Forbidden for the same person or one who doesn't count as a second
-    one."""
+    hospital may assess its own doctors. `bad_record_check`: one of BAD_RECORD_CHECKS, not checked here.
+    Raises InvalidState if this record's procedure has no test, Forbidden for the same person or one who
+    doesn't count as a second one."""
     _require_second_person(record, by)
     if skips_test(record.procedure):
         raise InvalidState("本省简易程序不参加测评，请使用“通过并转综合评定”。")
@@ -261,7 +265,8 @@ def accept_without_test(
 ) -> None:
     """考核机构复核通过 without a test (§11 no. 10b), in a province whose 简易程序 has none; `competence`
     (业务水平, pass or fail) is graded from the 述职报告; `bad_record_check` as in `accept`. Raises
-    InvalidState if a test is required, InvalidInput without a verdict, Forbidden as `accept`."""
+    InvalidState if a test is required, InvalidInput without a verdict, Forbidden for the person who graded or
+    one who doesn't count as a second one."""
     _require_second_person(record, by)
     if not skips_test(record.procedure):
         raise InvalidState("该医师需要参加测评。")
@@ -274,7 +279,8 @@ def accept_without_test(
 @record_transition("ready", to="grading", action="requests.exempt_or_defer")
 def exempt(record: Assessment, *, by: Actor) -> None:
     """免考通过 (§11 nos. 11 and 18; §1.5): 业务水平 counts as 合格; the two other verdicts stay as graded.
-    The caller has checked the reason (`requests.granted_effects`). Raises InvalidState for 简易程序."""
+    The caller has checked the reason (a request that institution and organisation approved,
+    `requests.granted_effects`). Raises InvalidState for 简易程序."""
     if record.procedure != "general":
         raise InvalidState("免考只适用于一般程序。")
     record.competence, record.exempted = "pass", True
@@ -283,7 +289,7 @@ def exempt(record: Assessment, *, by: Actor) -> None:
 @record_transition("ready", to="deferred", action="requests.exempt_or_defer")
 def defer(record: Assessment, *, by: Actor) -> None:
     """延考备案 (§11 no. 12; §1.6): the test is postponed to a later round; the doctor does not count as
-    absent now."""
+    absent now. The caller has checked the reason, as for `exempt`."""
 
 
 @record_transition("ready", to="testing", action="sitting.sit", verb="begin_test")
@@ -329,8 +335,8 @@ def mark_absent(record: Assessment, *, by: Actor) -> None:
 
 @record_transition("absent", to="absent", action="sittings.mark_absent")
 def confirm_absence(record: Assessment, *, by: Actor) -> None:
-    """缺考确认 (§11 no. 17): the assessment organisation has looked into it. Raises InvalidState if it is
-    confirmed already."""
+    """缺考确认 (§11 no. 17): the assessment organisation (`by`, stored with the record) has looked into it;
+    the state stays. Raises InvalidState if it is confirmed already."""
     if record.absence_confirmed_by is not None:
         raise InvalidState("缺考已经确认，不需要再次确认。")
     record.absence_confirmed_by = by.id
@@ -354,7 +360,8 @@ def reopen_test(record: Assessment, *, by: Actor) -> None:
 )
 def void_with_resit(record: Assessment, *, by: Actor) -> None:
     """作答作废,准予重考 (§11 no. 16c): the sitting is void and the doctor may sit the paper again; decided by
-    two persons after the doctor was heard."""
+    two persons after the doctor was heard. The caller (`exams/integrity_cases`) has checked that and voids
+    the sitting."""
 
 
 @record_transition(
@@ -366,7 +373,8 @@ def void_with_resit(record: Assessment, *, by: Actor) -> None:
 )
 def void_as_absence(record: Assessment, *, by: Actor) -> None:
     """作答作废,按缺考处理 (§11 no. 16c): the sitting is void and counts as absence, which `by` thereby
-    confirms; decided by two persons after the doctor was heard."""
+    confirms; decided by two persons after the doctor was heard. The caller (`exams/integrity_cases`) has
+    checked that and voids the sitting."""
     record.competence = "fail"
     _reset_absence(record)
     record.absence_confirmed_by = by.id
@@ -428,8 +436,8 @@ def publish_pass(record: Assessment, *, by: Actor) -> None:
 
 @record_transition("confirming", to="failed", action="results.publish")
 def publish_fail(record: Assessment, *, by: Actor) -> None:
-    """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格), only by `results.publishing`, as `publish_pass`.
-    Raises InvalidState if all three verdicts are 合格."""
+    """发布不合格 (§11 no. 21; 办法: 三项之一不合格即不合格), only by `results.publishing`, of a record on a
+    public list, which a second person has approved. Raises InvalidState if all three verdicts are 合格."""
     if is_passing(record):
         raise InvalidState("三项均合格，不能发布为不合格。")
 
@@ -447,8 +455,8 @@ def change_to_passed(record: Assessment, *, by: Actor, verdicts: dict[str, str])
 @record_transition("failed", to="failed", action="results.overturn", verb="amend")
 def amend_verdict(record: Assessment, *, by: Actor, verdicts: dict[str, str]) -> None:
     """复核更正单项 (§11 no. 24): after an appeal or a corrected answer key, `verdicts` (part → pass or fail)
-    are changed, but another is 不合格, so the result stays 不合格. The days for an appeal begin again. Raises
-    InvalidInput; InvalidState if all are 合格."""
+    are changed, but another is 不合格, so the result stays 不合格. The days for an appeal begin again. The
+    caller notifies the doctor. Raises InvalidInput; InvalidState if all are 合格."""
     set_verdicts(record, verdicts)
     if is_passing(record):
         raise InvalidState("三项均合格，应改判为合格。")
@@ -471,8 +479,8 @@ def _store_return(record: Assessment, reason: str, marks: ReturnedMarks, by: Act
 
 def _send_on(record: Assessment, by: Actor) -> None:
     """Before the state changes, store who sends the record on, and from which state, so that it can be
-    recalled; nobody has opened it at the next desk. What was returned comes back to whoever had it at the
-    institution."""
+    recalled; nobody has opened it at the next desk, and the lease ends. What was returned comes back to
+    whoever had it at the institution."""
     reviewer = record.graded_by if record.state == "organisation_pending" else by.id
     record.assigned_to = reviewer if record.returned_reason else None
     record.sent_by, record.sent_from = by.id, record.state

@@ -105,8 +105,8 @@ def _state_text(change: EnrolmentChange) -> str:
 
 
 def _cells(rows: Sequence[ListRow], viewer: ListViewer) -> CellRows:
-    """The texts of each row's cells, by column; an institution that the viewer may not know is
-    HIDDEN_TEXT."""
+    """The texts of each row's cells, by column; numbers are masked, an institution that the viewer may not
+    know is HIDDEN_TEXT."""
     places = organisation_names_for([row[0] for row in rows], _grants(viewer)) if rows else {}
     return [
         {

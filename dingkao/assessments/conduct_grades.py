@@ -87,7 +87,7 @@ def conduct_facts(records: Iterable[Assessment], cycle: Cycle) -> dict[UUID, Con
 
 
 def conduct_of(record: Assessment) -> ConductFacts:
-    """What is known of the doctor of one record."""
+    """What is known of the doctor of one record in its cycle."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == record.cycle_id)).one()
     return conduct_facts([record], cycle)[record.id]
 

@@ -71,9 +71,10 @@ def start_cycle(
     years: int,
     by: Actor,
 ) -> Cycle:
-    """Create a cycle, and enqueue the job that creates a record in it for every doctor. `phase_dates`: kind
-    of phase → first and last day (`phases` of `open_cycle`); other parameters as there. Raises InvalidInput
-    with the field's name, InvalidState while the cycle before isn't finished."""
+    """Create a cycle (`open_cycle`, which journals it and locks the opening of cycles), and enqueue the job
+    that creates a record in it for every doctor. `phase_dates`: kind of phase → first and last day (`phases`
+    of `open_cycle`); other parameters as there. Raises InvalidInput with the field's name, InvalidState while
+    the cycle before isn't finished."""
     previous_cycle = current_cycle()
     reason = blocking_reason(previous_cycle) if previous_cycle else None
     if reason:
@@ -109,8 +110,8 @@ def correct_empty_cycle(
     years: int,
     by: Actor,
 ) -> None:
-    """Lock a cycle in which no doctor is included yet and correct it; parameters as for `start_cycle`. Raises
-    InvalidInput with the field's name, InvalidState once a doctor is included."""
+    """Lock a cycle in which no doctor is included yet, correct it and journal that; parameters as for
+    `start_cycle`. Raises InvalidInput with the field's name, InvalidState once a doctor is included."""
     db.session.scalars(select(Cycle.id).where(Cycle.id == cycle.id).with_for_update()).one()
     if not can_correct_cycle(cycle):
         raise InvalidState("已有医师纳入本周期，不能再更正周期。")

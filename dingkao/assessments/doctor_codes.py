@@ -46,9 +46,9 @@ def needs_second_person(doctor: Doctor) -> bool:
 
 
 def issue_code(doctor: Doctor, account: Account, *, by: Actor) -> str:
-    """Issue a code for a doctor (account locked), which is returned once and stored as a hash only; the
-    doctor is told by a notice, and by a short message to the number known before. Raises InvalidState if two
-    persons are needed."""
+    """Issue a code for a doctor (account locked), which is returned once and stored as a hash only, and
+    journal it; earlier codes and requests for one become invalid; the doctor is told by a notice, and by a
+    short message to the number known before. Raises InvalidState if two persons are needed."""
     if needs_second_person(doctor):
         raise InvalidState(
             "该医师已进入待测评或以后的阶段，一次性代码须由两人办理：请填写原因提交申请，由另一人审核后发放。"
@@ -103,9 +103,9 @@ def pending_request(account_id: UUID) -> OneTimeCode | None:
 
 
 def approve_request(doctor: Doctor, account: Account, request_id: UUID, *, by: Actor) -> str:
-    """Issue the code that another person has requested (account locked); it is returned once, and the doctor
-    is told as by `issue_code`. Raises NotFound if the request no longer waits, InvalidState if `by` requested
-    it or may not be its second person."""
+    """Issue the code that another person has requested (account locked); it is returned once, earlier codes
+    become invalid, and the doctor is told as by `issue_code`. Raises NotFound if the request no longer waits,
+    InvalidState if `by` requested it or may not be its second person."""
     code_request = _request_for_update(account, request_id)
     if code_request.issued_by == by.id:
         raise InvalidState("自己申请的一次性代码须由另一人审核发放。")
@@ -187,8 +187,9 @@ def _issue(
     by: Actor,
     asked_by: UUID | None = None,
 ) -> str:
-    """Issue a code, write the doctor's notice, and send a short message to the number known before.
-    `asked_by`: who requested it, if it took two persons. Returns the code."""
+    """Issue a code, journal it, make earlier codes and requests invalid, write the doctor's notice, and send
+    a short message to the number known before. `asked_by`: who requested it, if it took two persons. Returns
+    the code."""
     number = _previous_mobile(doctor, account)
     code = accounts.issue_code(account, by=by, asked_by=asked_by)
     issuer = by.name or "本机构"

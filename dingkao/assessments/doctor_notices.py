@@ -37,7 +37,7 @@ def notify(
     account_id: UUID | None = None,
     **fields: object,
 ) -> Notice:
-    """Write a notice to the doctor of `record`, in the current transaction.
+    """Write a notice to the doctor of `record`, in the current transaction; not flushed.
 
     `fields`: the values for the texts of its kind. `account_id`: the doctor's account, if the caller knows
     it. If the kind's target is TARGET_OF_RECORD, the notice leads to the page for the record's state

@@ -203,7 +203,7 @@ def enrol_all_step(job: Job, cursor: Cursor) -> Chunk:
 
 
 def cycle_of_job(job: Job) -> Cycle:
-    """The cycle that a job is about."""
+    """The cycle that a job is about. Raises sqlalchemy.exc.NoResultFound for an unknown id."""
     return db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
 
 
@@ -242,8 +242,8 @@ def _records_query(cycle: Cycle, ids: Iterable[UUID], grant: Grant) -> Select[As
 
 def include(cycle: Cycle, ids: Iterable[UUID], *, by: Actor, grant: Grant) -> InclusionResult:
     """Include those of the records `ids` (at most 5,000) of `cycle` that are within `grant` (locked here),
-    and notify their doctors. Records out of the grant, and those that are already included, are passed over;
-    those that can't be included (`participation.inclusion_obstacles`, or what
+    journal it, and notify their doctors. Records out of the grant, and those that are already included, are
+    passed over; those that can't be included (`participation.inclusion_obstacles`, or what
     `assessment_transitions.include` refuses) are in the result with the reason."""
     query = _records_query(cycle, ids, grant).execution_options(populate_existing=True)
     rows = db.session.execute(query).all()
@@ -271,7 +271,7 @@ def _include_record(
     result: InclusionResult,
     by: Actor,
 ) -> None:
-    """Include one record and notify its doctor, or add the reason why not to `result`."""
+    """Include one locked record and notify its doctor, or add the reason why not to `result`."""
     try:
         assessment_transitions.include(record, by=by)
     except Refusal as refusal:
@@ -295,9 +295,9 @@ def exclude(
     reason: str,
 ) -> InclusionResult:
     """Exclude those of the records `ids` (at most 5,000) of `cycle` that are within `grant` (locked here),
-    and notify their doctors. Records out of the grant, and those that are not included, are passed over. A
-    record with a filing is not excluded, but reported in the result; `included_count` there is the number
-    excluded. Raises InvalidInput for the field `reason`."""
+    journal it, and notify their doctors. Records out of the grant, and those that are not included, are
+    passed over. A record with a filing is not excluded, but reported in the result; `included_count` there is
+    the number excluded. Raises InvalidInput for the field `reason`."""
     max_length = assessment_transitions.MAX_REASON_LENGTH
     if not 0 < len(reason.strip()) <= max_length:
         raise InvalidInput(f"请填写移出名单的原因，不超过{max_length}字。", "reason")
@@ -316,7 +316,7 @@ def _exclude_record(
     reason: str,
     by: Actor,
 ) -> None:
-    """Exclude one record and notify its doctor, or add the reason why not to `result`."""
+    """Exclude one locked record and notify its doctor, or add the reason why not to `result`."""
     try:
         assessment_transitions.exclude(record, by=by, reason=reason)
     except Refusal as refusal:

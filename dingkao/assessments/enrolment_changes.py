@@ -198,8 +198,8 @@ def may_withdraw(change: EnrolmentChange, grants: ChangeGrants) -> bool:
 
 
 def withdraw(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None:
-    """Withdraw a locked change for the side that asked; does nothing if it is withdrawn. Raises Forbidden for
-    another side, InvalidState once it is carried out or refused."""
+    """Withdraw a locked change for the side that asked, journalled; nobody is notified. Does nothing if it is
+    withdrawn. Raises Forbidden for another side, InvalidState once it is carried out or refused."""
     if change.state == "withdrawn":
         return
     if change.state == "pending" and not may_withdraw(change, grants):
@@ -262,8 +262,9 @@ def get_own_transfer_for_update(change_id: UUID, doctor_id: UUID) -> EnrolmentCh
 
 
 def withdraw_as_doctor(change: EnrolmentChange, *, by: Actor) -> None:
-    """Withdraw a doctor's own transfer (locked); does nothing if it is withdrawn. Raises Forbidden for one
-    that an institution asked for, InvalidState."""
+    """Withdraw a doctor's own transfer (locked), journalled; nobody is notified. Does nothing if it is
+    withdrawn. Raises Forbidden for one that an institution asked for, InvalidState once it is carried out or
+    refused."""
     if change.asked_side != "doctor":
         raise Forbidden("这项变动由机构提出，如有异议请联系机构。")
     if change.state != "withdrawn":
@@ -288,8 +289,8 @@ def _pending_changes(predecessor_id: UUID) -> Select[EnrolmentChange]:
 
 
 def _move_changes(changes: Sequence[EnrolmentChange], succession: Succession) -> None:
-    """Let changes go on with the successor on that side; a transfer between the two has become needless and
-    is withdrawn."""
+    """Let changes (locked) go on with the successor on that side; a transfer between the two has become
+    needless and is withdrawn."""
     former_id, successor_id = succession.predecessor.id, succession.successor.id
     for change in changes:
         change.institution_id = successor_id if change.institution_id == former_id else change.institution_id

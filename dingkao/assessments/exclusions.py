@@ -43,9 +43,9 @@ def is_proposable(record: Assessment | None) -> bool:
 
 
 def propose(record: Assessment, *, reason: str, by: Actor) -> EnrolmentChange:
-    """Propose that the doctor of a record be excluded from the cycle, which is journalled; proposing it again
-    gives the pending proposal. Raises InvalidInput, and InvalidState in another state or while a transfer is
-    pending."""
+    """Propose that the doctor (locked) of a record be excluded from the cycle, which is journalled; proposing
+    it again gives the pending proposal. Nobody is notified. Raises InvalidInput for the reason, and
+    InvalidState in another state or while a transfer is pending."""
     if not is_proposable(record):
         raise InvalidState(
             f"该医师当前为“{ASSESSMENT_STATES[record.state]}”，不能申请移出；"
@@ -84,7 +84,9 @@ def propose(record: Assessment, *, reason: str, by: Actor) -> EnrolmentChange:
 
 def approve(change: EnrolmentChange, grants: ChangeGrants, *, by: Actor) -> None:
     """Consent for the office above to a locked proposal, exclude the doctor (the record is locked here), and
-    tell the doctor and the institution; consenting again has no effect. Raises Forbidden, InvalidState."""
+    tell the doctor and the institution; consenting again has no effect. Seats and admission ticket are taken
+    back. Raises Forbidden, also for who proposed it, InvalidState, also while another person reviews the
+    record."""
     if change.kind == "exclusion" and change.state == "carried_out":
         return
     require_other_person(change, by)
@@ -126,8 +128,8 @@ def refuse(
     reason: str,
     by: Actor,
 ) -> None:
-    """Refuse a locked proposal for the office above, with a reason that the institution reads; refusing again
-    has no effect. Raises InvalidInput, Forbidden, InvalidState."""
+    """Refuse a locked proposal for the office above, with a reason, of which the institution is told;
+    refusing again has no effect. Raises InvalidInput, Forbidden, InvalidState."""
     if change.state == "refused":
         return
     require_side(change, grants, "office")

@@ -195,7 +195,7 @@ def _conditions(gap_list: GapList, viewer: ListViewer) -> list[ColumnElement[boo
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
-    """The texts of each row's cells, by column. The rows are of one cycle."""
+    """The texts of each row's cells, by column; numbers are masked. The rows are of one cycle."""
     dispositions = dispositions_of((row[1].id for row in rows), rows[0][0].cycle_id) if rows else {}
     return [
         cells

@@ -35,9 +35,10 @@ def enqueue_inclusion(cycle: Cycle, *, by: Actor, state: ListState = NOT_INCLUDE
 
 @worker.register_chunked_job("include_all")
 def include_all_step(job: Job, cursor: Cursor) -> Chunk:
-    """Include the next records of the job's view that are not included yet; those that can't be included are
-    reported with the reason. The roles that the asker has now decide which records: those of the whole
-    province, or of the asker's own institutions. Raises InvalidInput for a view that no longer is one."""
+    """Include the next records of the job's view that are not included yet, and notify their doctors; those
+    that can't be included are reported with the reason. The roles that the asker has now decide which
+    records: those of the whole province, or of the asker's own institutions. Raises InvalidInput for a view
+    that no longer is one."""
     cycle = cycle_of_job(job)
     by = load_actor(job.asked_by)
     viewer = ListViewer(load_grant(RECORD_LIST.action, job.asked_by), by.id)

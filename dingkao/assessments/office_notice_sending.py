@@ -102,7 +102,8 @@ def _find_for_update(job: Job) -> OfficeNotice | None:
 
 
 def _on_cancel(job: Job, _cursor: Cursor) -> None:
-    """Cancel the notice of a cancelled job."""
+    """Cancel the notice of a cancelled job, unless it is no longer being sent; the copies that are written
+    stay."""
     notice = _find_for_update(job)
     if notice is not None:
         cancel(notice, by=SYSTEM_ACTOR)
@@ -144,7 +145,7 @@ def _next_recipients(
 
 
 def _write_copies(notice: OfficeNotice, recipients: Sequence[Recipient]) -> None:
-    """Write a copy for each doctor, and how far the notice is."""
+    """Write a copy for each doctor, and how far the notice (locked) is."""
     sender = sender_name(notice)
     for recipient in recipients:
         copy = notify(
@@ -200,7 +201,8 @@ def _due_for_counting() -> Iterator[UUID]:
 
 
 def _count_copies(notice_id: UUID) -> None:
-    """Store how many copies of a notice were announced by each channel, and read."""
+    """Store how many copies of a notice were announced by each channel, and read. Locks the notice; the
+    caller commits."""
     counts = db.session.execute(
         select(
             func.count(Notice.sms_at).label("sms"),

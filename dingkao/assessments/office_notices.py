@@ -245,8 +245,9 @@ def load_recipients(rows: Sequence[Any], cycle: Cycle) -> list[Recipient]:
 def schedule(notice: OfficeNotice, *, by: Actor) -> OfficeNotice:
     """Store a notice, to be sent at its time, journal it and return it. The notice has an id made with the
     preview, so that sending it twice sends it once: then the stored one is returned as it is. Whether `by`
-    may write in the sender's name is not asked here (`set_sender`). Raises InvalidInput, InvalidState if the
-    organisation has scheduled too many today, and Forbidden for the id of somebody else's notice."""
+    may write in the sender's name is not asked here (`set_sender`). Raises InvalidInput if it can't be sent
+    as it is, InvalidState if the organisation has scheduled too many today, and Forbidden for the id of
+    somebody else's notice."""
     validate(notice)
     stored = db.session.get(OfficeNotice, (current_tenant(), notice.id))
     if stored is not None:
@@ -333,7 +334,8 @@ def _visible(grant: Grant) -> ColumnElement[bool]:
 
 
 def _cancel_notices(notices: Sequence[OfficeNotice], succession: Succession) -> None:
-    """Cancel notices that are not sent: they would reach the successor's own doctors."""
+    """Cancel notices (locked) that are not sent, or not to everybody yet: they would reach the successor's
+    own doctors."""
     for notice in notices:
         cancel(notice, by=succession.by, reason="机构合并")
 

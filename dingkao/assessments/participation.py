@@ -80,10 +80,10 @@ def dispose(
     grant: Grant,
     by: Actor,
 ) -> DispositionResult:
-    """Store the disposition (去向) `code` of the doctors of those records that are within `grant` (locked
-    here) and not included; "" takes it back. Records out of the grant are passed over; of a doctor who is
-    included nothing changes, and the result names him or her with the reason. Raises InvalidInput naming the
-    field."""
+    """Store the disposition (去向) `code` of the doctors of those records of `cycle` (at most 5,000) that are
+    within `grant` (locked here) and not included; "" takes it back; each is journalled. Records out of the
+    grant are passed over; of a doctor who is included nothing changes, and the result names him or her with
+    the reason. Raises InvalidInput naming the field."""
     code_and_note = dispositions.validate_disposition(code, note) if code else None
     rows = db.session.execute(
         select(Assessment, Doctor)

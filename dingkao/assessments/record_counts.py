@@ -162,14 +162,15 @@ def fold_moves() -> int:
 def recount() -> int:
     """Make the totals equal to the records, delete the moves, which they then include, and return how many
     differed. It counts all records of the province, in one statement, so that every move is either counted or
-    still to be folded."""
+    still to be folded. Doesn't commit."""
     changed, _ = db.session.execute(_RECOUNT, _parameters()).one()
     return int(changed)
 
 
 def recount_nightly() -> None:
     """Fold all moves, committing between, and compare the totals with the records; for the timetable. What
-    differs is put right and logged, because some act has not counted its move."""
+    differs is put right and logged, because some act has not counted its move. The timetable commits the
+    rest."""
     while fold_moves() == MAX_FOLDED:
         db.session.commit()
     if changed := recount():

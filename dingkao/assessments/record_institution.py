@@ -26,8 +26,8 @@ STATES_BEFORE_APPROVAL = (
 
 def set_record_institution(record: Assessment, institution: Organisation) -> None:
     """Make `institution` that of a locked record (nothing is journalled here), which leaves the desk of a
-    reviewer, and, as long as the organisation has not reviewed it, the assessment organisation that of the
-    institution."""
+    reviewer (assignment, lease and recall end), and, as long as the organisation has not reviewed it, the
+    assessment organisation that of the institution."""
     with counted_move(record):
         record.institution_id = institution.id
         leave_desk(record)

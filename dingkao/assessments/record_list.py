@@ -86,7 +86,7 @@ def assisted_filter(*, have_index: bool = False) -> ListFilter:
 
 def record_cells(rows: Sequence[ListRow]) -> CellRows:
     """Returns, for rows that begin with a record and its doctor, the texts by column that all lists of
-    records have in common."""
+    records have in common; numbers are masked."""
     institutions = organisation_names(row[0].institution_id for row in rows)
     return [
         doctor_cells(doctor, institutions[record.institution_id])
@@ -143,7 +143,7 @@ def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
 
 
 def _cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
-    """The texts of each row's cells, by column."""
+    """The texts of each row's cells, by column; numbers are masked."""
     return record_cells(rows)
 
 

@@ -124,8 +124,8 @@ FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 def start_due_rounds() -> int:
     """Scheduled task: start every round that is due in the current province, each as a job; only in daytime.
-    Returns how many. A doctor who enters a state after its round is reminded at the next threshold; a notice
-    about the change itself was just sent."""
+    Returns how many jobs were enqueued. Doesn't commit: the timetable does. A doctor who enters a state after
+    its round is reminded at the next threshold; a notice about the change itself was just sent."""
     cycle = current_cycle() if _is_sending_hour() else None
     if cycle is None:
         return 0
@@ -278,7 +278,7 @@ def _find_round_for_update(job: Job) -> ReminderRound | None:
 
 
 def _on_cancel(job: Job, _cursor: Cursor) -> None:
-    """End the round of a cancelled job."""
+    """End the round of a cancelled job; the notices that are written stay."""
     reminder_round = _find_round_for_update(job)
     if reminder_round is not None:
         reminder_round.ended_at = clock.now()

@@ -22,7 +22,8 @@ def on_ready(function: ReadyEffect) -> ReadyEffect:
 
 
 def run_ready_effects(records: Sequence[Assessment]) -> None:
-    """Call what was registered with `on_ready`, for records of one cycle, if there is any."""
+    """Call what was registered with `on_ready`, for locked records of one cycle, if there is any: they get
+    admission tickets."""
     for effect in _ready_effects if records else ():
         effect(records)
 
@@ -35,7 +36,8 @@ def on_exclusion(function: ExclusionEffect) -> ExclusionEffect:
 
 
 def run_exclusion_effects(record: Assessment) -> None:
-    """Call what was registered with `on_exclusion`."""
+    """Call what was registered with `on_exclusion`, for a locked record: its seats in slots and its admission
+    ticket are deleted."""
     for effect in _exclusion_effects:
         effect(record)
 

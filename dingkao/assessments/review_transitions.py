@@ -39,8 +39,9 @@ def recall_to_returned(
     by: Actor,
     reason: str,
 ) -> None:
-    """机构撤回 of a record that the assessment organisation had returned before. Raises as
-    `recall_to_institution`."""
+    """机构撤回 of a record that the assessment organisation had returned before. Raises Forbidden for
+    somebody else's decision, InvalidState once the next desk has opened it, or if it was not sent on from
+    there, DeadlinePassed after the review, InvalidInput without a reason."""
     _recall(record, by, reason, "organisation_returned")
 
 
@@ -59,8 +60,10 @@ def recall_to_organisation(
     reason: str,
 ) -> None:
     """考核机构撤回: what the assessment organisation has accepted, or returned. The caller has checked that
-    nothing was done with it since. The acceptance, with the verdict made with it, is removed. Raises as
-    `recall_to_institution`, and InvalidState for a record that came to 综合评定 by a test or an exemption."""
+    nothing was done with it since. The acceptance, with the verdict made with it, is removed. Raises
+    InvalidState for a record that came to 综合评定 by a test or an exemption, was opened at the next desk, or
+    not sent on from there, Forbidden for somebody else's decision, DeadlinePassed after the review,
+    InvalidInput without a reason."""
     if is_tested_or_exempted(record):
         raise InvalidState("该记录已转入综合评定，不能撤回。")
     is_accepted = record.state in ("ready", "grading")
@@ -82,7 +85,8 @@ def _recall(
     target: str,
 ) -> None:
     """Check that `by` sent the record on from the state `target` and may recall it now; it is assigned to
-    `by` again. Raises as `recall_to_institution`."""
+    `by` again, without reason and marks of a return. Raises InvalidInput, Forbidden, InvalidState,
+    DeadlinePassed (see `recall_to_institution`)."""
     validate_reason(reason)
     if record.sent_by is None or record.sent_by != by.id:
         raise Forbidden("只能撤回您本人送出的记录。")
@@ -109,8 +113,8 @@ def change_to_general_procedure(
     by: Actor,
     reason: str,
 ) -> None:
-    """简易程序改为一般程序 (§11 no. 10) by the assessment organisation, with a reason. Raises InvalidState
-    unless the record has 简易程序, InvalidInput without a reason."""
+    """简易程序改为一般程序 (§11 no. 10) by the assessment organisation, with a reason; state and lease stay.
+    Raises InvalidState unless the record has 简易程序, InvalidInput without a reason."""
     validate_reason(reason)
     if record.procedure != "simple":
         raise InvalidState("只有简易程序可以改为一般程序。")

@@ -60,10 +60,10 @@ def add_doctor_with_record(
     by: Actor,
     restrict_to: Collection[UUID] | None,
 ) -> tuple[Doctor, list[str]]:
-    """Add one doctor from a form (see `doctors.single_entry`), with a record in the current cycle. Returns
-    the doctor and what is unusual about the values (sentences). `restrict_to`: as in `enqueue_roster_import`.
-    Raises InvalidInput with the field's name, InvalidState for an institution that is closed just now,
-    RateLimited."""
+    """Add one doctor from a form (see `doctors.single_entry`), with an account, and a record (not included)
+    in the current cycle if there is one; journalled. Returns the doctor and what is unusual about the values
+    (sentences). `restrict_to`: as in `enqueue_roster_import`. Raises InvalidInput with the field's name,
+    InvalidState for an institution that is closed just now, RateLimited."""
     doctor, odd = add_doctor(values, by=by, restrict_to=restrict_to)
     cycle = current_cycle()
     if cycle:
@@ -80,8 +80,9 @@ def _import_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """Import rows, and create a record in the current cycle for each new doctor. `seen`: the numbers' index
-    values of earlier rows of the file."""
+    """Import rows, and create a record (not included) in the current cycle for each new doctor;
+    `_finish_import` journals it. `seen`: the numbers' index values of earlier rows of the file, to which
+    those of these are added. Raises InvalidState if an institution is closed just now."""
     new_doctors = import_batch(
         rows,
         report,

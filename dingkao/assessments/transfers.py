@@ -122,9 +122,11 @@ def ask_to_take_in(
 ) -> EnrolmentChange:
     """Ask for a doctor who is registered at another institution, named by name and document number together;
     asking is the consent of `target`. `is_limited`: the asker may not see every doctor of the province, so
-    lookups that find somebody are counted. The doctor and those who decide at the other institution are told.
+    lookups that find somebody are counted. The doctor and those who decide at the other institution are told;
+    journalled. The same asked again is what was asked before.
 
-    Raises InvalidInput naming the field, InvalidState, RateLimited."""
+    Raises InvalidInput naming the field, InvalidState if another change is pending, a record has gone too far
+    or an institution closed, and RateLimited once the institution has used up its lookups of the hour."""
     limit = DisclosureLimit.for_institution(target.id) if is_limited else UNLIMITED
     if limit.is_exhausted():
         raise RateLimited(
@@ -171,7 +173,9 @@ def ask_to_hand_over(
 ) -> EnrolmentChange:
     """Ask another institution to take a doctor; asking is the consent of the doctor's institution, which the
     caller has checked to be within the asker's grant. The doctor and those who decide at the other
-    institution are told. Raises InvalidInput naming the field, InvalidState."""
+    institution are told; journalled. The same asked again is what was asked before. Raises InvalidInput
+    naming the field, InvalidState if another change is pending, a record has gone too far or an institution
+    closed."""
     return _ask(
         doctor,
         target,
@@ -190,8 +194,9 @@ def ask_as_doctor(
     reason: str,
     by: Actor,
 ) -> EnrolmentChange:
-    """A doctor asks to be moved; both institutions have to consent, and those who decide there are told.
-    Raises InvalidInput naming the field, InvalidState."""
+    """A doctor asks to be moved; both institutions have to consent, and those who decide there are told;
+    journalled. The same asked again is what was asked before. Raises InvalidInput naming the field,
+    InvalidState if another change is pending, a record has gone too far or an institution closed."""
     return _ask(
         doctor,
         target,
@@ -211,8 +216,9 @@ def _ask(
     reason: str,
     by: Actor,
 ) -> EnrolmentChange:
-    """Store what `side` asks for; the same asked again is what was asked before. `reason` is validated
-    before. Both institutions are kept open until the transaction ends. Raises InvalidInput, InvalidState."""
+    """Store what `side` asks for, journal it and tell those whom it concerns (`_log_asked`); the same asked
+    again is what was asked before. `reason` is validated before. Both institutions are kept open until the
+    transaction ends. Raises InvalidInput, InvalidState."""
     if ground not in offered_grounds():
         raise InvalidInput("请选择事由。", "ground")
     if target.id == doctor.organisation_id:
@@ -321,8 +327,10 @@ def consent(
     by: Actor,
 ) -> bool:
     """Consent to a locked transfer for `side` (one of INSTITUTION_SIDES), journalled; with the second consent
-    it is carried out, and True is returned. Consenting again has no effect. Raises Forbidden,
-    InvalidState."""
+    it is carried out (institution, records and doctor are locked for that; doctor and both institutions are
+    told), and True is returned; after the first the other institution is told. Consenting again has no
+    effect. Raises Forbidden, InvalidState, also if a record has gone too far or is being reviewed, or an
+    institution is closed."""
     if change.kind != "transfer":
         raise InvalidState("该事项不是转入转出，请刷新页面查看。")
     if getattr(change, f"{side}_by", None) == by.id and change.state in ("pending", "carried_out"):

@@ -51,10 +51,10 @@ def disown(
     grant: Grant,
     by: Actor,
 ) -> DisownResult:
-    """Report that the doctors of these records of `cycle`, within `grant` (locked here), are not of their
-    institution; those who are included already are skipped, those who were reported before don't change, and
-    records out of the grant are passed over. Each report is journalled. Raises InvalidInput for the field
-    `reason`."""
+    """Report that the doctors of these records (at most 5,000) of `cycle`, within `grant` (locked here), are
+    not of their institution; those who are included already are skipped, those who were reported before don't
+    change, and records out of the grant are passed over. Each report is journalled. Raises InvalidInput for
+    the field `reason`."""
     text = reason.strip()
     if not 0 < len(text) <= MAX_REASON_LENGTH:
         raise InvalidInput(
@@ -119,7 +119,8 @@ def _open_query(grant: Grant) -> Select[UnclaimedDoctor]:
 
 
 def unclaimed_page(grant: Grant, cursor: str | None) -> Page[UnclaimedDoctor]:
-    """A page of those who wait and whom `grant` reaches, who has waited longest first."""
+    """A page of those who wait and whom `grant` reaches, who has waited longest first; an invalid cursor
+    gives the first page."""
     return fetch_page(_open_query(grant), [UnclaimedDoctor.id], cursor)
 
 
@@ -155,9 +156,10 @@ def assign(
     by: Actor,
 ) -> Doctor:
     """Put a doctor who waits on the list of an institution, with the record of `cycle` if it is not included
-    (None: without one); the report, the institution, the doctor and the record are locked here. Returns the
-    doctor. Raises NotFound, InvalidInput for the institution that has disowned the doctor, InvalidState for
-    one that is closed."""
+    (None: without one); the report, the institution, the doctor and the record are locked here. The doctor
+    comes into no department, and the doctor's search keys follow; it is journalled, nobody is notified.
+    Returns the doctor. Raises NotFound, InvalidInput for the institution that has disowned the doctor,
+    InvalidState for one that is closed."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     if organisation.id == unclaimed.disowned_by_id:
         raise InvalidInput(
@@ -185,7 +187,7 @@ def assign(
 
 
 def _move_record(doctor: Doctor, organisation: Organisation, cycle: Cycle) -> None:
-    """Move the doctor's record of the cycle, if it is not included."""
+    """Lock and move the doctor's record of the cycle, if it is not included."""
     record = db.session.scalar(
         select(Assessment)
         .where(

@@ -41,9 +41,9 @@ def field_changes(
     fields: list[Field],
     values: Mapping[str, list[str]],
 ) -> tuple[list[tuple[Field, Any, Any]], dict[str, str]]:
-    """Returns (field, old value, new value) of those `fields` of a step in which the submitted `values`
-    differ from what is filed, and the errors by field name; a field with an error is only among these. A
-    required field can't be emptied."""
+    """Returns (field, old value, new value; None is empty) of those `fields` of a step in which the submitted
+    `values` differ from what is filed, and the errors by field name; a field with an error is only among
+    these. A required field can't be emptied."""
     new_values, errors = validate_fields(fields, values, birth_date=dossier.birth_date())
     for field in missing_fields(fields, new_values):
         errors.setdefault(field.name, f"{field.label}不能为空。")
@@ -64,8 +64,8 @@ def entry_change(
     values: Mapping[str, list[str]] | None,
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, str]]:
     """Returns the entry `entry_id` of the list `kind` as it is (None: a new one), the entry as it would be
-    (None if `values` is None: removed; with errors only what is right of it), and the errors by field name.
-    Raises InvalidInput for an unknown list or entry."""
+    (None if `values` is None: removed; with errors what of it could be read), and the errors by field name. A
+    new entry gets an id here; nothing is stored. Raises InvalidInput for an unknown list or entry."""
     entry_list = _amendable_list(kind)
     before = _find_amendable_entry(dossier, kind, entry_id)
     if values is None:
@@ -106,8 +106,9 @@ def entry_summary(kind: str, entry: Mapping[str, Any] | None) -> str:
 
 
 def apply_field_change(dossier: Dossier, step: int, name: str, before: Any, after: Any) -> None:
-    """Replace the value `before` of a field of a locked filing by `after`, without checking `after` again.
-    Raises InvalidState if the field has another value now, or nothing is filed."""
+    """Replace the value `before` of a field of a locked filing by `after`, without checking `after` again;
+    count a revision. The request journals it. Raises InvalidState if the field has another value now, or
+    nothing is filed."""
     filing = _require_filing(dossier)
     if _are_different(dossier.step_values(step).get(name), before):
         raise InvalidState(CHANGED_MEANWHILE_MESSAGE)
@@ -136,8 +137,8 @@ def apply_entry_change(
     by: Actor,
 ) -> None:
     """Replace an entry of a locked filing, which keeps its proofs; add one (`before` None); or remove one
-    with its proofs (`after` None). Raises InvalidState if the list no longer has `before` or is full, or
-    nothing is filed."""
+    with its proofs (`after` None), which alone is journalled. Counts a revision. Raises InvalidState if the
+    list no longer has `before` or is full, or nothing is filed."""
     filing = _require_filing(dossier)
     step = ENTRY_LISTS[kind].step
     entries = _changed_entries(dossier.entries(kind), before, after)
@@ -165,7 +166,7 @@ def _changed_entries(
 
 def apply_photo_change(dossier: Dossier, photo_id: UUID) -> None:
     """Make the document `photo_id`, which is stored already, the photo of a locked filing; the earlier one
-    stays stored. Raises InvalidState if nothing is filed."""
+    stays stored. Counts a revision. Raises InvalidState if nothing is filed."""
     filing = _require_filing(dossier)
     filing.photo_id = photo_id
     _mark_saved(filing)

@@ -69,7 +69,8 @@ def is_begun(dossier: Dossier) -> bool:
 def begin(dossier: Dossier, *, reason: str, by: Actor) -> None:
     """Begin to fill in a locked filing on the doctor's behalf, with the reason why the doctor can't; journal
     it and tell the doctor. A filing is created if there is none, and a record that is only included becomes a
-    draft. Beginning again has no effect. Raises InvalidInput, InvalidState, DeadlinePassed."""
+    draft. Beginning again has no effect. Raises InvalidInput, InvalidState, DeadlinePassed, and Forbidden for
+    who may neither file nor assist."""
     if is_begun(dossier):
         return
     reason = " ".join(reason.split())
@@ -98,7 +99,7 @@ def begin(dossier: Dossier, *, reason: str, by: Actor) -> None:
 
 def confirmation_mobile(doctor: Doctor) -> str | None:
     """The mobile number to which the doctor's code goes: the one bound to the account, else the roster's;
-    None if there is neither. Nobody who assists can type another."""
+    None if there is neither. Nobody who assists can type another. Raises encryption.DecryptionFailed."""
     if number := bound_mobile(account_of_doctor(doctor)):
         return number
     if doctor.mobile_sealed is None:
@@ -140,8 +141,8 @@ def confirm_by_code(dossier: Dossier, mobile: str, *, by: Actor) -> None:
 
 def confirm_by_signature(dossier: Dossier, content: bytes, *, revision: int, by: Actor) -> None:
     """Store the scan of the printed and signed form (picture or PDF) as the doctor's confirmation of a locked
-    filing, and journal it. `revision`: that of the printed form. Raises InvalidInput, TooLarge, Unavailable,
-    InvalidState, DeadlinePassed."""
+    filing, and journal it; the file stays in the store even if that is rolled back. `revision`: that of the
+    printed form. Raises InvalidInput, TooLarge, Unavailable, InvalidState, DeadlinePassed."""
     filing = require_confirmable(dossier)
     if revision != filing.revision:
         raise InvalidInput(
@@ -166,8 +167,8 @@ def confirm_by_signature(dossier: Dossier, content: bytes, *, revision: int, by:
 
 
 def _store_confirmation(dossier: Dossier, by: Actor, **details: str) -> None:
-    """Store a confirmation of the filing's present revision, and journal it. Raises InvalidState,
-    DeadlinePassed."""
+    """Store a confirmation of the filing's present revision, in place of an earlier one, and journal it.
+    `details`: `method`, and `mobile` or `document`. Raises InvalidState, DeadlinePassed."""
     filing = require_confirmable(dossier)
     confirmation = {
         "at": clock.now().isoformat(),
@@ -189,7 +190,8 @@ def _store_confirmation(dossier: Dossier, by: Actor, **details: str) -> None:
 
 def submit(dossier: Dossier, *, by: Actor) -> None:
     """Submit a locked filing on the doctor's behalf, and tell the doctor; does nothing if it is submitted.
-    Raises InvalidState unless the doctor has confirmed it as it stands, InvalidInput, DeadlinePassed."""
+    Raises InvalidState unless the doctor has confirmed it as it stands, InvalidInput, DeadlinePassed,
+    Forbidden."""
     if dossier.record.state == "institution_pending":
         return
     require_confirmable(dossier)
@@ -200,7 +202,8 @@ def submit(dossier: Dossier, *, by: Actor) -> None:
 
 
 def signature_content(filing: Filing | None) -> tuple[bytes, str]:
-    """The scan of the signed form and its content type. Raises NotFound, Unavailable."""
+    """The scan of the signed form and its content type. Raises NotFound without one (also if its file is
+    missing), Unavailable."""
     confirmation = confirmation_of(filing)
     document_id = confirmation.document_id if confirmation else None
     document = document_id and db.session.scalar(select(Document).where(Document.id == document_id))

@@ -40,12 +40,14 @@ SINCE_DAYS = {"3": "开始3天以上", "7": "开始7天以上", "30": "开始30�
 
 
 def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
-    """The query of the record, doctor and filing of each `assisted_query`."""
+    """The query of record, doctor and filing, within the viewer's grant, of those that are filled in on the
+    doctors' behalf and not submitted, or returned by the institution."""
     query = assisted_query(viewer.grant).join(Doctor, doctor_join())
     return query.with_only_columns(Assessment, Doctor, Filing, maintain_column_froms=True)
 
 
 def _since_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that assisting began at least so many days ago; `value`: a key of SINCE_DAYS."""
     return Filing.assisted_at <= clock.now() - timedelta(days=int(value))
 
 

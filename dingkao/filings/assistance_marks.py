@@ -61,9 +61,9 @@ def _minute_text(moment: datetime | None) -> str:
 
 
 def update_assistance_mark(filing: Filing, step_number: int, by: Actor) -> None:
-    """Bring the marks up to date because `by` saves a step: it is marked if that is a member of staff, who
-    does so on the doctor's behalf; if the doctor saves a marked step, its mark says so. Raises InvalidState
-    if assisting was not begun."""
+    """Bring the marks of a locked filing up to date because `by` saves a step: it is marked if that is a
+    member of staff, who does so on the doctor's behalf; if the doctor saves a marked step, its mark says so;
+    a step without a mark gets none from the doctor. Raises InvalidState if assisting was not begun."""
     step = str(step_number)
     if by.kind == "staff":
         if filing.assistance is None:

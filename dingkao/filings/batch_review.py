@@ -70,8 +70,8 @@ def check_batch(cycle: Cycle, scope: ReviewScope, ids: Iterable[UUID], *, by: Ac
 
 
 def changed_since(ids: Iterable[UUID], scope: ReviewScope, moment: datetime) -> set[UUID]:
-    """Returns those of the records `ids` (at most MAX_BATCH) that wait for the side and have come back to it,
-    or whose filing was saved, after `moment`."""
+    """Returns those of the records `ids` (at most MAX_BATCH; of whichever organisation) that wait for the
+    side and have come back to it, or whose filing was saved, after `moment`."""
     query = (
         select(Assessment.id)
         .outerjoin(Filing, _of_filing())
@@ -99,8 +99,8 @@ def _checked_dossiers(
     scope: ReviewScope,
     by: Actor,
 ) -> list[tuple[Dossier, str | None]]:
-    """Returns the dossiers of a `_batch_query`, each with the reason why it can't be decided together with
-    others, or None."""
+    """Returns the dossiers of a `_batch_query` (locked, if it locks), by id of the record, each with the
+    reason why it can't be decided together with others, or None."""
     dossiers = [
         Dossier(record, doctor, cycle, filing) for record, doctor, filing in db.session.execute(query).all()
     ]
@@ -146,9 +146,10 @@ def apply_batch(
     seen_at: datetime,
 ) -> BatchReview:
     """Approve (verdicts 合格, opinion 同意, no case of direct failure) or accept (no bad record) those of the
-    records `ids` that can be decided at once, journal it and notify their doctors. One that has changed since
-    `seen_at`, when the reviewer confirmed, is left out. Locks the records; which are looked at, as for
-    `check_batch`. Returns the result."""
+    records `ids` that can be decided at once, journal it, notify their doctors, and finish it for all
+    (`finish_decisions`: snapshots, admission tickets). One that has changed since `seen_at`, when the
+    reviewer confirmed, is left out. Locks the records; which are looked at, as for `check_batch`. Returns the
+    result."""
     locking = _batch_query(cycle, scope, ids).with_for_update(of=Assessment)
     query = locking.execution_options(populate_existing=True)
     result, decided = BatchReview(), []
@@ -174,8 +175,9 @@ def _decide(
     scope: ReviewScope,
     by: Actor,
 ) -> str | None:
-    """Make the default decision: approve with all verdicts 合格, or accept, depending on the side. Returns
-    why it was refused, or None."""
+    """Make the default decision on a locked record, with journal entry and notice, which the caller finishes
+    (`finish_decisions`): approve with all verdicts 合格, or accept, depending on the side. Returns why it was
+    refused, or None."""
     action, decision = _DEFAULT_DECISIONS[scope.name]
     try:
         decide(dossier, scope, action, by=by, decision=decision)

@@ -70,7 +70,8 @@ def _missing_fields(dossier: Dossier, step: int, stored: Mapping[str, Any]) -> l
 
 
 def _anchor_positions(dossier: Dossier) -> dict[str, int]:
-    """Returns anchor → its position on the page of its step."""
+    """Returns anchor → its position on the page of its step, -1 above all fields; the lists of step 3 are
+    left out."""
     positions = {}
     for step in STEPS:
         for position, field in enumerate(dossier.fields(step)):

@@ -90,8 +90,8 @@ def _lacking_conditions(cycle: Cycle) -> dict[str, ColumnElement[bool]]:
 
 
 def progress_of(department_ids: Collection[UUID], cycle: Cycle | None) -> dict[UUID, DepartmentProgress]:
-    """Department's id → how far it is in the cycle, for each of the departments of a page; without a cycle
-    only its doctors and liaisons."""
+    """Department's id → how far it is in the cycle, for each of the departments (open or closed, at most
+    5,000) of a page; without a cycle only its doctors and liaisons."""
     liaisons = _liaisons_of(department_ids)
     conditions = _lacking_conditions(cycle) if cycle else {}
     of_doctor = and_(
@@ -141,8 +141,8 @@ def _liaisons_of(department_ids: Collection[UUID]) -> dict[UUID, list[tuple[UUID
 
 
 def count_unlisted_doctors(grant: Grant) -> CappedCount:
-    """How many doctors of the grant's institutions have no department, or one that isn't listed, so that no
-    liaison sees them."""
+    """How many doctors of the institutions that the grant names (for the province none: 0) have no
+    department, or one that isn't listed, be it as closed, so that no liaison sees them."""
     is_listed = exists().where(of_department_condition())
     return capped_count(
         select(Doctor).where(in_array(Doctor.organisation_id, grant.institution_ids), ~is_listed)
@@ -155,7 +155,8 @@ def _query(viewer: ListViewer, _state: ListState) -> ListQuery:
 
 
 def _late_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """The SQL condition of the departments that are late in what `value` (a code of LATE_CHOICES) says."""
+    """The SQL condition of the departments that are late in what `value` (a code of LATE_CHOICES) says, in
+    the current cycle; before the first one none is."""
     if value == NO_LIAISON:
         has_liaison = exists().where(
             Membership.tenant_id == Department.tenant_id,

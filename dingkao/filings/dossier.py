@@ -56,8 +56,9 @@ WARNING_CONSEQUENCES = {
 
 @dataclass
 class Dossier:
-    """A doctor's filing in a cycle with what belongs to it. `filing` is None until something has been
-    saved."""
+    """A doctor's filing in a cycle with what belongs to it. `filing` is None until something has been saved.
+    What reads step 2 decrypts its certificate numbers, and raises encryption.DecryptionFailed for an altered
+    one."""
 
     record: Assessment
     doctor: Doctor
@@ -99,8 +100,8 @@ class Dossier:
         return date.fromisoformat(iso_day) if iso_day else None
 
     def step_values(self, step: int) -> dict[str, Any]:
-        """Returns field name → stored value of a step; for a step that was never saved, also values from the
-        roster."""
+        """Returns field name → stored value of a step; for step 1 or 2, if it was never saved, also values
+        from the roster."""
         values = stored_step(self, step)
         if step in (1, 2) and not values.get("saved"):
             return self._roster_defaults(step) | values
@@ -234,8 +235,9 @@ _FILING_STATEMENT = PreparedStatement(lambda: _of_doctor_query(Filing))
 
 
 def dossier_of(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> Dossier:
-    """Returns the dossier of `doctor` in `cycle`, with the newest record there; with `for_update`, record and
-    filing are locked. Raises NotFound if the doctor is not included in the cycle."""
+    """Returns the dossier of `doctor` in `cycle`, with the newest record there; with `for_update`, the record
+    and then the filing are locked and read anew. Raises NotFound if the doctor is not included in the
+    cycle."""
     record = _fetch(
         _RECORD_STATEMENT,
         Assessment,
@@ -365,8 +367,10 @@ def removed_entry_key(kind: str) -> str:
 
 
 def require_changeable(dossier: Dossier) -> None:
-    """Raises InvalidState or DeadlinePassed if the doctor can't change the filing now. Of a record that is
-    only included, the date is checked when the filing begins (`assessment_transitions.start_filing`)."""
+    """Raises InvalidState if the record's state doesn't let the filing be changed, or the doctor, whose
+    record is only included, has not confirmed the user notice; DeadlinePassed after the last day. Without
+    assistance the date of a record that is only included is checked when the filing begins
+    (`assessment_transitions.start_filing`)."""
     if not dossier.is_editable():
         raise InvalidState("信息已提交，不能直接修改。机构开始审核前可以撤回；审核开始后请联系本机构退回。")
     if dossier.record.state == "included" and not dossier.is_assisted:

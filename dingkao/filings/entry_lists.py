@@ -74,7 +74,7 @@ class _OpenList:
             raise InvalidInput(f"{full_list_message(self.kind)}{advice}")
 
     def store(self) -> None:
-        """Write the entries and the values of the step back to the filing."""
+        """Write the entries and the values of the step back to the filing; the caller counts the revision."""
         set_column_values(
             self.filing,
             self.step,
@@ -88,9 +88,9 @@ def full_list_message(kind: str) -> str:
 
 
 def _open_list(dossier: Dossier, kind: str, by: Actor) -> _OpenList:
-    """Returns the entry list `kind`, ready to be changed; creates and begins the filing if necessary
-    (`get_or_create_filing`). Raises NotFound for an unknown kind, InvalidState or DeadlinePassed if the
-    doctor can't change the filing now."""
+    """Returns the entry list `kind`, of a locked dossier, ready to be changed; creates and begins the filing
+    if necessary (`get_or_create_filing`). Raises NotFound for an unknown kind, InvalidState or DeadlinePassed
+    if the doctor can't change the filing now."""
     entry_list = get_entry_list(kind)
     filing = get_or_create_filing(dossier, None, by)
     step_values = column_values(filing, entry_list.step)
@@ -168,9 +168,10 @@ def _replace_entry(
 
 
 def remove_entry(dossier: Dossier, kind: str, entry_id: str, *, by: Actor) -> None:
-    """Remove an entry, and journal it; does nothing if it is removed already. The entry removed last can be
-    restored with its proofs until submission; the proofs of one removed from this list before are deleted.
-    Raises what `_open_list` raises."""
+    """Remove an entry of a locked dossier, and journal it; if it is removed already, only the filing is begun
+    where necessary. The entry removed last can be restored with its proofs until submission; the proofs of
+    one removed from this list before are deleted. Raises NotFound for an unknown list, InvalidState or
+    DeadlinePassed if the filing can't be changed now."""
     open_list = _open_list(dossier, kind, by)
     index = open_list.find_index(entry_id)
     if index is None:
@@ -185,8 +186,9 @@ def remove_entry(dossier: Dossier, kind: str, entry_id: str, *, by: Actor) -> No
 
 
 def restore_entry(dossier: Dossier, kind: str, *, by: Actor) -> None:
-    """Restore the entry that was removed last; does nothing if there is none. Raises InvalidInput if the list
-    is full, and what `_open_list` raises."""
+    """Restore the entry of a locked dossier's list that was removed last, and journal it; does nothing if
+    there is none. Raises InvalidInput if the list is full, NotFound for an unknown list, InvalidState or
+    DeadlinePassed if the filing can't be changed now."""
     open_list = _open_list(dossier, kind, by)
     removed = open_list.step_values.pop(removed_entry_key(kind), None)
     if removed is None or open_list.find_index(removed["entry"]["id"]) is not None:
@@ -205,8 +207,9 @@ def move_entry(
     *,
     by: Actor,
 ) -> None:
-    """Move an entry to a position of its list (0 is the first). Does nothing if the entry was removed or is
-    there already, or there is no such position. Raises what `_open_list` raises."""
+    """Move an entry of a locked dossier to a position of its list (0 is the first), and journal it. Does
+    nothing if the entry was removed or is there already, or there is no such position. Raises NotFound for an
+    unknown list, InvalidState or DeadlinePassed if the filing can't be changed now."""
     open_list = _open_list(dossier, kind, by)
     entries = open_list.entries
     index = open_list.find_index(entry_id)

@@ -101,7 +101,7 @@ def _is_visible(character: str) -> bool:
 
 
 def _read_text(field: Field, texts: list[str]) -> str:
-    """Returns the text. Raises ValueError if it is too long."""
+    """Returns the first text. Raises ValueError if it is too long."""
     text = texts[0]
     max_length = MAX_LENGTHS.get(field.kind, 100)
     if len(text) > max_length:
@@ -118,8 +118,8 @@ def _read_email(field: Field, texts: list[str]) -> str:
 
 
 def _read_code(field: Field, texts: list[str]) -> str | None:
-    """Returns a certificate number in normal form. Raises ValueError unless it is 5 to 40 letters, digits and
-    hyphens."""
+    """Returns a certificate number in normal form, None if nothing is left of it. Raises ValueError unless it
+    is 5 to 40 letters, digits and hyphens."""
     text = normalise_text(texts[0])
     if text and not re.fullmatch(r"[0-9A-Z-]{5,40}", text):
         raise ValueError(f"{field.label}只能由数字和字母组成，请按证书核对。")
@@ -127,7 +127,7 @@ def _read_code(field: Field, texts: list[str]) -> str | None:
 
 
 def _read_choice(field: Field, texts: list[str]) -> str:
-    """Returns the chosen code. Raises ValueError if it is not offered."""
+    """Returns the first text, a code. Raises ValueError if it is not offered."""
     _require_offered(field, texts[:1])
     return texts[0]
 
@@ -147,7 +147,8 @@ def _require_offered(field: Field, texts: Collection[str]) -> None:
 
 
 def _read_date(field: Field, texts: list[str]) -> str:
-    """Returns a date in ISO form. Raises ValueError."""
+    """Returns a date in ISO form. Raises ValueError for another text, and as `_check_year` for a day in the
+    future or long ago."""
     day = _parse_day(texts[0])
     if day is None:
         raise ValueError(f"{field.label}请填写如2010-07-01的日期。")
@@ -165,7 +166,8 @@ def _parse_day(text: str) -> date | None:
 
 
 def _read_month(field: Field, texts: list[str]) -> str:
-    """Returns a month as YYYY-MM. Raises ValueError."""
+    """Returns a month as YYYY-MM. Raises ValueError for another text, and as `_check_year` for a month in the
+    future or long ago."""
     first_day = _parse_month(texts[0])
     if first_day is None:
         raise ValueError(f"{field.label}请填写如2010-07的年月。")
@@ -205,7 +207,8 @@ def _require_past(field: Field, day: date) -> None:
 
 
 def _read_number(field: Field, texts: list[str]) -> int:
-    """Returns a whole number. Raises ValueError."""
+    """Returns a whole number of up to 8 digits; commas are ignored. Raises ValueError for another text, or
+    more than 80 years."""
     text = normalise_text(texts[0]).replace(",", "")
     if not re.fullmatch(r"[0-9]{1,8}", text):
         raise ValueError(f"{field.label}请填写整数，如1200。")
@@ -293,7 +296,8 @@ def _check_in_cycle(field: Field, value: str, date_range: tuple[date, date]) -> 
 
 
 def _date_order_errors(stored: Mapping[str, Any], changed: Collection[str]) -> dict[str, str]:
-    """Returns the errors of dates in wrong order, by field name; see `validate_fields`."""
+    """Returns the errors of dates in wrong order, by field name: at the later date, or at the earlier one if
+    only that is among `changed`."""
     errors = {}
     for earlier_field, later_field, sentence in _DATE_ORDER_RULES:
         if _is_order_wrong(stored.get(earlier_field), stored.get(later_field)):

@@ -143,7 +143,8 @@ def fields_decided_by_province(*, required: bool) -> dict[str, str]:
 
 
 def _basic_fields(*, with_hints: bool) -> list[Field]:
-    """Returns the fields of step 1; see `fields_of`."""
+    """Returns the fields of step 1; without `with_hints` sex and date of birth are asked, too
+    (`fields_of`)."""
     fields = [
         Field(
             "ethnicity",
@@ -198,7 +199,7 @@ def _basic_fields(*, with_hints: bool) -> list[Field]:
 
 
 def _practice_fields(level: str, category: str) -> list[Field]:
-    """Returns the fields of step 2; see `fields_of`."""
+    """Returns the fields of step 2; scopes and titles are those of the category and level."""
     scopes = {
         code: name for code, (scope_category, name) in SCOPES.items() if scope_category in (category, "any")
     }
@@ -285,7 +286,7 @@ def _practice_fields(level: str, category: str) -> list[Field]:
 
 
 def _performance_fields(years: int, terms: ProvinceTerms) -> list[Field]:
-    """Returns the fields of step 4; see `fields_of`."""
+    """Returns the fields of step 4; `years` (1 to 10) stands in some units."""
     per_cycle = f"/{'一二三四五六七八九十'[years - 1]}年"
     direct_fail_label = "在本考核周期内,您是否有被直接认定为不合格的情形"
     cases = terms.direct_fail

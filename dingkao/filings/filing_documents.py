@@ -1,4 +1,5 @@
-"""The photo and the proofs (证明材料) of a filing: checked, stored, listed, deleted."""
+"""The photo and the proofs (证明材料) of a filing: checked, stored, listed, deleted. A file is stored at
+once, and stays even if the transaction is rolled back; it is deleted by a job after the commit."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +58,8 @@ _LISTS_WITH_PROOFS = {kind: entry_list for kind, entry_list in ENTRY_LISTS.items
 def save_photo(dossier: Dossier, content: bytes, *, by: Actor) -> UUID:
     """Store the photo (近期免冠照片) [S7], checked with the province's rules and re-encoded, together with
     hints of the checks; the earlier photo is deleted. The dossier is locked; a record that is only included
-    becomes a draft. Journals it. Returns the document's id. Raises InvalidInput, TooLarge, Unavailable,
-    InvalidState, DeadlinePassed."""
+    becomes a draft. Journals it and counts a revision. Returns the document's id. Raises InvalidInput,
+    TooLarge, Unavailable, InvalidState, DeadlinePassed."""
     portrait = images.process_portrait(content, photo_rules())
     filing = get_or_create_filing(dossier, None, by)
     photo_id = _store_photo(filing, portrait)
@@ -125,7 +126,8 @@ def _hint_codes(photo_id: UUID | None) -> list[str]:
 
 
 def photo_content(filing: Filing) -> bytes | None:
-    """Returns the photo as JPEG; None if there is none. Raises Unavailable, NotFound."""
+    """Returns the photo as JPEG; None if there is none. Raises Unavailable, and NotFound if its file is
+    missing."""
     return current_store().get("photo", filing.photo_id) if filing.photo_id else None
 
 
@@ -163,9 +165,9 @@ def save_proof(
 
 
 def remove_proof(dossier: Dossier, proof_id: UUID, *, by: Actor) -> None:
-    """Delete a proof and its file (after the commit); does nothing if the record has no such proof. The
-    dossier is locked; saving begins the filing of a record that is only included. Raises InvalidState,
-    DeadlinePassed."""
+    """Delete a proof, its file after the commit, and journal it; if the record has no such proof, only the
+    filing is begun. The dossier is locked; the filing of a record that is only included is created and begun.
+    Raises InvalidState, DeadlinePassed."""
     filing = get_or_create_filing(dossier, None, by)
     if proof := _find_proof(dossier.record, proof_id):
         update_assistance_mark(filing, _proof_step(dossier, proof.entry_id), by)
@@ -333,7 +335,7 @@ def _max_entry_proofs(dossier: Dossier, entry_id: UUID) -> int:
 
 
 def _delete_proof(proof_id: UUID, by: Actor) -> None:
-    """Delete a proof with its file, and journal it."""
+    """Delete a proof with its file (after the commit), and journal it."""
     _delete_document("proof", proof_id)
     journal.write_entry("document", proof_id, "proof_removed", by=by)
 
@@ -353,7 +355,7 @@ def _delete_document(kind: str, document_id: UUID) -> None:
 
 @register_job("forget_file")
 def delete_file_job(job: Job, _report_progress: ProgressCallback) -> None:
-    """Delete the file from the store, if its row is deleted."""
+    """Delete the file from the store, if its row is deleted. Raises Unavailable."""
     document_id = UUID(job.arguments["document"])
     if db.session.scalar(select(Document.id).where(Document.id == document_id)) is None:
         current_store().delete(job.arguments["kind"], document_id)
@@ -392,14 +394,16 @@ def _authorize_photo(_subject: UUID | None, by: Actor) -> None:
 
 
 def _authorize_proof(_subject: UUID | None, by: Actor) -> None:
-    """As `_authorize_photo`; also raises InvalidInput if the filing has as many proofs as allowed."""
+    """Raises InvalidState, DeadlinePassed or NotFound if the doctor can't change the filing now, InvalidInput
+    if it has as many proofs without an entry as allowed."""
     dossier = _own_dossier(by, for_update=False)
     require_changeable(dossier)
     _require_proof_capacity(dossier, None)
 
 
 def _authorize_entry_proof(subject: UUID | None, by: Actor) -> None:
-    """As `_authorize_proof`, for the entry `subject`; also raises NotFound for an entry without proofs."""
+    """Raises InvalidState, DeadlinePassed or NotFound if the doctor can't change the filing now, InvalidInput
+    if the entry `subject` has as many proofs as allowed, NotFound for an entry without proofs."""
     dossier = _own_dossier(by, for_update=False)
     require_changeable(dossier)
     _require_proof_capacity(dossier, _required_entry_id(subject))
@@ -412,7 +416,8 @@ def _accept_photo(
     by: Actor,
     _fields: Mapping[str, str],
 ) -> UUID:
-    """Store an uploaded photo; returns its id. Raises what `save_photo` raises."""
+    """Store an uploaded photo of the doctor who acts (dossier locked here); returns its id. Raises what
+    `save_photo` raises, and NotFound for who takes no part."""
     return save_photo(_own_dossier(by, for_update=True), content, by=by)
 
 
@@ -423,7 +428,8 @@ def _accept_proof(
     by: Actor,
     _fields: Mapping[str, str],
 ) -> UUID:
-    """Store an uploaded proof; returns its id. Raises what `save_proof` raises."""
+    """Store an uploaded proof of the doctor who acts (dossier locked here); returns its id. Raises what
+    `save_proof` raises, and NotFound for who takes no part."""
     return save_proof(_own_dossier(by, for_update=True), name, content, by=by)
 
 
@@ -434,7 +440,8 @@ def _accept_entry_proof(
     by: Actor,
     _fields: Mapping[str, str],
 ) -> UUID:
-    """Store an uploaded proof of the entry `subject`; returns its id. Raises what `save_proof` raises."""
+    """Store an uploaded proof of the entry `subject` of the doctor who acts (dossier locked here); returns
+    its id. Raises what `save_proof` raises, and NotFound without an entry and for who takes no part."""
     dossier = _own_dossier(by, for_update=True)
     return save_proof(
         dossier,

@@ -20,7 +20,8 @@ from dingkao.tenants import settings
 
 def render_filing_form(dossier: Dossier) -> bytes:
     """Returns the form as PDF, with the revision that is signed on every page; the certificate numbers in
-    full, because the doctor has to check them. Raises NotFound if nothing is filed, TooLarge, Unavailable."""
+    full, because the doctor has to check them. Raises NotFound if nothing is filed, TooLarge, InvalidInput,
+    Unavailable."""
     if dossier.filing is None:
         raise NotFound("还没有填报内容。")
     doctor, institution = (
@@ -56,7 +57,8 @@ def render_filing_form(dossier: Dossier) -> bytes:
 
 
 def _photo_uri(dossier: Dossier) -> str | None:
-    """Returns the filed photo as a data URI; None if there is none."""
+    """Returns the filed photo as a data URI; None if there is none, or its file is missing. Raises
+    Unavailable."""
     try:
         content = photo_content(dossier.filing) if dossier.filing else None
     except NotFound:

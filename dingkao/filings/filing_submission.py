@@ -20,8 +20,8 @@ from dingkao.journal.entries import Actor
 
 def submit(dossier: Dossier, *, by: Actor) -> None:
     """Submit the filing of a locked dossier to the institution (§11 nos. 4 and 7); removed entries can't be
-    restored any more. Raises InvalidInput with the first missing item, InvalidState, DeadlinePassed,
-    Forbidden."""
+    restored any more, and which page wrote which field is forgotten. The transition journals it; nobody is
+    notified. Raises InvalidInput with the first missing item, InvalidState, DeadlinePassed, Forbidden."""
     items = missing_items(dossier)
     if items:
         raise InvalidInput(items[0].message)

@@ -65,7 +65,7 @@ def draft_scope_condition(grant: Grant) -> ColumnElement[bool]:
 
 
 def get_record(record_id: UUID, grant: Grant) -> tuple[Assessment, Doctor]:
-    """The record with that id within `grant`, and its doctor. Raises NotFound."""
+    """The record with that id within `grant`, and its doctor; not locked. Raises NotFound."""
     query = (
         select(Assessment, Doctor)
         .join(Doctor, doctor_join())

@@ -89,7 +89,7 @@ def _validate_typed(
     birth_date: date | None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Validate the fields together: for those in `names` what the page sends, for the others what is stored.
-    Returns values and errors as `validate_fields`."""
+    Returns the values that can be stored and the errors, both by field name, of all fields."""
     typed_values = form_values(fields, before) | {name: values.get(name, []) for name in names}
     touched_names = {name for name in names if _differs_from_stored(typed_values[name], before.get(name))}
     return validate_fields(

@@ -67,7 +67,7 @@ class RefusedPhoto(Exception):  # noqa: N818 - an answer, not a fault of the pro
 
 
 def read_rows(content: bytes, _report: ImportReport) -> Iterator[ImportRow]:
-    """Yield a row for each file of an archive. Raises InvalidInput, TooLarge."""
+    """Yield a row for each file of an archive. Raises InvalidInput, TooLarge, Unavailable."""
     for number, (position, name, problem) in enumerate(photo_archives.list_entries(content), 1):
         yield ImportRow(number, {"file": name, "position": position, "problem": problem})
 
@@ -95,7 +95,7 @@ def import_batch(
     """Store the photos of a batch of files, and add to `report` what happened; with `dry_run` only that.
     `content`: the archive; `grant`: whose doctors they may be of; `seen`: the keys of the archive's files so
     far, to which those of this batch are added. Locks the records, and journals each photo that is stored.
-    Raises Unavailable."""
+    Raises Unavailable, and InvalidInput or TooLarge if the archive can't be read."""
     cycle = current_cycle()
     doctors = _find_doctors(rows, grant)
     named = dict(_iter_named(rows, doctors, report, seen))
@@ -194,7 +194,7 @@ def _iter_matched(
 ) -> Iterator[MatchedPhoto]:
     """Yield the photos that the province's rules take, as they will be stored; the others are added to the
     report. `pictures`: position in the archive and content (None: it can't be read); `named`: position → file
-    and doctor. Raises Unavailable."""
+    and doctor. Raises Unavailable, and what reading the archive raises."""
     rules = photo_rules()
     for position, picture in pictures:
         row, doctor = named[position]
@@ -274,7 +274,7 @@ def _problem(row: ImportRow, refusal: RefusedPhoto) -> RowProblem:
 
 def _import_part(job: Job, rows: list[ImportRow], report: ImportReport, seen: set[bytes]) -> None:
     """Import the next photos of a job, with the roles that the asker has now; of a check, only count them.
-    Raises Unavailable."""
+    Raises Unavailable, NotFound if the stored archive is gone, and what `import_batch` raises."""
     import_batch(
         rows,
         current_store().get(UPLOAD_KIND, UUID(job.arguments["upload"])),
@@ -300,8 +300,8 @@ PHOTO_IMPORT = SpreadsheetImport(
 
 
 def enqueue_import(content: bytes, name: str, *, dry_run: bool, by: Actor) -> Job:
-    """Enqueue the import of an archive of photos, or its check (`dry_run`). `name`: the file's name. Raises
-    InvalidInput, TooLarge, Unavailable."""
+    """Store an archive of photos and enqueue its import, or its check (`dry_run`). `name`: the file's name.
+    Raises InvalidInput, TooLarge, Unavailable."""
     return PHOTO_IMPORT.enqueue(content, f"照片 {name[:60]}", by=by, dry_run=dry_run)
 
 

@@ -49,7 +49,7 @@ def sent_page(
     cursor: str | None,
 ) -> Page[Assessment]:
     """Returns a page of the records that `by` has sent on from this side and that nobody has sent on since,
-    the latest first."""
+    the latest first; an invalid cursor gives the first page."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         _sent_condition(scope, by),
@@ -113,8 +113,8 @@ def recall_record(
     by: Actor,
     reason: str,
 ) -> None:
-    """Recall a record (locked) that `by` has sent on, journal it, and tell the doctor. Raises Forbidden,
-    InvalidState, DeadlinePassed, InvalidInput."""
+    """Recall a record (locked) that `by` has sent on, journal it, and tell the doctor; it is assigned to `by`
+    again. Raises Forbidden, InvalidState, DeadlinePassed, InvalidInput."""
     if scope.organisation_of(record) not in scope.deciding_ids:
         raise Forbidden(CLERK_MESSAGE)
     recall = _TRANSITIONS.get(record.sent_from or "")

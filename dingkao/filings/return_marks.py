@@ -74,8 +74,8 @@ def _parse_sentence(form: Mapping[str, str], key: str, label: str) -> str:
 
 
 def marks_to_store(dossier: Dossier, marks: Mapping[str, str]) -> dict[str, Any] | None:
-    """Returns the marks as the record stores them, each with a digest of the present value; None without
-    marks."""
+    """Returns the marks as the record stores them, each with a digest of the present value; those at nothing
+    that can be marked are left out; None without marks."""
     labels = markable_items(dossier)
     stored_marks = {
         key: {
@@ -90,7 +90,8 @@ def marks_to_store(dossier: Dossier, marks: Mapping[str, str]) -> dict[str, Any]
 
 
 def return_marks_of(dossier: Dossier) -> list[ReturnMark]:
-    """Returns the marks of a returned record, in the order of the steps."""
+    """Returns the marks of a returned record, in the order of the steps, without those at what can no longer
+    be marked."""
     stored_marks = dossier.record.return_marks
     if not stored_marks:
         return []

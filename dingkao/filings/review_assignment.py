@@ -77,8 +77,8 @@ def assign_records(
     by: Actor,
 ) -> int:
     """Give those of the first MAX_ASSIGNED records `ids` that wait to a colleague, or to nobody (None);
-    leases stay. Locks the records, and writes one journal entry for each organisation. Returns how many.
-    Raises Forbidden, InvalidInput for somebody who is no colleague."""
+    leases stay. Locks the colleague's account, then the records, and writes one journal entry for each
+    organisation. Returns how many. Raises Forbidden, InvalidInput for somebody who is no colleague."""
     _require_deciding(scope)
     if colleague is not None:
         _require_colleagues(scope, [colleague])
@@ -95,9 +95,9 @@ def assign_department(
     by: Actor,
 ) -> int:
     """Give the waiting records of the doctors of a department (its name as typed) to a colleague, at most
-    MAX_ASSIGNED at once, those that others have, too; leases stay. Locks and journals as `assign_records`.
-    Returns how many the colleague did not have. Raises Forbidden, InvalidInput without a department, or for
-    somebody who is no colleague."""
+    MAX_ASSIGNED at once, those that others have, too; leases stay. Locks the colleague's account, then the
+    records, and writes one journal entry for each organisation. Returns how many the colleague did not have.
+    Raises Forbidden, InvalidInput without a department, or for somebody who is no colleague."""
     _require_deciding(scope)
     _require_colleagues(scope, [colleague])
     name = normalise_department_name(department)
@@ -131,8 +131,9 @@ def assign_evenly(
 ) -> int:
     """Give the waiting records that nobody has (given to nobody, leased by nobody) to the colleagues in turn,
     in the order of waiting, at most MAX_ASSIGNED at once; what somebody else gives meanwhile stays as it was
-    given. Locks and journals as `assign_records`, for each colleague. Returns how many. Raises Forbidden,
-    InvalidInput without colleagues, or for somebody who is none."""
+    given. Locks the colleagues' accounts, then the records, and writes one journal entry for each colleague
+    and organisation. Returns how many. Raises Forbidden, InvalidInput without colleagues, or for somebody who
+    is none."""
     _require_deciding(scope)
     chosen = list(dict.fromkeys(colleagues))
     if not chosen:
@@ -162,8 +163,8 @@ def hand_over_reviews(
     """Give the waiting records of a colleague to a successor, at most MAX_ASSIGNED: those that were given to
     the colleague, and those that he or she has leased and nobody was given, as when the whole desk is handed
     over (`people/handovers`). The colleague's own leases end; a record leased by somebody else stays leased.
-    Locks the records, and writes one journal entry for each organisation. Returns how many. Raises Forbidden,
-    InvalidInput for a successor who is no colleague or the leaver."""
+    Locks the successor's account, then the records, and writes one journal entry for each organisation.
+    Returns how many. Raises Forbidden, InvalidInput for a successor who is no colleague or the leaver."""
     _require_deciding(scope)
     _require_colleagues(scope, [successor])
     if leaver == successor:
@@ -220,7 +221,7 @@ def _assign(
 ) -> int:
     """Give the waiting records that meet `condition`, at most MAX_ASSIGNED, to a colleague (None: to nobody),
     and write one journal entry for each organisation. The leases of the account `former` end; others stay.
-    Rows are locked by id first, as everywhere. Returns how many."""
+    Rows are locked by id first, as everywhere; objects of the session are not changed. Returns how many."""
     chosen = (
         _assignable_records(cycle, scope)
         .where(condition)
@@ -327,13 +328,14 @@ def _is_at(organisation_id: UUID) -> ColumnElement[bool]:
 
 
 def _move_assigned(records: Sequence[Assessment], handover: Handover) -> None:
-    """Give records (locked) to the successor; the leases of the former holder end."""
+    """Give records (locked) to the successor; the leases of the former holder on them end. The handover
+    journals it."""
     _give_records([record.id for record in records], handover.successor.id, handover)
 
 
 def _release_leased(records: Sequence[Assessment], handover: Handover) -> None:
-    """Free records (locked) from the lease of the former holder; a successor who decides on such gets
-    them."""
+    """Free records (locked) from the lease of the former holder; a successor who decides on such gets them,
+    else nobody. The handover journals it."""
     for side, states in STATES_BY_SIDE.items():
         ids = [record.id for record in records if record.state in states]
         if ids:

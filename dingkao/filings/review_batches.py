@@ -63,8 +63,9 @@ def start_batch(
     """Store a confirmed batch and begin it: one of at most CHUNK_SIZE records is decided within the request,
     a larger one wholly by a job. `batch_id` was made with the preview: a batch of that id is returned as it
     is, so that a second press decides nothing. `skipped`: record → why it was left out. `seen_at`: when the
-    preview was made; what has changed since, until it is decided, is left out. Raises Forbidden,
-    InvalidInput, NotFound for the id of somebody else's batch."""
+    preview was made; what has changed since, until it is decided, is left out. Locks the records of both,
+    journals the batch. Raises Forbidden for who decides nowhere, InvalidInput unless 1 to MAX_BATCH are
+    chosen, NotFound for the id of somebody else's batch."""
     if not scope.can_decide:
         raise Forbidden(CLERK_MESSAGE)
     chosen_ids = sorted(set(ids))
@@ -97,9 +98,10 @@ def start_recall(
     *,
     by: Actor,
 ) -> ReviewBatch:
-    """Recall what a batch (locked) has sent on, as a batch of its own; `batch_id` as in `start_batch`. Raises
-    InvalidInput without a reason or if nothing was decided, NotFound for the id of somebody else's batch. Who
-    may not recall a record is told so in the items."""
+    """Recall what a batch (locked) has sent on, as a batch of its own, within the request or, of more than
+    CHUNK_SIZE records, by a job; a batch with the id `batch_id` that is there already is returned as it is.
+    Locks the records, journals the batch. Raises InvalidInput without a reason or if nothing was decided,
+    NotFound for the id of somebody else's batch. Who may not recall a record is told so in the items."""
     if not reason.strip():
         raise InvalidInput("请填写撤回的原因。", "reason")
     decided = select(ReviewBatchItem.assessment_id).where(
@@ -207,7 +209,7 @@ def _enqueue(batch: ReviewBatch, number: int, by: Actor) -> Job:
 @worker.register_chunked_job("review_batch")
 def review_batch_step(job: Job, cursor: Cursor) -> Chunk:
     """Decide on or recall the next CHUNK_SIZE records of a batch, which is locked, by the roles that the
-    asker has now. A cancelled job leaves the rest as they are."""
+    asker has now. A cancelled job leaves the rest as they are. Of a batch that is gone nothing is done."""
     batch = _find_batch(UUID(job.arguments["batch"]), for_update=True)
     if batch is None:
         return Chunk(None)
@@ -277,7 +279,8 @@ def _recall(
     scope: ReviewScope,
     by: Actor,
 ) -> BatchReview:
-    """Recall the records `ids`. Returns the result."""
+    """Lock and recall the records `ids`, one after the other, by id; their doctors are told. Returns the
+    result."""
     result = BatchReview()
     names = _names_by_record(ids)
     for record_id, name in names.items():
@@ -350,7 +353,8 @@ def batches_page(
     by: Actor,
     cursor: str | None,
 ) -> Page[ReviewBatch]:
-    """Returns a page of one's own batches at a side, the latest first."""
+    """Returns a page of one's own batches at a side, the latest first; an invalid cursor gives the first
+    page."""
     query = select(ReviewBatch).where(
         ReviewBatch.asked_by == by.id,
         ReviewBatch.cycle_id == cycle.id,

@@ -57,7 +57,7 @@ class ReviewChanges:
 
 def save_snapshots(dossiers: Sequence[Dossier], side: str, *, by: Actor) -> None:
     """Store what the side sees of filings (of one cycle, at most 5,000) when it decides on them; its earlier
-    snapshots are replaced."""
+    snapshots are replaced. The session is not flushed."""
     documents = documents_by_doctor(dossiers)
     snapshots = _snapshots_of([dossier.record.id for dossier in dossiers], side)
     for dossier in dossiers:

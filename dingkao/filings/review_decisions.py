@@ -64,7 +64,8 @@ def apply_decision(
     marks: Mapping[str, str] | None = None,
 ) -> str:
     """Make a decision on a locked record as `decide` does, which has the same parameters, and finish it
-    (`finish_decisions`). Returns the sentence for the reviewer. Raises as `decide` does."""
+    (`finish_decisions`: snapshot, admission ticket). Returns the sentence for the reviewer. Raises as
+    `decide` does."""
     dossier = dossier_of_record(record)
     message = decide(dossier, scope, action, by=by, decision=decision, marks=marks)
     finish_decisions([dossier], scope, by=by)
@@ -81,16 +82,16 @@ def decide(
     marks: Mapping[str, str] | None = None,
 ) -> str:
     """Make a decision on the dossier of a locked record, journal it, and notify the doctor, unless the record
-    only goes back to the institution; `finish_decisions` has to follow in the same transaction. Returns the
-    sentence for the reviewer.
+    only goes back to the institution; `finish_decisions` has to follow in the same transaction. A record that
+    goes to another desk has no lease any more. Returns the sentence for the reviewer.
 
     `action`: code of the decision, see `_DECISIONS`. A return may have `marks` (key → sentence, see
-    `return_marks`), which become the reason if none is typed. Raises what the transition raises (Forbidden,
-    InvalidState, InvalidInput), InvalidState if another person has leased the record; Forbidden for the
-    reviewer's own record, for who may not decide for its organisation, and for approving or accepting what he
-    or she filled in; InvalidInput for a namesake who hasn't declared to be somebody else; NotFound for an
-    action that this side does not have.
-    """
+    `return_marks`), which become the reason if none is typed; with another action they are ignored. Raises
+    what the transition raises (Forbidden, InvalidState, InvalidInput), InvalidState if another person has
+    leased the record; DeadlinePassed for an approval too shortly before the test, where the province blocks
+    that; Forbidden for the reviewer's own record, for who may not decide for its organisation, and for
+    approving or accepting what he or she filled in; InvalidInput for a namesake who hasn't declared to be
+    somebody else; NotFound for an action that this side does not have."""
     record = dossier.record
     if scope.organisation_of(record) not in scope.deciding_ids:
         raise Forbidden(CLERK_MESSAGE)
@@ -115,7 +116,8 @@ def decide(
 
 def finish_decisions(dossiers: Sequence[Dossier], scope: ReviewScope, *, by: Actor) -> None:
     """Store what the side has seen of the dossiers (of one cycle, at most 5,000) that `decide` has decided
-    on, and do what follows for those that have become 待测评."""
+    on, and do what follows for those that have become 待测评: they get admission tickets
+    (`review_hooks.on_ready`)."""
     run_ready_effects([dossier.record for dossier in dossiers if dossier.record.state == "ready"])
     save_snapshots(dossiers, scope.name, by=by)
 
@@ -161,7 +163,8 @@ def _approve(
     by: Actor,
 ) -> str:
     """The institution approves; returns the sentence for the reviewer. Raises DeadlinePassed if the province
-    blocks late approvals, InvalidInput, and what the transition raises."""
+    blocks late approvals, InvalidInput for a missing verdict or answer of the checklist, InvalidState and
+    Forbidden (the transition)."""
     record = dossier.record
     require_in_time(record, dossier.cycle)
     require_verdict(decision.performance, "performance", "请评定工作成绩。")
@@ -189,8 +192,8 @@ def _return_by_institution(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The institution returns the filing to the doctor; returns the sentence for the reviewer. Raises what
-    the transition raises."""
+    """The institution returns the filing to the doctor; returns the sentence for the reviewer. Raises
+    InvalidInput without a reason, InvalidState and Forbidden (the transition)."""
     record = dossier.record
     assessment_transitions.return_to_doctor(
         record,
@@ -213,7 +216,8 @@ def _accept(
     by: Actor,
 ) -> str:
     """The organisation accepts, with a test or without one; returns the sentence for the reviewer. Raises
-    InvalidInput, InvalidState, and what the transition raises."""
+    InvalidInput without the check of bad records or a verdict, InvalidState, Forbidden for the person who
+    graded."""
     record = dossier.record
     bad_record_check = validate_bad_record_check(
         record,
@@ -243,8 +247,9 @@ def _return_to_institution(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The organisation returns the filing to the institution; returns the sentence for the reviewer. Raises
-    what the transition raises."""
+    """The organisation returns the filing to the institution; the doctor is not notified. Returns the
+    sentence for the reviewer. Raises InvalidInput without a reason, InvalidState and Forbidden (the
+    transition)."""
     record = dossier.record
     assessment_transitions.return_to_institution(
         record,
@@ -261,8 +266,8 @@ def _return_by_organisation(
     marks: StoredMarks,
     by: Actor,
 ) -> str:
-    """The organisation returns the filing to the doctor; returns the sentence for the reviewer. Raises what
-    the transition raises."""
+    """The organisation returns the filing to the doctor; returns the sentence for the reviewer. Raises
+    InvalidInput without a reason, InvalidState and Forbidden (the transition)."""
     record = dossier.record
     assessment_transitions.return_to_doctor_by_organisation(
         record,
@@ -285,7 +290,7 @@ def _change_procedure(
     by: Actor,
 ) -> str:
     """The organisation changes 简易程序 to 一般程序; the record stays at its desk. Returns the sentence for
-    the reviewer. Raises what the transition raises."""
+    the reviewer. Raises InvalidInput without a reason, InvalidState for another procedure, Forbidden."""
     reason = decision.text.strip()
     review_transitions.change_to_general_procedure(
         dossier.record,

@@ -49,7 +49,8 @@ QUEUE_LABELS = {**ASSESSMENT_STATES, "organisation_pending": "待复核"}
 
 
 def _query(side: str, viewer: ListViewer, _state: ListState) -> ListQuery:
-    """Returns the records that wait for a side, at the organisations for which the viewer reviews there."""
+    """Returns the query of the current cycle's records that wait for a side, at the organisations for which
+    the viewer reviews there; of none before the first cycle."""
     cycle, grant = current_cycle(), viewer.grant
     is_own = (
         in_array(Assessment.institution_id, grant.institution_ids)
@@ -85,6 +86,7 @@ def _assignee_condition(value: str, viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _waiting_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+    """The condition that a record was submitted at least so many days ago; `value`: a key of WAITING_DAYS."""
     return Assessment.submitted_at <= clock.now() - timedelta(days=int(value))
 
 

@@ -57,9 +57,8 @@ def save_step(
     the others by field name.
 
     If the page sends the `etags` it was shown, it is merged field by field (see `merge_values`); otherwise
-    `revision` must be the newest. Raises StaleSave if a newer save would be overwritten, InvalidState,
-    DeadlinePassed.
-    """
+    `revision` must be the newest. Raises StaleSave if a newer save would be overwritten (nothing is stored
+    then, but the filing may have begun), InvalidState, DeadlinePassed."""
     merged = _merge_step(dossier, step, values, etags, client_id)
     filing = get_or_create_filing(dossier, revision if etags is None else None, by)
     if merged.conflicts:
@@ -101,9 +100,9 @@ def contact_fields_of(dossier: Dossier) -> list[Field]:
 
 
 def save_contact(dossier: Dossier, values: Mapping[str, list[str]], *, by: Actor) -> dict[str, str]:
-    """Store the contact data, which may be changed in every state (domain.md §11), and journal that. Returns
-    the errors by field name; with errors nothing is stored. Raises InvalidState if nothing has been filed
-    yet."""
+    """Store the contact data of a locked dossier, which may be changed in every state and at any time
+    (domain.md §11), count a revision and journal it, if something changes. Returns the errors by field name;
+    with errors nothing is stored. Raises InvalidState if nothing has been filed yet."""
     filing = dossier.filing
     if filing is None:
         raise InvalidState("您还没有填报信息，请先从主页进入“填报信息”。")
@@ -266,7 +265,8 @@ def _record_client(filing: Filing, keys: set[str], client_id: str) -> None:
 def get_or_create_filing(dossier: Dossier, revision: int | None, by: Actor) -> Filing:
     """Returns the filing of a locked dossier, about to be saved: created if there is none yet, and begun if
     the record is only included (`start_filing`). Raises InvalidState or DeadlinePassed if the doctor can't
-    change it now, StaleSave if `revision` is not the newest (None: not checked)."""
+    change it now, StaleSave if `revision` is not the newest (None: not checked), Forbidden for an actor who
+    may not begin it."""
     require_changeable(dossier)
     if dossier.record.state == "included":
         assessment_transitions.start_filing(dossier.record, by=by)
@@ -298,9 +298,9 @@ def create_filing(dossier: Dossier) -> Filing:
 
 
 def update_revision(filing: Filing, by: Actor, part: str, step: int) -> None:
-    """Count one more revision of the filing, and journal which `part` (step's column, list, photo, contact)
-    of a `step` was saved; mark the step if it is saved on the doctor's behalf. Raises InvalidState if staff
-    save without having begun to assist."""
+    """Count one more revision of the filing, flush it, and journal which `part` (step's column, list, photo,
+    contact) of a `step` was saved; mark the step if it is saved on the doctor's behalf. Raises InvalidState
+    if staff save without having begun to assist."""
     filing.revision += 1
     filing.saved_at = clock.now()
     update_assistance_mark(filing, step, by)
