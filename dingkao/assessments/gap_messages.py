@@ -54,8 +54,8 @@ def enqueue_message(gap_list: GapList, cycle: Cycle, *, by: Actor, view: str = "
 @worker.register_chunked_job(JOB_NAME)
 def notify_gap_batch(job: Job, cursor: Cursor) -> Chunk:
     """Write to the next doctors on a list. Who was written to about the same today is left out, whoever asked
-    for it. The roles that the asker has now decide who is reached. Raises InvalidInput for a view, and
-    NotFound for a list, that no longer is one."""
+    for it; the last batch is journalled. The roles that the asker has now decide who is reached. Raises
+    InvalidInput for a view, and NotFound for a list, that no longer is one."""
     cycle, gap_list = get_cycle(UUID(job.arguments["cycle"])), get_gap_list(job.arguments["list"])
     rows = _next_rows(gap_list, cycle, job, UUID(cursor.get("after", str(FIRST_ID))))
     told_today = _told_today(gap_list.kind, (doctor.account_id for _, doctor in rows))

@@ -37,8 +37,8 @@ def set_record_institution(record: Assessment, institution: Organisation) -> Non
 
 def follow_succession(record: Assessment, predecessor_id: UUID, successor: Organisation) -> None:
     """Put `successor` in the place of an organisation that was merged into it, for a locked record, which
-    stays with whoever has it; as long as the organisation has not reviewed it, the assessment organisation
-    becomes that of the successor."""
+    stays with whoever has it (nothing is journalled here); as long as the organisation has not reviewed it,
+    the assessment organisation becomes that of the successor."""
     with counted_move(record):
         if record.institution_id == predecessor_id:
             record.institution_id = successor.id

@@ -140,8 +140,8 @@ def _get_for_update(unclaimed_id: UUID, grant: Grant) -> UnclaimedDoctor:
 
 
 def take_back(unclaimed_id: UUID, *, grant: Grant, by: Actor) -> None:
-    """Take a report within `grant` back, and journal that: the doctor is of the institution after all. Raises
-    NotFound."""
+    """Lock a report within `grant`, take it back, and journal that: the doctor is of the institution after
+    all. Raises NotFound."""
     unclaimed = _get_for_update(unclaimed_id, grant)
     _settle(unclaimed, by)
     journal.write_entry("unclaimed_doctor", unclaimed.id, "taken_back", by=by)

@@ -134,8 +134,8 @@ def is_confirmed(dossier: Dossier) -> bool:
 
 
 def confirm_by_code(dossier: Dossier, mobile: str, *, by: Actor) -> None:
-    """Store and journal that the doctor confirmed a locked filing by the code sent to `mobile`; the caller
-    has used up the code. Raises InvalidState, DeadlinePassed."""
+    """Store and journal that the doctor confirmed a locked filing by the code sent to `mobile` (stored
+    masked); the caller has used up the code. Raises InvalidState, DeadlinePassed."""
     _store_confirmation(dossier, by, method="sms", mobile=mask_number(mobile))
 
 

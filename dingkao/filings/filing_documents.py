@@ -223,7 +223,7 @@ def _filed_documents_among(filing: Filing | None, documents: Sequence[Document])
 
 
 def proofs_by_entry(record: Assessment) -> dict[str, list[Document]]:
-    """Returns the entry's id (32 hexadecimal digits) → proofs of that entry."""
+    """Returns the entry's id (32 hexadecimal digits) → proofs of that entry, also of removed ones."""
     proofs: dict[str, list[Document]] = {}
     for proof in _all_proofs(record):
         if proof.entry_id is not None:

@@ -171,7 +171,8 @@ def _iter_named(
 
 
 def _doctor_of_row(row: ImportRow, doctors: Mapping[str, Doctor], seen: set[bytes]) -> Doctor:
-    """The doctor whom a file names, whose keys are added to `seen`. Raises RefusedPhoto."""
+    """The doctor whom a file names, whose keys are added to `seen`. Raises RefusedPhoto for a file that can't
+    be a photo, names nobody in `doctors`, or is the second of a number or doctor."""
     if problem := row.text("problem"):
         raise RefusedPhoto(problem, OTHER_PHOTO_REMEDY)
     doctor = doctors.get(_number_of(row))

@@ -344,8 +344,8 @@ def _release_leased(records: Sequence[Assessment], handover: Handover) -> None:
 
 
 def _give_records(ids: Collection[UUID], colleague: UUID | None, handover: Handover) -> None:
-    """Give the records `ids` (locked) of a desk to a colleague (None: to nobody), as `_assignment_update`
-    does."""
+    """Give the records `ids` (locked) of a desk to a colleague (None: to nobody); the former holder's leases
+    on them end, and objects of the session are not changed."""
     db.session.execute(_assignment_update(ids, colleague, handover.holder.id))
 
 

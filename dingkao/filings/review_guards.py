@@ -67,8 +67,8 @@ def own_record_reason(doctor: Doctor, by: Actor) -> str | None:
 
 
 def not_own_record_condition(by: Actor) -> ColumnElement[bool]:
-    """The SQL condition that a record (`Assessment`) is not the own one of `by`, as far as `own_record_reason`
-    knows; true without an account. Sends queries."""
+    """The SQL condition that a record (`Assessment`) is not the own one of `by`, as far as
+    `own_record_reason` knows; true without an account. Sends queries."""
     if by.id is None:
         return true()
     own_doctors = select(Doctor.id).where(in_array(Doctor.account_id, _own_accounts(by.id)))

@@ -79,8 +79,8 @@ def autosave_step(
 ) -> Merge:
     """Store what a page sends by itself while it is filled in: the fields in `etags`. An invalid field, or
     one that is in conflict, does not prevent the others from being stored; both are in the result. The
-    dossier is locked. Only the beginning of a filing is written to the journal. Raises InvalidState,
-    DeadlinePassed."""
+    dossier is locked; if something changes, a revision is counted. Only the beginning of a filing is written
+    to the journal. Raises InvalidState, DeadlinePassed."""
     merged = _merge_step(dossier, step, values, etags, client_id)
     if merged.changed:
         filing = get_or_create_filing(dossier, None, by)

@@ -420,7 +420,8 @@ def test_a_decision_opens_the_next_record(in_province, submitted, staff):
         change(in_province, doctor, assigned_to=client.account_id)
     change(in_province, own, submitted_at=before_both)
     with in_province(SLUG):
-        db.session.execute(update(Account).where(Account.id == client.account_id).values(user_name=own.number))
+        is_client = Account.id == client.account_id
+        db.session.execute(update(Account).where(is_client).values(user_name=own.number))
         db.session.commit()
     assert str(doctors[0].record_id) in post_form(client, f"{DESK}/next", page=DESK).location
     base = f"{DESK}/{doctors[0].record_id}"
