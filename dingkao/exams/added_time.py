@@ -70,9 +70,10 @@ def add_time(
     past, from now. A sitting that the page or the system handed in within the last REOPEN_HOURS is opened
     again, without its score, with the answers it has, in a new epoch, and its record is testing again. One
     that its doctor handed in can't get time. `outage_id`: the id of the outage for which all affected
-    sittings get time; None if only this sitting gets some. Writes journal entries and a notice. Raises
-    InvalidInput for a bad reason, for less than one minute or more in all than the province allows,
-    InvalidState if the sitting can't get time, Forbidden if `by` may not reopen one."""
+    sittings get time; None if only this sitting gets some. Writes journal entries and a notice; the caller
+    has open pages load the new end (`integrity_events.request_recheck`). Raises InvalidInput for a bad
+    reason, for less than one minute or more in all than the province allows, InvalidState if the sitting
+    can't get time, Forbidden if `by` may not reopen one."""
     reason = validate_reason(reason)
     _require_minutes_left(sitting, minutes)
     now = clock.now()
@@ -141,8 +142,8 @@ def _require_reopenable(record: Assessment, sitting: Sitting, handed_in_at: date
 
 def _reopen(record: Assessment, sitting: Sitting, *, by: Actor) -> None:
     """Open again a sitting that was handed in, without its score; its record, unless it is testing still, is
-    that again, without verdict and absence (`reopen_test`). Its new epoch makes pages that are still open
-    load anew. Raises Forbidden, InvalidState."""
+    that again, without verdict and absence (`reopen_test`, which writes the journal). Its new epoch makes
+    pages that are still open load anew. Raises Forbidden, InvalidState."""
     if record.state != "testing":
         assessment_transitions.reopen_test(record, by=by)
     sitting.handed_in_at = sitting.handed_in_by = sitting.score_tenths = None

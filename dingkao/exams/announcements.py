@@ -60,8 +60,9 @@ def announce(
     """Tell `text` to all who sit at the filter's location, or without one to all whom the organisations of
     its scope assess: an announcement for each organisation, with a journal entry. Line ends and runs of
     spaces become one space. Open pages get it with their next heartbeat, even before the commit. Returns how
-    many sittings are open now. Raises InvalidInput; NotFound for a location outside the scope, and without a
-    location for a scope that names no organisations (such as the whole province)."""
+    many open sittings get it so: of each organisation the first MAX_OPEN_SITTINGS by id; the pages of others
+    get it with the sitting's state. Raises InvalidInput; NotFound for a location outside the scope, and
+    without a location for a scope that names no organisations (such as the whole province)."""
     text = _validate(text)
     reached_count = 0
     for organisation_id in _organisations_of(monitoring_filter):
@@ -124,8 +125,9 @@ def withdraw_announcement(
     by: Actor,
 ) -> None:
     """Take an announcement back, locked, with a journal entry: pages opened from now on don't show it, and
-    the open ones that the filter lets through put it away with their next heartbeat. Does nothing if it is
-    taken back already. Raises NotFound for one that is not of an organisation of the filter's scope."""
+    the open ones that the filter lets through put it away with their next heartbeat, even before the commit.
+    Does nothing if it is taken back already. Raises NotFound for one that is not of an organisation of the
+    filter's scope."""
     query = select(ExamAnnouncement).where(
         ExamAnnouncement.id == announcement_id,
         _own_condition(monitoring_filter.scope),
@@ -161,7 +163,8 @@ def announcements_for(
     sitting: Sitting,
 ) -> list[dict[str, Any]]:
     """What the page of a sitting shows, as JSON for js/sitting.js, the newest last: the last MAX_PER_SITTING
-    that concern it, are younger than VALID_FOR and not withdrawn."""
+    that concern it, were made no earlier than BEFORE_SITTING before it began, are younger than VALID_FOR and
+    not withdrawn."""
     at_slot = Location(
         "",
         "",

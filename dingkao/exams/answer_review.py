@@ -106,9 +106,10 @@ def _handed_in_query(record: Assessment) -> Select[Sitting, str]:
 
 
 def review_sitting(record: Assessment, sitting_id: UUID) -> tuple[Sitting, list[ReviewedQuestion]]:
-    """Return a sitting of the record and how each of its questions came out, in their order. Raises NotFound
-    if the record has no such sitting that was handed in, counts and has questions, InvalidState before
-    publication and if the province doesn't allow it."""
+    """Return a sitting of the record and how each of its questions came out, in their order; with letters and
+    keys whatever the mode, so the caller leaves out what `review_mode` doesn't allow. Raises NotFound if the
+    record has no such sitting that was handed in, counts and has questions, InvalidState before publication
+    and if the province doesn't allow it."""
     _require_review_open(record)
     sitting = get_sitting(sitting_id, record)
     if not _is_reviewable(sitting):

@@ -87,12 +87,13 @@ class MalformedAnswer(Refusal):
 
 
 def save_answer(database_url: str, token: SaveToken, payload: Any) -> str:
-    """Store one answer durably. `token`: from `read_token`; it is trusted here. `payload`, a JSON object:
-    position (from 0), letters (a string of option letters, each at most once; "" for no answer), sequence
-    (from 1, higher for each later answer), tapped (milliseconds since 1970 by the server's clock, or null).
-    Returns "saved", or "older" if an answer with this or a higher sequence is stored already, which may be
-    this same one, sent again. Raises MalformedAnswer, NotFound (no such sitting or position), AnswerRefused
-    (an InvalidState), Unavailable, RoleTooPowerful."""
+    """Store one answer durably, in a transaction of its own on this thread's own connection; it waits for the
+    sitting's row, which the caller may therefore not hold locked. `token`: from `read_token`; it is trusted
+    here. `payload`, a JSON object: position (from 0), letters (a string of option letters, each at most once;
+    "" for no answer), sequence (from 1, higher for each later answer), tapped (milliseconds since 1970 by the
+    server's clock, or null). Returns "saved", or "older" if an answer with this or a higher sequence is
+    stored already, which may be this same one, sent again. Raises MalformedAnswer, NotFound (no such sitting
+    or position), AnswerRefused (an InvalidState), Unavailable, RoleTooPowerful."""
     position, letters, sequence, tapped = validate_answer(payload)
     parameters = (
         token.tenant,
@@ -165,8 +166,9 @@ def _record_database_answer() -> None:
 
 
 def _execute_save(database_url: str, values: Sequence[bytes | None]) -> str:
-    """Return the word that save_answer gives: saved, older, absent, or a key of _REFUSAL_MESSAGES. Raises
-    psycopg.Error, RoleTooPowerful."""
+    """Return the word that save_answer gives: saved, older, absent, or a key of _REFUSAL_MESSAGES. It is
+    committed then; while another connection has the sitting locked, it waits. Raises psycopg.Error,
+    RoleTooPowerful."""
     connection = _thread_connection(database_url)
     result = (
         libpq.execute_prepared(connection, STATEMENT_NAME, values)

@@ -90,7 +90,8 @@ def _require_in_force(correction: KeyCorrection) -> None:
 
 
 def _propose_version_with_key(question: Question, key: str, *, by: Actor) -> None:
-    """Propose the newest texts of a question (locked) with `key` as their answer."""
+    """Propose the newest texts of a question (locked) with `key` as their answer, with a journal entry; a
+    version that waits is superseded."""
     newest = newest_versions([question])[question.id]
     text_names = (
         "kind",

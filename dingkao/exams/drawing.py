@@ -52,9 +52,9 @@ _cached_uuid = lru_cache(maxsize=8192)(UUID)  # many sittings have the same ques
 
 
 def draw_layout(paper: Paper, seed: int) -> list[DrawnQuestion]:
-    """Draw the layout of one sitting of `paper`. The same seed over the same banks draws the same layout, and
-    every seed meets the blueprint; what the blueprint doesn't ask for is random, but all drawings are about
-    equally difficult.
+    """Draw the layout of one sitting of `paper`. The same seed over the same banks, as `pool_of_paper` has
+    cached them, draws the same layout, and every seed meets the blueprint; what the blueprint doesn't ask for
+    is random, but all drawings are about equally difficult.
 
     No question is drawn twice, nor two with similar texts. Questions that share a case or their options are
     next to one another, those of B1 with one order of options. Raises InvalidState if the banks can't fill
@@ -148,8 +148,8 @@ def draw_practice_layout(
 
 
 def choose_units(pool: UnitPool, mixture: Sequence[PlanShare], rng: random.Random) -> list[DrawUnit]:
-    """Draw units according to one of the mixture's plans, picked by its probability; units of a type are next
-    to one another, in a random order."""
+    """Draw units according to one of the mixture's plans (at least one, made for this pool), picked by its
+    probability; units of a type are next to one another, in a random order."""
     plan = rng.choices(
         [share.plan for share in mixture],
         [share.probability for share in mixture],

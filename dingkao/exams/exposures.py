@@ -1,5 +1,5 @@
-"""How many sittings drew each question (`question.exposures`), counted from the sittings' layouts some time
-after they began."""
+"""How many sittings, voided ones too, drew each question (`question.exposures`), counted from the sittings'
+layouts some time after they began."""
 
 import time
 from collections import Counter
@@ -23,9 +23,10 @@ before it is over, and no sitting with a smaller id can still appear and be left
 
 
 def update_exposures_and_likeness() -> int:
-    """Count which questions the latest sittings drew, and compute the likeness of questions that have none;
-    commits batch by batch. A scheduled task that may be repeated; what doesn't fit into MAX_ROUND_SECONDS is
-    left to the next round. Returns how many sittings and questions it processed."""
+    """Count which questions the latest sittings drew, and compute the likeness of some questions that have
+    none; commits after each batch of sittings, and leaves what was done without one to the caller's commit. A
+    scheduled task that may be repeated; what doesn't fit into MAX_ROUND_SECONDS is left to the next round.
+    Returns how many sittings and questions it processed."""
     until = time.monotonic() + MAX_ROUND_SECONDS
     done_count = fill_likeness()
     while time.monotonic() < until and (sitting_count := _count_exposures()):
@@ -81,7 +82,8 @@ def _count_by_question(
 
 
 def _add_exposures(counts: Counter[UUID]) -> None:
-    """Add question id → number to the questions' exposures."""
+    """Add question id → number to the questions' exposures, in the database alone: loaded questions keep
+    theirs."""
     if not counts:
         return
     added = values(

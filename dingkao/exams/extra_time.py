@@ -58,8 +58,8 @@ def grant_extra_time(
     from now on. Writes a journal entry, without the reason.
 
     Exactly one of `minutes` and `percent` must be given. `reason` is stored stripped and encrypted, because
-    it tells of the doctor's health. An earlier grant in the cycle is locked and replaced. Raises InvalidInput
-    naming the field."""
+    it tells of the doctor's health. An earlier grant in the cycle is locked and replaced. Whether `by`
+    reaches the doctor is not asked (`get_enrolled_doctor` does). Raises InvalidInput naming the field."""
     reason = reason.strip()
     _require_valid_extra_time(minutes, percent, reason)
     extra_time = find_extra_time(doctor, cycle, for_update=True)

@@ -32,8 +32,9 @@ def save_hall(
 ) -> Hall:
     """Create a hall of an assessment organisation, or change `hall` (locked), which is one of that
     organisation's; writes a journal entry. Runs of spaces in name and address become one. Raises InvalidInput
-    naming the field: for a value out of its limits, a name that another hall has, fewer seats than are taken,
-    an organisation that doesn't assess."""
+    naming the field: for a value out of its limits, a name that another hall of the organisation has, fewer
+    seats than the highest number taken in a slot, an organisation that doesn't assess. Doctors with a seat
+    are not notified."""
     name, address = " ".join(name.split()), " ".join(address.split())
     _require_valid_hall(organisation, name, address, seats)
     _require_name_free(organisation, name, hall)
@@ -86,7 +87,8 @@ def _require_seats_kept(hall: Hall, seats: int) -> None:
 
 
 def toggle_hall_closed(hall: Hall, *, by: Actor) -> None:
-    """Close an open hall, or reopen a closed one; its slots stay. Writes a journal entry."""
+    """Close an open hall (locked for update) for new slots, or reopen a closed one; its slots stay. Writes a
+    journal entry."""
     hall.closed_at = None if hall.closed_at else clock.now()
     journal.write_entry(
         "hall",
@@ -154,7 +156,7 @@ def hall_name(hall_id: UUID) -> str | None:
 
 
 def halls_by_id(ids: Iterable[UUID | None]) -> dict[UUID, Hall]:
-    """Hall id → hall, whosever it is; None and unknown ids among `ids` are left out."""
+    """Hall id → hall, whosever it is, for at most 5,000 ids; None and unknown ones are left out."""
     known_ids = {hall_id for hall_id in ids if hall_id is not None}
     return {hall.id: hall for hall in db.session.scalars(select(Hall).where(in_array(Hall.id, known_ids)))}
 
@@ -178,7 +180,8 @@ def _halls_query(grant: Grant) -> Select[Hall]:
 
 
 def _move_halls(halls: Sequence[Hall], succession: Succession) -> None:
-    """Give `halls` to the successor; one whose name is taken there is named after its former organisation."""
+    """Give `halls` (locked) to the successor, closed ones too; one whose name is taken there is named after
+    its former organisation."""
     successor_id = succession.successor.id
     taken = set(db.session.scalars(select(Hall.name).where(Hall.organisation_id == successor_id)))
     for hall in halls:

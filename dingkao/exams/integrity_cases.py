@@ -73,9 +73,9 @@ def can_be_opened(
 
 def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -> IntegrityCase:
     """发起核查: open a case about a sitting whose record has no verdict yet (record locked for update). The
-    doctor is notified and may make a statement for as many days as the province has set. Writes a journal
-    entry. Raises InvalidInput for a bad reason, InvalidState if the sitting is voided or has an open case, or
-    its record is neither testing nor scored."""
+    doctor is notified and may make a statement for as many days as the province has set; an open sitting goes
+    on. Writes a journal entry. Raises InvalidInput for a bad reason, InvalidState if the sitting is voided or
+    has an open case, or its record is neither testing nor scored."""
     reason = _validate_text(reason, "reason", "请写明核查的原因和依据。")
     if not _is_before_grading(record, sitting):
         raise InvalidState("该医师的测评已进入评定或已作废，不能再发起核查。如结果已发布，请按结果更正办理。")
@@ -115,9 +115,10 @@ def open_case(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -
     verb="state_view",
 )
 def submit_statement(case: IntegrityCase, *, by: Actor, statement: str) -> None:
-    """陈述申辩: store the doctor's statement, as often as they like until the case is decided; the caller has
-    checked that it is their case. It cancels an outcome that was proposed, because that was proposed without
-    it: the case is in hearing again. Raises InvalidInput, Forbidden, InvalidState."""
+    """陈述申辩: store the doctor's statement, as often as they like until the case is decided, even after
+    `heard_until`; the caller has checked that it is their case. It cancels an outcome that was proposed,
+    because that was proposed without it: the case is in hearing again. Raises InvalidInput, Forbidden,
+    InvalidState."""
     case.statement, case.stated_at = (
         _validate_text(statement, "statement", "请填写您的说明。"),
         clock.now(),
@@ -219,7 +220,7 @@ def confirm_voiding(
     still open is handed in first; journal entries about both. The doctor may sit the paper again until
     `case.resit_until`, or counts as absent, as proposed. `confirm_proposal` calls it and notifies the doctor.
     Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState if another outcome is
-    proposed."""
+    proposed or the record is neither testing nor scored any more."""
     if case.outcome not in ("resit", "absent"):
         raise InvalidState("处理意见不是“作废”，请刷新页面后查看。")
     _record_decision(case, by, opinion)
@@ -295,8 +296,8 @@ def list_cases(
 def find_case_for_update(
     case_id: UUID,
 ) -> tuple[IntegrityCase, Assessment, Sitting] | None:
-    """A case with its record and sitting, all locked for update, the record first as everywhere (so that no
-    two transactions block each other); None if there is none."""
+    """A case, whosever it is, with its record and sitting, all locked for update, the record first as
+    everywhere (so that no two transactions block each other); None if there is none."""
     query = select(IntegrityCase).where(IntegrityCase.id == case_id)
     case = db.session.scalar(query)
     if case is None:

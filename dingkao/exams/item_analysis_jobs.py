@@ -1,6 +1,7 @@
 """Item analysis of a paper as a chunked job. First its sittings are tallied, a batch at a time; each chunk's
-tallies are stored in buckets by question. Then the figures of each bucket are computed by themselves, so that
-memory grows neither with the number of sittings nor with that of questions."""
+tallies are stored in buckets by question, in the object store (`integrations/job_parts`): outside the
+transaction, and a chunk that is repeated replaces them. Then the figures of each bucket are computed by
+themselves, so that memory grows neither with the number of sittings nor with that of questions."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,7 +82,7 @@ def find_analysis(paper: Paper) -> PaperAnalysis | None:
 def analyses_of_papers(
     papers: Iterable[Paper],
 ) -> dict[UUID, PaperAnalysis]:
-    """Paper id → its saved analysis; papers never analysed are left out."""
+    """Paper id → its saved analysis, for at most 5,000 papers; those never analysed are left out."""
     paper_ids = [paper.id for paper in papers]
     analyses = db.session.scalars(select(PaperAnalysis).where(in_array(PaperAnalysis.paper_id, paper_ids)))
     return {analysis.paper_id: analysis for analysis in analyses}
@@ -135,7 +136,7 @@ def _deletion_cursor(cursor: Cursor) -> Cursor:
 def analyse_step(job: Job, cursor: Cursor) -> Chunk:
     """Tally some sittings; after the last, compute the figures of a bucket of questions; after the last of
     these, replace the saved analysis by the new one; then delete the stored intermediate results, a bucket at
-    a time. Raises NotFound if the paper is gone."""
+    a time. Raises NotFound if the paper is gone, Unavailable if the object store is."""
     paper = get_paper(UUID(job.arguments["paper"]))
     if "forget" in cursor:
         return _delete_parts(job, cursor)

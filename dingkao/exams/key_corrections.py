@@ -154,8 +154,8 @@ def _require_change(current_key: EffectiveKey, treatment: str, keys: list[str]) 
 
 
 def _withdraw_proposals(version: QuestionVersion, *, by: Actor) -> None:
-    """Lock and withdraw the corrections of a version that are proposed and not approved; the version is
-    locked."""
+    """Lock and withdraw, each with a journal entry, the corrections of a version that are proposed and not
+    approved; the version is locked."""
     proposals = proposed_corrections_query().where(KeyCorrection.version_id == version.id)
     for proposal in db.session.scalars(proposals.with_for_update()):
         withdraw_correction(proposal, by=by)

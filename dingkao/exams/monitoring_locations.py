@@ -234,7 +234,7 @@ def _seated_condition(location: Location, *slot_conditions: ColumnElement[bool])
 
 def _may_be_seated_condition(location: Location) -> ColumnElement[bool]:
     """The condition that an Assessment has a place in one of the location's slots, or is of the institution
-    of one."""
+    of one: wider than `_seated_condition`, which adds it because an index answers it first."""
     placed = (
         select(SlotPlace.assessment_id)
         .join(Slot, and_(Slot.tenant_id == SlotPlace.tenant_id, Slot.id == SlotPlace.slot_id))

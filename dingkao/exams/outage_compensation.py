@@ -157,8 +157,9 @@ def _get_for_update(model: Any, row_id: UUID) -> Any:
 
 @worker.register_chunked_job(COMPENSATE_JOB)
 def compensate_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Give time to the next sittings, each by itself; those that can't get any are counted by reason. Their
-    open pages load the new end with the next heartbeat. Ends without doing anything if the outage is gone. A
+    """Give time to the next sittings, each by itself, in the name of who asked, with the roles held now
+    (`add_time`: locks, journal entries, notices); those that can't get any are counted by reason. Their open
+    pages load the new end with the next heartbeat. Ends without doing anything if the outage is gone. A
     sitting gets it only once, even if a chunk is repeated, because only sittings without time for this outage
     are queried."""
     arguments, by = job.arguments, load_actor(job.asked_by)

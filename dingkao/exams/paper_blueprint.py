@@ -220,9 +220,10 @@ def save_paper(
     four, or a new one. It gets the plans of an assembly made now. Locks the cycle, writes a journal entry.
 
     `counts`: type → how many questions. `marks`: type → tenths of a point for one question, 10 for a type
-    without. `minutes`: how long a sitting lasts. `fixed`: the same questions for everybody, drawn now. Raises
-    InvalidInput naming the field (also if the banks can't meet the blueprint, or another paper of the subject
-    is for the same doctors), InvalidState once somebody has begun the paper.
+    without. `minutes`: how long a sitting lasts. `fixed`: the same questions for everybody, drawn anew at
+    each save, so that booklets printed before no longer fit. Raises InvalidInput naming the field (also if
+    the banks can't meet the blueprint, or another paper of the subject is for the same doctors), InvalidState
+    once somebody has begun the paper.
     """
     _require_known_group(level, procedure)
     _require_valid_times(minutes, opens_at, closes_at)

@@ -110,8 +110,8 @@ def save_batch(
     by: Actor,
 ) -> ScoreImport:
     """Add scores to an import, which is locked, or created if there is none with this id. `scores`: (record
-    id, paper id) → tenths of a point, none that the import has already. The import can't be confirmed before
-    the caller marks it complete."""
+    id, paper id) → tenths of a point, none that the import has already. Whether the import is withdrawn is
+    for the caller to ask. It can't be confirmed before the caller marks it complete."""
     score_import = find_import_for_update(import_id)
     if score_import is None:
         score_import = ScoreImport(

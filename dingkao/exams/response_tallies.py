@@ -66,8 +66,8 @@ def tally_sittings(
     totals: Counter[float],
 ) -> PaperAnswers:
     """Tally what sittings answered, "" for unanswered questions; the total (tenths) of each that has
-    questions is added to `totals`: total → how many. `sittings`: rows with id, layout and x_rule; `part`: the
-    number of the job's chunk."""
+    questions is added to `totals`: total → how many. `sittings`: at most 5,000 rows with id, layout and
+    x_rule; `part`: the number of the job's chunk."""
     letters = _load_letters(sittings)
     layouts = {
         sitting.id: [question.version for question in load_layout(sitting.layout)] for sitting in sittings

@@ -33,10 +33,10 @@ ENTER_JOB = "enter_scores"
 
 @worker.register_chunked_job(ENTER_JOB)
 def enter_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Enter the next confirmed scores of an import, in the name of who confirmed it. Scores entered already
-    are left as they are; those that can't be entered any more are skipped, the reason stored with them. After
-    the last ones the import is entered, with a journal entry. Raises InvalidState if the import is not
-    confirmed."""
+    """Enter the next confirmed scores of an import, in the name of who confirmed it; locks each record and
+    sitting, notifies the doctors of new ones. Scores entered already are left as they are; those that can't
+    be entered any more are skipped, the reason stored with them. After the last ones the import is entered,
+    with a journal entry. Raises InvalidState if the import is not confirmed."""
     score_import = db.session.scalars(
         select(ScoreImport).where(ScoreImport.id == UUID(job.arguments["import"]))
     ).one()
@@ -103,8 +103,8 @@ def _next_scores(score_import: ScoreImport, cursor: Cursor) -> Sequence[Imported
 
 
 def _enter_scores(scores: Sequence[ImportedScore], by: Actor) -> Counter[str]:
-    """Enter each score; one that is refused gets the reason stored. Returns reason → how many were skipped
-    for it."""
+    """Enter each score; one that is refused, before anything of it was changed, gets the reason stored.
+    Returns reason → how many were skipped for it."""
     reasons = Counter[str]()
     for score in scores:
         try:
@@ -117,9 +117,9 @@ def _enter_scores(scores: Sequence[ImportedScore], by: Actor) -> Counter[str]:
 
 def _enter_score(score: ImportedScore, by: Actor) -> None:
     """Create the sitting of a score, or change the one that an earlier import made, both with a journal
-    entry; after its last paper the record's test is finished. Locks the record, then the sitting. Does
-    nothing if the same score is entered already. Raises InvalidState if the record or its sitting doesn't
-    allow it, Forbidden."""
+    entry, a new one also with a notice; after its last paper the record's test is finished. Locks the record,
+    then the sitting. Does nothing if the same score is entered already. Raises InvalidState if the record or
+    its sitting doesn't allow it, Forbidden."""
     record = _get_record_for_update(score)
     sitting = _find_sitting_for_update(score)
     if sitting is not None and _has_score_already(sitting, score):

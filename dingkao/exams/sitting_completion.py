@@ -52,8 +52,8 @@ def hand_in_sitting(
     """交卷: score and close a sitting (record and sitting locked for update), with journal entries; one
     handed in already stays as it is. After the last paper the record's test is finished, or counts as 缺考
     (with a notice) if another paper was missed. `by_page`: the page handed it in because the time was over,
-    not the doctor. Raises Forbidden unless `by` may sit or is the system, ValueError for a sitting without
-    questions."""
+    not the doctor; whether it is over, and whether this device may, the caller has checked. Raises Forbidden
+    unless `by` may sit or is the system, ValueError for a sitting without questions."""
     with (
         journal.batched_entries(),
         db.session.no_autoflush,

@@ -23,8 +23,8 @@ from dingkao.people.name_lookups import organisation_names
 def describe_people(
     records: Collection[Assessment],
 ) -> dict[UUID, dict[str, Any]]:
-    """Record id → {"name", "number" (masked), "place" (the institution's name), "ticket" (its number, ""
-    before it is issued)}."""
+    """For at most 5,000 records: record id → {"name", "number" (masked), "place" (the institution's name),
+    "ticket" (its number, "" before it is issued)}."""
     doctors = doctors_by_id(record.doctor_id for record in records)
     institutions = organisation_names(record.institution_id for record in records)
     tickets = ticket_numbers([record.id for record in records])
@@ -40,8 +40,8 @@ def describe_people(
 
 
 def describe_sittings(sittings: Sequence[Sitting], connected_ids: Collection[UUID]) -> list[dict[str, Any]]:
-    """For each sitting what the table shows: what `describe_people` returns, "sitting", "paper" (title),
-    "answered" and "size" (how many questions), "noticed" (events as text), "state" (a key of
+    """For each sitting (at most 5,000) what the table shows: what `describe_people` returns, "sitting",
+    "paper" (title), "answered" and "size" (how many questions), "noticed" (events as text), "state" (a key of
     `monitoring.SITTING_FILTERS`) and "asked" (there is a case about it, decided ones too). `connected_ids`:
     the sittings whose page has sent a heartbeat recently."""
     ids = [sitting.id for sitting in sittings]

@@ -181,7 +181,8 @@ def _place_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
 
 
 def _institution_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """The condition that a sitting is of a record at an institution."""
+    """The condition that a sitting is of a record of the current cycle at the institution with the id
+    `value`, a text that the filter has checked."""
     record = aliased(Assessment)
     cycle = current_cycle()
     record_ids = select(record.id).where(

@@ -58,8 +58,9 @@ def sittings_with_version(version_id: UUID, after: UUID) -> tuple[list[tuple[UUI
 def rescore_sittings(
     sittings: Sequence[Sitting], instead: KeyCorrection | None = None
 ) -> list[RescoredSitting]:
-    """What those of the sittings that are handed in and have questions (voided ones too) score by the present
-    keys, in their order; with `instead`, as if that correction were in force. Writes nothing."""
+    """What those of the sittings (at most 5,000) that are handed in and have questions (voided ones too)
+    score by the present keys, in their order; with `instead`, as if that correction were in force. Writes
+    nothing."""
     handed_in = [sitting for sitting in sittings if sitting.handed_in_at is not None and sitting.layout]
     versions = {sitting.id: versions_of_layout(sitting) for sitting in handed_in}
     keys = _keys_with_correction(chain.from_iterable(versions.values()), instead)

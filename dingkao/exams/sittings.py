@@ -247,7 +247,8 @@ def open_sitting(
     """Return the record's sitting of the paper `wanted` (or with that id); it is begun now unless it was
     begun before, even if it is handed in by now. `record` is locked for update, so that two requests begin
     only one. Its end and its questions are fixed here (see `Admission.sitting_end`, `draw_layout`); the first
-    one moves the record to testing. Writes journal entries.
+    one moves the record to testing. Writes journal entries. The caller has checked that the doctor entered
+    with the ticket, and counts wrong start codes.
 
     `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
     is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
@@ -323,7 +324,8 @@ def _begin_test(record: Assessment, *, by: Actor) -> None:
 
 def switch_device(sitting: Sitting, *, by: Actor, device: str | None = None) -> None:
     """Let another device go on with the sitting (locked for update): from now on saves of the previous one
-    are refused. Stores an event and a journal entry. Does nothing if it is handed in."""
+    are refused, and `save_answer` needs a new token. Stores an event and a journal entry. Does nothing if it
+    is handed in."""
     if sitting.handed_in_at is None:
         sitting.epoch, sitting.device = sitting.epoch + 1, device
         record_device_change(sitting)

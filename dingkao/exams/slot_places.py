@@ -123,8 +123,8 @@ def waiting_records(
     limit: int,
 ) -> tuple[list[Assessment], CappedCount]:
     """The first `limit` records that may be given a place in a slot, and how many there are (counted up to
-    MAX_COUNTED). Those of one institution are sorted by name; those of all institutions by id, because
-    sorting so many by name would take long."""
+    MAX_COUNTED). With `institution_id` they are sorted by name; without, by id, because sorting so many by
+    name would take long."""
     query = placeable_records_query(slot, institution_id)
     waiting_count = capped_count(query)
     order = [Doctor.name_key, Assessment.id] if institution_id else [Assessment.id]
@@ -188,7 +188,7 @@ def place_records(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> PlacementRes
     """Give records places in a slot (locked for update): the lowest free seats, in the order of `ids`. Locks
     the records, writes a journal entry, notifies each doctor of time, hall and seat. The result names those
     who can't be placed and those for whom there is no seat; unknown ids and those of other organisations'
-    records are ignored."""
+    records are ignored. Raises TooManyValues for more than 5,000 ids."""
     hall = hall_of(slot)
     result = PlacementResult()
     record_ids = list(dict.fromkeys(ids))
@@ -277,8 +277,9 @@ def fill_slot(slot: Slot, *, by: Actor, institution_id: UUID | None = None) -> P
 
 
 def remove_from_slot(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> int:
-    """Remove records from a slot (locked for update) and notify each doctor; writes a journal entry. Ids of
-    records without a place in it are ignored. Returns how many were removed."""
+    """Remove records from a slot (locked for update), also those that have begun there, and notify each
+    doctor; writes a journal entry. Ids of records without a place in it are ignored. Returns how many were
+    removed."""
     record_ids = set(ids)
     removed_count = 0
     for place, record in placed_records(slot):

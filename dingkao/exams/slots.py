@@ -67,7 +67,8 @@ def save_slot(
     `hall`: None if it is sat anywhere; `institution`: None if it isn't limited to one; `subject`: None for
     all papers; `invigilated`: doctors need a start code. If a changed slot gets another time or hall,
     everyone with a place in it is notified; if it ends later, the caller then calls
-    `window_extension.enqueue_for_slot`. Writes a journal entry. Raises InvalidInput naming the field.
+    `window_extension.enqueue_for_slot`; open sittings never end earlier. Writes a journal entry. Raises
+    InvalidInput naming the field.
     """
     if not organisation.assesses:
         raise InvalidInput(
@@ -322,7 +323,7 @@ def slots_page(cycle: Cycle | None, grant: Grant, cursor: str | None) -> Page[Sl
 
 
 def taken_seat_counts(slots: Iterable[Slot]) -> dict[UUID, int]:
-    """Slot id → how many of its seats are taken; slots without any are left out."""
+    """Slot id → how many of its seats are taken, for at most 5,000 slots; those without any are left out."""
     query = (
         select(SlotPlace.slot_id, func.count())
         .where(in_array(SlotPlace.slot_id, (slot.id for slot in slots)))

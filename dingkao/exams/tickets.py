@@ -33,7 +33,7 @@ def find_ticket(record: Assessment) -> AdmissionTicket | None:
 
 
 def ticket_numbers(record_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Record id → ticket number; records without a ticket are left out."""
+    """Record id → ticket number, for at most 5,000 records; those without a ticket are left out."""
     query = select(AdmissionTicket.assessment_id, AdmissionTicket.number).where(
         in_array(AdmissionTicket.assessment_id, record_ids)
     )

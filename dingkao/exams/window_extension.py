@@ -303,8 +303,9 @@ def _extend_sittings_of(
     reason: str,
     by: Actor,
 ) -> list[UUID]:
-    """Give the record's open sittings (of `paper`, or of any paper if None) their time. Returns the ids of
-    those whose end changed."""
+    """Give the record's open sittings (of `paper`, or of any paper if None) their time, as `extend_sitting`;
+    locks the sittings, the record is locked. Returns the ids of those whose end changed, whose pages are not
+    told here."""
     query = select(Sitting).where(
         Sitting.assessment_id == record.id,
         Sitting.handed_in_at.is_(None),
@@ -318,8 +319,8 @@ def _extend_sittings_of(
 
 def extend_sitting(record: Assessment, sitting: Sitting, *, reason: str, by: Actor) -> bool:
     """Move the end of an open sitting (record and sitting locked for update) to the one that its windows
-    allow now; if that is later, write a journal entry and notify the doctor. Returns whether it changed; it
-    never becomes earlier."""
+    allow now; if that is later, write a journal entry and notify the doctor; the caller has open pages load
+    it (`request_recheck`). Returns whether it changed; it never becomes earlier."""
     end = computed_end(record, sitting)
     if end <= sitting.closes_at:
         return False

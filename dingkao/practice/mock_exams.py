@@ -177,7 +177,8 @@ def has_overdue(doctor_id: UUID) -> bool:
 
 
 def close_overdue(doctor_id: UUID, *, grace: timedelta = GRACE_PERIOD) -> None:
-    """Hand in the doctor's mock exams of all subjects whose end was at least `grace` ago; each is locked."""
+    """Hand in the doctor's mock exams of all subjects whose end was at least `grace` ago, which adds their
+    answers to the practice history; each is locked."""
     query = _doctor_query(doctor_id).where(
         MockExam.handed_in_at.is_(None),
         MockExam.closes_at <= clock.now() - grace,

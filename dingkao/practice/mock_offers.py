@@ -62,7 +62,8 @@ class MockOffer:
 def available_offers(record: Assessment) -> list[MockOffer]:
     """The mock exams that the record may try, in the order of its subjects: one like each of its papers, with
     the time that this doctor has for it. For a subject without a saved paper, one of the usual make-up
-    (TYPE_SHARES) of FULL_LENGTH_MINUTES."""
+    (TYPE_SHARES) of FULL_LENGTH_MINUTES. One for which the practice share has no questions is among them,
+    with empty `counts`."""
     category = doctor_category(record)
     papers = papers_for(record)
     papers_by_subject = {paper.subject: paper for paper in papers}

@@ -76,7 +76,7 @@ def closed_reason_in_state(state: str, last_day: date | None, *, exempted: bool 
 
     It is open from 待测评 to the first sitting [S12], or as the province has set it: from inclusion on, or to
     the end of the examination phase. `last_day`: the last day of the examination for this doctor; None if
-    there is none.
+    there is none. `exempted` only changes the message.
     """
     if state == "not_included":
         return NOT_INCLUDED_MESSAGE

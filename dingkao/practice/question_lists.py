@@ -30,7 +30,8 @@ class ListEntry(NamedTuple):
 
 
 def list_counts(doctor_id: UUID) -> dict[str, int]:
-    """How many questions are on each list: {"wrong": …, "starred": …}."""
+    """How many questions that are still in the practice share are on each list: {"wrong": …, "starred":
+    …}."""
     query: AnySelect = select(
         func.count().filter(PractisedQuestion.is_wrong),
         func.count(PractisedQuestion.starred_at),
@@ -40,8 +41,9 @@ def list_counts(doctor_id: UUID) -> dict[str, int]:
 
 
 def list_entries(doctor_id: UUID, which: str, *, page: int = 1, size: int = 20) -> list[ListEntry]:
-    """A page (from 1) of the list `which` ("wrong" or "starred"), the latest answer or star first. It has one
-    entry more than `size` if there is a further page."""
+    """A page (from 1) of the list `which` ("wrong" or "starred"), the latest answer or star first; questions
+    that have left the practice share are left out. It has one entry more than `size` if there is a further
+    page."""
     moment = PractisedQuestion.seen_at if which == "wrong" else PractisedQuestion.starred_at
     join = and_(
         QuestionVersion.tenant_id == Question.tenant_id,
@@ -69,7 +71,8 @@ def list_entries(doctor_id: UUID, which: str, *, page: int = 1, size: int = 20) 
 
 
 def remove_from_list(doctor_id: UUID, which: str, question_id: UUID | None = None) -> None:
-    """Remove a question from the list `which`, or all questions if `question_id` is None."""
+    """Remove a question from the list `which`, or all questions, also those that have left the practice
+    share, if `question_id` is None. Does nothing for one that isn't on it."""
     change = update(PractisedQuestion).where(
         PractisedQuestion.doctor_id == doctor_id,
         list_condition(which),

@@ -60,8 +60,8 @@ def record_offline_answers(run: PracticeRun, doctor_id: UUID, answers: Any, star
     first answer to a position stays.
 
     `answers` and `stars` are the page's JSON: lists of objects {position, letters, tapped (milliseconds since
-    1970 by the server's clock)} and {position, starred}. What our page would not have sent is ignored, and of
-    each list what follows the first MAX_MESSAGES.
+    1970 by the server's clock)} and {position, starred}. What our page would not have sent is ignored, and so
+    are answers to withdrawn questions, and of each list what follows the first MAX_MESSAGES.
     """
     questions = run_questions(run, doctor_id)
     _record_answers(run, doctor_id, _offline_answers(run, questions, answers))
@@ -152,7 +152,8 @@ def _record_answers(
 
 
 def _answered_question(question: RunQuestion, answer: Answer) -> AnsweredQuestion:
-    """An answer as an entry of the doctor's history."""
+    """An answer as an entry of the doctor's history, right or wrong by the version's own key: corrections are
+    not asked."""
     letters, moment = answer
     is_right = is_correct(question.version.answer, letters)
     return AnsweredQuestion(question.question_id, question.bank, moment, is_right)

@@ -35,8 +35,8 @@ def start_run(
     source: str = "bank",
 ) -> PracticeRun:
     """Start a run over a bank (`source` is "bank") or over a list (`source` is "wrong" or "starred").
-    `category` is the doctor's. Raises InvalidState if practice is closed, InvalidInput if there is no such
-    bank or list, or it has no questions."""
+    `category` is the doctor's. An unfinished run stays as it is. Raises InvalidState if practice is closed,
+    InvalidInput if there is no such bank or list, or it has no questions."""
     if reason := closed_reason(record):
         raise InvalidState(reason)
     conditions = _source_conditions(source, bank, category)

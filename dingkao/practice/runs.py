@@ -181,7 +181,8 @@ def is_finished(run: PracticeRun, questions: Sequence[RunQuestion]) -> bool:
 
 
 def answer_verdicts(run: PracticeRun, questions: Sequence[RunQuestion]) -> dict[int, bool]:
-    """Position of each answered question → whether the answer is right."""
+    """Position of each answered question → whether the answer is right by the version's own key (corrections
+    are not asked)."""
     answered = (question for question in questions if str(question.position) in run.answers)
     return {
         question.position: is_correct(

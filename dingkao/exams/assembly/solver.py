@@ -115,8 +115,8 @@ def evaluate_requirements(
 ) -> tuple[list[Requirement], list[int]]:
     """Each requirement with what the banks have and what a paper can have of it, and by how many units of
     each class (`unit_counts`, in the order of the problem's classes) a paper has that: those with which the
-    questions lacking or too many, over all requirements together, cost least (see Constraint); none is if all
-    can be met."""
+    questions lacking or too many, over all requirements together, cost least (see Constraint); no question
+    is, if all can be met."""
     unit_counts = _solve_nearest(problem)
     requirements = [
         Requirement(
@@ -131,7 +131,8 @@ def evaluate_requirements(
 
 
 class Solver(Highs):
-    """HiGHS with no output on standard output, and the same solution each time (one thread, fixed seed)."""
+    """HiGHS with no output on standard output, and the same solution each time (one thread, fixed seed)
+    unless a run is cut off after SOLVER_TIMEOUT_SECONDS."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +163,7 @@ class Solver(Highs):
 
 def _solve_nearest(problem: Problem) -> list[int]:
     """Units per class, in whole numbers, that cost least by the constraints' costs for questions lacking or
-    too many."""
+    too many: the best found within SOLVER_TIMEOUT_SECONDS."""
     if not problem.classes:
         return []
     solver = Solver()
