@@ -199,8 +199,10 @@ def _interpret_result(result: str) -> str:
 def validate_answer(
     payload: Any,
 ) -> tuple[int, str, int, datetime | None]:
-    """Return position, letters in alphabetical order, sequence number and moment of tapping (None: not told)
-    from the JSON that a page has sent (see `save_answer`). Raises MalformedAnswer."""
+    """Return position (from 0), letters in alphabetical order, sequence number (from 1) and moment of tapping
+    (None: not told) from the JSON that a page has sent, an object with these four keys, `tapped` in
+    milliseconds since 1970. Whether the sitting has the position or the option is not asked. Raises
+    MalformedAnswer."""
     if not isinstance(payload, Mapping):
         raise MalformedAnswer("请求无法识别，请刷新页面。")
     fields: tuple[Any, ...] = tuple(map(payload.get, ("position", "letters", "sequence", "tapped")))

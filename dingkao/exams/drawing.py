@@ -44,7 +44,7 @@ def dump_layout(layout: Sequence[DrawnQuestion]) -> list[str]:
 
 
 def load_layout(entries: Sequence[str]) -> list[DrawnQuestion]:
-    """The layout from the entries that a sitting's row stores (see `dump_layout`)."""
+    """The layout from the entries that a sitting's row stores: "version letters" each."""
     return [DrawnQuestion(_cached_uuid(entry[:36]), entry[37:]) for entry in entries]
 
 
@@ -109,7 +109,8 @@ def practice_counts(
     common_count: int = 0,
 ) -> dict[str, int]:
     """Type → how many of the `counts` questions the practice share of the banks can fill with whole groups:
-    what a mock exam of that blueprint has. Types without any are left out."""
+    what a mock exam of that blueprint has. With a `common_count` above 0, questions of 公共知识 fill them,
+    too. Types without any are left out."""
     candidates = load_candidates(
         subject,
         category,

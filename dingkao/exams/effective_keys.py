@@ -120,8 +120,8 @@ def scored_items(sitting: Sitting) -> list[ScoredItem]:
 def scored_items_with_answers(
     sitting: Sitting,
 ) -> tuple[list[ScoredItem], dict[int, str]]:
-    """The questions of a sitting as `scored_items` returns them, and its answers, position (from 0) →
-    letters, with one query."""
+    """The questions of a sitting in its order, as they are scored now (all credited if none counts any more),
+    and its answers, position (from 0) → letters, with one query."""
     versions = versions_of_layout(sitting)
     texts = load_question_texts(versions)
     [(points, corrections, answers)] = _ANSWER_SHEET_STATEMENT.fetch_rows(

@@ -154,8 +154,8 @@ def extra_time_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[Extr
 
 
 def find_doctors(cycle: Cycle, grant: Grant, text: str) -> list[tuple[Doctor, Assessment]]:
-    """Of the first doctors within `grant` whom `text` finds (`people_search.find_first_ids`), in that order,
-    those who are included in the cycle, each with the record of it."""
+    """Of the first doctors within `grant` whom `text` finds (`people_search.find_first_ids`: some twenty of
+    each form), in that order, those who are included in the cycle, each with the record of it."""
     ids = find_first_ids(text, grant)
     query = _doctors_query(cycle, grant, Doctor, Assessment).where(in_array(Doctor.id, ids))
     doctors = [(doctor, record) for doctor, record in db.session.execute(query)]

@@ -66,7 +66,8 @@ def _events_left(sitting: Sitting) -> int:
 
 
 def _build_event(sitting: Sitting, value: Any) -> dict[str, Any]:
-    """The column values of an event that a page noticed (see `record_events`). Raises InvalidInput."""
+    """The column values of an event that a page noticed, its time moved into the sitting, its length cut at
+    now. Raises InvalidInput."""
     if not isinstance(value, Mapping):
         raise InvalidInput("请求无法识别，请刷新页面。")
     at: Any = value.get("at")
@@ -96,7 +97,7 @@ def _require_valid_event(kind: Any, at: Any, seconds: Any) -> None:
 
 
 def record_device_change(sitting: Sitting) -> None:
-    """Store the event that the sitting goes on on another device."""
+    """Store the event that the sitting goes on on another device, without flushing."""
     db.session.add(IntegrityEvent(sitting_id=sitting.id, kind="device", began_at=clock.now()))
 
 

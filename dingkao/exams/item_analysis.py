@@ -88,10 +88,10 @@ def item_figures(
     lowest: float,
     highest: float,
 ) -> ItemFigures:
-    """Compute the figures of one question. `answers`: response → how often it was given; `lowest`, `highest`:
-    the bounds as `extreme_group_bounds` returns them. Without answers `difficulty` is 0. Difficulty and
-    discrimination follow the keys even if the question is credited to everyone or excluded, because they show
-    what is wrong with it."""
+    """Compute the figures of one question. `answers`: response → how often it was given; `lowest`: the
+    highest total of the lower group, `highest`: the lowest of the upper one (`extreme_group_bounds`). Without
+    answers `difficulty` is 0. Difficulty and discrimination follow the keys even if the question is credited
+    to everyone or excluded, because they show what is wrong with it."""
     shares = {response: float(score_share(item, response.letters, response.rule)) for response in answers}
     upper = _within_totals(answers, highest, math.inf)
     lower = _within_totals(answers, -math.inf, lowest)

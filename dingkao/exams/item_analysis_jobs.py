@@ -109,7 +109,8 @@ def handed_in_count(paper: Paper) -> int:
 
 
 def _handed_in_sittings(paper: Paper) -> Select[Any]:
-    """The query for the sittings of a paper that count in its analysis: handed in and not voided."""
+    """The query for the sittings of a paper that count in its analysis: handed in and not voided, scores from
+    paper too."""
     return select(Sitting).where(
         Sitting.paper_id == paper.id,
         Sitting.handed_in_at.is_not(None),

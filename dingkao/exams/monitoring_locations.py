@@ -75,8 +75,8 @@ def find_location(code: str) -> Location | None:
 
 
 def location_name(code: str) -> str:
-    """The name of the hall, or time and place of the slot, with a code, without saying which of them it is;
-    已删除 if there is none, if a hall has no slots, or for a text that is no code."""
+    """The name of the hall, or time and place of the slot, with a code, whosever it is, without saying which
+    of them it is; 已删除 if there is none, if a hall has no slots, or for a text that is no code."""
     location = find_location(code)
     query = select(Slot, Hall).outerjoin(Hall, _hall_of_slot_condition())
     match = db.session.execute(query.where(location.slots).limit(1)).first() if location else None
@@ -159,9 +159,9 @@ def _slot_label(slot: Slot, place: str) -> str:
 def sitting_at_condition(
     location: Location | None,
 ) -> ColumnElement[bool]:
-    """The condition that a Sitting, joined with its Assessment, belongs to `location`: the record belongs to
-    one of its slots (see `_seated_condition`), and that slot is for the sitting's subject or for any. Always
-    true for None."""
+    """The condition that a Sitting, joined with its Assessment, belongs to `location`: the record has a place
+    in one of its slots, or is of the institution of one and has no place anywhere, and that slot is for the
+    sitting's subject or for any. Always true for None."""
     if location is None:
         return true()
     subject_of_sitting = (

@@ -1,5 +1,5 @@
-"""Added time for all sittings that an outage affected, given together by one job (统一补时, domain.md §6 no.
-7)."""
+"""Added time for all sittings that an outage affected, given together by one job, in chunks that the worker
+commits (统一补时, domain.md §6 no. 7)."""
 
 import math
 from collections import Counter

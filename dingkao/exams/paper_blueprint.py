@@ -87,7 +87,8 @@ def distribute_cells(cell_inputs: Sequence[CellInput], total: int) -> list[Bluep
 
 
 def _round_shares(shares: Mapping[int, CellInput], total: int) -> dict[int, int]:
-    """Turn percents into numbers of questions as `distribute_cells` says: index of the cell → number."""
+    """Turn percents into numbers of questions, each rounded by itself, or to `total` where those by topic or
+    difficulty alone make up 100: index of the cell → number."""
     exact = {index: cell.number * total / 100 for index, cell in shares.items()}
     rounded = {index: math.floor(value + 0.5) for index, value in exact.items()}
     for unasked in ("topic", "difficulty"):

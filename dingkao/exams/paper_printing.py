@@ -150,8 +150,9 @@ def _printed_group(questions: list[PrintedQuestion]) -> PrintedGroup:
 
 
 def enqueue_print(paper: Paper, what: str, *, by: Actor) -> Job:
-    """Enqueue the job that prints `what` (a key of PRINTS), and journal it: who printed an answer key must be
-    known. Raises InvalidInput for anything else to print, InvalidState for a paper that is not fixed."""
+    """Enqueue the job that prints `what` (a key of PRINTS), even if one is under way, and journal it: who
+    printed an answer key must be known. Raises InvalidInput for anything else to print, InvalidState for a
+    paper that is not fixed."""
     if what not in PRINTS:
         raise InvalidInput("请选择要打印的内容。")
     code = paper_code(paper)

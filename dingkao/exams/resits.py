@@ -128,9 +128,9 @@ def _is_lasting(phase_last_day: date | None) -> bool:
 
 
 def last_test_day_of_record(record: Assessment, phase_last_day: date | None) -> date | None:
-    """The last day of the examination for a record's doctor (see `last_test_day`, without
-    `only_resits_left`); None if there is none. `phase_last_day`: that of the cycle's examination phase, None
-    without one."""
+    """The last day of the examination for a record's doctor: that of the phase until it is over, then the day
+    until which a paper may be sat again that hasn't been; None if there is none. `phase_last_day`: that of
+    the cycle's examination phase, None without one."""
     if _is_lasting(phase_last_day):
         return phase_last_day
     query = select(latest_resit_column(Assessment)).where(Assessment.id == record.id)

@@ -1,4 +1,5 @@
-"""The job that enters confirmed scores from paper: each becomes a sitting with an empty layout."""
+"""The job, in chunks that the worker commits, that enters confirmed scores from paper: each becomes a sitting
+with an empty layout."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -44,8 +44,9 @@ def import_or_enqueue(
     dry_run: bool,
     by: Actor,
 ) -> tuple[ImportReport, ScoreImport | None] | Job:
-    """Import a spreadsheet of scores and return the result (see `paper_scores.import_scores`); if it is too
-    large for a request, or is only checked (`dry_run`), enqueue the job that does it, and return that.
+    """Import a spreadsheet of scores and return the report and the import, which waits for a second person
+    (None if nothing is to be confirmed); if it is too large for a request, or is only checked (`dry_run`),
+    enqueue the job that does it, and return that.
 
     `name`: the file's name; `grant`: whose records it may name; the import belongs to the first of its
     organisations. Raises InvalidInput, TooLarge, InvalidState, Unavailable.

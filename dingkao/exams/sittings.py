@@ -161,9 +161,10 @@ _SITTING_PAGE_STATEMENT = PreparedStatement(_sitting_page_query)
 
 
 def load_sitting_page(sitting_id: UUID, account_id: UUID) -> Any:
-    """Everything that the sitting's page needs, in one row: of the account's sitting tenant_id, id, layout,
-    epoch, device, opened_at, closes_at and handed_in_at, its paper's `title`, and `answers`, a list of
-    [position, letters, sequence number] or None. None if the account has no such sitting."""
+    """Everything that the sitting's page needs, in one row: of the account's sitting (voided ones too)
+    tenant_id, id, layout, epoch, device, opened_at, closes_at and handed_in_at, its paper's `title`, and
+    `answers`, a list of [position, letters, sequence number] or None. None if the account has no such
+    sitting."""
     return _SITTING_PAGE_STATEMENT.fetch_row(sitting=sitting_id, account=account_id)
 
 
@@ -209,8 +210,8 @@ _SITTING_AND_RECORD_STATEMENT = PreparedStatement(
 
 
 def find_sitting_for_update(sitting_id: UUID, account_id: UUID) -> tuple[Assessment, Doctor, Sitting] | None:
-    """An account's sitting with its record and doctor; record and sitting are locked, the record first (so
-    that no two transactions block each other). None if the account has no such sitting."""
+    """An account's sitting, voided ones too, with its record and doctor; record and sitting are locked, the
+    record first (so that no two transactions block each other). None if the account has no such sitting."""
     found = _SITTING_AND_RECORD_STATEMENT.fetch_object(
         Assessment,
         Doctor,
@@ -246,9 +247,10 @@ def open_sitting(
 ) -> Sitting:
     """Return the record's sitting of the paper `wanted` (or with that id); it is begun now unless it was
     begun before, even if it is handed in by now. `record` is locked for update, so that two requests begin
-    only one. Its end and its questions are fixed here (see `Admission.sitting_end`, `draw_layout`); the first
-    one moves the record to testing. Writes journal entries. The caller has checked that the doctor entered
-    with the ticket, and counts wrong start codes.
+    only one. Its end (the doctor's minutes from now, cut at the end of window or slot plus extra time:
+    `Admission.sitting_end`) and its questions (`draw_layout`) are fixed here; the first one moves the record
+    to testing. Writes journal entries. The caller has checked that the doctor entered with the ticket, and
+    counts wrong start codes.
 
     `code`: the start code, needed if an invigilator is present. `device`: the name of the device on which it
     is begun. Raises NotFound for a paper that isn't the record's, DeadlinePassed, InvalidState (record's
@@ -360,8 +362,8 @@ def numbered_answers(sitting: Sitting) -> dict[int, tuple[str, int]]:
 
 
 class RemainingPapers(NamedTuple):
-    """Papers that a record has not handed in: `open` are being sat or can be begun now or later, `missed` are
-    over."""
+    """Papers that a record has not handed in: `open` are being sat or can be begun now or later (also if the
+    slot is over, because another can be given), `missed` are over."""
 
     open: list[Paper]
     missed: list[Paper]

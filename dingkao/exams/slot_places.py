@@ -264,8 +264,9 @@ def _seat_limit(hall: Hall | None) -> int:
 
 def fill_slot(slot: Slot, *, by: Actor, institution_id: UUID | None = None) -> PlacementResult:
     """Give places in a slot (locked for update) to the records that may have one, institution by institution,
-    until the seats are taken, as `place_records` does; those beyond are not in the result. `institution_id`:
-    only records of this institution (None: of any; see `placeable_records_query`)."""
+    until the seats are taken, as `place_records` does (lowest seats first, a journal entry, notices); those
+    beyond are not in the result. `institution_id`: only records of this institution, unless the slot has one
+    (None: of any)."""
     free_seat_count = max(0, _seat_limit(hall_of(slot)) - taken_seat_count(slot))
     query = (
         placeable_records_query(slot, institution_id)

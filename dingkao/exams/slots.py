@@ -29,7 +29,7 @@ MAX_SLOT_DURATION = timedelta(days=60)
 
 
 class _SlotValues(NamedTuple):
-    """The values that a slot is to get (see `save_slot`)."""
+    """The values that a slot is to get. `hall`, `institution`, `subject`: None if it isn't limited to one."""
 
     opens_at: datetime
     closes_at: datetime

@@ -85,7 +85,8 @@ def _free_numbers(cycle: Cycle, count: int) -> list[str]:
 
 
 def _random_number(cycle: Cycle) -> str:
-    """Returns a number as `_issue` says, taken or not."""
+    """Returns a number for a ticket of the cycle (province, the year of its end, random digits, check digit),
+    taken or not."""
     beginning = f"{current_tenant() % 100:02d}{cycle.ends_on.year % 100:02d}"
     random_length = NUMBER_LENGTH - len(beginning) - 1
     body = f"{beginning}{secrets.randbelow(10**random_length):0{random_length}d}"

@@ -191,10 +191,10 @@ def close_overdue(doctor_id: UUID, *, grace: timedelta = GRACE_PERIOD) -> None:
 
 
 def save_answer(mock_exam: MockExam, values: Any) -> str:
-    """Store one answer in a mock exam (locked for update); `values` as in `answer_saving.save_answer`.
-    Returns "saved", or "older" if an answer with this or a higher sequence is stored already. An answer
-    tapped before the end is accepted up to GRACE_PERIOD after it, as in a sitting. Raises
-    answer_saving.MalformedAnswer, NotFound, InvalidState."""
+    """Store one answer in a mock exam (locked for update); `values`: the page's JSON, with position (from 0),
+    letters, sequence and tapped, as for a sitting. Returns "saved", or "older" if an answer with this or a
+    higher sequence is stored already. An answer tapped before the end is accepted up to GRACE_PERIOD after
+    it, as in a sitting. Raises answer_saving.MalformedAnswer, NotFound, InvalidState."""
     position, letters, sequence, tapped = validate_answer(values)
     if position >= len(mock_exam.layout):
         raise NotFound("没有找到这道题，请刷新页面。")
@@ -225,7 +225,8 @@ def numbered_answers(
 
 
 def answers_by_position(mock_exam: MockExam) -> dict[int, str]:
-    """Position (from 0) → the letters answered; see `numbered_answers`."""
+    """Position (from 0) → the letters answered, "" where the answer was taken back; positions never answered
+    are missing."""
     return {position: letters for position, (letters, _) in numbered_answers(mock_exam).items()}
 
 

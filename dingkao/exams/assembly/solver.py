@@ -106,7 +106,7 @@ def _share_constraints(blueprint: Blueprint, classes: Sequence[tuple[str, Weight
 
 
 def _weights_at(index: int, classes: Sequence[tuple[str, Weights]]) -> list[int]:
-    """For each class, the number at `index` of its weights (see `Weights`)."""
+    """For each class, the number at `index` of its weights: 1 for 公共知识, from 2 on the cells."""
     return [weights[index] for _, weights in classes]
 
 
