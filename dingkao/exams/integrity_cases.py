@@ -66,7 +66,8 @@ def can_be_opened(
     sitting: Sitting,
     cases: Iterable[IntegrityCase],
 ) -> bool:
-    """Whether a case about the sitting may be opened now; `cases` are those that it has had."""
+    """Whether a case about the sitting may be opened now, by whoever is granted that; `cases` are those that
+    it has had."""
     is_one_open = any(case.state in OPEN_STATES for case in cases)
     return _is_before_grading(record, sitting) and not is_one_open
 
@@ -217,10 +218,11 @@ def confirm_voiding(
     opinion: str = "",
 ) -> None:
     """确认作废 (§11 no. 16c; record and sitting locked for update): the sitting no longer counts; one that is
-    still open is handed in first; journal entries about both. The doctor may sit the paper again until
-    `case.resit_until`, or counts as absent, as proposed. `confirm_proposal` calls it and notifies the doctor.
-    Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState if another outcome is
-    proposed or the record is neither testing nor scored any more."""
+    still open is handed in first; journal entries about both. As proposed, the record is ready again, and the
+    doctor may sit the paper until `case.resit_until`, or it is absent, with a failed verdict, confirmed.
+    `confirm_proposal` calls it and notifies the doctor. Raises Forbidden if `by` opened the case or proposed
+    the outcome, InvalidState if another outcome is proposed or the record is neither testing nor scored any
+    more."""
     if case.outcome not in ("resit", "absent"):
         raise InvalidState("处理意见不是“作废”，请刷新页面后查看。")
     _record_decision(case, by, opinion)
@@ -247,8 +249,9 @@ def confirm_proposal(
     opinion: str = "",
 ) -> str:
     """Confirm the proposed outcome (all three rows locked for update) and notify the doctor: dismiss the
-    case, or void the sitting. `opinion` is cut to MAX_TEXT_LENGTH. Returns the message for the person who
-    confirmed. Raises Forbidden if `by` opened the case or proposed the outcome, InvalidState."""
+    case, or void the sitting, whose record then is ready or absent; journal entries. `opinion` is cut to
+    MAX_TEXT_LENGTH. Returns the message for the person who confirmed. Raises Forbidden if `by` opened the
+    case or proposed the outcome, InvalidState."""
     if case.outcome == "none":
         confirm_dismissal(case, by=by, opinion=opinion)
         notify(record, CASE_DISMISSED, opinion=case.opinion)

@@ -119,8 +119,8 @@ def _handed_in_sittings(paper: Paper) -> Select[Any]:
 
 
 def _on_cancel(_job: Job, cursor: Cursor) -> Cursor | None:
-    """After a cancel: the previous analysis stays; return the cursor with which the stored tallies are
-    deleted, None if there are none."""
+    """After a cancel: the saved analysis stays as it is, the previous one or, once it is saved, the new one;
+    return the cursor with which the stored tallies are deleted, None if there are none."""
     return _deletion_cursor(cursor) if cursor.get("parts") else None
 
 

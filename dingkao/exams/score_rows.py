@@ -78,7 +78,7 @@ class LookupTables:
 
 
 def load_lookup_tables(cycle: Cycle, rows: Sequence[ImportRow]) -> LookupTables:
-    """Load what `rows` refer to in a cycle, in batches."""
+    """Load what `rows` refer to in a cycle, whosever records they are, in batches."""
     by_ticket = _records_by_ticket(rows)
     number_indices = _doctors_by_number(rows)
     records = _load_records(cycle, by_ticket.values(), number_indices)

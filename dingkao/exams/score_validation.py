@@ -139,8 +139,8 @@ class _Batch:
         self.known_keys = imported
 
     def validate(self, row: ImportRow) -> _Score:
-        """Return the score of a row. Raises InvalidScoreRow, also if the file has that record and paper
-        already."""
+        """Return the score of a row and remember it. Raises InvalidScoreRow, also if the file has that record
+        and paper already."""
         record, paper, tenths = validate_row(row, self.tables, self.restrict_to)
         score = _Score(
             record,
@@ -156,8 +156,8 @@ class _Batch:
         return score
 
     def validate_into(self, report: ImportReport, row: ImportRow) -> _Score | None:
-        """Return the score of a row that is to be confirmed; None if the row is refused (the reason is added
-        to `report`) or its score is unchanged."""
+        """Return the score of a row that is to be confirmed; a valid one is counted in `report`. None if the
+        row is refused (the reason is added to `report`) or its score is unchanged."""
         try:
             score = self.validate(row)
             if not score.is_unchanged:

@@ -170,7 +170,8 @@ def _waiting_query(viewer: ListViewer, state: ListState) -> ListQuery:
 
 
 def _view_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """The condition that a sitting is in a state; those that the query itself sees to are not looked at."""
+    """The condition that a sitting is in the state `value`: handed_in, noticed or voided; true for others,
+    which the list's query sees to."""
     return state_conditions().get(value, true())
 
 
@@ -240,7 +241,8 @@ def _waiting_cells(rows: Sequence[ListRow], _viewer: ListViewer) -> CellRows:
 
 
 def _search(words: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """The condition that a row is of a doctor whom the words find, wherever the doctor works now."""
+    """The condition that a row is of a doctor whom the words find, wherever the doctor works now; the list's
+    query keeps to the viewer's grant."""
     return search_condition(words, WHOLE_PROVINCE)
 
 

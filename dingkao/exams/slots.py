@@ -292,8 +292,8 @@ def _write_slot(slot: Slot, values: _SlotValues, *, by: Actor) -> None:
 
 
 def remove_slot(slot: Slot, *, by: Actor) -> None:
-    """Delete a slot (locked for update), with a journal entry. Raises InvalidState if somebody has a place in
-    it."""
+    """Delete a slot (locked for update), with a journal entry; nobody is notified. Raises InvalidState if
+    somebody has a place in it."""
     if _last_seat(slot):
         raise InvalidState("还有医师编在这个场次，请先移出。")
     journal.write_entry("slot", slot.id, "removed", by=by)

@@ -50,8 +50,8 @@ class PracticeWeekTotals:
 
 def update_history(doctor_id: UUID, answered: Sequence[AnsweredQuestion]) -> None:
     """Add answered questions, each at most once, to the doctor's history (the list of wrong answers is made
-    from it) and to the totals of their weeks. Totals count whatever is passed: the caller passes an answer
-    only once."""
+    from it) and to the totals of their weeks. An answer older than the stored one counts in the totals alone.
+    They count whatever is passed: the caller passes an answer only once."""
     if not answered:
         return
     in_order = sorted(answered)

@@ -102,8 +102,9 @@ def _exam_under_way(doctor_id: UUID, subject: str) -> MockExam | None:
 
 
 def _create_mock_exam(record: Assessment, offer: MockOffer) -> MockExam:
-    """Create a mock exam that begins now, with questions drawn at random. Raises InvalidInput if there are
-    none, InvalidState if the practice share changed in the meantime."""
+    """Create a mock exam that begins now, with questions drawn at random, and delete the doctor's earliest
+    beyond MAX_KEPT. Raises InvalidInput if there are none, InvalidState if the practice share changed in the
+    meantime."""
     if not offer.counts:
         raise InvalidInput(NO_QUESTIONS_MESSAGE.format(SUBJECTS[offer.subject]))
     rng = random.Random(secrets.randbits(62))  # noqa: S311 - the order of a trial, no secret

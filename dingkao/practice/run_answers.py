@@ -34,8 +34,9 @@ def record_answer(
     position: int,
     letters: list[str],
 ) -> None:
-    """Record an answer to the question at `position` (from 0) in a run (locked for update). If it has an
-    answer already, that stays, because the key was shown after it. Raises InvalidInput, NotFound."""
+    """Record an answer to the question at `position` (from 0) in a run (locked for update), in the doctor's
+    history and in the week's totals. If it has an answer already, that stays, because the key was shown after
+    it. Raises InvalidInput, NotFound."""
     question = _question_at(run_questions(run, doctor_id), position)
     _record_answers(
         run,
@@ -56,8 +57,8 @@ def set_starred(run: PracticeRun, doctor_id: UUID, position: int, *, on: bool) -
 
 
 def record_offline_answers(run: PracticeRun, doctor_id: UUID, answers: Any, stars: Any) -> None:
-    """Record what a page stored while it was offline, in a run (locked for update). May be repeated: the
-    first answer to a position stays.
+    """Record what a page stored while it was offline, in a run (locked for update) and in the doctor's
+    history. May be repeated: the first answer to a position stays.
 
     `answers` and `stars` are the page's JSON: lists of objects {position, letters, tapped (milliseconds since
     1970 by the server's clock)} and {position, starred}. What our page would not have sent is ignored, and so

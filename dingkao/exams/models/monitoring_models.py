@@ -95,7 +95,8 @@ class IntegrityCase(TenantOwned, Model):
     resit_until: Mapped[datetime | None]
 
     def allows_resit(self, moment: datetime) -> bool:
-        """Whether the decision lets the doctor sit the paper again at `moment`."""
+        """Whether the decision lets the doctor sit the paper again at `moment`, even if that was done by
+        now."""
         is_granted = self.state == "voided" and self.outcome == "resit"
         return is_granted and self.resit_until is not None and self.resit_until > moment
 
