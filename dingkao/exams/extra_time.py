@@ -117,13 +117,16 @@ def withdraw_extra_time(extra_time: ExtraTime, *, by: Actor) -> None:
 
 
 def find_extra_time(doctor: Doctor, cycle: Cycle, *, for_update: bool = False) -> ExtraTime | None:
-    """A doctor's extra time in a cycle, locked if `for_update`, None if there is none; for the office's form
-    alone. Sittings join ExtraTime in queries of their own (`admission`, `papers`, `window_extension`)."""
+    """A doctor's extra time in a cycle, locked and read anew if `for_update`, None if there is none; for the
+    office's form alone. Sittings join ExtraTime in queries of their own (`admission`, `papers`,
+    `window_extension`)."""
     query = select(ExtraTime).where(
         ExtraTime.doctor_id == doctor.id,
         ExtraTime.cycle_id == cycle.id,
     )
-    return db.session.scalar(query.with_for_update() if for_update else query)
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return db.session.scalar(query)
 
 
 def extra_time_reason(extra_time: ExtraTime) -> str:

@@ -2,21 +2,25 @@
 
 import re
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dingkao import clock
+from dingkao.cycles.models import Cycle
 from dingkao.database.base import db
+from dingkao.doctors.models import Doctor
 from dingkao.errors import DeadlinePassed, InvalidInput
 from dingkao.exams import start_codes
 from dingkao.exams.admission import Admission
-from dingkao.exams.extra_time import extra_minutes
+from dingkao.exams.extra_time import extra_minutes, grant_extra_time
 from dingkao.exams.models.hall_models import ExtraTime, Slot
 from dingkao.exams.models.paper_models import Paper
 from dingkao.exams.start_codes import WrongStartCode
+from dingkao.journal.entries import Actor
 from dingkao.journal.models import JournalEntry
 from dingkao.people.models import Organisation
 from tests import actors
@@ -101,6 +105,14 @@ def test_a_start_code_is_the_slots_own_changes_and_is_good_for_the_one_before(in
 # --- extra time
 
 
+def _change_meanwhile(extra_time, percent):
+    """Another request changes the extra time that this session has read."""
+    db.session.execute(
+        update(ExtraTime).where(ExtraTime.id == extra_time.id).values(percent=percent),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def test_extra_time_follows_the_doctor_over_every_paper_and_past_the_window(
     clerk, candidate, begin, slot, in_province
 ):
@@ -137,6 +149,17 @@ def test_extra_time_follows_the_doctor_over_every_paper_and_past_the_window(
             )
         )
         assert [entry.details for entry in entries] == [{"minutes": None, "percent": 50}]
+        _change_meanwhile(extra_time, percent=20)
+        grant_extra_time(
+            db.session.get_one(Doctor, (CODE, doctor.doctor_id)),
+            db.session.get_one(Cycle, (CODE, extra_time.cycle_id)),
+            minutes=None,
+            percent=50,
+            reason="肢体残疾",
+            by=Actor("staff", uuid4()),
+        )
+        db.session.refresh(extra_time)
+        assert extra_time.percent == 50
     assert post_form(clerk, f"{page}/withdraw", page=f"/{SLUG}/office/extra-time").status_code == 303
     assert sitting_of(in_province, doctor).closes_at == sitting.closes_at
 
