@@ -54,11 +54,11 @@ settings.register(
 
 @dataclass(frozen=True)
 class ReviewedQuestion:
-    """One question of a sitting as its doctor sees it after publication. `number`: from 1. `kind`: a code of
-    QUESTION_TYPES. `verdict`: one of VERDICT_LABELS. `letters`: what was chosen, in alphabetical order.
-    `keys`: the keys accepted now. `corrected`: these are not the key that the question was drawn with.
-    `version`: the question version's id. `order`: its options' letters in the order in which they were
-    shown."""
+    """One question of a sitting as its doctor sees it after publication, or of a mock exam. `number`: from 1.
+    `kind`: a code of QUESTION_TYPES. `verdict`: one of VERDICT_LABELS, in a mock exam also "withdrawn".
+    `letters`: what was chosen, in alphabetical order. `keys`: the keys accepted now. `corrected`: these are
+    not the key that the question was drawn with. `version`: the question version's id. `order`: its options'
+    letters in the order in which they were shown."""
 
     number: int
     kind: str

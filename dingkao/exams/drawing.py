@@ -169,8 +169,8 @@ def choose_units(pool: UnitPool, mixture: Sequence[PlanShare], rng: random.Rando
 
 
 def _antithetic_numbers(rng: random.Random) -> Iterator[float]:
-    """Random numbers of [0, 1) in pairs that add up to 1: if one class is rounded towards the more difficult
-    units, the next is rounded the other way."""
+    """Random numbers of [0, 1], without end, in pairs that add up to 1: if one class is rounded towards the
+    more difficult units, the next is rounded the other way."""
     while True:
         start = rng.random()
         yield start

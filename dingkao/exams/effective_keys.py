@@ -141,7 +141,7 @@ def versions_of_layout(sitting: Sitting) -> list[UUID]:
 def items_for_scoring(
     items: Iterable[ScoredItem],
 ) -> list[ScoredItem]:
-    """Return the questions as they are, or all credited if none of them counts."""
+    """Return the questions as they are, or all credited, with DEFAULT_TENTHS each, if none of them counts."""
     item_list = list(items)
     if any_item_counts(item_list):
         return item_list

@@ -88,8 +88,9 @@ def _enqueue(
     dry_run: bool,
     by: Actor,
 ) -> Job:
-    """Enqueue the job that imports a spreadsheet, or only checks it (`dry_run`). Raises InvalidInput,
-    TooLarge, Unavailable."""
+    """Store a spreadsheet and enqueue the job that imports it, or only checks it (`dry_run`); one that is
+    empty or lacks a column is refused now, unless it is too large to be read within a request. Raises
+    InvalidInput, TooLarge, Unavailable."""
     arguments = {
         "cycle": str(cycle.id),
         "only": None if restrict_to is None else list(map(str, restrict_to)),

@@ -53,9 +53,10 @@ def _random_walk_plans(
     target: Sequence[float],
     starts: Sequence[Sequence[int]],
 ) -> Iterator[list[int]]:
-    """Plans (units per class) that a random walk from each of `starts` visits. A step exchanges two units for
-    two others that count alike, and tends to the `target` (units per class): the rule of Metropolis and
-    Hastings, with the odds that the target gives each class."""
+    """About RANDOM_WALK_PLANS plans (units per class), repeated ones among them, that a random walk from each
+    of `starts` visits; a start with fewer than two units is left out. A step exchanges two units for two
+    others that count alike, and tends to the `target` (units per class): the rule of Metropolis and Hastings,
+    with the odds that the target gives each class."""
     alike = _exchangeable_pairs(problem)
     odds = [mean / max(number - mean, 1e-9) for mean, number in zip(target, problem.stock, strict=True)]
     chance = random.Random(1)  # noqa: S311 - no secret: it only finds plans, it doesn't draw
@@ -129,8 +130,8 @@ def _exchange_units(
 def _target_counts(problem: Problem, blueprint: Blueprint) -> list[float]:
     """How many units of each class an average drawing should have. Of each type every class gives the same
     part; if that doesn't meet the rest of the blueprint, the chances that meet it and are otherwise as even
-    as possible (least relative entropy, by Newton's method; `prices` are the Lagrange multipliers of the
-    constraints)."""
+    as possible (least relative entropy, by Newton's method, as near as NEWTON_STEPS bring it; `prices` are
+    the Lagrange multipliers of the constraints)."""
     stock = numpy.array(problem.stock, dtype=float)
     weights = numpy.array([constraint.weights for constraint in problem.constraints], dtype=float)
     required = numpy.array([constraint.required for constraint in problem.constraints], dtype=float)
