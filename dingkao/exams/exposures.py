@@ -58,7 +58,8 @@ def _count_exposures() -> int:
 
 
 def _get_tally_for_update() -> ExposureTally:
-    """The row that says up to which sitting the province has counted, locked; a new one if there is none."""
+    """The row that says up to which sitting the province has counted, locked; a new one, flushed, if there is
+    none."""
     tally = db.session.scalar(select(ExposureTally).with_for_update())
     if tally is None:
         tally = ExposureTally(last_sitting_id=UUID(int=0))

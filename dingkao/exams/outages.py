@@ -50,8 +50,8 @@ def register_outage(
     by: Actor,
 ) -> Outage:
     """登记服务中断: register an outage that only this assessment organisation had (its network, its power);
-    writes a journal entry. Gives no time yet (`outage_compensation`). Raises InvalidInput naming the
-    field."""
+    writes a journal entry. Gives no time yet (`outage_compensation`). Whether another outage of that time is
+    known is not asked. Raises InvalidInput naming the field."""
     _require_valid_span(began_at, ended_at)
     outage = Outage(
         id=new_id(),

@@ -80,7 +80,8 @@ def validate_batch(
     existing: UUID | None = None,
 ) -> dict[ScoreKey, int]:
     """Return (record id, paper id) → tenths of a point, for the scores among `rows` that are new or changed;
-    errors and counts are added to `report`.
+    errors and counts are added to `report`. Nothing is locked: whether a score may be entered is asked again
+    when it is.
 
     `restrict_to`: the ids of the assessment organisations whose records may be named (None: any). `seen`: the
     keys of the rows of the same file before these that named a score; those of these rows are added.

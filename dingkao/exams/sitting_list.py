@@ -136,7 +136,8 @@ def _open_view_condition(
 
 def _open_view_conditions(monitoring_filter: MonitoringFilter) -> dict[str, ColumnElement[bool]]:
     """Each of OPEN_VIEWS → the condition that a Sitting is in it at the moment: by the ids of those connected
-    alone, where these are few; else of the open ones up to MAX_OPEN_SITTINGS."""
+    alone, where these are few; else of the open ones up to MAX_OPEN_SITTINGS. Without the cache these all are
+    answering."""
     connected_ids = connected_everywhere(monitoring_filter)
     if connected_ids is not None:
         is_lost = not_(_is_one_of(connected_ids))

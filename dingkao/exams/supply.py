@@ -18,8 +18,9 @@ from dingkao.exams.question_pool import load_candidates, unit_counts
 def require_papers_assemblable(subject: str, category: str | None, purpose: str, act: str) -> None:
     """Raise InvalidState if a paper whose window is not over can't be drawn any more, now that questions of
     this subject and category (None: any) were taken out of use (in this transaction, before this call): a
-    doctor could not begin it. Locks these papers. `purpose`: that of the questions; only "exam" matters.
-    `act`: what was done, as text for the message."""
+    doctor could not begin it. Flushes, and locks all papers of the category, whatever their subject, whose
+    window is not over. `purpose`: that of the questions; only "exam" matters. `act`: what was done, as text
+    for the message."""
     if purpose != "exam":
         return
     db.session.flush()
@@ -31,8 +32,9 @@ def require_papers_assemblable(subject: str, category: str | None, purpose: str,
 
 def _first_unfillable_paper(subject: str, category: str | None) -> str | None:
     """Which paper can't be drawn any more and what it lacks, as text; None if all can be. Only papers are
-    checked that draw questions of this subject and category (None: any) and whose window is not over; they
-    are locked, so that two requests that take out questions wait for each other."""
+    checked that draw questions of this subject and category (None: any) and whose window is not over; with
+    them all others of the category that are not over are locked, so that two requests that take out questions
+    wait for each other."""
     query = select(Paper).where(Paper.closes_at > clock.now()).order_by(Paper.id).with_for_update()
     if category:
         query = query.where(Paper.category == category)

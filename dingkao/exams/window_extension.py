@@ -235,9 +235,10 @@ def enqueue_for_slot(slot: Slot, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(EXTEND_JOB)
 def extend_step(job: Job, cursor: Cursor) -> Chunk:
-    """Give the open sittings of the next records their time and notify the doctors affected. If the end of
-    the paper or slot was moved again since, the job ends: that extension's job does it all. The first step
-    locks a paper (a slot is not locked), every other one its records with their open sittings."""
+    """Give the open sittings of the next records their time and notify the doctors affected. Open pages load
+    a new end with their next heartbeat. If the end of the paper or slot was moved again since, or it is
+    deleted, the job ends: that extension's job does it all. The first step locks a paper (a slot is not
+    locked), every other one its records with their open sittings."""
     arguments, by = job.arguments, load_actor(job.asked_by)
     paper_or_slot = _load_paper_or_slot(arguments, for_update=not cursor)
     if paper_or_slot is None or paper_or_slot.closes_at != datetime.fromisoformat(arguments["until"]):
