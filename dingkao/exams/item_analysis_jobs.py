@@ -283,7 +283,8 @@ def _item_figures(
     letters: str,
     bounds: tuple[float, float],
 ) -> dict[str, Any]:
-    """A question's figures as JSON; `bounds`: those of the lower and the upper group."""
+    """A question's figures as JSON, with four decimals, and its warnings; `bounds`: the highest total of the
+    lower group and the lowest of the upper one."""
     figures = item_analysis.item_figures(item, responses, *bounds)
     return {
         "kind": item.kind,

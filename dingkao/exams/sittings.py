@@ -385,7 +385,8 @@ def _papers_without(papers: list[Paper], ids: Collection[UUID]) -> list[Paper]:
 
 
 def _missed_papers(record: Assessment, unbegun_papers: list[Paper]) -> list[Paper]:
-    """Those of the papers that a record has not begun that are over for it."""
+    """Those of the papers that a record has not begun that are over for it: their windows, and resits
+    granted; the end of a slot alone is none."""
     if not unbegun_papers:
         return []
     admissions = admissions_of(record, unbegun_papers)

@@ -164,6 +164,8 @@ class _MixtureSolver:
     near to the target (units per class) as possible."""
 
     def __init__(self, target: Sequence[float]) -> None:
+        """Set up the programme without any plan: a constraint for each class, and the last one that the
+        probabilities add up to 1."""
         self.solver, self.target, self.plans = (
             Solver(),
             target,
@@ -218,6 +220,7 @@ class _PlanFinder:
     plan helps, that limit is dropped."""
 
     def __init__(self, problem: Problem, target: Sequence[float]) -> None:
+        """Set up the problem's constraints and, for each class, the bounds next to its target."""
         self.problem, self.solver = problem, Solver()
         self.numbers = [self.solver.addIntegral(lb=0, ub=number) for number in problem.stock]
         for constraint in problem.constraints:
