@@ -222,7 +222,7 @@ def _picture_data_uri(name: str) -> str:
 @worker.register_job(PRINT_JOB)
 def print_paper_job(job: Job, _progress: worker.ProgressCallback) -> dict[str, Any]:
     """Render a print and store it, encrypted, under the job's id for whoever asked; may be repeated. Raises
-    InvalidState, TooLarge, runner.Unreadable, Unavailable."""
+    InvalidState, TooLarge, Unavailable, InvalidInput if a page can't be drawn."""
     paper = db.session.scalars(select(Paper).where(Paper.id == UUID(job.arguments["paper"]))).one()
     current_store().put(
         DOCUMENT_KIND,
@@ -234,7 +234,7 @@ def print_paper_job(job: Job, _progress: worker.ProgressCallback) -> dict[str, A
 
 def render_print(paper: Paper, what: str) -> bytes:
     """Booklet, answer sheet or answer key (`what`, a key of PRINTS) as PDF. Raises InvalidState for a paper
-    that is not fixed, TooLarge, runner.Unreadable, Unavailable."""
+    that is not fixed, TooLarge, Unavailable, InvalidInput if a page can't be drawn."""
     parts, province = paper_parts(paper), by_code(current_tenant())
     questions = list(chain.from_iterable(part.questions for part in parts))
     pages = split_into_batches(questions, ROWS * COLUMNS)

@@ -188,7 +188,7 @@ def place_records(slot: Slot, ids: Iterable[UUID], *, by: Actor) -> PlacementRes
     """Give records places in a slot (locked for update): the lowest free seats, in the order of `ids`. Locks
     the records, writes a journal entry, notifies each doctor of time, hall and seat. The result names those
     who can't be placed and those for whom there is no seat; unknown ids and those of other organisations'
-    records are ignored. Raises TooManyValues for more than 5,000 ids."""
+    records are ignored. Raises arrays.TooManyValues for more than 5,000 ids."""
     hall = hall_of(slot)
     result = PlacementResult()
     record_ids = list(dict.fromkeys(ids))
