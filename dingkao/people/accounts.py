@@ -92,10 +92,10 @@ def create_staff(
 ) -> Account:
     """Create a staff account with `roles` (pairs of role code and organisation) in the state «initial», flush
     it and journal it; the user name is stored as it is typed. `mobile`: a number in its normal form, stored
-    as not confirmed yet; `department`: as in `give_role`, for each of the roles. The caller then issues a
-    one-time code (`issue_code`) or, to an administrator, who must have a `mobile`, sends a link
-    (`administrator_invitations`). Raises InvalidInput naming the field, and InvalidState for an organisation
-    that is closed."""
+    as not confirmed yet; `department`: as in `give_role`, for each of the roles, whose organisations are kept
+    open (locked). The caller then issues a one-time code (`issue_code`) or, to an administrator, who must
+    have a `mobile`, sends a link (`administrator_invitations`). Raises InvalidInput naming the field, and
+    InvalidState for an organisation that is closed."""
     _require_valid_user_name(user_name)
     account = Account(
         id=new_id(),
@@ -137,9 +137,9 @@ def _require_valid_user_name(user_name: str) -> None:
 
 
 def bind_mobile(account: Account, mobile: str, *, administrator: bool) -> None:
-    """Store a mobile number (in its normal form), encrypted, in an account, as confirmed by its owner now. An
-    `administrator`'s number may belong to no other administrator, and is indexed so that it is found. Raises
-    InvalidInput for the field `mobile`."""
+    """Store a mobile number (in its normal form), encrypted, in an account, as confirmed by its owner now;
+    the caller locks the account and journals it. An `administrator`'s number may belong to no other
+    administrator, and is indexed so that it is found. Raises InvalidInput for the field `mobile`."""
     if administrator:
         account.mobile_index = _unshared_mobile_index(account, mobile)
     account.mobile_sealed = current_vault().encrypt(SecretLocation("account", "mobile", account.id), mobile)
@@ -271,10 +271,11 @@ def generate_code() -> str:
 
 
 def issue_code(account: Account, *, by: Actor, asked_by: UUID | None = None) -> str:
-    """Issue a one-time code for `account`, valid for CODE_VALID_DAYS days, and return it; only its keyed hash
-    is stored. Earlier codes, and requests for one, become invalid, and an account in the state «initial» may
-    be opened for another `initial_days` days (security.md 1). The code's issue is journalled and, for staff,
-    recorded as an appointment. `asked_by`: the account that requested the code, if two persons issue it."""
+    """Issue a one-time code for `account` (locked or new, and not closed: the caller sees to that), valid for
+    CODE_VALID_DAYS days, and return it; only its keyed hash is stored. Earlier codes, and requests for one,
+    become invalid, and an account in the state «initial» may be opened for another `initial_days` days
+    (security.md 1). The code's issue is journalled and, for staff, recorded as an appointment. `asked_by`:
+    the account that requested the code, if two persons issue it."""
     _use_up_codes(account)
     code = generate_code()
     one_time_code = OneTimeCode(
@@ -310,7 +311,8 @@ def _use_up_codes(account: Account) -> None:
 
 def extend_initial_credential(account: Account, *, by: Actor) -> None:
     """Let the initial credential of a locked account be valid for another `initial_days` days from now (the
-    province's setting; security.md 1). Raises InvalidState unless the account is in the state «initial»."""
+    province's setting; security.md 1), and journal it. Raises InvalidState unless the account is in the state
+    «initial»."""
     if account.state != "initial":
         raise InvalidState("该账号已启用或已停用，没有可延长的初始凭证。忘记密码的，请发放一次性代码。")
     account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))

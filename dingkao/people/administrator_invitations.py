@@ -62,9 +62,10 @@ NO_TEMPLATE_MESSAGE = (
 
 
 def invite_administrator(user_name: str, name: str, mobile: str, *, by: Actor) -> Account:
-    """Create an administrator's account and send the link to the mobile number (as typed) after the commit.
-    Raises InvalidInput naming the field, RateLimited; InvalidState if the member of staff who invites has no
-    number of their own, or links can't be sent."""
+    """Create an administrator's account and send the link to the mobile number (as typed) after the commit;
+    both are journalled. Locks the account of the member of staff who invites. Raises InvalidInput naming the
+    field, RateLimited; InvalidState if the member of staff who invites has no number of their own, or links
+    can't be sent."""
     _require_own_mobile(by)
     if not name.strip():
         raise InvalidInput("请填写姓名。", "name")
@@ -110,7 +111,7 @@ def send_link(account: Account, *, by: Actor) -> None:
     """Send a setup link to the mobile number of an administrator (the account is locked), after the commit;
     it is journalled, and earlier links and one-time codes become invalid. The term of an account that isn't
     set up yet then ends with the new link. Raises InvalidState, RateLimited. If the platform can't send
-    links, the terminal may go on: it shows a warning (`link_sending_blocked`)."""
+    links, the terminal may go on, though nothing arrives: it shows a warning (`link_sending_blocked`)."""
     _require_link_can_go(account, by=by)
     now = clock.now()
     _require_not_sent_often(account, now)
@@ -186,8 +187,8 @@ def revoke_links(account: Account) -> None:
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
     """Replace the mobile number of an administrator (the account is locked) and, unless the account is
     closed, send the setup link to the new one, also if it is the same number again; of an active account
-    password and second factor are removed before. Staff may do this only until the account is set up, later
-    only an operator. Raises InvalidInput, InvalidState, RateLimited."""
+    password and second factor are removed and its sessions ended before. Staff may do this only until the
+    account is set up, later only an operator. Raises InvalidInput, InvalidState, RateLimited."""
     if by.kind == "staff" and account.state != "initial":
         raise InvalidState("该管理员已启用账号，手机号码只能由本人修改；本人不能修改的，请联系平台运营。")
     _replace_mobile(account, _parse_mobile(mobile), by=by)
@@ -229,10 +230,11 @@ def account_of_link(token: str) -> Account | None:
 
 
 def complete_setup(token: str, new: str, *, secret: str, code: str) -> Account:
-    """Set the password `new` and the second factor of the account of a link, which can't be used again; the
-    account becomes active, its sessions end, and it is returned. `secret`: the TOTP secret that the page
-    offered; `code`: a code computed with it. The caller has validated `new`. Raises InvalidState if the link
-    isn't valid, InvalidInput naming the field, Busy."""
+    """Set the password `new` and the second factor of the account of a link, which can't be used again, nor
+    can its one-time codes; the account, locked here, becomes active, its sessions end, and it is returned.
+    Both are journalled. `secret`: the TOTP secret that the page offered; `code`: a code computed with it. The
+    caller has validated `new`. Raises InvalidState if the link isn't valid, InvalidInput naming the field,
+    also for the old password again, Busy."""
     account = _lock_account_of_link(token)
     counter = second_factor.matching_counter(secret, code)
     if counter is None:

@@ -19,8 +19,9 @@ def list_assessors(scope: Grant, limit: int) -> list[Organisation]:
 
 
 def resolve_assessor(text: str, scope: Grant) -> Organisation:
-    """The open assessment organisation within `scope` whose id, name or 机构登记号 is `text`. Raises
-    InvalidInput (see `organisations.resolve_choice`)."""
+    """The open assessment organisation within `scope` whose id, name or 机构登记号 is `text`. A typed name
+    may also be a former one, or a part that only one of them has. Raises InvalidInput for the field
+    `institution` if none or several match."""
     return organisations.resolve_choice(
         text,
         Organisation.assesses.is_(True),
@@ -29,8 +30,9 @@ def resolve_assessor(text: str, scope: Grant) -> Organisation:
 
 
 def resolve_assessed_institution(words: str, scope: Grant) -> Organisation:
-    """The open institution whose name or 机构登记号 was typed (`words`), among those assessed by
-    organisations within `scope`. Raises InvalidInput (see `organisations.resolve_organisation`)."""
+    """The open institution whose 机构登记号 or name, also a former one or a part that only one has, was typed
+    (`words`), among those assessed by organisations within `scope`. Raises InvalidInput for the field
+    `institution` if none or several match."""
     return organisations.resolve_organisation(
         words,
         scope_condition(scope, assessor=Organisation.assessment_organisation_id),

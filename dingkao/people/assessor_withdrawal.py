@@ -16,9 +16,9 @@ REMEDY = "请先为所考核的机构另行指定考核机构，办结考核记�
 
 
 def withdraw_assessor(organisation: Organisation, *, by: Actor) -> None:
-    """Make `organisation` (locked, so that nobody assigns it meanwhile) no assessment organisation any more;
-    does nothing if it is none. Results, halls and slots that it has stay. Raises InvalidInput for the field
-    `assesses`, naming what it still has to do and what helps."""
+    """Make `organisation` (locked, so that nobody assigns it meanwhile) no assessment organisation any more
+    and journal it; does nothing if it is none. Flushes before it counts. Results, halls and slots that it has
+    stay. Raises InvalidInput for the field `assesses`, naming what it still has to do and what helps."""
     if not organisation.assesses:
         return
     db.session.flush()

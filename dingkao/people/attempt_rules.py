@@ -286,7 +286,8 @@ def rules_for(connection: redis.Redis, attempt: PasswordAttempt | CodeAttempt) -
 def _count_try(connection: redis.Redis, pair: str, free: int) -> int:
     """Count an attempt on the pair of account and origin (cache key `pair`) and return 0; or return the
     seconds to wait, and don't count it. The first `free` attempts needn't wait, the next waits
-    FIRST_WAIT_SECONDS, and each further one twice as long as the one before, up to MAX_WAIT_SECONDS."""
+    FIRST_WAIT_SECONDS, and each further one twice as long as the one before, up to MAX_WAIT_SECONDS. The
+    count is forgotten REMEMBER_SECONDS after the last counted attempt."""
     arguments = (
         clock.now().timestamp(),
         free,

@@ -125,7 +125,8 @@ class _Matches(NamedTuple):
 def authenticate(kind: str, typed: str, password: str) -> SignInResult:
     """Check typed credentials against the account, which may be closed or missing. `kind`: «doctor» (`typed`
     is a document number) or «staff» (`typed` is a user name). The caller throttles attempts, and starts the
-    session, or lets set a password. An old hash of the right password is renewed.
+    session, or lets set a password. Nothing is locked; a right one-time code isn't used up (that is done with
+    `find_one_time_code` and `set_password`), but an old hash of the right password is renewed.
 
     For every account, even one that doesn't exist, there is one argon2 check and the same queries
     (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed."""
@@ -245,7 +246,8 @@ def set_password(
     recovered: bool = False,
 ) -> None:
     """Set the password, make the account active, use up `code`, bind `mobile` (a number in its normal form)
-    and end every session of the account, which is locked here and journalled; its state is not asked.
+    and end every session of the account, which is locked here and journalled; its state is not asked. With
+    the first password of staff their recusal days begin anew (`second_person`).
 
     `recovered`: the person proved with a code to own the account; the WeChat binding is removed, because
     somebody else may have made it. The caller has validated `new` and checked the codes. Raises InvalidInput
@@ -277,8 +279,9 @@ def require_other_password(account: Account, new: str) -> None:
 
 
 def _open_or_change(account: Account) -> str:
-    """Set an account that gets a password to «active»; return the journal's verb: «opened» for the first
-    password, else «password_changed»."""
+    """Set an account that gets a password to «active», and let the recusal days of staff who get their first
+    one begin anew (`second_person`); return the journal's verb: «opened» for the first password, else
+    «password_changed»."""
     is_first_password = account.state == "initial"
     account.state = "active"
     if not is_first_password:
@@ -290,8 +293,8 @@ def _open_or_change(account: Account) -> str:
 
 def change_mobile(account: Account, mobile: str) -> None:
     """Bind another mobile number (in its normal form), journal it and end every session, as after every
-    change of credentials. The caller has checked the code sent to the number. Raises InvalidInput if another
-    administrator has the number."""
+    change of credentials; the account is locked here. The caller has checked the code sent to the number.
+    Raises InvalidInput if another administrator has the number."""
     get_account_for_update(account.id)
     bind_mobile(account, mobile, administrator=is_administrator(account.id))
     end_all_sessions(account.id)

@@ -104,7 +104,7 @@ def propose_account(name: str, value: str, *, by: Actor, reason: str) -> Propose
     """Propose the account `value` (from `encrypt_account`) for the channel `name`; "" proposes the platform's
     account.
     It takes two persons, because whoever has the SMS account can read every code sent with it. Raises
-    InvalidInput, InvalidState."""
+    InvalidInput for a missing or too long reason, InvalidState if such a proposal is pending."""
     return proposed_acts.propose(
         name,
         proposed_acts.province_subject(),
@@ -151,7 +151,8 @@ def _secret_change_text(old: str, new: str) -> str:
 
 @proposed_acts.on_approval(SMS_ACCOUNT, WECHAT_ACCOUNT)
 def apply_proposed_account(act: ProposedAct, by: Actor) -> None:
-    """Store the proposed account in the setting: the effect of the approval."""
+    """Store the proposed account in the setting, in force from today, and journal it: the effect of the
+    approval."""
     province_settings.change(
         act.kind,
         act.value or "",

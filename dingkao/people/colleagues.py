@@ -87,8 +87,8 @@ class Invitation:
 
 
 def seats(grant: Grant) -> list[Seat]:
-    """The seats to which somebody with `grant` may invite: of each organisation of the grant, by name, the
-    roles that can be added and have its scope there."""
+    """The seats to which somebody with `grant` may invite: of each organisation of the grant, open or closed,
+    by name, the roles that can be added and have its scope there."""
     ids = grant.organisation_ids
     organisations = db.session.scalars(
         select(Organisation).where(in_array(Organisation.id, ids)).order_by(Organisation.name)
@@ -123,9 +123,9 @@ def resolve_seat(code: str, grant: Grant) -> Seat:
 
 
 def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> Invitation:
-    """Create an account for somebody at a seat, with a one-time code. `department`: the name of the one that
-    a seat `is_of_department` is limited to, "" for other seats. Raises InvalidInput naming the field, and
-    InvalidState for an organisation that is closed."""
+    """Create an account for somebody at a seat (of `seats`: not checked here), with a one-time code; both are
+    journalled. `department`: the name of the one that a seat `is_of_department` is limited to, "" for other
+    seats. Raises InvalidInput naming the field, and InvalidState for an organisation that is closed."""
     if department and not seat.is_of_department:
         raise InvalidInput("只有科室联络员需要填写科室。", "department")
     own_department = resolve_department(seat.organisation, department) if seat.is_of_department else None
@@ -147,8 +147,8 @@ def invite(user_name: str, name: str, seat: Seat, *, by: Actor, department: str 
 
 def invite_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitation], ImportReport]:
     """Invite everybody of a sheet, each row in a savepoint of its own, and return the invitations with their
-    codes; the report says who could not be invited. Raises InvalidInput (also above MAX_ROWS rows: nobody is
-    invited then), TooLarge, Unavailable."""
+    codes; the report says who could not be invited. Doesn't commit. Raises InvalidInput (also above MAX_ROWS
+    rows: nobody is invited then), TooLarge, Unavailable."""
     report = ImportReport()
     invitations: list[Invitation] = []
     rows = [
@@ -196,9 +196,10 @@ def check_many(content: bytes, grant: Grant, *, by: Actor) -> tuple[list[Invitat
 
 def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: str = "") -> bool:
     """Give somebody who has an account already (locked here), named by user name and name together, a seat
-    besides, tell them, and return True; False if they have it already. `department`: as in `invite`, ignored
-    for other seats. Raises InvalidInput, with the same sentence whichever of the two does not match, and for
-    one's own account and an administrator's; InvalidState for a closed account or organisation."""
+    besides, which ends their sessions and is journalled, tell them, and return True; False if they have it
+    already. `department`: as in `invite`, ignored for other seats. Raises InvalidInput, with the same
+    sentence whichever of the two does not match, and for one's own account and an administrator's;
+    InvalidState for a closed account or organisation."""
     query = select(Account).where(
         Account.login_index == staff_login_index(user_name),
         Account.kind == "staff",
@@ -216,8 +217,8 @@ def give_seat(user_name: str, name: str, seat: Seat, *, by: Actor, department: s
 
 
 def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitation:
-    """Invite the person of a row. Raises InvalidInput naming the column, and InvalidState for an organisation
-    that is closed."""
+    """Invite the person of a row, to a seat among `available`. Raises InvalidInput naming the column or form
+    field, and InvalidState for an organisation that is closed."""
     name = row.text("name")
     if not name:
         raise InvalidInput("姓名未填写。", "name")
@@ -231,8 +232,8 @@ def _invite_row(row: ImportRow, available: Iterable[Seat], by: Actor) -> Invitat
 
 
 def _seat_of_row(row: ImportRow, available: Iterable[Seat]) -> Seat:
-    """The seat that a row names by the role, and by the organisation's number if there are several. Raises
-    InvalidInput naming the column."""
+    """The seat among `available` that a row names by the role, and by the organisation's number if there are
+    several. Raises InvalidInput naming the column."""
     role, number = (
         row.text("role"),
         row.text("organisation").upper(),

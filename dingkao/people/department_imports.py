@@ -66,9 +66,9 @@ def import_batch(
     grant: Grant,
     by: Actor,
 ) -> None:
-    """Add the departments of a batch of rows and add to `report` what happened; a row of a closed department
-    is an error. Doesn't commit. `grant`: whose departments they may be; `seen`: the keys of the file's rows
-    so far, to which those of this batch are added."""
+    """Add the departments of a batch of rows and add to `report` what happened; each added one is journalled;
+    a row of a closed department is an error. Doesn't commit. `grant`: whose departments they may be; `seen`:
+    the keys of the file's rows so far, to which those of this batch are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "organisation")]
     institutions = _institutions_of(data_rows, grant)
     named: dict[tuple[UUID, str], ImportRow] = {}
@@ -144,7 +144,7 @@ def _closed_departments(keys: Iterable[tuple[UUID, str]]) -> set[tuple[UUID, str
 
 
 def _import_part(job: Job, rows: list[ImportRow], report: ImportReport, seen: set[bytes]) -> None:
-    """Import the next rows of a job, with the roles that the asker has now."""
+    """Import the next rows of a job, with the roles that the asker has now. Doesn't commit."""
     import_batch(
         rows,
         report,
@@ -166,8 +166,9 @@ DEPARTMENT_IMPORT = SpreadsheetImport(
 
 
 def enqueue_import(content: bytes, name: str, *, dry_run: bool, by: Actor) -> Job:
-    """Enqueue the import of a spreadsheet of departments, or its check (`dry_run`). `name`: the file's name.
-    Raises InvalidInput, TooLarge, Unavailable."""
+    """Enqueue the import of a spreadsheet of departments, or its check (`dry_run`). The file is read and
+    stored now, and stays in the store after a rollback. `name`: the file's name. Raises InvalidInput,
+    TooLarge, Unavailable."""
     return DEPARTMENT_IMPORT.enqueue(content, f"科室 {name[:60]}", by=by, dry_run=dry_run)
 
 

@@ -41,9 +41,9 @@ institution."""
 
 def department_condition(words: str, grant: Grant) -> ColumnElement[bool]:
     """Returns the SQL condition that a department is meant by what was typed: that its name contains it or,
-    for the whole province, begins with it; each department for nothing typed. It doesn't limit to `grant`.
-    Sends a query for the whole province: up to MAX_LISTED departments are looked up beforehand, so that the
-    list's plan is that of a few ids."""
+    for the whole province, begins with it; each department for nothing typed. Closed ones fit, too, and it
+    doesn't limit to `grant`. Sends a query for the whole province: up to MAX_LISTED departments are looked up
+    beforehand, so that the list's plan is that of a few ids."""
     name = _typed_name(words)
     if not grant.is_province:
         return Department.name.contains(name, autoescape=True)

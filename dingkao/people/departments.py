@@ -54,7 +54,8 @@ def resolve_department(organisation: Organisation, name: str) -> Department:
 
 
 def department_names(department_ids: Iterable[UUID | None]) -> dict[UUID, str]:
-    """The names of the departments with these ids, at most 5,000, by id. An unknown id is left out."""
+    """The names of the departments with these ids, at most 5,000 (else arrays.TooManyValues), by id. An
+    unknown id is left out."""
     ids = {department_id for department_id in department_ids if department_id is not None}
     if not ids:
         return {}
@@ -63,7 +64,8 @@ def department_names(department_ids: Iterable[UUID | None]) -> dict[UUID, str]:
 
 
 def get_department(department_id: UUID, *, for_update: bool = False) -> Department:
-    """The department with that id, open or closed, locked with `for_update`. Raises NotFound."""
+    """The department with that id, open or closed, locked with `for_update` (one that the session has loaded
+    before isn't refreshed). Raises NotFound."""
     query = select(Department).where(Department.id == department_id)
     department = db.session.scalar(query.with_for_update() if for_update else query)
     if department is None:

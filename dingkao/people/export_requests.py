@@ -54,10 +54,10 @@ class ExportWish:
 
 
 def ask(request_id: UUID, wish: ExportWish, *, by: Actor) -> ExportRequest:
-    """Ask for a list as a file and return the request, whose job is enqueued unless a second person must
-    approve first. `request_id` is that of the form, so that a form sent twice asks once. The caller has
-    checked that `by` may have the list (`exported_lists.get_list`). Raises InvalidInput, also for an empty
-    list, Forbidden without an account, and NotFound for the id of another person's request."""
+    """Ask for a list as a file and return the request, locked and journalled, whose job is enqueued unless a
+    second person must approve first. `request_id` is that of the form, so that a form sent twice asks once.
+    The caller has checked that `by` may have the list (`exported_lists.get_list`). Raises InvalidInput, also
+    for an empty list, Forbidden without an account, and NotFound for the id of another person's request."""
     values = _validate_wish(wish, by) | {"tenant_id": current_tenant(), "id": request_id}
     statement = insert(ExportRequest).values(**values).on_conflict_do_nothing().returning(ExportRequest.id)
     is_new = db.session.scalar(statement) is not None
@@ -85,8 +85,8 @@ def _log_request(request: ExportRequest, by: Actor) -> None:
 
 
 def _validate_wish(wish: ExportWish, by: Actor) -> dict[str, Any]:
-    """The columns of the request. Raises InvalidInput for what can't be asked for, Forbidden if `by` has no
-    account."""
+    """The columns of the request; counts the list's rows, up to a limit. Raises InvalidInput for what can't
+    be asked for, Forbidden if `by` has no account."""
     if by.id is None:
         raise Forbidden
     reason = _validate_reason_and_format(wish)
@@ -137,7 +137,7 @@ def _organisation_of(grant: Grant) -> UUID | None:
 
 
 def _enqueue(request: ExportRequest) -> None:
-    """Enqueue the job that builds the file, for whoever asked."""
+    """Enqueue the job that builds the file, for whoever asked, and note the job in the request."""
     request.job_id = LIST_EXPORT.enqueue(request.id, f"导出{request.title}", by=request.asked_by).id
 
 
@@ -206,8 +206,8 @@ def approve(request: ExportRequest, *, by: Actor) -> None:
 
 
 def withdraw(request: ExportRequest, *, by: Actor) -> None:
-    """Withdraw or reject a locked request; does nothing if that is done. Raises InvalidState if it needs no
-    approval, or has it."""
+    """Withdraw or reject a locked request, which is journalled; does nothing if that is done. Whether `by`
+    may (`get_request`) isn't asked here. Raises InvalidState if it needs no approval, or has it."""
     if not request.needs_approval:
         raise InvalidState("该导出不需要确认，正在生成，可在“我的任务”中取消。")
     proposals.withdraw(request, by=by, refusal="该导出已确认，不能撤回。")

@@ -133,11 +133,11 @@ def hand_over(
 ) -> Job | None:
     """Lock both accounts, give all that is open on a desk to a successor, journal it and tell both; more than
     MAX_INLINE rows by a job, which is returned. With nothing open there is neither entry nor notice.
-    `closes`: the account is closed at once, too, for this reason, even while the job still gives. The caller
-    has checked that `by` may hand over the desk, and close the account. Doing it again gives what has come
-    since; while a job gives it, it is that job. Raises InvalidInput for the field `successor` or `reason`;
-    InvalidState while the desk goes to somebody else, and with `closes` for the own account or one that has
-    another desk; Forbidden, if `by` may not close accounts; NotFound."""
+    `closes`: the account is closed at once, too (its sessions, codes and links end), for this reason, even
+    while the job still gives. The caller has checked that `by` may hand over the desk, and close the account.
+    Doing it again gives what has come since; while a job gives it, it is that job. Raises InvalidInput for
+    the field `successor` or `reason`; InvalidState while the desk goes to somebody else, and with `closes`
+    for the own account or one that has another desk; Forbidden, if `by` may not close accounts; NotFound."""
     holder, successor = _lock_both(desk.holder_id, successor_id)
     if successor_id not in list_successors(desk):
         raise InvalidInput("请选择在该机构任同样角色的同事。", "successor")
@@ -180,8 +180,9 @@ def _move_or_enqueue(handover: Handover) -> Job | None:
 
 
 def _move_next(handover: Handover) -> int:
-    """Give the next rows to the successor, see `move_next_batch`. What a merger of the desk's organisation
-    has moved to another one already is looked for there, so that it doesn't stay behind."""
+    """Give the next rows to the successor, locked and flushed: at most 200 of one part; returns how many, 0
+    once nothing is left. What a merger of the desk's organisation has moved to another one already is looked
+    for there, so that it doesn't stay behind."""
     moved = move_next_batch(handover)
     if moved:
         return moved
@@ -206,7 +207,7 @@ def _lock_both(holder_id: UUID, successor_id: UUID) -> tuple[Account, Account]:
 
 
 def _log_handover(handover: Handover, counts: dict[str, int]) -> None:
-    """Journal a hand-over and tell both."""
+    """Journal a hand-over and write both a notice."""
     holder, successor, desk = handover.holder, handover.successor, handover.desk
     journal.write_entry(
         "account",
@@ -224,7 +225,8 @@ def _log_handover(handover: Handover, counts: dict[str, int]) -> None:
 
 
 def _close(desk: Desk, holder: Account, *, by: Actor, reason: str) -> None:
-    """Close the account of a desk that is its only one. Raises InvalidInput, InvalidState, Forbidden."""
+    """Close the account of a desk that is its only one, which ends its sessions, codes and links; does
+    nothing for one that is closed. Raises InvalidInput, InvalidState, Forbidden."""
     if holder.state == "closed":
         return
     if not desk.is_only:
@@ -255,8 +257,9 @@ def _on_cancel(_job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(JOB_NAME, undo=_on_cancel)
 def hand_over_step(job: Job, cursor: Cursor) -> Chunk:
-    """Give the next rows to the successor. Raises NotFound, InvalidInput if an account is gone, InvalidState
-    if that of the successor is closed: what is left stays with its holder, and can be handed over anew."""
+    """Give the next rows to the successor, both accounts locked, until none is left, those added meanwhile
+    included. Raises NotFound, InvalidInput if an account is gone, InvalidState if that of the successor is
+    closed: what is left stays with its holder, and can be handed over anew."""
     arguments = job.arguments
     organisation = arguments["organisation"]
     desk = Desk(UUID(arguments["account"]), UUID(organisation) if organisation else None, arguments["only"])

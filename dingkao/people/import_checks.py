@@ -68,8 +68,8 @@ def is_confirmable(job: Job) -> bool:
 
 def confirm_import(check: Job, *, by: Actor) -> Job:
     """Enqueue the import of the file that the job `check` (row locked) has checked; the same job if that was
-    done before. The file then belongs to that job. Raises Forbidden if `by` may not import such files any
-    more, InvalidState if there is nothing to confirm."""
+    done before. The file then belongs to that job. It runs with the check's arguments, for `by`. Raises
+    Forbidden if `by` may not import such files any more, InvalidState if there is nothing to confirm."""
     if import_id := (check.result or {}).get("import_id"):
         return db.session.scalars(select(Job).where(Job.id == UUID(import_id))).one()
     if not is_confirmable(check):
@@ -88,7 +88,8 @@ def confirm_import(check: Job, *, by: Actor) -> Job:
 
 
 def delete_file(job: Job) -> None:
-    """Delete the file of a job (row locked), whose import then can't be confirmed. Raises Unavailable."""
+    """Delete the file of a job (row locked) from the store, at once and even if the transaction is rolled
+    back, so that its import can't be confirmed. Raises Unavailable."""
     current_store().delete(UPLOAD_KIND, UUID(job.arguments["upload"]))
     job.subject_id = None
 

@@ -108,8 +108,9 @@ def log_import(accepted: int, changed: int, refused: int, *, by: Actor) -> None:
 
 
 def import_batch(rows: Iterable[ImportRow], report: ImportReport, seen: set[bytes]) -> None:
-    """Import a batch of rows and add to `report` what happened. Doesn't commit, and journals nothing. `seen`:
-    the 机构登记号 of the same file imported so far; those of this batch are added."""
+    """Import a batch of rows and add to `report` what happened. Flushes, doesn't commit, locks no
+    organisation before it changes it, and journals nothing. `seen`: the 机构登记号 of the same file imported
+    so far; those of this batch are added."""
     data_rows = [row for row in rows if not row.is_footer("name", "registration_number")]
     existing = _organisations_of_rows(data_rows)
     new_rows: list[dict[str, Any]] = []
@@ -249,8 +250,8 @@ def _import_subject() -> UUID:
 
 def import_or_enqueue(content: bytes, name: str, *, dry_run: bool = False, by: Actor) -> ImportReport | Job:
     """Import the institutions of a spreadsheet and return the report, or enqueue a job for a long or large
-    one, or for a check (`dry_run`), and return the job. `name`: the file's name. Raises InvalidInput,
-    TooLarge, Unavailable."""
+    one, or for a check (`dry_run`), and return the job, whose file stays in the store after a rollback.
+    `name`: the file's name. Raises InvalidInput, TooLarge, Unavailable."""
     if dry_run:
         return _enqueue(content, name, by, dry_run=True)
     with contextlib.suppress(runner.LimitExceeded):
@@ -291,12 +292,12 @@ def _import_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """`import_batch`, for the job."""
+    """Import the next rows of a job (`import_batch`): neither committed nor journalled here."""
     import_batch(rows, report, seen)
 
 
 def _finish_import(job: Job, counts: dict[str, int]) -> None:
-    """Write the journal entry of a finished job."""
+    """Write the journal entry of a finished or cancelled job."""
     log_import(
         counts["accepted"],
         counts["changed"],
@@ -324,7 +325,7 @@ chunked_uploads.register_purpose(
 
 def enqueue_assignment(assessor: Organisation, *, by: Actor) -> Job:
     """Enqueue a job that assigns `assessor` to every open institution that has no assessment organisation
-    yet. Whether it is one itself is checked when the job runs."""
+    yet. Whether it is one itself, and open, is checked when the job runs."""
     return enqueueing.enqueue(
         ASSIGN_JOB,
         f"指定考核机构：{assessor.name}",
