@@ -51,9 +51,9 @@ def create_draft(kind: str, fields: dict[str, Any], *, by: Actor) -> Article:
 
 
 def update(article: Article, fields: dict[str, Any], *, by: Actor) -> bool:
-    """Change an article, in any state, to the typed `fields` (as for `create_draft`); returns whether
-    anything changed. Readers of a published article see the change at once. Raises InvalidInput with the
-    field's name."""
+    """Change an article (locked), in any state, to the typed `fields` (as for `create_draft`), and journal
+    that; returns whether anything changed. Readers of a published article see the change at once. Raises
+    InvalidInput with the field's name."""
     values = _validate(article.kind, fields, article.id)
     changed_names = sorted(name for name, value in values.items() if value != getattr(article, name))
     for name in changed_names:
@@ -79,7 +79,7 @@ def update(article: Article, fields: dict[str, Any], *, by: Actor) -> bool:
 )
 def publish(article: Article, *, by: Actor) -> None:
     """发布: everyone can read the article (locked) from now on; published again after a withdrawal, it is as
-    new as now. Raises Forbidden, InvalidState."""
+    new as now. The state is set and journalled. Raises Forbidden, InvalidState for a published one."""
     article.published_at = clock.now()
 
 
@@ -90,11 +90,12 @@ def publish(article: Article, *, by: Actor) -> None:
     states=ARTICLE_STATES,
 )
 def withdraw(article: Article, *, by: Actor) -> None:
-    """撤下: the article (locked) is visible in the console only. Raises Forbidden, InvalidState."""
+    """撤下: the article (locked) is visible in the console only. The transition sets the state and journals
+    it. Raises Forbidden, InvalidState unless it is published."""
 
 
 def delete(article: Article, *, by: Actor) -> None:
-    """Delete a draft that was never published, and journal that. Raises InvalidState for any other
+    """Delete a draft (locked) that was never published, and journal that. Raises InvalidState for any other
     article."""
     if not article.is_deletable:
         raise InvalidState("发布过的内容不能删除，可以撤下。")
@@ -125,7 +126,7 @@ def move_position(article: Article, *, up: bool, by: Actor) -> None:
 
 def create_default_drafts(*, by: Actor) -> int:
     """Create drafts of the default answers, for a province to adapt, except for topics that exist already;
-    returns how many were created."""
+    returns how many were created. Each is flushed and journalled."""
     existing_topics = set(db.session.scalars(select(Article.topic).where(Article.topic.is_not(None))))
     missing_answers = [answer for answer in ANSWERS if answer.topic not in existing_topics]
     for answer in missing_answers:
@@ -144,7 +145,7 @@ def create_default_drafts(*, by: Actor) -> int:
 
 def get_articles_for_update(ids: Iterable[UUID]) -> list[Article]:
     """The articles with these ids, locked, by position; unknown ids are ignored. Raises NotFound if none
-    exists."""
+    exists, arrays.TooManyValues for more than 5,000 ids."""
     articles = list(
         db.session.scalars(
             select(Article)

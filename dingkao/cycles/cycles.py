@@ -36,10 +36,11 @@ def open_cycle(
     years: int = 3,
     by: Actor,
 ) -> Cycle:
-    """Open a cycle (考核周期) with its four phases, which may overlap [S6], journal that, and return it.
-    `label`: stored as it is; `phases`: kind (every key of PHASES, and no other) → first and last day, both
-    included; `years`: how many years of work the cycle looks back on, 1 to 10. Raises InvalidInput naming the
-    field, and InvalidState while the phases of another cycle aren't over: one cycle at a time."""
+    """Open a cycle (考核周期) with its four phases, which may overlap [S6], journal that, and return it; no
+    doctor is included. `label`: stored as it is; `phases`: kind (every key of PHASES, and no other) → first
+    and last day, both included; `years`: how many years of work the cycle looks back on, 1 to 10. Raises
+    InvalidInput naming the field, and InvalidState while the phases of another cycle aren't over: one cycle
+    at a time."""
     db.session.execute(
         text("select pg_advisory_xact_lock(:key)"),
         {"key": CYCLES_LOCK_ID << 32 | current_tenant()},
@@ -88,8 +89,8 @@ def correct_cycle(
     by: Actor,
 ) -> None:
     """Correct the values typed when the cycle was opened (parameters as in `open_cycle`) and journal what
-    they were; the caller has checked that no assessment of the cycle has been worked on. Raises InvalidInput
-    naming the field."""
+    they were; the caller has locked the cycle and checked that no doctor is included in it. Raises
+    InvalidInput naming the field."""
     _validate(cycle, label, starts_on, ends_on, phases, years)
     values_before: dict[str, Any] = {
         "label": cycle.label,

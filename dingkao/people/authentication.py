@@ -125,8 +125,8 @@ class _Matches(NamedTuple):
 def authenticate(kind: str, typed: str, password: str) -> SignInResult:
     """Check typed credentials against the account, which may be closed or missing. `kind`: «doctor» (`typed`
     is a document number) or «staff» (`typed` is a user name). The caller throttles attempts, and starts the
-    session, or lets set a password. Nothing is locked; a right one-time code isn't used up (that is done with
-    `find_one_time_code` and `set_password`), but an old hash of the right password is renewed.
+    session, or lets set a password. A right one-time code isn't used up here (`set_password` does that); an
+    old hash of the right password is renewed.
 
     For every account, even one that doesn't exist, there is one argon2 check and the same queries
     (security.md 4). Raises Busy, and InvalidInput with a message that depends only on what was typed."""

@@ -33,7 +33,7 @@ from dingkao.people.organisation_search import update_organisation_keys
 from dingkao.people.organisations import (
     InstitutionValues,
     assign_assessor,
-    lock_against_withdrawal,
+    lock_open,
     new_organisation_row,
     validate_institution,
 )
@@ -337,12 +337,10 @@ def enqueue_assignment(assessor: Organisation, *, by: Actor) -> Job:
 
 @worker.register_chunked_job(ASSIGN_JOB)
 def assign_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Assign the job's assessment organisation to the next batch of institutions that have none. Raises
-    InvalidInput if the chosen organisation isn't an assessment organisation any more."""
-    assessor = db.session.scalars(
-        select(Organisation).where(Organisation.id == UUID(job.arguments["assessor"]))
-    ).one()
-    lock_against_withdrawal(assessor)
+    """Assign the job's assessment organisation, kept open and from being withdrawn meanwhile, to the next
+    batch of institutions that have none; each is journalled. Raises InvalidInput if it isn't an assessment
+    organisation any more, InvalidState if it was closed or merged into another one."""
+    [assessor] = lock_open(UUID(job.arguments["assessor"])).values()
     lacking = and_(Organisation.assessment_organisation_id.is_(None), Organisation.closed_at.is_(None))
     total = (
         None if cursor else db.session.scalar(select(func.count()).select_from(Organisation).where(lacking))

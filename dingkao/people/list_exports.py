@@ -53,7 +53,7 @@ class Export:
 
     def enqueue(self, subject: UUID, title: str, *, by: UUID | None) -> Job:
         """Enqueue the job that builds the file of a long list; `title`: what the list of jobs shows; `by`:
-        the account for which it is."""
+        the account for which it is. Whether one like it is under way isn't asked."""
         return enqueueing.enqueue(
             self.job,
             title,
@@ -64,7 +64,9 @@ class Export:
 
     def step(self, job: Job, cursor: Cursor) -> Chunk:
         """One step of the job: store the next rows as a part, or after the last write the parts to the file,
-        then delete the parts. Raises NotFound for an empty list, Unavailable."""
+        then delete the parts. What has been stored stays, even if the transaction is rolled back, and is
+        replaced when the step runs again. Raises NotFound for an empty list, Unavailable, and what the list's
+        functions raise."""
         if cursor.get("forget"):
             job_parts.delete_parts(job.id, ROWS_SERIES, range(cursor["parts"]))
             return Chunk(None)
@@ -73,7 +75,8 @@ class Export:
         return self._save_next_part(job, cursor)
 
     def _write_parts(self, job: Job, number: int) -> Chunk:
-        """Write the file from all `number` parts, store it and note when it expires. Raises Unavailable."""
+        """Write the file from all `number` parts, store it and note when it expires. Raises Unavailable, and
+        what the list's functions raise."""
         subject = _subject_of(job)
         parts = job_parts.iter_parts(job.id, ROWS_SERIES, range(number))
         with private_temp_dir() as folder:
@@ -87,7 +90,8 @@ class Export:
         )
 
     def _save_next_part(self, job: Job, cursor: Cursor) -> Chunk:
-        """Store the next rows as a part. Raises NotFound if the list is empty, Unavailable."""
+        """Store the next rows, at most BATCH_SIZE, as a part; the first time they are counted, too. Raises
+        NotFound if the list is empty, Unavailable, and what the list's functions raise."""
         number, subject = cursor.get("parts", 0), _subject_of(job)
         total = None if cursor else self.count(subject)
         list_rows, last_key = self.fetch_rows(subject, cursor.get("after"), BATCH_SIZE)
@@ -113,7 +117,7 @@ def _subject_of(job: Job) -> UUID:
 
 
 def _on_cancel(_job: Job, cursor: Cursor) -> Cursor | None:
-    """Delete the stored parts of a cancelled job, if there are any."""
+    """The cursor from which a cancelled job deletes its stored parts; None if there are none."""
     return {"parts": cursor["parts"], "forget": True} if cursor.get("parts") else None
 
 
@@ -143,7 +147,8 @@ def load_file_piece(job: Job, number: int) -> bytes:
 
 def delete_expired_files() -> int:
     """The scheduled task that deletes files older than FILE_LIFETIME, FILES_PER_ROUND at most, the oldest
-    first, without those of jobs that are locked; returns how many. Raises Unavailable."""
+    first, without those of jobs that are locked; returns how many. They are gone from the store at once,
+    before the commit. Raises Unavailable."""
     expired_query = (
         select(Job)
         .where(Job.file_expires_at <= clock.now())

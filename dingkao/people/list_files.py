@@ -60,8 +60,8 @@ def _open_view(request: ExportRequest) -> ExportedView:
 
 
 def _count(request_id: UUID) -> int:
-    """How many people the list has. Raises InvalidState if these have become too many for one person, and
-    what opening its view raises."""
+    """How many people the list has. Raises InvalidState if these have become too many for one person, and as
+    `_open_view` NotFound, Forbidden, InvalidInput."""
     request = _get_request(request_id)
     people = _open_view(request).count_rows()
     if is_large(_list_of(request), people) and not request.approved_at:
@@ -70,8 +70,8 @@ def _count(request_id: UUID) -> int:
 
 
 def _fetch_rows(request_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportCursor]:
-    """The next rows of the list, at most `limit`, and the cursor after them (as in `Export`). Raises what
-    opening its view raises."""
+    """The next rows of the list, at most `limit`, and the cursor after them, None at the end. With full
+    numbers if the request is for these. Raises as `_open_view` NotFound, Forbidden, InvalidInput."""
     request = _get_request(request_id)
     view = _open_view(request)
     query, columns = view.query, view.order_columns
@@ -92,8 +92,9 @@ def _literal_of(text: str, column: Any) -> Any:
 
 
 def _write_file(request_id: UUID, rows: Iterator[Any], path: Path) -> None:
-    """Write the file in the format asked for, with who asked for it, when and why. Raises what opening its
-    view raises."""
+    """Write the file in the format asked for, with who asked for it, when and why, and who approved it.
+    Raises as `_open_view` NotFound, Forbidden, InvalidInput, and InvalidState if an xlsx would have more rows
+    than a sheet holds."""
     request = _get_request(request_id)
     listed, headings = _list_of(request), _open_view(request).headings
     facts = _facts_of(request)

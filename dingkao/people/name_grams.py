@@ -73,9 +73,9 @@ def contains_folded(name: Any, folded: str) -> ColumnElement[bool]:
 
 def replace_key_rows(model: Any, owner: str, key_rows: Mapping[UUID, set[tuple[Any, ...]]]) -> int:
     """Make the stored rows of keys `key_rows`, and return for how many owners they were others. `model`: the
-    table of keys, `owner`: its column of whom the keys are of, `key_rows`: by owner's id, at most 5,000, the
-    rows as tuples in the order of the table's columns. Rows of unchanged owners are left alone. Doesn't
-    commit."""
+    table of keys, `owner`: its column of whom the keys are of, `key_rows`: by owner's id, at most 5,000 (else
+    arrays.TooManyValues), the rows as tuples in the order of the table's columns. Rows of unchanged owners
+    are left alone. Doesn't commit."""
     owner_column = getattr(model, owner)
     columns = [column.key for column in model.__table__.columns]
     query = select(*(getattr(model, column) for column in columns)).where(in_array(owner_column, key_rows))

@@ -1,4 +1,5 @@
-"""Names by id, for pages and files: one query for all ids of a page. Ids may repeat and be None."""
+"""Names by id, for pages and files: one query for all ids of a page. Ids may repeat and be None; more than
+5,000 different ones raise arrays.TooManyValues."""
 
 from collections.abc import Iterable
 from uuid import UUID

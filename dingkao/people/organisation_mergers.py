@@ -85,9 +85,9 @@ def merge(
     by: Actor,
 ) -> Job:
     """Lock both organisations, which exist, close the first, journal it and enqueue the job that moves all it
-    has to its successor; again, it is the job that was enqueued before. Those that were merged into it before
-    now lead to the new successor, too. From now on nobody chooses it any more, and whoever looks for it finds
-    the successor. Raises InvalidInput naming the field, InvalidState."""
+    has (also its staff's roles) to its successor; again, it is the job that was enqueued before. Those that
+    were merged into it before now lead to the new successor, too. From now on nobody chooses it any more, and
+    whoever looks for it finds the successor. Raises InvalidInput naming the field, InvalidState."""
     predecessor, successor = _lock_both(predecessor_id, successor_id)
     job = latest_merger(predecessor.id)
     if job is not None and predecessor.successor_id == successor.id:
@@ -158,9 +158,9 @@ def _get_locked(organisation_id: UUID | None) -> Organisation:
 
 def close(organisation: Organisation, *, reason: str, by: Actor) -> None:
     """Close an organisation (locked) at which nothing is open any more; who only has a role there loses the
-    account, others lose that role. Closing it again changes nothing. It is journalled. Raises InvalidInput,
-    Forbidden if `by` may not close accounts, and InvalidState naming what is open, for an organisation that
-    was merged, and while another is merged into it."""
+    account, others lose that role, and the sessions of all of them end. Closing it again changes nothing. It
+    is journalled. Raises InvalidInput, Forbidden if `by` may not close accounts, and InvalidState naming what
+    is open, for an organisation that was merged, and while another is merged into it."""
     if organisation.closed_at is not None and organisation.successor_id is None:
         return
     require_open(organisation)
@@ -183,8 +183,8 @@ def require_nothing_open(organisation: Organisation) -> None:
 
 
 def reopen(organisation: Organisation, *, by: Actor) -> None:
-    """Open an organisation (locked) again that was closed without a successor; staff has to be invited anew.
-    Does nothing for an open one. Raises InvalidState for one that was merged."""
+    """Open an organisation (locked) again that was closed without a successor, and journal it; staff has to
+    be invited anew. Does nothing for an open one. Raises InvalidState for one that was merged."""
     if organisation.successor_id is not None:
         [successor] = organisation_names([organisation.successor_id]).values()
         raise InvalidState(f"{organisation.name}已并入{successor}，不能恢复。")

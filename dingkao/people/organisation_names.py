@@ -18,8 +18,8 @@ from dingkao.tenants.characters import fold_lookalikes
 
 def rename(organisation: Organisation, name: str, *, reason: str, by: Actor) -> None:
     """Give an organisation (locked) another name, for a reason such as the decision that says so. It is
-    journalled and found by the former name, too; the same name again changes nothing. Raises InvalidInput
-    naming the field."""
+    journalled and found by the former name, too; the same name again changes nothing. Its search keys are
+    updated, and the session flushed. Raises InvalidInput naming the field."""
     new_name = fold_lookalikes(" ".join(name.split()))
     if not 0 < len(new_name) <= MAX_NAME_LENGTH:
         raise InvalidInput(f"机构名称应为1至{MAX_NAME_LENGTH}字。", "name")
@@ -47,7 +47,8 @@ def store_former_name(organisation: Organisation) -> None:
 
 
 def take_over_names(predecessor: Organisation, successor: Organisation) -> None:
-    """Let an organisation be found by the names, present and former, of one that is merged into it."""
+    """Let an organisation be found by the names, present and former, of one that is merged into it; its
+    search keys are updated. Flushes."""
     names = [former.name for former in former_names(predecessor)]
     for name in dict.fromkeys((*names, predecessor.name)):
         db.session.add(

@@ -16,7 +16,8 @@ NO_ID = UUID(int=0)
 
 
 def require_organisation(organisation_id: UUID, *, for_update: bool = False) -> Organisation:
-    """The organisation with that id, open or closed, locked with `for_update`. Raises NotFound."""
+    """The organisation with that id, open or closed, locked with `for_update` (one that the session has
+    loaded before isn't refreshed). Raises NotFound."""
     query = select(Organisation).where(Organisation.id == organisation_id)
     organisation = db.session.scalar(query.with_for_update() if for_update else query)
     if organisation is None:
@@ -27,15 +28,15 @@ def require_organisation(organisation_id: UUID, *, for_update: bool = False) -> 
 def find_by_registration_number(
     registration_number: str,
 ) -> Organisation | None:
-    """The organisation of `organisations_by_number` for that 机构登记号 (in its normal form); None if there
-    is none."""
+    """The organisation that has that 机构登记号 (in its normal form), or into which the one with it was
+    merged; None if there is none, or it is closed."""
     return organisations_by_number([registration_number]).get(registration_number)
 
 
 def organisations_by_number(registration_numbers: Iterable[str]) -> dict[str, Organisation]:
-    """Returns 机构登记号 → organisation that isn't closed, for at most 5,000 numbers in their normal form
-    (`normalise_text`): the one with that number, or the one into which it was merged. A number of no
-    organisation is left out."""
+    """Returns 机构登记号 → organisation that isn't closed, for at most 5,000 numbers (else
+    arrays.TooManyValues) in their normal form (`normalise_text`): the one with that number, or the one into
+    which it was merged. A number of no organisation is left out."""
     query = select(Organisation).where(in_array(Organisation.registration_number, registration_numbers))
     numbered = db.session.scalars(query).all()
     successors = organisations_by_id(organisation.successor_id for organisation in numbered)
@@ -49,7 +50,8 @@ def organisations_by_number(registration_numbers: Iterable[str]) -> dict[str, Or
 def list_organisations(
     organisation_ids: Collection[UUID],
 ) -> list[Organisation]:
-    """The organisations with these ids, at most 5,000, open or closed, sorted by name."""
+    """The organisations with these ids, at most 5,000 (else arrays.TooManyValues), open or closed, sorted by
+    name."""
     if not organisation_ids:
         return []
     query = select(Organisation).where(in_array(Organisation.id, organisation_ids))
@@ -65,8 +67,8 @@ def list_assessors(limit: int) -> list[Organisation]:
 
 
 def count_without_assessor() -> int:
-    """How many open organisations have no assessment organisation; counted only as far as pages show
-    (`capped_count`)."""
+    """How many open organisations have no assessment organisation; counted up to 1,001, which pages show as
+    1,000以上."""
     return capped_count(_without_assessor())
 
 

@@ -56,8 +56,9 @@ def _name_keys(folded: str) -> set[str]:
 
 
 def update_organisation_keys(organisation_ids: Iterable[UUID]) -> int:
-    """Make the keys of these organisations, at most 5,000, what their names, present and former, say, after
-    names were changed; returns how many had other keys. Flushes, doesn't commit."""
+    """Make the keys of these organisations, at most 5,000 (else arrays.TooManyValues), what their names,
+    present and former, say, after names were changed; returns how many had other keys. Flushes, doesn't
+    commit."""
     db.session.flush()
     ids = list(organisation_ids)
     former = select(OrganisationFormerName.organisation_id, OrganisationFormerName.name)
@@ -107,7 +108,7 @@ def search_organisations(text: str, limit: int, *where: ColumnElement[bool]) -> 
 def organisations_by_name(names: Iterable[str]) -> dict[str, list[Organisation]]:
     """Returns folded name (`fold_for_search`) → the organisations that aren't closed with exactly this name,
     by id: those that have it now, or else those that had it, or into which one that had it was merged. At
-    most 5,000 names; a name of no organisation is left out."""
+    most 5,000 names (else arrays.TooManyValues); a name of no organisation is left out."""
     is_owner = and_(
         Organisation.tenant_id == OrganisationSearchKey.tenant_id,
         Organisation.id == OrganisationSearchKey.organisation_id,

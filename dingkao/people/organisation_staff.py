@@ -21,8 +21,8 @@ from dingkao.people.staff_accounts import close_account
 
 
 def _move_departments(departments: Sequence[Department], succession: Succession) -> None:
-    """Give the successor departments of these names, where it has none, and close these. One that the
-    successor has closed stays closed."""
+    """Give the successor departments of these names, where it has none, and close these; what is added there
+    is journalled. One that the successor has closed stays closed."""
     successor_id = succession.successor.id
     add_departments([(successor_id, department.name) for department in departments], by=succession.by)
     for department in departments:
@@ -31,7 +31,7 @@ def _move_departments(departments: Sequence[Department], succession: Succession)
 
 def _move_memberships(memberships: Sequence[Membership], succession: Succession) -> None:
     """Give staff the same roles at the successor, where they don't hold them already, and tell them; each
-    role is journalled."""
+    role is journalled. Their sessions go on."""
     successor_id = succession.successor.id
     account_ids = {membership.account_id for membership in memberships}
     successors = _successor_departments(memberships, succession)
@@ -84,8 +84,9 @@ def _successor_departments(
 
 def dismiss_staff(organisation: Organisation, *, reason: str, by: Actor) -> None:
     """Take the roles at an organisation from its staff and end their sessions; who holds no other role has
-    the account closed. Each role is journalled. Locks the accounts. Raises InvalidInput, Forbidden,
-    InvalidState."""
+    the account closed. Each role is journalled. Locks the accounts, flushes. Raises, for an account to be
+    closed, InvalidInput without a reason, Forbidden if `by` may not close accounts, InvalidState for the own
+    one."""
     query = select(Membership).where(Membership.organisation_id == organisation.id)
     memberships = db.session.scalars(query).all()
     account_ids = {membership.account_id for membership in memberships}

@@ -141,7 +141,7 @@ def _count(query: Select[Any]) -> int:
 
 def move_next_batch(succession: Succession) -> int:
     """Move the next rows of the first part that has any, at most BATCH_SIZE, locked in the order of their
-    ids; returns how many, 0 once nothing is left."""
+    ids; returns how many, 0 once nothing is left. Raises what the part's `move` raises."""
     for part in PARTS:
         query = part.query(succession.predecessor.id)
         model = query.column_descriptions[0]["entity"]

@@ -63,8 +63,8 @@ class InstitutionValues:
 
 
 def find_organisation(identity: UUID | None) -> Organisation | None:
-    """The organisation with that id, open or closed, by a prepared statement, not locked; None if there is
-    none, or `identity` is None."""
+    """The organisation with that id, open or closed, by a prepared statement, not locked nor refreshed; None
+    if there is none, or `identity` is None."""
     if identity is None:
         return None
     organisation_row = _ORGANISATION_STATEMENT.fetch_object(Organisation, organisation=identity)
@@ -125,7 +125,7 @@ def add_institution(entry: InstitutionValues, *, by: Actor) -> Organisation:
 def matches_typed(words: str) -> ColumnElement[bool]:
     """The SQL condition that an organisation, open or closed, has the typed 机构登记号, or a name, now or
     formerly, that contains the typed words; of a single character, that begins with it. False for nothing
-    typed. Sends queries (`organisation_condition`)."""
+    typed. Sends queries: up to 300 organisations are looked up beforehand."""
     return organisation_condition(words)
 
 
@@ -190,9 +190,9 @@ def _several_match(words: str, matches: Sequence[Organisation]) -> InvalidInput:
 
 
 def resolve_choice(text: str, *where: ColumnElement[bool]) -> Organisation:
-    """The organisation whose id (from a list) or name or 机构登记号 (typed, see `resolve_organisation`) is
-    `text`, among those that meet the SQL conditions `where` and aren't closed. Raises InvalidInput for the
-    field `institution`."""
+    """The organisation whose id (from a list) is `text`, or whose name (now or formerly, or a part that only
+    one has) or 机构登记号 it is, among those that meet the SQL conditions `where` and aren't closed. Raises
+    InvalidInput for the field `institution` if none or several match."""
     try:
         by_id = Organisation.id == UUID(text)
     except ValueError:
@@ -207,8 +207,8 @@ def resolve_choice(text: str, *where: ColumnElement[bool]) -> Organisation:
 def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Actor) -> None:
     """Make `assessor` the assessment organisation (所属考核机构) of `institution`, which may be the
     institution itself (办法); the caller has locked both (`assessor`: `lock_against_withdrawal`). A change is
-    journalled. Raises InvalidInput for the field `assessment_organisation` if `assessor` isn't an assessment
-    organisation."""
+    journalled. Whether either is closed isn't asked. Raises InvalidInput for the field
+    `assessment_organisation` if `assessor` isn't an assessment organisation."""
     if not assessor.assesses:
         raise InvalidInput(
             f"{assessor.name}尚未被指定为考核机构，请先指定。",
@@ -227,14 +227,16 @@ def assign_assessor(institution: Organisation, assessor: Organisation, *, by: Ac
 
 def lock_against_withdrawal(assessor: Organisation) -> None:
     """Refresh an organisation and keep others, until the transaction ends, from withdrawing it as an
-    assessment organisation; it can still be referred to."""
+    assessment organisation, closing and merging it; whether it is one, and open, the caller asks after that;
+    it can still be referred to."""
     db.session.refresh(assessor, with_for_update={"read": True, "key_share": True})
 
 
 def lock_for_assignment(institution_id: UUID, assessor_choice: str) -> None:
     """Lock an institution, and the organisation that was chosen to assess it (text as in `resolve_choice`;
-    ignored if it names none), in the order of ids, until the transaction ends: two who assign each to the
-    other would wait for each other otherwise. `assign_assessor` comes after it."""
+    ignored if it names none), in the order of ids, until the transaction ends (the second only against being
+    withdrawn, closed or merged): two who assign each to the other would wait for each other otherwise.
+    `assign_assessor` comes after it."""
     try:
         assessor_id = resolve_choice(assessor_choice).id if assessor_choice else institution_id
     except InvalidInput:

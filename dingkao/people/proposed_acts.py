@@ -73,8 +73,8 @@ def propose(
     value: str | None = None,
 ) -> ProposedAct:
     """Propose an act of `kind` about `subject`, with the proposed `value`, journal it, and return it. Whether
-    `by` may propose it, and `value` fits, is not asked here. Raises InvalidInput, and InvalidState if such an
-    act is pending already."""
+    `by` may propose it, and `value` fits, is not asked here. Raises InvalidInput for a missing or too long
+    reason, and InvalidState if such an act is pending already."""
     values = {
         "tenant_id": current_tenant(),
         "id": new_id(),
@@ -168,9 +168,9 @@ def get_for_update(act_id: UUID) -> ProposedAct:
 
 
 def approve(act: ProposedAct, *, by: Actor) -> None:
-    """Approve a locked act, carry it out and journal it; `by` must be a second person beside the one who
-    proposed it. Does nothing if it is approved already. Raises Forbidden, InvalidState, and what the effect
-    raises."""
+    """Approve a locked act, carry it out (what `on_approval` registered for its kind) and journal it; `by`
+    must be a second person beside the one who proposed it. Does nothing if it is approved already. Whether
+    `by` is granted that isn't asked here. Raises Forbidden, InvalidState, and what the effect raises."""
     if act.withdrawn_at:
         raise InvalidState(WITHDRAWN_MESSAGE)
     if act.approved_at:
@@ -182,6 +182,7 @@ def approve(act: ProposedAct, *, by: Actor) -> None:
 
 
 def withdraw(act: ProposedAct, *, by: Actor) -> None:
-    """Withdraw or reject a locked act; does nothing if that is done. Raises InvalidState if it is
+    """Withdraw or reject a locked act, and journal it; does nothing if that is done. Whether `by` is granted
+    that isn't asked here. Raises InvalidState if it is
     approved."""
     proposals.withdraw(act, by=by, refusal="该事项已确认办理，不能撤回。")

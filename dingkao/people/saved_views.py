@@ -39,8 +39,8 @@ def save_view(
     is_shared: bool,
 ) -> SavedView:
     """Save a view under a name, instead of what the person saved under it before. If `is_shared`, it is
-    offered to the colleagues at the person's first organisation, or in the province's office. Raises
-    InvalidInput for the field `name`, InvalidState for one view too many."""
+    offered to the colleagues at the person's first organisation, or in the province's office. Flushes;
+    nothing is journalled. Raises InvalidInput for the field `name`, InvalidState for one view too many."""
     tidy_name = " ".join(name.split())
     if not 0 < len(tidy_name) <= MAX_VIEW_NAME_LENGTH:
         raise InvalidInput(f"请填写视图名称，不超过{MAX_VIEW_NAME_LENGTH}字。", "name")

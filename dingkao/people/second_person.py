@@ -63,8 +63,9 @@ settings.register(
 
 def record_appointment(account_id: UUID, kind: str, *, by: Actor) -> None:
     """Record that `by` has given an account a role, a code or a mobile number (`kind`: one of
-    APPOINTMENT_KINDS). Nothing is recorded of operators and the terminal, because they approve nothing, and
-    of staff who do this to their own account."""
+    APPOINTMENT_KINDS). Until the recusal days are over the two don't count as two persons. Nothing is
+    recorded of operators and the terminal, because they approve nothing, and of staff who do this to their
+    own account."""
     if by.kind == "staff" and by.id is not None and by.id != account_id:
         db.session.add(
             Appointment(
@@ -179,8 +180,8 @@ def second_person_condition(account_id: UUID | None, *columns: Any) -> ColumnEle
 
 def count_decidable(query: Any, account_id: UUID, *columns: Any) -> tuple[int, int]:
     """How many rows of a query the owner of an account may decide on as a second person, and how many only
-    somebody else may, among the first MAX_LOOKED_AT rows. `columns`: the columns with the accounts that acted
-    before."""
+    somebody else may, among the first MAX_LOOKED_AT rows; shown as 1,000以上 above 1,000. `columns`: the
+    columns with the accounts that acted before."""
     is_mine = second_person_condition(account_id, *columns).label("is_mine")
     looked_at = query.with_only_columns(is_mine, maintain_column_froms=True).limit(MAX_LOOKED_AT).subquery()
     counts = select(func.count().filter(looked_at.c.is_mine), func.count().filter(~looked_at.c.is_mine))

@@ -73,7 +73,8 @@ class SignInThrottle:
             raise refusal
 
     def record_failure(self, attempt: PasswordAttempt | CodeAttempt) -> None:
-        """Record that the attempt was wrong."""
+        """Record that the attempt, which `require_allowed` has counted, was wrong; the limits of account,
+        origin and password count it (`attempt_rules`), unless the device is known."""
         self._with_cache(rules_for(self.connection, attempt).record_failure)
 
     def reset_after_success(self, attempt: PasswordAttempt | CodeAttempt) -> None:

@@ -181,9 +181,9 @@ class SmsCodes:
         *,
         ticket: str = "",
     ) -> None:
-        """Check the typed code and delete it, so that it works once; after five wrong ones it is refused.
-        `purpose`, `subject`, `mobile` and `ticket` as given to `send`. Raises InvalidInput for the field
-        `sms_code`."""
+        """Check the typed code and delete it at once, even if the transaction is rolled back, so that it
+        works once; after five wrong ones it is refused. `purpose`, `subject`, `mobile` and `ticket` as given
+        to `send`. Raises InvalidInput for the field `sms_code`."""
         self._check(purpose, f"{subject}|{ticket}", mobile, code, takes=True)
 
     def require_right(self, purpose: str, subject: str, mobile: str, code: str) -> None:

@@ -158,9 +158,10 @@ class SpreadsheetImport:
         dry_run: bool = False,
         **arguments: Any,
     ) -> Job:
-        """Store a file and enqueue the job that imports it, or only checks it (`dry_run`). A wrong type, a
-        missing column or an empty file is refused now, unless the file is too large to be read within a
-        request. `arguments`: further arguments of the job. Raises InvalidInput, TooLarge, Unavailable."""
+        """Store a file, which stays in the store after a rollback, and enqueue the job that imports it, or
+        only checks it (`dry_run`). A wrong type, a missing column or an empty file is refused now, unless the
+        file is too large to be read within a request. `arguments`: further arguments of the job. Raises
+        InvalidInput, TooLarge, Unavailable."""
         with contextlib.suppress(runner.LimitExceeded):
             if next(self.read_rows(content, ImportReport()), None) is None:
                 raise InvalidInput(NO_ROWS_MESSAGE, "file")
@@ -175,8 +176,9 @@ class SpreadsheetImport:
         dry_run: bool = False,
         **arguments: Any,
     ) -> Job:
-        """Like `enqueue`, without reading the file: for one that was read already, or is too large. Raises
-        Unavailable."""
+        """Store a file, which stays in the store after a rollback, and enqueue the job that imports it, or
+        only checks it (`dry_run`), without reading it: for one that was read already, or is too large.
+        `title`: what the list of jobs shows, after the verb. Raises Unavailable."""
         upload = new_id()
         current_store().put(UPLOAD_KIND, upload, content)
         return enqueueing.enqueue(
@@ -234,7 +236,8 @@ class SpreadsheetImport:
         return self.read_rows(content, report)
 
     def _import_batch(self, job: Job, cursor: Cursor) -> Chunk:
-        """Import the next part; after the last, go on to what follows the rows, or to the report."""
+        """Import the next part, which a check takes back; after the last, go on to what follows the rows, or
+        to the report. Raises Unavailable, and what importing raises."""
         number = cursor["taken"] + 1
         if number > cursor["parts"]:
             return Chunk(self._cursor_after_rows(job, cursor))
@@ -289,7 +292,7 @@ class SpreadsheetImport:
         report: ImportReport,
     ) -> None:
         """Store the report's rows for a part: its errors, and its warnings if the report has these. Part 0
-        has the problems of the whole file."""
+        has the problems of the whole file. Raises Unavailable."""
         for series, word, faults in (
             (ERRORS_SERIES, "未导入", report.errors),
             (
@@ -303,7 +306,8 @@ class SpreadsheetImport:
                 job_parts.save_part(job.id, series, number, lines)
 
     def _finish(self, job: Job, cursor: Cursor) -> Chunk:
-        """Write the report, if there is anything to report, and the journal entry of an import."""
+        """Write the report, if there is anything to report, and the journal entry of an import; go on to
+        deleting the parts. Raises Unavailable, and InvalidState for more rows than a sheet holds."""
         result = job.result or {}
         line_count = result.get("refused", 0)
         if self.has_warnings:
@@ -324,7 +328,8 @@ class SpreadsheetImport:
         )
 
     def _save_report(self, job: Job, last_part: int, line_count: int) -> None:
-        """Build the report as xlsx from the stored parts and store it."""
+        """Build the report as xlsx from the stored parts and store it. Raises Unavailable, and InvalidState
+        for more rows than a sheet holds."""
         report = xlsx_writer.write_xlsx(
             self.report_layout.headings(),
             _iter_problems(job, last_part),
@@ -368,8 +373,8 @@ def _counts_of(report: ImportReport) -> dict[str, int]:
 
 
 def _on_cancel(_job: Job, cursor: Cursor) -> Cursor:
-    """What a cancelled job still does: imported rows stay, the report is written, and the journal entry of an
-    import, and the parts are deleted."""
+    """The cursor from which a cancelled job ends: imported rows stay, the report is written, and the journal
+    entry of an import, and the parts are deleted."""
     return {
         "end": cursor.get("taken", 0),
         "parts": cursor.get("parts", 0),

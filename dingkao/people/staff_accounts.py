@@ -114,8 +114,9 @@ def _require_active_administrator(account: Account | None) -> None:
     verb="close",
 )
 def close_account(account: Account, *, by: Actor, reason: str) -> None:
-    """停用 of a locked account: end its sessions and make its codes and links invalid. Raises InvalidInput
-    without a reason, Forbidden, InvalidState for the own account and for a closed one."""
+    """停用 of a locked account: end its sessions and make its codes and links invalid; the state is set and
+    journalled. Raises InvalidInput without a reason, Forbidden, InvalidState for the own account and for a
+    closed one."""
     _end_access(account, by, reason)
 
 
@@ -129,7 +130,9 @@ def close_account(account: Account, *, by: Actor, reason: str) -> None:
 )
 def close_handed_over(account: Account, *, by: Actor, reason: str) -> None:
     """停用 of a locked account together with the hand-over of the account's work (`handovers`), by whoever
-    invites staff at the account's only organisation, too. Raises as `close_account`."""
+    invites staff at the account's only organisation (which the caller checks), too: sessions, codes and links
+    end, the state is set and journalled. Raises InvalidInput without a reason, Forbidden, InvalidState for
+    the own account and for a closed one."""
     _end_access(account, by, reason)
 
 
@@ -157,10 +160,10 @@ def _require_reason(reason: str) -> None:
     verb="reopen",
 )
 def reopen_account(account: Account, *, by: Actor) -> None:
-    """恢复 of a locked account: it must be opened again with a one-time code (which isn't issued here), an
-    administrator's, who loses the second factor too, with the link that is sent now. Its initial term begins
-    anew (`initial_days`). The old password is removed, because somebody else may have learnt it. Raises
-    Forbidden, InvalidState (the account isn't closed, no link can be sent), RateLimited."""
+    """恢复 of a locked account, which is journalled: it must be opened again with a one-time code (which
+    isn't issued here), an administrator's, who loses the second factor too, with the link that is sent now.
+    Its initial term begins anew (`initial_days`). The old password is removed, because somebody else may have
+    learnt it. Raises Forbidden, InvalidState (the account isn't closed, no link can be sent), RateLimited."""
     account.password_hash = None
     account.initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     if is_administrator(account.id):
@@ -176,8 +179,9 @@ def reopen_account(account: Account, *, by: Actor) -> None:
 
 def issue_staff_code(account: Account, *, by: Actor) -> str:
     """Issue a one-time code for an account (the caller has locked it and checked the right of `by`) and
-    return it (`accounts.issue_code`); earlier ones become invalid. Raises InvalidState for a closed account,
-    and for an administrator's, whose password nobody else may be able to set."""
+    return it (`accounts.issue_code`); earlier ones become invalid; it is journalled and recorded as an
+    appointment. Raises InvalidState for a closed account, and for an administrator's, whose password nobody
+    else may be able to set."""
     if account.state == "closed":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if is_administrator(account.id):
@@ -194,8 +198,9 @@ def add_role(
     department: Department | None = None,
 ) -> bool:
     """Give an account (the caller has locked it and checked the right of `by`) another role, which ends its
-    sessions, and return True; False if it has it already. `department`: as in `accounts.give_role`. Raises
-    InvalidInput for the role of an administrator and as `give_role`, InvalidState for a closed account."""
+    sessions, is journalled and recorded as an appointment, and return True; False if it has it already.
+    `department`: as in `accounts.give_role`. Raises InvalidInput for the role of an administrator and as
+    `give_role`, InvalidState for a closed account."""
     if role == PROVINCE_ADMIN:
         raise InvalidInput("省级管理员须单独邀请，不能由其他账号兼任。", "role")
     if account.state == "closed":
@@ -277,9 +282,9 @@ def _require_manager(by: Actor) -> None:
 def change_mobile(account: Account, mobile: str, *, by: Actor) -> None:
     """Change the mobile number of an administrator (the caller has locked the account and checked the right
     of `by`), which sends a link to it unless the account is closed; an active account loses password, second
-    factor and sessions (see `administrator_invitations.change_mobile`). Raises InvalidInput for the field
-    `mobile`; InvalidState for an account that is no administrator's and, where `by` is staff, for one that is
-    closed or set up; RateLimited."""
+    factor and sessions. Another number is journalled and recorded as an appointment. Raises InvalidInput for
+    the field `mobile`; InvalidState for an account that is no administrator's and, where `by` is staff, for
+    one that is closed or set up; RateLimited."""
     if account.state == "closed" and by.kind == "staff":
         raise InvalidState(ACCOUNT_CLOSED_MESSAGE)
     if not is_administrator(account.id):
@@ -369,7 +374,8 @@ def _unused_warning(province: Province, mobile: str, closing_time: datetime) -> 
 
 
 def _close_account(account: Account) -> None:
-    """Close an unused account, unless it is the last active administrator's."""
+    """Close an unused account, unless it is the last active administrator's: its sessions, codes and links
+    end, and it is journalled."""
     if is_administrator(account.id) and _other_administrators(account.id) == 0:
         return
     close_account(

@@ -41,8 +41,9 @@ USED_CHOICES = {"never": "未使用过", "30": "30天以上未使用", "90": "90
 
 
 def _query(_viewer: ListViewer, state: ListState) -> ListQuery:
-    """Returns the query of the staff. Where a filter leaves few, their ids are looked up before: sorted by
-    name, PostgreSQL else reads everybody to find them. Sends a query for each such filter."""
+    """Returns the query of the staff. Where a filter (which the list applies besides) leaves few, their ids
+    are looked up before: sorted by name, PostgreSQL else reads everybody to find them. Sends a query for each
+    such filter."""
     query = select(Account).where(Account.kind == "staff")
     for key, ids_query in _FEW_BY.items():
         if value := state.filters.get(key):

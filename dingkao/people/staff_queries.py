@@ -24,7 +24,7 @@ def get_staff(account_id: UUID) -> Account:
 def memberships_of_accounts(
     account_ids: Iterable[UUID],
 ) -> Sequence[Membership]:
-    """The memberships of at most 5,000 accounts, in no order."""
+    """The memberships of at most 5,000 accounts (else arrays.TooManyValues), in no order."""
     return db.session.scalars(select(Membership).where(in_array(Membership.account_id, account_ids))).all()
 
 

@@ -64,8 +64,9 @@ class AuthorizationStates:
         return state, cookie_value
 
     def consume(self, state: str, cookie_value: str) -> UUID | None:
-        """Delete the state and return the id of the account to be bound, None if it was for signing in.
-        Raises InvalidInput for an unknown, expired or used state, or one started in another browser."""
+        """Delete the state, also if it is then refused, and return the id of the account to be bound, None if
+        it was for signing in. Raises InvalidInput for an unknown, expired or used state, or one started in
+        another browser."""
         stored: Any = self.connection.getdel(self._key(state))
         content = json.loads(stored) if stored else None
         if content is None or not _is_cookie_of(content["mark"], cookie_value):

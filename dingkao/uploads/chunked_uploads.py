@@ -104,8 +104,9 @@ def start_upload(
     by: Actor,
 ) -> Upload:
     """Start an upload of `size` bytes, about the row `subject`. What the file holds is checked at its end, by
-    the purpose's `accept`. `key` is chosen by the sender: with the key of an earlier upload, that upload is
-    returned in its present state and no new one starts.
+    the purpose's `accept`. `key` is chosen by the sender: with the key of an earlier upload of the account,
+    that upload is returned in its present state and no new one starts, whatever else is given. Other starts
+    of the account wait until the transaction ends.
 
     Raises InvalidInput for an empty file, TooLarge, RateLimited, NotFound for an unknown purpose, a cancelled
     upload or an actor without an account, and what the purpose's `authorize` raises."""
@@ -150,9 +151,9 @@ def _require_valid_size(size: int, limits: UploadLimits) -> None:
 
 
 def receive_chunk(upload: UUID, offset: int, content: bytes, *, by: Actor) -> Upload:
-    """Store the chunk, of the account's upload with the id `upload`, that begins at byte `offset` (from 0),
-    and return the upload, locked. A chunk that was received before, or one for a finished upload, changes
-    nothing.
+    """Store the chunk (at once, even if the transaction is rolled back), of the account's upload with the id
+    `upload`, that begins at byte `offset` (from 0), and return the upload, locked. A chunk that was received
+    before, or one for a finished upload, changes nothing.
 
     Raises WrongOffset if it does not follow the bytes received so far, InvalidInput for a wrong length,
     NotFound for a missing or cancelled upload, Unavailable."""
@@ -179,7 +180,8 @@ def _require_whole_chunk(upload: Upload, offset: int, content: bytes) -> None:
 
 def finish_upload(upload: UUID, fields: Mapping[str, str], *, by: Actor) -> Upload:
     """Pass the complete file of the account's upload with the id `upload` and the other fields of its form to
-    the purpose's `accept`; does nothing if that was done before. The chunks stay until the next clean-up.
+    the purpose's `accept`; does nothing if that was done before. The upload is locked; whether the account
+    still may (`authorize`) isn't asked again, unless `accept` does. The chunks stay until the next clean-up.
     Raises WrongOffset if chunks are missing, NotFound, Unavailable, and what `accept` raises."""
     current = _upload_for_update(upload, by)
     if current.state == "done":
@@ -210,8 +212,8 @@ def cancel_upload(upload: UUID, *, by: Actor) -> None:
 def delete_expired() -> int:
     """The scheduled task that cleans up: it deletes the chunks of at most CLEANUP_BATCH_SIZE uploads that are
     finished, cancelled or older than a day from the store, and rows after a day (until then they count for
-    the daily limit and answer repeated requests). Returns the number of uploads cleaned up. Raises
-    Unavailable."""
+    the daily limit and answer repeated requests). Chunks are gone at once, before the commit; locked uploads
+    are skipped. Returns the number of uploads cleaned up. Raises Unavailable."""
     expiry = clock.now() - UPLOAD_LIFETIME
     deletable = select(Upload).where(
         Upload.pieces_deleted.is_(False),
@@ -243,8 +245,8 @@ def _delete_chunks(upload: Upload) -> None:
 
 def _require_within_limits(account: UUID, size: int, max_bytes_per_day: int) -> None:
     """Raises RateLimited if an account has too many open uploads, or would, with `size` bytes more, send more
-    than `max_bytes_per_day` within a day. A cancelled upload counts with the bytes it sent. The lock makes
-    two simultaneous starts wait."""
+    than `max_bytes_per_day` within a day. A cancelled upload counts with the bytes it sent. Takes a lock
+    until the transaction ends, so that of two simultaneous starts one waits."""
     db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(account), 0))))
     counted_bytes = case(
         (Upload.state == "cancelled", Upload.received),

@@ -292,18 +292,23 @@ def test_a_liaison_of_a_department_closed_before_goes_over_too(application, admi
         assert (department.name, department.closed_at) == ("皮肤科", None)
 
 
-def test_a_closed_assessment_organisation_is_not_offered(application, admin, in_province):
+def test_a_closed_assessment_organisation_is_not_offered_nor_assigned(admin, in_province):
     with in_province(SLUG):
-        values = InstitutionValues("徐汇考核中心", "SHJASS", f"{CODE}0100", "")
-        organisations.appoint_assessor(
-            organisations.add_institution(values, by=TERMINAL_ACTOR), by=TERMINAL_ACTOR
-        )
+        for number, name in (("SHJASS", "徐汇考核中心"), ("SHJWAI", "徐汇待定诊所")):
+            values = InstitutionValues(name, number, f"{CODE}0100", "")
+            organisations.add_institution(values, by=TERMINAL_ACTOR)
+        organisations.appoint_assessor(organisation("SHJASS"), by=TERMINAL_ACTOR)
+        assessor_id = organisation("SHJASS").id
         db.session.commit()
-    page = f"{page_of(in_province, 'SHJASS')}/closing"
+    answer = post_form(admin, f"{LIST}/assign", page=LIST, assessor=str(assessor_id))
+    page = f"{LIST}/{assessor_id}/closing"
     assert post_form(admin, page, reason="停业", confirmed="1").status_code == 303
+    turns = list(actors.iter_job_turns(in_province, SLUG, UUID(answer.location.rsplit("/", 1)[1])))
+    assert turns[-1].state == "failed", "it was asked for while the organisation was open"
     with in_province(SLUG):
         offered = assessor_choices.list_assessors(Grant(is_province=True), 100)
         assert organisation("SHJASS") not in offered
+        assert organisation("SHJWAI").assessment_organisation_id is None
 
 
 def test_halls_get_different_names_however_long_that_of_their_former_organisation_is():
