@@ -70,7 +70,8 @@ def open_cycle(
 
 
 def _require_cycle_over(cycle: Cycle | None) -> None:
-    """Raise InvalidState while the phases of the earlier cycle aren't over."""
+    """Raise InvalidState while the phases of the earlier cycle aren't over; None, or one without phases, is
+    over."""
     if cycle is None:
         return
     end = last_day(cycle)
@@ -226,7 +227,8 @@ def phases_of(cycle: Cycle) -> dict[str, CyclePhase]:
 
 
 def last_day(cycle: Cycle) -> date | None:
-    """The latest last day of the cycle's phases; None if it has no phases."""
+    """The latest last day of the cycle's phases; None if it has no phases. Phases that aren't flushed yet are
+    not seen."""
     return max(
         (phase.last_day for phase in phases_of(cycle).values()),
         default=None,
@@ -234,6 +236,7 @@ def last_day(cycle: Cycle) -> date | None:
 
 
 def is_phase_open(cycle: Cycle, kind: str) -> bool:
-    """Whether today is within the phase `kind` (a key of PHASES), its first and last day included."""
+    """Whether today is within the phase `kind` (a key of PHASES), its first and last day included; False if
+    the cycle has none of this kind. Phases that aren't flushed yet are not seen."""
     phase = phases_of(cycle).get(kind)
     return phase is not None and phase.first_day <= clock.today() <= phase.last_day

@@ -170,7 +170,8 @@ def link_sending_blocked() -> bool:
 
 
 def revoke_links(account: Account) -> None:
-    """Make all setup links and one-time codes of an account invalid."""
+    """Make all setup links and one-time codes of an account (locked) invalid, at once; nothing is
+    journalled."""
     now = clock.now()
     links = update(SetupLink).where(
         SetupLink.account_id == account.id,

@@ -299,6 +299,7 @@ def _count_try(connection: redis.Redis, pair: str, free: int) -> int:
 
 
 def _too_many_codes(wait_seconds: int) -> RateLimited:
+    """The refusal, to be returned or raised, of a code that may be tried only after so many seconds."""
     return RateLimited(
         TOO_MANY_CODES_MESSAGE.format(wait=_duration_text(wait_seconds)),
         wait_seconds,

@@ -184,6 +184,8 @@ def _is_initial_credential_valid(account: Account) -> bool:
 
 
 def _wrong_credentials_message(kind: str, *, is_initial: bool) -> str:
+    """The message for rejected credentials: by kind of account, and for doctors by whether the initial
+    password was typed."""
     if kind == "staff":
         return WRONG_STAFF_MESSAGE
     return WRONG_INITIAL_MESSAGE if is_initial else WRONG_CREDENTIALS_MESSAGE

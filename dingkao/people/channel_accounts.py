@@ -290,4 +290,5 @@ def _endpoint(carrier: str) -> str:
 
 
 def _secret_location(name: str) -> SecretLocation:
+    """Where the encrypted account of the channel `name` is stored: its decryption needs the same location."""
     return SecretLocation("province_setting", name, _SETTING_ROW_ID)

@@ -67,6 +67,7 @@ def move_column(name: str) -> Move:
     """The function that writes the successor's account into the column `name` of each row."""
 
     def move(entities: Sequence[Any], handover: Handover) -> None:
+        """Write the successor's account id into the column `name` of each row. Doesn't flush."""
         for entity in entities:
             setattr(entity, name, handover.successor.id)
 
@@ -80,6 +81,7 @@ def count_open(desk: Desk) -> list[tuple[HandoverPart, int]]:
 
 
 def _count(query: Select[Any] | None) -> int:
+    """How many rows a query of one entity has; 0 for None."""
     if query is None:
         return 0
     counted = query.with_only_columns(func.count(), maintain_column_froms=True)

@@ -28,7 +28,7 @@ _repeats: dict[str, _Repeat] = {}
 
 def allow_repeat(name: str, action: str, enqueue: EnqueueAgain) -> None:
     """Let whoever asked for a job called `name` and is granted `action` ask for it again; `enqueue` does
-    that, for the former job and the person."""
+    that, for the former job (row locked) and the person, and returns the new job."""
     _repeats[name] = _Repeat(action, enqueue)
 
 

@@ -42,7 +42,8 @@ def last_asked_at() -> datetime | None:
 
 
 def enqueue_verification(*, by: Actor) -> Job:
-    """Enqueue a verification and return its job; if one waits, runs or is paused, return that."""
+    """Enqueue a verification, journal that, and return its job; if one waits, runs or is paused, return
+    that."""
     running = running_verification()
     if running is not None:
         return running
@@ -52,7 +53,8 @@ def enqueue_verification(*, by: Actor) -> Job:
 
 
 def _verify_again(_job: Job, by: Actor) -> Job:
-    """Verify the journal anew: how such a job is repeated (`job_repeats`)."""
+    """Enqueue a verification anew, or return the one that waits, runs or is paused: how such a job is
+    repeated (`job_repeats`)."""
     return enqueue_verification(by=by)
 
 

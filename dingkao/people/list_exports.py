@@ -44,11 +44,12 @@ class Export:
     write_file: Callable[[UUID, Iterator[Any], Path], None]
 
     def __post_init__(self) -> None:
+        """Register the list's job, which deletes the stored parts if it is cancelled."""
         worker.register_chunked_job(self.job, undo=_on_cancel)(self.step)
 
     def is_short(self, subject: UUID) -> bool:
-        """Whether the list has at most MAX_INLINE_ROWS rows, so that its file may be built within a
-        request."""
+        """Whether the list has at most MAX_INLINE_ROWS rows, so that its file may be built within a request.
+        Raises what `count` raises."""
         return self.count(subject) <= MAX_INLINE_ROWS
 
     def enqueue(self, subject: UUID, title: str, *, by: UUID | None) -> Job:

@@ -132,6 +132,7 @@ def _asker_text(request: ExportRequest) -> str:
 
 
 def _minute_text(moment: datetime) -> str:
+    """A moment in Beijing, to the minute."""
     return f"{clock.to_beijing(moment):%Y-%m-%d %H:%M}"
 
 

@@ -33,6 +33,7 @@ def institution_filter(
     viewer; what is typed is resolved by `resolve_organisation`, with its InvalidInput."""
 
     def is_of_institution(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
+        """The SQL condition that `column` has the institution's id, which `value` is as text."""
         return column == UUID(value)
 
     return ListFilter(

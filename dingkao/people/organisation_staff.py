@@ -109,7 +109,8 @@ def dismiss_staff(organisation: Organisation, *, reason: str, by: Actor) -> None
 
 
 def _lock_accounts(account_ids: set[UUID]) -> Sequence[Account]:
-    """The accounts with these ids, locked in the order of ids."""
+    """The accounts with these ids, locked in the order of ids; those that the session has loaded before
+    aren't refreshed."""
     query = select(Account).where(in_array(Account.id, account_ids)).order_by(Account.id)
     return db.session.scalars(query.with_for_update()).all()
 

@@ -80,6 +80,7 @@ def add_column_part(
     successor's id there."""
 
     def query(predecessor_id: UUID) -> Select[Any]:
+        """The query of the rows that have the organisation's id in `column` and meet the conditions."""
         return select(column.class_).where(column == predecessor_id, *conditions)
 
     add_succession_part(
@@ -96,6 +97,7 @@ def move_column(column: Any) -> Move:
     """The function that writes the successor's id into `column` of each row."""
 
     def move(entities: Sequence[Any], succession: Succession) -> None:
+        """Write the successor's id into `column` of each row. Doesn't flush."""
         for entity in entities:
             setattr(entity, column.key, succession.successor.id)
 

@@ -249,17 +249,17 @@ def lock_for_assignment(institution_id: UUID, assessor_choice: str) -> None:
 
 
 def appoint_assessor(organisation: Organisation, *, by: Actor) -> None:
-    """Make `organisation` an assessment organisation (考核机构). It is journalled; does nothing if it is one.
-    The opposite: `assessor_withdrawal`."""
+    """Make `organisation` (locked) an assessment organisation (考核机构). It is journalled; does nothing if
+    it is one. The opposite: `assessor_withdrawal`."""
     if not organisation.assesses:
         organisation.assesses = True
         journal.write_entry("organisation", organisation.id, "appointed", by=by)
 
 
 def set_contact(organisation: Organisation, contact: str, *, by: Actor) -> None:
-    """Set the contact for an organisation's doctors (联系电话): a text that contains a telephone number, such
-    as «医务科 0355-1234567», or "" for none; a change is journalled. Raises InvalidInput for the field
-    `contact`."""
+    """Set the contact for the doctors of an organisation (locked; 联系电话): a text that contains a telephone
+    number, such as «医务科 0355-1234567», or "" for none; a change is journalled. Raises InvalidInput for the
+    field `contact`."""
     clean_contact = _validate_contact(" ".join(contact.split()))
     if organisation.contact != clean_contact:
         organisation.contact = clean_contact

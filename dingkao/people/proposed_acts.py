@@ -35,6 +35,7 @@ def on_approval(*kinds: str) -> Callable[[Effect], Effect]:
     the approval."""
 
     def register(function: Effect) -> Effect:
+        """Make the function the effect of approving acts of `kinds`; returns it unchanged."""
         _effects.update(dict.fromkeys(kinds, function))
         return function
 

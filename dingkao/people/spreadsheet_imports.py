@@ -87,6 +87,7 @@ def authorize_action(
     granted `action`. The check raises Forbidden for others."""
 
     def require_granted(_subject: UUID | None, by: Actor) -> None:
+        """Raise Forbidden unless `by` is staff and granted `action`; the subject is ignored."""
         if by.kind != "staff" or not grants(action, by.roles):
             raise Forbidden
 
@@ -98,6 +99,8 @@ def journal_counts(verb: str, **details: str) -> Callable[[Job, dict[str, int]],
     counts of the import and `details`, as an act of who asked for the job."""
 
     def write_entry(job: Job, counts: dict[str, int]) -> None:
+        """Write the entry `verb` about the province, by whoever asked for the job, with its counts (keys
+        of COUNTS)."""
         journal.write_entry(
             "province",
             UUID(int=current_tenant()),
@@ -141,6 +144,7 @@ class SpreadsheetImport:
     rows_per_chunk: int | None = None
 
     def __post_init__(self) -> None:
+        """Register the job, and let whoever is granted `action` confirm its checks."""
         worker.register_chunked_job(self.name, undo=_on_cancel)(self.step)
         register_confirmable(self.name, self.action)
 
