@@ -34,15 +34,17 @@ from tests.engines import FROM_OUTSIDE, superuser_connection
 
 __all__ = ["FROM_OUTSIDE", "free_port", "superuser_connection"]
 LONGEST = (
-    "test_make_run.py", "test_end_to_end.py", "test_plans.py", "test_sitting_time.py", "test_worker.py", "browser/test_requests.py",
-    "test_page_weight.py", "test_filing_pages.py", "test_matrix.py", "browser/test_watching.py", "test_binary_locations.py", "browser/test_sitting.py",
-    "test_appearance.py", "test_full_sitting.py", "browser/test_uploads.py", "test_desk_clicks.py", "test_review_desk.py", "test_practice_pages.py",
-    "browser/test_forms.py", "blueprints/test_scoring.py", "test_large_sheet.py", "test_interrupted_requests.py", "sweeps/test_routes.py",
+    "test_make_run.py", "test_plans.py", "test_end_to_end.py", "test_matrix.py", "test_sitting_time.py", "test_page_weight.py",
+    "browser/test_requests.py", "test_worker.py", "test_filing_pages.py", "browser/test_forms.py", "test_binary_locations.py", "test_appearance.py",
+    "browser/test_sitting.py", "blueprints/test_question_banks.py", "browser/test_watching.py", "test_desk_clicks.py", "test_review_desk.py", "test_practice_pages.py",
+    "sweeps/test_routes.py", "test_full_sitting.py", "browser/test_uploads.py", "blueprints/test_scoring.py", "test_large_sheet.py", "test_interrupted_requests.py",
     "test_question_exports.py", "browser/test_sign_in.py", "rooms/test_roster.py", "browser/test_questions.py", "test_checkpoints.py",
     "test_offline_scores.py", "test_external_services.py", "test_list_files.py", "test_mock_exam_pages.py", "browser/test_lists.py",
-    "blueprints/test_question_banks.py", "browser/test_manual.py", "browser/test_texts.py", "browser/test_expired.py", "test_job_bell.py",
+    "browser/test_manual.py", "browser/test_texts.py", "browser/test_expired.py", "test_job_bell.py",
     "test_late_answers.py", "rooms/test_papers.py", "test_sitting_machine.py", "rooms/test_names.py",
 )  # fmt: skip
+"""Files that take minutes by themselves: such as wait and such as compute in turn, so that the processor is
+neither wanted by all workers nor by none."""
 SLUGS = ("shanxi", "henan")
 ODD = "定 考 #;'\"$x%41"
 """What a folder may be called and the engines still start in it."""
