@@ -113,7 +113,9 @@ class ListGrowth:
 
 
 def _cookie(client: FlaskClient) -> str:
+    """What the client sends as its cookies: of the session and, once it has seen a form, of the form's
+    token."""
     name = f"dk-{client.slug}"  # type: ignore[attr-defined]
-    cookie = client.get_cookie(name)
-    assert cookie
-    return f"{name}={cookie.value}"
+    session, form = client.get_cookie(name), client.get_cookie(f"{name}-form")
+    assert session
+    return "; ".join(f"{cookie.key}={cookie.value}" for cookie in (session, form) if cookie)
