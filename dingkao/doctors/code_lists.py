@@ -108,7 +108,8 @@ _LOOKUPS = {
 
 def code_for(kind: str, text: str) -> str | None:
     """Our code for the word `text` of the list `kind` (document, level, category, sex, scope); None if the
-    list doesn't have it. Endings such as 类别 and 专业 are ignored: 「临床类别」 is read as 「临床」."""
+    list doesn't have it. Endings such as 类别 and 专业 are ignored, 「临床类别」 is read as 「临床」, and in
+    the lists document and category a note in brackets at the end. Raises KeyError for another list."""
     lookup, word = _LOOKUPS[kind], normalise_word(text)
     if word not in lookup and kind in _LISTS_WITH_NOTES:
         word = _NOTE_PATTERN.sub("", word)

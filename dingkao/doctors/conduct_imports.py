@@ -74,8 +74,9 @@ def get_kind_for(code: str, roles: Collection[str]) -> ConductKind:
 
 
 def enqueue_import(kind: ConductKind, content: bytes, name: str, *, dry_run: bool, by: Actor) -> Job:
-    """Enqueue the import of a spreadsheet of records, or its check (`dry_run`). `name`: the file's name.
-    Raises InvalidInput, TooLarge, Unavailable."""
+    """Store a spreadsheet of records and enqueue its import, or its check (`dry_run`), which runs after the
+    commit. `name`: the file's name. Whether `by` may import the kind isn't asked here (`get_kind_for`).
+    Raises InvalidInput, also for a file without rows, TooLarge, Unavailable."""
     return CONDUCT_IMPORTS[kind.code].enqueue(content, f"{kind.label} {name[:60]}", by=by, dry_run=dry_run)
 
 
@@ -104,7 +105,8 @@ def import_batch(
     """Import a batch of rows and add to `report` what happened; lines below the table are left out. `grant`:
     whose doctors they may name; `seen`: the keys of the rows of the same file so far, to which those of this
     batch are added. Records that are there already are locked, and journalled where they change; new ones are
-    not."""
+    not. Flushes, doesn't commit. Raises TooManyValues for more than 2,500 rows, each of which may name two
+    numbers."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     people = _find_people(data_rows, grant)
     valid_rows = [
@@ -242,7 +244,8 @@ def _import_part(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """Import the next rows of a job, with the roles that the asker has now."""
+    """Import the next rows of a job, with the roles that the asker has now: doctors whom these don't reach
+    any more are refused as unknown."""
     import_batch(
         kind,
         rows,
@@ -275,8 +278,8 @@ def _accept_upload(
     fields: Mapping[str, str],
 ) -> UUID:
     """Enqueue the import (or with the field «check» the check) of a file that came in chunks; its kind is in
-    the field «kind». Returns the job's id. Raises NotFound,
-    Forbidden, InvalidInput, TooLarge, Unavailable."""
+    the field «kind». Returns the job's id. Raises NotFound for an unknown kind, Forbidden for one that the
+    roles of `by` don't import, InvalidInput, TooLarge, Unavailable."""
     kind = get_kind_for(fields.get("kind", ""), by.roles)
     return enqueue_import(kind, content, name, dry_run="check" in fields, by=by).id
 

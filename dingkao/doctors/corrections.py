@@ -57,7 +57,7 @@ FIELD_CHOICES = {
 
 def current_values(doctor: Doctor) -> dict[str, str]:
     """The stored values of a doctor, by the names of FIELD_LABELS: codes, the document number decrypted, and
-    the institution as its 机构登记号."""
+    the institution as its 机构登记号. Raises encryption.DecryptionFailed."""
     registration_number = db.session.scalars(
         select(Organisation.registration_number).where(Organisation.id == doctor.organisation_id)
     ).one()
@@ -77,9 +77,9 @@ def validate_changes(
     disclosure: DisclosureLimit = UNLIMITED,
 ) -> dict[str, str]:
     """Return those of `values` (by the names of FIELD_LABELS; an empty text means unchanged) that differ from
-    the stored values, in the form in which they would be stored.
-    `disclosure` limits how often a doctor learns that a number belongs to somebody else. Raises InvalidInput
-    naming the field."""
+    the stored values, in the form in which they would be stored; other names are left out. Nothing is stored.
+    `disclosure` limits how often a doctor learns that a number belongs to somebody else; when that is said
+    here, it is counted at once. Raises InvalidInput naming the field."""
     stored_values = current_values(doctor)
     new_values = {name: _normalise(name, text) for name, text in values.items() if text.strip()}
     _require_listed(new_values)
@@ -99,7 +99,8 @@ def _require_short_name(name: str) -> None:
 
 
 def _require_institution(values: Mapping[str, str]) -> None:
-    """Raise InvalidInput if `values` name an institution that the province doesn't have."""
+    """Raise InvalidInput if `values` name an institution that the province doesn't have, or that is closed
+    and wasn't merged into an open one."""
     if "institution" in values and find_by_registration_number(values["institution"]) is None:
         raise InvalidInput(
             "没有找到该登记号的机构，请核对，或向机构询问登记号。",
@@ -160,9 +161,10 @@ def display_value(name: str, value: str) -> str:
 def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) -> None:
     """Store the corrected `values` (as in `validate_changes`) in a locked doctor and its account, whose
     sign-in name follows the document number; bring the search keys up to date, forget the roster row imported
-    last, and journal it. Of the institution only the doctor's own is changed, not that of its records. Raises
-    InvalidInput, and InvalidState if another doctor has got the number, or the institution was closed, just
-    now."""
+    last, and journal it, also where nothing differs any more. Another category deletes the scopes, another
+    institution the department; that of the doctor's records stays. The caller has seen that two persons
+    approved it. Flushes, and locks the institution. Raises InvalidInput, and InvalidState if another doctor
+    has got the number, or the institution was closed, just now."""
     changes = validate_changes(doctor, values)
     if "name" in changes:
         _change_name(doctor, changes["name"])

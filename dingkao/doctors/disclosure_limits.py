@@ -27,9 +27,10 @@ settings.register(
 
 @dataclass(frozen=True)
 class DisclosureLimit:
-    """How many disclosures `subject` (the id of an institution or a doctor) gets in an hour. Once `limit` is
-    reached, no number is looked up for the subject any more, because a refusal of only known numbers would
-    disclose too."""
+    """How many disclosures `subject` (the id of an institution or a doctor) gets in an hour, which begins
+    with the first. They are counted in the cache (`rate_counters`). Once `limit` is reached, no
+    number is looked up for the subject any more, because a refusal of only known numbers would disclose
+    too."""
 
     subject: UUID
     limit: int
@@ -48,11 +49,12 @@ class DisclosureLimit:
         return cls(doctor_id, MAX_PER_DOCTOR)
 
     def is_exhausted(self) -> bool:
-        """Whether the disclosures of the current hour are used up."""
+        """Whether the disclosures of the current hour are used up; False if the cache doesn't respond."""
         return current_count(COUNTER_KIND, self.subject) >= self.limit
 
     def record_disclosure(self) -> None:
-        """Count one more disclosure."""
+        """Count one more disclosure, at once: it stays counted after a rollback. Nothing is raised if the
+        cache doesn't respond."""
         increment(COUNTER_KIND, self.subject, seconds=HOUR_SECONDS)
 
 

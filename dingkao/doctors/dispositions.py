@@ -48,8 +48,9 @@ def set_dispositions(
     *,
     by: Actor,
 ) -> None:
-    """Store and journal the disposition of doctors in a cycle, in place of an earlier one. The arguments are
-    those that `validate_disposition` has returned. At most 5,000 doctors."""
+    """Store and journal the disposition of doctors in a cycle, in place of an earlier one; whether they are
+    in the cycle isn't asked, and their records stay. `code` and `note` are those that `validate_disposition`
+    has returned. At most 5,000 doctors."""
     ids = sorted(set(doctor_ids))
     if not ids:
         return

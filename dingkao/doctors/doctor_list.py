@@ -86,8 +86,8 @@ def level_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
 
 
 def doctor_filter(column: Any) -> ListFilter:
-    """The filter of the rows of doctors who were found by a number: their ids stand in the address, where the
-    number must not (domain.md §9). `column`: the list's column with the doctor's id."""
+    """The filter of the rows of doctors who were found by a number: their ids, joined by dots, stand in the
+    address, where the number must not (domain.md §9). `column`: the list's column with the doctor's id."""
     return ListFilter(
         DOCTOR_FILTER,
         "号码",
@@ -130,7 +130,8 @@ def doctor_cells(doctor: Doctor, institution: str) -> dict[str, str]:
 
 
 def doctor_search(words: str, viewer: ListViewer) -> ColumnElement[bool]:
-    """The condition that a doctor is meant by what was typed, for lists whose query has doctors."""
+    """The condition that a doctor is meant by what was typed, for lists whose query has doctors and is
+    limited to the viewer's grant besides. Sends queries: the first who are found are looked up at once."""
     return search_condition(words, viewer.grant)
 
 

@@ -15,7 +15,7 @@ from dingkao.tenants.encryption import SecretLocation, current_vault
 
 
 def doctors_by_id(ids: Iterable[UUID]) -> dict[UUID, Doctor]:
-    """The doctors with these ids, at most 5,000, by id. An unknown id is left out."""
+    """The doctors with these ids, at most 5,000 (more: TooManyValues), by id. An unknown id is left out."""
     doctors = db.session.scalars(select(Doctor).where(in_array(Doctor.id, set(ids))))
     return {doctor.id: doctor for doctor in doctors}
 
@@ -27,7 +27,7 @@ def doctor_of_account(account_id: UUID | None) -> Doctor | None:
 
 def get_doctor(doctor_id: UUID, grant: Grant, *, for_update: bool = False) -> Doctor:
     """The doctor with that id, locked with `for_update`. Raises NotFound, and Forbidden for a doctor outside
-    `grant`."""
+    `grant`, of which only the province and `institution_ids` count here."""
     query = select(Doctor).where(Doctor.id == doctor_id)
     doctor = db.session.scalar(query.with_for_update() if for_update else query)
     if doctor is None:

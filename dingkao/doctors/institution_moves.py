@@ -21,10 +21,11 @@ from dingkao.people.organisation_succession import (
 
 
 def change_institution(doctor: Doctor, organisation_id: UUID) -> bool:
-    """Put a locked doctor on the roster of another institution, where the doctor is then found, in no
-    department. The row imported last is forgotten, so that the new institution's file is compared with what
-    is stored. The records of the doctor stay where they are, and nothing is journalled: both are the
-    caller's. Returns whether there was a department to leave, for the journal, which holds no names."""
+    """Put a locked doctor on the roster of another institution, which the caller has locked so that it stays
+    open (`lock_open`). The doctor is then found there, in no department; flushes. The row imported last is
+    forgotten, so that the new institution's file is compared with what is stored. The records of the doctor
+    stay where they are, and nothing is journalled: both are the caller's. Returns whether there was a
+    department to leave, for the journal, which holds no names."""
     has_left_department = bool(doctor.department)
     doctor.department = None
     _put_on_roster([doctor], organisation_id)
@@ -32,8 +33,8 @@ def change_institution(doctor: Doctor, organisation_id: UUID) -> bool:
 
 
 def _put_on_roster(doctors: Sequence[Doctor], organisation_id: UUID) -> None:
-    """Put locked doctors on the roster of another institution, see `change_institution`; departments
-    stay as they are."""
+    """Put locked doctors, at most 5,000, on the roster of another institution: they are found there
+    (flushes), and the row imported last is forgotten. Departments stay as they are."""
     for doctor in doctors:
         doctor.organisation_id = organisation_id
         doctor.roster_digest = None
@@ -42,7 +43,7 @@ def _put_on_roster(doctors: Sequence[Doctor], organisation_id: UUID) -> None:
 
 def _move_doctors(doctors: Sequence[Doctor], succession: Succession) -> None:
     """Move doctors (locked) to the successor of their institution, with their departments; journal it, and
-    tell them."""
+    notify each."""
     _put_on_roster(doctors, succession.successor.id)
     for doctor in doctors:
         journal.write_entry(

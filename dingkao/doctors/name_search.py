@@ -54,10 +54,10 @@ than once."""
 class SearchForm:
     """A way of finding doctors. `label`: what was matched, for the page; `queries`: for a text as it was
     typed (stripped, not empty) and the grant of the person who searches, the queries that find doctors by it,
-    the best first; none where the text cannot be meant so. A grant of institutions alone is kept by the
-    queries (`institution_condition`), any other by the caller. `list_queries`: those of a list, which takes
-    all whom a text finds, where `queries` give the best alone; `is_of_number`: it finds people by numbers
-    of their own."""
+    the best first; none where the text cannot be meant so; it may look something up for that. A grant of
+    institutions alone is kept by the queries (`institution_condition`), any other by the caller.
+    `list_queries`: those of a list, which takes all whom a text finds, where `queries` give the best alone;
+    `is_of_number`: it finds people by numbers of their own."""
 
     code: str
     label: str
@@ -79,8 +79,10 @@ def register_form(form: SearchForm) -> None:
 
 
 def form_queries(form: SearchForm, text: str, grant: Grant, *, for_list: bool = False) -> list[Query]:
-    """The queries by which `form` finds doctors for a text as it was typed, or a list's; none for an empty
-    text or one of more than MAX_TEXT_LENGTH characters."""
+    """The queries by which `form` finds doctors for a text as it was typed, or a list's (`for_list`); none
+    for an empty text or one of more than MAX_TEXT_LENGTH characters. They are not sent here, but some forms
+    look up institutions or count keys first. Any grant but one of institutions alone is kept by the
+    caller."""
     typed_text = normalise_name(text)[: MAX_TEXT_LENGTH + 1]
     if not typed_text or len(typed_text) > MAX_TEXT_LENGTH:
         return []
@@ -97,11 +99,12 @@ def is_number(text: str) -> bool:
 
 def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> ColumnElement[bool]:
     """The SQL condition that a row of a list is of a doctor whom `text` finds by any form; true for an empty
-    text. `doctor_id`: the list's column with the doctor's id, by default that of Doctor, whose names then are
-    narrowed too, so that a list sorted by name begins where the first of them stands; `grant`: of the person
-    who looks, by which the list must be limited besides.
-    Sends queries: up to MAX_LISTED doctors are looked up beforehand, so that the list's plan is that of a few
-    ids."""
+    text, false for one that no form takes, as of more than MAX_TEXT_LENGTH characters. `doctor_id`: the
+    list's column with the doctor's id, by default that of Doctor, whose names then are narrowed too, so that
+    a list sorted by name begins where the first of them stands; `grant`: of the person who looks, by which
+    the list must be limited besides.
+    Sends queries: of each query up to MAX_LISTED doctors are looked up beforehand, so that the list's plan is
+    that of a few ids; a subquery only where one finds more."""
     if not text.strip():
         return true()
     queries = [query for form in search_forms() for query in form_queries(form, text, grant, for_list=True)]
@@ -206,8 +209,9 @@ def _name_queries(text: str, grant: Grant) -> list[Query]:
 
 def _containing(folded: str, grant: Grant) -> Query:
     """The query of doctors whose folded name contains `folded`, of two characters or more; of three, those
-    of just that name, who have no triple, are left out. Two or three characters are one key, whose rows stand
-    in the order of names; of more, those with their rarest triples, whose names are then compared."""
+    of just that name, who have no triple, are left out. Above three, one query is sent to count. Two or three
+    characters are one key, whose rows stand in the order of names; of more, those with their rarest triples,
+    whose names are then compared."""
     if len(folded) <= TRIPLE_LENGTH:
         kind = PAIR if len(folded) < TRIPLE_LENGTH else TRIPLE
         return _by_key(DoctorSearchKey.key == kind + folded, grant)
@@ -250,8 +254,9 @@ def _number_queries(text: str, grant: Grant) -> list[Query]:
 
 
 def _institution_queries(text: str, grant: Grant) -> list[Query]:
-    """The doctors of the institutions whose names contain the text, institution by institution: those of the
-    one that fits best, then in the order of the index those of the others."""
+    """The doctors of the first MAX_INSTITUTIONS institutions that the text may mean by a part of a name or
+    its 登记号, which are looked up here: those of the one that fits best, then, institution by institution in
+    the order of the index, those of the others."""
     if len(text) < 2:
         return []
     ids = search_organisation_ids(text, MAX_INSTITUTIONS, partial(institution_condition, grant))
@@ -263,7 +268,8 @@ def _institution_queries(text: str, grant: Grant) -> list[Query]:
 
 
 def _institution_list_queries(text: str, grant: Grant) -> list[Query]:
-    """The doctors of all institutions whose names contain the text, in no order."""
+    """The doctors of all institutions that the text may mean by a part of a name or its 登记号, in no order;
+    the first of these are looked up here."""
     if len(text) < 2:
         return []
     is_of_institution = organisation_condition(text, organisation_id=Doctor.organisation_id)

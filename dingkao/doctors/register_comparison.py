@@ -65,7 +65,8 @@ class _BatchComparison:
     sighted: set[UUID] = field(default_factory=set)
 
     def run(self, rows: Iterable[ImportRow]) -> None:
-        """Compare the rows, and write differences, counts and who was seen."""
+        """Compare the rows, add refused ones to the report, and write differences, with their counts by
+        division, and who was seen."""
         for row in rows:
             try:
                 self._compare(row)
@@ -113,13 +114,14 @@ class _BatchComparison:
         )
 
     def _institutions_of(self, entry: RegisterEntry) -> Sequence[Organisation]:
-        """The institutions of the province that the register's may be: one by 机构登记号, several of the same
-        name (`organisations_by_name`); none if it isn't one of the province."""
+        """The open institutions of the province that the register's may be: the one of its 机构登记号, or if
+        there is none, all of its name (`organisations_by_name`); none if it isn't one of the province."""
         by_number = self.institutions.get(entry.registration_number, ()) if entry.registration_number else ()
         return by_number or self.institutions.get(fold_for_search(entry.institution), ())
 
     def _add_new(self, entry: RegisterEntry) -> None:
-        """Note somebody who is not on any list of the province. Raises InvalidRegisterRow."""
+        """Note somebody who is not on any list of the province. Raises InvalidRegisterRow for a malformed
+        number, somebody of another institution, and if disclosures are used up."""
         number = register_rows.require_document_number(entry)
         institution = next(iter(self._institutions_of(entry)), None)
         self._require_own_row(entry, institution)
@@ -151,7 +153,8 @@ class _BatchComparison:
 
     def _compare_known(self, entry: RegisterEntry, doctor: Doctor) -> None:
         """Compare somebody who is on a list of the province; that it is another list than the one compared
-        counts as disclosed. Raises InvalidRegisterRow."""
+        counts as disclosed. Raises InvalidRegisterRow for somebody on another list whom the register has at
+        another institution, too, and if disclosures are used up."""
         details = register_rows.differences(entry, doctor)
         institutions = self._institutions_of(entry)
         is_own = self._is_own(doctor.organisation_id)
@@ -239,8 +242,10 @@ def compare_batch(
     seen: set[bytes],
 ) -> None:
     """Compare a part of the file and add to `report`, and to the counts of `comparison` (locked), what
-    happened: people compared, those who are the same, refused rows. `seen`: the keys of the people so far, to
-    which those of this part are added."""
+    happened: people compared, those who are the same, refused rows; lines below the table are left out.
+    `seen`: the keys of the people so far, to which those of this part are added. Disclosures are counted at
+    once (`DisclosureLimit`). Flushes. Raises TooManyValues for more than 2,500 rows, each of which may name
+    two numbers."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     doctors = _find_doctors(data_rows)
     own = comparison.organisation_id
@@ -305,8 +310,9 @@ def _insert_sightings(comparison: RegisterComparison, doctor_ids: Iterable[UUID]
 
 
 def find_gone(comparison: RegisterComparison, last_id: UUID) -> UUID | None:
-    """Note those of the next GONE_BATCH_SIZE doctors of the list, by id after `last_id`, who were not seen in
-    the file. Returns the id of the last one; None after the end."""
+    """Write as differences, and count, those of the next GONE_BATCH_SIZE doctors of the list, by id after
+    `last_id`, who were not seen in the file. To be called once for each batch, when all parts of the file
+    were compared. Returns the id of the last one looked at; None after the end."""
     query = select(Doctor.id).where(Doctor.id > last_id)
     if comparison.organisation_id:
         query = query.where(Doctor.organisation_id == comparison.organisation_id)

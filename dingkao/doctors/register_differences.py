@@ -46,8 +46,9 @@ def insert_differences(
     comparison: RegisterComparison,
     differences: list[dict[str, Any]],
 ) -> None:
-    """Write differences (rows by column, which are completed in place) with the dispositions they had in the
-    comparison before, and count them."""
+    """Write differences (at most 5,000 rows by column, which are completed in place) with the dispositions
+    they had in the last completed comparison of the same list, and count them by division. Nothing is
+    journalled."""
     if not differences:
         return
     earlier = _earlier_dispositions(
@@ -79,8 +80,8 @@ def insert_differences(
 def _earlier_dispositions(
     comparison: RegisterComparison, indices: Iterable[bytes]
 ) -> dict[tuple[bytes, str], dict[str, Any]]:
-    """(number index, kind) → the columns of the disposition that the person has in the last comparison of the
-    same list; those still to be contacted have none."""
+    """(number index, kind) → the columns of the disposition that the person has in the last completed
+    comparison of the same list before this one; those still to be contacted are left out."""
     last_id = db.session.scalar(
         select(RegisterComparison.id)
         .where(
@@ -147,7 +148,8 @@ def _add_counts(
 
 
 def comparisons_page(grant: Grant, cursor: str | None) -> Page[RegisterComparison]:
-    """A page of the comparisons that `grant` reaches, the newest first."""
+    """A page of the comparisons that `grant` reaches, running and cancelled ones too, the newest first. An
+    invalid cursor gives the first page."""
     query = select(RegisterComparison).where(
         scope_condition(grant, institution=RegisterComparison.organisation_id)
     )
@@ -155,7 +157,7 @@ def comparisons_page(grant: Grant, cursor: str | None) -> Page[RegisterCompariso
 
 
 def get_comparison(comparison_id: UUID, grant: Grant) -> RegisterComparison:
-    """A comparison that `grant` reaches. Raises NotFound."""
+    """A comparison that `grant` reaches. Raises NotFound, also for one beyond it."""
     comparison = db.session.scalar(
         select(RegisterComparison).where(
             RegisterComparison.id == comparison_id,
@@ -241,8 +243,8 @@ def settle(
 ) -> int:
     """Give those of the differences `ids` that belong to the comparison a disposition; one that is there
     already is replaced. They are locked, counted and journalled. Doctors who are on the list and not in the
-    register get it in the cycle `cycle_id` too (None: in none). Returns how many were given it. Raises
-    InvalidInput naming the field."""
+    register get it in the cycle `cycle_id` too (None: in none). Flushes. Returns how many were given it.
+    Raises InvalidInput naming the field, TooManyValues for more than 5,000 ids."""
     code, note_text = validate_disposition(code, note)
     query = select(RegisterDifference).where(
         RegisterDifference.comparison_id == comparison.id,
@@ -302,8 +304,10 @@ def enqueue_settling(
     cycle_id: UUID | None,
     by: Actor,
 ) -> Job:
-    """Enqueue that every difference of the filter that has no disposition when the job comes to it gets this
-    one. Raises InvalidInput naming the field."""
+    """Enqueue that every difference of the filter (`kind`, `division` as of `differences_page`) that has no
+    disposition when the job comes to it gets this one, and doctors not in the register in the cycle
+    `cycle_id` too (None: in none). A second call enqueues a second job. Raises InvalidInput naming the
+    field."""
     code, note_text = validate_disposition(code, note)
     return enqueueing.enqueue(
         SETTLE_JOB,
@@ -324,7 +328,8 @@ def enqueue_settling(
 @worker.register_chunked_job(SETTLE_JOB)
 def settle_batch(job: Job, cursor: Cursor) -> Chunk:
     """One step of the job: lock the next SETTLE_BATCH_SIZE differences of the filter that have no
-    disposition, and give them the one asked for."""
+    disposition, give them the one asked for, count and journal it, and set it in the cycle for doctors who
+    are not in the register."""
     arguments = job.arguments
     comparison_id = UUID(arguments["comparison"])
     query = _differences_query(

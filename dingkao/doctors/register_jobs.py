@@ -47,8 +47,10 @@ def enqueue_comparison(
     *,
     by: Actor,
 ) -> tuple[RegisterComparison, Job]:
-    """Enqueue the comparison of an export with the doctors of an institution (None: of the province). `name`:
-    the file's name. Raises InvalidInput, TooLarge, Unavailable."""
+    """Store an export and enqueue its comparison with the doctors of an institution (None: of the province);
+    returns the comparison, which is flushed, and the job, which runs after the commit. `name`: the file's
+    name. Whether `by` may compare them isn't asked here (`require_comparable`). Raises InvalidInput, also for
+    a file without rows, TooLarge, Unavailable."""
     comparison_id = new_id()
     job = REGISTER_COMPARISON.enqueue(
         content,
@@ -85,7 +87,8 @@ def _compare_part(
 
 
 def _find_gone_step(job: Job, cursor: Cursor) -> Chunk:
-    """Look for the next doctors who were not seen."""
+    """Write the differences of the next doctors of the list who were not seen in the file; the comparison is
+    locked."""
     last_id = find_gone(
         _comparison_of(job),
         UUID(cursor.get("after", str(FIRST_ID))),
@@ -129,7 +132,8 @@ REGISTER_COMPARISON = SpreadsheetImport(
 
 
 def require_comparable(organisation_id: UUID | None, grant: Grant) -> None:
-    """Raise Forbidden unless `grant` reaches the list that is compared (None: the province's)."""
+    """Raise Forbidden unless `grant` reaches the list that is compared (None: the province's); of a grant
+    only the province and `institution_ids` count."""
     if organisation_id is None and not grant.is_province:
         raise Forbidden
     if not in_scope(grant, institution_id=organisation_id):

@@ -110,7 +110,9 @@ def row_keys(row: ImportRow) -> list[bytes]:
 
 
 def validate_row(row: ImportRow) -> RegisterEntry:
-    """Return what a row says. Raises InvalidRegisterRow if it names nobody."""
+    """Return what a row says; level, category and scopes that aren't known count as not said. Raises
+    InvalidRegisterRow if name or number is missing or can't be read, or Excel has lost digits of the
+    number."""
     for column in REQUIRED_COLUMNS:
         if column in row.problems:
             problem = row.problems[column]
@@ -168,7 +170,7 @@ def _scope_codes(text: str) -> Iterator[str]:
 def differences(entry: RegisterEntry, doctor: Doctor) -> list[list[str]]:
     """What list and register say differently about a doctor, without the institution: [label, value of the
     list, value of the register]; certificate numbers masked. What one of the two doesn't say is no
-    difference."""
+    difference. Raises encryption.DecryptionFailed."""
     found = []
     if not is_same_name(entry.name, doctor.name):
         found.append(["姓名", doctor.name, entry.name])
@@ -199,7 +201,8 @@ def _scopes_text(codes: frozenset[str]) -> str:
 
 
 def _differing_certificates(entry: RegisterEntry, doctor: Doctor) -> list[list[str]]:
-    """As `differences`, for the two certificate numbers."""
+    """[label, the stored number, that of the register], both masked, for each certificate number that both
+    have and that differs."""
     found = []
     for column, label in ENCRYPTED_COLUMNS.items():
         number = normalise_text(entry.row.text(column))

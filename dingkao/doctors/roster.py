@@ -138,8 +138,12 @@ def import_batch(
 ) -> list[tuple[UUID, UUID]]:
     """Import a batch of rows and add to `report` what happened; returns the ids of the new doctors, each with
     the id of its institution. `seen`: the indices of the numbers imported from the same file so far; those of
-    this batch are added to it; the other parameters as for `import_roster`. The caller journals the import
-    (`log_import`) and commits. Raises InvalidState if an institution is closed just now."""
+    this batch are added to it; `restrict_to`: the institutions whose doctors are accepted (None: all);
+    `dry_run`: nothing is stored, but disclosures are counted at once. The institutions named are locked,
+    known doctors are not; new departments are added to their institutions and journalled. The caller journals
+    the import (`log_import`) and commits. Raises InvalidState if an institution is closed just now,
+    TooManyValues for more than 2,500 rows, IntegrityError if another transaction adds the same number
+    meanwhile."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
     batch.run([row for row in rows if not is_footer_or_empty(row)])
@@ -206,9 +210,10 @@ class _BatchImport:
         return self._disclosures[organisation.id]
 
     def run(self, rows: list[ImportRow]) -> None:
-        """Import the rows. Institutions and known doctors are read with one query each, new doctors are
-        written with two inserts, changed ones one by one. Raises InvalidState if an institution is closed
-        just now."""
+        """Import the rows. Institutions (locked) and known doctors (not locked) are read with one query each,
+        new accounts, doctors and search keys are written with an insert each, changed doctors one by one,
+        with the departments that are new to their institutions. Raises InvalidState if an institution is
+        closed just now, and IntegrityError."""
         self.organisations = _institutions_of(rows)
         self.names = {number: organisation.name for number, organisation in self.organisations.items()}
         indices_of_rows = [candidate_number_indices(row.text("number")) for row in rows]
@@ -232,7 +237,7 @@ class _BatchImport:
         indices_of_rows: Iterable[Mapping[str, bytes]],
     ) -> Iterator[tuple[RosterRow, bytes]]:
         """Yield the rows that may be imported, each with the index of its document number, which is added to
-        `seen_numbers`."""
+        `seen_numbers`; the others are added to the report. `indices_of_rows`: of each row, number → index."""
         for row, indices in zip(rows, indices_of_rows, strict=True):
             valid_row = self._validate(row, indices)
             if valid_row is not None:
@@ -317,7 +322,9 @@ class _BatchImport:
         return add_warning
 
     def _insert_new(self, rows: list[RosterRow]) -> None:
-        """Insert the accounts and doctors of new rows; with `dry_run` only count them."""
+        """Insert the accounts and doctors of new rows, with their search keys and departments, and add the
+        doctors to `created`; with `dry_run` only count them. Raises IntegrityError if another transaction has
+        added a number meanwhile."""
         self.report.accepted += len(rows)
         if not rows or self.dry_run:
             return
@@ -335,7 +342,8 @@ class _BatchImport:
 
     def _update_existing(self, rows: list[tuple[_KnownDoctor, RosterRow]]) -> None:
         """Compare known doctors with rows that differ from the row imported last, count the changed and the
-        unchanged, and store the changes unless `dry_run`."""
+        unchanged, and store the changes unless `dry_run`, with search keys and departments where name or
+        department changed. Flushes."""
         if not rows:
             return
         doctors = _load_doctors([known_doctor.id for known_doctor, _ in rows])
@@ -357,8 +365,8 @@ class _BatchImport:
 
     @staticmethod
     def _add_departments(pairs: Iterable[tuple[UUID, str | None]]) -> None:
-        """Add the departments that doctors now have, pairs of institution's id and name, to those of their
-        institutions."""
+        """Add the departments that doctors now have, pairs of institution's id and name (None: no
+        department), to those of their institutions; new ones are journalled as the system's act."""
         named = [(institution_id, name) for institution_id, name in pairs if name]
         add_departments(named, by=SYSTEM_ACTOR)
 
@@ -374,7 +382,8 @@ def _problem(row: ImportRow, column: str, reason: str, remedy: str) -> RowProble
 
 
 def _apply_row(doctor: Doctor, row: RosterRow, changes: Mapping[str, Any]) -> None:
-    """Store the changed values of a row, and the digest by which the row is recognised next time."""
+    """Store the changed values of a row, a name in the account too, and the digest by which the row is
+    recognised next time. The caller updates the search keys."""
     columns = doctor_row_values(changes, doctor.id) | {"roster_digest": row_digest(row)}
     for column, value in columns.items():
         setattr(doctor, column, value)
@@ -389,7 +398,7 @@ def _rename_account(account_id: UUID, name: str) -> None:
 def _find_known_doctors(
     indices_of_rows: Iterable[Mapping[str, bytes]],
 ) -> dict[bytes, _KnownDoctor]:
-    """The doctors whose document number has one of the indices, by the index."""
+    """The doctors whose document number has one of the indices, at most 5,000, by the index; not locked."""
     columns = (
         Doctor.number_index,
         Doctor.id,

@@ -235,8 +235,9 @@ def _warn_of_unprintable_characters(name: str, add_warning: WarnCallback) -> Non
 
 
 def _read_document_type(row: ImportRow, default: str) -> str:
-    """Our code of the document type; `default` if the cell is empty. Raises InvalidRosterRow for an unknown
-    word."""
+    """Our code of the document type; `default` if the cell is empty. Of a word that only says Hong Kong,
+    Macao or Taiwan, the number decides. Raises InvalidRosterRow for an unknown word, or if the number doesn't
+    decide."""
     text = row.text("document_type")
     if not text:
         return default

@@ -31,7 +31,8 @@ def enqueue_indexing_if_needed() -> None:
 
 
 def enqueue_indexing() -> None:
-    """Enqueue the job that writes all keys of the current province, unless one waits, runs or is paused."""
+    """Enqueue the job that writes all keys of the current province, unless one waits, runs or is paused; it
+    runs after the commit."""
     query = select(Job.id).where(Job.name == JOB_NAME, Job.state.in_(OPEN_STATES))
     if db.session.scalar(query.limit(1)) is None:
         enqueueing.enqueue(JOB_NAME, "建立姓名和机构名称的查找索引", {}, by=None)
@@ -46,7 +47,8 @@ def _has_keys(model: Any, owner_column: Any) -> bool:
 
 @worker.register_chunked_job(JOB_NAME)
 def index_batch(_job: Job, cursor: Cursor) -> Chunk:
-    """Write the keys of the next BATCH_SIZE organisations, or after these, doctors."""
+    """Lock the next BATCH_SIZE organisations, or after these, doctors, the newest first, and write the keys
+    of those that have others or none."""
     is_of_doctors = cursor.get("of") == "doctor"
     model, update_keys = (
         (Doctor, update_search_keys) if is_of_doctors else (Organisation, update_organisation_keys)

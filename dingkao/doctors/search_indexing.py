@@ -27,7 +27,8 @@ def search_key_rows(doctor: Mapping[str, Any]) -> set[tuple[Any, ...]]:
 
 
 def insert_search_keys(doctors: Iterable[Mapping[str, Any]]) -> None:
-    """Insert the keys of new doctors, whose column values these are, after the doctors themselves."""
+    """Insert the keys of new doctors, at least one, whose column values these are, after the doctors
+    themselves."""
     key_rows = [
         dict(zip(COLUMNS, cells, strict=True)) for doctor in doctors for cells in search_key_rows(doctor)
     ]
@@ -35,8 +36,9 @@ def insert_search_keys(doctors: Iterable[Mapping[str, Any]]) -> None:
 
 
 def update_search_keys(doctor_ids: Iterable[UUID]) -> int:
-    """Make the keys of these doctors, at most 5,000, what their rows say, after changes of these were made,
-    which are flushed; returns how many had other keys."""
+    """Make the keys of these doctors, at most 5,000 (more: TooManyValues), what their rows say, after changes
+    of these were made, which are flushed, so that the doctors are locked; returns how many had other keys. An
+    unknown id is passed over."""
     db.session.flush()
     columns = (
         Doctor.tenant_id,

@@ -86,8 +86,9 @@ def _require_own_institution(
 
 
 def _insert_doctor(roster_row: RosterRow, organisation: Organisation) -> Doctor | None:
-    """Insert the account and the doctor, and return the doctor; None if an account with that number exists
-    already."""
+    """Insert the account and the doctor, with search keys, and the department if it is new to the institution
+    (journalled); return the doctor. None if an account with that number exists already, also one that another
+    transaction, which is waited for, has just added."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     account, doctor_values = build_account_and_doctor(roster_row, organisation, initial_until)
     account_id = db.session.scalar(
@@ -139,8 +140,9 @@ def _require_unknown(
     organisation: Organisation,
     disclosure: DisclosureLimit,
 ) -> None:
-    """Raise InvalidInput if a doctor with that number is on a roster already, RateLimited if this was
-    disclosed too often for another institution's roster."""
+    """Raise InvalidInput if a doctor with that number is on a roster already, which counts as disclosed if it
+    is another institution's; RateLimited, for any number not on the own roster, if that was disclosed too
+    often in this hour."""
     known_organisation_id = db.session.scalar(
         select(Doctor.organisation_id).where(Doctor.number_index == number_index(number))
     )

@@ -147,7 +147,8 @@ def _palette_alphas(picture: Image.Image) -> dict[int, int]:
 
 
 def _deep_to_rgba(piece: Image.Image, clear: Any) -> Image.Image:
-    """Returns a piece of a 16-bit greyscale picture as RGBA; `clear` is the number of transparent pixels."""
+    """Returns a piece of a 16-bit greyscale picture as RGBA; `clear` is the number of transparent pixels,
+    None if there are none."""
     numbers = piece.convert("I")
     rgba = numbers.point(lambda value: value * (255 / GREY_LEVELS)).convert("L").convert("RGBA")
     if isinstance(clear, int):

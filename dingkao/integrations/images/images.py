@@ -3,7 +3,9 @@ picture itself is stored.
 
 The result is compared with the upload (`comparison`); if it would show something else, the upload is refused.
 All `process_…` functions run in a sandbox (`runner.sandboxed`) and raise, besides what they say, Unavailable
-if it is busy or not available. An InvalidInput names the form field that the function says.
+if it is busy or not available, TooLarge (`runner.LimitExceeded`) at a limit of it, and `runner.Unreadable`,
+an InvalidInput without field, if a library fails. Any other InvalidInput names the form field that the
+function says.
 """
 
 import importlib
@@ -105,7 +107,7 @@ class Opened(NamedTuple):
 
 
 def preload() -> None:
-    """Import what a sandbox's fork server should have ready."""
+    """Import what a sandbox's fork server should have ready: called there before children are forked."""
     importlib.import_module("dingkao.integrations.pdf.sanitizing")
     Image.preinit()
 
@@ -259,7 +261,9 @@ def _decode(
     *,
     keep_alpha: bool,
 ) -> _Decoded:
-    """Decodes the picture of a file, see `_open_image`. Raises what the decoder raises, and InvalidInput."""
+    """Decodes the picture of a file, reduced as far as `target` of its size allows, on white without
+    `keep_alpha`, not yet turned. Raises what the decoder raises, and InvalidInput for too many pixels or an
+    animated one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # WeasyPrint, if imported, sets this to True, which would accept an incomplete picture

@@ -47,8 +47,9 @@ def list_entries(content: bytes) -> list[ListedEntry]:
 
 def read_pictures(content: bytes, positions: Iterable[int]) -> Iterator[tuple[int, bytes | None]]:
     """Yield the position and content of the entries at `positions` (as in ListedEntry), in that order; None
-    for one that can't be read or is larger than a picture may be. Raises while it is read InvalidInput,
-    runner.LimitExceeded, Unavailable."""
+    for one that can't be read or is larger than a picture may be. `content`: an archive that `list_entries`
+    has accepted, whose size isn't checked again. Raises while it is read InvalidInput, also for a position
+    that isn't there (`runner.Unreadable`), runner.LimitExceeded, Unavailable."""
     return runner.iterate(read_in_child, content, list(positions), limit_message=TOO_COMPLEX_MESSAGE)
 
 

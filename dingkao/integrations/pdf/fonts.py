@@ -27,8 +27,9 @@ log = structlog.get_logger()
 
 def unprintable_characters(*texts: str) -> str:
     """Returns the characters of `texts` that would be printed as an empty box, each once, in order. Codes
-    without an assigned character are always among them. If the list of fonts can't be read, that is logged
-    and only those are returned."""
+    without an assigned character are always among them. The list of fonts is read once in a process, with the
+    first character outside ASCII; if it can't be read, that is logged and only those are returned, until the
+    process ends."""
     characters = dict.fromkeys("".join(texts))
     return "".join(character for character in characters if not _is_printable(character))
 

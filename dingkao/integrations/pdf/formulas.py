@@ -42,7 +42,8 @@ class RenderedFormula:
 @lru_cache(maxsize=512)
 def render_formula(latex: str) -> RenderedFormula | None:
     """Returns a formula (LaTeX, without dollar signs) as an SVG picture in the size of the surrounding text;
-    None if it can't be drawn, so that it is printed as typed. Raises Unavailable."""
+    None if it can't be drawn, so that it is printed as typed. Either is kept for the next call of this
+    process. Raises Unavailable."""
     try:
         return runner.run(render_formula_in_child, latex, limit_message=EXCEEDED)
     except runner.LimitExceeded:
@@ -104,7 +105,7 @@ def _measure(svg: str) -> RenderedFormula | None:
 
 def _element_count(element: ET.Element) -> int:
     """Returns how many elements the library draws for this one; those in rows count twice for each row around
-    them."""
+    them. Raises RecursionError if they are nested too deeply."""
     below = sum(map(_element_count, element))
     return 1 + below * (2 if element.tag.rpartition("}")[2] in ROW_ELEMENTS else 1)
 

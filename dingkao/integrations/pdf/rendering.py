@@ -34,7 +34,8 @@ TOO_COMPLEX_MESSAGE = "内容过多或过于复杂，画不出来。请减少题
 
 def render_pdf(template: str, /, **content: Any) -> bytes:
     """Returns the page `templates/print/<template>.html`, filled with `content` and styled by
-    `<template>.css`, as PDF. It is drawn in this process, without limits: only for a few short values."""
+    `<template>.css`, as PDF. It is drawn in this process, without limits: only for a few short values. What
+    Jinja or WeasyPrint raise passes through."""
     return html_to_pdf(
         _template_environment().get_template(f"{template}.html").render(**content),
         template,

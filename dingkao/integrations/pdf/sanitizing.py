@@ -119,7 +119,8 @@ def _require_moderate_growth(content: bytes, sanitized: bytes) -> None:
 
 def _renders_equal(content: bytes, written: bytes) -> bool:
     """Whether both files show the same on every page. Only the first page, and pages whose parts have
-    changed, are drawn, because drawing a long scan is slow. Raises errors of pikepdf and pypdfium2."""
+    changed, are drawn, because drawing a long scan is slow. Raises errors of pikepdf and pypdfium2,
+    RecursionError, MemoryError."""
     digests = _page_digests(content)
     rewritten_digests = _page_digests(written)
     if len(digests) != len(rewritten_digests):
@@ -157,7 +158,8 @@ def _page_text(content: bytes) -> str:
 
 
 def _page_digests(content: bytes) -> list[list[bytes]]:
-    """Returns, for each page, the digests of its parts that affect how it is drawn."""
+    """Returns, for each page, the digests of its parts that affect how it is drawn. Raises errors of pikepdf,
+    RecursionError for objects nested too deeply, MemoryError."""
     with _open_pdf(content) as pdf:
         digests: dict[tuple[int, int], bytes] = {}
         layers = _object_digest(pdf.Root.get("/OCProperties"), digests)
@@ -173,7 +175,8 @@ def _page_digests(content: bytes) -> list[list[bytes]]:
 
 def _object_digest(value: Any, known: dict[tuple[int, int], bytes]) -> bytes:
     """Returns a digest of an object and everything that it refers to. `known`: identity → digest of objects
-    seen before, or their order of appearance while they are unfinished (references may be circular)."""
+    seen before, or their order of appearance while they are unfinished (references may be circular). Raises
+    RecursionError for objects nested too deeply."""
     identity = _object_identity(value)
     if identity in known:
         return known[identity]
@@ -329,7 +332,7 @@ def _remove_hidden_annotations(page: pypdfium2.PdfPage) -> None:
 
 def _strip(content: bytes) -> bytes:
     """Returns a PDF with the pages and the visibility of layers, and nothing else: no annotations, no
-    actions."""
+    actions. Raises errors of pikepdf, MemoryError."""
     with _open_pdf(content) as original, pikepdf.new() as clean:
         layers = original.Root.get("/OCProperties")
         if layers is not None:
