@@ -60,8 +60,8 @@ class SmsSender(Protocol):
     """An adapter that sends short messages."""
 
     def send(self, message: SmsMessage) -> None:
-        """Send the message. Raises CarrierRejected if the carrier rejects it, Unavailable if the carrier
-        can't be reached."""
+        """Send the message now. Raises CarrierRejected if the carrier rejects it, Unavailable if the carrier
+        can't be reached, both logged; the outbox raises redis.RedisError."""
 
 
 @dataclass
@@ -241,24 +241,26 @@ def tc3_authorization(
 
 
 def _template_code(templates: Mapping[str, str], message: SmsMessage) -> str:
-    """Returns the carrier's template for the purpose of the message. Raises CarrierRejected if there is
-    none."""
+    """Returns the carrier's template for the purpose of the message. Raises CarrierRejected, and logs it, if
+    there is none."""
     template = templates.get(message.purpose)
     if not template:
+        log.warning("sms.no_template", purpose=message.purpose)
         raise CarrierRejected(f"no template for {message.purpose}")
     return template
 
 
 def _call_carrier(endpoint: str, **request: Any) -> dict[str, Any]:
     """POST to the carrier (`request`: arguments of httpx2.post). Returns the JSON of its answer with any
-    status, because its errors are in the body. Raises Unavailable if it doesn't answer, or without a JSON
-    object."""
+    status, because its errors are in the body. Raises Unavailable, and logs it, if it doesn't answer, or
+    without a JSON object."""
     try:
         answer = httpx2.post(endpoint, timeout=HTTP_TIMEOUT, **request).json()
     except (httpx2.HTTPError, ValueError) as fault:
         log.warning("sms.down", kind=type(fault).__name__)
         raise Unavailable(UNAVAILABLE_MESSAGE) from fault
     if not isinstance(answer, dict):
+        log.warning("sms.down", kind=type(answer).__name__)
         raise Unavailable(UNAVAILABLE_MESSAGE)
     return answer
 
@@ -337,8 +339,8 @@ def _send_in_province(tenant: int, message: SmsMessage) -> None:
 
 
 def from_settings(config: AppConfig, connection: redis.Redis) -> SmsSender:
-    """Returns the sender that the configuration names: one of a carrier, or the outbox, which uses
-    `connection`."""
+    """Returns the sender of the platform's account that the configuration names: one of a carrier, or the
+    outbox, which uses `connection`."""
     settings = config.sms
     templates = {
         "code": settings.get("SMS_TEMPLATE", ""),

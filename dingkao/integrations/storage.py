@@ -82,7 +82,7 @@ class ObjectStore:
 
     def encrypt_existing(self, kind: str, identity: UUID) -> bool:
         """Encrypt a stored file anew if it is not encrypted, or with an earlier key; returns whether that was
-        necessary. A file that was deleted or replaced since it was read is left as it is, which is checked
+        done. A file that was deleted or replaced since it was read is left as it is, which is checked
         last before it is stored: the store itself has no conditional PUT, so a deletion within that one
         request comes too late. Raises NotFound, also for one that was deleted meanwhile, Unavailable,
         encryption.DecryptionFailed."""
@@ -154,9 +154,9 @@ class ObjectStore:
 
 
 def create_client(environment: Mapping[str, str], timeout: int = 4) -> Any:
-    """Returns a client of the store named by S3_ENDPOINT_URL, S3_ACCESS_KEY and S3_SECRET_KEY. It waits
-    `timeout` seconds for an answer and tries a second time, which is safe, because storing, reading and
-    deleting are idempotent. Nothing is sent yet."""
+    """Returns a client of the store named by S3_ENDPOINT_URL, S3_ACCESS_KEY and S3_SECRET_KEY. It waits two
+    seconds for a connection, `timeout` seconds for an answer, and tries a second time, which is safe, because
+    storing, reading and deleting are idempotent. Nothing is sent yet."""
     return boto3.client(
         "s3",
         endpoint_url=environment["S3_ENDPOINT_URL"],
@@ -242,7 +242,7 @@ def current_store() -> ObjectStore:
 
 def all_files_encrypted() -> bool:
     """Whether every file of the current province was found encrypted, so that an unencrypted file can't be
-    ours (`uploads.file_encryption`)."""
+    ours (`uploads.file_encryption`). Asked on a connection of its own to the platform's database."""
     query = select(OpenedProvince.files_sealed_at).where(OpenedProvince.code == current_tenant())
     with db.engines["platform"].connect() as connection:
         return connection.scalar(query) is not None

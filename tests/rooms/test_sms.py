@@ -318,10 +318,18 @@ def test_what_was_set_wrong_is_refused_by_the_carrier_and_sends_nothing(make, ca
 
 @BOTH_CARRIERS
 @pytest.mark.parametrize("answer", [b"<html>502</html>", b"[]", b""])
-def test_an_answer_that_is_none_means_that_nothing_went(make, carrier, answer):
+def test_an_answer_that_is_none_means_that_nothing_went(make, carrier, answer, capsys):
     with serving(lambda *_: answer) as (address, _), pytest.raises(Unavailable) as raised:
         make(address).send(CODE)
     assert not isinstance(raised.value, CarrierRejected)
+    assert "sms.down" in "".join(capsys.readouterr())
+
+
+@BOTH_CARRIERS
+def test_a_purpose_without_template_is_refused_and_logged(make, carrier, capsys):
+    with pytest.raises(CarrierRejected):
+        make("http://127.0.0.1:9/", templates={"code": "1001"}).send(NOTICE)
+    assert "sms.no_template" in "".join(capsys.readouterr())
 
 
 @BOTH_CARRIERS

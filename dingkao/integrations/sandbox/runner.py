@@ -159,8 +159,8 @@ def sandboxed(
 
 
 def preload(*modules: str) -> None:
-    """Start this process's fork server and load `modules` there, so that the first file need not wait. If
-    that fails, nothing is raised."""
+    """Start this process's fork server and ask it to load `modules`, so that the first file need not wait; it
+    isn't waited for. If that fails, nothing is raised or logged."""
     for module in modules:
         with contextlib.suppress(OSError):
             _servers.send_request({"module": module}, [])
@@ -280,7 +280,8 @@ class _SandboxCall:
     received_bytes: int = 0
 
     def send_arguments(self, arguments: tuple[Any, ...]) -> None:
-        """Send the arguments. Raises LimitExceeded or Unavailable if the child does not take them."""
+        """Send the arguments. Raises LimitExceeded if the child ends before it has taken them, Unavailable
+        if it takes none for the waiting time; the call is then ended and logged."""
         pickled = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
         self.call.settimeout(self.limits.wait_seconds)
         try:
@@ -366,7 +367,7 @@ class _SandboxCall:
 
     def _read_exactly(self, length: int, waiting: select.poll) -> bytes:
         """Returns `length` bytes of the child's output. Raises LimitExceeded if the child ends before,
-        Unavailable if the waiting time is over."""
+        Unavailable if the waiting time is over; the call is then ended and logged."""
         received = bytearray()
         while len(received) < length:
             self._wait_for_bytes(waiting)

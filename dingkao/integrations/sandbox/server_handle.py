@@ -36,8 +36,8 @@ class SandboxServer:
                 socket.send_fds(self._start(), [message], descriptors)
 
     def _send_to_running(self, message: bytes, descriptors: list[int]) -> bool:
-        """Send a message to a server that runs already. Returns False if none runs; one that has died is
-        cleaned up."""
+        """Send a message to a server that runs already; the caller holds `lock`. Returns False if none runs;
+        one that has died is cleaned up."""
         if self.control is None:
             return False
         try:
@@ -48,7 +48,7 @@ class SandboxServer:
         return True
 
     def _start(self) -> socket.socket:
-        """Start a server, which `lock` guards; returns our end of its socket. Raises OSError."""
+        """Start a server, while the caller holds `lock`; returns our end of its socket. Raises OSError."""
         owner_end, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with server_end:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter on our own module

@@ -3,10 +3,10 @@ thousands separators, powers of ten. `parts` are (kind, text), see `format_secti
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Decimal, DecimalException, localcontext
 from itertools import takewhile
 
-from dingkao.integrations.spreadsheets.format_sections import PartList
+from dingkao.integrations.spreadsheets.format_sections import NotDisplayable, PartList
 
 PRECISION = 60
 """The number of digits in computations."""
@@ -14,13 +14,16 @@ PRECISION = 60
 
 def fill_places(parts: PartList, value: Decimal) -> str:
     """Returns the text of `value` (zero or more), rounded half up, in the places of a section, which has at
-    least one digit place."""
+    least one digit place. Raises NotDisplayable if that takes more than PRECISION digits."""
     kinds = [kind for kind, _ in parts]
     with localcontext() as context:
         context.prec, context.rounding = PRECISION, ROUND_HALF_UP
-        if "exponent" in kinds:
-            return _exponent_form(parts, kinds.index("exponent"), value)
-        return _plain_form(parts, kinds, value)
+        try:
+            if "exponent" in kinds:
+                return _exponent_form(parts, kinds.index("exponent"), value)
+            return _plain_form(parts, kinds, value)
+        except DecimalException as error:
+            raise NotDisplayable(str(value)) from error
 
 
 def _plain_form(parts: PartList, kinds: Sequence[str], value: Decimal) -> str:
@@ -55,7 +58,8 @@ def _fill_digits(parts: PartList, value: Decimal, is_grouped: bool) -> str:
 
 
 def _round(value: Decimal, decimals: int) -> Decimal:
-    """Returns a number rounded to `decimals` decimals."""
+    """Returns a number rounded to `decimals` decimals. Raises decimal.InvalidOperation if that has more than
+    PRECISION digits."""
     return value.quantize(Decimal(1).scaleb(-decimals))
 
 

@@ -131,8 +131,8 @@ def _is_known_bracket(text: str) -> bool:
 
 def choose_section(sections: Sequence[Section], value: Decimal) -> tuple[Section, str]:
     """Returns the section that shows `value`, of at least one, and the sign to be written before it: "-" only
-    if the section doesn't show negative numbers itself. Raises NotDisplayable as `_section_by_condition`
-    does."""
+    if the section doesn't show negative numbers itself. Of sections with conditions, raises NotDisplayable
+    for a negative number and if no condition holds."""
     if any(section.condition for section in sections):
         return _section_by_condition(sections, value), ""
     index = _section_index(value)

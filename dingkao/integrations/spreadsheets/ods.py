@@ -1,7 +1,8 @@
 """Reads spreadsheets of OpenDocument (.ods) as people see them.
 
 Repeated rows and cells are written once with a count; repeated empty ones, which may be a million, are
-skipped.
+skipped. A damaged file raises errors of zipfile and lxml, and ValueError for a count or number that is none;
+`read_sheets` turns them into DamagedFile.
 """
 
 import io
@@ -84,7 +85,8 @@ def _require_moderate_size(archive: zipfile.ZipFile) -> None:
 
 
 def _read_tables(archive: zipfile.ZipFile) -> Iterator[SheetTable]:
-    """Yields the visible sheets in the file's order."""
+    """Yields the visible sheets in the file's order. Raises ExpandsTooLarge, and KeyError for an archive
+    without content."""
     reader = _ContentReader(_read_common_styles(archive))
     with archive.open("content.xml") as part:
         for event, element in etree.iterparse(part, events=("start", "end"), **_SAFE_PARSER_OPTIONS):

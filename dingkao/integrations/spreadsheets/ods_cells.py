@@ -1,5 +1,5 @@
 """Values of cells in OpenDocument's spreadsheets (.ods). The file has the shown text of each cell next to its
-value, so number formats need not be applied."""
+value, so number formats need not be applied. A ValueError of these functions means a damaged file (`ods`)."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,9 +20,9 @@ from dingkao.integrations.spreadsheets.ods_text import attribute
 
 
 def cell_value(cell: Any, styled_text: Any, displayed_text: str) -> Any:
-    """Returns the value of a cell as people see it; None if it shows nothing. `styled_text`: its text as a
-    cell (see `cell_from_runs`); `displayed_text`: its text without markup. Raises ValueError for a number
-    that is none."""
+    """Returns the value of a cell as people see it, or its problem; None if it shows nothing. `styled_text`:
+    its text as a cell (see `cell_from_runs`); `displayed_text`: its text without markup. Raises ValueError
+    for a number that is none."""
     kind = attribute(cell, "value-type")
     if not kind:
         return _untyped_value(cell, styled_text, displayed_text)

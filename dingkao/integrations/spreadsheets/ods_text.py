@@ -78,7 +78,8 @@ def _script_tag(position: str, inherited_tag: str) -> str:
 
 
 def iter_text_runs(cell: Any, styles: StyleTable) -> Iterator[TextRun]:
-    """Yields the runs of a cell's paragraphs, with line breaks between the paragraphs."""
+    """Yields the runs of a cell's paragraphs, with line breaks between the paragraphs. Raises, for a damaged
+    file, ValueError for a count that is no number and RuntimeError for ruby without a base."""
     style = styles.style_of(cell)
     for index, paragraph in enumerate(cell.iterchildren("{*}p")):
         if index:

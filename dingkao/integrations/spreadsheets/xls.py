@@ -1,5 +1,6 @@
 """Reads Excel's workbooks before 2007 (.xls) as people see them, with xlrd. The places of pictures are read
-from records that xlrd ignores."""
+from records that xlrd ignores. Whatever damaged content raises in here, `read_sheets` turns into
+DamagedFile."""
 
 import io
 import re

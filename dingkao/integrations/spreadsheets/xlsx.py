@@ -4,6 +4,9 @@ struck-out text, merged and hidden cells.
 The parts are found through the relationships, as in Excel (`xlsx_package`). A sheet is read twice: first to
 find the end of its rows, because merged cells and drawings are described after them (`xlsx_frame`); then the
 rows, of which only a small part is in memory at a time (`xlsx_rows`).
+
+Reading a Package raises DamagedFile, ExpandsTooLarge, and errors of zipfile, zlib and lxml; a number that is
+none raises ValueError. `read_sheets` turns all but ExpandsTooLarge into DamagedFile.
 """
 
 import io
@@ -224,7 +227,8 @@ class _Sheet:
 
     def _laid_links(self) -> dict[int, list[str]]:
         """Returns row → addresses outside the file, from the links on its cells (not from formulas). Raises
-        ExpandsTooLarge for one on more than MAX_LINKED_ROWS rows, or for too many."""
+        ExpandsTooLarge for one on more than MAX_LINKED_ROWS rows, or if more than MAX_FRAME_ELEMENTS rows
+        have links, and what reading a Package raises."""
         areas = list(self.frame.linked_areas())
         addresses = self.package.external_links_of(self.part) if areas else {}
         links: dict[int, list[str]] = {}

@@ -1,5 +1,6 @@
 """The frame of a sheet (.xlsx), that is everything around its rows: merged cells, hidden columns, links,
-drawings, and the byte positions where the rows begin and end."""
+drawings, and the byte positions where the rows begin and end. A number that is none raises ValueError, which
+`xlsx.read_sheets` turns into DamagedFile."""
 
 import io
 import re
@@ -192,7 +193,7 @@ def _parse_frame_element(name: str, element: Any) -> FrameElement | None:
 
 
 def parse_area(reference: str) -> Area | None:
-    """Returns the area of a reference such as A1:B2; None for another text."""
+    """Returns the area of a reference such as A1:B2, or A1 for one cell; None for another text."""
     corners = reference.split(":")
     cells = [cell for cell in map(_parse_cell, corners) if cell]
     if len(cells) < len(corners) or len(cells) > 2:

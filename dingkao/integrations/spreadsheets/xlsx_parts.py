@@ -107,8 +107,8 @@ class SharedStrings:
         self._unread = self._items(part) if part else iter(())
 
     def string_at(self, index: int) -> Any:
-        """Returns string number `index` (from 0): a str, or pieces (see `rich_text_runs`). Raises DamagedFile
-        if it is missing."""
+        """Returns string number `index` (from 0): a str, or pieces (see `rich_text_runs`), after reading as
+        far as it. Raises DamagedFile if it is missing, errors of zipfile and lxml for a damaged part."""
         if index < 0:
             raise DamagedFile("a string before the first")
         while len(self.read) <= index:
@@ -176,7 +176,8 @@ _SCRIPT_TAGS = {"superscript": "sup", "subscript": "sub"}
 
 
 def _read_styles(root: Any) -> Iterator[CellStyle]:
-    """Yields the cell formats of a styles part in their order."""
+    """Yields the cell formats of a styles part in their order. Raises ValueError for the number of a font or
+    format that is none."""
     formats = root.iterfind("{*}numFmts/{*}numFmt")
     codes = {element.get("numFmtId"): element.get("formatCode", "") for element in formats}
     fonts = [_font_markup(font) for font in root.iterfind("{*}fonts/{*}font")]

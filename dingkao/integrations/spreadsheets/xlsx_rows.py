@@ -49,7 +49,9 @@ class RowReader:
 
     def read_fragment(self, fragment: bytes, previous_number: int) -> Iterable[MeasuredRow]:
         """Returns the rows of a fragment: XML without the closing tag of its last row. `previous_number`:
-        number of the row before it. Raises cells.DamagedFile, and errors of lxml for invalid XML."""
+        number of the row before it. Raises, some only when the rows are iterated, cells.DamagedFile for a
+        shared string that is missing, ValueError for a number that is none, and errors of lxml for invalid
+        XML."""
         row = self._read_plain_row(fragment)
         return (row,) if row else self._read_parsed_rows(fragment, previous_number)
 

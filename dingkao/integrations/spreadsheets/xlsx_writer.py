@@ -44,8 +44,9 @@ def write_xlsx(
     large: bool = False,
 ) -> bytes:
     """Returns a workbook with one sheet, named `sheet` (at most 31 characters), of numbers and texts; nothing
-    becomes a formula. A `large` one is written through a temporary folder; still its bytes are in memory,
-    which `write_xlsx_file` avoids. Raises InvalidState for more rows than a sheet holds."""
+    becomes a formula, and a text is cut after the 32,767 characters that a cell holds. A `large` one is
+    written through a temporary folder; still its bytes are in memory, which `write_xlsx_file` avoids. Raises
+    InvalidState for more rows than a sheet holds."""
     if large:
         with private_temp_dir() as folder:
             write_xlsx_file(folder / "sheet", headings, rows, sheet)
@@ -63,10 +64,11 @@ def write_xlsx_file(
     sheet: str,
     notes: SheetNotes = SheetNotes(),  # noqa: B008 - immutable
 ) -> None:
-    """Write a workbook to `path`: numbers as numbers, everything else as text, nothing becomes a formula. It
-    goes row by row through temporary files in the folder of `path`, which the caller takes from
-    `private_temp_dir`: memory does not grow with the number of rows. `sheet`: at most 31 characters. Raises
-    InvalidState for more rows than a sheet holds; the file is then no list."""
+    """Write a workbook to `path`: numbers as numbers, everything else as text, cut after the 32,767
+    characters that a cell holds; nothing becomes a formula. It goes row by row through temporary files in the
+    folder of `path`, which the caller takes from `private_temp_dir`: memory does not grow with the number of
+    rows. `sheet`: at most 31 characters. Raises InvalidState for more rows than a sheet holds; the file is
+    then no list."""
     options = _TEXTS_STAY_TEXTS | {"constant_memory": True, "tmpdir": str(path.parent)}
     with xlsxwriter.Workbook(str(path), options) as workbook:
         worksheet = _write_sheet(workbook, sheet, headings, rows)
@@ -87,7 +89,8 @@ def _write_sheet(workbook: Any, sheet: str, headings: Sequence[str], rows: Itera
 
 
 def _prepare_print(worksheet: Any, footer: str) -> None:
-    """Let a printed list be as wide as a page, with its headings on each, and `footer` under it."""
+    """Let a printed list be as wide as a page, with its headings on each, and under it the first
+    MAX_FOOTER_LENGTH characters of `footer`."""
     worksheet.set_landscape()
     worksheet.set_paper(A4_PAPER)
     worksheet.fit_to_pages(1, 0)
@@ -109,7 +112,8 @@ def _write_facts(workbook: Any, facts: Sequence[tuple[str, str]]) -> None:
 
 
 def _write_row(worksheet: Any, number: int, cells: Sequence[Any]) -> None:
-    """Write row `number`, from 0: numbers (and booleans) as numbers, everything else as text, None as ""."""
+    """Write row `number`, from 0: numbers (and booleans) as numbers, everything else as text, None as "". Of
+    a text only the first 32,767 characters are written, which is what a cell holds."""
     for column, cell in enumerate(cells):
         if isinstance(cell, int | float):
             worksheet.write_number(number, column, cell)
