@@ -91,7 +91,7 @@ def practice_warning(
     category: str | None = None,
 ) -> str | None:
     """A short text on what is odd about the 执业证书编码 `text` (normalised); None if nothing is, or `text`
-    is empty. `level` and `category` as in `qualification_warning`."""
+    is empty. `level` and `category` (our codes) are compared unless they are None."""
     if not text:
         return None
     if not re.fullmatch("[0-9A-Z]{15}", text):

@@ -159,12 +159,12 @@ def display_value(name: str, value: str) -> str:
 
 
 def apply_correction(doctor: Doctor, values: Mapping[str, str], *, by: Actor) -> None:
-    """Store the corrected `values` (as in `validate_changes`) in a locked doctor and its account, whose
-    sign-in name follows the document number; bring the search keys up to date, forget the roster row imported
-    last, and journal it, also where nothing differs any more. Another category deletes the scopes, another
-    institution the department; that of the doctor's records stays. The caller has seen that two persons
-    approved it. Flushes, and locks the institution. Raises InvalidInput, and InvalidState if another doctor
-    has got the number, or the institution was closed, just now."""
+    """Store the corrected `values` (by the names of FIELD_LABELS, checked here again) in a locked doctor and
+    its account, whose sign-in name follows the document number; bring the search keys up to date, forget the
+    roster row imported last, and journal it, also where nothing differs any more. Another category deletes
+    the scopes, another institution the department; that of the doctor's records stays. The caller has seen
+    that two persons approved it. Flushes, and locks the institution. Raises InvalidInput, and InvalidState if
+    another doctor has got the number, or the institution was closed, just now."""
     changes = validate_changes(doctor, values)
     if "name" in changes:
         _change_name(doctor, changes["name"])

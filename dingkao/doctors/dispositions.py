@@ -89,7 +89,7 @@ def set_dispositions(
 
 def clear_dispositions(doctor_ids: Collection[UUID], cycle_id: UUID, *, by: Actor) -> int:
     """Delete the dispositions of doctors (at most 5,000) in a cycle, so that they can be included again; the
-    former ones, which are locked first, stay in the journal. Returns how many there were."""
+    former ones, which are locked first, stay in the journal. Flushes. Returns how many there were."""
     dispositions = db.session.scalars(
         select(DoctorDisposition)
         .where(

@@ -222,8 +222,8 @@ def _differences_query(
     *,
     open_only: bool,
 ) -> Select[RegisterDifference]:
-    """The differences of a comparison that a filter leaves; parameters as of `differences_page`. In no
-    order."""
+    """The differences of a comparison that a filter leaves; `kind`: "" for all; `division`: None for all;
+    `open_only`: those without a disposition. In no order."""
     query = select(RegisterDifference).where(RegisterDifference.comparison_id == comparison_id)
     if kind:
         query = query.where(RegisterDifference.kind == kind)
@@ -304,7 +304,7 @@ def enqueue_settling(
     cycle_id: UUID | None,
     by: Actor,
 ) -> Job:
-    """Enqueue that every difference of the filter (`kind`, `division` as of `differences_page`) that has no
+    """Enqueue that every difference of the filter (`kind` "" and `division` None: all) that has no
     disposition when the job comes to it gets this one, and doctors not in the register in the cycle
     `cycle_id` too (None: in none). A second call enqueues a second job. Raises InvalidInput naming the
     field."""

@@ -87,7 +87,7 @@ def _encrypt(name: str, value: str | None, doctor_id: UUID) -> bytes | None:
 
 def changed_values(doctor: Doctor, row: RosterRow) -> dict[str, Any]:
     """Those values of `row` (by DOCTOR_FIELDS) that differ from what is stored of `doctor`. Differences only
-    in blanks, width or case are ignored."""
+    in blanks, width or case are ignored. Raises encryption.DecryptionFailed."""
     return {
         name: value
         for name, value in row.doctor_values().items()

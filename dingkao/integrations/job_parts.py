@@ -15,7 +15,7 @@ STORE_KIND = "job-part"
 
 def save_part(job_id: UUID, series: str, number: int, rows: Sequence[Any]) -> None:
     """Store part `number` of a series, replacing an earlier one: rows of plain data, which may include our
-    dataclasses. Raises Unavailable."""
+    dataclasses. It stays after a rollback. Raises Unavailable."""
     content = zlib.compress(pickle.dumps(list(rows)), 1)
     current_store().put(STORE_KIND, _part_id(job_id, series, number), content)
 
@@ -29,14 +29,14 @@ def load_part(job_id: UUID, series: str, number: int) -> list[Any]:
 
 
 def iter_parts(job_id: UUID, series: str, numbers: Iterable[int]) -> Iterator[Any]:
-    """Yields the rows of several parts in turn; only one part at a time is in memory. Raises as `load_part`
-    does, while it is read."""
+    """Yields the rows of several parts in turn; only one part at a time is in memory. Raises NotFound
+    for one that isn't there, and what `load_part` raises else, while it is read."""
     for number in numbers:
         yield from load_part(job_id, series, number)
 
 
 def delete_parts(job_id: UUID, series: str, numbers: Iterable[int]) -> None:
-    """Delete parts from the store. Idempotent. Raises Unavailable."""
+    """Delete parts from the store at once, not with the transaction. Idempotent. Raises Unavailable."""
     for number in numbers:
         current_store().delete(STORE_KIND, _part_id(job_id, series, number))
 

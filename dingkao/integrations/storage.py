@@ -173,8 +173,8 @@ def create_client(environment: Mapping[str, str], timeout: int = 4) -> Any:
 
 
 def create_bucket(environment: Mapping[str, str]) -> bool:
-    """Create the bucket S3_BUCKET in the store that `environment` names (as `create_client` does). Returns
-    False if it exists already. Raises Unavailable."""
+    """Create the bucket S3_BUCKET in the store that `environment` names by S3_ENDPOINT_URL, S3_ACCESS_KEY and
+    S3_SECRET_KEY. Returns False if it exists already. Raises Unavailable."""
     client = create_client(environment, timeout=60)
     bucket = environment["S3_BUCKET"]
     try:

@@ -39,7 +39,8 @@ def brightness_map(picture: Image.Image) -> BrightnessMap:
 
 
 def brightness_map_of_opened(picture: Image.Image) -> BrightnessMap:
-    """Returns the map (see `brightness_map`) of a picture as it was opened, in any mode of Pillow."""
+    """Returns the map of a picture as it was opened, in any mode of Pillow, on a white background: MAP_SIDE ×
+    MAP_SIDE brightnesses from 0 to 1, line by line."""
     is_masked = "transparency" in picture.info
     if picture.mode in DEEP_MODES and not is_masked:
         return _deep_map(picture)

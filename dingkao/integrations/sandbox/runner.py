@@ -117,8 +117,9 @@ def iterate(
     limit_message: str,
     limits: Limits | None = None,
 ) -> Iterator[ReturnT]:
-    """As `run` for a generator function: yields its items as they are made, and starts and raises as `run`
-    does while it is read. The child ends with the iterator, even if that is not read to its end."""
+    """As `run` for a generator function: yields its items as they are made. It starts when it is first read,
+    and raises while it is read: the Refusal that the function raises; LimitExceeded, Unreadable, Unavailable.
+    The child ends with the iterator, even if that is not read to its end."""
     if server.is_sandboxed:
         yield from function(*arguments)
         return
@@ -129,8 +130,9 @@ def iterate(
 def sandboxed(
     limit_message: str,
 ) -> Callable[[Callable[ArgumentsP, ReturnT]], Callable[ArgumentsP, ReturnT]]:
-    """Returns a decorator: calls of the function are run in a child and raise as `run` does; within a child
-    the function is called as it is. Arguments given by name, and defaults, go to the child in the order of
+    """Returns a decorator: calls of the function are run in a child and raise its refusals, LimitExceeded
+    with the sentence `limit_message`, Unreadable, Unavailable; within a child the function is called as it
+    is. Arguments given by name, and defaults, go to the child in the order of
     the signature; a parameter that can only be given by name raises TypeError."""
 
     def decorate(
@@ -307,8 +309,9 @@ class _SandboxCall:
             yield from _load_pickled(content)
 
     def abort(self, why: str) -> NoReturn:
-        """End the call for the reason `why`, see `log_limit_reached`, and log it. Raises Unavailable for
-        "patience" (the machine is too slow), else LimitExceeded."""
+        """End the call for the reason `why` (memory, time, output, patience, died), and log it; waits a few
+        seconds for how the child ended. Raises Unavailable for "patience" (the machine is too slow), else
+        LimitExceeded."""
         with contextlib.suppress(OSError):
             self.call.shutdown(socket.SHUT_WR)  # this ends the child
         usage = self.exit_status()

@@ -57,8 +57,8 @@ class CellStyle:
         return self.is_struck_out or bool(self.tag)
 
     def style_text(self, text: str | Iterable[TextPiece]) -> Any:
-        """Returns a text, plain or in pieces, as a cell (see `cells`) in this style: a CellProblem if it is
-        struck out or the format hides it."""
+        """Returns a text, plain or in pieces, as a cell in this style: a str, RichText if some of it is sub-
+        or superscript, or a CellProblem if some of it is struck out or the format hides it."""
         if not isinstance(text, str):
             return cell_from_runs(map(self._to_run, text))
         if self.has_markup:

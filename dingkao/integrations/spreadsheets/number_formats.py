@@ -128,7 +128,8 @@ def _scientific(value: float) -> str:
 
 
 def _kind_of(sections: Sequence[Section]) -> str:
-    """See `NumberFormat.kind`."""
+    """Returns the kind of a format with these sections for numbers: DATE if they show at least year and
+    month, TIME for other letters of dates and times, GENERAL (also without sections) or NUMBER."""
     letters = "".join(section.date_letters() for section in sections)
     if letters or _has_time_marks(sections):
         return DATE if _has_year_and_month(letters) else TIME

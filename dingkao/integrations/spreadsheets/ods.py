@@ -122,7 +122,8 @@ class _ContentReader:
         return None
 
     def _end(self, name: str, element: Any) -> SheetTable | None:
-        """Read an element that is complete, `name` its local name; returns and raises as `read`."""
+        """Read an element that is complete, `name` its local name. Returns the sheet at the end of a visible
+        one, else None. Raises ExpandsTooLarge."""
         if name == "style":
             self.styles.read(element)
         elif self.table is None:
@@ -187,7 +188,8 @@ class _TableBuilder:
 
     def add_row(self, element: Any) -> None:
         """Read the next row, which may be repeated: store it as often as it is there if it shows something,
-        and what its cells have besides once (see `_read_cells`); go on behind it. Raises ExpandsTooLarge."""
+        and once the merged areas, drawings and links of its cells; go on behind it. Raises
+        ExpandsTooLarge."""
         count = repeated(element, "number-rows-repeated")
         cells = self._read_cells(element)
         if cells:

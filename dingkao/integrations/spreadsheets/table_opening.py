@@ -145,15 +145,15 @@ def _binary_message(content: bytes) -> str:
 
 def _markup_message(lowered: bytes) -> str:
     """Returns why a file is refused that begins as an XML spreadsheet or a web page; "" for others.
-    `lowered`: see `_lowered_beginning`."""
+    `lowered`: its beginning in small letters, without byte order mark and blanks before it."""
     if lowered.startswith(b"<?xml") and b"urn:schemas-microsoft-com:office:spreadsheet" in lowered:
         return f"这是“XML表格2003”文件。{SAVE_AS_XLSX_ADVICE}"
     return WEB_PAGE_MESSAGE if _is_web_page(lowered) else ""
 
 
 def _is_web_page(lowered: bytes) -> bool:
-    """Whether a file begins as a web page, or as one saved with its pictures. `lowered`: see
-    `_lowered_beginning`."""
+    """Whether a file begins as a web page, or as one saved with its pictures. `lowered`: its
+    beginning in small letters, without byte order mark and blanks before it."""
     if lowered.startswith(b"mime-version:"):
         return True
     return lowered.startswith(b"<") and b"<html" in lowered
@@ -161,7 +161,7 @@ def _is_web_page(lowered: bytes) -> bool:
 
 def _signature_message(lowered: bytes) -> str:
     """Returns why a file is refused that begins with a signature of OTHER_FILE_MESSAGES; "" for others.
-    `lowered`: see `_lowered_beginning`."""
+    `lowered`: its beginning in small letters, without byte order mark and blanks before it."""
     for signatures, message in OTHER_FILE_MESSAGES:
         if lowered.startswith(signatures):
             return message

@@ -106,7 +106,8 @@ class _Book:
         self.content = _read_content(package, root, targets)
 
     def read_tables(self, order: Callable[[str], Any]) -> Iterator[SheetTable]:
-        """Yields the visible sheets, see `read_sheets`."""
+        """Yields the visible sheets, sorted by `order` of their names; what is around the rows of one is read
+        when it is asked for."""
         for name, part in sorted(self.sheets, key=lambda sheet: order(sheet[0])):
             yield _Sheet(self, part).read_table(name)
 

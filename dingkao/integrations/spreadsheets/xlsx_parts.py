@@ -63,7 +63,7 @@ class PartStream(AbstractContextManager["PartStream"]):
         return b""
 
     def skip(self, size: int) -> None:
-        """Skip `size` bytes, counted as in `read`."""
+        """Skip `size` bytes, of those that `read` returns; fewer at the end."""
         while size > 0 and (piece := self.read(min(size, READ_SIZE))):
             size -= len(piece)
 
@@ -107,7 +107,7 @@ class SharedStrings:
         self._unread = self._items(part) if part else iter(())
 
     def string_at(self, index: int) -> Any:
-        """Returns string number `index` (from 0): a str, or pieces (see `rich_text_runs`), after reading as
+        """Returns string number `index` (from 0): a str, or TextPieces, after reading as
         far as it. Raises DamagedFile if it is missing, errors of zipfile and lxml for a damaged part."""
         if index < 0:
             raise DamagedFile("a string before the first")
