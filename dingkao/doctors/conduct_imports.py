@@ -137,8 +137,8 @@ def _validate(
     report: ImportReport,
     seen: set[bytes],
 ) -> ConductValues | None:
-    """What a row says, or None if it is refused, also because a row before it in the file has one of its
-    keys (`seen`), after the problem was added to the report; the keys of a valid row are added to `seen`.
+    """What a row says, or None if it is refused, also because a row before it in the file has one of its keys
+    (`seen`), after the problem was added to the report; the keys of a valid row are added to `seen`.
     `people`: number index → the doctors that the importer may name."""
     try:
         values = validate_row(kind, row, people)

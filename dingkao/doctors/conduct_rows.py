@@ -167,8 +167,8 @@ def _record_key(kind: ConductKind, row: ImportRow) -> bytes:
 
 
 def _key_text(column: str, row: ImportRow) -> str:
-    """A cell as it counts in the key: a year as its digits, a date in one form (as it was typed if
-    it is none), a text without blanks."""
+    """A cell as it counts in the key: a year as its digits, a date in one form (as it was typed if it is
+    none), a text without blanks."""
     if column == "date":
         try:
             return str(row.date_value(column))

@@ -28,9 +28,8 @@ settings.register(
 @dataclass(frozen=True)
 class DisclosureLimit:
     """How many disclosures `subject` (the id of an institution or a doctor) gets in an hour, which begins
-    with the first. They are counted in the cache (`rate_counters`). Once `limit` is reached, no
-    number is looked up for the subject any more, because a refusal of only known numbers would disclose
-    too."""
+    with the first. They are counted in the cache (`rate_counters`). Once `limit` is reached, no number is
+    looked up for the subject any more, because a refusal of only known numbers would disclose too."""
 
     subject: UUID
     limit: int

@@ -71,8 +71,8 @@ def doctor_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
 
 
 def level_filters(*, have_index: bool = False) -> tuple[ListFilter, ...]:
-    """The filters by level and category alone; `have_index`: the rows are doctors alone, who have
-    an index that begins with the category."""
+    """The filters by level and category alone; `have_index`: the rows are doctors alone, who have an index
+    that begins with the category."""
     return (
         ListFilter("level", "级别", lambda value, _viewer: Doctor.level == value, LEVELS),
         ListFilter(

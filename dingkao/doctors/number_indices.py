@@ -7,8 +7,8 @@ from dingkao.tenants.encryption import current_vault, normalise_text
 
 def candidate_number_indices(text: str) -> dict[str, bytes]:
     """The document numbers that `text` may mean, each with its blind index: fifteen digits may be an old
-    resident number, which has eighteen now, or the number of another kind of document. An empty text gives
-    "" alone, whose index nobody has."""
+    resident number, which has eighteen now, or the number of another kind of document. An empty text gives ""
+    alone, whose index nobody has."""
     candidates = (
         identity_numbers.normalise_login_number(text),
         normalise_text(text)[:64],

@@ -216,8 +216,8 @@ class _BatchComparison:
     ) -> None:
         """Note a difference. `number`: that of a new person, as a key of the entry's indices, else "";
         `organisation`: the institution that it is counted for (None: none); `details`: [label, value of the
-        list, value of the register] for each value that differs. It is written later (`run`). A person
-        on another institution's list appears without the doctor, so that nothing of that list is shown."""
+        list, value of the register] for each value that differs. It is written later (`run`). A person on
+        another institution's list appears without the doctor, so that nothing of that list is shown."""
         is_listed = doctor is not None and self._is_own(doctor.organisation_id)
         index = bytes(doctor.number_index) if doctor else entry.indices[number]
         number_text = number or next(iter(entry.indices))

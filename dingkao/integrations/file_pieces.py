@@ -12,8 +12,8 @@ PIECE_BYTES = 4 * 1024 * 1024
 
 def save_pieces(file_id: UUID, path: Path) -> int:
     """Store the file at `path` under `file_id`, and return the number of its pieces, at least one. Stored
-    again, its pieces replace the earlier ones; if it had more before, the rest stay. All stay
-    after a rollback. Raises Unavailable; OSError if `path` can't be read."""
+    again, its pieces replace the earlier ones; if it had more before, the rest stay. All stay after a
+    rollback. Raises Unavailable; OSError if `path` can't be read."""
     number = 0
     with path.open("rb") as file:
         while (piece := file.read(PIECE_BYTES)) or number == 0:

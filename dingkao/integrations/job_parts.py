@@ -29,8 +29,8 @@ def load_part(job_id: UUID, series: str, number: int) -> list[Any]:
 
 
 def iter_parts(job_id: UUID, series: str, numbers: Iterable[int]) -> Iterator[Any]:
-    """Yields the rows of several parts in turn; only one part at a time is in memory. Raises NotFound
-    for one that isn't there, and what `load_part` raises else, while it is read."""
+    """Yields the rows of several parts in turn; only one part at a time is in memory. Raises NotFound for one
+    that isn't there, and what `load_part` raises else, while it is read."""
     for number in numbers:
         yield from load_part(job_id, series, number)
 

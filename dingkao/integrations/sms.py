@@ -327,9 +327,8 @@ class BackgroundSender:
 def send_after_commit(message: SmsMessage) -> None:
     """Send a message in the background after the session's transaction is committed; after a rollback, also
     of the savepoint in which this is asked for, it is discarded. A failure is only logged. It always uses the
-    platform's account:
-    whoever administers a province's own account can read there what it sends, and a link in a message makes
-    its reader an administrator."""
+    platform's account: whoever administers a province's own account can read there what it sends, and a link
+    in a message makes its reader an administrator."""
     do_after_commit(partial(_send_in_province, current_tenant(), message))
 
 

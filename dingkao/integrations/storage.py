@@ -82,9 +82,9 @@ class ObjectStore:
 
     def encrypt_existing(self, kind: str, identity: UUID) -> bool:
         """Encrypt a stored file anew if it is not encrypted, or with an earlier key; returns whether that was
-        done. A file that was deleted or replaced since it was read is left as it is, which is checked
-        last before it is stored: the store itself has no conditional PUT, so a deletion within that one
-        request comes too late. Raises NotFound, also for one that was deleted meanwhile, Unavailable,
+        done. A file that was deleted or replaced since it was read is left as it is, which is checked last
+        before it is stored: the store itself has no conditional PUT, so a deletion within that one request
+        comes too late. Raises NotFound, also for one that was deleted meanwhile, Unavailable,
         encryption.DecryptionFailed."""
         content, etag = self._load_object(kind, identity)
         location = _object_location(kind, identity)

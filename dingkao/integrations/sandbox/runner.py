@@ -132,8 +132,8 @@ def sandboxed(
 ) -> Callable[[Callable[ArgumentsP, ReturnT]], Callable[ArgumentsP, ReturnT]]:
     """Returns a decorator: calls of the function are run in a child and raise its refusals, LimitExceeded
     with the sentence `limit_message`, Unreadable, Unavailable; within a child the function is called as it
-    is. Arguments given by name, and defaults, go to the child in the order of
-    the signature; a parameter that can only be given by name raises TypeError."""
+    is. Arguments given by name, and defaults, go to the child in the order of the signature; a parameter that
+    can only be given by name raises TypeError."""
 
     def decorate(
         function: Callable[ArgumentsP, ReturnT],
@@ -282,8 +282,8 @@ class _SandboxCall:
     received_bytes: int = 0
 
     def send_arguments(self, arguments: tuple[Any, ...]) -> None:
-        """Send the arguments. Raises LimitExceeded if the child ends before it has taken them, Unavailable
-        if it takes none for the waiting time; the call is then ended and logged."""
+        """Send the arguments. Raises LimitExceeded if the child ends before it has taken them, Unavailable if
+        it takes none for the waiting time; the call is then ended and logged."""
         pickled = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
         self.call.settimeout(self.limits.wait_seconds)
         try:

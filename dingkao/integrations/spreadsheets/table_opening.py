@@ -152,8 +152,8 @@ def _markup_message(lowered: bytes) -> str:
 
 
 def _is_web_page(lowered: bytes) -> bool:
-    """Whether a file begins as a web page, or as one saved with its pictures. `lowered`: its
-    beginning in small letters, without byte order mark and blanks before it."""
+    """Whether a file begins as a web page, or as one saved with its pictures. `lowered`: its beginning in
+    small letters, without byte order mark and blanks before it."""
     if lowered.startswith(b"mime-version:"):
         return True
     return lowered.startswith(b"<") and b"<html" in lowered

@@ -107,8 +107,8 @@ class SharedStrings:
         self._unread = self._items(part) if part else iter(())
 
     def string_at(self, index: int) -> Any:
-        """Returns string number `index` (from 0): a str, or TextPieces, after reading as
-        far as it. Raises DamagedFile if it is missing, errors of zipfile and lxml for a damaged part."""
+        """Returns string number `index` (from 0): a str, or TextPieces, after reading as far as it. Raises
+        DamagedFile if it is missing, errors of zipfile and lxml for a damaged part."""
         if index < 0:
             raise DamagedFile("a string before the first")
         while len(self.read) <= index:
