@@ -100,11 +100,11 @@ def is_number(text: str) -> bool:
 def search_condition(text: str, grant: Grant, doctor_id: Any = Doctor.id) -> ColumnElement[bool]:
     """The SQL condition that a row of a list is of a doctor whom `text` finds by any form; true for an empty
     text, false for one that no form takes, as of more than MAX_TEXT_LENGTH characters. `doctor_id`: the
-    list's column with the doctor's id, by default that of Doctor, whose names then are narrowed too, so that
-    a list sorted by name begins where the first of them stands; `grant`: of the person who looks, by which
-    the list must be limited besides.
+    list's column with the doctor's id; `grant`: of the person who looks, by which the list must be limited
+    besides.
     Sends queries: of each query up to MAX_LISTED doctors are looked up beforehand, so that the list's plan is
-    that of a few ids; a subquery only where one finds more."""
+    that of a few ids. Where one finds more it is a subquery; if `doctor_id` is Doctor's own, names are then
+    narrowed too, so that a list sorted by name begins where the first of them stands."""
     if not text.strip():
         return true()
     queries = [query for form in search_forms() for query in form_queries(form, text, grant, for_list=True)]

@@ -85,7 +85,8 @@ class _BatchComparison:
 
     def _compare(self, row: ImportRow) -> None:
         """Compare one row, and count it as accepted. Raises InvalidRegisterRow if it names nobody, a person a
-        second time, or somebody with whom this list has nothing to do."""
+        second time, or somebody with whom this list has nothing to do, and if disclosures are used up; a
+        doctor of the list counts as seen even then."""
         doctor = next(
             (self.doctors[key] for key in register_rows.row_keys(row) if key in self.doctors),
             None,

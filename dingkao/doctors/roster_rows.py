@@ -122,8 +122,8 @@ def validate_row(
 
 
 def read_rows(content: bytes, report: ImportReport | None = None) -> Iterator[ImportRow]:
-    """Yield the rows of a roster file (xlsx, xls, ods or csv); problems of the file are added to `report`.
-    Raises InvalidInput, TooLarge, Unavailable, also while the rows are read."""
+    """Yield the rows of a roster file (xlsx, xls, ods or csv); problems of the file are added to `report`
+    (None: dropped). Raises InvalidInput, TooLarge, Unavailable, also while the rows are read."""
     return sheet_reader.read_rows(
         content,
         COLUMN_HEADINGS,

@@ -45,7 +45,7 @@ def add_doctor(
     (`add_doctor_with_record` makes that too). `values`: texts by column name, in the words a roster uses;
     `restrict_to`: ids of the institutions to which the doctor must belong (None: any of the province).
     Returns the doctor and the warnings, as sentences. The institution is locked, so that it stays open; the
-    doctor's department is added to it if it is new; the journal is written.
+    doctor's department is added to it if it is new; the journal is written; nobody is notified.
 
     Raises InvalidInput naming the field, also for a doctor who is on a roster already, InvalidState for an
     institution that is closed just now, and RateLimited if a clerk has typed doctors of another institution

@@ -46,8 +46,8 @@ def sharpness(picture: Image.Image) -> float:
 
 
 def background_light_share(picture: Image.Image) -> float:
-    """Returns the share (0 to 1) of the background that is white or nearly white, measured along the upper
-    edge and down both sides to two fifths of the height; see MIN_LIGHT_SHARE."""
+    """Returns the share (0 to 1) of the background of a photo of PORTRAIT_SIZE that is white or nearly white,
+    measured along the upper edge and down both sides to two fifths of the height; see MIN_LIGHT_SHARE."""
     width, height = picture.size
     side = width // 8
     parts = [

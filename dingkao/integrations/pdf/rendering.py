@@ -75,7 +75,8 @@ def preload() -> None:
 
 
 def first_page_png(document: bytes) -> bytes:
-    """Returns the first page of a PDF, which we made ourselves, as PNG with 150 dots per inch."""
+    """Returns the first page of a PDF, which we made ourselves, as PNG with 150 dots per inch. It is drawn in
+    this process, without limits."""
     import pypdfium2
 
     opened = pypdfium2.PdfDocument(document)
