@@ -105,8 +105,8 @@ def import_batch(
     """Import a batch of rows and add to `report` what happened; lines below the table are left out. `grant`:
     whose doctors they may name; `seen`: the keys of the rows of the same file so far, to which those of this
     batch are added. Records that are there already are locked, and journalled where they change; new ones are
-    not. Flushes, doesn't commit. Raises TooManyValues for more than 2,500 rows, each of which may name two
-    numbers."""
+    not. Flushes, doesn't commit. Raises arrays.TooManyValues for more than 2,500 rows, each of which may name
+    two numbers."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     people = _find_people(data_rows, grant)
     valid_rows = [

@@ -39,7 +39,7 @@ def records_of_doctors(
     doctor_ids: Iterable[UUID], first_year: int, last_year: int
 ) -> dict[UUID, list[ConductRecord]]:
     """Doctor's id → the records of these years that count, by year, for at most 5,000 doctors (more:
-    TooManyValues); doctors without any are left out. `first_year`, `last_year`: both included."""
+    arrays.TooManyValues); doctors without any are left out. `first_year`, `last_year`: both included."""
     query = (
         select(ConductRecord)
         .where(

@@ -15,7 +15,8 @@ from dingkao.tenants.encryption import SecretLocation, current_vault
 
 
 def doctors_by_id(ids: Iterable[UUID]) -> dict[UUID, Doctor]:
-    """The doctors with these ids, at most 5,000 (more: TooManyValues), by id. An unknown id is left out."""
+    """The doctors with these ids, at most 5,000 (more: arrays.TooManyValues), by id. An unknown id is left
+    out."""
     doctors = db.session.scalars(select(Doctor).where(in_array(Doctor.id, set(ids))))
     return {doctor.id: doctor for doctor in doctors}
 

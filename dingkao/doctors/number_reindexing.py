@@ -21,8 +21,9 @@ BATCH_SIZE = 500
 def reindex_numbers(commit: Callable[[], None]) -> tuple[int, int]:
     """Compute the indices of all numbers of the current province that aren't resident numbers, each batch
     locked. Returns how many were checked and how many of these had another index. `commit` is called after
-    each batch. Running it again changes nothing. Raises encryption.DecryptionFailed, and IntegrityError if
-    two doctors then have the same number; the batches before are done."""
+    each batch. Running it again changes nothing. A number that can't be decrypted, or that two doctors then
+    have, breaks it off with the callee's error (DecryptionFailed, IntegrityError); the batches before are
+    done."""
     checked_count, changed_count, last_id = 0, 0, UUID(int=0)
     query = (
         select(Doctor)
@@ -40,8 +41,8 @@ def reindex_numbers(commit: Callable[[], None]) -> tuple[int, int]:
 
 
 def _reindex(doctor: Doctor) -> bool:
-    """Set the indices of a locked doctor's number; return whether they have changed. Raises
-    encryption.DecryptionFailed."""
+    """Set the indices of a locked doctor's number; return whether they have changed. A DecryptionFailed
+    passes through."""
     number = document_number_of(doctor)
     old_indices = doctor.number_index, doctor.tail_index
     doctor.number_index, doctor.tail_index = (

@@ -246,8 +246,8 @@ def compare_batch(
     """Compare a part of the file and add to `report`, and to the counts of `comparison` (locked), what
     happened: people compared, those who are the same, refused rows; lines below the table are left out.
     `seen`: the keys of the people so far, to which those of this part are added. Disclosures are counted at
-    once (`DisclosureLimit`). Flushes. Raises TooManyValues for more than 2,500 rows, each of which may name
-    two numbers."""
+    once (`DisclosureLimit`). Flushes. Raises arrays.TooManyValues for more than 2,500 rows, each of which may
+    name two numbers."""
     data_rows = [row for row in rows if not row.is_footer("name", "number")]
     doctors = _find_doctors(data_rows)
     own = comparison.organisation_id

@@ -244,7 +244,7 @@ def settle(
     """Give those of the differences `ids` that belong to the comparison a disposition; one that is there
     already is replaced. They are locked, counted and journalled. Doctors who are on the list and not in the
     register get it in the cycle `cycle_id` too (None: in none). Flushes. Returns how many were given it.
-    Raises InvalidInput naming the field, TooManyValues for more than 5,000 ids."""
+    Raises InvalidInput naming the field, arrays.TooManyValues for more than 5,000 ids."""
     code, note_text = validate_disposition(code, note)
     query = select(RegisterDifference).where(
         RegisterDifference.comparison_id == comparison.id,

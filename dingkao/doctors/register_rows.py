@@ -111,8 +111,8 @@ def row_keys(row: ImportRow) -> list[bytes]:
 
 def validate_row(row: ImportRow) -> RegisterEntry:
     """Return what a row says; level, category and scopes that aren't known count as not said. Raises
-    InvalidRegisterRow if name or number is missing or can't be read, or Excel has lost digits of the
-    number."""
+    InvalidRegisterRow if name or number is missing or can't be read, or the number has lost digits in
+    Excel."""
     for column in REQUIRED_COLUMNS:
         if column in row.problems:
             problem = row.problems[column]

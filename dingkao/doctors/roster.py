@@ -142,8 +142,8 @@ def import_batch(
     `dry_run`: nothing is stored, but disclosures are counted at once. The institutions named are locked,
     known doctors are not; new departments are added to their institutions and journalled. The caller journals
     the import (`log_import`) and commits. Raises InvalidState if an institution is closed just now,
-    TooManyValues for more than 2,500 rows, IntegrityError if another transaction adds the same number
-    meanwhile."""
+    arrays.TooManyValues for more than 2,500 rows. A number that another transaction adds meanwhile ends in an
+    IntegrityError."""
     initial_until = clock.now() + timedelta(days=settings.value("initial_days"))
     batch = _BatchImport(report, restrict_to, dry_run, initial_until, seen)
     batch.run([row for row in rows if not is_footer_or_empty(row)])
@@ -213,7 +213,7 @@ class _BatchImport:
         """Import the rows. Institutions (locked) and known doctors (not locked) are read with one query each,
         new accounts, doctors and search keys are written with an insert each, changed doctors one by one,
         with the departments that are new to their institutions. Raises InvalidState if an institution is
-        closed just now, and IntegrityError."""
+        closed just now."""
         self.organisations = _institutions_of(rows)
         self.names = {number: organisation.name for number, organisation in self.organisations.items()}
         indices_of_rows = [candidate_number_indices(row.text("number")) for row in rows]
@@ -323,8 +323,8 @@ class _BatchImport:
 
     def _insert_new(self, rows: list[RosterRow]) -> None:
         """Insert the accounts and doctors of new rows, with their search keys and departments, and add the
-        doctors to `created`; with `dry_run` only count them. Raises IntegrityError if another transaction has
-        added a number meanwhile."""
+        doctors to `created`; with `dry_run` only count them. A number that another transaction has added
+        meanwhile ends in an IntegrityError."""
         self.report.accepted += len(rows)
         if not rows or self.dry_run:
             return

@@ -36,9 +36,9 @@ def insert_search_keys(doctors: Iterable[Mapping[str, Any]]) -> None:
 
 
 def update_search_keys(doctor_ids: Iterable[UUID]) -> int:
-    """Make the keys of these doctors, at most 5,000 (more: TooManyValues), what their rows say, after changes
-    of these were made, which are flushed, so that the doctors are locked; returns how many had other keys. An
-    unknown id is passed over."""
+    """Make the keys of these doctors, at most 5,000 (more: arrays.TooManyValues), what their rows say, after
+    changes of these were made, which are flushed, so that the doctors are locked; returns how many had other
+    keys. An unknown id is passed over."""
     db.session.flush()
     columns = (
         Doctor.tenant_id,

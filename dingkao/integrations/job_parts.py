@@ -21,7 +21,7 @@ def save_part(job_id: UUID, series: str, number: int, rows: Sequence[Any]) -> No
 
 
 def load_part(job_id: UUID, series: str, number: int) -> list[Any]:
-    """Returns the rows of a part. Raises NotFound, Unavailable, encryption.DecryptionFailed if it was
+    """Returns the rows of a part. Raises NotFound, Unavailable, storage's DecryptionFailed if it was
     altered, pickle.UnpicklingError if they are not plain data."""
     return list(
         load_plain_data(zlib.decompress(current_store().get(STORE_KIND, _part_id(job_id, series, number))))
