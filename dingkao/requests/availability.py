@@ -45,7 +45,8 @@ def unavailable_reason(dossier: Dossier, kind: str) -> str | None:
 
 
 def require_available(dossier: Dossier, kind: str) -> None:
-    """Raises InvalidState, with the reason, if no request of this kind can be made now."""
+    """Raises InvalidState, with the reason, if no request of this kind can be made now, KeyError for an
+    unknown kind."""
     reason = unavailable_reason(dossier, kind)
     if reason:
         raise InvalidState(reason)

@@ -48,9 +48,10 @@ def decide_batch(
     by: Actor,
 ) -> BatchResult:
     """Approve (`decision` «agree») or refuse («refuse») up to MAX_BATCH requests, each in a savepoint of its
-    own; those that can't be decided on, or not in a batch, are left out. Locks requests and records. Raises
-    InvalidInput for another decision, for none or too many, and for a refusal without an opinion; NotFound
-    for a request that the scope doesn't see."""
+    own, with the journal entries and notices of single ones; those that can't be decided on, or not in a
+    batch, are left out. Locks requests and records. Raises InvalidInput for another decision, for none or too
+    many, and for a refusal without an opinion; NotFound, by which none is decided on, for a request that the
+    scope doesn't see."""
     ids = sorted(set(request_ids))
     _validate(ids, decision, opinion)
     result = BatchResult()
@@ -95,8 +96,8 @@ def _decide(
     opinion: str,
     by: Actor,
 ) -> None:
-    """Decide on one request. Raises InvalidState if it has to be decided on alone, and every refusal of the
-    decision."""
+    """Decide on one request (it and its record are locked). Raises InvalidState if it has to be decided on
+    alone, and every refusal of the decision."""
     if doctor_request.kind not in INSTEAD_OF_TEST:
         raise InvalidState("只有免考、延考申请可以成批办理，请打开申请单独办理。")
     if decision == "refuse":

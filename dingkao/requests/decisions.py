@@ -36,9 +36,10 @@ def refuse_request(
     by: Actor,
     opinion: str,
 ) -> str:
-    """Refuse a request (不同意; of an appeal: 维持原结果), and notify the doctor; `opinion` is the reason
-    that the doctor reads (stripped). Request and record are locked. Returns the sentence (Chinese) for the
-    person who decided. Raises InvalidInput, Forbidden, InvalidState."""
+    """Refuse a request (不同意; of an appeal: 维持原结果), with a journal entry, and notify the doctor;
+    `opinion` is the reason that the doctor reads (stripped). Request and record are locked. Returns the
+    sentence (Chinese) for the person who decided. Raises InvalidInput without a reason or for a long one,
+    Forbidden for who decided or assessed before, InvalidState if it isn't this person's turn."""
     _require_turn(doctor_request, record, scope, by)
     request_transitions.refuse(doctor_request, by=by, opinion=opinion)
     if doctor_request.kind == "appeal":
@@ -63,9 +64,11 @@ def approve_request(
     verdicts: Mapping[str, str] | None = None,
 ) -> str:
     """Approve a request (同意); request and record are locked. If a second side has to decide, the request is
-    passed on, else it is granted and carried out; the doctor is notified. `verdicts` (part → pass): what the
-    first decision on an appeal proposes. Returns the sentence (Chinese) for the person who decided. Raises
-    InvalidInput, Forbidden, InvalidState, and NotFound or Unavailable if a new photo can't be read or
+    passed on, else it is granted and carried out (`apply_granted`), and the record's other requests for 免考
+    or 延考 lapse if it was one; journal entries are written and the doctor is notified. `verdicts` (part →
+    pass): what the first decision on an appeal proposes. Returns the sentence (Chinese) for the person who
+    decided. Raises InvalidInput, Forbidden, InvalidState (also if it isn't this person's turn, or the
+    record's state no longer allows it), and NotFound or Unavailable if a new photo can't be read or
     stored."""
     _require_turn(doctor_request, record, scope, by)
     if doctor_request.state == "first_pending" and doctor_request.second_side:
@@ -142,8 +145,9 @@ def _require_turn(
     scope: DecisionScope,
     by: Actor,
 ) -> None:
-    """Raises Forbidden if this person decided or assessed earlier, InvalidState if the request does not wait
-    for the side."""
+    """Raises Forbidden if this person decided or assessed earlier, or doesn't count as a second person beside
+    who assessed; InvalidState if the request does not wait for a side for which this person may decide. That
+    the side sees the record, `get_request_for_update` has checked."""
     if not scope.can_act_on(doctor_request):
         if has_decided_first(doctor_request, by.id):
             raise Forbidden(FIRST_DECIDER_MESSAGE)

@@ -175,8 +175,9 @@ def save_change_entry(
 ) -> dict[str, str]:
     """Store, in the draft of a change (locked), an entry of the list `kind`: a new one (`entry_id` «new»), a
     changed one, or one to be removed (`values` None), in place of what was stored for that entry; nothing for
-    one that is as filed. Returns the errors by field name; with errors nothing is stored. Raises InvalidInput
-    for an unknown list or entry, InvalidState unless it is a draft."""
+    one that is as filed. Returns the errors by field name (also if a new one would make the list too long);
+    with errors nothing is stored. Raises InvalidInput for an unknown list or entry, InvalidState unless it is
+    a draft."""
     require_draft(doctor_request)
     before, after, errors = amendments.entry_change(dossier, kind, entry_id, values)
     if before is None and not _has_room(doctor_request, dossier, kind):
@@ -256,7 +257,9 @@ def save_correction(
     values: Mapping[str, list[str]],
 ) -> dict[str, str]:
     """Store, in a correction (locked), the submitted values that differ from the stored ones; an empty field
-    means unchanged. Returns the errors by field name; with errors nothing is stored. Raises InvalidState."""
+    means unchanged. Returns the errors by field name; with errors nothing is stored. An error that tells that
+    somebody else has a number counts for the doctor's hour, also after a rollback (`DisclosureLimit`). Raises
+    InvalidState unless it is a draft."""
     require_draft(doctor_request)
     fields = [field for field in correction_fields(dossier) if _is_filled_in(values, field)]
     field_changes, errors = amendments.field_changes(dossier, 2, fields, values)

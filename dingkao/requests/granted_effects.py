@@ -75,8 +75,9 @@ def _require_ready(record: Assessment) -> None:
 
 
 def _apply_change(doctor_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
-    """Apply the changes of the filing. Raises InvalidState if the record's state does not allow it, or
-    another person is reviewing it."""
+    """Apply the changes of the filing, and the new photo if there is one. Raises InvalidState if the record's
+    state does not allow it, another person is reviewing it, or a value was changed meanwhile; NotFound,
+    Unavailable for the photo."""
     if record.state not in CHANGE_CHAIN_BY_STATE:
         state = ASSESSMENT_STATES[record.state]
         raise InvalidState(f"医师当前状态为“{state}”，不能再修改填报信息。请点“不同意”并说明原因。")
@@ -93,8 +94,9 @@ def _require_no_other_lease(record: Assessment, by: Actor) -> None:
 
 
 def _apply_correction(doctor_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
-    """Correct roster and filing, and replace the certificate if there is a valid one. Raises InvalidInput,
-    InvalidState, Unavailable."""
+    """Correct roster and filing, and replace the certificate if there is a valid one (the new one's drawing
+    is enqueued). Raises InvalidInput; InvalidState if a value was changed meanwhile or the certificate can't
+    be printed; NotFound, Unavailable if a new photo can't be read or stored."""
     items = load_items(doctor_request)
     values = {item["name"]: item["after"] for item in _items_of(items, "doctor")}
     if values:
@@ -114,7 +116,8 @@ def _items_of(items: list[Item], *targets: str) -> list[Item]:
 
 def _correct_doctor(record: Assessment, values: dict[str, Any], by: Actor) -> None:
     """Lock the doctor and correct the values in the roster. If the institution changes, a record without a
-    final result goes with the doctor. Raises as `corrections.apply_correction`."""
+    final result goes with the doctor. Raises InvalidInput, and InvalidState if another doctor has got the
+    number or the institution was closed."""
     query = select(Doctor).where(Doctor.id == record.doctor_id).with_for_update()
     doctor = db.session.scalars(query).one()
     corrections.apply_correction(doctor, values, by=by)
@@ -129,8 +132,8 @@ def _apply_items(
     items: list[Item],
     by: Actor,
 ) -> None:
-    """Lock the filing, apply the changes of it, and the new photo if the request has one. Raises as
-    `amendments` and `_apply_photo`."""
+    """Lock the filing, apply the changes of it, and the new photo if the request has one. Raises InvalidState
+    if a value has changed since, a list is full or nothing is filed; NotFound, Unavailable for the photo."""
     db.session.scalars(
         select(Filing.id)
         .where(
@@ -148,7 +151,8 @@ def _apply_items(
 
 
 def _apply_item(dossier: Dossier, item: Item, by: Actor) -> None:
-    """Apply the change of a field or of an entry of a list."""
+    """Apply the change of a field or of an entry of a list (with a removed entry its proofs are deleted).
+    Raises InvalidState."""
     name = item["name"]
     before = item["before"]
     after = item["after"]
@@ -159,8 +163,8 @@ def _apply_item(dossier: Dossier, item: Item, by: Actor) -> None:
 
 
 def _apply_photo(dossier: Dossier, file: RequestFile) -> None:
-    """Store the request's photo, as a new file, as the photo of the filing. Raises NotFound, Unavailable,
-    InvalidState."""
+    """Store the request's photo, as a new file, as the photo of the filing; the earlier one stays stored.
+    Raises NotFound, Unavailable, InvalidState."""
     document = Document(
         id=new_id(),
         doctor_id=dossier.record.doctor_id,
@@ -181,7 +185,7 @@ def _apply_photo(dossier: Dossier, file: RequestFile) -> None:
 
 def _apply_appeal(doctor_request: Request, record: Assessment, by: Actor) -> GrantedNotice:
     """Change the verdicts that the first decision proposed; with all three 合格 also the result, and enqueue
-    its certificate. Raises InvalidState."""
+    its certificate; else the days for an appeal begin again. Raises InvalidState, Forbidden."""
     proposed = dict(doctor_request.proposed or {})
     fields = {"verdicts": _verdict_changes_text(proposed)}
     if all(proposed.get(part, getattr(record, part)) == "pass" for part in VERDICT_PARTS):

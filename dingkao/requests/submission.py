@@ -152,7 +152,7 @@ def withdraw(doctor_request: Request, *, by: Actor) -> None:
 
 
 def _delete_files(doctor_request: Request) -> None:
-    """Delete all files of a request (see `request_files.delete_file`)."""
+    """Delete all files of a request: the rows now, the files themselves after the commit, by jobs."""
     for file in list_files(doctor_request):
         delete_file(file)
 

@@ -38,7 +38,7 @@ class CorrectionEffect:
 
     @property
     def is_changed(self) -> bool:
-        """Whether the sitting still counts and gets another score."""
+        """Whether a question of the sitting still counts, and it gets another score."""
         return (
             self.current_score.new_score is not None
             and self.current_score.new_score != self.uncorrected_score
@@ -53,12 +53,11 @@ def correction_effects(
     for_update: bool = False,
 ) -> list[CorrectionEffect]:
     """Returns the effects on those sittings of a batch that were handed in, have questions and are not void,
-    of the corrections in force or also of `correction`, if given.
+    of the corrections in force, or as if `correction`, if given, were in force, too; by sitting id.
 
-    `pairs`: (sitting id, record id). With `for_update` records and then sittings are locked, so that a doctor
-    who is just handing in with the old key is waited for. Of two sittings of an unpublished record the second
-    one's verdicts follow from the first one's new score. Nothing is changed.
-    """
+    `pairs`: (sitting id, record id), at most 5,000. With `for_update` records and then sittings are
+    locked, so that a doctor who is just handing in with the old key is waited for. Of two sittings of an
+    unpublished record the second one's verdicts follow from the first one's new score. Nothing is changed."""
     records, sittings = _load_batch(pairs, for_update=for_update)
     doctors = _doctors_of(records)
     scores = _scores_of(records)

@@ -33,9 +33,10 @@ FIRST_ID = UUID(int=0)
 def conclude_records(
     cycle: Cycle, ids: Iterable[UUID], *, grant: Grant, by: Actor
 ) -> tuple[int, Counter[str]]:
-    """Conclude (综合评定) those of the records `ids` of the cycle that are within `grant`; locks them, writes
-    journal entries. Returns how many were concluded, and reason → number for those that could not be. Ids of
-    other records, and records in the state "confirming" (concluded already), are not counted."""
+    """Conclude (综合评定) those of the records `ids` (at most 5,000) of the cycle that are within `grant`;
+    locks them, writes journal entries. Returns how many were concluded, and reason → number for those that
+    were refused, for whatever reason (Forbidden, too). Ids of other records, and records in the state
+    "confirming" (concluded already), are not counted."""
     query = select(Assessment).where(
         Assessment.cycle_id == cycle.id,
         in_array(Assessment.id, ids),
@@ -59,8 +60,9 @@ def conclude_records(
 
 
 def enqueue_conclusion(cycle: Cycle, *, by: Actor, view: str = "") -> Job:
-    """Enqueue 综合评定 of all waiting records that the asker may conclude when the job runs. `view`: the
-    address of a view of RESULT_LIST, whose records alone are meant; "" for all."""
+    """Enqueue 综合评定 of all waiting records that the asker may conclude when the job runs, also while
+    another such job is under way. `view`: the address of a view of RESULT_LIST, whose records alone are
+    meant; "" for all."""
     return enqueueing.enqueue(
         "conclude_all",
         f"综合评定（{cycle.label}）",
@@ -72,8 +74,9 @@ def enqueue_conclusion(cycle: Cycle, *, by: Actor, view: str = "") -> Job:
 
 @worker.register_chunked_job("conclude_all")
 def conclude_batch(job: Job, cursor: Cursor) -> Chunk:
-    """Conclude the next waiting records. The roles that the asker has now decide which records. Raises
-    InvalidInput for a view that no longer is one."""
+    """Lock and conclude the next waiting records, with journal entries; those that are refused are counted by
+    reason. The roles that the asker has now decide which records. Raises InvalidInput for a view that no
+    longer is one."""
     cycle = db.session.scalars(select(Cycle).where(Cycle.id == UUID(job.arguments["cycle"]))).one()
     grant = load_grant("conclusions.decide", job.asked_by)
     waiting = _waiting_query(job, cycle, grant)
@@ -97,7 +100,8 @@ def conclude_batch(job: Job, cursor: Cursor) -> Chunk:
 
 
 def _waiting_query(job: Job, cycle: Cycle, grant: Grant) -> ListQuery:
-    """Returns the query of the ids of the waiting records that a job is about."""
+    """Returns the query of the ids of the waiting records that a job is about. Raises InvalidInput for a view
+    that no longer is one."""
     view = job.arguments.get("view", "")
     if not view:
         return select(Assessment.id).where(_pending_condition(cycle, grant))

@@ -52,8 +52,8 @@ def line_effects(
     cycle: Cycle, tenths: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], LineEffect] | None:
     """Returns (category, level) → effect for the lines `tenths` ((category, level) → tenths). Few records are
-    counted now, many were counted by the last job that is done (`enqueue_counting`); None if there is none. A
-    record passes 业务水平 if the lowest score of its papers reaches the line."""
+    counted now, of many it is told what the last job that is done counted then (`enqueue_counting`); None if
+    there is none. A record passes 业务水平 if the lowest score of its papers reaches the line."""
     tallies = _last_tallies(cycle) if needs_counting_job(cycle) else _tally_now(cycle)
     if tallies is None:
         return None

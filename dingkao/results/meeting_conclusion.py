@@ -45,8 +45,8 @@ FIRST_ID = UUID(int=0)
 def conclude_meeting(meeting: GradingMeeting, *, by: Actor) -> None:
     """The committee has decided: 综合评定 of the records on the list may begin. Only the state of the meeting
     (locked) changes, with a journal entry; `start_conclusion` also enqueues the job. Raises Forbidden;
-    InvalidState while the list is being made, without a chair, and with a sampled record that nobody has
-    checked."""
+    InvalidState unless it is a draft, while the list is being made, without a chair, and with a sampled
+    record that nobody has checked."""
     if meeting.filled_at is None:
         raise InvalidState("名单还在生成，请稍候再评定。")
     if not any(member.role == "chair" for member in members_of(meeting)):
@@ -88,8 +88,9 @@ def outcomes_digest(meeting: GradingMeeting) -> bytes:
 
 
 def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
-    """Move a meeting (locked) to concluding (see `conclude_meeting`) and enqueue the job that concludes its
-    records. Raises Forbidden, InvalidState."""
+    """Move the draft of a meeting (locked) to concluding, if its list is made, it has a chair and every
+    sampled record is checked (`conclude_meeting`), with a journal entry, and enqueue the job that concludes
+    its records. Raises Forbidden, InvalidState."""
     conclude_meeting(meeting, by=by)
     return enqueueing.enqueue(
         JOB_NAME,
@@ -104,7 +105,8 @@ def start_conclusion(meeting: GradingMeeting, *, by: Actor) -> Job:
 def conclude_entries(job: Job, cursor: Cursor) -> Chunk:
     """Conclude the next records of a meeting's list, with the roles that the asker has now; locks the meeting
     and the records; those that the spot check doubts, and those that are no longer to be concluded, are left
-    out with the reason. After the last one, finish the meeting."""
+    out with the reason. After the last one, finish the meeting. Does nothing for a meeting that isn't
+    concluding."""
     query = select(GradingMeeting).where(GradingMeeting.id == UUID(job.arguments["meeting"]))
     meeting = db.session.scalar(query.with_for_update().execution_options(populate_existing=True))
     if meeting is None or meeting.state != "concluding":

@@ -66,7 +66,8 @@ class ListedRecord:
 
 
 def enqueue_filling(meeting: GradingMeeting, *, by: Actor) -> Job:
-    """Enqueue the job that puts the records that wait when it runs on the meeting's list."""
+    """Enqueue the job that puts the records that wait when it runs on the meeting's list, also if it was
+    asked for before: listed ones stay."""
     return enqueueing.enqueue(
         FILL_JOB,
         f"评定会名单（{meeting.held_on:%Y年%m月%d日}）",
@@ -143,7 +144,7 @@ def count_entries(meeting: GradingMeeting) -> CappedCount:
 def records_of(
     entries: Sequence[GradingMeetingEntry],
 ) -> list[ListedRecord]:
-    """The entries of a page with their records."""
+    """The entries of a page (at most 5,000) with their records, in their order."""
     ids = [entry.assessment_id for entry in entries]
     records = {
         record.id: record

@@ -167,7 +167,8 @@ def _sampled(
 
 
 def minutes_pdf(meeting: GradingMeeting) -> bytes:
-    """The minutes as PDF. Raises InvalidState, Unavailable."""
+    """The minutes as PDF. Raises InvalidState before the meeting is held, TooLarge, runner.Unreadable (an
+    InvalidInput), Unavailable."""
     return rendering.render_pdf_sandboxed(
         "minutes",
         title=TITLE,
@@ -178,7 +179,7 @@ def minutes_pdf(meeting: GradingMeeting) -> bytes:
 
 
 def minutes_docx(meeting: GradingMeeting) -> bytes:
-    """The minutes as docx. Raises InvalidState."""
+    """The minutes as docx. Raises InvalidState before the meeting is held."""
     minutes = minutes_of(meeting)
     document = docx.Document()
     _set_font(document)

@@ -142,7 +142,7 @@ def _replace_proposal(line: PassLine) -> None:
 
 
 def get_line_for_update(line_id: UUID) -> PassLine:
-    """Returns a line that is not withdrawn, locked. Raises NotFound."""
+    """Returns a line that is not withdrawn, approved or proposed, locked. Raises NotFound."""
     return get_for_update(
         PassLine,
         line_id,
@@ -152,8 +152,9 @@ def get_line_for_update(line_id: UUID) -> PassLine:
 
 
 def approve_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Approve a line (locked), with a journal entry; does nothing if it is approved already. Verdicts follow
-    from `enqueue_applying`, or from the scheduled task. Raises Forbidden for the person who proposed it."""
+    """Approve a line (locked and not withdrawn: `get_line_for_update`), with a journal entry; does nothing if
+    it is approved already. Verdicts follow from `enqueue_applying`, or from the scheduled task. Raises
+    Forbidden for the person who proposed it, or one who doesn't count as a second person."""
     if pass_line.approved_at:
         return
     require_second_person(
@@ -172,7 +173,8 @@ def approve_line(pass_line: PassLine, *, by: Actor) -> None:
 
 
 def withdraw_line(pass_line: PassLine, *, by: Actor) -> None:
-    """Withdraw a proposed line (locked), with a journal entry. Raises InvalidState if it is approved."""
+    """Withdraw a proposed line (locked), with a journal entry; does nothing if it is withdrawn already.
+    Raises InvalidState if it is approved."""
     withdraw(pass_line, by=by, refusal="合格线已确定并生效，不能撤回。")
 
 
@@ -194,15 +196,16 @@ class VerdictCalculator:
         doctor: Doctor,
         scores: dict[UUID, int | None],
     ) -> str | None:
-        """Returns the verdict on 业务水平 from a record's `scores` (sitting id → tenths): pass or fail; None
-        without an approved line, or if a paper was never sat."""
+        """Returns the verdict on 业务水平 from a record's `scores` (sitting id → tenths, without void
+        sittings; None: not handed in, which fails): pass or fail; None without an approved line, or if a
+        paper was never sat."""
         line = self._lines_of(record).get((doctor.category, doctor.level))
         if line is None or line.approved_at is None or len(scores) < expected_paper_count(record):
             return None
         return "pass" if reaches_line(scores.values(), line.line_tenths) else "fail"
 
     def _lines_of(self, record: Assessment) -> dict[tuple[str, str], PassLine]:
-        """Returns the lines of the record's cycle, see `current_lines`."""
+        """Returns the lines of the record's cycle, also those not approved yet (`current_lines`)."""
         if record.cycle_id not in self.lines_by_cycle:
             cycle = db.session.get_one(Cycle, (record.tenant_id, record.cycle_id))
             self.lines_by_cycle[record.cycle_id] = current_lines(cycle)
@@ -211,7 +214,8 @@ class VerdictCalculator:
 
 def enqueue_applying(cycle: Cycle, *, by: Actor) -> Job:
     """Enqueue the job that gives a verdict on 业务水平 (pass or fail) to the records of the cycle in the
-    state "scored" that have an approved line; those with an open integrity case are left out."""
+    state "scored" that have an approved line; those with an open integrity case are left out. Whether one is
+    under way isn't asked."""
     return enqueueing.enqueue(
         "apply_lines",
         f"合格线：评定业务水平（{cycle.label}）",
@@ -266,7 +270,8 @@ def _apply_lines_of(cycle: Cycle, deadline: float) -> int:
 
 def _apply_batch(cycle: Cycle, after: UUID) -> tuple[int, UUID | None]:
     """Apply the approved lines to the next BATCH_SIZE records after the id `after`, without those that others
-    have locked. Returns how many, and the last id if there may be more, else None."""
+    have locked; locks them, writes journal entries, commits nothing. Returns how many, and the last id if
+    there may be more, else None."""
     query = (
         _records_with_approved_line_query(cycle)
         .where(Assessment.id > after)

@@ -34,8 +34,8 @@ CASE WHEN {0}.performance = 'pass' AND {0}.ethics = 'pass' AND {0}.competence = 
 
 
 class BatchCount(NamedTuple):
-    """A batch of a list: its size, the id of its last record, and `reported`: how many passed while the list
-    is gathered, how many have changed while it is compared."""
+    """A batch of a list: its size, the id of its last record (None for an empty batch), and `reported`: how
+    many passed while the list is gathered, how many have changed while it is compared."""
 
     number: int
     reported: int

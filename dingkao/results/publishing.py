@@ -52,8 +52,9 @@ LIST_CHANGED_MESSAGE = "清单生成后有医师的状态或评定发生变化�
 
 def approve_publication(publication: Publication, *, by: Actor) -> Job | None:
     """Approve a publication (locked), with a journal entry, and enqueue the job that publishes it; returns
-    the job, or None if it was approved before. Raises Forbidden for the person who proposed it; InvalidState
-    if it is withdrawn, the list is incomplete, or a record on it has changed."""
+    the job, or None if it was approved before. Raises Forbidden for the person who proposed it, or one who
+    doesn't count as a second person; InvalidState if it is withdrawn, the list is incomplete, or a record on
+    it has changed."""
     if publication.withdrawn_at:
         raise InvalidState("该发布清单已撤回，请重新生成。")
     if publication.approved_at:
@@ -93,9 +94,9 @@ def _require_whole_list(publication: Publication) -> None:
 
 
 def return_record(record_id: UUID, *, by: Actor, reason: str) -> None:
-    """省级退回: lock one record that is 待发布 and return it to its assessment organisation; a proposed list
-    with it can't be approved any more. Raises NotFound, InvalidInput without a reason; InvalidState if it is
-    not 待发布 or its list is being published."""
+    """省级退回: lock one record that is 待发布 and return it to its assessment organisation, with a journal
+    entry; a proposed list with it can't be approved any more. Raises NotFound, Forbidden, InvalidInput
+    without a reason; InvalidState if it is not 待发布 or its list is being published."""
     record = db.session.scalar(select(Assessment).where(Assessment.id == record_id).with_for_update())
     if record is None:
         raise NotFound
@@ -142,7 +143,8 @@ def _on_publish_cancel(job: Job, _cursor: Cursor) -> None:
 @worker.register_chunked_job(PUBLISH_JOB, undo=_on_publish_cancel)
 def publish_step(job: Job, cursor: Cursor) -> Chunk:
     """Publish an approved list (locked): compare it with its records, make it public, change its records to
-    their final states, then enqueue the certificates. Raises NotFound, InvalidState."""
+    their final states, then enqueue the certificates. Raises NotFound; InvalidState if it isn't approved, or
+    differs from its records, which withdraws it (committed here)."""
     publication = get_publication_of_job(job, for_update=True)
     if publication.approved_at is None or publication.approved_by is None:
         raise InvalidState("该发布清单尚未确认。")

@@ -62,7 +62,7 @@ def enqueue_preview(correction: KeyCorrection, *, by: Actor) -> Job:
 @worker.register_chunked_job(PREVIEW_JOB)
 def preview_batch(job: Job, cursor: Cursor) -> Chunk:
     """Count what the correction would change among the next sittings. Nothing else is changed; after the last
-    sitting the counts are stored with the correction."""
+    sitting the counts are stored with the correction. Raises NotFound."""
     correction = _get_correction(job)
     batch, last_id = sitting_rescoring.sittings_with_version(
         correction.version_id,
@@ -105,7 +105,7 @@ def _change_kinds(effect: CorrectionEffect) -> list[str]:
 
 def enqueue_remarking(correction: KeyCorrection, *, by: Actor) -> Job:
     """Enqueue the rescoring of all sittings that drew the question's version; the correction must be
-    approved."""
+    approved. Asked again, it goes over them all again, which changes nothing twice."""
     return enqueueing.enqueue(
         REMARK_JOB,
         "更正答案：重新判分",
@@ -119,7 +119,8 @@ def enqueue_remarking(correction: KeyCorrection, *, by: Actor) -> Job:
 def remark_batch(job: Job, cursor: Cursor) -> Chunk:
     """Lock and rescore the next sittings that drew the version, and their records. Idempotent. Raises
     RetryLater while a list is being published, because its records must not change; afterwards they are
-    published results. Raises InvalidState if the correction is not approved."""
+    published results. Raises InvalidState if the correction is not approved, NotFound. One that another
+    correction has replaced rescores nothing."""
     correction = _get_correction(job)
     if correction.approved_at is None:
         raise InvalidState("该更正尚未确认。")
@@ -149,8 +150,8 @@ def _next_sittings(correction: KeyCorrection, after: UUID) -> tuple[Sequence[tup
 
 
 def _finish_remarking(correction: KeyCorrection, sitting_count: int) -> dict[str, int]:
-    """Store and journal the end of the rescoring of `sitting_count` sittings. Returns how many changes were
-    applied and how many wait for a decision."""
+    """Store and journal, the first time only, the end of the rescoring of `sitting_count` sittings. Returns
+    how many changes were applied and how many wait for a decision."""
     changes = counts_of([correction])[correction.id]
     if correction.remarked_at is None:
         correction.remarked_at = clock.now()
@@ -180,11 +181,11 @@ def _require_no_publishing(
 
 
 def _apply_effect(correction: KeyCorrection, effect: CorrectionEffect) -> None:
-    """Apply the new score of one sitting, or let the change wait for a decision if its result is published.
+    """Apply the new score of one sitting (it and its record are locked), or let the change wait for a
+    decision if its result is published.
 
-    A waiting change to another score is superseded. Nothing happens if the same change waits already, or was
-    decided against before.
-    """
+    A waiting change to another score is superseded. Nothing happens if the same change waits already, or
+    was decided against before."""
     sitting = effect.current_score.sitting
     new_score = effect.current_score.new_score
     old_score = sitting.score_tenths

@@ -62,7 +62,8 @@ RESULT_CHOICES = {
 
 
 def preset_state(cycle: Cycle, grant: Grant) -> str:
-    """Returns the state by which the list opens; the first of RESULT_CHOICES where there is no record."""
+    """Returns the state by which the list opens: the first of RESULT_CHOICES in which there is a record of
+    the cycle within `grant`; if there is none at all, the first of them."""
     totals = _totals_of(cycle, grant)
     return next((state for state in RESULT_CHOICES if totals[state]), next(iter(RESULT_CHOICES)))
 

@@ -55,10 +55,11 @@ def decide_changes(
 ) -> tuple[int, list[str]]:
     """Decide on the waiting changes of `sittings`; others are ignored. `adopt` the new scores (采用新成绩),
     by which 业务水平 becomes 合格 if the line is reached now (and the result, with a new certificate, if the
-    other verdicts are), or keep the published ones (维持原结果). `sittings`: their ids; `reason` is stored
-    stripped. Locks record, sitting and change of each, writes journal entries; notifies the doctors of
-    adopted scores. Returns how many were decided, and the sentences why others were not. Raises InvalidInput
-    without a reason, Forbidden for the person who proposed the correction."""
+    other verdicts are), or keep the published ones (维持原结果). `sittings`: their ids, at most 5,000;
+    `reason` is stored stripped. Locks record, sitting and change of each, writes journal entries; notifies
+    the doctors of adopted scores. Returns how many were decided, and the sentences why others were not.
+    Raises InvalidInput without a reason, Forbidden for the person who proposed the correction, or one who
+    doesn't count as a second person."""
     require_second_person(
         by,
         correction.proposed_by,
@@ -104,7 +105,7 @@ def _get_change_for_update(correction: KeyCorrection, sitting_id: UUID) -> Score
 
 
 def _write_decision(change: ScoreChange, *, adopt: bool, reason: str, by: Actor) -> None:
-    """Store and journal the decision on a change."""
+    """Store and journal the decision on a change (locked); `reason` is stored as it is."""
     (
         change.state,
         change.reason,
@@ -143,8 +144,8 @@ def _adopt_new_score(
     verdicts: VerdictCalculator,
     by: Actor,
 ) -> None:
-    """Make the new score of a published result count, and notify the doctor. Raises InvalidState if score or
-    state have changed, or 合格 would become 不合格."""
+    """Make the new score of a published result count (change, record and sitting are locked), and notify the
+    doctor. Raises InvalidState if score or state have changed, or 合格 would become 不合格."""
     _require_unmoved(change, record, sitting)
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
     scores = _scores_of(record) | {sitting.id: change.after_tenths}
@@ -198,7 +199,8 @@ ScoreChangeRow = tuple[ScoreChange, Doctor, str, str]
 
 
 def changes_of_sittings(correction: KeyCorrection, sittings: Sequence[UUID]) -> list[ScoreChangeRow]:
-    """Returns the changes by a correction, in whatever state, of the `sittings` of a page, by sitting."""
+    """Returns the changes by a correction, in whatever state, of the `sittings` of a page (their ids, at most
+    5,000), by sitting."""
     return [
         (change[0], change[1], change[2], change[3])
         for change in db.session.execute(
@@ -238,8 +240,8 @@ def changes_query(
 def counts_of(
     rows: Iterable[KeyCorrection],
 ) -> dict[UUID, Counter[str]]:
-    """Returns correction id → state of a change → number of changes, for corrections without changes an empty
-    Counter."""
+    """Returns for at most 5,000 corrections: correction id → state of a change → number of changes, for
+    corrections without changes an empty Counter."""
     counts_by_correction: dict[UUID, Counter[str]] = {correction.id: Counter() for correction in rows}
     query = select(ScoreChange.correction_id, ScoreChange.state, func.count()).where(
         in_array(ScoreChange.correction_id, counts_by_correction)

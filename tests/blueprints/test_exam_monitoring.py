@@ -150,6 +150,9 @@ def test_what_the_page_notices_is_kept_once_and_within_the_time_of_the_sitting(
     left_event = {"kind": "left", "at": now - 600_000, "seconds": 120}
     for _ in range(2):
         assert examinee.note(left_event, {"kind": "offline", "at": 5, "seconds": 10**9}).status_code == 200
+    headers = {"X-CSRFToken": examinee.token, "Content-Type": "application/json"}
+    nested = examinee.doctor.client.post(examinee.data["events"], data="[" * 10_000, headers=headers)
+    assert nested.status_code == 422
     with in_province(SLUG):
         events = db.session.scalars(
             select(IntegrityEvent).where(

@@ -72,7 +72,8 @@ def show_notice(notice_id: UUID) -> str:
 @require("notices.own")
 def open_notice(notice_id: UUID) -> Response:
     """Mark a notice as read, and redirect to it; for the notice of a result the days for an appeal begin
-    then."""
+    then. Marks nothing that isn't the doctor's own and unread; the page then raises NotFound for
+    another's."""
     mark_read(current_user.id, notice_id, by=current_user.as_actor())
     return redirect(url_for("notices.show_notice", notice_id=notice_id), 303)
 
@@ -80,7 +81,8 @@ def open_notice(notice_id: UUID) -> Response:
 @notices.post("/notices/read")
 @require("notices.own")
 def mark_all_read() -> Response:
-    """Mark all notices as read, with the same effect as `open_notice`."""
+    """Mark all unread notices as read, and return to the list; if the notice of a result is among them, the
+    days for an appeal begin then."""
     mark_read(current_user.id, by=current_user.as_actor())
     return redirect(url_for("notices.list"), 303)
 

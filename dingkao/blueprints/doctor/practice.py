@@ -208,8 +208,8 @@ def progress() -> str:
 @keeps_answers_on_phone
 def question(run_id: UUID, number: int) -> Response | str:
     """[S13]: question `number` (from 1) of a run of the doctor's own, with the right answer, which the page
-    hides until it is answered; POST answers or stars it. With scripts the page itself shows the following
-    ones. Raises NotFound, InvalidState if practice is closed."""
+    hides until it is answered; POST answers or stars it, or changes the size of the text. With scripts the
+    page itself shows the following ones. Raises NotFound, InvalidState if practice is closed."""
     require_open_record()
     doctor = current_user.doctor()
     run = runs.get_run(run_id, doctor.id, for_update=request.method == "POST")

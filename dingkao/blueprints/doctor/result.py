@@ -107,8 +107,9 @@ def _appeal_facts(dossier: Dossier, state: str) -> dict[str, Any]:
 @result.get("/result/<uuid:record_id>/answers/<uuid:sitting_id>")
 @require("results.own")
 def review_answers(record_id: UUID, sitting_id: UUID) -> str:
-    """The doctor's own answers to a paper, as far as the province's setting shows them; a page of them from
-    the number `from` of the address on. Raises NotFound."""
+    """The doctor's own answers to a paper: with the setting «full» a page of the questions from the number
+    `from` of the address on, else only how each came out. Raises NotFound, InvalidState before publication
+    and if the province shows none."""
     record = _get_own_record(record_id)
     sitting, questions = answer_review.review_sitting(record, sitting_id)
     is_full = answer_review.review_mode() == "full"
@@ -144,8 +145,9 @@ def _page_of(
 @result.get("/result/<uuid:record_id>/certificate.png")
 @require("results.own")
 def certificate_image(record_id: UUID) -> FlaskResponse:
-    """The certificate as PNG, which can be saved with a long press; the journal says nothing of it. Raises as
-    `certificate_pdf`."""
+    """The certificate as PNG, which can be saved with a long press; the journal says nothing of it. Raises
+    NotFound (not the doctor's own, or not drawn yet), InvalidState if the province issues certificates on
+    paper only, Unavailable."""
     certificate = downloads.get_downloadable_certificate(_get_own_record(record_id))
     return FlaskResponse(
         current_store().get(certificate_rendering.PNG_KIND, certificate.id),

@@ -47,7 +47,8 @@ def own_transfer() -> Response | tuple[str, int] | str:
 
 
 def _ask() -> None:
-    """Ask for the transfer of the form. Raises InvalidInput, InvalidState."""
+    """Ask for the transfer of the form; those who decide at both institutions are notified. Raises
+    InvalidInput, InvalidState."""
     words = request.form.get("institution", "").strip()
     if not words:
         raise InvalidInput("请填写新机构的名称或登记号。", "institution")
@@ -86,7 +87,8 @@ def _render_transfer(errors: dict[str, str] | None = None) -> str:
 @transfer.post("/transfer/<uuid:change_id>/withdraw")
 @require("transfers.own")
 def withdraw(change_id: UUID) -> Response:
-    """Withdraw the own transfer. Raises NotFound, Forbidden, InvalidState."""
+    """Withdraw the own transfer; one that is withdrawn already stays so. Raises NotFound, Forbidden for one
+    that an institution asked for, InvalidState once it is decided."""
     change = enrolment_changes.get_own_transfer_for_update(change_id, current_user.doctor().id)
     enrolment_changes.withdraw_as_doctor(change, by=current_user.as_actor())
     flash("已撤回。")

@@ -31,9 +31,9 @@ MENU = (
 
 @platform.before_request
 def require_operator() -> Response | None:
-    """Before each view: load the operator of the session into `g.operator` (None without one), and redirect
-    everybody else, and operators before their second factor, to the sign-in pages, but from views that are
-    PUBLIC."""
+    """Before each view: load the operator of the session into `g.operator` (None without one; that it is used
+    now is stored), and redirect everybody else, and operators before their second factor, to the sign-in
+    pages, but from views that are PUBLIC."""
     token = request.cookies.get(cookie_name())
     g.operator = operator_authentication.load_session(token) if token else None
     if required_action(request.endpoint or "") == PUBLIC:

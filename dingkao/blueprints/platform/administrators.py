@@ -65,7 +65,8 @@ class AdministratorForm(Form):
 @platform.get("/provinces/<string:slug>/administrators")
 @require("platform.operate")
 def administrators(slug: str) -> str:
-    """The administrators of the province with this slug. Raises NotFound."""
+    """The administrators of the province with this slug. Raises NotFound, InvalidState if the province was
+    never opened."""
     return _render_administrators(slug)
 
 
@@ -73,7 +74,7 @@ def administrators(slug: str) -> str:
 @require("platform.operate")
 def appoint_administrator(slug: str) -> Response | tuple[str, int]:
     """Appoint one of the first two administrators and send the setup link; a refusal is shown in the form.
-    Raises NotFound."""
+    Raises NotFound, InvalidState if the province was never opened."""
     form = AdministratorForm()
     account = submit_form(
         form,
@@ -90,7 +91,8 @@ def appoint_administrator(slug: str) -> Response | tuple[str, int]:
 
 
 def _appoint_from_form(slug: str, form: AdministratorForm) -> Account:
-    """Appoint the person in the form. Raises InvalidInput, InvalidState, RateLimited, NotFound."""
+    """Appoint the person in the form; committed there, with the operator's act. Raises InvalidInput,
+    InvalidState, RateLimited, NotFound."""
     name, mobile = form.name.data or "", form.mobile.data or ""
     return province_admin.appoint_administrator(slug, name, mobile, **operator_arguments())
 
@@ -99,8 +101,8 @@ def _appoint_from_form(slug: str, form: AdministratorForm) -> Account:
 @require("platform.operate")
 def change_administrator(slug: str, account_id: UUID, action_name: str) -> Response | tuple[str, int]:
     """Close an administrator's account, reopen it, send the link, or change the mobile number (`action_name`:
-    a key of ADMINISTRATOR_ACTIONS); a refusal is shown on the page. Raises NotFound for another action or
-    account."""
+    a key of ADMINISTRATOR_ACTIONS); committed there, with the operator's act; a refusal is shown on the page.
+    Raises NotFound for another action, province or account, InvalidState if the province was never opened."""
     if action_name not in ADMINISTRATOR_ACTIONS:
         raise NotFound
     action, done_message = ADMINISTRATOR_ACTIONS[action_name]
@@ -121,7 +123,7 @@ def _render_administrators(
     refused: str = "",
 ) -> str:
     """The administrators of the province with this slug, with the form to appoint one; `refused`: why an
-    action was refused."""
+    action was refused. Raises NotFound, InvalidState if the province was never opened."""
     accounts = province_admin.administrators(slug)
     open_count = sum(account.state != "closed" for account, _ in accounts)
     return render_template(

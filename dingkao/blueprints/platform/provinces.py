@@ -70,7 +70,8 @@ def list_provinces() -> str:
 @platform.post("/provinces/<string:slug>/open")
 @require("platform.operate")
 def open_province(slug: str) -> Response:
-    """Open a province, then redirect to its administrators. Raises NotFound."""
+    """Open a province (one opened before stays as it is), then redirect to its administrators; committed
+    there, with the operator's act. Raises NotFound."""
     province_admin.open_by_slug(slug, **operator_arguments())
     flash("已开通。请任命两位省级管理员。")
     return redirect(url_for("platform.administrators", slug=slug), 303)
@@ -80,7 +81,8 @@ def open_province(slug: str) -> Response:
 @require("platform.operate")
 def set_service_state(slug: str, state: str) -> Response:
     """Stop a province's service (`state` «closed») or resume it («resumed»); another word changes nothing.
-    Raises NotFound, InvalidState."""
+    Committed there, with the operator's act and an entry in the province's journal. Raises NotFound,
+    InvalidState if it was never opened."""
     if state == "closed":
         province_admin.set_service_state(slug, "closed", **operator_arguments())
         flash("已停用，该省的人员暂时不能登录，数据都保留。")

@@ -60,8 +60,9 @@ def manage_shared_banks() -> tuple[str, int] | str:
 
 
 def _update_bank(form: SharedBankForm) -> ImportReport:
-    """Update the bank from the form's file, log that, and return the report. Raises InvalidInput, whatever
-    refused it, also for too many questions, naming the field, which is `file` for refusals that name none."""
+    """Update the bank from the form's file, which is committed at once, log that, and return the report.
+    Raises InvalidInput, whatever refused it, also for too many questions, naming the field, which is `file`
+    for refusals that name none."""
     try:
         report = _update_from_file(form)
     except LimitExceeded as excess:  # the platform has no jobs, which belong to provinces
@@ -74,7 +75,8 @@ def _update_bank(form: SharedBankForm) -> ImportReport:
 
 
 def _update_from_file(form: SharedBankForm) -> ImportReport:
-    """Update the bank from the form's file. Raises InvalidInput, TooLarge, LimitExceeded."""
+    """Update the bank from the form's file; what is written is committed there. Raises InvalidInput,
+    TooLarge, Unavailable, LimitExceeded."""
     upload = form.file.data
     return shared_bank_updates.update_from_file(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),

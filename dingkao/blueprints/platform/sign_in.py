@@ -107,8 +107,8 @@ def _text_of(field: Field) -> str:
 
 
 def _signed_in_response(operator: UUID) -> Response:
-    """Start a session of the operator with this id, and redirect to the provinces with its token in the
-    cookie; there the second factor is asked for."""
+    """Start a session of the operator with this id, which is logged, and redirect to the provinces with its
+    token in the cookie; there the second factor is asked for."""
     response = redirect(url_for("platform.list_provinces"), 303)
     set_session_cookie(response, operator_authentication.start_session(operator))
     return response
@@ -243,7 +243,8 @@ def _complete_second_factor(operator: OperatorIdentity, offered: str | None, cod
 @platform.post("/sign-out")
 @require("platform.operate")
 def sign_out() -> Response:
-    """End the session and redirect to the sign-in page."""
+    """End the session, which isn't logged, and redirect to the sign-in page; forms that are open become
+    invalid."""
     operator_authentication.end_session(current_operator().session)
     rotate_csrf_token()
     response = redirect(url_for("platform.sign_in"), 303)

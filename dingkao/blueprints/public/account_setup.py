@@ -68,7 +68,8 @@ def open_link(token: str) -> Response:
 @limiter.limit("60/10minutes", methods=["POST"], key_func=_link_rate_limit_key)
 def setup_page() -> Response | tuple[str, int] | str:
     """Set password and second factor with a link that is valid once, then sign in; a refusal is shown in the
-    form. A link that is invalid by now gets a page that says so, with status 404."""
+    form. A link that is invalid by now gets a page that says so, with status 404. Raises InvalidState if it
+    is used at the same moment."""
     account = administrator_invitations.account_of_link(_link_token())
     if account is None:
         return render_template(
@@ -108,9 +109,9 @@ def _render_setup(form: SetupForm, account: Account, totp_secret: str) -> str:
 
 
 def _complete_setup(form: SetupForm, account: Account, totp_secret: str) -> Response:
-    """Set password and second factor, use up the link and sign in; the response redirects to the start. A
-    wrong code is entered in the journal. Raises InvalidInput, Busy, and InvalidState if the link has been
-    used meanwhile."""
+    """Set password and second factor, use up the link, end the account's sessions and sign in; the response
+    redirects to the start. A wrong code is entered in the journal. Raises InvalidInput, Busy, and
+    InvalidState if the link has been used meanwhile."""
     new_password = form.new_password.data
     if new_password != form.again.data:
         raise InvalidInput("两次输入的新密码不一致，请重新输入。", "again")

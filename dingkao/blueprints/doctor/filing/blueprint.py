@@ -53,8 +53,8 @@ def require_cycle() -> Cycle:
 
 def filing_dossier(*, for_update: bool = False) -> Dossier:
     """The dossier whose filing the pages show: the current user's, or in the console's 代填 the one that is
-    being filled in there; locked with `for_update`. Raises NotFound, and InvalidState for one that nobody has
-    begun to assist."""
+    being filled in there; record and filing locked with `for_update`. Raises NotFound, also for a doctor who
+    is not included, and InvalidState for one that nobody has begun to assist."""
     if record_id := g.get("assisted_record_id"):
         dossier = assistance.get_dossier(record_id, current_grant(), for_update=for_update)
         if not assistance.is_begun(dossier):

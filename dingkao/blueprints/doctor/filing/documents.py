@@ -54,10 +54,10 @@ def save_proofs(
     files: list[FileStorage],
     entry_id: UUID | None = None,
 ) -> ProofUpload:
-    """Save the valid ones of a form's files as proofs, of an entry if one is named; those refused are listed
-    in the result's `errors`, and that none was chosen is one, too. While the store is unavailable none is
-    saved: the transaction is rolled back, and the dossier (locked before) is no longer locked. Raises
-    InvalidState, DeadlinePassed."""
+    """Save the valid ones of a form's files as proofs (journalled; the first save begins the filing), of an
+    entry if one is named; those refused are listed in the result's `errors`, and that none was chosen is one,
+    too. While the store is unavailable none is saved: the transaction is rolled back, and the dossier (locked
+    before) is no longer locked. Raises InvalidState, DeadlinePassed, NotFound for an entry that is gone."""
     files = _named_files(files)
     if not files:
         return ProofUpload(errors=[("", "请选择文件。")], status=InvalidInput.status)
@@ -83,7 +83,8 @@ def _save_proof(
     upload: ProofUpload,
 ) -> None:
     """Save one file as a proof and add the result to `upload`. Raises Unavailable, InvalidState,
-    DeadlinePassed."""
+    DeadlinePassed, NotFound for an entry that is gone; InvalidInput and TooLarge become an error of
+    `upload`."""
     name = filing_documents.clean_file_name(file.filename or "")
     try:
         filing_documents.save_proof(
@@ -114,8 +115,9 @@ def photo() -> Response | tuple[str, int] | str:
 
 
 def _save_photo(dossier: Dossier) -> Response | tuple[str, int]:
-    """Save the photo of the form in place of an earlier one and redirect to its page, or render the page with
-    the error. Raises InvalidState, DeadlinePassed."""
+    """Save the photo of the form in place of an earlier one, which is deleted (journalled; the first save
+    begins the filing), and redirect to its page, or render the page with the error. Raises InvalidState,
+    DeadlinePassed."""
     file = request.files.get("photo")
     content = file.read(MAX_DOCUMENT_BYTES + 1) if file else b""
     try:
@@ -197,8 +199,8 @@ def proof_file(document_id: UUID) -> FlaskResponse:
 @filing.post("/filing/proof/<uuid:document_id>/remove")
 @require("filing.edit")
 def remove_proof(document_id: UUID) -> Response:
-    """Delete a proof, its file after the commit; does nothing if it is gone. Raises NotFound, InvalidState,
-    DeadlinePassed."""
+    """Delete a proof, its file after the commit, with a journal entry; does nothing if it is gone. Raises
+    NotFound, InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     filing_documents.remove_proof(dossier, document_id, by=current_user.as_actor())
     return redirect(filing_url("proofs"), 303)

@@ -72,9 +72,10 @@ def _save_entry(
     entry: str,
     stored_entry: Mapping[str, Any],
 ) -> Response | tuple[str, int]:
-    """Save the entry of the form and redirect (`_leave_entry`), or render the page with errors (status 422),
-    or with the status of StaleSave if another page has changed it meanwhile; then nothing is saved. Raises
-    InvalidState, DeadlinePassed."""
+    """Save the entry of the form (journalled; the first save begins the filing) and redirect
+    (`_leave_entry`), or render the page with what was typed: with errors (status 422), with the message that
+    the list is full (422), or with the status of StaleSave if another page has changed it meanwhile; then
+    nothing is saved. Raises InvalidState, DeadlinePassed."""
     try:
         entry_id, errors = entry_lists.save_entry(
             dossier,
@@ -84,9 +85,9 @@ def _save_entry(
             by=current_user.as_actor(),
             etag=request.form.get("version"),
         )
-    except StaleSave as stale:
-        page = _render_typed_entry(dossier, kind, entry, stored_entry, message=stale.message)
-        return page, stale.status
+    except (InvalidInput, StaleSave) as refusal:
+        page = _render_typed_entry(dossier, kind, entry, stored_entry, message=refusal.message)
+        return page, refusal.status
     if errors:
         page = _render_typed_entry(dossier, kind, entry, stored_entry, errors=errors)
         return page, InvalidInput.status

@@ -33,7 +33,7 @@ from dingkao.blueprints.doctor.form_input import (
     read_form_values,
     typed_value,
 )
-from dingkao.errors import NotFound
+from dingkao.errors import InvalidInput, NotFound
 from dingkao.filings import (
     entry_lists,
     saving,
@@ -94,9 +94,10 @@ def _read_page_input() -> PageInput:
 
 
 def _save_step(number: int) -> Response | tuple[str, int] | str:
-    """Save the form and go on to the page that its button leads to, or render the step: with errors (status
-    200: what was right is saved, and what was wrong isn't), or with what another page has saved meanwhile
-    (status 409: nothing is saved). Raises NotFound, InvalidState, DeadlinePassed."""
+    """Save the form (journalled; the first save begins the filing) and go on to the page that its button
+    leads to, or render the step: with errors (status 200: what was right is saved, and what was wrong isn't),
+    or with what another page has saved meanwhile (status 409: nothing is saved). Raises NotFound,
+    InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     page_input = _read_page_input()
     try:
@@ -159,7 +160,8 @@ def _render_stale_step(
 def _follow_button(dossier: Dossier, number: int) -> Response:
     """Do what the pressed button asks for besides saving: move an entry of a list or restore a removed one
     (`list` in the form), go to another page, or, for the button that only saves, tell that the filing isn't
-    submitted yet and show step `number` again. Returns a redirect (303)."""
+    submitted yet and show step `number` again. Returns a redirect (303). Raises InvalidState,
+    DeadlinePassed."""
     if "list" in request.form:
         return _handle_list_action(dossier, number, request.form["list"])
     target = _requested_page(number)
@@ -188,7 +190,7 @@ def _submitted_etags() -> dict[str, str] | None:
     """The etags of the values that the page had shown, by field name; None if it sends none."""
     try:
         etags = json.loads(request.form.get("known", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(etags, dict):
         return None
@@ -225,11 +227,14 @@ def _typed_values(fields: Collection[Field], values: FormValues) -> dict[str, ob
 
 def _handle_list_action(dossier: Dossier, number: int, action: str) -> Response:
     """Move an entry of a list of this step (`action`: move/KIND/ENTRY/POSITION), or restore the entry removed
-    last (restore/KIND), and return to the list. Other actions are ignored. Raises InvalidInput if the list is
-    full, InvalidState, DeadlinePassed."""
+    last (restore/KIND), and return to the list, with a message if that is full. Other actions are ignored.
+    Raises InvalidState, DeadlinePassed."""
     verb, kind, entry_id, position = [*action.split("/"), "", "", ""][:4]
     if kind in entry_lists_of(number):
-        _change_entry_list(dossier, kind, verb, entry_id, position)
+        try:
+            _change_entry_list(dossier, kind, verb, entry_id, position)
+        except InvalidInput as refusal:
+            flash(refusal.message, "refusal")
     anchor = kind if kind in ENTRY_LISTS else None
     return redirect(filing_url("step", number=number, _anchor=anchor), 303)
 
@@ -254,9 +259,10 @@ def _change_entry_list(
 @require("filing.edit")
 def autosave(number: int) -> FlaskResponse:
     """Save what was typed on a step, field by field, for the page's script: of the fields whose etags it
-    sends. Responds with JSON: `fields` has by field name what became of it (`_autosave_answer`), `saved` the
-    time of the last save in Beijing (HH:MM), `doubts` the warnings about the step, `lacking` the steps in
-    which something is missing. Raises NotFound, InvalidState, DeadlinePassed."""
+    sends; only the beginning of a filing is journalled. Responds with JSON: `fields` has by field name what
+    became of it (`_autosave_answer`), `saved` the time of the last save in Beijing (HH:MM), `doubts` the
+    warnings about the step, `lacking` the steps in which something is missing. Raises NotFound, InvalidState,
+    DeadlinePassed."""
     _require_step(number)
     dossier = filing_dossier(for_update=True)
     etags = _submitted_etags() or {}

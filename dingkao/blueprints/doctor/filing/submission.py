@@ -59,8 +59,8 @@ LOCKED_MESSAGE = (
 @filing.route("/filing/notice", methods=["GET", "POST"])
 @require("filing.edit")
 def user_notice() -> Response | str:
-    """The user notice [S5]; 「确定」 records that it was read, and leads to the home page. Raises NotFound
-    before the first cycle."""
+    """The user notice [S5]; 「确定」 records that it was read, with a journal entry and once for each text,
+    and leads to the home page. Raises NotFound before the first cycle."""
     cycle = require_cycle()
     doctor = current_user.doctor()
     if request.method == "POST":
@@ -116,8 +116,9 @@ def review_before_submit() -> Response | str:
 @filing.post("/filing/submit")
 @require("filing.submit")
 def submit() -> Response:
-    """Submit the filing to the institution. Submitting twice has the effect of once; if something is missing,
-    back to the check with a message. Raises NotFound, InvalidState, DeadlinePassed."""
+    """Submit the filing to the institution; removed entries can't be restored any more. Submitting twice has
+    the effect of once; if something is missing, back to the check with a message. Raises NotFound,
+    InvalidState, DeadlinePassed."""
     dossier = filing_dossier(for_update=True)
     if dossier.record.state == "institution_pending":
         return redirect(url_for("filing.show_filing"), 303)

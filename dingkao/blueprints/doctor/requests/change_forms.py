@@ -43,7 +43,8 @@ from dingkao.web.access_control import require
 def change_step(request_id: UUID, number: int) -> Response | tuple[str, int] | str:
     """The form of one step (of AMENDABLE_STEPS) with its values as filed and those that the request already
     changes; the values that the doctor changes on it become items of the change request, and the filing stays
-    as it is. Errors are shown in the form. Raises NotFound, InvalidState unless the request is a draft."""
+    as it is. Errors are shown in the form. Raises NotFound, and in a POST InvalidState unless the request is
+    a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "change")
     if number not in AMENDABLE_STEPS:
         raise NotFound
@@ -104,8 +105,8 @@ def _requested_values(doctor_request: Request, number: int) -> dict[str, Any]:
 @require("requests.own")
 def change_entry(request_id: UUID, kind: str, entry: str) -> Response | tuple[str, int] | str:
     """The form of one entry of a list, as filed, which the change request would add, change or remove; the
-    filing stays as it is. `entry`: its id, or «new». Errors are shown in the form. Raises NotFound,
-    InvalidState unless the request is a draft."""
+    filing stays as it is. `entry`: its id, or «new». Errors are shown in the form. Raises NotFound, and in a
+    POST InvalidState unless the request is a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "change")
     _require_amendable_list(kind)
     stored_values = _get_entry_or_new(dossier, kind, entry)
@@ -167,8 +168,8 @@ def _render_entry(
 @requests.route("/requests/<uuid:request_id>/correction", methods=["GET", "POST"])
 @require("requests.own")
 def correction(request_id: UUID) -> Response | tuple[str, int] | str:
-    """The form of what a correction request would change; errors are shown in it. Raises NotFound,
-    InvalidState unless the request is a draft."""
+    """The form of what a correction request would change; errors are shown in it. Raises NotFound, and in a
+    POST InvalidState unless the request is a draft."""
     doctor_request, dossier = get_request_of_kind(request_id, "correction")
     if request.method == "POST":
         return _save_correction(doctor_request, dossier)

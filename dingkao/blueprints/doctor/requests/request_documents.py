@@ -41,7 +41,7 @@ def files(request_id: UUID) -> Response | tuple[str, int] | str:
 
 def _save_uploaded_files(doctor_request: Request) -> None:
     """Save the files of the form in their order. Raises InvalidInput, TooLarge, Unavailable, InvalidState at
-    the first that is refused; the caller undoes the others."""
+    the first that is refused; the caller undoes the others (their files stay in the store)."""
     for file in _uploaded_files():
         request_files.save_file(
             doctor_request,

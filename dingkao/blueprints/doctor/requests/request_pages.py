@@ -240,7 +240,8 @@ def _flash_saved() -> None:
 @requests.post("/requests/<uuid:request_id>/withdraw")
 @require("requests.own")
 def withdraw_request(request_id: UUID) -> Response:
-    """Withdraw a draft or a request on which nobody has decided. Raises NotFound, InvalidState."""
+    """Withdraw a draft, whose files are deleted, or a request on which nobody has decided. Raises NotFound,
+    InvalidState."""
     doctor_request, _ = get_request(request_id)
     submission.withdraw(doctor_request, by=current_user.as_actor())
     flash("申请已撤回。")

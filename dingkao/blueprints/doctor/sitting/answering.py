@@ -25,8 +25,11 @@ from dingkao.blueprints.doctor.sitting.script_data import (
 from dingkao.exams import announcements, integrity_events, shown_questions, sittings
 from dingkao.web.access_control import require
 from dingkao.web.answer_middleware import answer_url
+from dingkao.web.forms import read_json
 from dingkao.web.known_devices import device_name
 from dingkao.web.request_lifecycle import keeps_answers_on_phone
+
+MAX_EVENTS_BYTES = 20_000
 
 
 @sitting.get("/sitting/<uuid:sitting_id>")
@@ -102,8 +105,8 @@ def status(sitting_id: UUID) -> Any:
 @sitting.post("/sitting/<uuid:sitting_id>/take-over")
 @require("sitting.sit")
 def switch_device(sitting_id: UUID) -> Response:
-    """Continue on this device, which is remembered; the other device's page can't save any more. Of a sitting
-    that is handed in only its closing page is shown. Raises NotFound."""
+    """Continue on this device, which is remembered; the other device's page can't save any more. That is
+    entered in the journal. Of a sitting that is handed in only its closing page is shown. Raises NotFound."""
     record = current_record(for_update=True)
     own_sitting = sittings.get_sitting(sitting_id, record, for_update=True)
     device = new_device_name()
@@ -116,10 +119,11 @@ def switch_device(sitting_id: UUID) -> Response:
 @sitting.post("/sitting/<uuid:sitting_id>/events")
 @require("sitting.sit")
 def save_events(sitting_id: UUID) -> Any:
-    """Store what the page has noticed (integrity-events.js), a JSON list; an event sent several times is
-    stored once, too many are dropped. Raises NotFound, InvalidInput."""
+    """Store what the page has noticed (integrity-events.js), a JSON list, whether the sitting is still open
+    or not; an event sent several times is stored once, too many are dropped. Raises NotFound, InvalidInput,
+    also above MAX_EVENTS_BYTES."""
     integrity_events.record_events(
         sittings.get_sitting(sitting_id, current_record()),
-        request.get_json(silent=True),
+        read_json(MAX_EVENTS_BYTES),
     )
     return jsonify(kept=True)

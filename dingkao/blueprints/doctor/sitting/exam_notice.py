@@ -121,8 +121,8 @@ def _rate_limit_key() -> str:
 )
 def start_sitting(paper_id: UUID) -> Response | tuple[str, int]:
     """「进入考试」: begin the sitting, once. The rate limit counts only wrong start codes. After a refusal
-    the page shows what was filled in. Raises what `_begin_sitting` raises, but InvalidInput and
-    ClockSkewTooLarge, which the page shows."""
+    the page shows what was filled in. InvalidInput and ClockSkewTooLarge are shown there. Raises NotFound,
+    DeadlinePassed, InvalidState, Forbidden."""
     record = current_record(for_update=True)
     if not has_entered(record):
         return redirect(url_for("sitting.list_papers"), 303)
@@ -135,9 +135,10 @@ def start_sitting(paper_id: UUID) -> Response | tuple[str, int]:
 
 def _begin_sitting(record: Assessment, paper_id: UUID) -> Sitting:
     """Begin the sitting on this device, as the form says, or return the one begun before; `record` is locked.
-    Open requests for 免考 or 延考 lapse, and this browser's session remembers the sitting; one begun before
-    stays with its device. Raises InvalidInput without the promise, or if the lapse of requests was not
-    confirmed, and what `_open_sitting` raises."""
+    Open requests for 免考 or 延考 lapse (the files of drafts are deleted), and this browser's session
+    remembers the sitting; one begun before stays with its device. Raises InvalidInput without the promise, or
+    if the lapse of requests was not confirmed, and else NotFound, DeadlinePassed, InvalidState, Forbidden,
+    ClockSkewTooLarge, WrongStartCode (`_open_sitting`)."""
     if not request.form.get("promise"):
         raise InvalidInput("请勾选“我已详细阅读并郑重承诺”后再进入考试。")
     replacements = request_queries.open_test_replacements(record)

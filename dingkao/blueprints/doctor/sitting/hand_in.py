@@ -75,9 +75,10 @@ def _get_sitting(sitting_id: UUID, *, for_update: bool) -> tuple[Assessment, Sit
 
 
 def _save_and_hand_in(record: Assessment, own_sitting: Sitting, outstanding: list[Any]) -> int:
-    """Save the answers sent with the form and hand in; return how many answers came too late. The record is
-    locked; the sitting only if no answers were sent, for they are saved, and committed, on another
-    connection (`_get_sitting`), after which it is locked here. Raises InvalidState, Unavailable."""
+    """Save the answers sent with the form and hand in, which scores the sitting and after the last paper
+    finishes the record's test, with journal entries; return how many answers came too late. The record is
+    locked; the sitting only if no answers were sent, for they are saved, and committed, on another connection
+    (`_get_sitting`), after which it is locked here. Raises InvalidState, Unavailable."""
     is_automatic = bool(request.form.get("automatic"))
     _require_may_hand_in(own_sitting, is_automatic=is_automatic)
     late_count = 0

@@ -34,8 +34,8 @@ def list_cases() -> Response | tuple[str, int] | str:
 
 
 def _submit_statement() -> Response | tuple[str, int]:
-    """Store the statement and redirect to the list, or render it with the error, always with status 422.
-    Raises NotFound."""
+    """Store the statement, with a journal entry, which cancels an outcome that was proposed without it, and
+    redirect to the list, or render it with the error, always with status 422. Raises NotFound."""
     case = _get_own_case_for_update(current_record())
     try:
         integrity_cases.submit_statement(

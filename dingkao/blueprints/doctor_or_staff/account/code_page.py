@@ -54,7 +54,8 @@ class CodeForm(Form):
 @limiter.limit("60/10minutes", methods=["POST"], key_func=limit_by_session)
 def second_factor() -> Response | tuple[str, int] | str:
     """Check a code of the second factor, or bind one at the first sign-in, and go to the start. An
-    administrator without one is told to use the setup link. A refusal is shown in the form."""
+    administrator without one is told to use the setup link. A refusal is shown in the form. Raises
+    InvalidState if a bound one was removed just now."""
     form, own_account = CodeForm(), current_user.account
     is_bound = own_account.second_factor_sealed is not None
     if not is_bound and requires_setup_link(own_account):
@@ -71,7 +72,7 @@ def second_factor() -> Response | tuple[str, int] | str:
 
 def _check_code(form: CodeForm, secret: str | None) -> Response | tuple[str, int]:
     """A redirect to the start if the code is right (`_complete_second_factor`), else the form with errors.
-    `secret`: the one being bound, None if one is bound."""
+    `secret`: the one being bound, None if one is bound. Raises InvalidState."""
     if form.validate_on_submit():
         try:
             return _complete_second_factor(secret, form.code.data)
@@ -84,7 +85,7 @@ def _check_code(form: CodeForm, secret: str | None) -> Response | tuple[str, int
 def _complete_second_factor(offered: str | None, code: str) -> Response:
     """Check the code, with throttle and journal entries of failures; `offered` is bound if no secret is.
     Redirects to the start, with a new session token, and makes this device known for the account. Raises
-    InvalidInput, RateLimited, InvalidState."""
+    InvalidInput, RateLimited, InvalidState if a bound secret was removed just now."""
     own_account = current_user.account
     attempt = code_attempt(
         own_account.login_index,

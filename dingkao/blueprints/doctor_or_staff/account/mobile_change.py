@@ -60,8 +60,9 @@ def mobile() -> Response | tuple[str, int] | str:
 
 
 def _change_mobile(form: MobileForm) -> Response:
-    """Use up the code, bind the new number, which ends all sessions, notify a doctor, sign in again and
-    redirect to the account's page. Raises InvalidInput, Busy."""
+    """Use up the code (also if what follows is refused), bind the new number, which ends all sessions and is
+    journalled, notify a doctor, sign in again and redirect to the account's page. Raises InvalidInput,
+    Busy."""
     own_account = current_user.account
     with log_wrong_credentials("password", "sms_code"):
         number = _validate_new_mobile(form)

@@ -54,8 +54,8 @@ def _render_password_form(form: PasswordForm) -> str:
 
 
 def _change_password(form: PasswordForm) -> Response:
-    """Set the new password, which ends all sessions, sign in again and redirect to the start. Raises
-    InvalidInput, Busy."""
+    """Set the new password, which ends all sessions and is journalled, sign in again and redirect to the
+    start. Raises InvalidInput, Busy."""
     _require_old_password(form.old_password.data)
     if form.new_password.data != form.again.data:
         raise InvalidInput("两次输入的新密码不一致，请重新输入。", "again")

@@ -50,7 +50,8 @@ def end_others() -> Response:
 @account.post("/sign-out")
 @require(BEFORE_SECOND_FACTOR)
 def sign_out() -> Response:
-    """End this session and redirect to the sign-in page."""
+    """End this session, without a journal entry, and redirect to the sign-in page; forms that are open become
+    invalid."""
     staff = 1 if current_user.account.kind == "staff" else None
     sign_in_sessions.end_session(current_user.session)
     rotate_csrf_token()

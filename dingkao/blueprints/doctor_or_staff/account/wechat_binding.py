@@ -37,7 +37,8 @@ def wechat_page() -> str:
 @account.post("/account/wechat/unbind")
 @require("account.bind_wechat")
 def unbind_wechat() -> Response:
-    """Remove the WeChat binding, if there is one, so that only the password signs in."""
+    """Remove the WeChat binding, if there is one, with a journal entry, so that only the password signs
+    in."""
     wechat_sign_in.unbind_wechat(current_user.account)
     flash("已解除微信绑定，以后请用证件号码和密码登录。")
     return redirect(url_for("account.show"), 303)

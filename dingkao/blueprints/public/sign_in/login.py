@@ -129,8 +129,8 @@ def _with_last_province_cookie(page: str) -> Response:
 def _sign_in_or_ticket(
     result: authentication.SignInResult,
 ) -> Response:
-    """Start a session and redirect to the requested page or the start; if a password must be set first,
-    redirect to its page with a ticket."""
+    """Start a session, which ends the one that this browser had, and redirect to the requested page or the
+    start; if a password must be set first, redirect to its page with a ticket."""
     if result.must_change_password:
         response = redirect(url_for("public.set_password"), 303)
         set_ticket_cookie(response, result)

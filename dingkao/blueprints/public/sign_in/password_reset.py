@@ -95,8 +95,8 @@ def _reset_password(form: ResetForm) -> Response:
 
 
 def _require_right_code(form: ResetForm, mobile: str) -> None:
-    """Raise InvalidInput unless the code is right; it isn't used up yet. A wrong one is entered in the
-    journal."""
+    """Raise InvalidInput unless the code is right; it isn't used up yet. A wrong one counts as a try, and is
+    entered in the journal."""
     index = doctor_login_index(form.account.data)
     with log_failures("code_failed", index, Actor("doctor"), "sms_code"):
         sms_codes().require_right("reset", index.hex(), mobile, form.sms_code.data)

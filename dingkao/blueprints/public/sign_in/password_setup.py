@@ -106,7 +106,8 @@ def _render_form(form: ChangeForm, ticket: PasswordTicket, **context: int) -> st
 
 
 def _change_password(form: ChangeForm, ticket: PasswordTicket) -> Response:
-    """Check everything, use up the codes and the ticket, set the new password, bind the typed number, sign in
+    """Check everything, use up the codes and the ticket, set the new password, which ends all sessions (and
+    removes the WeChat binding if the ticket was given for a one-time code), bind the typed number, sign in
     and redirect to the start. Raises InvalidInput, Busy."""
     with _log_wrong_codes(ticket.account):
         code, mobile = _verified_code_and_mobile(form, ticket)

@@ -82,7 +82,7 @@ def wechat_callback() -> str:
 @limiter.limit("60/minute")
 def wechat_finish() -> Response:
     """Sign in with the WeChat that the callback names, or bind it to the account for which that was begun;
-    the state is used up. Raises InvalidInput, Forbidden, NotFound, Unavailable."""
+    the state is used up, also by a refusal. Raises InvalidInput, Forbidden, NotFound, Unavailable."""
     form, official = WechatCallbackForm(), _require_wechat()
     cookie_value = request.cookies.get(cookie_name("wechat"), "")
     account_id = _authorization_states().consume(form.state.data or "", cookie_value)
@@ -102,7 +102,7 @@ def wechat_finish() -> Response:
 
 def _bind_account(account_id: UUID, official: WeChat, code: str) -> None:
     """Bind the WeChat that `code` identifies to the account for which the authorization was started, if it is
-    still the one signed in. Raises InvalidInput, Forbidden, Unavailable."""
+    still the one signed in, with a journal entry. Raises InvalidInput, Forbidden, Unavailable."""
     if not current_user.is_authenticated or current_user.id != account_id:
         raise InvalidInput("登录已变化，没有绑定。请重新登录后，在“账号与安全”中再绑定一次。")
     wechat_sign_in.bind_wechat(current_user.account, official.openid(code))
