@@ -130,7 +130,8 @@ def _require_file_capacity(doctor_request: Request) -> None:
 
 
 def delete_file(file: RequestFile) -> None:
-    """Delete the row now, and enqueue the deletion of the file for after the commit."""
+    """Delete the row now, and enqueue the deletion of the file for after the commit; whose request it is of,
+    and in which state, isn't asked."""
     db.session.execute(delete(RequestFile).where(RequestFile.id == file.id))
     enqueueing.enqueue(
         "forget_request_file",

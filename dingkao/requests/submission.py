@@ -159,8 +159,8 @@ def _delete_files(doctor_request: Request) -> None:
 
 def lapse_test_replacements(record: Assessment, *, by: Actor, reason: str) -> list[Request]:
     """自动撤回: lapse the open requests for 免考 and 延考 (record locked), also drafts, whose files are
-    deleted, because the test has begun or one of them was granted. Returns them; that the doctor knows is
-    seen to by the caller, who notifies or has asked first."""
+    deleted, because the test has begun or one of them was granted; with journal entries. Returns them; that
+    the doctor knows is seen to by the caller, who notifies or has asked first."""
     lapsed_requests = open_test_replacements(record)
     for doctor_request in lapsed_requests:
         if doctor_request.state == "draft":

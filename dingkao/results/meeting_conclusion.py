@@ -162,7 +162,7 @@ def _conclude(entries: Sequence[GradingMeetingEntry], by: Actor) -> Counter[str]
 def _lock_records(
     ids: Sequence[UUID],
 ) -> dict[UUID, Assessment]:
-    """Lock these records in the order of their ids and return them, by id."""
+    """Lock these records, at most 5,000, in the order of their ids and return them, by id."""
     query = select(Assessment).where(in_array(Assessment.id, ids)).order_by(Assessment.id)
     locked = query.with_for_update().execution_options(populate_existing=True)
     return {record.id: record for record in db.session.scalars(locked)}

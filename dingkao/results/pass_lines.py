@@ -291,8 +291,8 @@ def _apply_batch(cycle: Cycle, after: UUID) -> tuple[int, UUID | None]:
 def _scores_by_record(
     record_ids: Sequence[UUID],
 ) -> dict[UUID, list[int | None]]:
-    """Returns record id → scores in tenths (None: not handed in), without void sittings; [] for a record
-    without any."""
+    """Returns for at most 5,000 records: record id → scores in tenths (None: not handed in), without void
+    sittings; [] for a record without any."""
     query = select(Sitting.assessment_id, Sitting.score_tenths).where(
         in_array(Sitting.assessment_id, record_ids),
         Sitting.voided_at.is_(None),

@@ -253,8 +253,8 @@ def _next_verdicts(publication: Publication, after: UUID) -> dict[UUID, str]:
 
 
 def _settle_records(publication: Publication, verdict_by_record: Mapping[UUID, str]) -> None:
-    """Lock these records of a public list, change those that are still 待发布 to their final states, and
-    notify their doctors."""
+    """Lock these records (at most 5,000) of a public list, change those that are still 待发布 to their final
+    states, with journal entries in the name of who approved it, and notify their doctors."""
     query = (
         select(Assessment, Doctor.account_id)
         .join(Doctor, doctor_join())
@@ -280,7 +280,8 @@ def _settle_record(
     account: UUID,
     verdict: str,
 ) -> None:
-    """Change one record (locked) of a public list to its final state, and notify its doctor."""
+    """Change one record (locked) of a public list to its final state, with a journal entry in the name of who
+    approved the list, and notify its doctor."""
     approver = Actor("staff", publication.approved_by, roles_for("results.publish"))
     (assessment_transitions.publish_pass if verdict == "passed" else assessment_transitions.publish_fail)(
         record, by=approver
@@ -289,9 +290,9 @@ def _settle_record(
 
 
 def settle_record_now(record: Assessment) -> None:
-    """Change a record (locked) on a public list to its final state, and notify its doctor, before the job
-    reaches it, because the doctor acts on the result. Does nothing for a record that is not 待发布 or on no
-    public list."""
+    """Change a record (locked) on a public list to its final state, with a journal entry in the name of who
+    approved the list, and notify its doctor, before the job reaches it, because the doctor acts on the
+    result. Does nothing for a record that is not 待发布 or on no public list."""
     publication_and_verdict = (
         db.session.execute(_public_entry_query(record)).one_or_none()
         if record.state == "confirming"

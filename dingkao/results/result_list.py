@@ -129,8 +129,8 @@ def result_text(record: Assessment) -> str:
 
 
 def _score_texts(record_ids: Collection[UUID]) -> dict[UUID, str]:
-    """Returns record id → points of 100 of each paper that was handed in and scored, named where there are
-    several; a sitting that was declared void doesn't count."""
+    """Returns for at most 5,000 records: record id → points of 100 of each paper that was handed in and
+    scored, named where there are several; a sitting that was declared void doesn't count."""
     is_paper = (Sitting.tenant_id == Paper.tenant_id) & (Sitting.paper_id == Paper.id)
     query = (
         select(Sitting.assessment_id, Paper.subject, Sitting.score_tenths)

@@ -231,7 +231,7 @@ def test_entries_are_put_in_order_taken_off_and_put_back(doctor):
     assert names(doctor.get("/filing/3"), "practice") == ["丙院", "甲院", "乙院"]
 
 
-def test_a_full_list_is_told_on_the_page_and_what_was_typed_stays(doctor, in_province, monkeypatch):
+def test_a_full_list_is_told_on_the_page_and_what_was_typed_stays(doctor, monkeypatch):
     monkeypatch.setattr(entry_lists, "MAX_ENTRIES", 1)
     doctor.post("/filing/list/practice/new", name="甲院", since="2010-01", until="2011-01")
     full = doctor.post("/filing/list/practice/new", name="乙院", since="2012-01", until="2013-01")

@@ -159,9 +159,10 @@ def certificate_image(record_id: UUID) -> FlaskResponse:
 @result.post("/result/<uuid:record_id>/download")
 @require("results.own")
 def certificate_pdf(record_id: UUID) -> FlaskResponse:
-    """The certificate as PDF, to be saved under its serial number; the download is entered in the journal.
-    Raises NotFound (not the doctor's own, or not drawn yet), InvalidState if the province issues certificates
-    on paper only, Unavailable; what `downloads.take_pdf` raises of a file that was altered."""
+    """The certificate as PDF, to be saved under its serial number; the download is entered in the journal,
+    and the time of the first one stored; the certificate is locked. Raises NotFound (not the doctor's own, or
+    not drawn yet), InvalidState if the province issues certificates on paper only, Unavailable,
+    encryption.DecryptionFailed for a file that was altered."""
     certificate = downloads.get_downloadable_certificate(_get_own_record(record_id), for_update=True)
     return FlaskResponse(
         downloads.take_pdf(certificate, by=current_user.as_actor()),
