@@ -76,8 +76,8 @@ def decide_batch(
 
 
 def _validate(ids: Collection[UUID], decision: str, opinion: str) -> None:
-    """Raises InvalidInput as `decide_batch` says, also for no request at all, and for a refusal whose opinion
-    is blank."""
+    """Raises InvalidInput for a decision that is neither «agree» nor «refuse», for no request or more than
+    MAX_BATCH, and for a refusal whose opinion is blank."""
     if decision not in ("agree", "refuse"):
         raise InvalidInput("请选择“同意”或“不同意”。")
     if not ids:

@@ -198,7 +198,8 @@ def get_visible_request(request_id: UUID, scope: DecisionScope) -> tuple[Request
 
 
 def get_request_for_update(request_id: UUID, scope: DecisionScope) -> tuple[Request, Assessment]:
-    """Returns the same as `get_visible_request` with both rows locked, the record first. Raises NotFound."""
+    """Returns a submitted request about a record that this side may see, and the record, both locked, the
+    record first; also a withdrawn one and one on which this side never decides. Raises NotFound."""
     query = select(Request).where(Request.id == request_id)
     doctor_request = _require_submitted(db.session.scalar(query))
     record = db.session.scalars(

@@ -114,8 +114,8 @@ def _grant(
     opinion: str,
 ) -> str:
     """Carry out and grant the request, notify the doctor, and let the record's other requests for 免考 or
-    延考 lapse. Returns the sentence for the person who decided. Raises what `apply_granted` and `grant`
-    raise."""
+    延考 lapse. Returns the sentence for the person who decided. Raises InvalidInput, InvalidState, Forbidden;
+    NotFound, Unavailable for a new photo."""
     notice_kind, notice_fields = apply_granted(doctor_request, record, by=by)
     request_transitions.grant(doctor_request, by=by, opinion=opinion)
     notify(record, notice_kind, **notice_fields)

@@ -184,7 +184,8 @@ def _accept_upload(
     _fields: Mapping[str, str],
 ) -> UUID:
     """Store an uploaded proof with the request `subject` of the doctor who acts, which is locked after its
-    record; returns the file's id. Raises NotFound, and what `save_file` raises."""
+    record; returns the file's id. Raises NotFound, InvalidState unless it is a draft, InvalidInput, TooLarge,
+    Unavailable."""
     return save_file(_own_request_for_update(subject, by), name, content, by=by).id
 
 

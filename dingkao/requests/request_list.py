@@ -95,8 +95,8 @@ def _waiting_since_condition(value: str, _viewer: ListViewer) -> ColumnElement[b
 
 
 def _due_condition(value: str, _viewer: ListViewer) -> ColumnElement[bool]:
-    """Returns the condition that a request waits and its last day to be answered (see `answer_deadline`) is
-    at most `value` days after today; "-1": it is past."""
+    """Returns the condition that a request waits and its last day to be answered (`answer_deadline`; only
+    appeals, 免考 and 延考 have one) is at most `value` days after today; "-1": it is past."""
     today = clock.to_beijing(clock.now())
     midnight = datetime.combine(today.date(), time(), today.tzinfo)
     is_due = (

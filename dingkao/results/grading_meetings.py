@@ -77,8 +77,8 @@ def _require_no_draft(cycle: Cycle, organisation_id: UUID) -> None:
 
 
 def meetings_page(cycle: Cycle, grant: Grant, cursor: str | None) -> Page[GradingMeeting]:
-    """A page of the cycle's meetings of the organisations that `grant` names (see `_own_condition`), the
-    newest first."""
+    """A page of the cycle's meetings of the organisations that `grant` names (none for one of the whole
+    province), the newest first."""
     query = select(GradingMeeting).where(GradingMeeting.cycle_id == cycle.id, _own_condition(grant))
     return fetch_page(query, [GradingMeeting.id], cursor, descending=True)
 
@@ -89,8 +89,8 @@ def get_meeting(
     *,
     for_update: bool = False,
 ) -> GradingMeeting:
-    """A meeting of an organisation that `grant` names (see `_own_condition`), locked if `for_update`. Raises
-    NotFound."""
+    """A meeting of an organisation that `grant` names (none for one of the whole province), locked if
+    `for_update`. Raises NotFound for any other."""
     query = select(GradingMeeting).where(GradingMeeting.id == meeting_id, _own_condition(grant))
     meeting = db.session.scalar(query.with_for_update() if for_update else query)
     if meeting is None:

@@ -40,8 +40,9 @@ def _get_ticket() -> tuple[Assessment, AdmissionTicket]:
 
 
 def _get_rendered_ticket() -> tuple[Assessment, AdmissionTicket]:
-    """As `_get_ticket`, for a ticket whose image and file are rendered, though perhaps with a content that
-    has changed since. Raises NotFound also before that."""
+    """The doctor's assessment and its ticket, if its image and file are rendered, though perhaps with a
+    content that has changed since. Raises NotFound before that, before the ticket is issued, and without an
+    assessment."""
     record, ticket = _get_ticket()
     if ticket.rendered_digest is None:
         raise NotFound("准考证还没有生成。")

@@ -102,8 +102,9 @@ def _close_overdue() -> None:
 @mock_exams.route("/practice/mocks", methods=["GET", "POST"])
 @require("practice.use")
 def list_mock_exams() -> Response | str:
-    """The subjects that can be tried, and the results of earlier mock exams, or why practice is closed; POST
-    starts one. A POST raises NotFound for a doctor without an assessment, InvalidState."""
+    """The subjects that can be tried, and the results of earlier mock exams, or why practice is closed;
+    before they are shown, those whose time is over are handed in (committed). POST starts one. A POST raises
+    NotFound for a doctor without an assessment, InvalidState."""
     if request.method == "POST":
         return _start_mock_exam(request.form.get("subject", ""))
     _close_overdue()
@@ -129,8 +130,9 @@ def _render_list(record: Assessment) -> str:
 
 
 def _start_mock_exam(subject: str) -> Response:
-    """Start a mock exam of a subject, or continue the one under way, and redirect to it, or back with a
-    message why not. Raises NotFound, InvalidState if practice is closed."""
+    """Start a mock exam of a subject, or continue the one under way (those whose time is over are handed in;
+    a new one deletes the earliest beyond MAX_KEPT), and redirect to it, or back with a message why not.
+    Raises NotFound, InvalidState if practice is closed."""
     try:
         mock = exams.start_mock_exam(current_record(for_update=True), subject)
     except InvalidInput as refusal:
@@ -229,8 +231,9 @@ def hand_in(mock_id: UUID) -> Any:
 
 
 def _save_and_hand_in(mock: MockExam, outstanding: list[Any]) -> bool:
-    """Save the answers sent with the form and hand in the mock exam (locked); return whether any came too
-    late. Raises InvalidState if the page hands in automatically before the end (less END_TOLERANCE)."""
+    """Save the answers sent with the form and hand in the mock exam (locked), which scores it and adds its
+    answers to the practice history; return whether any came too late. Raises InvalidState if the page hands
+    in automatically before the end (less END_TOLERANCE)."""
     if request.form.get("automatic") and mock.closes_at - clock.now() > END_TOLERANCE:
         raise InvalidState("作答时间还没有到，请继续作答。")
     late_count = save_outstanding_answers(outstanding, partial(exams.save_answer, mock))

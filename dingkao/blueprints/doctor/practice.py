@@ -60,8 +60,8 @@ MAX_PAGE = 1000
 
 
 def current_record(*, for_update: bool = False) -> Assessment:
-    """The doctor's assessment in the current cycle, locked with `for_update`. Raises NotFound before the
-    first cycle, and as `get_exam_record`."""
+    """The doctor's latest assessment in the current cycle, in whatever state, locked with `for_update`.
+    Raises NotFound before the first cycle, and for a doctor without one."""
     cycle = cycle_of_doctor(current_user.doctor().id)
     if cycle is None:
         raise NotFound(NO_CYCLE_MESSAGE)

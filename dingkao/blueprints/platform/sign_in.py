@@ -219,9 +219,9 @@ def _render_second_factor(operator: OperatorIdentity, form: CodeForm, secret: st
 
 
 def _complete_second_factor(operator: OperatorIdentity, offered: str | None, code: str) -> Response:
-    """Check the code, with the sign-in throttle and a log of failures; `offered`, the secret on the page, is
-    bound if none is. Redirects to the provinces, with a new session token; the browser becomes a known device
-    of the operator. Raises InvalidInput for the field `code`, RateLimited."""
+    """Check the code, with the sign-in throttle and a log of failures and success; `offered`, the secret on
+    the page, is bound if none is. Redirects to the provinces, with a new session token; the browser becomes a
+    known device of the operator. Raises InvalidInput for the field `code`, RateLimited."""
     index = operator_authentication.attempt_index(operator.user_name)
     attempt = code_attempt(
         index,

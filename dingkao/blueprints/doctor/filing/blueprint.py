@@ -31,7 +31,8 @@ def filing_route(page: str, **values: Any) -> tuple[str, dict[str, Any]]:
 
 @filing.app_template_global()
 def filing_url(page: str, **values: Any) -> str:
-    """The URL of a page of the filing, see `filing_route`."""
+    """The URL of a page of the filing: of the doctor's own, or in 代填 of the one being filled in
+    (`filing_route`)."""
     endpoint, all_values = filing_route(page, **values)
     return url_for(endpoint, **all_values)
 

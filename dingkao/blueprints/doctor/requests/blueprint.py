@@ -34,7 +34,8 @@ def get_request(request_id: UUID) -> tuple[Request, Dossier]:
 
 
 def get_request_of_kind(request_id: UUID, kind: str) -> tuple[Request, Dossier]:
-    """As `get_request`, for a request of this kind. Raises NotFound for any other."""
+    """The doctor's own request with that id, of this kind, and its dossier, both locked in a POST. Raises
+    NotFound for any other."""
     doctor_request, dossier = get_request(request_id)
     if doctor_request.kind != kind:
         raise NotFound

@@ -37,8 +37,8 @@ MAX_EVENTS_BYTES = 20_000
 @keeps_answers_on_phone
 def answer_page(sitting_id: UUID) -> Response | str:
     """[S17]: the answering page. A device on which the sitting wasn't answered before asks first, because
-    continuing here ends the other device's page. A sitting that is handed in leads to its closing page.
-    Raises NotFound."""
+    continuing here (`switch_device`) ends the other device's page. A sitting that is handed in leads to its
+    closing page. Raises NotFound."""
     own_sitting = sittings.load_sitting_page(sitting_id, current_user.id)
     if own_sitting is None:
         raise_sitting_not_found()

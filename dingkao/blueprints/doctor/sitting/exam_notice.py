@@ -163,10 +163,11 @@ def _require_withdrawal_confirmed(
 
 def _open_sitting(record: Assessment, paper_id: UUID, device: str) -> Sitting:
     """Begin the record's sitting of the paper on `device` (its name), or return the one begun before,
-    wherever and even if it is handed in (`sittings.open_sitting`); `record` is locked. Raises NotFound,
-    DeadlinePassed, InvalidState, Forbidden, ClockSkewTooLarge, InvalidInput without a start code where one is
-    needed, WrongStartCode for a wrong one, after it was counted (`g.wrong_code`) and entered in the journal
-    in a transaction of its own."""
+    wherever and even if it is handed in (`sittings.open_sitting`); `record` is locked, and with its first
+    sitting its test begins; journal entries are written. Raises NotFound, DeadlinePassed, InvalidState,
+    Forbidden, ClockSkewTooLarge, InvalidInput without a start code where one is needed, WrongStartCode for a
+    wrong one, after it was counted (`g.wrong_code`) and entered in the journal in a transaction of its
+    own."""
     try:
         return sittings.open_sitting(
             record,

@@ -83,9 +83,9 @@ def _check_code(form: CodeForm, secret: str | None) -> Response | tuple[str, int
 
 
 def _complete_second_factor(offered: str | None, code: str) -> Response:
-    """Check the code, with throttle and journal entries of failures; `offered` is bound if no secret is.
-    Redirects to the start, with a new session token, and makes this device known for the account. Raises
-    InvalidInput, RateLimited, InvalidState if a bound secret was removed just now."""
+    """Check the code, with throttle and journal entries, also of success; the account is locked; `offered` is
+    bound if no secret is. Redirects to the start, with a new session token, and makes this device known for
+    the account. Raises InvalidInput, RateLimited, InvalidState if a bound secret was removed just now."""
     own_account = current_user.account
     attempt = code_attempt(
         own_account.login_index,

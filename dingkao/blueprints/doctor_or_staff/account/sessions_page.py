@@ -32,7 +32,8 @@ def sessions() -> str:
 @account.post("/account/sessions/<uuid:session_id>/end")
 @require("account.manage_own")
 def end_session(session_id: UUID) -> Response:
-    """End the session with that id, if it is another one of the own account, and say whether it was."""
+    """End the session with that id, if it is another one of the own account, with a journal entry, and say
+    whether it was."""
     ended = sign_in_sessions.end_other_sessions(current_user.session, session_id)
     flash("该设备上的登录已退出。" if ended else "该登录已经退出或过期。")
     return redirect(url_for("account.sessions"), 303)
@@ -41,7 +42,8 @@ def end_session(session_id: UUID) -> Response:
 @account.post("/account/sessions/end-others")
 @require("account.manage_own")
 def end_others() -> Response:
-    """End all other sessions of the own account, and say how many there were."""
+    """End all other sessions of the own account, with a journal entry if there were any, and say how many
+    there were."""
     ended = sign_in_sessions.end_other_sessions(current_user.session)
     flash(f"已退出其他{ended}处登录。如果其中有您不认识的设备，请修改密码。" if ended else "没有其他登录。")
     return redirect(url_for("account.sessions"), 303)
