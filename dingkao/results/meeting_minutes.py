@@ -167,8 +167,8 @@ def _sampled(
 
 
 def minutes_pdf(meeting: GradingMeeting) -> bytes:
-    """The minutes as PDF. Raises InvalidState before the meeting is held, TooLarge, runner.Unreadable (an
-    InvalidInput), Unavailable."""
+    """The minutes as PDF. Raises InvalidState before the meeting is held, TooLarge, InvalidInput (the
+    sandbox's Unreadable), Unavailable."""
     return rendering.render_pdf_sandboxed(
         "minutes",
         title=TITLE,

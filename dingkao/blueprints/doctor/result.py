@@ -161,8 +161,8 @@ def certificate_image(record_id: UUID) -> FlaskResponse:
 def certificate_pdf(record_id: UUID) -> FlaskResponse:
     """The certificate as PDF, to be saved under its serial number; the download is entered in the journal,
     and the time of the first one stored; the certificate is locked. Raises NotFound (not the doctor's own, or
-    not drawn yet), InvalidState if the province issues certificates on paper only, Unavailable,
-    encryption.DecryptionFailed for a file that was altered."""
+    not drawn yet), InvalidState if the province issues certificates on paper only, Unavailable. For a file
+    that was altered, `downloads.take_pdf` fails with DecryptionFailed, which is no refusal."""
     certificate = downloads.get_downloadable_certificate(_get_own_record(record_id), for_update=True)
     return FlaskResponse(
         downloads.take_pdf(certificate, by=current_user.as_actor()),
