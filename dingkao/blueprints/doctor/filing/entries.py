@@ -86,10 +86,22 @@ def _save_entry(
             etag=request.form.get("version"),
         )
     except (InvalidInput, StaleSave) as refusal:
-        page = _render_typed_entry(dossier, kind, entry, stored_entry, message=refusal.message)
+        page = _render_typed_entry(
+            dossier,
+            kind,
+            entry,
+            stored_entry,
+            message=refusal.message,
+        )
         return page, refusal.status
     if errors:
-        page = _render_typed_entry(dossier, kind, entry, stored_entry, errors=errors)
+        page = _render_typed_entry(
+            dossier,
+            kind,
+            entry,
+            stored_entry,
+            errors=errors,
+        )
         return page, InvalidInput.status
     return _leave_entry(kind, entry_id, is_new=entry == "new")
 
