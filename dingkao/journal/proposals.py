@@ -31,10 +31,11 @@ def get_for_update(
     *conditions: ColumnElement[bool],
     refusal: NotFound | None = None,
 ) -> RowT:
-    """Returns the row with the id `row_id` that meets `conditions`, locked. Raises NotFound, with the
-    sentence of `refusal` if given."""
+    """Returns the row with the id `row_id` that meets `conditions`, locked and read anew. Raises NotFound,
+    with the sentence of `refusal` if given."""
     query: Any = select(model).where(model.id == row_id, *conditions)  # type: ignore[attr-defined]
-    proposal: RowT | None = db.session.scalar(query.with_for_update())
+    locking_query = query.with_for_update().execution_options(populate_existing=True)
+    proposal: RowT | None = db.session.scalar(locking_query)
     if proposal is None:
         raise refusal or NotFound()
     return proposal

@@ -16,8 +16,9 @@ from dingkao.assessments.models import Assessment
 from dingkao.cycles.models import CyclePhase
 from dingkao.database.base import db
 from dingkao.doctors.models import Doctor
+from dingkao.errors import InvalidState
 from dingkao.exams.models.paper_models import AdmissionTicket
-from dingkao.filings import review_batches
+from dingkao.filings import review, review_batches
 from dingkao.filings.dossier import filing_of
 from dingkao.filings.models import ReviewBatch, ReviewPhrase
 from dingkao.jobs.models import Job
@@ -437,6 +438,25 @@ def test_a_decision_opens_the_next_record(in_province, submitted, staff):
     text = client.get(answer.location).get_data(as_text=True)
     assert "已通过，转考核机构复核。" in text
     assert "通过并下一个" in text
+
+
+def test_a_decision_stands_though_a_colleague_takes_the_next_record(
+    in_province, submitted, staff, monkeypatch
+):
+    client = staff()
+    doctors = [submitted(), submitted()]
+    for doctor in doctors:
+        change(in_province, doctor, assigned_to=client.account_id)
+    base = post_form(client, f"{DESK}/next", page=DESK).location.partition("?")[0]
+
+    def be_late(*_arguments, **_options):
+        raise InvalidState("记录正由他人审核。")
+
+    monkeypatch.setattr(review, "lease_record", be_late)
+    decision = {"side": "institution", "decision": "approve"} | review_steps.GRADES
+    answer = post_form(client, f"{base}/decide?next=1", page=DESK, **decision)
+    assert (answer.status_code, answer.location.partition("?")[0]) == (303, DESK)
+    assert "已通过，转考核机构复核。" in client.get(answer.location).get_data(as_text=True)
 
 
 def test_guards_of_the_institutions_approval(in_province, submitted, reviewer, staff):

@@ -1,6 +1,7 @@
 """The page of a record under review: what is filed at the left, photo and proofs at the right, the
 decision at the bottom."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -108,7 +109,8 @@ def _doctor_name(record: Assessment) -> str:
 
 def _address_after(record: Assessment, scope: ReviewScope) -> str:
     """The address to which a decision leads: of the record itself while it still waits here, with `next` in
-    the address of the next one, which is leased here (`lease_next_record`), else of the queue."""
+    the address of the next one, which is leased here (`lease_next_record`), else of the queue; of the queue,
+    too, if a colleague takes the next one in the same moment, for the decision is to stand."""
     if record.state in scope.states:
         return url_for(
             "filing_review.show_record",
@@ -116,7 +118,8 @@ def _address_after(record: Assessment, scope: ReviewScope) -> str:
             side=scope.name,
         )
     if "next" in request.args:
-        return lease_next_record(scope, after=record)
+        with suppress(Refusal), db.session.begin_nested():
+            return lease_next_record(scope, after=record)
     return url_for("filing_review.pending_records", side=scope.name)
 
 
