@@ -71,7 +71,7 @@ def questions_page(bank_id: UUID, after: UUID, limit: int) -> tuple[list[dict[st
     """Return the cells of the next questions of a bank, and the id to continue after (None after the last;
     after a full page there may be none left either). A page has at most `limit` heads (questions without a
     group, and first questions of groups) with ids above `after`, each with its whole group. Retired questions
-    are left out."""
+    are left out. Raises TooManyValues for a `limit` above 5,000 if a page has so many heads."""
     heads = _list_heads(bank_id, after, limit)
     cells = [
         question_cells(question, version, label or "")
@@ -187,7 +187,8 @@ def _cells_about(question: Question) -> dict[str, str]:
 
 def bank_xlsx(bank: QuestionBank) -> bytes:
     """The bank, without retired questions, as xlsx in our template's columns, with as many option columns as
-    are needed, at least five. Raises InvalidState for more rows than a sheet has."""
+    are needed, at least five. All of it is held in memory, so callers use XLSX_EXPORT's job for a bank that
+    isn't short (`Export.is_short`). Raises InvalidState for more rows than a sheet has."""
     return questions_xlsx(list(iter_questions(bank.id)))
 
 
@@ -242,7 +243,8 @@ def _cells_under(headings: Iterable[str], cells: Mapping[str, str]) -> Iterator[
 
 
 def bank_gift(bank: QuestionBank) -> bytes:
-    """The bank, without retired questions, as a GIFT file in UTF-8."""
+    """The bank, without retired questions, as a GIFT file in UTF-8. All of it is held in memory, so callers
+    use GIFT_EXPORT's job for a bank that isn't short (`Export.is_short`)."""
     return gift_writer.write_gift(iter_questions(bank.id), bank.name).encode()
 
 
@@ -280,7 +282,8 @@ GIFT_EXPORT = Export("export_bank_gift", lambda _bank: "questions.gift.txt", _co
 
 
 def _enqueue_again(export: Export, job: Job, by: Actor) -> Job:
-    """Enqueue a new job that exports the bank of `job`, for `by`."""
+    """Enqueue a new job that exports the bank of `job`, for `by`, who may (`job_repeats` has checked
+    that)."""
     return export.enqueue(UUID(job.arguments["subject"]), job.title, by=by.id)
 
 

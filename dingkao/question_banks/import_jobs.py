@@ -55,11 +55,13 @@ def enqueue_import(
     dry_run: bool = False,
 ) -> Job:
     """Store the file, called `name`, and enqueue the job that imports it into the bank called `bank_name`
-    (created if there is none), or only checks it (`dry_run`).
+    (created if there is none), or only checks it (`dry_run`). Whether `by` may import isn't asked here. The
+    stored file stays if the caller rolls back.
 
     The first PREVIEW_ROWS questions are read at once, unless the file is too large for that, so that obvious
     errors (unknown format, missing column, no questions, no category) are refused at once. `category`: a
-    code, not checked here; see `import_questions`. Raises InvalidInput, TooLarge, Unavailable.
+    code, not checked here, for questions of 业务水平 for which neither file nor bank has one. Raises
+    InvalidInput, TooLarge, Unavailable.
     """
     if not bank_name.strip():
         raise InvalidInput(NO_BANK_MESSAGE, "bank")
@@ -106,8 +108,9 @@ def _accept_upload(
     by: Actor,
     fields: Mapping[str, str],
 ) -> UUID:
-    """Enqueue the import of an uploaded file, or its check if the form has the field "check"; returns the
-    job's id. Raises InvalidInput, TooLarge, Unavailable."""
+    """Enqueue the import of a file uploaded in chunks, or its check if the form has the field "check";
+    returns the job's id. That `by` may import was checked when the upload began. Raises InvalidInput,
+    TooLarge, Unavailable."""
     category = fields.get("category") or None
     if category and category not in CATEGORIES:
         raise InvalidInput("请从列表中选择执业类别。", "category")
@@ -130,7 +133,8 @@ chunked_uploads.register_purpose(
 
 
 def _read_rows(content: bytes, report: ImportReport, by: Actor) -> Iterator[ImportRow]:
-    """The rows of the file; pictures in it are stored in `by`'s name. Raises as `iter_rows` does."""
+    """The rows of the file; while they are read, pictures in it are stored and journalled in `by`'s name.
+    Raises InvalidInput, TooLarge, Unavailable, then too."""
     return iter_rows(
         content,
         report,
@@ -144,8 +148,10 @@ def _import_batch(
     report: ImportReport,
     seen: set[bytes],
 ) -> None:
-    """Import the next rows of the job's file, without committing. Errors, warnings and counts are added to
-    `report`. `seen`: the digests of the questions of previous batches; those of this batch are added."""
+    """Import the next rows of the job's file, without committing; the bank is locked, and created if there is
+    none. Errors, warnings and counts are added to `report`. `seen`: the digests of the questions of previous
+    batches; those of this batch are added. New questions and changes wait for a second person (`load_actor`
+    returns staff), so no paper can lack questions by them, and that isn't checked."""
     import_batch(
         rows,
         bank_name=job.arguments["bank"],
@@ -158,7 +164,7 @@ def _import_batch(
 
 
 def _finish_import(job: Job, counts: dict[str, int]) -> None:
-    """Journal the import's totals."""
+    """Journal the import's totals; the bank is locked, and created if there is none."""
     log_import(
         job.arguments["bank"],
         accepted=counts["accepted"],

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 PICTURE_PATTERN = re.compile(r"!\[([^\]\n]{0,200})\]\(图:([0-9a-f]{32})\)")
 PictureUrl = Callable[[str], str]
-"""Returns the address of the picture with a name."""
+"""Returns the address of the picture with a name, without a scheme: another one is taken out of the page."""
 FormulaRenderer = Callable[[str], str]
 """Returns the HTML of a formula given in LaTeX."""
 
@@ -76,8 +76,9 @@ def to_html(
     picture_url: PictureUrl,
     render_formula: FormulaRenderer | None = None,
 ) -> Markup:
-    """`text` as HTML, its formulas as MathML or as `render_formula` returns them. Everything that is no
-    markup is escaped; the result is also cleaned by nh3 with a list of allowed tags and attributes."""
+    """`text` as HTML, its formulas as MathML or as `render_formula` returns them, its pictures at the
+    addresses that `picture_url` returns (relative ones: others are removed). Everything that is no markup is
+    escaped; the result is also cleaned by nh3 with a list of allowed tags and attributes."""
     if not has_markup(text):
         return Markup(html.escape(text).replace("\n", "<br>"))  # noqa: S704 - escaped just here
     blocks = _render_blocks(text, picture_url, render_formula or formula_to_mathml)

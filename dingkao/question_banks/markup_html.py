@@ -154,6 +154,14 @@ class _HtmlReader(HTMLParser):
             "th": self._end_cell,
         }
 
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """The position in `rawdata` after the section that begins at `i`: <![if …]> or <![CDATA[…]]>; one of
+        another name counts as a comment, as in browsers. -1 if it has no end yet."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Write what the beginning of an element means, and remember that it is open."""
         attributes = {name: value or "" for name, value in attrs}

@@ -67,9 +67,10 @@ def approval_refusal_reason(version: QuestionVersion, by: Actor) -> str | None:
 def approve_version(version: QuestionVersion, *, by: Actor) -> None:
     """Approve a version (locked) as the second person: from now on it is the one drawn; sittings that have an
     earlier one keep it. A question never approved before comes into use; one taken out of use stays so. Locks
-    the question, and writes a journal entry. Raises Forbidden, InvalidState, also for the version's author, a
-    version that isn't the newest, the texts of another question of the bank, and if a paper could not be
-    filled any more; NotFound."""
+    the question, its group if its texts change, and papers if its own columns do; writes a journal entry.
+    Raises Forbidden, InvalidState, also for the version's author and who isn't independent of them, a version
+    that isn't the newest, the texts of another question of the bank, and if a paper could not be filled any
+    more; NotFound."""
     if refusal_reason := approval_refusal_reason(version, by):
         raise InvalidState(refusal_reason)
     question = get_question(version.question_id, for_update=True)
@@ -87,8 +88,9 @@ def approve_version(version: QuestionVersion, *, by: Actor) -> None:
 
 
 def _update_own_columns(question: Question, version: QuestionVersion) -> None:
-    """Set the own columns of a question (locked) to the values in the version. Raises InvalidState if the
-    question is in use and a paper whose window is not over could not be filled any more."""
+    """Set the own columns of a question (locked) to the values in the version. If they change and the
+    question is in use, flushes, locks the papers that may draw it, and raises InvalidState if one whose
+    window is not over could not be filled any more."""
     former_purpose = (
         question.subject,
         question.category,
@@ -100,8 +102,8 @@ def _update_own_columns(question: Question, version: QuestionVersion) -> None:
 
 
 def _update_digests(question: Question, version: QuestionVersion) -> None:
-    """Set the digests of a question (locked) and its group to those of `version`. Raises InvalidState if the
-    bank has another question with that digest."""
+    """Set the digests of a question (locked) and its group, which is locked here, to those of `version`;
+    nothing if they are the same. Raises InvalidState if the bank has another question with that digest."""
     options = [(letter, text) for letter, text in version.options]
     case_stem = version.case_stem or ""
     digest = question_digest(
@@ -128,8 +130,8 @@ def _require_unique_digest(bank_id: UUID, digest: bytes) -> None:
 
 
 def _update_group_digest(question: Question, version: QuestionVersion) -> None:
-    """Set the digest and case of a question's group, which is locked, to what its questions share now, unless
-    a group of the bank has that digest already. Nothing without a group."""
+    """Lock a question's group, and set its digest and case to what its questions share now, unless a group of
+    the bank has that digest already. Nothing without a group."""
     group = _get_group_for_update(question.group_id)
     if group is None:
         return
@@ -172,8 +174,9 @@ def _apply_values_about(question: Question, version: QuestionVersion) -> bool:
 )
 def reject_version(version: QuestionVersion, *, by: Actor, reason: str) -> None:
     """Reject a version (locked) as the second person, with the reason; the current version stays in use. Its
-    author may withdraw it in the same way. Locks the question, and writes a journal entry. Raises
-    InvalidInput without a reason, Forbidden, InvalidState if it doesn't wait any more, NotFound."""
+    author, if granted to approve, may withdraw it in the same way, and whether others are independent of the
+    author isn't asked. Locks the question, and writes a journal entry. Raises InvalidInput without a reason,
+    Forbidden, InvalidState if it doesn't wait any more, NotFound."""
     if not reason.strip():
         raise InvalidInput("请填写退回原因。", "reason")
     question = get_question(version.question_id, for_update=True)
@@ -187,8 +190,9 @@ def reject_version(version: QuestionVersion, *, by: Actor, reason: str) -> None:
 def list_pending_versions_for_update(
     question_ids: Sequence[UUID],
 ) -> list[QuestionVersion]:
-    """The waiting versions of the questions and of all others in their groups (a group is approved as a
-    whole), locked."""
+    """The waiting versions of the questions, of whatever bank, and of all others in their groups (a group is
+    approved as a whole), locked, by id; unknown ids are ignored. Raises TooManyValues for more than 5,000
+    ids."""
     groups = select(Question.group_id).where(
         in_array(Question.id, question_ids),
         Question.group_id.is_not(None),
@@ -206,9 +210,11 @@ def list_pending_versions_for_update(
 
 
 def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, int]:
-    """Approve the waiting versions of the questions and their groups, in the caller's transaction. Returns
-    how many were approved, and how many were skipped because `by` may not approve them. Raises InvalidState
-    for the first that can't be approved otherwise, Forbidden, NotFound."""
+    """Approve the waiting versions of the questions, of whatever bank, and of their groups, in the caller's
+    transaction, each with a journal entry. Returns how many were approved, and how many were skipped because
+    `by` made them or isn't independent of who did. Raises InvalidState for the first that can't be approved
+    otherwise, upon which the caller rolls back, Forbidden, NotFound, TooManyValues for more than 5,000
+    ids."""
     versions = list_pending_versions_for_update(question_ids)
     approvable = [version for version in versions if approval_refusal_reason(version, by) is None]
     for version in approvable:
@@ -217,7 +223,8 @@ def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, 
 
 
 def enqueue_approval(bank: QuestionBank, *, by: Actor) -> Job:
-    """Enqueue the job that approves all versions of a bank that wait now and that `by` may approve."""
+    """Enqueue the job that approves all versions of a bank that wait now and that `by` may approve; what `by`
+    is granted the job asks, and whether such a job is under way nobody."""
     return enqueueing.enqueue(
         "approve_bank",
         f"通过待审题目（{bank.name[:60]}）",
@@ -262,7 +269,7 @@ def _try_approve(version: QuestionVersion, by: Actor) -> str | None:
 def approve_bank_step(job: Job, cursor: Cursor) -> Chunk:
     """Approve the next of the versions that waited in a bank when the job was enqueued, at most
     APPROVE_BATCH_SIZE. Those that can't be approved are left out, counted by reason; after the last, the
-    totals are journalled. Raises Forbidden, NotFound."""
+    totals are journalled. Raises Forbidden if who asked is not granted it any more, NotFound."""
     bank = get_bank(UUID(job.arguments["bank"]))
     by = load_actor(job.asked_by)
     is_waiting = _waiting_condition(bank, job)
@@ -329,8 +336,9 @@ def _waiting_versions(is_waiting: ColumnElement[bool], after: UUID) -> Sequence[
 
 def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
     """Take a question (locked) out of use, or back into use if `used`; sittings that have it keep it. Writes
-    a journal entry, but does nothing if it is so already. Raises InvalidState if it was never approved, or as
-    `_retire`."""
+    a journal entry, but does nothing if it is so already. A version that waits goes on waiting. Taking one of
+    exams out of use flushes, and locks the papers of its category whose window is not over. Raises
+    InvalidState if it was never approved, or one of these papers could not be filled any more."""
     if question.approved_at is None:
         raise InvalidState("这道题还没有通过审核，不在使用中。")
     is_used = question.retired_at is None

@@ -248,8 +248,9 @@ def _version_texts(parsed_question: ParsedQuestion) -> dict[str, Any]:
 
 
 def _propose_shared_content(question: Question, texts: Mapping[str, Any], *, by: Actor) -> int:
-    """Propose what the group shares, from `texts`, for its other questions in which it differs. Returns how
-    many. Raises InvalidInput if another question's key is no option any more."""
+    """Propose what the group shares, from `texts`, for its other questions in which it differs; all of them
+    are locked. Returns how many it differs in. Raises InvalidInput if another question's key is no option any
+    more."""
     content = shared_content(texts["kind"])
     if content is None:
         return 0
@@ -259,8 +260,9 @@ def _propose_shared_content(question: Question, texts: Mapping[str, Any], *, by:
 
 
 def _propose_shared_column(member: Question, column: str, texts: Mapping[str, Any], by: Actor) -> bool:
-    """Propose one column, from `texts`, for another question of the group. Returns whether it differed.
-    Raises InvalidInput."""
+    """Propose one column, from `texts`, for another question of the group (locked), on top of its newest
+    version, with a journal entry. Returns whether it differed; if not, nothing is done. Raises InvalidInput
+    if new options lack the letters of its key."""
     newest = db.session.get_one(QuestionVersion, (member.tenant_id, newest_version_id(member)))
     if getattr(newest, column) == texts[column]:
         return False

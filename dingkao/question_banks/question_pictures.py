@@ -25,14 +25,15 @@ STORE_KIND = "question-picture"
 
 def save_picture(content: bytes, *, by: Actor) -> str:
     """Check, redraw and store a picture, unless the province has it already, and return the name by which
-    questions' texts refer to it, as ![说明](图:name). Writes a journal entry for a new one. Raises
-    InvalidInput, TooLarge, Unavailable."""
+    questions' texts refer to it, as ![说明](图:name). A new one is flushed and journalled; its file stays if
+    the caller rolls back. Raises InvalidInput (field "picture"), TooLarge, Unavailable."""
     return save_processed_picture(images.process_illustration(content), by=by)
 
 
 def save_processed_picture(drawn: Illustration, *, by: Actor) -> str:
     """Store a picture that was checked and redrawn already, and return its name. If the province has it
-    already, nothing is written; else its row is flushed and journalled. Raises Unavailable."""
+    already, nothing is written; else its row is flushed and journalled, and its file stays in the store if
+    the caller rolls back. Raises Unavailable, IntegrityError if another transaction stores it meanwhile."""
     digest = hashlib.sha256(drawn.content).digest()
     if db.session.scalar(select(QuestionPicture.id).where(QuestionPicture.digest == digest)) is None:
         width, height = drawn.size
@@ -59,7 +60,8 @@ def all_exist(names: Iterable[str]) -> bool:
 
 def load_picture(name: str) -> tuple[bytes, str]:
     """Return the content of the picture of that name, and its content type. Callers must check that the
-    question may be seen. Raises NotFound, Unavailable."""
+    question may be seen. Raises NotFound, Unavailable, encryption.DecryptionFailed if its file was
+    altered."""
     picture = _find_picture(name)
     if picture is None:
         raise NotFound

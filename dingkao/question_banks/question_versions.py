@@ -22,7 +22,8 @@ def newest_version_id(question: Question) -> UUID:
 def newest_versions(
     questions: Iterable[Question],
 ) -> dict[UUID, QuestionVersion]:
-    """Question id → its newest version, approved or waiting."""
+    """Question id → its newest version, approved or waiting. Raises TooManyValues for more than 5,000
+    questions."""
     question_ids = {newest_version_id(question): question.id for question in questions}
     query = select(QuestionVersion).where(in_array(QuestionVersion.id, question_ids))
     return {question_ids[version.id]: version for version in db.session.scalars(query)}
@@ -35,7 +36,8 @@ def list_versions(question_id: UUID) -> list[QuestionVersion]:
 
 
 def last_version_number(question_id: UUID) -> int:
-    """The number of a question's newest version; 0 if it has none."""
+    """The number of a question's newest version; 0 if it has none. Of two transactions that add the next one
+    at the same time one gets an IntegrityError, unless they have locked the question."""
     query = select(func.max(QuestionVersion.number)).where(QuestionVersion.question_id == question_id)
     return db.session.scalar(query) or 0
 

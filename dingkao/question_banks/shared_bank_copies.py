@@ -24,6 +24,7 @@ from dingkao.question_banks.importing.batch import (
     FileProgress,
     import_batch,
 )
+from dingkao.question_banks.importing.known_questions import clean_bank_name
 from dingkao.question_banks.models import Question, QuestionBank
 from dingkao.question_banks.question_versions import supersede_version
 from dingkao.question_banks.shared_banks import (
@@ -63,8 +64,9 @@ def in_use_query(copy: QuestionBank, withdrawn: Sequence[Any]) -> Any:
 
 
 def enqueue_copy(bank: SharedBankInfo, *, by: Actor) -> Job:
-    """Enqueue the job that copies a large shared bank; the province's copy is created now, flushed, if there
-    is none, and locked. Raises InvalidInput if another bank of the province has its name."""
+    """Enqueue the job that copies a large shared bank, whether or not one is under way; the province's copy
+    is created now, flushed, if there is none, and locked. Raises InvalidInput if another bank of the province
+    has its name."""
     _get_or_create_copy(bank)
     return enqueueing.enqueue(
         COPY_JOB,
@@ -91,8 +93,9 @@ def _on_copy_cancel(job: Job, _cursor: Cursor) -> None:
 
 @worker.register_chunked_job(COPY_JOB, undo=_on_copy_cancel)
 def copy_step(job: Job, cursor: Cursor) -> Chunk:
-    """Copy the next questions of a shared bank. Raises as `_copy_batch` does, NotFound if the bank is
-    gone."""
+    """Copy the next questions of a shared bank, or take the next withdrawn ones out of use. Raises
+    InvalidInput if another bank of the province has its name, InvalidState if a paper whose window is not
+    over could not be filled any more, NotFound if the bank is gone."""
     return _copy_batch(
         get_shared_bank(UUID(job.arguments["bank"])),
         cursor,
@@ -103,8 +106,9 @@ def copy_step(job: Job, cursor: Cursor) -> Chunk:
 def copy_to_province(bank: SharedBankInfo, *, by: Actor) -> ImportReport:
     """Copy what is new of a shared bank, within the caller's transaction: it waits for a second person if
     staff do it; what the platform has withdrawn goes out of use at once. Locks the copy, which is created if
-    there is none, and writes journal entries. Returns the counts. Raises InvalidInput if another bank of the
-    province has its name, InvalidState if a paper whose window is not over could not be filled any more."""
+    there is none, and writes journal entries. Returns the counts of new, changed and unchanged questions;
+    those that were refused are in no count. Raises InvalidInput if another bank of the province has its name,
+    InvalidState if a paper whose window is not over could not be filled any more."""
     counts = Counter[str]()
     cursor: Cursor | None = Cursor()
     while cursor is not None:
@@ -119,10 +123,10 @@ def copy_to_province(bank: SharedBankInfo, *, by: Actor) -> ImportReport:
 
 
 def _copy_batch(bank: SharedBankInfo, cursor: Cursor, by: Actor) -> Chunk:
-    """Copy the next questions of a bank; after the last, take withdrawn ones out of use. In the end the copy
-    has the edition that the bank had at the beginning, so that what the platform changed in the meantime is
-    offered again. Raises InvalidInput if another bank has its name, InvalidState if a paper could not be
-    filled any more."""
+    """Copy the next questions of a bank; after the last, take withdrawn ones out of use. Locks the copy,
+    which is created if there is none. In the end the copy has the edition that the bank had at the beginning,
+    so that what the platform changed in the meantime is offered again. Raises InvalidInput if another bank
+    has its name, InvalidState if a paper could not be filled any more."""
     copy = _get_or_create_copy(bank)
     first_state: Cursor = {
         "edition": bank.edition,
@@ -209,22 +213,22 @@ def _retire(question: Question, by: Actor) -> None:
 
 def _require_papers_assemblable(purposes: Iterable[tuple[str, str | None, str]], act: str) -> None:
     """Raise InvalidState if `act` (as text) leaves a paper whose window is not over without enough questions
-    of one of `purposes` (subject, category, purpose)."""
+    of one of `purposes` (subject, category, purpose); flushes, and locks the papers concerned."""
     for subject, category, purpose in sorted(purposes, key=str):
         require_papers_assemblable(subject, category, purpose, act)
 
 
 def _get_or_create_copy(bank: SharedBankInfo) -> QuestionBank:
-    """The province's copy, locked; a new one, flushed, if there is none. Raises InvalidInput if another bank
-    has its name."""
+    """The province's copy, locked; a new one, flushed, if there is none, under the shared bank's name as
+    `clean_bank_name` returns it, by which imports find it. Raises InvalidInput if another bank has that
+    name."""
     copy = find_province_copy(bank.id, for_update=True)
     if copy is not None:
         return copy
-    if db.session.scalar(select(QuestionBank.id).where(QuestionBank.name == bank.name)) is not None:
-        raise InvalidInput(
-            f"本省已有名为“{bank.name}”的题库，不能同名接收。请联系平台运营更改共享题库的名称。"
-        )
-    copy = QuestionBank(id=new_id(), name=bank.name, shared_bank_id=bank.id)
+    name = clean_bank_name(bank.name)
+    if db.session.scalar(select(QuestionBank.id).where(QuestionBank.name == name)) is not None:
+        raise InvalidInput(f"本省已有名为“{name}”的题库，不能同名接收。请联系平台运营更改共享题库的名称。")
+    copy = QuestionBank(id=new_id(), name=name, shared_bank_id=bank.id)
     db.session.add(copy)
     db.session.flush()
     return copy

@@ -64,9 +64,10 @@ def update_from_file(
     """Update the shared bank called `bank_name` (blanks around it don't count; created if there is none and
     the file has a valid question) from a file called `file_name` ("" if unknown); its edition rises if
     anything changes. `whole`: the file is the whole bank, so that questions not in it are withdrawn, which
-    counts as changed. Commits what it writes (the platform's tables). Returns the report, of which the errors
-    are the questions that were left out. Raises InvalidInput, also without a name, or if `whole` and the file
-    has an error; TooLarge if it has more than `limit` rows (None: no limit); Unavailable."""
+    counts as changed. Commits what it writes (the platform's tables) on a connection of its own. Returns the
+    report, of which the errors are the questions that were left out. Raises InvalidInput, also without a
+    name, or if `whole` and the file has an error or no question; TooLarge if it has more than `limit` rows
+    (None: no limit); Unavailable."""
     bank_name = bank_name.strip()
     if not bank_name:
         raise InvalidInput("请填写共享题库名称。", "bank")
@@ -79,6 +80,8 @@ def update_from_file(
             "不能作为全部题目导入。请更正后重试。",
             "file",
         )
+    if whole and not questions:
+        raise InvalidInput("文件中没有试题，不能作为全部题目导入。请更正后重试。", "file")
     with db.engines["platform"].begin() as connection:
         _write_questions(connection, questions, bank_name, whole=whole, report=report)
     return report
@@ -175,7 +178,7 @@ def _lock_bank(connection: Connection, name: str) -> tuple[UUID, int] | None:
 
 def _create_bank(connection: Connection, name: str) -> tuple[UUID, int]:
     """Create the shared bank called `name` with the edition 0; return its id and its next edition, which the
-    caller sets."""
+    caller sets. Raises IntegrityError if another transaction has created it meanwhile."""
     bank_id = new_id()
     connection.execute(insert(banks_table).values(id=bank_id, name=name, edition=0, changed_at=clock.now()))
     return bank_id, 1

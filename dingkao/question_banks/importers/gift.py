@@ -138,7 +138,8 @@ def read_questions(
     """The questions of a GIFT file as rows like those of a spreadsheet, numbered by their first line. What
     can't be imported is added to the errors of `report`, what should be checked to its warnings. Pictures in
     the file are passed to `save_picture`; without it they get names but are not stored. Raises, when the
-    first row is asked for, InvalidInput for a file that isn't UTF-8, TooLarge."""
+    first row is asked for, InvalidInput for a file that isn't UTF-8, TooLarge; and what `save_picture` raises
+    besides these two, for which the question is refused."""
     reader = _GiftReader(TextConverter(save_picture or preview_picture_name), report)
     for block in _split_blocks(_decode(content)):
         row = reader.read(block)
@@ -159,7 +160,8 @@ def _decode(content: bytes) -> str:
 @dataclass
 class _GiftReader:
     """Reads one question after another. `topic`: that of the present category; `case`: the beginning of a
-    text that the following questions may share, "" if there is none."""
+    text that the following questions may share, "" if there is none. Pictures are stored by `converter`; what
+    that raises besides InvalidQuestion comes out."""
 
     converter: TextConverter
     report: ImportReport
@@ -297,8 +299,10 @@ def _restore_letters(cells: dict[str, Any], letters: Any) -> dict[str, Any]:
 
 
 def _are_letters(letters: Any, number: int) -> bool:
-    """Whether a comment's value is a string of `number` option letters."""
-    return isinstance(letters, str) and len(letters) == number and set(letters) <= set(OPTION_LETTERS)
+    """Whether a comment's value is a string of `number` option letters, none of them twice."""
+    if not isinstance(letters, str) or len(letters) != number:
+        return False
+    return len(set(letters)) == number and set(letters) <= set(OPTION_LETTERS)
 
 
 def _category_topic(line: str) -> str:

@@ -76,8 +76,9 @@ class _Choice:
 
 def parse_question(text: str, converter: TextConverter, *, is_ours: bool) -> GiftQuestion:
     """Parse a question's text, which has no white space around it, no category and no comments. `is_ours`:
-    our own comment is above it, so that its stem isn't searched for a second question. Raises
-    InvalidQuestion."""
+    our own comment is above it, so that its stem isn't searched for a second question. Pictures are stored,
+    also of a question that is refused then. Raises InvalidQuestion, and what storing a picture raises besides
+    InvalidInput and TooLarge."""
     title, text = _split_title(hide_escaped(text))
     head, answers, tail = _split_answers(text)
     format_name, head = parse_format(head)
@@ -182,7 +183,8 @@ def _parse_answers(
     converter: TextConverter,
     warnings: list[tuple[str, str]],
 ) -> dict[str, Any]:
-    """The answers between the braces as cells; warnings are added to `warnings`. Raises InvalidQuestion."""
+    """The answers between the braces (escaped characters hidden) as cells; warnings are added to `warnings`.
+    Raises InvalidQuestion."""
     answers, _, general = answers.partition("####")
     answers = answers.strip()
     explanation = converter.convert_part(general, format_name)
@@ -210,7 +212,8 @@ def _refuse_open_question(answers: str) -> None:
 
 
 def _refuse_other_types(answers: str) -> None:
-    """Raise InvalidQuestion for answers that are not choices: matching, short answer, or unreadable."""
+    """Raise InvalidQuestion for answers (not empty, no white space around them) that are not choices:
+    matching, short answer, or unreadable."""
     if answers[0] not in "=~":
         raise InvalidQuestion(
             "答案区的写法无法识别",
@@ -236,7 +239,9 @@ def _parse_choices(
     converter: TextConverter,
     warnings: list[tuple[str, str]],
 ) -> dict[str, Any]:
-    """The choices as cells; warnings are added to `warnings`. Raises InvalidQuestion."""
+    """The choices as cells; warnings are added to `warnings`. `answers`: what is between the braces, escaped
+    characters hidden, without the feedback on the whole question; `explanation`: that feedback, which
+    replaces those on choices. Raises InvalidQuestion."""
     pieces = re.findall(r"([=~])([^=~]*)", answers)
     if len(pieces) > len(OPTION_LETTERS):
         raise InvalidQuestion(

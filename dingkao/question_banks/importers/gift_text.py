@@ -57,7 +57,8 @@ class TextWithoutAnswers(InvalidQuestion):
 @dataclass
 class TextConverter:
     """Converts the texts of a file to our markup. `save_picture` stores a picture of the file and returns its
-    name. Whatever else than InvalidInput and TooLarge it raises comes out of the methods."""
+    name, which stays stored if the question is refused later. Whatever else than InvalidInput and TooLarge it
+    raises comes out of the methods."""
 
     save_picture: SavePicture
 
@@ -75,8 +76,8 @@ class TextConverter:
         return self._convert_mixed(text).strip()
 
     def convert_part(self, text: str, default_format: str) -> str:
-        """An answer or a feedback, which may begin with a format of its own, converted to our markup. Raises
-        InvalidQuestion."""
+        """An answer or a feedback, which may begin with a format of its own, its escaped characters hidden,
+        converted to our markup. Raises InvalidQuestion."""
         format_name, text = parse_format(text, default_format)
         return self.convert(text, format_name)
 
@@ -105,7 +106,8 @@ class TextConverter:
         return name[1] if name else None
 
     def _save_data(self, base64_data: str) -> str:
-        """Save a picture given in base64 and return its name. Raises InvalidQuestion."""
+        """Save a picture given in base64 and return its name. Raises InvalidQuestion, also if it is neither
+        PNG nor JPEG."""
         try:
             content = base64.b64decode("".join(base64_data.split()), validate=True)
         except ValueError as error:

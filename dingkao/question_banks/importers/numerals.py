@@ -143,7 +143,8 @@ def _parse_ordinal(text: str) -> int | None:
 
 
 def _parse_roman(text: str) -> int | None:
-    """The value of a Roman number of the letters I, V, X, L and C up to 50; None if it isn't one."""
+    """The value of a Roman number, which has only the letters I, V, X, L and C (KeyError for others), in
+    whatever order; None above 50."""
     total = _sum_roman([_ROMAN[character] for character in text.upper()])
     return total if 0 < total <= 50 else None
 

@@ -40,9 +40,9 @@ def read_question_file(
 
     `sheet`: the keyword arguments of `sheet_reader.read_rows` for a spreadsheet. `save_picture` is called
     with each redrawn picture before the row that shows it is yielded; if None, pictures only get names (for a
-    preview). `no_pictures`: if not "", a question with a picture is refused with this reason. Raises
-    InvalidInput, TooLarge (runner.LimitExceeded if the file is too complex), Unavailable, and what
-    `save_picture` raises.
+    preview). `no_pictures`: if not "", a question with a picture is refused with this reason. The child works
+    while the rows are iterated; then it raises InvalidInput, TooLarge (also for too many problems;
+    runner.LimitExceeded if the file is too complex), Unavailable, and what `save_picture` raises.
     """
     items = runner.iterate(
         parse_in_child,
@@ -64,8 +64,9 @@ def parse_in_child(
     name: str = "",
 ) -> Iterator[ImportRow | ReportedProblem | Illustration]:
     """What the child process does for `read_question_file`: yield rows, problems for the report, and
-    pictures, each picture before the row that shows it. `drawn`: pictures are redrawn and yielded. Raises
-    InvalidInput, TooLarge."""
+    pictures, each picture before the row that shows it. `drawn`: pictures are redrawn and yielded, else only
+    named; `no_pictures`: if not "", the reason with which a question that has one is refused; `sheet`: the
+    keyword arguments of `sheet_reader.read_rows`. Raises InvalidInput, TooLarge."""
     pictures: list[Illustration] = []
     save_picture = _picture_collector(pictures, drawn, no_pictures)
     for item in sheet_reader.with_reported_problems(

@@ -96,8 +96,8 @@ def _tokenize_line(number: int, line: DocumentLine, text: str, last_letter: str)
 
 
 def _tokenize_text(line: int, text: str, last_letter: str, *, is_title: bool) -> list[Token]:
-    """The tokens of a text. `last_letter`: that of the option before it, because I may be a letter or a Roman
-    number."""
+    """The tokens of a text that isn't blank. `last_letter`: that of the option before it, because I may be a
+    letter or a Roman number."""
     if heading := headings.parse_heading(text):
         return [_heading_token(line, text, heading)]
     parts = labels.split_line(text)

@@ -75,7 +75,8 @@ def read_questions(
     they begin. A row that can't be imported has its problem in the cell "refused"; what belongs to no
     question is added to `report`, and a warning if the document has revisions that nobody has accepted.
     Pictures are passed to `save_picture`; without it they get names but are not stored. The whole document is
-    read at once. Raises InvalidInput, also if it has no question and no error, TooLarge."""
+    read at once. Raises InvalidInput, also if it has no question and no error, TooLarge, and what
+    `save_picture` raises besides these two, for which the question is refused."""
     reader = WordReader(_open_document(content), save_picture or preview_picture_name)
     rows = QuestionParser(tokenize(reader.lines()), report).rows()
     if reader.has_revisions:

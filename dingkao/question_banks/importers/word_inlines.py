@@ -122,10 +122,10 @@ class _Field:
 
 
 class InlineReader:
-    """Reads the elements in paragraphs. `paragraph_style`: the id of the present paragraph's style, set by
-    who reads the paragraph; `fields`: the fields that have begun and not ended, innermost last;
-    `has_revisions`: the document has changes that nobody has accepted, as far as it was read; `readers` and
-    `run_readers`: tag → the function that reads such an element, in a run also the latter."""
+    """Reads the elements in paragraphs, and stores the pictures. `paragraph_style`: the id of the present
+    paragraph's style, set by who reads the paragraph; `fields`: the fields that have begun and not ended,
+    innermost last; `has_revisions`: the document has changes that nobody has accepted, as far as it was read;
+    `readers` and `run_readers`: tag → the function that reads such an element, in a run also the latter."""
 
     def __init__(
         self,

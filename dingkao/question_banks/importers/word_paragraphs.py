@@ -57,7 +57,7 @@ _CELL_REVISIONS = frozenset(map(qn, ("w:cellIns", "w:cellDel", "w:cellMerge")))
 
 class WordReader:
     """Reads a document's paragraphs and tables in order. `save_picture` stores a picture and returns its
-    name."""
+    name; what it raises besides InvalidInput and TooLarge, which become problems, comes out while reading."""
 
     def __init__(self, document: Document, save_picture: SavePicture) -> None:
         self.document = document

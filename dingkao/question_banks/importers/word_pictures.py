@@ -51,7 +51,8 @@ _TURNED_STYLE = re.compile(r"(?:^|;)\s*(?:rotation|flip)\s*:\s*(?!0\s*(?:;|$))")
 
 class PictureReader:
     """Reads the pictures of a document; one that occurs several times is stored once. `results`: digest → the
-    picture's name, or why it can't be stored."""
+    picture's name, or why it can't be stored. What `save` raises besides InvalidInput and TooLarge comes
+    out."""
 
     def __init__(self, document: Document, save: SavePicture) -> None:
         self.document = document

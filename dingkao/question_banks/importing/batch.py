@@ -83,7 +83,8 @@ def import_batch(
     """Import a batch of a file's rows into the bank called `bank_name`, without committing or a journal
     entry. Errors, warnings and counts are added to `report`, and `progress` is updated. Returns the subject,
     category and purpose that questions in use had before the file changed them: the caller then asks
-    `supply.require_papers_assemblable` for each. Locks the bank, which is created if there is none.
+    `supply.require_papers_assemblable` for each. Locks the bank, which is created if there is none. Raises
+    TooManyValues for more than 5,000 rows, IntegrityError if another transaction creates the bank meanwhile.
 
     `category`: for questions of 业务水平 for which neither file nor bank has one. `category_required`: such
     questions are refused if `category` is None, too, because no paper would ever draw them.
@@ -191,7 +192,7 @@ def _reported_warnings(row: ImportRow, warnings: Iterable[RowWarning]) -> list[R
 
 def _prepare_batch(name: str, by: Actor, questions: Sequence[ParsedQuestion]) -> BatchImport:
     """The bank called `name`, locked, with what it has of these questions and of their groups; it is created
-    if there is none."""
+    if there is none. Raises TooManyValues, IntegrityError as `import_batch`."""
     bank = get_or_create_bank(name)
     groups = _load_groups(bank.id, questions)
     positions = _load_group_positions(groups.values())
@@ -227,9 +228,10 @@ def _update_known_question(
     batch: BatchImport,
     report: ImportReport,
 ) -> None:
-    """Change a known question as the file says, and count it in `report`: its own columns (subject, category,
-    purpose …) at once; answer, type and explanation in a new version. If a second person has to approve, the
-    version holds all changes until then, except that a question without a group gets its group at once."""
+    """Change a known question (its bank is locked) as the file says, and count it in `report`: its own
+    columns (subject, category, purpose …) at once; answer, type and explanation in a new version. If a second
+    person has to approve, the version holds all changes until then, except that a question without a group
+    gets its group at once. A retired one stays retired."""
     changes = changed_values(question, known)
     columns = _changed_columns(question, known, changes, batch)
     if not changes and not columns:
@@ -283,8 +285,8 @@ def _insert_changed_version(
     changes: dict[str, Any],
     batch: BatchImport,
 ) -> dict[str, Any]:
-    """Insert the version of a known question with `changes`; one that waits is superseded. Returns the
-    question's columns that name its versions, which the caller sets."""
+    """Insert the version of a known question with `changes`; one that waits is returned to its author.
+    Returns the question's columns that name its versions, which the caller sets."""
     version = _build_changed_version(question, known, changes, batch)
     if known.pending_version:
         supersede_version(known.pending_version)

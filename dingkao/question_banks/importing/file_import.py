@@ -142,9 +142,10 @@ def import_rows(
     category: str | None = None,
 ) -> ImportReport:
     """Import rows of questions, BATCH_SIZE at a time, into the bank called `bank_name`, which is created if
-    there is none, and locked. `category`: see `import_questions`. `report` is added to, its errors are sorted
-    by row, and it is returned; a refused row is among them and stops nothing. The import is journalled, not
-    committed. Raises InvalidState if a paper whose window is not over could not be filled any more."""
+    there is none, and locked. `category`: a code, for questions of 业务水平 for which neither row nor bank
+    has one. `report` is added to, its errors are sorted by row, and it is returned; a refused row is among
+    them and stops nothing. The import is journalled, not committed. Raises InvalidState if a paper whose
+    window is not over could not be filled any more."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
         purpose_changes |= import_batch(
@@ -170,8 +171,9 @@ def import_rows(
 def _require_papers_assemblable(
     purpose_changes: PurposeChanges,
 ) -> None:
-    """Raise InvalidState if a paper whose window is not over can't be filled after the import.
-    `purpose_changes`: see `import_batch`."""
+    """Raise InvalidState if a paper whose window is not over can't be filled after the import; flushes, and
+    locks the papers concerned. `purpose_changes`: the subject, category and purpose that questions in use had
+    before."""
     for subject, former_category, purpose in sorted(purpose_changes, key=str):
         require_papers_assemblable(subject, former_category, purpose, "按这份文件修改题目")
 

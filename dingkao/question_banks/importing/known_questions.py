@@ -61,7 +61,8 @@ class KnownQuestion:
 
 
 def find_known_questions(bank_id: UUID, questions: Iterable[ParsedQuestion]) -> dict[bytes, KnownQuestion]:
-    """Digest → the bank's question, also a retired one, for those of the questions that the bank has."""
+    """Digest → the bank's question, also a retired one, for those of the questions that the bank has. Raises
+    TooManyValues for more than 5,000 questions."""
     digests = {question.content_digest() for question in questions}
     newest = func.coalesce(Question.proposed_version, Question.current_version)
     join = and_(
@@ -183,7 +184,8 @@ def first_row_without_category(rows: Iterable[ImportRow], bank_name: str) -> Imp
 
 
 def _first_uncategorised_row(batch: Iterable[ImportRow], bank_name: str) -> ImportRow | None:
-    """The first such row within one batch."""
+    """The first valid row of a batch that needs a category, and has none itself nor in the bank called
+    `bank_name`; None if there is none."""
     uncategorised_rows = _rows_without_category(batch)
     if not uncategorised_rows:
         return None

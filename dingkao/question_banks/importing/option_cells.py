@@ -57,8 +57,8 @@ def parse_options(row: ImportRow, warnings: list[RowWarning]) -> list[Option]:
 
 def _add_piece(options: list[Option], piece: str, warnings: list[RowWarning]) -> None:
     """Add a piece of a cell to `options`: as a further option, or, with a warning added to `warnings`, as
-    more text of the last one. Raises InvalidQuestionRow for a letter without text, or as
-    `_continue_last_option`."""
+    more text of the last one. Raises InvalidQuestionRow for a letter without text, and for a piece without
+    letter if there is no option yet, or if it has a letter beyond J."""
     option_match = _OPTION.fullmatch(piece)
     if option_match is None:
         _continue_last_option(options, piece, warnings)

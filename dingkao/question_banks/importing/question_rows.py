@@ -76,7 +76,8 @@ class BatchImport:
 
 
 def insert_questions(questions: Iterable[ParsedQuestion], batch: BatchImport) -> None:
-    """Insert new questions, at least one, each with its first version, and their new groups."""
+    """Insert new questions, at least one, each with its first version, and their new groups. The bank is
+    locked, and has none of them (IntegrityError)."""
     question_rows, version_rows = [], []
     for question in questions:
         question_id = new_id()
@@ -135,8 +136,9 @@ def _approval_columns(version_id: UUID, batch: BatchImport) -> dict[str, Any]:
 
 
 def place_in_group(question: ParsedQuestion, batch: BatchImport) -> dict[str, Any]:
-    """The columns for the question's group (a new one if the bank has none, which is noted in `batch`) and
-    for its position after the group's other questions."""
+    """The columns for the question's group (a new one if the bank has none, which is noted in `batch`, not
+    inserted) and for its position after the group's other questions, which is counted on in `batch`; None and
+    0 if it has no group."""
     digest = question.group_digest()
     if digest is None:
         return {"group_id": None, "group_position": 0}

@@ -90,7 +90,8 @@ def validate_row(
     row: ImportRow,
 ) -> tuple[ParsedQuestion, list[RowWarning]]:
     """Return the question of a row, and its warnings (column's heading, reason, remedy), such as about a key
-    that was removed from its texts. Raises InvalidQuestionRow for the first problem."""
+    that was removed from its texts. Whether its pictures exist, and a question of 业务水平 has a category, is
+    not checked here. Raises InvalidQuestionRow for the first problem."""
     warnings: list[RowWarning] = []
     _require_readable(row)
     stem = _to_markup("题干", cell_text(row, "stem"))

@@ -49,9 +49,10 @@ def similar_question_warnings(
     seen_questions: dict[bytes, SimilarQuestion],
 ) -> Iterator[RowProblem]:
     """Warnings, one for a question at most, about new questions that are similar to one in a bank of the
-    province or earlier in the file. `seen_questions`: likeness → the first such question of the file; those
-    of the batch are added while the warnings are iterated. (A paper has at most one of several similar
-    questions, and one that is similar to a practised one is kept out of exams.)"""
+    province or earlier in the file; to be iterated before the batch is inserted, as each would be similar to
+    itself. `seen_questions`: likeness → the first such question of the file; those of the batch are added
+    while the warnings are iterated. (A paper has at most one of several similar questions, and one that is
+    similar to a practised one is kept out of exams.)"""
     likenesses = [question.likeness() for _, question in batch]
     similar_in_banks = _similar_in_banks(likenesses)
     for (row, question), likeness in zip(batch, likenesses, strict=True):

@@ -102,7 +102,8 @@ def _is_harmless(token: Token) -> bool:
 def _start_question(state: ParserState, token: Token, *, is_uncertain: bool) -> None:
     """End the open question and begin that of a number; refuse it if the start is uncertain, the number was
     there before, or a problem was met above it. If the start is uncertain, all questions that share the open
-    content are refused, too. The number and its form are remembered for what follows."""
+    content are refused, too. The number and its form are remembered for what follows, and numbers may not
+    begin anew until a heading lets them."""
     number = token.number
     assert number is not None  # noqa: S101 - only a number's token starts a question
     was_explained = state.is_in_explanation()

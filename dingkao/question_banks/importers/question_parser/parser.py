@@ -246,7 +246,8 @@ def _process_label(state: ParserState, _index: int, token: Token) -> None:
 
 def _begin_question_part(state: ParserState, question: DraftQuestion, token: Token) -> None:
     """Begin the part of a question that the label means; a second label for the same part shows that a number
-    was missed."""
+    was missed: the question is refused, and one without number begun, refused too, unless the label may be
+    within an explanation."""
     if token.column not in question.cells:
         question.set_part(token.column, token.text)
         question.has_only_label = True

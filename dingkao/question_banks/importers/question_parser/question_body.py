@@ -135,7 +135,9 @@ def _add_own_options(
     question: DraftQuestion,
     token: Token,
 ) -> None:
-    """Process options after a stem or other options of the question."""
+    """Process options after a stem or other options of the question. A second A shows that a number was
+    missed: the question is refused, and another one begun with them; what looks like a single option, not A,
+    that no later one follows is a line of the stem."""
     if token.options[0][0] == "A" and question.options:
         state.report_missed_number(question, token, "选项")
     elif _is_of_stem(state, index, question, token):
