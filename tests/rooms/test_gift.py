@@ -120,6 +120,11 @@ def test_a_comment_of_ours_below_a_question_is_about_the_next_one():
     assert [question.topic for question in questions] == ["", "外科", ""]
 
 
+def test_letters_in_a_comment_that_occur_twice_lose_no_option():
+    [question], _ = read('// dingkao: {"letters": "AAB"}\n谁?{=甲 ~乙 ~丙}')
+    assert question.options == (("A", "甲"), ("B", "乙"), ("C", "丙"))
+
+
 REFUSED = {
     "只是说明。": "没有答案区，是一段说明文字", "写一写。{}": "是问答题（答案区为空）", "几?{#3:1}": "是数值题", "谁?{=甲 =乙}": "是填空（简答）题，只有正确答案没有其他选项",
     "配{=甲->乙 =丙->丁}": "是匹配题", "谁?{~甲 ~乙}": "没有正确答案", "谁?{=甲 ~乙": "答案区没有结束，缺少“}”", "谁}?": "多余的“}”", "谁?{=甲 ~乙}又{=丙 ~丁}": "一个题目中有多个答案区，或大括号不成对",
@@ -136,7 +141,7 @@ def test_what_cannot_be_taken_says_why_and_the_rest_goes_in(text):
     assert [question.stem for question in questions] == ["先?", "后?"]
 
 
-@given(st.text(alphabet="ab甲 \n\t{}=~#:\\/%50[]html<>&;$->TF.", max_size=80))
+@given(st.text(alphabet="ab甲 \n\t{}=~#:\\/%50[]html<>!&;$->TF.", max_size=80))
 def test_no_file_breaks_the_reader(text):
     for question in gift.read_questions(text.encode(), report := ImportReport()):
         assert question.number >= 1

@@ -226,6 +226,27 @@ def test_what_the_platform_withdraws_is_not_taken_out_while_a_paper_needs_it(sha
         shared_bank_copies.copy_to_province(shared, by=TERMINAL_ACTOR)
 
 
+def test_a_file_without_questions_is_not_the_whole_of_a_shared_bank(shared_bank):
+    shared, name, head, _ = shared_bank
+    with pytest.raises(InvalidInput, match="文件中没有试题"):
+        shared_bank_updates.update_from_file(head.encode(), name, whole=True)
+    assert shared_banks.get_shared_bank(shared.id).question_count == shared.question_count
+
+
+def test_a_shared_bank_is_copied_under_the_name_by_which_imports_find_it(in_province, ground):
+    name = f"两个  空格{next(_serial)}"
+    with in_province(SLUG):
+        shared_bank_updates.update_from_file(
+            f"题干,选项A,选项B,答案,科目\n{name}？,甲,乙,A,公共知识\n".encode(), name, whole=False
+        )
+        [shared] = [bank for bank in shared_banks.list_shared_banks() if bank.name == name]
+        shared_bank_copies.copy_to_province(shared, by=TERMINAL_ACTOR)
+        copy = shared_bank_copies.find_province_copy(shared.id)
+        assert copy.name == name.replace("  ", " ")
+        assert db.session.scalars(select(Question.bank_id).where(Question.bank_id == copy.id)).all()
+        db.session.rollback()
+
+
 def test_copies_are_told_at_import(another_bank):
     question, _ = twin_of(another_bank)
     version = db.session.scalars(

@@ -8,7 +8,9 @@ from sqlalchemy import func, select
 from dingkao.database.base import db
 from dingkao.integrations.spreadsheets import xlsx_writer
 from dingkao.integrations.spreadsheets.import_rows import ImportReport, ImportRow
-from dingkao.journal.entries import TERMINAL_ACTOR, Actor
+from dingkao.journal.entries import SYSTEM_ACTOR, TERMINAL_ACTOR, Actor
+from dingkao.question_banks import question_approval
+from dingkao.question_banks.importing import batch
 from dingkao.question_banks.importing.batch import FileProgress, import_batch
 from dingkao.question_banks.importing.columns import TEMPLATE
 from dingkao.question_banks.importing.file_import import import_questions
@@ -236,6 +238,23 @@ def test_what_staff_proposed_comes_into_use_if_the_terminal_corrects_it(hubei):
     assert (stored_question.proposed_version, stored_question.retired_at) == (None, None)
     assert stored_question.approved_at is not None
     assert (version.answer, version.state) == ("B", "approved")
+
+
+def test_what_is_approved_while_a_correction_comes_in_stays_the_one_drawn(hubei, monkeypatch):
+    take_in(question(), by=STAFF)
+    [(_, first_version)] = stored()
+    last_version_number = batch.last_version_number
+
+    def approve_first(question_id):
+        """Another person approves after the file's import has read the question."""
+        question_approval.approve_version(first_version, by=SYSTEM_ACTOR)
+        return last_version_number(question_id)
+
+    monkeypatch.setattr(batch, "last_version_number", approve_first)
+    assert outcome(take_in(question(答案="B"), by=STAFF)) == (0, 1, 0, [])
+    [(stored_question, version)] = stored()
+    assert (version.answer, version.state) == ("A", "approved")
+    assert stored_question.proposed_version not in (None, version.id)
 
 
 def test_papers_are_asked_about_the_category_in_force_not_one_that_waits(hubei):

@@ -192,6 +192,10 @@ def test_foreign_html_becomes_ours():
     assert lost == ["图片"]
 
 
+def test_an_unknown_section_of_html_is_a_comment():
+    assert html_to_markup("甲<![乙]丙>丁<![if x]>戊 <![") == ("甲丁戊 <![", [])
+
+
 def test_plain_words_and_pictures_of_a_text():
     text = f"CO<sub>2</sub> $x^2$ ![胸片](图:{NAME})"
     assert to_plain_text(text) == "CO2 x^2 [图:胸片]"

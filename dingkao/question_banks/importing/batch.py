@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, select, update
 
 from dingkao.database.arrays import in_array
 from dingkao.database.base import db, new_id
@@ -312,13 +312,15 @@ def _build_changed_version(
 def _version_columns(version_id: UUID, known: KnownQuestion, batch: BatchImport) -> dict[str, Any]:
     """The columns with which a known question names its newest version: as the current one, by which a
     question never approved before comes into use; or, if a second person has to approve, as the one that
-    waits, as both if none was ever approved."""
+    waits, as both if none was ever approved. Whether one was is asked again when they are set: another person
+    may have approved it since `known` was read."""
     if not batch.needs_approval:
         columns = {"proposed_version": None, "current_version": version_id}
         return columns if known.has_approved_version else columns | columns_in_use()
     if not known.has_approved_version:
+        is_unapproved = Question.approved_at.is_(None)
         return {
             "proposed_version": version_id,
-            "current_version": version_id,
+            "current_version": case((is_unapproved, version_id), else_=Question.current_version),
         }
     return {"proposed_version": version_id}
