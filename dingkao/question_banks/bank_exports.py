@@ -258,8 +258,8 @@ def _count(bank_id: UUID) -> int:
 
 
 def _rows(bank_id: UUID, after: ExportCursor, limit: int) -> tuple[Rows, ExportCursor]:
-    """The next questions of the bank as cells, those of `limit` heads (see `questions_page`), and the cursor
-    after them, [id]; None after the last."""
+    """The next questions of the bank as cells, at most `limit` (a group, which is whole, counts as one), and
+    the cursor after them, [id]; None after the last."""
     questions, last_id = questions_page(bank_id, UUID(after[0]) if after else FIRST_ID, limit)
     return questions, [str(last_id)] if last_id else None
 

@@ -80,9 +80,9 @@ def enqueue_import(
 
 
 def _require_preview(content: bytes, name: str) -> list[ImportRow]:
-    """The first PREVIEW_ROWS questions of a file that can be read; none if all problems are in the report.
-    Raises InvalidInput for a file that isn't one of questions or has none, TooLarge (runner.LimitExceeded if
-    a look takes too long), Unavailable."""
+    """The first PREVIEW_ROWS questions of a file that can be read; none if it has only others, which the
+    job's report will name. Raises InvalidInput for a file that isn't one of questions or has none, TooLarge
+    (runner.LimitExceeded if a look takes too long), Unavailable."""
     report = ImportReport()
     rows = list(islice(iter_rows(content, report, name=name), PREVIEW_ROWS))
     if not rows and not report.errors:

@@ -70,7 +70,7 @@ def approve_version(version: QuestionVersion, *, by: Actor) -> None:
     the question, its group if its texts change, and papers if its own columns do; writes a journal entry.
     Raises Forbidden, InvalidState, also for the version's author and who isn't independent of them, a version
     that isn't the newest, the texts of another question of the bank, and if a paper could not be filled any
-    more; NotFound."""
+    more; NotFound. The caller then rolls back."""
     if refusal_reason := approval_refusal_reason(version, by):
         raise InvalidState(refusal_reason)
     question = get_question(version.question_id, for_update=True)
@@ -338,7 +338,8 @@ def set_in_use(question: Question, *, used: bool, by: Actor) -> None:
     """Take a question (locked) out of use, or back into use if `used`; sittings that have it keep it. Writes
     a journal entry, but does nothing if it is so already. A version that waits goes on waiting. Taking one of
     exams out of use flushes, and locks the papers of its category whose window is not over. Raises
-    InvalidState if it was never approved, or one of these papers could not be filled any more."""
+    InvalidState if it was never approved, or one of these papers could not be filled any more, upon which the
+    caller rolls back."""
     if question.approved_at is None:
         raise InvalidState("这道题还没有通过审核，不在使用中。")
     is_used = question.retired_at is None

@@ -93,7 +93,8 @@ def propose_revision(question: Question, cells: Mapping[str, Any], *, by: Actor)
     """Propose other texts for a question (locked), or other values of its own columns; a second person has to
     approve. `cells`: column → text as `cells_from_form` returns them; their group is ignored. What the group
     shares is changed for all its questions, which are locked. Returns how many questions got a new version,
-    each with a journal entry. Raises InvalidInput, also if nothing changes."""
+    each with a journal entry. Raises InvalidInput, also if nothing changes; the caller then rolls back, as
+    some versions may be written."""
     label = group_label(question)
     parsed_question = _validate({**cells, "group": label})
     newest = db.session.get_one(

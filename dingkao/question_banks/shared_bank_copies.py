@@ -108,7 +108,8 @@ def copy_to_province(bank: SharedBankInfo, *, by: Actor) -> ImportReport:
     staff do it; what the platform has withdrawn goes out of use at once. Locks the copy, which is created if
     there is none, and writes journal entries. Returns the counts of new, changed and unchanged questions;
     those that were refused are in no count. Raises InvalidInput if another bank of the province has its name,
-    InvalidState if a paper whose window is not over could not be filled any more."""
+    InvalidState if a paper whose window is not over could not be filled any more; the caller then rolls
+    back."""
     counts = Counter[str]()
     cursor: Cursor | None = Cursor()
     while cursor is not None:

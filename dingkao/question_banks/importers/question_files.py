@@ -104,8 +104,8 @@ def _read_rows(
 def _read_sheet_questions(
     content: bytes, sheet: Mapping[str, Any], report: ImportReport
 ) -> Iterator[ImportRow]:
-    """The rows of a spreadsheet without its footers (rows with neither key nor options). Raises as
-    `_read_sheet` does."""
+    """The rows of a spreadsheet without its footers (rows with neither key nor options). Raises InvalidInput,
+    TooLarge."""
     option_columns = [column for column in sheet["columns"] if column.startswith("option")]
     for row in _read_sheet(content, sheet, report):
         if not row.is_footer("stem", "answer", *option_columns):

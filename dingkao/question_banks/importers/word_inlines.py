@@ -196,8 +196,8 @@ class InlineReader:
         return related.target_ref if related is not None and related.is_external else ""
 
     def _read_simple_field(self, element: Any, line: DocumentLine) -> str:
-        """The result of a field that is in one element (w:fldSimple). A problem is added as `_check_field`
-        says."""
+        """The result of a field that is in one element (w:fldSimple). A formula (EQ), a link to a picture or
+        a sound, and a field without a result are problems."""
         result = self.read_children(element, line)
         _check_field(element.get(qn("w:instr"), ""), bool(result.strip()), line)
         return result

@@ -45,7 +45,8 @@ class _WordList:
         return {level: start - 1 for level, start in self.starts.items()}
 
     def written_number(self, counts: dict[int, int], level: int) -> str | None:
-        """The present number of a level as Word shows it; returns as `ListNumbering.next_number`."""
+        """The present number of a level as Word shows it; "" for a bullet or a level without numbers, None
+        for an unknown level or format."""
         if level not in self.levels:
             return None
         template = self.levels[level].find(qn("w:lvlText"))

@@ -75,8 +75,9 @@ def iter_rows(
     no_pictures: str = "",
     name: str = "",
 ) -> Iterator[ImportRow]:
-    """The rows of a file of any length, one by one, each with what its group shares; otherwise as
-    `read_rows`. `no_pictures`: if not "", questions with pictures are refused with this reason. Raises
+    """The rows of a file of any length, one by one, each with what its group shares, not validated yet; what
+    can't be read is added to `report`. `save_picture` stores each picture of a document; without it pictures
+    only get names. `no_pictures`: if not "", questions with pictures are refused with this reason. Raises
     InvalidInput, TooLarge, Unavailable while it is read, and what `save_picture` raises."""
     sheet_options = {
         "columns": COLUMNS,
@@ -121,7 +122,7 @@ def import_questions(
     new version, others of its columns are changed. What staff import waits for a second person (`batch`).
     `category`: a code, for questions of 业务水平 for which neither file nor bank has one; without it they are
     imported without. Returns the report. Raises InvalidInput, InvalidState if a paper whose window is not
-    over could not be filled any more, TooLarge, Unavailable.
+    over could not be filled any more, upon which the caller rolls back, TooLarge, Unavailable.
     """
     report = ImportReport()
     rows = read_rows(
@@ -145,7 +146,7 @@ def import_rows(
     there is none, and locked. `category`: a code, for questions of 业务水平 for which neither row nor bank
     has one. `report` is added to, its errors are sorted by row, and it is returned; a refused row is among
     them and stops nothing. The import is journalled, not committed. Raises InvalidState if a paper whose
-    window is not over could not be filled any more."""
+    window is not over could not be filled any more, upon which the caller rolls back."""
     progress, purpose_changes = FileProgress(), PurposeChanges()
     for batch in split_into_batches(rows, BATCH_SIZE):
         purpose_changes |= import_batch(

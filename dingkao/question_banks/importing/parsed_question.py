@@ -48,7 +48,8 @@ class ParsedQuestion:
         return self.subject == PROFESSIONAL_SUBJECT and not self.category
 
     def content_digest(self) -> bytes:
-        """The digest by which the same question is recognised again (see `question_digest`)."""
+        """The digest of case, stem and options (and of the group's label if it shares these), by which the
+        same question is recognised again; answer and explanation don't count."""
         return question_digest(
             self.kind,
             self.group,

@@ -59,7 +59,7 @@ def _check_shifted_keys(questions: Sequence[DraftQuestion]) -> None:
 def _key_mismatches(
     questions: Sequence[DraftQuestion],
 ) -> dict[int, str]:
-    """Position → what is missing (see `DraftQuestion.key_mismatch`), for the questions that lack a key or
-    have one without options."""
+    """Position → what is missing ("no key" or "no options"), for the questions that lack a key or have one of
+    letters without options."""
     mismatches = ((position, question.key_mismatch()) for position, question in enumerate(questions))
     return {position: mismatch for position, mismatch in mismatches if mismatch}
