@@ -223,8 +223,8 @@ def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, 
 
 
 def enqueue_approval(bank: QuestionBank, *, by: Actor) -> Job:
-    """Enqueue the job that approves all versions of a bank that wait now and that `by` may approve; what `by`
-    is granted the job asks, and whether such a job is under way nobody."""
+    """Enqueue the job that approves all versions of a bank that wait now and that `by` may approve. The job
+    checks what `by` is granted; whether such a job is under way already isn't checked."""
     return enqueueing.enqueue(
         "approve_bank",
         f"通过待审题目（{bank.name[:60]}）",
@@ -316,7 +316,7 @@ def _waiting_condition(bank: QuestionBank, job: Job) -> ColumnElement[bool]:
 
 
 def _waiting_count(is_waiting: ColumnElement[bool]) -> int:
-    """How many versions wait, as `_waiting_condition` says."""
+    """How many versions meet the condition, which joins each with its question."""
     query = select(func.count()).select_from(QuestionVersion).join(Question, is_waiting)
     return db.session.scalar(query) or 0
 

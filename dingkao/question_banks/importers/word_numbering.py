@@ -79,7 +79,8 @@ class _WordList:
 
 class ListNumbering:
     """Counts the paragraphs of a document's lists as Word does; `next_number` must be called for the
-    paragraphs in their order."""
+    paragraphs in their order. `lists`: list id → list; `counts`: abstract list id → depth → present number;
+    `started`: the ids of the lists that have begun."""
 
     def __init__(self, document: Document, styles: WordStyles) -> None:
         self.styles = styles

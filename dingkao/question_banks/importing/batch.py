@@ -192,7 +192,8 @@ def _reported_warnings(row: ImportRow, warnings: Iterable[RowWarning]) -> list[R
 
 def _prepare_batch(name: str, by: Actor, questions: Sequence[ParsedQuestion]) -> BatchImport:
     """The bank called `name`, locked, with what it has of these questions and of their groups; it is created
-    if there is none. Raises TooManyValues, IntegrityError as `import_batch`."""
+    if there is none. Raises TooManyValues for more than 5,000 questions, IntegrityError if another
+    transaction creates the bank meanwhile."""
     bank = get_or_create_bank(name)
     groups = _load_groups(bank.id, questions)
     positions = _load_group_positions(groups.values())
