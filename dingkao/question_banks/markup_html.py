@@ -154,7 +154,7 @@ class _HtmlReader(HTMLParser):
             "th": self._end_cell,
         }
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """The position in `rawdata` after the section that begins at `i`: <![if …]> or <![CDATA[…]]>; one of
         another name counts as a comment, as in browsers. -1 if it has no end yet."""
         try:
