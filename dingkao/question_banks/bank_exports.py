@@ -71,7 +71,7 @@ def questions_page(bank_id: UUID, after: UUID, limit: int) -> tuple[list[dict[st
     """Return the cells of the next questions of a bank, and the id to continue after (None after the last;
     after a full page there may be none left either). A page has at most `limit` heads (questions without a
     group, and first questions of groups) with ids above `after`, each with its whole group. Retired questions
-    are left out. Raises TooManyValues for a `limit` above 5,000 if a page has so many heads."""
+    are left out. Raises arrays.TooManyValues for a `limit` above 5,000 if a page has so many heads."""
     heads = _list_heads(bank_id, after, limit)
     cells = [
         question_cells(question, version, label or "")

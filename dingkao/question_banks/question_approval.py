@@ -191,8 +191,8 @@ def list_pending_versions_for_update(
     question_ids: Sequence[UUID],
 ) -> list[QuestionVersion]:
     """The waiting versions of the questions, of whatever bank, and of all others in their groups (a group is
-    approved as a whole), locked, by id; unknown ids are ignored. Raises TooManyValues for more than 5,000
-    ids."""
+    approved as a whole), locked, by id; unknown ids are ignored. Raises arrays.TooManyValues for more than
+    5,000 ids."""
     groups = select(Question.group_id).where(
         in_array(Question.id, question_ids),
         Question.group_id.is_not(None),
@@ -213,7 +213,7 @@ def approve_questions(question_ids: Sequence[UUID], *, by: Actor) -> tuple[int, 
     """Approve the waiting versions of the questions, of whatever bank, and of their groups, in the caller's
     transaction, each with a journal entry. Returns how many were approved, and how many were skipped because
     `by` made them or isn't independent of who did. Raises InvalidState for the first that can't be approved
-    otherwise, upon which the caller rolls back, Forbidden, NotFound, TooManyValues for more than 5,000
+    otherwise, upon which the caller rolls back, Forbidden, NotFound, arrays.TooManyValues for more than 5,000
     ids."""
     versions = list_pending_versions_for_update(question_ids)
     approvable = [version for version in versions if approval_refusal_reason(version, by) is None]

@@ -33,7 +33,8 @@ def save_picture(content: bytes, *, by: Actor) -> str:
 def save_processed_picture(drawn: Illustration, *, by: Actor) -> str:
     """Store a picture that was checked and redrawn already, and return its name. If the province has it
     already, nothing is written; else its row is flushed and journalled, and its file stays in the store if
-    the caller rolls back. Raises Unavailable, IntegrityError if another transaction stores it meanwhile."""
+    the caller rolls back. If another transaction stores it meanwhile, there is an IntegrityError. Raises
+    Unavailable."""
     digest = hashlib.sha256(drawn.content).digest()
     if db.session.scalar(select(QuestionPicture.id).where(QuestionPicture.digest == digest)) is None:
         width, height = drawn.size
@@ -60,8 +61,8 @@ def all_exist(names: Iterable[str]) -> bool:
 
 def load_picture(name: str) -> tuple[bytes, str]:
     """Return the content of the picture of that name, and its content type. Callers must check that the
-    question may be seen. Raises NotFound, Unavailable, encryption.DecryptionFailed if its file was
-    altered."""
+    question may be seen. Raises NotFound, Unavailable; encryption.DecryptionFailed (`storage`) if its file
+    was altered."""
     picture = _find_picture(name)
     if picture is None:
         raise NotFound

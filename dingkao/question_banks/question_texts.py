@@ -109,6 +109,6 @@ def load_stems(version_ids: Iterable[UUID]) -> dict[UUID, str]:
 def versions_by_id(
     ids: Iterable[UUID],
 ) -> dict[UUID, QuestionVersion]:
-    """Version id → version; unknown ids are left out. Raises TooManyValues for more than 5,000 ids."""
+    """Version id → version; unknown ids are left out. Raises arrays.TooManyValues for more than 5,000 ids."""
     versions = db.session.scalars(select(QuestionVersion).where(in_array(QuestionVersion.id, ids)))
     return {version.id: version for version in versions}

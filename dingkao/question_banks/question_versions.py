@@ -22,7 +22,7 @@ def newest_version_id(question: Question) -> UUID:
 def newest_versions(
     questions: Iterable[Question],
 ) -> dict[UUID, QuestionVersion]:
-    """Question id → its newest version, approved or waiting. Raises TooManyValues for more than 5,000
+    """Question id → its newest version, approved or waiting. Raises arrays.TooManyValues for more than 5,000
     questions."""
     question_ids = {newest_version_id(question): question.id for question in questions}
     query = select(QuestionVersion).where(in_array(QuestionVersion.id, question_ids))

@@ -93,9 +93,9 @@ def _shorten(text: str | None) -> str:
 
 def compare_banks(bank: SharedBankInfo) -> BankDifference | None:
     """What copying a shared bank would change; nothing is written. A small bank is compared now, which raises
-    InvalidQuestionRow for a stored question that isn't valid by now. For a large one the result of the
-    province's last completed job (see `enqueue_comparison`) is returned; None if there is none, or either
-    bank has another edition since."""
+    parsed_question.InvalidQuestionRow for a stored question that isn't valid by now. For a large one the
+    result of the province's last completed job (see `enqueue_comparison`) is returned; None if there is none,
+    or either bank has another edition since."""
     if not bank.is_large:
         return _compare_now(bank.id)
     job = enqueueing.latest_job_about(bank.id, COMPARE_JOB, done=True)
@@ -118,8 +118,8 @@ def _load_difference(bank: SharedBankInfo, result: Mapping[str, Any]) -> BankDif
 
 
 def _compare_now(bank_id: UUID) -> BankDifference:
-    """Compare the whole bank with the province's copy. Raises InvalidQuestionRow for a stored question that
-    isn't valid by now."""
+    """Compare the whole bank with the province's copy. Raises parsed_question.InvalidQuestionRow for a stored
+    question that isn't valid by now."""
     difference = BankDifference()
     for count_batch in (_compare_batch, _count_withdrawn_batch):
         position: int | None = 0
@@ -136,8 +136,8 @@ def _editions(bank: SharedBankInfo) -> list[int | None]:
 
 def _compare_batch(bank_id: UUID, after: int, difference: BankDifference) -> int | None:
     """Compare the next questions of a shared bank, after position `after`, and count them in `difference`.
-    Returns the position to continue after; None after the last. Raises InvalidQuestionRow for a stored
-    question that isn't valid by now."""
+    Returns the position to continue after; None after the last. Raises parsed_question.InvalidQuestionRow for
+    a stored question that isn't valid by now."""
     copy = find_province_copy(bank_id)
     questions, next_position = questions_after(bank_id, after, withdrawn=False)
     for question, changes in compare_with_bank(import_rows_of(questions), copy.id if copy else None):
@@ -172,7 +172,7 @@ def enqueue_comparison(bank: SharedBankInfo, *, by: Actor) -> Job:
 def compare_step(job: Job, cursor: Cursor) -> Chunk:
     """Compare the next questions; after the last, count the withdrawn ones that the province uses. The first
     chunk's result has the editions of both banks. Raises NotFound if the shared bank is gone,
-    InvalidQuestionRow for a stored question that isn't valid by now."""
+    parsed_question.InvalidQuestionRow for a stored question that isn't valid by now."""
     bank = get_shared_bank(UUID(job.arguments["bank"]))
     result = job.result or {}
     difference = BankDifference(
@@ -205,7 +205,7 @@ def compare_step(job: Job, cursor: Cursor) -> Chunk:
 
 def _compare_from_cursor(bank: SharedBankInfo, cursor: Cursor, difference: BankDifference) -> Cursor | None:
     """Compare, or count as withdrawn, the questions after `cursor`. Returns the next cursor; None after the
-    last. Raises InvalidQuestionRow."""
+    last. Raises parsed_question.InvalidQuestionRow."""
     if "withdrawn" in cursor:
         position = _count_withdrawn_batch(bank.id, cursor["withdrawn"], difference)
         return None if position is None else cursor | {"withdrawn": position}

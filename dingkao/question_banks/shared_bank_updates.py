@@ -178,7 +178,7 @@ def _lock_bank(connection: Connection, name: str) -> tuple[UUID, int] | None:
 
 def _create_bank(connection: Connection, name: str) -> tuple[UUID, int]:
     """Create the shared bank called `name` with the edition 0; return its id and its next edition, which the
-    caller sets. Raises IntegrityError if another transaction has created it meanwhile."""
+    caller sets. If another transaction has created it meanwhile, there is an IntegrityError."""
     bank_id = new_id()
     connection.execute(insert(banks_table).values(id=bank_id, name=name, edition=0, changed_at=clock.now()))
     return bank_id, 1

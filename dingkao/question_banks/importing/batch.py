@@ -84,7 +84,8 @@ def import_batch(
     entry. Errors, warnings and counts are added to `report`, and `progress` is updated. Returns the subject,
     category and purpose that questions in use had before the file changed them: the caller then asks
     `supply.require_papers_assemblable` for each. Locks the bank, which is created if there is none. Raises
-    TooManyValues for more than 5,000 rows, IntegrityError if another transaction creates the bank meanwhile.
+    arrays.TooManyValues for more than 5,000 rows. If another transaction creates the bank meanwhile, there is
+    an IntegrityError.
 
     `category`: for questions of 业务水平 for which neither file nor bank has one. `category_required`: such
     questions are refused if `category` is None, too, because no paper would ever draw them.
@@ -192,8 +193,8 @@ def _reported_warnings(row: ImportRow, warnings: Iterable[RowWarning]) -> list[R
 
 def _prepare_batch(name: str, by: Actor, questions: Sequence[ParsedQuestion]) -> BatchImport:
     """The bank called `name`, locked, with what it has of these questions and of their groups; it is created
-    if there is none. Raises TooManyValues for more than 5,000 questions, IntegrityError if another
-    transaction creates the bank meanwhile."""
+    if there is none. Raises arrays.TooManyValues for more than 5,000 questions. If another transaction
+    creates the bank meanwhile, there is an IntegrityError."""
     bank = get_or_create_bank(name)
     groups = _load_groups(bank.id, questions)
     positions = _load_group_positions(groups.values())

@@ -62,7 +62,7 @@ class KnownQuestion:
 
 def find_known_questions(bank_id: UUID, questions: Iterable[ParsedQuestion]) -> dict[bytes, KnownQuestion]:
     """Digest → the bank's question, also a retired one, for those of the questions that the bank has. Raises
-    TooManyValues for more than 5,000 questions."""
+    arrays.TooManyValues for more than 5,000 questions."""
     digests = {question.content_digest() for question in questions}
     newest = func.coalesce(Question.proposed_version, Question.current_version)
     join = and_(
