@@ -49,10 +49,24 @@ _BLOCK_ELEMENTS = frozenset(
         "caption",
     ]
 )
-_VOID_ELEMENTS = frozenset((
-    "br", "hr", "img", "input", "source", "track", "wbr", "col",
-    "area", "base", "link", "meta", "param", "embed",
-))  # fmt: skip
+_VOID_ELEMENTS = frozenset(
+    [
+        "br",
+        "hr",
+        "img",
+        "input",
+        "source",
+        "track",
+        "wbr",
+        "col",
+        "area",
+        "base",
+        "link",
+        "meta",
+        "param",
+        "embed",
+    ]
+)
 _SKIPPED_ELEMENTS = frozenset(["script", "style", "title", "head", "template", "noscript"])
 _STRUCK_ELEMENTS = frozenset(("s", "strike", "del"))
 _UNSUPPORTED_ELEMENTS = {
