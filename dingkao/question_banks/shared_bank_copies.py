@@ -24,7 +24,9 @@ from dingkao.question_banks.importing.batch import (
     FileProgress,
     import_batch,
 )
-from dingkao.question_banks.importing.known_questions import clean_bank_name
+from dingkao.question_banks.importing.known_questions import (
+    clean_bank_name,
+)
 from dingkao.question_banks.models import Question, QuestionBank
 from dingkao.question_banks.question_versions import supersede_version
 from dingkao.question_banks.shared_banks import (
@@ -228,7 +230,9 @@ def _get_or_create_copy(bank: SharedBankInfo) -> QuestionBank:
         return copy
     name = clean_bank_name(bank.name)
     if db.session.scalar(select(QuestionBank.id).where(QuestionBank.name == name)) is not None:
-        raise InvalidInput(f"本省已有名为“{name}”的题库，不能同名接收。请联系平台运营更改共享题库的名称。")
+        raise InvalidInput(
+            f"本省已有名为“{name}”的题库，不能同名接收。请联系平台运营更改共享题库的名称。",
+        )
     copy = QuestionBank(id=new_id(), name=name, shared_bank_id=bank.id)
     db.session.add(copy)
     db.session.flush()

@@ -81,7 +81,10 @@ def update_from_file(
             "file",
         )
     if whole and not questions:
-        raise InvalidInput("文件中没有试题，不能作为全部题目导入。请更正后重试。", "file")
+        raise InvalidInput(
+            "文件中没有试题，不能作为全部题目导入。请更正后重试。",
+            "file",
+        )
     with db.engines["platform"].begin() as connection:
         _write_questions(connection, questions, bank_name, whole=whole, report=report)
     return report

@@ -323,6 +323,9 @@ def _version_columns(version_id: UUID, known: KnownQuestion, batch: BatchImport)
         is_unapproved = Question.approved_at.is_(None)
         return {
             "proposed_version": version_id,
-            "current_version": case((is_unapproved, version_id), else_=Question.current_version),
+            "current_version": case(
+                (is_unapproved, version_id),
+                else_=Question.current_version,
+            ),
         }
     return {"proposed_version": version_id}
