@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from dingkao.assessments.models import Assessment
 from dingkao.database.base import db
-from dingkao.filings import entry_lists
 from dingkao.filings.field_choices import DEFAULT_DIRECT_FAIL_TEXTS
 from dingkao.filings.models import Filing
 from dingkao.journal.models import JournalEntry
@@ -229,21 +228,6 @@ def test_entries_are_put_in_order_taken_off_and_put_back(doctor):
     for _ in range(2):
         doctor.save(3, {"list": "restore/practice"})
     assert names(doctor.get("/filing/3"), "practice") == ["丙院", "甲院", "乙院"]
-
-
-def test_a_full_list_is_told_on_the_page_and_what_was_typed_stays(doctor, monkeypatch):
-    monkeypatch.setattr(entry_lists, "MAX_ENTRIES", 1)
-    doctor.post("/filing/list/practice/new", name="甲院", since="2010-01", until="2011-01")
-    full = doctor.post("/filing/list/practice/new", name="乙院", since="2012-01", until="2013-01")
-    page = full.get_data(as_text=True)
-    assert (full.status_code, "请合并后再添加" in page, "乙院" in page) == (422, True, True)
-    entry = re.findall(r"/filing/list/practice/([0-9a-f]{32})", doctor.get("/filing/3"))[-1]
-    doctor.post(f"/filing/list/practice/{entry}/remove", page=f"/filing/list/practice/{entry}")
-    doctor.post("/filing/list/practice/new", name="丙院", since="2010-01", until="2011-01")
-    assert doctor.save(3, {"list": "restore/practice"}).status_code == 303
-    page = doctor.get("/filing/3")
-    assert "请先删除不需要的" in page
-    assert names(page, "practice") == ["丙院"]
 
 
 def test_what_no_page_sends_as_known_is_as_if_nothing_was_sent(doctor):

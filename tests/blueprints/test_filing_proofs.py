@@ -1,5 +1,5 @@
 """Proofs of single good and bad records (domain.md §2.1, step 4): handed in on the entry's page, shown beside
-it everywhere, gone with it."""
+it everywhere, gone with it. And a list of entries that is full."""
 
 import io
 import re
@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from dingkao.database.base import db
 from dingkao.errors import NotFound, Unavailable
+from dingkao.filings import entry_lists
 from dingkao.filings.models import Document, Filing
 from dingkao.integrations import storage
 from tests import actors, sample_data
@@ -320,3 +321,18 @@ def test_a_change_of_a_record_keeps_its_proofs_and_taking_it_off_ends_them(docto
     assert entry["name"] == "省级先进个人"
     assert proofs(in_province, doctor).keys() == {"甲.jpg"}
     assert re.search(r"省级先进个人[^<]*<a [^>]*>证明材料：甲.jpg</a>", doctor.get("/filing/view"))
+
+
+def test_a_full_list_is_told_on_the_page_and_what_was_typed_stays(doctor, monkeypatch):
+    monkeypatch.setattr(entry_lists, "MAX_ENTRIES", 1)
+    doctor.post("/filing/list/practice/new", name="甲院", since="2010-01", until="2011-01")
+    full = doctor.post("/filing/list/practice/new", name="乙院", since="2012-01", until="2013-01")
+    page = full.get_data(as_text=True)
+    assert (full.status_code, "请合并后再添加" in page, "乙院" in page) == (422, True, True)
+    entry = re.findall(r"/filing/list/practice/([0-9a-f]{32})", doctor.get("/filing/3"))[-1]
+    doctor.post(f"/filing/list/practice/{entry}/remove", page=f"/filing/list/practice/{entry}")
+    doctor.post("/filing/list/practice/new", name="丙院", since="2010-01", until="2011-01")
+    assert doctor.save(3, {"list": "restore/practice"}).status_code == 303
+    page = doctor.get("/filing/3")
+    assert "请先删除不需要的" in page
+    assert ("丙院" in page, f"/practice/{entry}" in page) == (True, False)
