@@ -28,7 +28,8 @@ MAX_DRAFTED = 1_000
 @absences.post("/office/absences/search", endpoint="search_absences")
 @require("absences.prepare")
 def list_absences() -> str | Response:
-    """The absences that wait for confirmation, with what was drafted about them."""
+    """The absences of the current cycle within the user's grant that wait for confirmation, with what was
+    drafted about them; before the first cycle a page without a list."""
     cycle = current_cycle()
     if cycle is None:
         return render_template("console/absences/list.html", cycle=None)
@@ -77,9 +78,10 @@ def _posted_view_address() -> str:
 @absences.post("/office/absences")
 @require("sittings.mark_absent")
 def confirm_absences() -> Response:
-    """Confirm the absence of the ticked records that wait, drafted or not, or with a job of those of a view
-    or all; why others could not be confirmed is said above the list. Raises NotFound before the first cycle,
-    InvalidInput for a view that no longer is one."""
+    """Confirm the absence of the ticked records (locked) that wait within the user's grant, drafted or not,
+    or with a job of those of a view or all; why others could not be confirmed is said above the list. Raises
+    NotFound before the first cycle, InvalidInput for a view that no longer is one, TooManyValues for more
+    than 5,000 ticks."""
     cycle, by = require_current_cycle(), current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
         view = "" if "all" in request.form else selected_view(ABSENCE_LIST).address()

@@ -138,8 +138,9 @@ def _is_preview() -> bool:
 @article_editor.post("/office/articles/publish")
 @require("articles.edit")
 def publish_articles() -> Response:
-    """Publish the ticked articles, also withdrawn ones; those that are published already stay as they are.
-    Raises NotFound if no article is ticked, or for an unknown kind in the address."""
+    """Publish the ticked articles (locked), also withdrawn ones, which are as new as now; those that are
+    published already stay as they are. Raises NotFound if no article is ticked, or for an unknown kind in the
+    address."""
     published_count = 0
     for article in editing.get_articles_for_update(ticked_ids("article")):
         if article.state != "published":
@@ -181,8 +182,8 @@ def delete_article(article_id: UUID) -> Response:
 @article_editor.post("/office/articles/<uuid:article_id>/shift")
 @require("articles.edit")
 def move_article(article_id: UUID) -> Response:
-    """Move an answer one position up (`way` «up») or else down in its category; at its end nothing changes.
-    Raises NotFound."""
+    """Move an answer one position up (`way` «up») or else down in its category, past withdrawn ones; at its
+    end nothing changes. Raises NotFound."""
     article = _get_article(article_id)
     editing.move_position(
         article,
@@ -209,7 +210,8 @@ def create_default_drafts() -> Response:
 
 
 def _publish_if_requested(article: Article) -> Response:
-    """Publish the saved article if that button was pressed and it isn't published, and redirect to it."""
+    """Publish the saved article (new or locked) if that button was pressed and it isn't published, say in
+    which state it is, and redirect to it."""
     if "publish" in request.form and article.state != "published":
         editing.publish(article, by=current_user.as_actor())
     flash(

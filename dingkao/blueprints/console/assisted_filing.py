@@ -173,7 +173,8 @@ def _filing_address(row: ListRow) -> str:
 
 
 def _dossier(*, for_update: bool = False) -> Dossier:
-    """The dossier that the address names, also before assisting began. Raises NotFound."""
+    """The dossier that the address names, also before assisting began; with `for_update` record and filing
+    are locked. Raises NotFound, also for a doctor who isn't included."""
     return assistance.get_dossier(g.assisted_record_id, current_grant(), for_update=for_update)
 
 
@@ -221,8 +222,9 @@ def _render_filing(
 @require("filings.assist")
 @limiter.limit("120/hour")
 def begin() -> Response | tuple[str, int]:
-    """Begin to fill in a filing on the doctor's behalf, with a reason, and go to its first step; if that is
-    refused, the page with the reason. Raises NotFound."""
+    """Begin to fill in a filing on the doctor's behalf, with a reason, notify the doctor, and go to its first
+    step; a filing is created if there is none, and a record that is only included becomes a draft. If it was
+    begun already, nothing changes. A refusal is shown on the page. Raises NotFound."""
     dossier = _dossier(for_update=True)
     try:
         assistance.begin(
@@ -258,8 +260,9 @@ def _refused(refusal: Refusal, form: CodeForm | None = None) -> tuple[str, int]:
 @require("filings.assist")
 @limiter.limit("30/10minutes")
 def confirm_by_code() -> Response | tuple[str, int] | str:
-    """Send the code to the doctor's phone (`send` in the form), or take the code that the doctor reads out as
-    the confirmation; a refusal is shown on the page. Raises NotFound."""
+    """Send the code to the doctor's phone (`send` in the form; why none was sent, as beyond the limits for
+    codes, is said on the page, with status 200), or take the code that the doctor reads out as the
+    confirmation; a refusal is shown on the page. Raises NotFound."""
     dossier, form = _dossier(for_update=True), CodeForm()
     if request.form.get("send"):
         return code_sent_response(
@@ -284,8 +287,9 @@ def confirm_by_code() -> Response | tuple[str, int] | str:
 
 
 def _send_code(dossier: Dossier) -> str:
-    """Send the doctor a code for the filing's present revision, and return the sentence for the page. Raises
-    InvalidState if the filing can't be confirmed or no number is known, RateLimited."""
+    """Send the doctor, after the request, a code for the filing's present revision, which replaces an earlier
+    one, and return the sentence for the page. Raises InvalidState if the filing can't be confirmed or no
+    number is known, DeadlinePassed, RateLimited."""
     filing, mobile = (
         assistance.require_confirmable(dossier),
         _required_mobile(dossier),
@@ -302,8 +306,9 @@ def _send_code(dossier: Dossier) -> str:
 
 
 def _confirm(dossier: Dossier, code: str) -> None:
-    """Use up the code, which counts only for the revision for which it was sent, and store the confirmation
-    of the locked filing. Raises InvalidInput, InvalidState, DeadlinePassed."""
+    """Use up the code, which counts only for the revision for which it was sent (in the cache, at once), and
+    store and journal the confirmation of the locked filing. Raises InvalidInput for a wrong code,
+    InvalidState, DeadlinePassed."""
     filing, mobile = (
         assistance.require_confirmable(dossier),
         _required_mobile(dossier),
@@ -376,7 +381,8 @@ def confirm_by_signature() -> Response | tuple[str, int]:
 @assisted_filing.get(f"{PREFIX}/signature")
 @require("filings.assist")
 def signature() -> FlaskResponse:
-    """The scan of the signed form. Raises NotFound, Unavailable."""
+    """The scan of the signed form, if the doctor's last confirmation, also of an earlier revision, was by
+    signature. Raises NotFound if not, Unavailable."""
     content, content_type = assistance.signature_content(_dossier().filing)
     return FlaskResponse(
         content,
@@ -388,8 +394,8 @@ def signature() -> FlaskResponse:
 @assisted_filing.post(f"{PREFIX}/submit")
 @require("filings.assist")
 def submit() -> Response | tuple[str, int]:
-    """Submit the filing on the doctor's behalf, once the doctor has confirmed it; a refusal is shown on the
-    page. Raises NotFound."""
+    """Submit the filing on the doctor's behalf, once the doctor has confirmed it as it stands, and notify the
+    doctor; does nothing if it is submitted already. A refusal is shown on the page. Raises NotFound."""
     dossier = _dossier(for_update=True)
     try:
         assistance.submit(dossier, by=current_user.as_actor())

@@ -62,8 +62,9 @@ def _doctor_address(row: ListRow) -> str:
 
 
 def _unprintable_people() -> list[tuple[Doctor, str]]:
-    """The doctors who passed in the current cycle but have no certificate because their name can't be
-    printed, each with the characters."""
+    """The doctors who passed in the current cycle but never got a certificate because their name can't be
+    printed, each with the characters, by name: the first MAX_UNPRINTABLE_SHOWN; none before the first
+    cycle."""
     cycle = current_cycle()
     return unprintable_names.unprintable_in_cycle(cycle) if cycle else []
 
@@ -95,8 +96,9 @@ def certificate_pdf(certificate_id: UUID) -> FlaskResponse:
 def propose_revocation(
     certificate_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Propose to revoke a certificate, with a reason, which a second administrator must approve; without a
-    reason, the list with that message. Raises NotFound, InvalidState."""
+    """Propose to revoke a certificate (locked), with a reason; it stays valid until a second administrator
+    approves. Without a reason, the list with that message. Raises NotFound, InvalidState if it isn't valid or
+    a proposal waits already."""
     certificate = certificate_queries.get_certificate_for_update(certificate_id)
     try:
         act = revocation.propose_revocation(
@@ -117,8 +119,8 @@ def propose_revocation(
 @limiter.limit("60/hour")
 def issue_waiting() -> Response:
     """Enqueue the job that issues the certificates of the current cycle that could not be printed before and
-    can be now, for instance after a font was added, and redirect to it. Raises NotFound before the first
-    cycle."""
+    can be now, for instance after a font was added, and redirect to it, or to the user's earlier one that is
+    unfinished. Raises NotFound before the first cycle."""
     job = unissued_certificates.enqueue_unissued(
         require_current_cycle(),
         by=current_user.as_actor(),
@@ -129,7 +131,7 @@ def issue_waiting() -> Response:
 @certificates.post("/office/certificates/<uuid:certificate_id>/draw")
 @require("certificates.manage")
 def redraw(certificate_id: UUID) -> Response:
-    """Enqueue the job that renders a certificate again. Raises NotFound."""
+    """Enqueue the job that renders a certificate again, valid or not, and redirect to it. Raises NotFound."""
     job = issuing.enqueue_rendering(
         certificate_queries.get_certificate_for_update(certificate_id),
         by=current_user.as_actor(),

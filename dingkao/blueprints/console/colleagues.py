@@ -134,8 +134,8 @@ def _invite_from_sheet(
 @colleagues.post("/office/colleagues/seat")
 @require("staff.invite_own")
 def give_seat() -> Response | tuple[str, int]:
-    """Give somebody who has an account already a role at one's own organisation; a refusal is shown in the
-    form."""
+    """Give somebody who has an account already a role at one's own organisation, which ends their sessions,
+    and notify them; who has it already is left as is. A refusal is shown in the form."""
     form = _invitation_form(is_sent=True)
     is_new = submit_form(form, partial(_give_seat_from_form, form), refusals=(InvalidInput, InvalidState))
     if is_new is None:
@@ -146,8 +146,9 @@ def give_seat() -> Response | tuple[str, int]:
 
 
 def _give_seat_from_form(form: InvitationForm) -> bool:
-    """Give the seat of the form, and return whether it is new to the account. Raises InvalidInput,
-    InvalidState."""
+    """Give the seat of the form to the account (locked) that user name and name mean together, which ends its
+    sessions and is told to its owner, and return True; False if it has it already. Raises InvalidInput,
+    InvalidState for an account or organisation that is closed."""
     return own_staff.give_seat(
         form.user_name.data or "",
         form.name.data or "",

@@ -96,8 +96,8 @@ def _headings(kind: ConductKind) -> list[str]:
 @conduct_records.post("/office/doctors/<uuid:doctor_id>/conduct/<uuid:record_id>/remove")
 @require("conduct.import")
 def remove_record(doctor_id: UUID, record_id: UUID) -> Response:
-    """Let a wrong record of a doctor count no more, with a reason; without one, back to the doctor with that
-    message. Raises NotFound, Forbidden."""
+    """Let a wrong record of a doctor (locked) count no more, with a reason; without one, or with one too
+    long, back to the doctor with that message. Raises NotFound, also if it was removed already, Forbidden."""
     try:
         records.remove(
             doctor_id,

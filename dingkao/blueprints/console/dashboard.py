@@ -97,7 +97,8 @@ def _all_tasks(cycle: Cycle | None) -> list[Task]:
 
 
 def _tasks_of_roles(cycle: Cycle | None) -> list[Task]:
-    """The tasks of an administrator, of an institution's and of an assessment organisation's staff."""
+    """The tasks of an administrator, of an institution's and of an assessment organisation's staff, of those
+    that the current user is at the place acted at."""
     tasks: list[Task] = []
     if current_user.may("cycle.manage"):
         tasks += _administrator_tasks(cycle)
@@ -240,7 +241,8 @@ def _administrator_tasks(cycle: Cycle | None) -> list[Task]:
 
 
 def _administrator_tasks_of_cycle(cycle: Cycle) -> list[Task]:
-    """An administrator's tasks in the cycle: pass lines, publications, doctors who aren't included."""
+    """An administrator's tasks in the cycle: pass lines, publications, results that wait for either, doctors
+    who aren't included."""
     line_count, other_lines = count_decidable(pass_lines.proposed_lines_query(cycle), PassLine.proposed_by)
     publication_count, other_publications = count_decidable(
         proposed_publications_query(cycle), Publication.proposed_by
@@ -382,7 +384,8 @@ def _count_unconfirmed_absences(cycle: Cycle) -> int:
 
 
 def _count_to_conclude(cycle: Cycle) -> int:
-    """How many assessments the current user may conclude (综合评定)."""
+    """How many assessments wait for 综合评定 within the current user's grant, also absent ones whose absence
+    isn't confirmed, counted as far as pages show; 0 for who may not conclude."""
     if not current_user.may("conclusions.decide"):
         return 0
     return count_to_conclude(cycle, current_user.grant("conclusions.decide"))

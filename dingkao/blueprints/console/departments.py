@@ -79,8 +79,8 @@ def _department_address(row: ListRow) -> str:
 
 
 def _progress_links() -> dict[str, RowLink]:
-    """Key of a column → the address of the list of those whom its number counts, for what the user may
-    open."""
+    """Key of a column → what gives the address of the list of those whom a row's number counts, for the lists
+    that the user may open."""
     links: dict[str, RowLink] = {"doctors": partial(_list_address, "doctors.list_doctors")}
     if current_user.may("enrolment.manage"):
         links["unsubmitted"] = partial(_list_address, "enrolment.inclusion", state="unsubmitted")
@@ -90,7 +90,8 @@ def _progress_links() -> dict[str, RowLink]:
 
 
 def _list_address(endpoint: str, row: ListRow, **filters: Any) -> str:
-    """The address of a list of doctors, narrowed to a department and by `filters`."""
+    """The address of a list of doctors, narrowed to a row's department, for users of the whole province to
+    its institution too, and by `filters`."""
     department = row[0]
     if current_user.grant("departments.manage").is_province:
         filters["institution"] = department.organisation_id

@@ -156,7 +156,7 @@ def _doctor_address(row: ListRow) -> str:
 @limiter.limit("300/hour", methods=["POST"])
 def add_doctor() -> Response | tuple[str, int] | str:
     """Add one doctor with a form: an administrator at any institution, a clerk at the clerk's own. A refusal
-    is shown in the form."""
+    is shown in the form, also RateLimited. Raises InvalidState for an institution that is closed just now."""
     form = _doctor_form(current_grant())
     try:
         response = submit_form(form, partial(_add_from_form, form))
@@ -168,7 +168,8 @@ def add_doctor() -> Response | tuple[str, int] | str:
 
 def _add_from_form(form: DoctorForm) -> Response:
     """Add the doctor of the form, with the record of the cycle, and redirect to the doctor's page, with
-    warnings about what may be wrong. Raises InvalidInput, RateLimited."""
+    warnings about what may be wrong. Raises InvalidInput, RateLimited, InvalidState for an institution that
+    is closed just now."""
     grant = current_grant()
     doctor, warnings = add_doctor_with_record(
         {name: form.data[name] or "" for name in COLUMN_HEADINGS if name in form.data},
@@ -242,7 +243,7 @@ def _get_doctor(doctor_id: UUID) -> Doctor:
 
 
 def _render_doctor(doctor: Doctor, *, revealed: bool) -> str:
-    """The page of a doctor; numbers are masked unless `revealed`."""
+    """The page of a doctor; numbers are masked unless `revealed`. Locks the account in a POST."""
     account = account_of_doctor(doctor, for_update=request.method == "POST")
     cycle = cycle_of_doctor(doctor.id)
     record = record_in_cycle(doctor.id, cycle) if cycle else None
@@ -315,8 +316,8 @@ def _number_text(doctor: Doctor, column: str, *, revealed: bool) -> str:
 @limiter.limit("60/hour")
 def issue_code(doctor_id: UUID) -> str:
     """Issue a one-time code for a doctor who has no mobile number on the roster, has lost the phone, or whose
-    initial credential has expired. It is shown once; the doctor is notified. Raises NotFound, Forbidden,
-    InvalidState if a second person must issue it."""
+    initial credential has expired. It is shown once; earlier codes and requests become invalid, and the
+    doctor is notified. Raises NotFound, Forbidden, InvalidState if a second person must issue it."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     code = doctor_codes.issue_code(doctor, account, by=current_user.as_actor())
@@ -327,8 +328,8 @@ def issue_code(doctor_id: UUID) -> str:
 @require("doctors.issue_code")
 @limiter.limit("60/hour")
 def request_code(doctor_id: UUID) -> Response | tuple[str, int]:
-    """Request a one-time code, with a reason, which a second person must issue; without a reason, the
-    doctor's page with that message. Raises NotFound, Forbidden."""
+    """Request a one-time code, with a reason, which a second person must issue; one that waits already stays
+    as it is. Without a reason, the doctor's page with that message. Raises NotFound, Forbidden."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     reason = request.form.get("reason", "")
@@ -346,9 +347,9 @@ def request_code(doctor_id: UUID) -> Response | tuple[str, int]:
 @require("doctors.issue_code")
 @limiter.limit("60/hour")
 def decide_code(doctor_id: UUID, code_id: UUID) -> Response | str:
-    """Issue the one-time code that somebody else requested, shown once (`decision` «approve»), else reject
-    the request, or withdraw the own one. Raises InvalidState, Forbidden, NotFound, also if it no longer
-    waits."""
+    """Issue the one-time code that somebody else requested, shown once, and notify the doctor (`decision`
+    «approve»), else reject the request, or withdraw the own one, of which nobody is told. Raises NotFound,
+    also if it no longer waits, Forbidden, InvalidState for who requested it or isn't independent of them."""
     doctor = _get_doctor(doctor_id)
     account = account_of_doctor(doctor, for_update=True)
     by = current_user.as_actor()

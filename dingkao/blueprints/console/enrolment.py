@@ -200,9 +200,10 @@ def _doctor_address(row: ListRow) -> str:
 @enrolment.post("/office/inclusion")
 @require("enrolment.manage")
 def include_doctors() -> Response:
-    """Include the ticked doctors, or with a job all of a view, or all who aren't included. How many could not
-    be included, and why, is said above the list, as is that nobody was ticked. Raises NotFound before the
-    first cycle, InvalidInput for a view that no longer is one."""
+    """Include the ticked doctors, or with a job all of a view, or all who aren't included, and notify them;
+    locks the ticked records. How many could not be included, and why, is said above the list, as is that
+    nobody was ticked. Raises NotFound before the first cycle, InvalidInput for a view that no longer is one,
+    TooManyValues for more than 5,000 ticks."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
@@ -235,9 +236,9 @@ def _skipped_text(result: InclusionResult) -> str:
 @enrolment.post("/office/inclusion/remove")
 @require("enrolment.manage")
 def exclude_doctors() -> Response | tuple[str | Response, int]:
-    """Exclude the ticked doctors, or all of a view, with a reason; of more than MAX_EXCLUDED the first ones.
-    Who has begun to file is left out and counted; a refusal is shown above the list. Raises NotFound before
-    the first cycle."""
+    """Exclude the ticked doctors, or all of a view, with a reason, and notify them; of more than MAX_EXCLUDED
+    the first ones. Who has begun to file is left out and counted; a refusal is shown above the list. Raises
+    NotFound before the first cycle."""
     cycle = require_current_cycle()
     try:
         result = exclude(

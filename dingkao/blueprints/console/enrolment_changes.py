@@ -183,12 +183,15 @@ def _effect_text(change: EnrolmentChange, doctor: Doctor, grants: ChangeGrants) 
 @enrolment_changes.post("/office/changes/<uuid:change_id>/consent")
 @require("transfers.manage")
 def consent(change_id: UUID) -> Response | tuple[str, int]:
-    """Consent to a transfer for the side that the form names; once both have consented it is carried out."""
+    """Consent to a transfer for the side that the form names, and tell the other side; once both have
+    consented it is carried out: doctor and unfinished records move to the new institution. A refusal is shown
+    on the page. Raises NotFound."""
     return _decide(change_id, _consent)
 
 
 def _consent(change: EnrolmentChange) -> str:
-    """Consent as the form says, and return the sentence to show. Raises what `transfers.consent` raises."""
+    """Consent as the form says, and return the sentence to show. Raises Forbidden for a side that isn't the
+    user's or already consented by the same person, InvalidState."""
     side, by = request.form.get("side", ""), current_user.as_actor()
     is_done = transfers.consent(change, side, change_grants(), by=by)
     return "双方已同意，转入已办结。" if is_done else "已同意，等待另一方同意。"
@@ -197,12 +200,14 @@ def _consent(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/refuse")
 @require("transfers.manage")
 def refuse(change_id: UUID) -> Response | tuple[str, int]:
-    """Refuse a transfer for the side that the form names, with a reason, which ends it."""
+    """Refuse a transfer for the side that the form names, with a reason, which ends it; the doctor and the
+    other side are told. A refusal of that is shown on the page. Raises NotFound."""
     return _decide(change_id, _refuse)
 
 
 def _refuse(change: EnrolmentChange) -> str:
-    """Refuse as the form says, and return the sentence to show. Raises what `transfers.refuse` raises."""
+    """Refuse as the form says, and return the sentence to show. Raises InvalidInput without a reason,
+    Forbidden, InvalidState."""
     transfers.refuse(
         change,
         request.form.get("side", ""),
@@ -216,7 +221,7 @@ def _refuse(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/withdraw")
 @require("transfers.manage")
 def withdraw(change_id: UUID) -> Response | tuple[str, int]:
-    """Withdraw what the user's side asked for."""
+    """Withdraw what the user's side asked for. A refusal is shown on the page. Raises NotFound."""
     return _decide(change_id, _withdraw)
 
 
@@ -229,12 +234,14 @@ def _withdraw(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/exclude")
 @require("exclusions.approve")
 def approve_exclusion(change_id: UUID) -> Response | tuple[str, int]:
-    """Let the institution exclude the doctor, which is done at once."""
+    """Let the institution exclude the doctor, which is done at once; both are told. A refusal is shown on the
+    page. Raises NotFound."""
     return _decide(change_id, _approve_exclusion)
 
 
 def _approve_exclusion(change: EnrolmentChange) -> str:
-    """Approve the exclusion, and return the sentence to show. Raises what `exclusions.approve` raises."""
+    """Approve the exclusion, and return the sentence to show. Raises Forbidden, InvalidState, also while the
+    record is under review."""
     exclusions.approve(change, change_grants(), by=current_user.as_actor())
     return "已同意移出，医师会收到通知。"
 
@@ -242,13 +249,14 @@ def _approve_exclusion(change: EnrolmentChange) -> str:
 @enrolment_changes.post("/office/changes/<uuid:change_id>/keep")
 @require("exclusions.approve")
 def refuse_exclusion(change_id: UUID) -> Response | tuple[str, int]:
-    """Refuse the exclusion, with a reason: the doctor stays on the list."""
+    """Refuse the exclusion, with a reason that the institution is told: the doctor stays on the list. A
+    refusal of that is shown on the page. Raises NotFound."""
     return _decide(change_id, _refuse_exclusion)
 
 
 def _refuse_exclusion(change: EnrolmentChange) -> str:
-    """Refuse the exclusion with the form's reason, and return the sentence to show. Raises what
-    `exclusions.refuse` raises."""
+    """Refuse the exclusion with the form's reason, and return the sentence to show. Raises InvalidInput
+    without a reason, Forbidden, InvalidState."""
     by, reason = current_user.as_actor(), request.form.get("reason", "")
     exclusions.refuse(change, change_grants(), reason=reason, by=by)
     return "已回复不同意，机构会看到原因。"
@@ -273,7 +281,8 @@ def _decide(change_id: UUID, act: Callable[[EnrolmentChange], str]) -> Response 
 @require("transfers.manage")
 @limiter.limit("120/hour", methods=["POST"])
 def ask_to_take_in() -> Response | tuple[str, int] | str:
-    """Ask for a doctor who is registered at another institution; a refusal is shown in the form."""
+    """Ask for a doctor who is registered at another institution; a refusal is shown in the form, also that
+    the institution has found too many doctors within an hour (RateLimited)."""
     form = _take_in_form()
     try:
         change = submit_form(form, partial(_ask_to_take_in, form), refusals=(InvalidInput, InvalidState))
@@ -287,7 +296,8 @@ def ask_to_take_in() -> Response | tuple[str, int] | str:
 
 
 def _take_in_form() -> TakeInForm:
-    """The form; for users who act for some institutions only with these to choose from."""
+    """The form; for users who act for some institutions only with these to choose from, a single one chosen
+    already."""
     grant = current_grant()
     if grant.is_province:
         return TakeInAnywhereForm()
@@ -298,8 +308,9 @@ def _take_in_form() -> TakeInForm:
 
 
 def _ask_to_take_in(form: TakeInForm) -> EnrolmentChange:
-    """Ask for the doctor of the form, who stays at the other institution until that consents. Raises
-    InvalidInput, InvalidState, RateLimited."""
+    """Ask for the doctor of the form, who stays at the other institution until that consents; doctor and
+    institution are told. Finding a doctor counts against the asking institution's limit, but not for users of
+    the whole province. Raises InvalidInput, InvalidState, RateLimited."""
     grant = current_grant()
     target = organisations.resolve_choice(
         form.institution.data or "", scope_condition(grant, institution=Organisation.id)
@@ -337,8 +348,8 @@ def ask_to_hand_over(doctor_id: UUID) -> Response | tuple[str, int] | str:
 
 
 def _ask_to_hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
-    """Ask the institution of the form to take the doctor, who stays until it consents. Raises InvalidInput,
-    InvalidState."""
+    """Ask the institution of the form to take the doctor, who stays until it consents; doctor and institution
+    are told. Raises InvalidInput, InvalidState."""
     return transfers.ask_to_hand_over(
         doctor,
         organisations.resolve_organisation(form.institution.data or ""),
@@ -351,8 +362,9 @@ def _ask_to_hand_over(form: HandOverForm, doctor: Doctor) -> EnrolmentChange:
 @enrolment_changes.post("/office/doctors/<uuid:doctor_id>/exclusion")
 @require("transfers.manage")
 def propose_exclusion(doctor_id: UUID) -> Response:
-    """Propose to the office above, with a reason, that a doctor whose filing has begun be excluded; a refusal
-    leads back to the doctor with its message. Raises NotFound, Forbidden."""
+    """Propose to the office above, with a reason, that a doctor whose filing has begun be excluded; one that
+    waits already is shown as it is. A refusal leads back to the doctor with its message. Raises NotFound,
+    Forbidden."""
     doctor = get_doctor(doctor_id, current_grant(), for_update=True)
     cycle = cycle_of_doctor(doctor.id)
     record = record_in_cycle(doctor.id, cycle) if cycle else None
