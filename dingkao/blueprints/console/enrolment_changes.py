@@ -191,7 +191,7 @@ def consent(change_id: UUID) -> Response | tuple[str, int]:
 
 def _consent(change: EnrolmentChange) -> str:
     """Consent as the form says, and return the sentence to show. Raises Forbidden for a side that isn't the
-    user's or already consented by the same person, InvalidState."""
+    user's, and for who acted for the other side or isn't independent of them, InvalidState."""
     side, by = request.form.get("side", ""), current_user.as_actor()
     is_done = transfers.consent(change, side, change_grants(), by=by)
     return "双方已同意，转入已办结。" if is_done else "已同意，等待另一方同意。"

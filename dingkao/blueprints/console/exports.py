@@ -95,7 +95,7 @@ def _ask(form: ExportForm, listed: ExportedList) -> ExportRequest:
 
 
 def _form_id(form: ExportForm) -> UUID:
-    """The id under which the form asks. Raises InvalidInput for one that no page has given."""
+    """The id under which the form asks. Raises InvalidInput for a text that is no id."""
     try:
         return UUID(form.request_id.data or "")
     except ValueError as fault:
@@ -206,7 +206,8 @@ def approve_export(request_id: UUID) -> Response:
 @exports.post("/office/exports/<uuid:request_id>/withdraw")
 @require("lists.export")
 def withdraw_export(request_id: UUID) -> Response:
-    """Withdraw one's own request, or reject another's. Raises NotFound, InvalidState."""
+    """Withdraw one's own request, or reject another's that one may approve, and go to 我的任务. Raises
+    NotFound, InvalidState once it is approved, or if it needs no approval."""
     export_request = _get_request(request_id)
     export_requests.withdraw(export_request, by=current_user.as_actor())
     flash("已撤回。" if export_request.asked_by == current_user.id else "已退回，不再导出。")

@@ -101,8 +101,9 @@ def _record_address(scope: ReviewScope, row: ListRow) -> str:
 @filing_review.post("/office/review/next")
 @require("filings.review")
 def next_record() -> Response:
-    """Lease the record that has waited longest, and redirect to it, or to the queue if none waits. Raises
-    Forbidden, NotFound before the first cycle, InvalidState if somebody else was faster."""
+    """Lease the record that has waited longest, which its doctor then can't withdraw any more, and redirect
+    to it, or to the queue if none waits. Raises Forbidden, NotFound before the first cycle, InvalidState if
+    somebody else was faster."""
     return redirect(lease_next_record(current_scope()), 303)
 
 
@@ -110,10 +111,11 @@ def lease_next_record(
     scope: ReviewScope,
     after: Assessment | None = None,
 ) -> str:
-    """Lock and lease the record that has waited longest among those that the current user may decide and that
-    nobody else has (with `after`, first those behind that; `review.find_next_pending_id`), and return the
-    address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
-    before the first cycle, InvalidState if somebody else was faster."""
+    """Lock and lease, with a journal entry, the record that has waited longest among those that the current
+    user may decide and that nobody else has (with `after`, first those behind that;
+    `review.find_next_pending_id`), so that its doctor can't withdraw it any more, and return the address of
+    its page; where nothing waits, say so and return the address of the queue. Raises NotFound before the
+    first cycle, InvalidState if somebody else was faster."""
     by = current_user.as_actor()
     record_id = review.find_next_pending_id(
         require_current_cycle(),

@@ -28,8 +28,8 @@ def show_desks(account_id: UUID) -> str:
 @handover.post("/office/handover/<uuid:account_id>")
 @require("handover.open")
 def hand_over(account_id: UUID) -> Response | tuple[str, int]:
-    """Hand over one desk; with the field `close` the account is closed too. A refusal is shown on the page of
-    the desks. Raises NotFound, Forbidden."""
+    """Hand over one desk; with the field `close` the account is closed too, which ends its sessions. A
+    refusal is shown on the page of the desks. Raises NotFound, Forbidden."""
     try:
         return _hand_over_desk(_chosen_desk(account_id))
     except (InvalidInput, InvalidState) as refusal:
@@ -37,7 +37,8 @@ def hand_over(account_id: UUID) -> Response | tuple[str, int]:
 
 
 def _hand_over_desk(desk: Desk) -> Response:
-    """Hand over a desk as the form says, much of it by a job; redirects to the job or to the desks. Both
+    """Hand over a desk as the form says (both accounts are locked), much of it by a job; with `close` the
+    account is closed at once, its sessions, codes and links end. Redirects to the job or to the desks. Both
     persons are notified if anything is open. Raises InvalidInput, InvalidState, Forbidden, NotFound."""
     actor, closes = current_user.as_actor(), "close" in request.form
     reason = ""

@@ -75,7 +75,8 @@ def _save_name(institution: Organisation, form: RenameForm) -> Response:
 @require("institutions.manage")
 def close(organisation_id: UUID) -> Response | tuple[str, int] | str:
     """Merge an institution into another one, or close it: first what would happen is shown, then it is
-    confirmed. The row isn't locked here: a merger locks both in one order. Raises NotFound, InvalidState."""
+    confirmed. The row isn't locked here: a merger locks both in one order. Raises NotFound, Forbidden,
+    InvalidState."""
     institution = require_organisation(organisation_id)
     form = ClosingForm()
     outcome = submit_form(form, partial(_preview_or_close, institution, form))
@@ -94,8 +95,9 @@ def close(organisation_id: UUID) -> Response | tuple[str, int] | str:
 
 def _preview_or_close(institution: Organisation, form: ClosingForm) -> Response | Organisation | bool:
     """With the button that confirms, merge or close the institution and return where to go on; else the
-    successor that was typed, or False for none, and nothing is changed. A merger is carried on by a job.
-    Raises InvalidInput, InvalidState."""
+    successor that was typed, or False for none, and nothing is changed. A merger is carried on by a job;
+    closing closes the accounts of those who have a role there only. Raises InvalidInput, Forbidden for who
+    may not close accounts, InvalidState."""
     reason, actor = form.reason.data or "", current_user.as_actor()
     is_confirmed = "confirmed" in request.form
     if form.institution.data:

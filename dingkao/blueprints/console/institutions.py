@@ -174,7 +174,8 @@ def show_institution(
     organisation_id: UUID,
 ) -> Response | tuple[str, int] | str:
     """One institution: making it an assessment organisation or taking that back, assigning it one, setting
-    its contact. A refusal is shown in the form. Raises NotFound, InvalidState for one that was closed."""
+    its contact; in a POST it and the chosen organisation are locked. A refusal is shown in the form. Raises
+    NotFound, and in a POST InvalidState for one that was closed."""
     if request.method == "POST":
         organisations.lock_for_assignment(organisation_id, request.form.get("assessor", ""))
     institution = get_organisation(organisation_id)

@@ -148,7 +148,7 @@ def _get_job(job_id: UUID, *, for_update: bool = False) -> Job:
 def show_job(job_id: UUID) -> FlaskResponse:
     """One job, for the user who enqueued it and for administrators. The page reloads itself while the job
     runs, with or without scripts. Only the user who enqueued it sees names and files, and has seen by opening
-    the page how the job ended. Raises NotFound."""
+    the page how the job ended, which is noted in a transaction of its own. Raises NotFound."""
     job = _get_job(job_id)
     if job.is_over and job.seen_at is None and job.asked_by == current_user.id:
         control.mark_seen(current_user.id, job.id)
@@ -183,8 +183,9 @@ def _labelled_numbers(job: Job) -> list[tuple[str, int]]:
 @jobs.post("/office/work/<uuid:job_id>/confirm")
 @require("jobs.own")
 def confirm_import(job_id: UUID) -> Response:
-    """Import, with a job, the file that this job of the current user has checked; if there is nothing to
-    confirm, the check's page says so. Raises NotFound, Forbidden."""
+    """Import, with a job, the file that this job of the current user has checked (again: the same job); if
+    there is nothing to confirm, the check's page says so. Raises NotFound, Forbidden for who may not import
+    such files any more."""
     check = control.get_job(job_id, current_user.id, for_update=True)
     try:
         job = import_checks.confirm_import(check, by=current_user.as_actor())
@@ -228,7 +229,9 @@ def _log_action(job: Job, act: str) -> None:
 @require("jobs.own")
 @limiter.limit("60/hour")
 def repeat_job(job_id: UUID) -> Response:
-    """重新执行: ask again for a job of one's own that is over. Raises NotFound, Forbidden, InvalidState."""
+    """重新执行: ask again for a job of one's own that is over, and show the new one, or the unfinished one if
+    that was done already; journalled. Raises NotFound, Forbidden, InvalidState, and what asking for such a
+    job raises."""
     job = control.get_job(job_id, current_user.id, for_update=True)
     repeated = job_repeats.repeat_job(job, by=current_user.as_actor())
     return redirect(url_for("jobs.show_job", job_id=repeated.id), 303)
@@ -247,8 +250,9 @@ def job_report(job_id: UUID) -> FlaskResponse:
 @jobs.get("/office/work/<uuid:job_id>/sheet.xlsx")
 @require("jobs.own")
 def job_file(job_id: UUID) -> FlaskResponse:
-    """The file that a job has built, for the user who enqueued it. Raises NotFound, Forbidden,
-    Unavailable."""
+    """The file that a job has built, in pieces, for the user who enqueued it; downloading a list of people is
+    journalled, in a transaction of its own. Raises NotFound, also for an expired file, Forbidden for who may
+    not have the list any more, Unavailable."""
     job = control.get_job(job_id, current_user.id)
     name = list_exports.require_file(job)
     export_requests.log_download(job, by=current_user.as_actor())

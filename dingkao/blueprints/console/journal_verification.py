@@ -42,7 +42,7 @@ def journal_status() -> FlaskResponse:
 @require("journal.verify")
 @limiter.limit("6/hour")
 def start_verification() -> Response:
-    """Enqueue a verification, unless one is running."""
+    """Enqueue a verification, unless one waits, runs or is paused."""
     rules.enqueue_verification(by=current_user.as_actor())
     flash("已开始核验，可以离开本页，稍后再来查看。")
     return redirect(url_for("journal_verification.journal_status"), 303)

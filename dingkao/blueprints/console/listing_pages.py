@@ -256,10 +256,11 @@ def open_list(
     search_endpoint: str,
 ) -> ListView | Response:
     """Returns the view of a list that the request describes: by its address, and the search fields if these
-    were posted. Or the redirect to the view's address, in which what was typed has become a filter's value or
-    the text that is searched, but no number of a person (domain.md §9). `viewer`: the current user as viewer
-    of a list with the same action, for whom the database was asked already (`ListViewer.found`); the other
-    keyword arguments are those of ListView and `parse_state`."""
+    were posted; why something typed was not taken is in the view's `problems`. Or the redirect to the view's
+    address, in which what was typed has become a filter's value or the text that is searched, but no number
+    of a person (domain.md §9). `viewer`: the current user as viewer of a list with the same action, for whom
+    the database was asked already (`ListViewer.found`); the other keyword arguments are those of ListView and
+    `parse_state`."""
     posted = request.form if SEARCH in request.form else MultiDict[str, str]()
     arguments = request.args.to_dict(flat=False) | posted.to_dict(flat=False)
     typed_values = {name: values[0].strip() for name, values in arguments.items()}
@@ -339,7 +340,8 @@ def _is_number_searched(state: ListState, viewer: ListViewer) -> bool:
 def _resolve_typed(
     state: ListState, typed_values: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Returns what was typed into filters: by key the value that it means, and by key why it means none."""
+    """Returns what was typed into filters: by key the value that it means, and by key why it means none. What
+    a filter takes as it is, is in neither."""
     resolved: dict[str, str] = {}
     problems: dict[str, str] = {}
     for known in state.definition.filters:
@@ -365,9 +367,9 @@ def selected_view(definition: ListDefinition) -> ListState:
 
 
 def selected_ids(definition: ListDefinition, limit: int) -> list[UUID]:
-    """Returns the ids of the rows that the form means: the ticked ones, or all of a view in the order of ids;
-    the first `limit` of them, without saying that there are more. Raises InvalidInput (see
-    `selected_view`)."""
+    """Returns the ids of the rows that the form means: the ticked ones, which aren't checked here against the
+    user's grant, or all of a view in the order of ids; the first `limit` of them, without saying that there
+    are more. Raises InvalidInput for a view that no longer is one."""
     if is_whole_view_selected():
         return fetch_selected_ids(
             selected_view(definition),

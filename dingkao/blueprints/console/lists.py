@@ -71,9 +71,9 @@ def print_list(name: str) -> str:
 @require("views.save")
 @limiter.limit("120/hour")
 def save_view() -> Response:
-    """Save the view that a list shows under a name, for oneself or with `shared` for one's colleagues, and go
-    back to the list; a refusal is said there. Raises NotFound for an unknown list, Forbidden for one that the
-    user may not see."""
+    """Save the view that a list shows under a name, in place of one's own of that name, for oneself or with
+    `shared` for one's colleagues, and go back to the list; a refusal is said there. Raises NotFound for an
+    unknown list, Forbidden for one that the user may not see."""
     definition = get_definition(request.form.get("list", ""))
     if not current_user.may(definition.action):
         raise Forbidden

@@ -175,8 +175,8 @@ def current_user_recusal_reason(*earlier: UUID | None) -> str | None:
 
 
 def count_decidable(query: Select[Any], *earlier: Any) -> tuple[int, int]:
-    """How many rows of a query the current user may decide on, and how many only somebody else may.
-    `earlier`: columns with the accounts that acted before."""
+    """How many rows of a query the current user may decide on, and how many only somebody else may, among the
+    first `second_person.MAX_LOOKED_AT`. `earlier`: columns with the accounts that acted before."""
     return second_person.count_decidable(query, current_user.id, *earlier)
 
 

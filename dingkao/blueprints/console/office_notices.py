@@ -211,7 +211,8 @@ def _notice_form() -> NoticeForm:
 
 
 def _notice_of(form: NoticeForm, cycle: Cycle) -> OfficeNotice:
-    """The notice of the form, not stored. Raises InvalidInput naming the field."""
+    """The notice of the form, not stored; of the ticked channels those count that the province has switched
+    on. Raises InvalidInput naming the field."""
     channels = {
         "sms": form.by_sms.data,
         "wechat": form.by_wechat.data,

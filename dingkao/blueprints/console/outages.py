@@ -47,9 +47,9 @@ class OutageForm(Form):
 
 
 def recent_outages() -> list[tuple[Outage, rules.AffectedCounts]]:
-    """The outages of `exams.outages.recent_outages` that the user may see and for which time can still be
-    added, each with counts of the user's sittings that it concerns; outages that concern none are left
-    out."""
+    """The outages for which time can still be added, of the whole province and of organisations that the user
+    monitors, the latest end first, each with counts of the user's sittings that it concerns; outages that
+    concern none are left out."""
     grant = current_user.grant("monitoring.view")
     outages_with_counts = [
         (outage, rules.count_affected(outage, grant)) for outage in rules.recent_outages(grant)

@@ -219,8 +219,9 @@ def _office_name(division: str) -> str:
 @participation.post("/office/register/<uuid:comparison_id>/settle")
 @require("register.compare")
 def settle_differences(comparison_id: UUID) -> Response:
-    """Give the ticked differences a disposition, also in place of an earlier one, or with a job all of the
-    filter that have none; a refusal is said above the list. Raises NotFound."""
+    """Give the ticked differences (locked) a disposition, also in place of an earlier one, or with a job all
+    of the filter that have none; doctors who are on the list alone get it in the current cycle, too. A
+    refusal is said above the list. Raises NotFound, also for a tick that is no id."""
     comparison = register_differences.get_comparison(comparison_id, current_grant())
     kind, division, open_only = _difference_filter()
     here = url_for(
@@ -377,9 +378,9 @@ def list_unclaimed() -> str:
 @participation.post("/office/unclaimed/<uuid:unclaimed_id>")
 @require("participation.manage")
 def settle_unclaimed(unclaimed_id: UUID) -> Response:
-    """Take the report back (`back` in the form), or assign a doctor who waits to the typed institution, for
-    users of the whole province. A refused institution is said above the list. Raises NotFound, InvalidState
-    for a closed institution."""
+    """Take the report back (`back` in the form), or move a doctor who waits, with the record of the current
+    cycle if it is not included, to the typed institution, for users of the whole province. A refused
+    institution is said above the list. Raises NotFound, InvalidState for a closed institution."""
     by, grant = current_user.as_actor(), current_grant()
     try:
         if "back" in request.form:

@@ -19,8 +19,8 @@ people_search = console_blueprint("people_search")
 @people_search.get("/office/search")
 @require("people.search")
 def find_people() -> str:
-    """The doctors whom the text `q` finds, by the form that found them (name, number …), MAX_SHOWN of
-    each."""
+    """The doctors within the user's grant whom the text `q` finds, each once, by the form that found them
+    first (name, number …), MAX_SHOWN of each."""
     return _render_results(request.args.get("q", "").strip())
 
 

@@ -16,8 +16,8 @@ place_choice = console_blueprint("place_choice")
 @place_choice.post("/office/place")
 @require("console.open")
 def choose_place() -> Response:
-    """Act at one place from now on, or with "" at all at once, and go to the first page. Raises InvalidInput
-    for a place where the user holds no role."""
+    """Act at one place from now on in this browser (a cookie), or with "" at all at once, and go to the first
+    page. Raises InvalidInput for a place where the user holds no role."""
     place = request.form.get("place", "")
     codes = {place_code(membership.organisation_id) for membership in current_user.all_memberships}
     if place and place not in codes:

@@ -124,8 +124,9 @@ def seal_picture(act_id: UUID) -> FlaskResponse:
 @proposed_acts.post("/office/proposals/<uuid:act_id>/approve")
 @require("proposed_acts.decide")
 def approve_act(act_id: UUID) -> Response:
-    """Approve an act as the second person, by which it takes effect. Raises NotFound, Forbidden,
-    InvalidState."""
+    """Approve an act as the second person, by which it takes effect; again, it changes nothing. Raises
+    NotFound, Forbidden for who proposed it or isn't independent of them, InvalidState, and what its effect
+    raises."""
     act = rules.get_for_update(act_id)
     rules.approve(act, by=current_user.as_actor())
     flash(DONE_MESSAGES[act.kind])

@@ -225,7 +225,9 @@ def _field_text(name: str, value: Any) -> str:
 @require("settings.manage")
 @limiter.limit("60/hour", methods=["POST"])
 def edit_channels() -> Response | tuple[str, int] | str:
-    """The province's own accounts for SMS and WeChat; secrets are never displayed again."""
+    """The province's own accounts for SMS and WeChat; secrets are never displayed again. A form that is sent
+    proposes another account, which a second administrator must approve. Raises NotFound for an unknown
+    channel."""
     return _save_channel(_channel_name()) if request.method == "POST" else _render_channels({}, {})
 
 

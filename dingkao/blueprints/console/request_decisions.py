@@ -138,7 +138,7 @@ def _people_of(doctor_requests: Iterable[Request]) -> dict[str, Any]:
 @require("requests.view")
 def show_request(request_id: UUID) -> str:
     """One request: old values beside new ones, files, earlier decisions; the decision at the bottom. Raises
-    NotFound."""
+    NotFound, Forbidden."""
     scope = _current_scope()
     return _render_request(*decision_scope.get_visible_request(request_id, scope), scope)
 
@@ -235,8 +235,9 @@ def _render_batch(scope: DecisionScope, result: BatchResult) -> str:
 @request_decisions.post("/office/requests/batch")
 @require("requests.view")
 def apply_batch() -> Response | tuple[str, int] | str:
-    """Approve or refuse the ticked requests, then show those that still wait; who was left out is named with
-    the reason, and so is a refusal of all. Raises NotFound, Forbidden."""
+    """Approve or refuse the ticked requests (locked with their records), each in a savepoint of its own,
+    notify the doctors, then show those that still wait; who was left out is named with the reason, and so is
+    a refusal of all. Raises NotFound, Forbidden."""
     scope = _current_scope()
     try:
         result = batch_decisions.decide_batch(
@@ -257,8 +258,9 @@ def apply_batch() -> Response | tuple[str, int] | str:
 @request_decisions.post("/office/requests/<uuid:request_id>/decide")
 @require("requests.view")
 def decide_request(request_id: UUID) -> Response | tuple[str, int]:
-    """Approve or refuse a request for the side that the form names, and go to those that wait; a refusal is
-    shown on its page, with what was typed. Raises NotFound, Forbidden."""
+    """Approve or refuse a request (locked, with its record) for the side that the form names, and go to those
+    that wait. An approved one goes to the second side, if it needs one, or is carried out; the doctor is
+    notified. A refusal is shown on its page, with what was typed. Raises NotFound, Forbidden."""
     scope = _current_scope()
     doctor_request, record = decision_scope.get_request_for_update(request_id, scope)
     try:
@@ -299,7 +301,7 @@ def _apply_decision(doctor_request: Request, record: Assessment, scope: Decision
 @request_decisions.get("/office/requests/<uuid:request_id>/files/<uuid:file_id>")
 @require("requests.view")
 def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
-    """A file of a request. Raises NotFound, Unavailable."""
+    """A file of a request. Raises NotFound, Forbidden, Unavailable."""
     content, content_type = _load_file(request_id, file_id)
     return FlaskResponse(
         content,
@@ -312,7 +314,8 @@ def request_file(request_id: UUID, file_id: UUID) -> FlaskResponse:
 @require("requests.view")
 def request_file_page(request_id: UUID, file_id: UUID, number: int) -> FlaskResponse:
     """Page `number` (from 1) of a file of a request that is a PDF, as JPEG; how many pages it has is in the
-    header X-Page-Count. Raises NotFound, also for a page beyond the last, TooLarge, Unavailable."""
+    header X-Page-Count. Raises NotFound, also for a page beyond the last, Forbidden, InvalidInput for a PDF
+    that can't be opened, TooLarge, Unavailable."""
     content, content_type = _load_file(request_id, file_id)
     if content_type != "application/pdf":
         raise NotFound
@@ -321,7 +324,7 @@ def request_file_page(request_id: UUID, file_id: UUID, number: int) -> FlaskResp
 
 
 def _load_file(request_id: UUID, file_id: UUID) -> tuple[bytes, str]:
-    """A file of a request that the user's side may see, and its content type. Raises NotFound,
+    """A file of a request that the user's side may see, and its content type. Raises NotFound, Forbidden,
     Unavailable."""
     doctor_request, _ = decision_scope.get_visible_request(request_id, _current_scope())
     return request_files.file_content(doctor_request, file_id)

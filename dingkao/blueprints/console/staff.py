@@ -209,12 +209,14 @@ def send_link(account_id: UUID) -> Response:
 @staff.post("/office/staff/<uuid:account_id>/mobile")
 @require("staff.manage")
 def change_mobile(account_id: UUID) -> Response | tuple[str, int]:
-    """Change the mobile number of an administrator whose account isn't set up yet, and send the link to it.
-    Raises NotFound, Forbidden, InvalidState, RateLimited."""
+    """Change the mobile number of an administrator whose account isn't set up yet, and send the link to it,
+    by which earlier ones become invalid; a refused number is named in the form. Raises NotFound, Forbidden,
+    InvalidState, RateLimited."""
     form = MobileForm()
 
     def change(account: Account) -> str:
-        """Change the number as the form says, and return the sentence to show."""
+        """Change the number as the form says, and return the sentence to show. Raises InvalidInput for the
+        field `mobile`, InvalidState, RateLimited."""
         staff_accounts.change_mobile(
             account,
             form.mobile.data or "",
@@ -247,8 +249,9 @@ def close_account(account_id: UUID) -> Response | tuple[str, int]:
 @staff.post("/office/staff/<uuid:account_id>/reopen")
 @require("staff.manage")
 def reopen_account(account_id: UUID) -> str:
-    """Reopen a closed account: with a one-time code that is shown once, an administrator's with a link that
-    is sent. Raises NotFound, Forbidden, InvalidState, RateLimited."""
+    """Reopen a closed account, whose old password is removed: with a one-time code that is shown once, an
+    administrator's, who loses the second factor too, with a link that is sent. Raises NotFound, Forbidden,
+    InvalidState, RateLimited."""
     actor = current_user.as_actor()
     account = staff_accounts.get_staff_for_update(account_id, by=actor)
     staff_accounts.reopen_account(account, by=actor)
@@ -265,13 +268,14 @@ def reopen_account(account_id: UUID) -> str:
 @staff.post("/office/staff/<uuid:account_id>/roles")
 @require("staff.manage")
 def add_role(account_id: UUID) -> Response | tuple[str, int]:
-    """Give an account another role, which ends its sessions; a refused organisation or department is named in
-    the form. Raises NotFound, Forbidden, InvalidState."""
+    """Give an account another role, which ends its sessions; one that it has already changes nothing. A
+    refused role, organisation or department is named in the form. Raises NotFound, Forbidden,
+    InvalidState."""
     form = RoleForm()
 
     def add(account: Account) -> str:
-        """Add the role of the form, and return the sentence to show. Raises InvalidInput for the organisation
-        or the department."""
+        """Add the role of the form, and return the sentence to show. Raises InvalidInput naming the field,
+        InvalidState."""
         organisation = _organisation_of_role(form.role.data, form.organisation.data)
         is_new = staff_accounts.add_role(
             account,
@@ -291,7 +295,7 @@ def add_role(account_id: UUID) -> Response | tuple[str, int]:
 @require("staff.manage")
 def remove_role(account_id: UUID, membership_id: UUID) -> Response:
     """Remove a role from an account, which ends its sessions. Raises NotFound, Forbidden, InvalidState, also
-    for its last role."""
+    for its last role and an administrator's."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     name = staff_accounts.remove_role(account, membership_id, by=current_user.as_actor())
     flash(f"已移除角色“{name}”，{account.name}的登录已全部退出。")

@@ -21,7 +21,8 @@ def filter_for(action: str) -> MonitoringFilter:
 
 def request_recheck(sitting_id: UUID) -> None:
     """Let the pages of a sitting request its state soon (in the response to their next heartbeat), whether
-    the request is committed or not. The cache must respond (`handle_engine_down`)."""
+    the request is committed or not. If the cache doesn't respond, redis.RedisError ends the request (503,
+    rolled back)."""
     integrity_events.request_recheck(current_app.extensions["redis"], sitting_id)
 
 

@@ -127,8 +127,8 @@ def propose_outcome(case_id: UUID) -> Response | tuple[str, int]:
 @require("cases.decide")
 def decide_case(case_id: UUID) -> Response | tuple[str, int]:
     """确认 or 退回重议: return the case to the assessment organisation (`decision` «back»), else carry out
-    the proposed outcome, which the sitting's page learns soon. A refusal is shown on the case's page. Raises
-    NotFound."""
+    the proposed outcome, of which the doctor is notified and the sitting's page learns soon; case, record and
+    sitting are locked. A refusal is shown on the case's page. Raises NotFound."""
     case, record, sitting = integrity_cases.get_visible_case_for_update(
         case_id, current_user.grant("cases.decide")
     )

@@ -94,7 +94,8 @@ def render_monitoring() -> str | Response:
 
 
 def _open_view() -> ListView | Response:
-    """The list of those in the state that the address names, or in the first in which there is anybody."""
+    """The list of those in the state that the address names, or in the first in which there is anybody; after
+    a search the redirect to its address (`open_list`)."""
     arguments = request.args.to_dict(flat=False)
     chosen, preset, viewer = request.args.get(VIEW_FILTER, ""), "", viewer_of(SITTING_LIST)
     if not chosen:

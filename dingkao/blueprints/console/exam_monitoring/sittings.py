@@ -48,9 +48,9 @@ from dingkao.web.forms import MAX_MINUTES_DIGITS, parse_minutes
 @exam_monitoring.post("/office/watching/time")
 @require("monitoring.give_time")
 def add_time_to_ticked() -> Response | tuple[str | Response, int]:
-    """补时 for each of the ticked sittings separately, the first PAGE_SIZE of them: why some get no time is
-    said with their number, the others get it. If none gets time, the page is shown again with status 422, and
-    keeps what was filled in."""
+    """补时 for each of the ticked sittings separately, the first PAGE_SIZE of them, whose doctors are
+    notified: why some get no time is said with their number, the others get it. If none gets time, the page
+    is shown again with status 422, and keeps what was filled in."""
     sitting_ids = list(filter(None, map(parse_uuid, request.form.getlist("sitting"))))
     if not sitting_ids:
         return _render_not_added("请先勾选要补时的作答。")
@@ -66,8 +66,8 @@ def add_time_to_ticked() -> Response | tuple[str | Response, int]:
 
 
 def _add_time(sitting_ids: list[UUID], minutes: int) -> tuple[int, dict[str, int]]:
-    """Add time to each sitting; return how many got it, and for each reason of refusal how many sittings.
-    Sittings that the user may not see are left out silently."""
+    """Add time to each sitting, locked after its record; return how many got it, and for each reason of
+    refusal how many sittings. Sittings that the user may not see are left out silently."""
     added_count = 0
     refusals: dict[str, int] = {}
     monitoring_filter = filter_for("monitoring.give_time")
@@ -84,8 +84,9 @@ def _add_time(sitting_ids: list[UUID], minutes: int) -> tuple[int, dict[str, int
 
 
 def _add_time_to(record: Assessment, sitting: Sitting, minutes: int) -> None:
-    """Add minutes to one sitting (both locked), for the form's reason, in a savepoint of its own; its page
-    learns of it soon. Raises Refusal."""
+    """Add minutes to one sitting (both locked), for the form's reason, in a savepoint of its own; one that
+    the page or the system has handed in lately is opened again. The doctor is notified, its page learns of it
+    soon. Raises Refusal."""
     with db.session.begin_nested():
         added_time.add_time(
             record,

@@ -131,7 +131,9 @@ def offer_choices(
 
 
 def _offer_halls(form: SlotForm, hall_owner: Organisation | None) -> None:
-    """Offer the halls in use, and the stored one even if it is closed."""
+    """Offer the halls in use within the user's grant (only of `hall_owner` if one is given), and the stored
+    one even if it is closed; a field that is a text field shows its name instead of its id until the form is
+    sent."""
     hall_id = parse_id(form.hall.data)
     choices = halls.hall_choices(
         manage_scope(),

@@ -151,7 +151,8 @@ def _save_slot(
     owner: Organisation,
     slot: Slot | None,
 ) -> Slot:
-    """Change `slot` as the form says, or add one for `owner`; return it. Raises InvalidInput, NotFound."""
+    """Change `slot` (locked) as the form says, and notify those with a seat of another time or hall, or add
+    one for `owner`; return it. Locks the hall. Raises InvalidInput, NotFound."""
     hall = chosen_hall(form.hall.data, owner) if form.hall.data else None
     institution = organisations.resolve_organisation(form.institution.data) if form.institution.data else None
     return slots.save_slot(

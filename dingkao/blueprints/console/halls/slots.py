@@ -120,8 +120,10 @@ def _parse_seat(text: str) -> int:
 @require("halls.manage")
 @limiter.limit("120/hour")
 def place_doctors(slot_id: UUID) -> Response:
-    """Give seats to the ticked doctors, or to all who wait as far as there are seats. Who gets none is
-    counted, with up to MAX_REASONS_SHOWN reasons. Raises NotFound, InvalidInput."""
+    """Give seats to the ticked doctors, or to all who wait (of the institution in the form, if one is typed)
+    as far as there are seats, and notify them; slot and records are locked. Who of the ticked gets none is
+    counted, with up to MAX_REASONS_SHOWN reasons. Raises NotFound, InvalidInput for an unknown
+    institution."""
     slot = slots.get_slot(slot_id, manage_scope(), for_update=True)
     if "all" in request.form:
         result = _fill_slot(slot)
@@ -137,8 +139,8 @@ def place_doctors(slot_id: UUID) -> Response:
 
 
 def _fill_slot(slot: Slot) -> PlacementResult:
-    """Give seats to all doctors who wait, or only those of the institution in the form. Raises
-    InvalidInput."""
+    """Give seats in the slot (locked), as far as there are some, to all doctors who wait, or only those of
+    the institution in the form, and notify them. Raises InvalidInput for an unknown institution."""
     words = request.form.get("institution")
     institution = slot_places.find_institution_of_slot(slot, words) if words else None
     return slot_places.fill_slot(

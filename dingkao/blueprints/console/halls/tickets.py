@@ -25,7 +25,8 @@ from dingkao.web.request_lifecycle import limiter
 @require("halls.tickets")
 @limiter.limit("30/hour")
 def slot_tickets(slot_id: UUID) -> Response:
-    """Enqueue one PDF with the admission tickets of everyone who has a seat in a slot. Raises NotFound."""
+    """Enqueue one PDF with the admission tickets of everyone who has a seat in a slot, with a journal entry,
+    and redirect to the job, which fails if nobody has a ticket yet. Raises NotFound."""
     slot = slots.get_slot(slot_id, current_user.grant("halls.tickets"), for_update=True)
     job = admission_tickets.enqueue_slot_tickets(slot, by=current_user.as_actor())
     return redirect(url_for("jobs.show_job", job_id=job.id), 303)

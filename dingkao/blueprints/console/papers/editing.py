@@ -155,8 +155,8 @@ class _TypedPaper:
         return paper_blueprint.requirements_now(subject, category, typed_blueprint)
 
     def _save(self, points: dict[str, int], cells: list[BlueprintCell]) -> None:
-        """Save the typed paper, in place of `paper` if there is one. Raises InvalidInput, InvalidState once
-        somebody has begun it."""
+        """Save the typed paper, in place of `paper` if there is one; locks the cycle, writes a journal entry.
+        Raises InvalidInput, InvalidState once somebody has begun it."""
         opens_at, closes_at = self.form.window()
         paper_blueprint.save_paper(
             self.cycle,

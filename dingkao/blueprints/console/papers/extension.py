@@ -113,8 +113,9 @@ def _confirmation_of(picked_papers: list[Paper], closes_at: datetime) -> str:
 
 
 def _extend(picked_papers: list[Paper], closes_at: datetime, reason: str) -> None:
-    """Extend the papers, in the order of ids so that two requests can't deadlock, and say so on the next
-    page. Raises InvalidInput, InvalidState."""
+    """Extend the papers, which are locked in the order of ids so that two requests can't deadlock, enqueue
+    for each the job that gives open sittings the time and notifies the doctors, and say so on the next page.
+    Raises InvalidInput, InvalidState."""
     for paper in sorted(picked_papers, key=lambda paper: paper.id):
         window_extension.extend_window(
             paper,

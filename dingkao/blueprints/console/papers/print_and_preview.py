@@ -53,8 +53,8 @@ def preview_paper(paper_id: UUID) -> str:
 @limiter.limit("60/hour", methods=["POST"])
 def print_paper(paper_id: UUID) -> Response | str:
     """Enqueue the booklet, answer sheet or answer key of a fixed paper, each for users who are granted to
-    print it (domain.md §12); who printed it is entered in the journal. Raises NotFound, Forbidden, and in a
-    POST InvalidState for a paper that isn't fixed."""
+    print it (domain.md §12); who printed it is entered in the journal. Raises NotFound, InvalidState for a
+    paper that isn't fixed, and in a POST Forbidden."""
     paper = paper_rules.get_paper(paper_id)
     allowed = [what for what in paper_printing.PRINTS if current_user.may(f"papers.print_{what}")]
     if request.method == "POST":

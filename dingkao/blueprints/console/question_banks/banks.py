@@ -228,9 +228,9 @@ def _export_response(bank: QuestionBank, kind: str) -> FlaskResponse:
 @question_banks.post("/office/banks/<uuid:bank_id>/approve")
 @require("questions.approve")
 def approve_questions(bank_id: UUID) -> Response:
-    """Approve the ticked questions with their groups, or with a job all pending ones of the bank that the
-    user may approve; how many were skipped because the user may not is said above the list. Raises NotFound,
-    Forbidden, InvalidState."""
+    """Approve the ticked questions, of whichever bank, with their groups, or with a job all pending ones of
+    the bank that the user may approve; how many were skipped because the user may not is said above the list.
+    Raises NotFound, Forbidden, InvalidState."""
     bank = question_search.get_bank(bank_id)
     if "all" in request.form:
         job = question_approval.enqueue_approval(bank, by=current_user.as_actor())

@@ -253,9 +253,9 @@ def question(question_id: UUID) -> str:
 @question_banks.post("/office/questions/<uuid:question_id>/decide")
 @require("questions.approve")
 def decide_question(question_id: UUID) -> Response:
-    """Approve the pending versions of a question and its group (`approve` in the form), or return them with a
-    reason; that none waits, or the reason lacks, is said on the question's page. Raises NotFound, Forbidden,
-    InvalidState."""
+    """Approve the pending versions (locked) of a question and its group (`approve` in the form), or return
+    them with a reason, as their author may, too; that none waits, or the reason lacks, is said on the
+    question's page. Raises NotFound, Forbidden, InvalidState."""
     question = question_search.get_question(question_id)
     versions = question_approval.list_pending_versions_for_update([question.id])
     if not versions:

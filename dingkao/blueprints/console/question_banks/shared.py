@@ -86,7 +86,8 @@ def _copy_or_refuse(bank: SharedBankInfo) -> Response:
 
 def _copy_or_enqueue(bank: SharedBankInfo) -> Response:
     """Copy a shared bank, a large one with a job, and redirect to the shared banks or to the job; what is new
-    waits for a second person. Raises InvalidInput, InvalidState."""
+    waits for a second person, what the platform has withdrawn goes out of use at once. Raises InvalidInput,
+    InvalidState."""
     if bank.is_large:
         job = shared_bank_copies.enqueue_copy(bank, by=current_user.as_actor())
         flash("题目较多，已转为后台任务；接收的题目待另一人审核后使用。")

@@ -55,9 +55,9 @@ def _doctor_address(row: ListRow) -> str:
 @results.post("/office/conclusions")
 @require("conclusions.decide")
 def conclude_records() -> Response:
-    """综合评定 of the ticked assessments, or with a job of those of a view or all that wait; why some of the
-    ticked could not be concluded is said above the list. Raises NotFound before the first cycle, InvalidInput
-    for a view that no longer is one."""
+    """综合评定 of the ticked assessments (locked), or with a job of those of a view or all that wait; why
+    some of the ticked could not be concluded is said above the list. Raises NotFound before the first cycle,
+    InvalidInput for a view that no longer is one, TooManyValues for more than 5,000 ticks."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():

@@ -222,8 +222,8 @@ def _change_meeting(
 def refill_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Add to the list of a draft, with a job, what waits by now. Refusals and NotFound as
-    `_change_meeting`."""
+    """Add to the list of a draft, with a job, what waits by now. Refused, its page says why. Raises
+    NotFound."""
 
     def refill(meeting: GradingMeeting) -> None:
         """Mark the list as not filled, and enqueue the job. Raises InvalidState unless it is a draft's."""
@@ -249,7 +249,7 @@ def delete_meeting(meeting_id: UUID) -> Response:
 def save_meeting_notes(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Store what was discussed at a meeting that is a draft. Refusals and NotFound as `_change_meeting`."""
+    """Store what was discussed at a meeting that is a draft. Refused, its page says why. Raises NotFound."""
     notes = request.form.get("notes", "")
     return _change_meeting(
         meeting_id,
@@ -263,8 +263,8 @@ def save_meeting_notes(
 def add_meeting_member(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Add somebody present: a colleague by `account`, or another one by name. Refusals and NotFound as
-    `_change_meeting`."""
+    """Add somebody present at a draft: a colleague by `account`, or another one by name; who is on the list
+    already isn't added again. Refused, its page says why. Raises NotFound."""
     form = request.form
     account_id = _parse_id(form.get("account", ""))
     return _change_meeting(
@@ -283,7 +283,7 @@ def add_meeting_member(
 @results.post("/office/meetings/<uuid:meeting_id>/members/<uuid:member_id>/remove")
 @require("meetings.prepare")
 def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple[str | Response, int]:
-    """Remove somebody who was not present from a draft. Refusals and NotFound as `_change_meeting`."""
+    """Remove somebody who was not present from a draft. Refused, its page says why. Raises NotFound."""
 
     def remove(meeting: GradingMeeting) -> None:
         """Remove the member; an unknown one is ignored. Raises InvalidState unless the meeting is a draft."""
@@ -298,8 +298,8 @@ def remove_meeting_member(meeting_id: UUID, member_id: UUID) -> Response | tuple
 def draw_meeting_sample(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Draw as many more records for the spot check as were typed, or all that are left. Refusals, as of what
-    is no number, and NotFound as `_change_meeting`."""
+    """Draw as many more records of a draft for the spot check as were typed, or all that are left, by chance.
+    Refused, as for what is no number, its page says why. Raises NotFound."""
     typed_size = request.form.get("size", "")
     size = int(typed_size) if typed_size.isascii() and typed_size.isdecimal() and len(typed_size) < 5 else 0
     return _change_meeting(
@@ -312,8 +312,8 @@ def draw_meeting_sample(
 @results.post("/office/meetings/<uuid:meeting_id>/sample/<uuid:record_id>")
 @require("meetings.prepare")
 def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[str | Response, int]:
-    """Store what the spot check of one record that was drawn showed. Refusals and NotFound as
-    `_change_meeting`."""
+    """Store what the spot check of one record that was drawn showed, while the meeting is a draft. Refused,
+    its page says why. Raises NotFound, also for a record that was not drawn."""
     form = request.form
     return _change_meeting(
         meeting_id,
@@ -333,7 +333,8 @@ def save_sample_result(meeting_id: UUID, record_id: UUID) -> Response | tuple[st
 def conclude_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Let the committee's decision take effect, with a job. Refusals and NotFound as `_change_meeting`."""
+    """Let the committee's decision take effect, with a job; from now on the draft can't be changed. Refused,
+    as without a chair or with an unchecked sample, its page says why. Raises NotFound, Forbidden."""
     return _change_meeting(
         meeting_id,
         lambda meeting: _start_conclusion(meeting),
@@ -342,8 +343,9 @@ def conclude_meeting(
 
 
 def _start_conclusion(meeting: GradingMeeting) -> None:
-    """Enqueue the job that concludes the meeting's records. Raises what `start_conclusion` of the room
-    raises."""
+    """Move the meeting (locked) from draft to concluding, and enqueue the job that concludes its records.
+    Raises Forbidden; InvalidState while the list is being made, without a chair, or with a sampled record
+    unchecked."""
     meeting_conclusion.start_conclusion(meeting, by=current_user.as_actor())
 
 
@@ -352,8 +354,8 @@ def _start_conclusion(meeting: GradingMeeting) -> None:
 def sign_meeting(
     meeting_id: UUID,
 ) -> Response | tuple[str | Response, int]:
-    """Sign the minutes as one of those present; again, it changes nothing. Raises Forbidden for anybody else.
-    Refusals and NotFound as `_change_meeting`."""
+    """Sign the minutes as one of those present; again, it changes nothing. Refused, as before the conclusion,
+    the meeting's page says why. Raises NotFound, Forbidden for who isn't listed with this account."""
     return _change_meeting(
         meeting_id,
         lambda meeting: meeting_members.sign_minutes(meeting, by=current_user.as_actor()),
@@ -364,7 +366,7 @@ def sign_meeting(
 @results.get("/office/meetings/<uuid:meeting_id>/minutes.pdf")
 @require("meetings.prepare")
 def meeting_minutes_pdf(meeting_id: UUID) -> FlaskResponse:
-    """The minutes as PDF. Raises NotFound, InvalidState, Unavailable."""
+    """The minutes as PDF. Raises NotFound, InvalidState if there are none yet, Unavailable."""
     meeting = grading_meetings.get_meeting(meeting_id, current_grant())
     return _download(
         meeting_minutes.minutes_pdf(meeting),
@@ -376,7 +378,7 @@ def meeting_minutes_pdf(meeting_id: UUID) -> FlaskResponse:
 @results.get("/office/meetings/<uuid:meeting_id>/minutes.docx")
 @require("meetings.prepare")
 def meeting_minutes_docx(meeting_id: UUID) -> FlaskResponse:
-    """The minutes as docx. Raises NotFound, InvalidState."""
+    """The minutes as docx. Raises NotFound, InvalidState if there are none yet."""
     meeting = grading_meetings.get_meeting(meeting_id, current_grant())
     return _download(
         meeting_minutes.minutes_docx(meeting),

@@ -166,7 +166,8 @@ def propose_line() -> Response | FlaskResponse:
 
 
 def _propose_missing_lines(cycle: Cycle, *, by: Actor) -> str:
-    """Propose the default for every category and level without a line. Returns the sentence to show."""
+    """Propose the default for every category and level without a line; locks the cycle. Returns the sentence
+    to show. Raises InvalidState if one was approved meanwhile."""
     current_lines = rules.current_lines(cycle)
     missing_kinds = [kind for kind in KINDS if kind not in current_lines]
     for category, level in missing_kinds:
@@ -175,7 +176,8 @@ def _propose_missing_lines(cycle: Cycle, *, by: Actor) -> str:
 
 
 def _propose_typed_line(cycle: Cycle, *, by: Actor) -> str:
-    """Propose the line in the form. Returns the sentence to show. Raises InvalidInput, InvalidState."""
+    """Propose the line in the form, in place of an earlier proposal; locks the cycle. Returns the sentence to
+    show. Raises InvalidInput, InvalidState if one is approved already."""
     rules.propose_line(
         cycle,
         request.form.get("category", ""),
@@ -221,7 +223,7 @@ def approve_lines() -> Response:
 def _approve_lines(line_ids: Sequence[UUID], *, by: Actor) -> None:
     """Lock and approve the lines with these ids, and enqueue the jobs that apply the lines of their cycles;
     those that are approved already stay as they are. Raises NotFound for one that was withdrawn, Forbidden
-    for the person who proposed one."""
+    for the person who proposed one, or isn't independent of them."""
     lines = [rules.get_line_for_update(line_id) for line_id in line_ids]
     for line in lines:
         rules.approve_line(line, by=by)

@@ -219,9 +219,10 @@ def withdraw_publication(publication_id: UUID) -> Response:
 @results.post("/office/publications/object/<uuid:record_id>")
 @require("results.return_record")
 def return_record(record_id: UUID) -> Response:
-    """Return one assessment that is 待发布 to its assessment organisation, with a reason; `publication` in
-    the address is the list on which it is, which can't be approved any more; without a reason the same view
-    of it is shown again, with the refusal at the record's row. Raises NotFound, InvalidState."""
+    """Return one assessment that is 待发布 (locked) to its assessment organisation, with a reason;
+    `publication` in the address is the list on which it is, which can't be approved any more; without a
+    reason the same view of it is shown again, with the refusal at the record's row. Raises NotFound,
+    InvalidState, also while its list is being published."""
     try:
         publishing.return_record(
             record_id,

@@ -27,7 +27,7 @@ def assignment() -> str:
 
 
 def _render_assignment(refusal: str = "") -> str:
-    """The page; `refusal`: why the form was refused."""
+    """The page; `refusal`: why the form was refused. Raises NotFound before the first cycle, Forbidden."""
     scope, cycle = current_scope(), require_current_cycle()
     return render_template(
         "console/filing_review/assignment.html",
@@ -75,8 +75,9 @@ def _submitted_colleague(name: str = "colleague") -> UUID:
 
 
 def _assign_ticked(cycle: Cycle, scope: ReviewScope) -> int:
-    """Give the ticked records to the form's colleague; returns and raises as `assign_records` of
-    `review_assignment`, InvalidInput also without a colleague."""
+    """Give those of the ticked records that wait, the first MAX_ASSIGNED of them (locked), to the form's
+    colleague; leases stay. Returns how many. Raises Forbidden for who doesn't decide, InvalidInput without a
+    colleague, or for somebody who is none."""
     colleague = _submitted_colleague()
     return review_assignment.assign_records(
         cycle,
@@ -88,8 +89,9 @@ def _assign_ticked(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
-    """Give the waiting records of the form's department to its colleague; returns and raises as
-    `assign_department` of `review_assignment`, InvalidInput also without a colleague."""
+    """Give the waiting records (locked) of the form's department to its colleague, at most MAX_ASSIGNED, also
+    those that others have; leases stay. Returns how many the colleague didn't have. Raises Forbidden for who
+    doesn't decide, InvalidInput without department or colleague, or for somebody who is none."""
     return review_assignment.assign_department(
         cycle,
         scope,
@@ -100,8 +102,9 @@ def _assign_department(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
-    """Give the waiting records that nobody has to the form's colleagues in turn; returns and raises as
-    `assign_evenly` of `review_assignment`."""
+    """Give the waiting records (locked) that nobody has or has leased to the form's colleagues in turn, at
+    most MAX_ASSIGNED. Returns how many. Raises Forbidden for who doesn't decide, InvalidInput without
+    colleagues, or for somebody who is none."""
     return review_assignment.assign_evenly(
         cycle,
         scope,
@@ -111,8 +114,10 @@ def _assign_evenly(cycle: Cycle, scope: ReviewScope) -> int:
 
 
 def _hand_over_reviews(cycle: Cycle, scope: ReviewScope) -> int:
-    """Give the waiting records of the form's leaver to its successor; returns and raises as
-    `hand_over_reviews` of `review_assignment`, InvalidInput also without one of both."""
+    """Give the waiting records (locked) that the form's leaver was given, or has leased and nobody was given,
+    to its successor, at most MAX_ASSIGNED; the leaver's leases end. Returns how many. Raises Forbidden for
+    who doesn't decide, InvalidInput without one of both, for one who is no colleague, or if both are the
+    same."""
     return review_assignment.hand_over_reviews(
         cycle,
         scope,

@@ -30,9 +30,10 @@ from dingkao.web.request_lifecycle import auto_refreshing_page, xlsx_response
 @require("filings.review")
 def batch_review() -> Response | str:
     """Decide on the ticked records, or those of the view, the first MAX_BATCH, at once: first the preview of
-    who would be decided on and who is left out; once confirmed, the batch is begun, a large one by a job. If
-    nobody is ticked, back to the queue. Raises Forbidden, NotFound before the first cycle, InvalidInput for a
-    view that no longer is one."""
+    who would be decided on and who is left out; once confirmed, the batch is begun, a large one by a job;
+    sent again, it is only shown. What has changed since the preview is left out. If nobody is ticked, back to
+    the queue. Raises Forbidden, NotFound before the first cycle, and for the id of somebody else's batch,
+    InvalidInput for a view that no longer is one, or a page that is out of date."""
     scope, cycle = current_scope(), require_current_cycle()
     if not scope.can_decide:
         raise Forbidden(CLERK_MESSAGE)
@@ -159,8 +160,9 @@ def batch_report(batch_id: UUID) -> FlaskResponse:
 def recall_batch(
     batch_id: UUID,
 ) -> Response | tuple[FlaskResponse, int]:
-    """Recall what a batch has sent on, with a reason, as a batch of its own, to which this redirects; a
-    refusal is shown on the page of the first. Raises NotFound, Forbidden."""
+    """Recall what a batch (locked) has sent on, with a reason, as a batch of its own, to which this
+    redirects; who may not recall a record is told so there. A refusal is shown on the page of the first.
+    Raises NotFound, Forbidden."""
     by = current_user.as_actor()
     batch = review_batches.get_batch(batch_id, by, for_update=True)
     scope = current_scope()

@@ -17,12 +17,13 @@ from dingkao.web.forms import ticked_ids
 @filing_review.get("/office/review/phrases")
 @require("filings.review")
 def phrases() -> str:
-    """One's own phrases, and those of one's organisations."""
+    """One's own phrases, and those of one's organisations. Raises Forbidden for a side on which the user
+    doesn't review."""
     return _render_phrases()
 
 
 def _render_phrases(refusal: str = "") -> str:
-    """The page; `refusal`: why a phrase was not added."""
+    """The page; `refusal`: why a phrase was not added. Raises Forbidden."""
     scope = current_scope()
     return render_template(
         "console/filing_review/phrases.html",
@@ -38,8 +39,9 @@ def _render_phrases(refusal: str = "") -> str:
 @filing_review.post("/office/review/phrases")
 @require("filings.review")
 def add_phrase() -> Response | tuple[str, int]:
-    """Add a phrase: one's own, or by a reviewer that of an organisation for which the person decides. If it
-    is refused, the page says why."""
+    """Add a phrase: one's own, or by a reviewer that of an organisation for which the person decides, which
+    is journalled; one that is there already isn't added again. If it is refused, the page says why. Raises
+    Forbidden."""
     scope = current_scope()
     is_shared = "shared" in request.form
     try:
@@ -69,8 +71,8 @@ def _chosen_organisation_id(allowed_ids: tuple[UUID, ...]) -> UUID:
 @filing_review.post("/office/review/phrases/<uuid:phrase_id>/remove")
 @require("filings.review")
 def remove_phrase(phrase_id: UUID) -> Response:
-    """Delete a phrase of one's own, or by a reviewer one of an organisation for which the person decides.
-    Raises NotFound for any other."""
+    """Delete a phrase of one's own, or by a reviewer one of an organisation for which the person decides,
+    which is journalled; does nothing if it is gone. Raises NotFound for any other, Forbidden."""
     scope = current_scope()
     review_phrases.remove_phrase(phrase_id, scope.deciding_ids, by=current_user.as_actor())
     return redirect(

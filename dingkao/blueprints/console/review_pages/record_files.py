@@ -30,7 +30,7 @@ def photo(record_id: UUID) -> FlaskResponse:
 @require("filings.review")
 def signature(record_id: UUID) -> FlaskResponse:
     """The scan of the form that the doctor signed, of a filing that was filled in on the doctor's behalf.
-    Raises NotFound, Forbidden, Unavailable."""
+    Raises NotFound, also if the doctor's last confirmation was by code, Forbidden, Unavailable."""
     filing = filing_of(review.get_record(record_id, current_scope()))
     content, content_type = assistance.signature_content(filing)
     return FlaskResponse(
@@ -67,7 +67,8 @@ def proof_page(
     number: int,
 ) -> FlaskResponse:
     """Page `number` (from 1) of a proof that is a PDF, as JPEG; how many pages it has is in the header
-    X-Page-Count. Raises NotFound, also for a page beyond the last, Forbidden, TooLarge, Unavailable."""
+    X-Page-Count. Raises NotFound, also for a page beyond the last, Forbidden, InvalidInput for a PDF that
+    can't be opened, TooLarge, Unavailable."""
     record = review.get_record(record_id, current_scope())
     document = filing_documents.get_proof(record, document_id)
     if document.content_type != "application/pdf":

@@ -49,8 +49,9 @@ from dingkao.web.access_control import can_make, require
 @filing_review.post("/office/review/<uuid:record_id>/open")
 @require("filings.review")
 def take_record(record_id: UUID) -> Response:
-    """Lease one record: for as long as the lease lasts nobody else can decide on it. Raises NotFound,
-    Forbidden, InvalidState."""
+    """Lease one record: for as long as the lease lasts nobody else can decide on it, and its doctor can't
+    withdraw it any more. Raises NotFound, Forbidden, InvalidState if it doesn't wait here or somebody else
+    has leased it."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     review.lease_record(record, scope, by=current_user.as_actor())
@@ -65,7 +66,8 @@ def take_record(record_id: UUID) -> Response:
 @filing_review.get("/office/review/<uuid:record_id>")
 @require("filings.review")
 def show_record(record_id: UUID) -> str:
-    """One record. Raises NotFound."""
+    """One record, in any state but not_included, its numbers masked. Raises NotFound, Forbidden for a side on
+    which the user doesn't review."""
     scope = current_scope()
     return _render_record(review.get_record(record_id, scope), scope)
 
@@ -88,8 +90,10 @@ def reveal_numbers(record_id: UUID) -> str:
 @filing_review.post("/office/review/<uuid:record_id>/decide")
 @require("filings.review")
 def decide_record(record_id: UUID) -> Response | tuple[str, int]:
-    """Decide on a record as the form says; with `next` in the address the next one is leased and shown. A
-    refusal is shown on its page, with what was typed. Raises Forbidden, NotFound."""
+    """Decide on a record (locked) as the form says, and notify the doctor unless it only goes back to the
+    institution; with `next` in the address the next one is leased and shown. A refusal is shown on its page,
+    with what was typed. Raises Forbidden, NotFound, and with `next` InvalidState if somebody else leased the
+    next one just then, by which the decision is undone."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     try:
@@ -124,7 +128,9 @@ def _address_after(record: Assessment, scope: ReviewScope) -> str:
 
 
 def _decide_by_form(record: Assessment, scope: ReviewScope) -> str:
-    """Decide as the form says and return the sentence to show. Raises every refusal of the decision."""
+    """Decide on the locked record as the form says, journal it, notify the doctor, and return the sentence to
+    show. Raises InvalidInput, Forbidden, InvalidState, and NotFound for a decision that this side doesn't
+    have."""
     form = request.form
     action = form.get("decision", "")
     decision = Decision(

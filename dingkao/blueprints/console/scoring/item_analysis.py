@@ -51,7 +51,8 @@ SHEET_HEADINGS = [
 @scoring.get("/office/analyses")
 @require("analysis.view")
 def list_analyses() -> str:
-    """The cycle's papers: how many sittings were handed in, and when each was analysed last."""
+    """The cycle's papers: how many sittings were handed in (counted as far as pages show), those with most
+    first, and when each was analysed last."""
     cycle = current_cycle()
     papers = item_analysis_jobs.analysable_papers(cycle) if cycle else []
     counts = item_analysis_jobs.handed_in_counts(papers)

@@ -100,8 +100,8 @@ def _correction_state_text(correction: KeyCorrection) -> str:
 def propose_correction(
     version_id: UUID,
 ) -> Response | tuple[str, int] | str:
-    """Propose a correction for one version of a question; a job then computes which scores would change. A
-    refusal is shown in the form. Raises NotFound."""
+    """Propose a correction for one version of a question, in place of one that isn't approved yet; a job then
+    computes which scores would change. A refusal is shown in the form. Raises NotFound."""
     version = key_corrections.get_version(version_id)
     form = CorrectionForm()
     correction = submit_form(form, partial(_propose_from_form, form, version))
@@ -123,7 +123,8 @@ def propose_correction(
 
 
 def _propose_from_form(form: CorrectionForm, version: QuestionVersion) -> KeyCorrection:
-    """Propose the correction of the form. Raises InvalidInput naming the field."""
+    """Propose the correction of the form for the version, which is locked; an earlier proposal is withdrawn.
+    Raises InvalidInput naming the field, also if nothing would change."""
     return key_corrections.propose_correction(
         version,
         treatment=form.treatment.data,
@@ -215,8 +216,9 @@ def _has_changes_to_decide(page: Page[ScoreChange], state: str) -> bool:
 @scoring.post("/office/corrections/<uuid:correction_id>/approve")
 @require("corrections.approve")
 def approve_correction(correction_id: UUID) -> Response:
-    """Approve a correction as the second person; a job then scores the sittings with the question again.
-    Raises NotFound, Forbidden, InvalidState."""
+    """Approve a correction as the second person, by which it replaces the one in force; a job then scores the
+    sittings with the question again. Approved already, it is only shown. Raises NotFound, Forbidden,
+    InvalidState, also before its preview is computed."""
     correction = key_corrections.get_correction_for_update(correction_id)
     if key_corrections.approve_correction(correction, by=current_user.as_actor()):
         rescoring.enqueue_remarking(correction, by=current_user.as_actor())
@@ -269,9 +271,9 @@ def recount_or_resume(correction_id: UUID) -> Response:
 @scoring.post("/office/corrections/<uuid:correction_id>/decide")
 @require("corrections.decide_changes")
 def decide_changes(correction_id: UUID) -> Response:
-    """Decide on the ticked published results: publish the new score (`decision` «adopt»), or keep the
-    published result, with a reason; who could not be decided on is said above the list, and a refusal, too.
-    Raises NotFound, Forbidden, InvalidState."""
+    """Decide on the ticked published results: publish the new score (`decision` «adopt»), of which the
+    doctors are notified, or keep the published result, with a reason; who could not be decided on is said
+    above the list, and a refusal, too. Raises NotFound, Forbidden."""
     correction = key_corrections.get_correction_for_update(correction_id)
     try:
         message = _decide_ticked(correction)
@@ -284,8 +286,9 @@ def decide_changes(correction_id: UUID) -> Response:
 
 
 def _decide_ticked(correction: KeyCorrection) -> str:
-    """Decide on the ticked changes as the form says. Returns the sentence to show. Raises InvalidInput,
-    Forbidden, InvalidState."""
+    """Decide on the ticked changes as the form says; locks record, sitting and change of each, and notifies
+    the doctors of adopted scores. Returns the sentence to show. Raises InvalidInput, Forbidden for who
+    proposed the correction or isn't independent of them."""
     change_ids = ticked_ids("change")
     if not change_ids:
         raise InvalidInput("请先勾选要决定的医师。")

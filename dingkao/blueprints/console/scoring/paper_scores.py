@@ -62,7 +62,8 @@ def _import_from_form(form: SpreadsheetForm, cycle: Cycle) -> Response | tuple[s
 
 def _import_upload(form: SpreadsheetForm, cycle: Cycle) -> Response | ImportReport:
     """Import the uploaded spreadsheet, or only check it. Returns a redirect to the job or to the import; the
-    report if this page must show it. Raises Refusal."""
+    report if this page must show it. Raises InvalidInput, TooLarge, InvalidState if the province allows no
+    such imports, Unavailable."""
     upload = form.file.data
     outcome = score_imports.import_or_enqueue(
         upload.read(MAX_IMPORT_FILE_BYTES + 1),
@@ -194,8 +195,8 @@ def _import_for_update(import_id: UUID) -> ScoreImport:
 @scoring.post("/office/offline-scores/<uuid:import_id>/approve")
 @require("scores.confirm")
 def approve_import(import_id: UUID) -> Response:
-    """Confirm an import as the second person; a job then enters the scores. Raises NotFound, Forbidden,
-    InvalidState."""
+    """Confirm an import as the second person; a job then enters the scores. Confirmed already, it is only
+    shown. Raises NotFound, Forbidden, InvalidState if it is withdrawn or incomplete."""
     score_import = _import_for_update(import_id)
     if not in_scope(current_grant(), assessor_id=score_import.organisation_id):
         raise Forbidden
