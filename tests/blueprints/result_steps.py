@@ -13,6 +13,7 @@ from tests.blueprints.signed_in_client import post_form, signed_in_client
 
 SLUG, CODE = "guizhou", 52
 _serial = actors.unused_serials(SLUG)
+LINE_BOX = r'name="line" value="([0-9a-f-]{36})"'
 
 
 def scored_doctor(application, in_province, right=True, **cells):
@@ -32,7 +33,9 @@ def approve_line(admins, in_province):
     assert (refused.status_code, refused.get_data(as_text=True).count('value="六十"')) == (422, 1)
     answer = post_form(proposer, page, category="clinical", level="physician", line="60")
     assert answer.status_code == 303
-    line_id = re.search(r'name="line" value="([0-9a-f-]{36})"', proposer.get(page).get_data(as_text=True))[1]
+    own_page, page_of_other = (person.get(page).get_data(as_text=True) for person in (proposer, approver))
+    assert not re.search(LINE_BOX, own_page), "the proposer is offered to approve"
+    line_id = re.search(LINE_BOX, page_of_other)[1]
     refused = post_form(proposer, f"{page}/approve", page=page, line=line_id)
     assert refused.status_code == 403
     assert "提出人与确认人不能是同一人" in refused.get_data(as_text=True)

@@ -24,7 +24,7 @@ def approve_line(admins):
     """Have the line of clinical physicians approved, 95 points: of ten questions every one is to be right."""
     page = f"/{SLUG}/office/lines"
     post_form(admins[0], page, category="clinical", level="physician", line="95")
-    line_id = re.search(r'name="line" value="([0-9a-f-]{36})"', admins[0].get(page).get_data(as_text=True))[1]
+    line_id = re.search(r'name="line" value="([0-9a-f-]{36})"', admins[1].get(page).get_data(as_text=True))[1]
     assert post_form(admins[1], f"{page}/approve", page=page, line=line_id).status_code == 303
 
 

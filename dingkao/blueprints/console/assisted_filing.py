@@ -335,7 +335,8 @@ def _required_mobile(dossier: Dossier) -> str:
 @require("filings.assist")
 @limiter.limit("60/hour")
 def print_form() -> FlaskResponse:
-    """The filled-in form as PDF, to be signed by the doctor. Raises NotFound, TooLarge, Unavailable."""
+    """The filled-in form as PDF, its certificate numbers in full, to be signed by the doctor. Raises
+    NotFound, also if nothing is filed, TooLarge, Unavailable."""
     headers = {
         "Content-Disposition": 'inline; filename="filing.pdf"',
         "Cache-Control": "private, no-store",

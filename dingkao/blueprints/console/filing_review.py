@@ -112,10 +112,10 @@ def lease_next_record(
     after: Assessment | None = None,
 ) -> str:
     """Lock and lease, with a journal entry, the record that has waited longest among those that the current
-    user may decide and that nobody else has (with `after`, first those behind that;
-    `review.find_next_pending_id`), so that its doctor can't withdraw it any more, and return the address of
-    its page; where nothing waits, say so and return the address of the queue. Raises NotFound before the
-    first cycle, InvalidState if somebody else was faster."""
+    user may decide and that nobody else has, those given to the user first (with `after`, first those behind
+    that; `review.find_next_pending_id`), so that its doctor can't withdraw it any more, and return the
+    address of its page; where nothing waits, say so and return the address of the queue. Raises NotFound
+    before the first cycle, InvalidState if somebody else was faster."""
     by = current_user.as_actor()
     record_id = review.find_next_pending_id(
         require_current_cycle(),

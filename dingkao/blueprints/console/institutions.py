@@ -255,8 +255,8 @@ def _save_assessor(institution: Organisation, form: AssessorForm) -> None:
 @institutions.post("/office/institutions/assign")
 @require("institutions.manage")
 def assign_assessor_to_all() -> Response | tuple[str | Response, int]:
-    """Enqueue a job that assigns the chosen assessment organisation to every institution that has none; if it
-    isn't found, the list with that message."""
+    """Enqueue a job that assigns the chosen assessment organisation to every open institution that has none;
+    if it isn't found, the list with that message."""
     try:
         assessor = organisations.resolve_choice(
             request.form.get("assessor", ""),

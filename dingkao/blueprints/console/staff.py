@@ -149,9 +149,9 @@ def _invite_from_form(form: StaffForm) -> IssuedCredentials:
 
 
 def _organisation_of_role(role: str, registration_number: str | None) -> Organisation | None:
-    """The organisation with the typed 机构登记号, at which a role is to be held; None for a role of the
-    province's office, whatever was typed. Raises InvalidInput for the field `organisation`, also if the role
-    takes an assessment organisation and it is none."""
+    """The open organisation with the typed 机构登记号, or into which that one was merged, at which a role is
+    to be held; None for a role of the province's office, whatever was typed. Raises InvalidInput for the
+    field `organisation`, also if the role takes an assessment organisation and it is none."""
     if role in PROVINCE_ROLES:
         return None
     organisation = organisation_queries.find_by_registration_number((registration_number or "").upper())

@@ -195,8 +195,9 @@ def _refusal_reason(version: QuestionVersion, actor: Actor) -> str | None:
 @require("questions.export")
 @limiter.limit("60/hour")
 def export_bank(bank_id: UUID, kind: str) -> FlaskResponse | Response:
-    """The bank as a file (`kind`: «xlsx» or «gift»), or for a large bank the job that builds it. Who exported
-    it is entered in the journal, because exam questions are secret. Raises NotFound."""
+    """The bank, without retired questions, as a file (`kind`: «xlsx» or «gift»), or for a large bank the job
+    that builds it. Who exported it is entered in the journal, because exam questions are secret. Raises
+    NotFound."""
     if kind not in LARGE_EXPORTS:
         raise NotFound
     bank = question_search.get_bank(bank_id)
@@ -219,7 +220,7 @@ def export_bank(bank_id: UUID, kind: str) -> FlaskResponse | Response:
 
 
 def _export_response(bank: QuestionBank, kind: str) -> FlaskResponse:
-    """The bank's file as a download; `kind`: «xlsx» or «gift»."""
+    """The bank's file, without retired questions, as a download; `kind`: «xlsx» or «gift»."""
     if kind == "xlsx":
         return xlsx_response(bank_exports.bank_xlsx(bank), "questions.xlsx")
     return text_response(bank_exports.bank_gift(bank), "questions.gift.txt")

@@ -45,14 +45,15 @@ NO_NUMBER_MESSAGE = "合格线请填写0至100的数，最多一位小数。"
 @dataclass(frozen=True)
 class PassLineRow:
     """The pass line of a category and level (the default if none was proposed; `line_tenths`: points in
-    tenths), its effect (None if that isn't counted yet), and why the current user may not approve it (None if
-    the user may)."""
+    tenths), its effect (None if that isn't counted yet), whether the current user proposed it, and why the
+    current user isn't independent of who did (None if that is no reason)."""
 
     category: str
     level: str
     line: PassLine | None
     line_tenths: int
     effect: line_effects.LineEffect | None
+    is_own: bool
     recusal_reason: str | None
 
     @property
@@ -67,8 +68,8 @@ class PassLineRow:
 
     @property
     def may_approve(self) -> bool:
-        """Whether the line waits for approval and the current user may approve it."""
-        return self.is_proposed and self.recusal_reason is None
+        """Whether the line waits for approval and the current user, as a second person, may approve it."""
+        return self.is_proposed and not self.is_own and self.recusal_reason is None
 
 
 @results.get("/office/lines")
@@ -96,6 +97,7 @@ def _pass_lines_context(cycle: Cycle) -> dict[str, Any]:
             line := current_lines.get((category, level)),
             tenths[category, level],
             (effects or {}).get((category, level)),
+            line is not None and line.proposed_by == current_user.id,
             _recusal_reason(line),
         )
         for category, level in KINDS
@@ -119,7 +121,8 @@ def _is_proposed(line: PassLine | None) -> bool:
 
 
 def _recusal_reason(line: PassLine | None) -> str | None:
-    """Why the current user may not approve the line; None if the user may, or if it isn't pending."""
+    """Why the current user may not approve the line that somebody else proposed; None if the user may, made
+    the proposal, or the line isn't pending."""
     return current_user_recusal_reason(line.proposed_by) if line and _is_proposed(line) else None
 
 

@@ -162,8 +162,9 @@ def _approval_context(
 def _unprintable_people(
     shown_publication: Publication,
 ) -> list[tuple[Doctor, str]]:
-    """The doctors on the list for whom no certificate can be printed, each with the characters; empty while
-    the list isn't gathered, or if it was withdrawn."""
+    """The doctors on the list who passed and whose name can't be printed on a certificate, each with the
+    characters, by name: the first MAX_UNPRINTABLE_SHOWN; none while the list isn't gathered, or if it was
+    withdrawn."""
     if shown_publication.gathered_at is None or shown_publication.withdrawn_at:
         return []
     return unprintable_names.unprintable_in_publication(shown_publication.id)

@@ -147,7 +147,8 @@ def _render_batch(
 )
 @require("filings.review")
 def batch_report(batch_id: UUID) -> FlaskResponse:
-    """Everybody of a batch with what came of it, as xlsx. Raises NotFound."""
+    """Everybody of one's own batch (the first 2 * MAX_BATCH, by name; numbers masked), with what came of it,
+    as xlsx. Raises NotFound."""
     batch = review_batches.get_batch(batch_id, current_user.as_actor())
     return xlsx_response(
         review_batches.batch_report(batch),

@@ -293,7 +293,9 @@ def _neighbours(
     dossier: Dossier,
     scope: ReviewScope,
 ) -> dict[str, UUID | None]:
-    """The next and the previous record in the order of waiting, that the user may decide on."""
+    """Of the records that the user may decide on and no colleague has: the next one behind this in the order
+    of waiting (behind the last one, the first), those given to the user first, and the one before it. None
+    where there is none, or for who doesn't decide."""
     record, by = dossier.record, current_user.as_actor()
     if record.submitted_at is None or not scope.can_decide:
         return {"next_id": None, "previous_id": None}
