@@ -87,8 +87,8 @@ def invite_colleague() -> tuple[str, int]:
 
 
 def _invite_from_form(form: InvitationForm) -> Invitation:
-    """Invite the colleague of the form; the invitation has the one-time code, which is stored nowhere. Raises
-    InvalidInput, InvalidState for an organisation that is closed."""
+    """Create the account of the form's colleague, and return the invitation with the one-time code, of which
+    only a hash is stored. Raises InvalidInput, InvalidState for an organisation that is closed."""
     seat = own_staff.resolve_seat(form.seat.data, current_grant())
     user_name, name = (
         form.user_name.data or "",

@@ -197,8 +197,9 @@ def issue_code(account_id: UUID) -> str:
 @staff.post("/office/staff/<uuid:account_id>/link")
 @require("staff.manage")
 def send_link(account_id: UUID) -> Response:
-    """Send the setup link to an administrator, for the first time or because password or second factor were
-    lost, which removes both. Raises NotFound, Forbidden, InvalidState (for other staff, too), RateLimited."""
+    """Send the setup link to an administrator, by SMS after the commit, for the first time or because
+    password or second factor were lost, which removes both and ends the sessions. Raises NotFound, Forbidden,
+    InvalidState (for other staff, too), RateLimited."""
     account = staff_accounts.get_staff_for_update(account_id, by=current_user.as_actor())
     staff_accounts.send_administrator_link(account, by=current_user.as_actor())
     mobile = authentication.masked_bound_mobile(account)

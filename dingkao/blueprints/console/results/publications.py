@@ -83,8 +83,9 @@ def _names_of_actors(
 @results.post("/office/publications")
 @require("results.publish")
 def propose_publication() -> Response:
-    """Propose to publish all assessments that are 待发布: a job gathers their list, to which this redirects.
-    Raises NotFound before the first cycle, InvalidState."""
+    """Propose to publish all assessments that are 待发布: a job gathers their list, to which this redirects;
+    locks the cycle. Raises NotFound before the first cycle, InvalidState if there is none, or another list
+    isn't settled."""
     proposed = publication_lists.propose_publication(require_current_cycle(), by=current_user.as_actor())
     return redirect(
         url_for("results.publication", publication_id=proposed.id),
