@@ -136,7 +136,8 @@ def approve_act(act_id: UUID) -> Response:
 @proposed_acts.post("/office/proposals/<uuid:act_id>/withdraw")
 @require("proposed_acts.decide")
 def withdraw_act(act_id: UUID) -> Response:
-    """Withdraw the own act, or reject another's. Raises NotFound, InvalidState."""
+    """Withdraw the own act, or reject another's; again, it changes nothing. Raises NotFound, InvalidState
+    once it is approved."""
     act = rules.get_for_update(act_id)
     rules.withdraw(act, by=current_user.as_actor())
     flash("已退回，不再办理。" if act.proposed_by != current_user.id else "已撤回，可以重新提出。")

@@ -255,7 +255,8 @@ def _save_channel(name: str) -> Response | tuple[str, int]:
 
 
 def _propose_account(name: str, raw_values: dict[str, str]) -> ProposedAct:
-    """Propose the typed account, or the platform's if that was chosen. Raises InvalidInput, InvalidState."""
+    """Propose the typed account, of which an empty secret keeps its present value, or the platform's if that
+    was chosen. Raises InvalidInput, InvalidState if a proposal waits already."""
     reason = proposed_acts.validate_reason(raw_values["reason"], f"{name}-reason")
     value = (
         "" if request.form.get("use") == "platform" else channel_accounts.encrypt_account(name, raw_values)

@@ -283,8 +283,9 @@ def decide_request(request_id: UUID) -> Response | tuple[str, int]:
 
 
 def _apply_decision(doctor_request: Request, record: Assessment, scope: DecisionScope) -> str:
-    """Decide as the form says and return the sentence to show. Raises every refusal of the decision, and
-    NotFound if the form has none."""
+    """Decide on the request (locked, with its record) as the form says, notify the doctor, and return the
+    sentence to show. Raises InvalidInput, Forbidden, InvalidState, Unavailable, and NotFound, also if the
+    form has no decision."""
     form = request.form
     common: dict[str, Any] = {
         "by": current_user.as_actor(),

@@ -100,7 +100,8 @@ def _form_values(granted: ExtraTime) -> dict[str, Any]:
 
 
 def _save_extra_time(form: ExtraTimeForm, doctor: Doctor, cycle: Cycle) -> Response:
-    """Grant the doctor the extra time in the form. Raises InvalidInput."""
+    """Grant the doctor the extra time in the form, in place of what was granted before in the cycle; the
+    reason is stored encrypted. Raises InvalidInput."""
     extra_time.grant_extra_time(
         doctor,
         cycle,

@@ -95,7 +95,7 @@ def _render_hall_form(form: HallForm, hall: Hall | None) -> tuple[str, int] | st
 @halls.post("/office/halls/<uuid:hall_id>/shut")
 @require("halls.manage")
 def toggle_hall(hall_id: UUID) -> Response:
-    """Close a hall for new slots, or open it again. Raises NotFound."""
+    """Close a hall for new slots, or open it again; those that it has stay. Raises NotFound."""
     hall = hall_rules.get_hall(hall_id, manage_scope(), for_update=True)
     hall_rules.toggle_hall_closed(hall, by=current_user.as_actor())
     flash("考场已停用，不再用于新的场次。" if hall.closed_at else "考场已恢复使用。")

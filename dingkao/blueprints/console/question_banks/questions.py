@@ -271,15 +271,16 @@ def decide_question(question_id: UUID) -> Response:
 
 
 def _approve_versions(versions: list[QuestionVersion]) -> None:
-    """Approve all of these versions and say so. Raises Forbidden, InvalidState, NotFound."""
+    """Approve all of these versions (locked; those of a whole group) and say so. Raises Forbidden,
+    InvalidState, NotFound."""
     for version in versions:
         question_approval.approve_version(version, by=current_user.as_actor())
     flash(f"已通过{f'，同组共{len(versions)}题' if len(versions) > 1 else ''}，开始使用。")
 
 
 def _reject_versions(versions: list[QuestionVersion], reason: str) -> None:
-    """Return versions with the reason and say so; without a reason only say that it is missing. Raises
-    Forbidden, InvalidState, NotFound."""
+    """Return versions (locked) with the reason and say so; without a reason only say that it is missing.
+    Raises Forbidden, InvalidState, NotFound."""
     if not reason:
         flash("请填写退回原因。", "refusal")
         return

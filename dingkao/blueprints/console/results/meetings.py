@@ -203,7 +203,8 @@ def _change_meeting(
     message: str,
 ) -> Response | tuple[str | Response, int]:
     """Call `act` with the meeting, locked, and redirect to its page, at the same view of its list, with
-    `message`; if `act` raises InvalidInput or InvalidState, the page with that. Raises NotFound."""
+    `message`; if `act` raises InvalidInput or InvalidState, the page with that, and all is rolled back.
+    Raises NotFound, and what else `act` raises."""
     meeting = grading_meetings.get_meeting(meeting_id, current_grant(), for_update=True)
     try:
         act(meeting)
