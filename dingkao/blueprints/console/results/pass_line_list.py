@@ -69,7 +69,9 @@ class PassLineRow:
     @property
     def may_approve(self) -> bool:
         """Whether the line waits for approval and the current user, as a second person, may approve it."""
-        return self.is_proposed and not self.is_own and self.recusal_reason is None
+        if self.is_own:
+            return False
+        return self.is_proposed and self.recusal_reason is None
 
 
 @results.get("/office/lines")
