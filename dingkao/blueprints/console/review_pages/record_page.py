@@ -92,8 +92,7 @@ def reveal_numbers(record_id: UUID) -> str:
 def decide_record(record_id: UUID) -> Response | tuple[str, int]:
     """Decide on a record (locked) as the form says, and notify the doctor unless it only goes back to the
     institution; with `next` in the address the next one is leased and shown. A refusal is shown on its page,
-    with what was typed. Raises Forbidden, NotFound, and with `next` InvalidState if somebody else leased the
-    next one just then, by which the decision is undone."""
+    with what was typed. Raises Forbidden, NotFound."""
     scope = current_scope()
     record = review.get_record_for_update(record_id, scope)
     try:
