@@ -24,11 +24,13 @@ from wtforms.validators import StopValidation, ValidationError
 from wtforms.widgets import TextInput
 
 from dingkao import clock
-from dingkao.errors import Refusal
+from dingkao.errors import InvalidInput, Refusal
 
 MAX_TEXT_LENGTH, MIN_YEAR, MAX_YEAR = 200, 1990, 2100
 MAX_MINUTES_DIGITS = 3
 MAX_CHOICES = 100
+MAX_TICKED = 5_000
+"""Rows that one form may name: what a statement takes as one array (`arrays.MAX_VALUES`)."""
 
 
 def strip(value: Any) -> Any:
@@ -245,10 +247,13 @@ class SpreadsheetForm(Form):
 
 
 def ticked_ids(name: str = "record") -> list[UUID]:
-    """The ids of the ticked rows, from the form's checkboxes called `name`, in their order, as many as were
-    sent; values that are no id are ignored."""
+    """The ids of the ticked rows, from the form's checkboxes called `name`, in their order, at most
+    MAX_TICKED; values that are no id are ignored. Raises InvalidInput if more were sent."""
     ids = []
-    for text in request.form.getlist(name):
+    texts = request.form.getlist(name)
+    if len(texts) > MAX_TICKED:
+        raise InvalidInput(f"一次最多选择{MAX_TICKED:,}行，请分次操作。", name)
+    for text in texts:
         try:
             ids.append(UUID(text))
         except ValueError:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete, select
@@ -76,6 +77,14 @@ def test_only_a_draft_can_be_deleted(admin):
     assert post_form(admin, f"{OFFICE}/{published}/delete", page=f"{OFFICE}?kind=news").status_code == 409
     assert post_form(admin, f"{OFFICE}/{draft}/delete", page=f"{OFFICE}?kind=news").status_code == 303
     assert admin.get(f"{OFFICE}/{draft}").status_code == 404
+
+
+def test_more_rows_than_a_form_may_name_are_refused(admin):
+    many = [str(uuid4()) for _ in range(5_001)]
+    write(admin, publish=False)
+    refused = post_form(admin, f"{OFFICE}/publish?kind=news", page=f"{OFFICE}?kind=news", article=many)
+    assert refused.status_code == 422
+    assert "一次最多选择5,000行" in refused.get_data(as_text=True)
 
 
 def test_the_pinned_stand_before_the_newest_and_pages_follow(admin, anyone):
