@@ -329,10 +329,9 @@ def consent(
     """Consent to a locked transfer for `side` (one of INSTITUTION_SIDES), journalled; with the second consent
     it is carried out (institution, records and doctor are locked for that; doctor and both institutions are
     told), and True is returned; after the first the other institution is told. Consenting again has no
-    effect. Raises Forbidden, InvalidState, also if a record has gone too far or is being reviewed, or an
-    institution is closed."""
-    if change.kind != "transfer":
-        raise InvalidState("该事项不是转入转出，请刷新页面查看。")
+    effect. Raises Forbidden, InvalidState, also for an exclusion, if a record has gone too far or is being
+    reviewed, or if an institution is closed."""
+    _require_transfer(change)
     if getattr(change, f"{side}_by", None) == by.id and change.state in ("pending", "carried_out"):
         return change.state == "carried_out"
     require_other_person(change, by)
@@ -347,6 +346,12 @@ def consent(
         return False
     _carry_out(change, by)
     return True
+
+
+def _require_transfer(change: EnrolmentChange) -> None:
+    """Raise InvalidState for a change of another kind: an exclusion has its own decisions (`exclusions`)."""
+    if change.kind != "transfer":
+        raise InvalidState("该事项不是转入转出，请刷新页面查看。")
 
 
 def _carry_out(change: EnrolmentChange, by: Actor) -> None:
@@ -447,7 +452,9 @@ def refuse(
     by: Actor,
 ) -> None:
     """Refuse a locked transfer for `side`, with a reason that the other sides and the doctor read: both are
-    told. Refusing again has no effect. Raises InvalidInput, Forbidden, InvalidState."""
+    told. Refusing again has no effect. Raises InvalidInput, Forbidden, InvalidState (also for an
+    exclusion)."""
+    _require_transfer(change)
     if change.state == "refused":
         return
     require_side(change, grants, side)

@@ -102,9 +102,9 @@ def _decrypt(name: str, sealed: str | None) -> dict[str, str] | None:
 
 def propose_account(name: str, value: str, *, by: Actor, reason: str) -> ProposedAct:
     """Propose the account `value` (from `encrypt_account`) for the channel `name`; "" proposes the platform's
-    account.
-    It takes two persons, because whoever has the SMS account can read every code sent with it. Raises
-    InvalidInput for a missing or too long reason, InvalidState if such a proposal is pending."""
+    account. It takes two persons, because whoever has the SMS account can read every code sent with it. It is
+    journalled; nobody is notified. Raises InvalidInput for a missing or too long reason, InvalidState if such
+    a proposal is pending."""
     return proposed_acts.propose(
         name,
         proposed_acts.province_subject(),

@@ -339,6 +339,17 @@ def test_an_administrator_who_proposes_an_exclusion_does_not_approve_it(desks, d
     assert "原因：请先核实" in page_text(desks["old"].get(f"/{SLUG}/office/inbox"))
 
 
+def test_an_exclusion_is_not_refused_as_a_transfer(desks, doctor, in_province):
+    doctor.file()
+    doctor_page = f"/{SLUG}/office/doctors/{doctor.doctor_id}"
+    proposed = post_form(desks["old"], f"{doctor_page}/exclusion", page=doctor_page, reason="死亡")
+    refused = decide(desks["admin"], proposed.location, "refuse", side="office", reason="请先核实")
+    assert refused.status_code == 409
+    assert "不是转入转出" in page_text(refused)
+    assert "请先核实" not in doctor.get("/notices"), "nobody tells the doctor of a transfer"
+    assert decide(desks["admin"], proposed.location, "keep", reason="请先核实").status_code == 303
+
+
 def test_an_exclusion_gives_seat_and_ticket_back(desks, doctor, in_province):
     actors.advance_to(in_province, doctor, "ready")
     with in_province(SLUG):
