@@ -84,7 +84,7 @@ class AppConfig:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "AppConfig":
         """Returns the configuration from `environment`, by default that of the process. Raises ConfigError,
-        which names all variables that are missing, or else one that is malformed."""
+        which names all variables that are missing, or one that is malformed."""
         variables = os.environ if environment is None else environment
         adapter = variables.get("SMS_ADAPTER", "outbox")
         if adapter not in SMS_PROVIDERS:

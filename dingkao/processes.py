@@ -16,8 +16,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @contextmanager
 def deferred_garbage_collection() -> Iterator[None]:
-    """Run the block without garbage collection, and exclude what it created from all later collections. The
-    block imports or builds objects that exist until the process ends.
+    """Run the block without garbage collection, and exclude every object that exists at its end from all
+    later collections. The block imports or builds objects that exist until the process ends.
 
     Otherwise a quarter of the start-up time of a process goes into collections that find nothing. And memory
     that no later collection touches stays shared with the processes forked from this one. Later collections

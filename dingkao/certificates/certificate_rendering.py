@@ -61,7 +61,7 @@ MONTH_NAMES_ENGLISH = (
 def render(certificate: Certificate) -> tuple[bytes, bytes]:
     """Returns the certificate as PDF and PNG, from its stored content and with the province's present seal;
     stores nothing. A missing photo is left out. Raises Unavailable, NotFound if the seal's file is missing,
-    and encryption.DecryptionFailed for damaged content."""
+    and encryption.DecryptionFailed for altered content, photo or seal."""
     content = json.loads(
         current_vault().decrypt(
             SecretLocation("certificate", "content", certificate.id),
@@ -160,8 +160,8 @@ def _width_in_ideographs(text: str) -> float:
 
 
 def render_and_store(certificate: Certificate) -> None:
-    """Draw a certificate, store both files encrypted, and set `drawn_at`; valid or not. Drawing again
-    replaces the files. Raises what `render` raises."""
+    """Draw a certificate, store both files encrypted, which a rollback doesn't undo, and set `drawn_at`;
+    valid or not. Drawing again replaces the files. Raises Unavailable, and what `render` raises."""
     page, picture = render(certificate)
     current_store().put(PDF_KIND, certificate.id, page)
     current_store().put(PNG_KIND, certificate.id, picture)

@@ -105,8 +105,8 @@ def issue(record: Assessment) -> Certificate:
 
 
 def _issue_new(record: Assessment) -> Certificate:
-    """Create the certificate, flush and journal it; see `issue`. Raises InvalidState,
-    UnprintableCharacters."""
+    """Create the certificate of a record (locked), with its content encrypted and not drawn yet; flush and
+    journal it. Raises InvalidState for a record that hasn't passed, UnprintableCharacters."""
     if record.state != "passed":
         raise InvalidState("考核结果为合格并发布后，才能签发通知书。")
     doctor = db.session.get_one(Doctor, (record.tenant_id, record.doctor_id))
@@ -266,8 +266,9 @@ def issue_batch(job: Job, cursor: Cursor) -> Chunk:
     """Issue a certificate for everyone who passed in a publication, then draw them, which takes a hundred
     times as long.
 
-    Certificates that are issued or drawn already are left as they are. The cursor has the phase as its key,
-    `issued` or `drawn`, and the last record's id as value.
+    Certificates that are issued or drawn already are left as they are; who hasn't passed any more gets none.
+    The cursor has the phase as its key, `issued` or `drawn`, and the last record's id as value. Raises what
+    `render_and_store` raises.
     """
     publication_id = UUID(job.arguments["publication"])
     if "drawn" in cursor:
@@ -311,8 +312,8 @@ def _issue_batch(publication_id: UUID, last_id: UUID, total: int | None) -> Chun
 def issue_each(
     records: Iterable[Assessment],
 ) -> list[tuple[str, str]]:
-    """Issue the certificates of locked records. Returns (doctor's name, refusal) of those that can't be
-    printed."""
+    """Issue the certificates of locked records that passed. Returns (doctor's name, refusal) of those that
+    can't be printed. Raises InvalidState for one that hasn't passed."""
     refused: list[tuple[str, str]] = []
     for record in records:
         try:

@@ -48,7 +48,8 @@ class OfficialSeal:
 
 def current_seal() -> OfficialSeal:
     """Returns the seal of the current province; until one is approved, a sample seal with the name of its
-    health commission. Raises NotFound if the file is missing, Unavailable."""
+    health commission. Raises NotFound if the file is missing, Unavailable, encryption.DecryptionFailed if it
+    was altered."""
     stored_seal = settings.value("seal")
     if stored_seal:
         return OfficialSeal(
@@ -65,8 +66,9 @@ def current_seal() -> OfficialSeal:
 
 
 def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
-    """Store the picture `content`, and propose it as the province's seal; it is used only after approval.
-    Raises InvalidInput, InvalidState if a proposal waits already, TooLarge, Unavailable."""
+    """Store the picture `content`, which stays in the object store even after a rollback, and propose it as
+    the province's seal, which is journalled; it is used only after approval. Raises InvalidInput,
+    InvalidState if a proposal waits already, TooLarge, Unavailable."""
     proposed_acts.require_none_pending("seal", proposed_acts.province_subject())
     reason, picture, identity = (
         proposed_acts.validate_reason(reason),
@@ -85,7 +87,7 @@ def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
 
 def proposed_seal(act: ProposedAct) -> OfficialSeal:
     """Returns the seal of a proposal (an act of the kind "seal"), decided or not. Raises NotFound,
-    Unavailable."""
+    Unavailable, encryption.DecryptionFailed."""
     return OfficialSeal(
         "image/png",
         current_store().get("seal", UUID(act.value)),

@@ -15,9 +15,9 @@ from dingkao.people.models import ProposedAct
 
 
 def propose_revocation(certificate: Certificate, *, by: Actor, reason: str) -> ProposedAct:
-    """Propose to revoke (撤销) a certificate (locked); it stays valid until approval. The public page does
-    not show the reason. Raises InvalidState if the certificate is not valid or a proposal waits already,
-    InvalidInput."""
+    """Propose to revoke (撤销) a certificate (locked), which is journalled; it stays valid until approval.
+    The public page does not show the reason. Raises InvalidState if the certificate is not valid or a
+    proposal waits already, InvalidInput."""
     if certificate.state != "issued":
         raise InvalidState(NOT_VALID_MESSAGE)
     return proposed_acts.propose("revocation", certificate.id, by=by, reason=reason)
@@ -25,8 +25,8 @@ def propose_revocation(certificate: Certificate, *, by: Actor, reason: str) -> P
 
 @proposed_acts.on_approval("revocation")
 def apply_revocation(act: ProposedAct, by: Actor) -> None:
-    """Revoke the certificate of an approved proposal, which is locked, and write the journal. `by`: who
-    approves. Raises InvalidState if it is no longer valid."""
+    """Revoke the certificate of an approved proposal, which is locked, and write the journal; the doctor is
+    not notified, and the files stay. `by`: who approves. Raises InvalidState if it is no longer valid."""
     certificate = db.session.scalars(
         select(Certificate).where(Certificate.id == act.subject_id).with_for_update()
     ).one()

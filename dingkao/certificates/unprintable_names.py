@@ -37,8 +37,9 @@ def unprintable_in_publication(
 
 
 def unprintable_in_cycle(cycle: Cycle) -> list[tuple[Doctor, str]]:
-    """Returns (doctor, unprintable characters), by name, of those who passed in the cycle and never got a
-    certificate (one revoked since counts) and whose name can't be printed; MAX_UNPRINTABLE_SHOWN at most."""
+    """Returns (doctor, unprintable characters), by name, of those who passed in the cycle, never got a
+    certificate (a revoked one counts as got), and whose name can't be printed; MAX_UNPRINTABLE_SHOWN at
+    most."""
     query = select(Doctor).join(Assessment, doctor_join())
     return _find_unprintable(query.where(*uncertified_conditions(cycle)))
 

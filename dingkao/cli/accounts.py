@@ -87,6 +87,8 @@ def _operator_account(secret: str) -> dict[str, Any]:
 
 
 def _province_accounts(app: Flask, province: Province) -> list[dict[str, Any]]:
+    """Returns the accounts of the demonstration in a province as dicts of their attributes, with its slug as
+    `province`."""
     with app.app_context(), in_tenant(province.code):
         return [{"province": province.slug, **account.__dict__} for account in list_accounts(province)]
 

@@ -122,8 +122,8 @@ def capped_count_query(query: Select[Any], key: Any = None) -> ScalarSelect[int]
 
 
 def capped_count(query: Select[Any], key: Any = None) -> CappedCount:
-    """Returns the number of rows of `query`, counted up to MAX_COUNTED + 1; `key`: see
-    `capped_count_query`."""
+    """Returns the number of rows of `query`, counted up to MAX_COUNTED + 1; `key`: the id column, by default
+    `id` of the query's entity."""
     return CappedCount(db.session.scalar(select(capped_count_query(query, key))) or 0)
 
 

@@ -27,8 +27,9 @@ where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^(lo_|loread$|low
 
 
 def bootstrap(superuser: str, database: str, passwords: Mapping[str, str]) -> None:
-    """Create roles, database and schemas, or update them. `superuser`: libpq URL of the superuser, without a
-    database; `passwords`: role → password, for the roles that sign in (the owner doesn't). Idempotent."""
+    """Create roles, database and schemas, or update them, and revoke from everybody what could store rows
+    outside row-level security. `superuser`: libpq URL of the superuser, without a database; `passwords`: role
+    → password, for the roles that sign in (the owner doesn't). Idempotent. Raises psycopg.Error."""
     with psycopg.connect(superuser, dbname="postgres", autocommit=True) as connection:
         for role, attributes in ATTRIBUTES.items():
             _create_or_alter_role(connection, role, attributes, passwords.get(role))

@@ -72,6 +72,7 @@ class SampleFiling:
         return SCHOOLS.get(self.record.tenant_id, "医学院")
 
     def _dossier(self) -> Dossier:
+        """The doctor's dossier of the cycle, locked."""
         return dossier_of(self.doctor, self.cycle, for_update=True)
 
     def _save(self, step: int, **values: str) -> None:

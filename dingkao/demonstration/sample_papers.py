@@ -29,7 +29,8 @@ PAPER_QUESTIONS, PAPER_MINUTES, TRUE_FALSE_QUESTIONS = 20, 60, 4
 
 def create_papers(cycle: Cycle) -> None:
     """Create the papers of the cycle, of every subject, category and level for which the bank has enough
-    questions; their window began yesterday and ends in a hundred days."""
+    questions; their window began yesterday and ends in a hundred days. Those of assistants in public health
+    have the same questions for everyone (`fixed`)."""
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     for subject, category in itertools.product(SUBJECTS, CATEGORIES):
         counts = _paper_counts(subject, category)

@@ -27,8 +27,8 @@ def create_requests(
     staff: dict[str, Actor],
     proof: bytes,
 ) -> None:
-    """Create the request of a doctor with the sample state `state`; most states have none. `staff` as for
-    `create_records`; `proof`: the picture to upload as proof."""
+    """Create the request of a doctor with the sample state `state`; most states have none. `staff`: side
+    (institution, organisation) → actor who decides; `proof`: the picture to upload as proof."""
     match state:
         case "deferred":
             deferral = _create_request(record, "deferral", proof, reason="患病或住院治疗")

@@ -33,7 +33,7 @@ def create_post_exam_data(
 ) -> None:
     """Create what this module creates for `sat`, a record that sat both papers, and `absent`, one that sat
     none and gets a score on paper; the jobs of the analysis and of the correction's preview are enqueued.
-    `staff` as for `sample_records.create_records`."""
+    `staff`: side (admin, organisation) → actor."""
     settings.change(
         "answers_review",
         "full",

@@ -52,7 +52,7 @@ def begin_paper(record: Assessment, by: Actor) -> None:
 
 
 def _answer(sitting: Sitting, layout: Sequence[DrawnQuestion], *, right: bool) -> None:
-    """Store an answer to each question of `layout`; `right` as for `sit_papers`."""
+    """Store an answer to each question of `layout`; `right`: all are correct, else every third."""
     versions = _versions_by_id([question.version for question in layout])
     for position, question in enumerate(layout):
         version = versions[question.version]

@@ -134,7 +134,10 @@ class DemonstrationAccount:
 
 
 def seed_province(province: Province) -> None:
-    """Fill `province`, which must be the current one; the caller commits."""
+    """Fill `province`, which must be the current one; the caller commits. At once, whatever the caller does,
+    the province is opened on the platform, and pictures go into the object store. Doctors in sample states
+    are created only if there is no cycle yet; what else is missing is added. Rows that the roster's import
+    refuses are left out."""
     open_province(province, by=SYSTEM_ACTOR)
     if not settings.value("contact"):
         settings.change("contact", INSTITUTION_CONTACT, by=None, reason="演示")
@@ -180,7 +183,8 @@ def list_accounts(province: Province) -> list[DemonstrationAccount]:
 
 
 def _list_staff_accounts() -> list[DemonstrationAccount]:
-    """Returns the active accounts of staff, by user name."""
+    """Returns all active accounts of staff in the province, by user name, with the demonstration's password,
+    even if somebody has changed it."""
     query = select(Account).where(Account.kind == "staff", Account.state == "active")
     return [
         DemonstrationAccount(
@@ -221,8 +225,8 @@ def _list_doctor_accounts() -> list[DemonstrationAccount]:
 
 
 def _doctor_account(doctor: Doctor, account: Account, state: str) -> DemonstrationAccount:
-    """Returns a doctor's account with the password that it has now: the initial one until the first
-    sign-in."""
+    """Returns a doctor's account with its password: the initial one until the first sign-in, then the
+    demonstration's, even if the doctor has changed it."""
     is_unopened = account.state == "initial"
     return DemonstrationAccount(
         f"医师 {doctor.name} {ASSESSMENT_STATES[state]}",
@@ -240,7 +244,8 @@ def _decrypt(owner: Account | Doctor, table: str, name: str) -> str:
 
 
 def _seed_institutions(province: Province) -> list[Organisation]:
-    """Create the institutions; the first one assesses all."""
+    """Create the institutions that are missing; the first one assesses all that nobody assesses yet. Returns
+    all."""
     institutions = [
         _seed_institution(province, serial, *names)
         for serial, names in enumerate(
@@ -292,7 +297,8 @@ def _seed_articles() -> None:
 
 
 def _seed_staff(institutions: list[Organisation]) -> None:
-    """Create the accounts of staff, with their roles."""
+    """Create the accounts of staff that are missing, with their roles: the institution's reviewer at every
+    institution, the administrators with mobile number and second factor."""
     hospital, centre = institutions[0], institutions[-1]
     departments.add_departments([(hospital.id, DEPARTMENT)], by=SYSTEM_ACTOR)
     places = {"": None, "hospital": hospital, "centre": centre}

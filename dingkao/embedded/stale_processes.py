@@ -46,7 +46,8 @@ def _kill(process: psutil.Process) -> bool:
 
 
 def find_stale(log: Path, folder: Path | None) -> list[psutil.Process]:
-    """Returns the processes that `kill_all` would kill."""
+    """Returns the processes whose marker is the path `log` or below it, and the engines that work in `folder`
+    or below (None: no engine), without this process and those that have ended or can't be inspected."""
     return [process for process in psutil.process_iter() if _is_stale(process, log, folder)]
 
 

@@ -39,8 +39,8 @@ def get_job(
     *others: ColumnElement[bool],
     for_update: bool = False,
 ) -> Job:
-    """Returns the job with that id, locked with `for_update`, if the account may see it (see `visible_jobs`).
-    Raises NotFound."""
+    """Returns the job with that id, locked with `for_update`, if the account may see it: it asked for it, or
+    the job is chunked and meets one of the conditions `others`. Raises NotFound."""
     query = visible_jobs(account_id, *others).where(Job.id == job_id)
     job = db.session.scalar(query.with_for_update() if for_update else query)
     if job is None:

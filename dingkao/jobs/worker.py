@@ -61,7 +61,10 @@ def register_job(
 
     The function gets the job's row and a callback for its progress (done, total), and returns the result. It
     runs in one transaction unless it commits itself. It may run again after a crash, so it must be
-    idempotent. Work about a whole province is registered with `register_chunked_job`."""
+    idempotent. If it raises, what it hasn't committed is rolled back: after a Refusal the job has failed with
+    its sentence (after one with status 503 it is tried again, for a day), after any other error it is tried
+    again, MAX_TRIES times in all. Work about a whole province is registered with `register_chunked_job`.
+    """
 
     def register(function: WholeJobFunction) -> WholeJobFunction:
         REGISTERED_JOBS[name] = function
@@ -75,7 +78,11 @@ def register_chunked_job(name: str, *, undo: ChunkUndo = chunks.no_undo) -> Call
     province.
 
     The function gets the job's row and the cursor ({} at first) and does one chunk of a few seconds without
-    committing. `undo`: see ChunkedWork."""
+    committing. If it raises, the chunk is rolled back: after a Refusal the job has failed with its sentence
+    and can be resumed (after one with status 503 it is tried again), after any other error it is tried again,
+    a few times without progress. `undo` returns the cursor from which a cancelled job undoes its work, None
+    if nothing is to be undone.
+    """
 
     def register(function: ChunkStep) -> ChunkStep:
         REGISTERED_JOBS[name] = ChunkedWork(function, undo)
@@ -90,7 +97,8 @@ def is_chunked_job(name: str) -> bool:
 
 
 def run_in_tenant(tenant: int, job_id: str, turn: int | None = None) -> None:
-    """The function that rq calls in a worker: enter the province and run the job. `turn`: see `run_turn`."""
+    """The function that rq calls in a worker: enter the province and run the job. `turn`: the number of the
+    turn after which it continues; if a later one has begun, nothing is done (None: it isn't asked)."""
     with application_context(), in_tenant(tenant):
         run_turn(UUID(job_id), turn)
 
@@ -173,8 +181,9 @@ def run_inline(row: Job) -> None:
 
 
 def _start_turn(job_id: UUID, after: int | None) -> _Turn | None:
-    """Start the next turn of a job and commit that; returns None if it is not to run, or was started too
-    often without progress: then it has failed."""
+    """Start the next turn of a job and commit that; returns None if it is not to run (it is unknown, over or
+    paused, or a later turn has begun), or was started too often without progress: then it has failed. Raises
+    KeyError for a job that no function is registered for."""
     job = db.session.scalar(
         select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     )
@@ -245,7 +254,8 @@ def _log_fault(turn: _Turn, fault: Exception) -> None:
 
 
 def _retry_or_give_up(turn: _Turn) -> None:
-    """Let a job that raised an error wait for another try, or fail after too many; commits."""
+    """Let a job that raised an error wait for another try, for which `requeue_lost` queues it, or fail after
+    too many; commits. Does nothing if a later turn has begun."""
     current_job = turn.current_row()
     if current_job is None:
         return
@@ -256,7 +266,8 @@ def _retry_or_give_up(turn: _Turn) -> None:
 
 
 def _run_whole(turn: _Turn, work: WholeJobFunction) -> None:
-    """Run a job that is not chunked, and store and commit its result."""
+    """Run a job that is not chunked, and store and commit its result; all is rolled back if a later turn has
+    begun meanwhile."""
     job = db.session.scalars(select(Job).where(Job.id == turn.job_id)).one()
     result = work(job, _progress_reporter(turn.job_id))
     current_job = turn.current_row()
@@ -339,7 +350,8 @@ def _cancel(row: Job, work: ChunkedWork) -> bool:
 
 
 def _handle_refusal(row: Job, refusal: Refusal) -> None:
-    """Let a job wait if the refusal has a temporary reason; else it has failed. Commits."""
+    """Let a job (row locked) wait if the refusal has a temporary reason, until `requeue_lost` queues it,
+    which isn't counted as a try; else it has failed. Commits."""
     if not _is_worth_waiting(row, refusal):
         _finish(row, "failed", refusal.message)
         return

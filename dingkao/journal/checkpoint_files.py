@@ -164,6 +164,7 @@ def merkle_root(records: Sequence[CheckpointRecord]) -> str:
 
 
 def _node_hash(left_child: bytes, right_child: bytes) -> bytes:
+    """The hash of an inner node of the Merkle tree."""
     return hashlib.sha256(b"\1" + left_child + right_child).digest()
 
 

@@ -49,9 +49,9 @@ log = structlog.get_logger()
 
 def write_checkpoint() -> int:
     """The scheduled task that writes a batch with the settled entries that are not listed yet,
-    MAX_ENTRIES_PER_BATCH at most. Returns how many; 0 also if another process is writing one. An entry with a
-    wrong MAC is not listed, so that every verification reports it. Raises checkpoint_files.InvalidCheckpoint,
-    Unavailable."""
+    MAX_ENTRIES_PER_BATCH at most. Returns how many are listed in it; 0 also if there is none to list, or
+    another process is writing one. An entry with a wrong MAC is not listed, so that every verification
+    reports it. Raises checkpoint_files.InvalidCheckpoint, Unavailable."""
     with checkpoint_lock(wait=False) as is_acquired:
         if not is_acquired:
             return 0
@@ -107,8 +107,8 @@ def merge_into_volume(
     records: Sequence[CheckpointRecord],
 ) -> CheckpointHeader:
     """Store a volume with `records` (of the entries above the id `after` in the batches up to `last`,
-    sorted), and delete those batches. The caller holds `checkpoint_lock`, and `head` is the present head.
-    Returns the volume's header. Raises Unavailable."""
+    sorted), then the head that names it, and delete those batches. The caller holds `checkpoint_lock`, and
+    `head` is the present head. Returns the volume's header. Raises Unavailable."""
     number = head.volumes + 1
     header = CheckpointHeader(
         province=current_ledger().owner_code(),
@@ -176,8 +176,8 @@ def id_time(entry: UUID) -> datetime:
 
 def _unlisted_entries(after: UUID, until: UUID, *, first: bool) -> tuple[list[CheckpointRecord], UUID]:
     """Returns the records of the valid entries with `after` < id <= `until`, MAX_ENTRIES_PER_BATCH at most,
-    and the id of the last entry read (`after` if none); logs invalid ones. `first` as in
-    `Ledger.is_valid`."""
+    and the id of the last entry read (`after` if none); logs invalid ones. `first`: the ledger has no
+    checkpoint yet, so that an operators' act without a seal is valid."""
     records: list[CheckpointRecord] = []
     last_id = after
     for entry in entries_between(after, until, MAX_ENTRIES_PER_BATCH):

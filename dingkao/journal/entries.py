@@ -226,8 +226,8 @@ def _append_chained(session: Session, entries: list[JournalEntry]) -> None:
 
 
 def _append_batch(session: Session, entries: list[JournalEntry]) -> None:
-    """Chain and insert one batch of entries, by one query and one statement, which also flushes the
-    session."""
+    """Chain and insert one batch of entries, whose subjects are locked, by one query and one statement, which
+    also flushes the session."""
     subjects = list({entry.subject_id for entry in entries})
     last_rows = _LAST_ENTRY_STATEMENT.fetch_rows(in_session=session, subjects=subjects)
     last_entries = {subject: (entry_id, seal) for subject, entry_id, seal in last_rows}

@@ -77,7 +77,7 @@ class Ledger(Protocol):
 
 
 class ProvinceJournal:
-    """The journal of the current province."""
+    """The journal of the current province (`Ledger` says what each method returns)."""
 
     is_platform = False
 
@@ -88,13 +88,18 @@ class ProvinceJournal:
         return db.engine
 
     def settled_at(self) -> datetime:
+        """The start of the oldest open transaction of the application's database role that has written
+        something; now if there is none."""
         moment: datetime = db.session.execute(SETTLED_QUERY).scalar_one()
         return moment
 
     def fetch_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
+        """The entries with `after` < id <= `until`, by id, `limit` at most."""
         return _ENTRIES_STATEMENT.fetch_rows(after=after, until=until, most=limit)
 
     def fetch_linked_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
+        """The entries with `after` < id <= `until`, by id, `limit` at most, each with whether it is chained
+        to an earlier one that exists (or is the first of its subject): `follows`."""
         return _LINKED_ENTRIES_STATEMENT.fetch_rows(after=after, until=until, most=limit)
 
     def entry_subject(self, row: Any) -> UUID:
@@ -102,6 +107,7 @@ class ProvinceJournal:
         return subject
 
     def is_valid(self, row: Any, *, first: bool) -> bool:
+        """Whether the entry has the MAC that its columns give; `first` makes no difference here."""
         return bytes(row.seal) == entry_mac(row)
 
     def entry_digest(self, row: Any) -> bytes:

@@ -113,8 +113,8 @@ def can(stateful: Stateful, transition_function: Callable[..., Any], by: Actor) 
 
 
 def can_by_name(stateful: Stateful, name: str, by: Actor) -> bool:
-    """As `can`, for the transition with the function name `name` of this class of rows. Raises KeyError if
-    there is none."""
+    """Whether the row's state and the roles of `by` allow the transition with the function name `name` of
+    this class of rows now; its own checks may still refuse it. Raises KeyError if there is none."""
     rule = TRANSITIONS[type(stateful).__name__, name]
     return _allows(rule, stateful, by)
 

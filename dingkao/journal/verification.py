@@ -39,7 +39,7 @@ Cursor = dict[str, Any]
 
 def verify_all(known_number: int = 0) -> VerificationReport:
     """Verify the whole current ledger. `known_number`: a number that the last batch is known to have had; a
-    lower one now is reported. Raises Unavailable, InvalidCheckpoint as `verify_step`."""
+    lower one now is reported. Raises Unavailable, and InvalidCheckpoint if the head is altered meanwhile."""
     report = VerificationReport()
     cursor: Cursor | None = initial_cursor(known_number)
     while cursor is not None:
@@ -49,7 +49,8 @@ def verify_all(known_number: int = 0) -> VerificationReport:
 
 
 def initial_cursor(known_number: int = 0) -> Cursor:
-    """Returns the cursor of the first step; `known_number` as for `verify_all`."""
+    """Returns the cursor of the first step; `known_number`: the number that the last batch is known to have
+    had, 0 if none is."""
     return {
         "stage": VOLUMES_STAGE,
         "number": 0,
@@ -89,7 +90,7 @@ def _load_own_head() -> CheckpointHead | None:
 class _EntryComparison:
     """Compares entries of the ledger, added by id, with the records that list them, sorted by id. `unlisted`
     collects the records of entries with a right MAC that are not listed, also of those that are reported as
-    unlinked."""
+    unlinked. `first`: the ledger has no checkpoint yet."""
 
     def __init__(self, records: Sequence[CheckpointRecord], *, first: bool) -> None:
         self.report = VerificationReport(listed=len(records))
@@ -157,8 +158,9 @@ def check_entries(
     """Compare the entries with `after` < id <= `until` with `records`, which list them, sorted by id. Records
     without an entry are reported as missing, so `limit` (entries read at most) only goes with no records.
 
-    `first` as in `Ledger.is_valid`. Returns the report, the records of the entries with a right MAC that are
-    not listed, and the id of the last entry read (`after` if none).
+    `first`: the ledger has no checkpoint yet, so that an operators' act without a seal is valid. Returns the
+    report, the records of the entries with a right MAC that are not listed, and the id of the last entry read
+    (`after` if none).
     """
     comparison = _EntryComparison(records, first=first)
     last_id = after

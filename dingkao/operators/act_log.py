@@ -74,7 +74,8 @@ def record_act(
     province: int | None = None,
     details: str | None = None,
 ) -> None:
-    """Write an operator's act in a separate transaction, committed here (see `write_act`)."""
+    """Write an operator's act in a separate transaction, committed here; it waits for others that write
+    acts."""
     with db.engines["platform"].begin() as connection:
         write_act(connection, operator, verb, province, details)
 
@@ -105,7 +106,8 @@ class PlatformActLog:
         return db.engines["platform"]
 
     def settled_at(self) -> datetime:
-        """As in `Ledger`, of the transactions of the platform's database role."""
+        """The start of the oldest open transaction of the platform's database role that has written
+        something; now if there is none."""
         with self.engine().connect() as connection:
             moment: datetime = connection.execute(SETTLED_QUERY).scalar_one()
         return moment
@@ -115,8 +117,8 @@ class PlatformActLog:
         return self._fetch(select(_acts_table()), after, until, limit)
 
     def fetch_linked_entries(self, after: UUID, until: UUID, limit: int) -> list[Any]:
-        """The acts with `after` < id <= `until`, each with whether it follows on an earlier one (or is the
-        first): `follows`."""
+        """The acts with `after` < id <= `until`, by id, `limit` at most, each with whether it follows on an
+        earlier one (or is the first): `follows`."""
         acts, previous_acts = _acts_table(), _acts_table().alias()
         linked = (
             select(literal(1))
@@ -168,15 +170,16 @@ ACT_LEDGER = PlatformActLog()
 
 
 def write_checkpoint() -> int:
-    """The scheduled task that lists new acts in the object store every minute; returns how many. Raises
-    checkpoint_files.InvalidCheckpoint, Unavailable."""
+    """The scheduled task that lists new acts in the object store every minute; returns how many, 0 also while
+    another process does it. Raises checkpoint_files.InvalidCheckpoint, Unavailable."""
     with using_ledger(ACT_LEDGER):
         return checkpoints.write_checkpoint()
 
 
 def verify_acts(*, merge_batches: bool = False) -> VerificationReport:
-    """Verify all acts against their MACs and the checkpoints. `merge_batches`: see
-    `verification.verify_step`. Raises Unavailable."""
+    """Verify all acts against their MACs and the checkpoints. `merge_batches`: verified batches become
+    volumes in the store. Raises Unavailable, and checkpoint_files.InvalidCheckpoint if the head is altered
+    meanwhile."""
     report, last = VerificationReport(), latest_verification()
     with using_ledger(ACT_LEDGER):
         cursor: verification.Cursor | None = verification.initial_cursor(last.number if last else 0)
@@ -187,8 +190,9 @@ def verify_acts(*, merge_batches: bool = False) -> VerificationReport:
 
 
 def verify_nightly() -> None:
-    """The scheduled task that verifies the acts, stores the findings for the operators' page (committed
-    here), and re-encrypts files with an older key. Raises Unavailable."""
+    """The scheduled task that verifies the acts, merges the verified batches into volumes, stores the
+    findings for the operators' page (committed here), and re-encrypts files with an older key. Raises
+    Unavailable, and checkpoint_files.InvalidCheckpoint if the head is altered meanwhile."""
     report = verify_acts(merge_batches=True)
     if not report.is_clean:
         log.error(

@@ -46,6 +46,7 @@ def install(app: Flask) -> None:
 
     @event.listens_for(db.engine, "connect")
     def connected(_driver: object, _record: object) -> None:
+        """Check the keys, if they couldn't be checked before. Raises WrongDataKey, at every connection."""
         nonlocal pending
         if pending:
             pending = False  # the check itself opens connections
@@ -126,7 +127,8 @@ def _decrypts_existing() -> bool:
 
 
 def _decrypts_province(code: int) -> bool:
-    """`_decrypts_existing` for the accounts of one province."""
+    """Whether a stored second factor of a province's accounts can be decrypted; True if there is none. What
+    the session holds is dropped."""
     query = (
         select(Account.id, Account.second_factor_sealed)
         .where(Account.second_factor_sealed.is_not(None))

@@ -1,6 +1,7 @@
 """Accounts of operators: created, closed and reopened on the command line, and closed if unused.
 
-Each function is a transaction of its own on the platform's engine, which sees no province's rows.
+Each function commits on the platform's engine, which sees no province's rows; creating and reopening take two
+transactions, of which the second issues the code.
 """
 
 import re
@@ -46,7 +47,7 @@ class OperatorListEntry:
 
 def create_operator(user_name: str, name: str) -> str:
     """Create an operator, unless one with this user name (its case ignored) exists that has not signed in
-    yet, whose name stays; returns a one-time code, which is shown once. An act is written. Raises
+    yet, whose name stays; returns a new one-time code, which is shown once. Acts are written. Raises
     InvalidInput for a malformed user name or an active operator, InvalidState for a closed one."""
     user_name = user_name.strip().lower()
     with platform_transaction() as connection:

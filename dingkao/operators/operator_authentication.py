@@ -140,7 +140,7 @@ def set_password(operator: UUID, code: str, new: str) -> None:
 def start_session(operator: UUID) -> str:
     """Start a session of the operator with the id `operator`, in which the second factor is still to be
     verified, note when the account was used, and write the act; returns its token, of which only a hash is
-    stored."""
+    stored. Earlier sessions go on."""
     token, now = secrets.token_urlsafe(32), clock.now()
     with platform_transaction() as connection:
         connection.execute(

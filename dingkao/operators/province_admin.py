@@ -72,9 +72,9 @@ def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
 
 
 def set_service_state(slug: str, state: str, *, operator: UUID, name: str) -> None:
-    """Suspend (`state` closed) or resume (open) the service of a province; its data stay. It is journalled in
-    the province; commits, and writes the operator's act. Raises NotFound, InvalidState if it was never
-    opened."""
+    """Suspend (`state` closed) or resume (open) the service of a province; its data stay, and each process
+    notices it within some seconds. It is journalled in the province; commits, and writes the operator's act.
+    Raises NotFound, InvalidState if it was never opened."""
     province = _require_opened(slug)
     with db.engines["platform"].begin() as connection:
         connection.execute(
@@ -112,7 +112,8 @@ def appoint_administrator(
     slug: str, administrator_name: str, mobile: str, *, operator: UUID, name: str
 ) -> Account:
     """Appoint one of the first two administrators, with this name and mobile number, and send the setup link
-    once that is committed (here); the operator's act is written. Raises NotFound, InvalidState, InvalidInput,
+    once that is committed (here); one who has this number already stays as is, and gets a link only if the
+    account isn't set up yet. The operator's act is written. Raises NotFound, InvalidState, InvalidInput,
     RateLimited."""
     province = _require_opened(slug)
     with in_tenant(province.code):
@@ -137,8 +138,8 @@ def close_administrator(
     operator: UUID,
     name: str,
 ) -> None:
-    """Close an administrator's account; commits, and writes the operator's act. Raises NotFound,
-    InvalidState, InvalidInput without a reason."""
+    """Close an administrator's account, which ends its sessions and makes its links invalid; commits, and
+    writes the operator's act. Raises NotFound, InvalidState, InvalidInput without a reason."""
     with _administrator_for_update(
         slug,
         account_id,
@@ -153,8 +154,8 @@ def close_administrator(
 
 
 def reopen_administrator(slug: str, account_id: UUID, *, operator: UUID, name: str) -> None:
-    """Reopen a closed administrator's account, and send a setup link; commits, and writes the operator's act.
-    Raises NotFound, InvalidState, RateLimited."""
+    """Reopen a closed administrator's account without its old password and second factor, and send a setup
+    link; commits, and writes the operator's act. Raises NotFound, InvalidState, RateLimited."""
     verb = "administrator_reopened"
     with _administrator_for_update(slug, account_id, verb, operator=operator, name=name) as (account, actor):
         staff_accounts.reopen_account(account, by=actor)
@@ -162,8 +163,8 @@ def reopen_administrator(slug: str, account_id: UUID, *, operator: UUID, name: s
 
 def send_administrator_link(slug: str, account_id: UUID, *, operator: UUID, name: str) -> None:
     """Send a setup link to an administrator who lost password or phone, or has not signed in yet. Earlier
-    credentials and links become invalid. Commits, and writes the operator's act. Raises NotFound,
-    InvalidState, RateLimited."""
+    credentials and links become invalid, and sessions end. Commits, and writes the operator's act. Raises
+    NotFound, InvalidState, RateLimited."""
     with _administrator_for_update(
         slug,
         account_id,
@@ -186,8 +187,8 @@ def change_mobile(
     name: str,
 ) -> None:
     """Store another mobile number of an administrator, and send the setup link to it, unless the account is
-    closed; password and second factor of an account that is set up are removed. Commits, and writes the
-    operator's act. Raises NotFound, InvalidState, InvalidInput, RateLimited."""
+    closed; an account that is set up loses password and second factor, and its sessions end. Commits, and
+    writes the operator's act. Raises NotFound, InvalidState, InvalidInput, RateLimited."""
     verb = "administrator_mobile_changed"
     with _administrator_for_update(slug, account_id, verb, operator=operator, name=name) as (account, actor):
         staff_accounts.change_mobile(account, mobile, by=actor)

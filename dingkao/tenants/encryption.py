@@ -146,8 +146,8 @@ class Vault:
         return self._index(current_tenant(), purpose, text)
 
     def platform_index(self, purpose: str, text: str) -> bytes:
-        """Returns 32 bytes by which `text` is found among the platform's for this purpose, as
-        `blind_index`."""
+        """Returns 32 bytes by which `text` is found among the platform's for this purpose; texts that are
+        equal after `normalise_text` have the same index."""
         return self._index(PLATFORM_OWNER, purpose, text)
 
     def mac(self, purpose: str, content: bytes, *, platform: bool = False) -> bytes:

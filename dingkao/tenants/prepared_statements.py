@@ -124,8 +124,9 @@ class PreparedStatement:
         with_column_names: bool = False,
         in_session: Session | None = None,
     ) -> list[Any]:
-        """Returns the rows for the values `given`; locks those of the models in `for_update`. See
-        `fetch_rows`."""
+        """Returns the rows for the values `given`; locks those of the models in `for_update`. The session is
+        flushed first, unless `skip_autoflush`. Raises TooManyValues, and what `session_tenant` and
+        `execute_in_session` raise."""
         _require_bounded(given)
         session = in_session or db.session()
         tenant = session_tenant(session)
@@ -149,8 +150,10 @@ class PreparedStatement:
         each row the session's objects, then the other columns. An object is None if an outer join found no
         row.
 
-        The rows of models in `for_update` are locked, in this order. An object that is in the session already
-        keeps its values, unless it is locked now: then it gets those of the database.
+        The session is flushed first, unless `skip_autoflush`. The rows of models in `for_update` are locked,
+        in this order. An object that is in the session already keeps its values, unless it is locked now:
+        then it gets those of the database. Raises TooManyValues for a list above MAX_VALUES, WrongProvince,
+        NoProvince, and what SQLAlchemy would raise.
         """
         session, results = db.session(), []
         for row in self._execute(given, for_update):
@@ -173,12 +176,13 @@ class PreparedStatement:
         for_update: RowTypes = (),
         **given: Any,
     ) -> tuple[Any, ...] | None:
-        """The first result of `fetch_objects`, or None."""
+        """The first result of `fetch_objects` (all rows are fetched, and locked with `for_update`), or None;
+        raises as it does."""
         objects = self.fetch_objects(*kinds, for_update=for_update, **given)
         return objects[0] if objects else None
 
     def fetch_row(self, **given: Any) -> Any:
-        """Returns the first of `fetch_rows`, or None."""
+        """Returns the first of `fetch_rows` (all rows are fetched), or None; raises as it does."""
         fetched = self.fetch_rows(**given)
         return fetched[0] if fetched else None
 

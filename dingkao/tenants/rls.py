@@ -145,6 +145,7 @@ def require_restricted_role(engine: Engine) -> None:
 
     @event.listens_for(engine, "connect")
     def check(driver: Any, _record: Any) -> None:
+        """Raises RoleTooPowerful if the role of a new connection has one of these rights."""
         strength = driver.execute(ROLE_STRENGTH_QUERY).fetchone()
         if strength is None or any(strength):
             raise RoleTooPowerful(

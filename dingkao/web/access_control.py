@@ -228,10 +228,10 @@ def rotate_csrf_token() -> None:
 
 
 def sign_in(response: AnyResponse, account: Account, *, second_factor_shown: bool = False) -> None:
-    """Start a session, put its token into the cookie, and end the session that this browser had.
-    `second_factor_shown`: the second factor was just checked.
-    The device becomes known for the account, unless a second factor must still be shown. The account's
-    display mode is used in the browser; if the account has none, the browser's is stored in it."""
+    """Start a session, which locks the account and journals the sign-in, put its token into the cookie, and
+    end the session that this browser had. `second_factor_shown`: the second factor was just checked. The
+    device becomes known for the account, unless a second factor must still be shown. The account's display
+    mode is used in the browser; if the account has none, the browser's is stored in it."""
     if current_user.is_authenticated:
         sign_in_sessions.end_session(current_user.session)
     device = describe_device(request.user_agent.string)
@@ -289,7 +289,7 @@ def log_failures(verb: str, login_index: bytes, by: Actor, *fields: str) -> Iter
 
 def log_refused_access() -> None:
     """Write a journal entry, which outlasts the rollback of the request, that the current user was refused
-    this page; none if nobody is signed in."""
+    this page; of many in a minute only some are written, and none if nobody is signed in."""
     if current_user.is_authenticated:
         request_details = {
             "method": request.method,
@@ -355,8 +355,9 @@ def _sign_in_first() -> AnyResponse:
 
 
 def _guard_action(action: str | None) -> AnyResponse | None:
-    """As `_guard_view`, for a user who is signed in and a view with `action` (None: a view that names none,
-    which nobody may open)."""
+    """Return None if a user who is signed in may open a view with `action` (None: a view that names none,
+    which nobody may open), or a redirect to the page of the second factor if that is still to be shown.
+    Raises Forbidden."""
     if action == BEFORE_SECOND_FACTOR:
         return None
     if not current_user.is_second_factor_shown:
@@ -367,8 +368,8 @@ def _guard_action(action: str | None) -> AnyResponse | None:
 
 
 def _note_session_use(response: Response) -> Response:
-    """Store after the request that the session was used (see `_update_last_seen`), unless the view runs
-    unattended or nobody is signed in. Returns the response as it is."""
+    """Store after the request, at most every LAST_SEEN_INTERVAL_SECONDS, that the session was used, unless
+    the view runs unattended or nobody is signed in. Returns the response as it is."""
     view = current_app.view_functions.get(request.endpoint or "")
     if getattr(view, "is_unattended", False):
         return response
@@ -399,7 +400,7 @@ def _update_last_seen(session: SignInSession, response: Response) -> None:
 
 def _redirect_to_sign_in() -> AnyResponse:
     """A redirect to the sign-in page, of staff for pages of the console, else of doctors. After signing in
-    the user returns to the requested page, or to the page whose form was sent, and
+    the user returns to the requested page or, in the console, to the page whose form was sent, and
     static/js/restore-form-input.js fills in what was typed."""
     staff = 1 if request.path.startswith("/office") else None
     if _is_page_request():

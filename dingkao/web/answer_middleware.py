@@ -81,8 +81,9 @@ class AnswerMiddleware:
         return [body]
 
     def _save(self, sitting_id: UUID, environ: WSGIEnvironment) -> tuple[int, dict[str, Any]]:
-        """Save the answer in the body; return the status and the content of the response. Raises nothing: an
-        error in the program becomes Unavailable, and is logged."""
+        """Save the answer in the body; return the status and the content of the response. Raises nothing but
+        RoleTooPowerful, which ends the process: an error in the program becomes Unavailable, and is
+        logged."""
         try:
             token = answer_saving.read_token(
                 environ.get("HTTP_X_SITTING", ""),

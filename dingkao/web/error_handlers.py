@@ -104,13 +104,15 @@ def handle_csrf_error(_fault: CSRFError) -> tuple[Any, int]:
 
 
 def handle_rate_limit(_fault: RateLimitExceeded) -> tuple[Any, int, dict[str, str]]:
-    """The response, with status 429, if the rate limit of a view (`limiter.limit`) is reached."""
+    """The response, with status 429 and Retry-After (a minute, whatever the limit), if the rate limit of a
+    view (`limiter.limit`) is reached."""
     return _refusal_response(RateLimited("操作过于频繁，请稍等几分钟再试。"))
 
 
 def handle_http_error(error: HTTPException) -> tuple[Any, int]:
-    """The response to werkzeug's errors: unknown address, wrong method, too large a request; also to an error
-    raised after the view (such as in the commit), which Flask passes on as `original_exception`."""
+    """The response to werkzeug's errors: unknown address (outside provinces a page with those that are open),
+    wrong method, too large a request; also to an error raised after the view (such as in the commit), which
+    Flask passes on as `original_exception`."""
     original = getattr(error, "original_exception", None)
     if original:  # an error after the view, such as in the commit
         return _handle_original(original)

@@ -271,7 +271,7 @@ def parse_minutes(text: str) -> int | None:
 
 
 def read_json(max_bytes: int) -> Any:
-    """The request's JSON; None if the body is longer than `max_bytes` or no JSON."""
+    """The request's JSON; None if its Content-Length is above `max_bytes`, or the body is no JSON."""
     try:
         return json.loads(request.get_data()) if (request.content_length or 0) <= max_bytes else None
     except (ValueError, RecursionError):

@@ -43,10 +43,10 @@ def code_sent_response(
     send: Callable[[], str],
     render: Callable[[int], str],
 ) -> Response | str:
-    """The response to «发送验证码», always with status 200: for a script JSON (`told`, `wait`, `wrong`: the
-    fields of CodeSending), else a page. `send` sends a code and returns the sentence for the page, or raises
-    a Refusal, whose message is shown instead; `render` renders the page, given the seconds until the next
-    code may be requested (0: at once)."""
+    """The response to «发送验证码», always with status 200, so that the request is committed also after a
+    refusal: for a script JSON (`told`, `wait`, `wrong`: the fields of CodeSending), else a page. `send` sends
+    a code and returns the sentence for the page, or raises a Refusal, whose message is shown instead;
+    `render` renders the page, given the seconds until the next code may be requested (0: at once)."""
     sending = _try_to_send(form, send)
     if request.accept_mimetypes.best == "application/json":
         return jsonify(
@@ -60,8 +60,9 @@ def code_sent_response(
 
 
 def _try_to_send(form: Form, send: Callable[[], str]) -> CodeSending:
-    """Call `send` and turn refusals into sentences for the page; an InvalidInput is added to the form,
-    too."""
+    """Call `send` and turn refusals into sentences for the page; an InvalidInput is added to the form, too.
+    The seconds to wait are RESEND_SECONDS after a code, at most as many after RateLimited, and 0 after any
+    other refusal."""
     try:
         return CodeSending(send(), RESEND_SECONDS)
     except InvalidInput as refusal:

@@ -7,8 +7,8 @@ from dingkao.errors import Refusal
 
 
 def refused_response(page: BaseResponse | str, refusal: Refusal) -> Response:
-    """The page of a form, with what was typed, as the response to a refused form. A Refresh header is
-    removed, because reloading would send the form again."""
+    """The page of a form, with what was typed, as the response to a refused form; by its status the request
+    is rolled back. A Refresh header is removed, because reloading would send the form again."""
     response = current_app.make_response(page)
     response.status_code = refusal.status
     response.headers.pop("Refresh", None)

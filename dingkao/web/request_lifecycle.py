@@ -132,8 +132,10 @@ def install(app: Flask) -> None:
 
 def commit_request(response: Response) -> Response:
     """Commit the province's session if the response is no error, else roll it back: a request takes effect
-    completely or not at all. Does nothing outside provinces, or if the request has no session. Other commits
-    are transactions of their own: failed attempts, what a page's GET notes, operators' acts."""
+    completely or not at all. After the commit, what waits for it is done: jobs are queued, messages sent
+    (`do_after_commit`). Does nothing outside provinces, or if the request has no session. Other commits are
+    transactions of their own: failed attempts, what a page's GET notes, operators' acts. Raises what the
+    database and these actions raise, for which the error handlers then answer instead of the view."""
     if request.environ.get(PROVINCE_KEY) is None or not db.session.registry.has():
         return response
     if response.status_code < 400:
@@ -145,8 +147,8 @@ def commit_request(response: Response) -> Response:
 
 
 def redirect_for_script(response: Response) -> Response:
-    """For a script that posted a form (static/js/local-drafts.js): turn a redirect into JSON with its target
-    (`leads`), which a browser would hide from the script."""
+    """For a script that posted a form (static/js/local-drafts.js): turn a redirect (303) into JSON with its
+    target (`leads`), which a browser would hide from the script."""
     if response.status_code == 303 and request.headers.get("X-Keeping"):
         response.set_data(json.dumps({"leads": response.headers.pop("Location")}))
         response.status_code, response.mimetype = (

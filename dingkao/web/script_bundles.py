@@ -21,7 +21,7 @@ LEFT_IN_PART = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
 def join_module(folder: Path, name: str) -> str:
     """The text of the module `name` of a folder, joined with its parts, each after those that it imports,
     without lines that are comments. Raises RecursionError for parts that import each other in a circle,
-    ValueError for statements that can't be joined."""
+    ValueError for statements that can't be joined and for a name that two parts declare."""
     if not (folder / name).with_suffix("").is_dir():
         return COMMENT_LINE.sub("", (folder / name).read_text())
     return COMMENT_LINE.sub("", _Bundle(folder / name).text())

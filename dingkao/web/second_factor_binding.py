@@ -31,6 +31,6 @@ def qr_code_data_uri(secret: str, name: str, issuer: str) -> str:
 
 
 def otpauth_uri(secret: str, name: str, issuer: str) -> str:
-    """The otpauth: URI that opens the authenticator app on the same phone; parameters as in
-    `qr_code_data_uri`."""
+    """The otpauth: URI that opens the authenticator app on the same phone. `name`: the user name; `issuer`:
+    what the app shows beside it."""
     return pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=issuer)

@@ -54,7 +54,8 @@ def version_of(content: bytes) -> str:
 
 def write_assets(source: Path, target: Path) -> None:
     """Write the bundles and modules of the static folder `source` to `target`; files that have the same
-    content already stay untouched."""
+    content already stay untouched. Raises ValueError for modules whose parts can't be joined, RecursionError
+    for a circle of imports."""
     for name, components in BUNDLES.items():
         folder = (source / name).with_suffix("")
         content = "\n".join((folder / f"{component}.css").read_text() for component in components)
@@ -65,7 +66,8 @@ def write_assets(source: Path, target: Path) -> None:
 
 def versioned_modules(folder: Path) -> dict[str, str]:
     """The texts of the modules of a folder by file name, joined with their parts, with a version at each
-    import. Raises RecursionError if modules import each other in a circle, ValueError as `join_module`."""
+    import. Raises RecursionError if modules import each other in a circle, ValueError for parts that can't be
+    joined (`join_module`)."""
 
     @cache
     def versioned(name: str) -> str:

@@ -26,4 +26,5 @@ def question_key(
 
 
 def _displayed_text(text: DisplayedText) -> str:
+    """Returns the text; of one with HTML the HTML, with pictures by their names only."""
     return text if isinstance(text, str) else re.sub(r'src="[^"]*/', 'src="', text["html"])

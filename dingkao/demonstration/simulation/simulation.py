@@ -85,6 +85,7 @@ class Simulation:
             self.simulated_doctors = staff_steps.import_roster(clerk, self.doctors)
 
         def conclude() -> None:
+            """Conclude the records of all doctors but as many as errors were counted."""
             staff_steps.conclude(reviewer, self.doctors - len(self.metrics.errors))
 
         return (
