@@ -163,8 +163,8 @@ def _provinces_of(task: ScheduledTask) -> list[int]:
 
 def _run_if_due(task: ScheduledTask, province: int | None) -> None:
     """Run a task if it is due, in the current province (`province` is its code) or for the platform (None).
-    In a province it is committed, even if nothing was done. An error, also of asking whether it is due, is
-    logged, and what the task did in a province is rolled back."""
+    In a province it is committed. An error, also of asking whether it is due, is logged, and what the task
+    did in a province is rolled back."""
     try:
         if not task.is_due(clock.now()):
             return

@@ -85,7 +85,8 @@ def import_(
 
 
 def _first_row_without_category(content: bytes, bank: str, file: Path) -> ImportRow | None:
-    """Returns the first row of a file whose question has no known category (执业类别), or None."""
+    """Returns the first row of a file whose question has no known category (执业类别), or None. Raises
+    InvalidInput, TooLarge, Unavailable for the file as a whole."""
     rows = read_rows(content, ImportReport(), name=file.name)
     return first_row_without_category(rows, bank)
 

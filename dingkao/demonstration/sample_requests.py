@@ -120,7 +120,8 @@ def _approve_at_both_sides(
 
 
 def _decision_scope(record: Assessment, side: str, staff: dict[str, Actor]) -> DecisionScope:
-    """Returns the scope of the staff member who decides for `side` on a request about the record."""
+    """Returns the scope of the staff member who decides for `side` on a request about the record. Raises
+    ValueError if the record has no organisation for that side."""
     organisation_id = record.institution_id if side == "institution" else record.assessor_id
     actor = staff[side]
     if organisation_id is None or actor.id is None:

@@ -55,8 +55,8 @@ def find_job(job_id: UUID) -> Job | None:
 
 
 def available_actions(job: Job) -> tuple[str, ...]:
-    """Returns those of JOB_ACTIONS that are possible for a job now; none for a job that isn't chunked or is
-    over."""
+    """Returns those of JOB_ACTIONS that are possible for a job now: none for one that isn't chunked, is done,
+    cancelled, or being cancelled; one that failed, also while it was being cancelled, can be resumed."""
     if _is_past_choosing(job):
         return ("resume",) if job.undoing and job.state == "failed" else ()
     if job.state in ("waiting", "running"):
@@ -68,7 +68,8 @@ def available_actions(job: Job) -> tuple[str, ...]:
 
 
 def _is_past_choosing(job: Job) -> bool:
-    """Whether nobody can influence the job any more: it is not chunked, or it is being cancelled."""
+    """Whether nobody can choose any more what becomes of the job: it is not chunked, or it is being
+    cancelled."""
     return not worker.is_chunked_job(job.name) or job.undoing or job.requested == "cancel"
 
 

@@ -136,8 +136,8 @@ def _parse_filters(
     arguments: Mapping[str, Sequence[str]],
     presets: Mapping[str, str],
 ) -> Iterable[tuple[str, str]]:
-    """Yields key and value of each filter that is set. Where the address names a value that the filter
-    doesn't take, nothing is filtered, not even by the preset."""
+    """Yields key and value of each filter that is set. A filter for which the address names a value that it
+    doesn't take is not set, not even to its preset."""
     for known in definition.filters:
         value = _first_value(arguments, known.key) or presets.get(known.key, "")
         if value and value != ANY_VALUE and known.takes(value):
