@@ -149,7 +149,8 @@ class _Turn:
 
 def run_turn(job_id: UUID, after: int | None = None) -> None:
     """Run a job of the current province, or as many of its chunks as fit into a turn, after which it is
-    queued again.
+    queued again. The state, and each chunk or the whole result, are committed; another connection holds the
+    job's lock meanwhile. What the job raises is stored as its failure, or it is tried again.
 
     Does nothing if the job is over or paused, another worker holds its lock, or a turn later than `after` has
     begun.
@@ -224,8 +225,8 @@ def _may_start(job: Job, after: int | None) -> bool:
 
 
 def _run_turn_work(turn: _Turn) -> bool:
-    """Run the job of a turn; what it raises is handled, by another try or as its failure. Returns whether it
-    has more chunks and can continue at once."""
+    """Run the job of a turn; what it raises is rolled back and handled, by another try or as its failure.
+    Returns whether it has more chunks and can continue at once."""
     try:
         if isinstance(turn.function, ChunkedWork):
             return _run_chunks(turn, turn.function)

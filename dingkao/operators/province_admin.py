@@ -1,5 +1,9 @@
 """What operators can do with a province: open it, suspend and resume its service, appoint its first
-administrators. They have no access to personal data of doctors."""
+administrators. They have no access to personal data of doctors.
+
+Functions that take a slug are called outside every province, enter it themselves, and drop what the database
+session holds; accounts that they return belong to no session.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
