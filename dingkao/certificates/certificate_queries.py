@@ -35,7 +35,8 @@ def serials_of(certificate_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def get_certificate_for_update(certificate_id: UUID) -> Certificate:
-    """Returns a certificate of the province, in any state, locked. Raises NotFound."""
+    """Returns a certificate of the province, at whatever institution and in any state, locked. Raises
+    NotFound."""
     query = select(Certificate).where(Certificate.id == certificate_id)
     certificate = db.session.scalar(query.with_for_update())
     if certificate is None:
@@ -46,8 +47,8 @@ def get_certificate_for_update(certificate_id: UUID) -> Certificate:
 def certificate_with_doctor(
     certificate_id: UUID,
 ) -> tuple[Certificate, Doctor]:
-    """Returns a certificate, in any state, and its doctor. Raises sqlalchemy.exc.NoResultFound for an unknown
-    id."""
+    """Returns a certificate, at whatever institution and in any state, and its doctor. Raises
+    sqlalchemy.exc.NoResultFound for an unknown id."""
     is_record = (Assessment.tenant_id == Certificate.tenant_id) & (Assessment.id == Certificate.assessment_id)
     is_doctor = (Doctor.tenant_id == Assessment.tenant_id) & (Doctor.id == Assessment.doctor_id)
     query = (

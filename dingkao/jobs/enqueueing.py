@@ -38,8 +38,10 @@ def enqueue(
 
     `title` (Chinese) is shown to the person who asked for it; `arguments` (JSON) hold ids and no personal
     data; `subject` is the id of the row that the job is about (see `latest_job_about`); `by` the account that
-    asks. The job is pushed to the queue after the commit; if the queue is down then, `requeue_lost` does it
-    later. Whether one like it is under way isn't asked here (`latest_job_about` tells)."""
+    asks. The current client and acting place are stored with it and hold for its work. The job is pushed to
+    the queue after the commit; if the queue is down then, `requeue_lost` does it later. Whether one like it
+    is under way isn't asked here (`latest_job_about` tells).
+    """
     client, place = current_client(), current_place()
     job = Job(
         id=new_id(),

@@ -168,9 +168,10 @@ def run_turn(job_id: UUID, after: int | None = None) -> None:
 
 
 def run_inline(row: Job) -> None:
-    """Run a chunked job from its cursor to its end within the caller's transaction, without committing, and
-    make it «done»; requests to pause or cancel it are not looked at: for commands, which do not wait for a
-    worker. Raises what its chunks raise, TypeError for a job that isn't chunked."""
+    """Run a chunked job from its cursor to its end within the caller's transaction, which has just created
+    it, without committing, and make it «done»; requests to pause or cancel it are not looked at: for
+    commands, which do not wait for a worker. Raises what its chunks raise, TypeError for a job that isn't
+    chunked."""
     work = REGISTERED_JOBS[row.name]
     if not isinstance(work, ChunkedWork):
         raise TypeError(f"{row.name} is no job of chunks")
@@ -391,8 +392,8 @@ def _progress_reporter(job_id: UUID) -> ProgressCallback:
     """Returns the callback by which a job stores its progress."""
 
     def tell(done: int, total: int | None = None) -> None:
-        """Store the progress in a separate transaction, so that people see it before the work is
-        committed."""
+        """Store the progress in a separate transaction, so that people see it before the work is committed.
+        The work must not have changed the job's row: this would wait for it."""
         with db.engine.begin() as connection:
             connection.execute(
                 update(Job)

@@ -66,7 +66,9 @@ def transition(
             reason: str | None = None,
             **more: Any,
         ) -> Any:
-            """Check actor and state, call the function, then change the state and write the journal entry."""
+            """Check actor and state of a row that the caller has locked, call the function, then change the
+            state and write the journal entry. Raises Forbidden, InvalidState, and what the function
+            raises."""
             if not rule.allowed_actors & ({by.kind} | by.roles):
                 raise Forbidden
             if row.state not in rule.from_states:

@@ -246,7 +246,8 @@ def _last_batch_number() -> int:
 
 
 def _reencrypt_files() -> None:
-    """Re-encrypt those of the platform's files in the object store that have an older key."""
+    """Re-encrypt those of the platform's files in the object store that have an older key; one that is
+    damaged is logged. Raises Unavailable."""
     files, last_key = current_store().platform_store(), ""
     while listed_files := files.list_objects(last_key, verification.FILES_PER_STEP):
         for kind, identity in listed_files:

@@ -77,8 +77,8 @@ def open_by_slug(slug: str, *, operator: UUID, name: str) -> None:
 
 def set_service_state(slug: str, state: str, *, operator: UUID, name: str) -> None:
     """Suspend (`state` closed) or resume (open) the service of a province; its data stay, and each process
-    notices it within some seconds. It is journalled in the province; commits, and writes the operator's act.
-    Raises NotFound, InvalidState if it was never opened."""
+    notices it within some seconds. The state is committed first, then a journal entry in the province, then
+    the operator's act. Raises NotFound, InvalidState if it was never opened."""
     province = _require_opened(slug)
     with db.engines["platform"].begin() as connection:
         connection.execute(

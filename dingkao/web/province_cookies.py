@@ -23,9 +23,9 @@ def set_cookie(
     value: str,
     seconds: int | None = None,
 ) -> None:
-    """Set the cookie `kind` of this province: HttpOnly (unreadable for scripts), SameSite=Lax (not sent with
-    another site's forms), and Secure unless plain http is allowed. `seconds`: how long the browser keeps it,
-    None until it is closed."""
+    """Set the cookie `kind` of this province, or outside provinces of the platform: HttpOnly (unreadable for
+    scripts), SameSite=Lax (not sent with another site's forms), and Secure unless plain http is allowed.
+    `seconds`: how long the browser keeps it, None until it is closed."""
     secure = not AppConfig.current().plain_http
     response.set_cookie(
         cookie_name(kind),

@@ -61,7 +61,7 @@ class ListCounts:
 
 def count_list(state: ListState, viewer: ListViewer) -> ListCounts:
     """Returns how many rows a view has, and how many it would have by each choice of a filter instead of its
-    own, the other filters being as they are."""
+    own, the other filters being as they are; filters without choices or without counts are left out."""
     definition, totals = state.definition, state.definition.totals(state, viewer)
     counted = [
         known for known in definition.filters if known.choices and known.counts and known.key not in totals
