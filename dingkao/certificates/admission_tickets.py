@@ -143,8 +143,8 @@ def content_digest(content: dict[str, Any]) -> bytes:
 def render_tickets(
     records: list[tuple[Assessment, AdmissionTicket]],
 ) -> bytes:
-    """Returns the tickets of records as one PDF, a page each. Raises Unavailable, NotFound if the file of the
-    province's seal is missing, and encryption.DecryptionFailed for an altered photo or seal."""
+    """Returns the tickets of records as one PDF, a page each. Raises Unavailable, and NotFound if the file of
+    the province's seal is missing; an altered photo or seal can't be decrypted (`storage`)."""
     return rendering.render_pdf(
         "admission_ticket",
         tickets=[_page_content(record, ticket) for record, ticket in records],
@@ -154,7 +154,7 @@ def render_tickets(
 
 def _page_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any]:
     """Returns `ticket_content` with what the page also needs: the photo (None if there is none) and the
-    number's QR code, as data URIs. Raises Unavailable, encryption.DecryptionFailed for an altered photo."""
+    number's QR code, as data URIs. Raises Unavailable; an altered photo can't be decrypted (`storage`)."""
     photo = _photo_of(record)
     return ticket_content(record, ticket) | {
         "picture": _data_uri(photo) if photo is not None else None,
@@ -163,8 +163,8 @@ def _page_content(record: Assessment, ticket: AdmissionTicket) -> dict[str, Any]
 
 
 def _photo_of(record: Assessment) -> bytes | None:
-    """Returns the filed photo of a record; None if there is none or its file is missing. Raises Unavailable,
-    encryption.DecryptionFailed if it was altered."""
+    """Returns the filed photo of a record; None if there is none or its file is missing. Raises Unavailable;
+    an altered one can't be decrypted (`storage`)."""
     filing = filing_of(record)
     try:
         return photo_content(filing) if filing else None
@@ -342,7 +342,7 @@ def _count_rows(query: Select[Any]) -> int | None:
 def _merge_parts(job: Job, cursor: Cursor) -> Chunk:
     """Merge the parts of the next document and store it. The cursor of the chunk is that of the document
     after it, or {"forget": number of parts} after the last one. Raises NotFound for a part that is gone,
-    Unavailable, encryption.DecryptionFailed."""
+    Unavailable."""
     finished_count, part_count = cursor["documents"], cursor["parts"]
     first = finished_count * PARTS_PER_PDF
     parts = job_parts.iter_parts(

@@ -48,8 +48,8 @@ class OfficialSeal:
 
 def current_seal() -> OfficialSeal:
     """Returns the seal of the current province; until one is approved, a sample seal with the name of its
-    health commission. Raises NotFound if the file is missing, Unavailable, encryption.DecryptionFailed if it
-    was altered."""
+    health commission. Raises NotFound if the file is missing, Unavailable; an altered one can't be decrypted
+    (`storage`)."""
     stored_seal = settings.value("seal")
     if stored_seal:
         return OfficialSeal(
@@ -87,7 +87,7 @@ def propose_seal(content: bytes, *, by: Actor, reason: str) -> ProposedAct:
 
 def proposed_seal(act: ProposedAct) -> OfficialSeal:
     """Returns the seal of a proposal (an act of the kind "seal"), decided or not. Raises NotFound,
-    Unavailable, encryption.DecryptionFailed."""
+    Unavailable."""
     return OfficialSeal(
         "image/png",
         current_store().get("seal", UUID(act.value)),

@@ -26,8 +26,8 @@ from dingkao.tenants.registry import Province, by_slug
 @contextmanager
 def application() -> Iterator[Flask]:
     """Create the application and enter its context. The journal names the terminal and its user as the
-    client. Raises click.ClickException if no stack was ever started here, config.ConfigError, and what
-    `create_app` raises."""
+    client. Raises click.ClickException if no stack was ever started here, and what `settings` and
+    `create_app` raise."""
     app = create_app(settings())
     with (
         app.app_context(),

@@ -152,8 +152,8 @@ class PreparedStatement:
 
         The session is flushed first, unless `skip_autoflush`. The rows of models in `for_update` are locked,
         in this order. An object that is in the session already keeps its values, unless it is locked now:
-        then it gets those of the database. Raises TooManyValues for a list above MAX_VALUES, WrongProvince,
-        NoProvince, and what SQLAlchemy would raise.
+        then it gets those of the database. Raises TooManyValues for a list above MAX_VALUES, and what
+        `session_tenant` and `execute_in_session` raise.
         """
         session, results = db.session(), []
         for row in self._execute(given, for_update):
