@@ -80,8 +80,8 @@ def _posted_view_address() -> str:
 def confirm_absences() -> Response:
     """Confirm the absence of the ticked records (locked) that wait within the user's grant, drafted or not,
     or with a job of those of a view or all; why others could not be confirmed is said above the list. Raises
-    NotFound before the first cycle, InvalidInput for a view that no longer is one, ValueError (status 500)
-    for more than 5,000 ticks."""
+    NotFound before the first cycle, InvalidInput for a view that no longer is one, and for more ticks than a
+    form may have."""
     cycle, by = require_current_cycle(), current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
         view = "" if "all" in request.form else selected_view(ABSENCE_LIST).address()

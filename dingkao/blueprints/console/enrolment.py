@@ -203,7 +203,7 @@ def include_doctors() -> Response:
     """Include the ticked doctors, or with a job all of a view, or all who aren't included, and notify them;
     locks the ticked records. How many could not be included, and why, is said above the list, as is that
     nobody was ticked. Raises NotFound before the first cycle, InvalidInput for a view that no longer is one,
-    ValueError (status 500) for more than 5,000 ticks."""
+    and for more ticks than a form may have."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():

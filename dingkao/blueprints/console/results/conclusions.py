@@ -57,7 +57,7 @@ def _doctor_address(row: ListRow) -> str:
 def conclude_records() -> Response:
     """综合评定 of the ticked assessments (locked), or with a job of those of a view or all that wait; why
     some of the ticked could not be concluded is said above the list. Raises NotFound before the first cycle,
-    InvalidInput for a view that no longer is one, ValueError (status 500) for more than 5,000 ticks."""
+    InvalidInput for a view that no longer is one, and for more ticks than a form may have."""
     cycle = require_current_cycle()
     by = current_user.as_actor()
     if "all" in request.form or is_whole_view_selected():
