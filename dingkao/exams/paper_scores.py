@@ -152,8 +152,8 @@ def get_import_for_update(import_id: UUID) -> ScoreImport:
 
 def approve_import(score_import: ScoreImport, *, by: Actor) -> Job | None:
     """Confirm an import (locked for update) as the second person, with a journal entry, and enqueue the job
-    that enters its scores; None if it is confirmed already. Raises Forbidden for the person who imported it,
-    InvalidState if it is withdrawn or incomplete."""
+    that enters its scores; None if it is confirmed already. Raises Forbidden for the person who imported it
+    and who isn't independent of them, InvalidState if it is withdrawn or incomplete."""
     if score_import.withdrawn_at:
         raise InvalidState("这批成绩已撤回，请重新导入。")
     if score_import.approved_at:

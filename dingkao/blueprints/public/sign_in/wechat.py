@@ -82,7 +82,8 @@ def wechat_callback() -> str:
 @limiter.limit("60/minute")
 def wechat_finish() -> Response:
     """Sign in with the WeChat that the callback names, or bind it to the account for which that was begun;
-    the state is used up, also by a refusal. Raises InvalidInput, Forbidden, NotFound, Unavailable."""
+    the state is used up, also by a refusal. Raises InvalidInput, Forbidden, Unavailable, and before that
+    NotFound if the province has no sign-in by WeChat."""
     form, official = WechatCallbackForm(), _require_wechat()
     cookie_value = request.cookies.get(cookie_name("wechat"), "")
     account_id = _authorization_states().consume(form.state.data or "", cookie_value)
